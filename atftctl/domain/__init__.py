@@ -1,0 +1,1 @@
+"""The nouns. Pure data, no machine."""

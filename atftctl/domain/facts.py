@@ -1,0 +1,107 @@
+"""What was observed, frozen. Decisions are made from these alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ProcessState = Literal["never started", "starting", "running", "stopped", "finished", "died"]
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """One config file as it stands. `sha256` is None where there is no file; `error` says why it can't be read."""
+
+    path: str
+    sha256: str | None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    def get(self, key: tuple[str, ...]) -> Any:
+        """The value at `key`, or None where it, or something above it, is missing."""
+        value: Any = self.data
+        for name in key:
+            if not isinstance(value, Mapping) or name not in value:
+                return None
+            value = value[name]
+        return value
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A trainer of this project that the tool did not start."""
+
+    pid: int
+    start_ticks: int
+    user: str
+    command: str
+    ours_to_signal: bool
+
+
+@dataclass(frozen=True)
+class Process:
+    """The recorded trainer, and trainers that were started by hand."""
+
+    state: ProcessState = "never started"
+    pid: int | None = None
+    run_id: str = ""
+    since: str = ""
+    digest: str = ""
+    step: int | None = None
+    last_event: Mapping[str, Any] | None = None
+    memory_mb: float | None = None
+    strangers: tuple[Stranger, ...] = ()
+
+    @property
+    def alive(self) -> bool:
+        return self.state in ("starting", "running")
+
+
+@dataclass(frozen=True)
+class SnapshotFile:
+    path: str
+    sha256: str
+    size: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    id: str
+    created: str
+    label: str
+    reason: str
+    files: tuple[SnapshotFile, ...]
+    commit: str = ""
+    verified: bool = False
+    operation: str = ""
+
+    def digests(self) -> dict[str, str]:
+        return {file.path: file.sha256 for file in self.files}
+
+
+@dataclass(frozen=True)
+class OpenOperation:
+    """An operation that a crash left open, and what recovery will do about it."""
+
+    id: str
+    state: Literal["intent", "begin", "commit"]
+    command: str
+    reason: str
+
+    @property
+    def remedy(self) -> str:
+        if self.state == "commit":
+            return f"finish {self.command} {self.id} (it had been decided)"
+        return f"unwind {self.command} {self.id} (it had not been decided)"
+
+
+@dataclass(frozen=True)
+class Facts:
+    configs: Mapping[str, ConfigFile]
+    process: Process
+    snapshots: tuple[Snapshot, ...] = ()
+    open_operation: OpenOperation | None = None
+    digests: Mapping[str, str | None] = field(default_factory=dict)  # of files that a plan may replace
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,146 @@
+"""The plan: a frozen list of steps that would change something. What a dry run shows is what apply takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from atftctl.domain.runbook import Value
+
+
+@dataclass(frozen=True)
+class SettingChange:
+    feature: str
+    file: str
+    key: tuple[str, ...]
+    old: Any
+    new: Value
+
+    def describe(self) -> str:
+        old = "(not set)" if self.old is None else show(self.old)
+        return f"{'.'.join(self.key)}: {old} → {show(self.new)}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file that changes. Exactly one of: settings are edited, a snapshot's copy comes back, the file goes."""
+
+    path: str
+    old: str | None  # SHA-256 of what stands now, None where there is no file
+    changes: tuple[SettingChange, ...] = ()
+    snapshot: str = ""
+    new: str | None = None  # SHA-256 of the snapshot's copy
+    mode: int = 0o644
+
+    @property
+    def removes(self) -> bool:
+        return not self.changes and not self.snapshot
+
+
+@dataclass(frozen=True)
+class RecoverFirst:
+    what: str
+
+    def describe(self) -> str:
+        return f"recover: {self.what}"
+
+
+@dataclass(frozen=True)
+class SaveEvidence:
+    def describe(self) -> str:
+        return "save the evidence: logs, metrics, config, process"
+
+
+@dataclass(frozen=True)
+class StopTrainer:
+    pid: int
+    grace_s: float
+    adopt_ticks: int = 0  # the start time of a trainer started by hand that the operator named
+
+    def describe(self) -> str:
+        hand = " (started by hand)" if self.adopt_ticks else ""
+        return f"stop the trainer, pid {self.pid}{hand}: ask, wait up to {self.grace_s:g} s, then kill"
+
+
+@dataclass(frozen=True)
+class TakeSnapshot:
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        return f"snapshot what stands now: {', '.join(self.paths)}"
+
+
+@dataclass(frozen=True)
+class ChangeFiles:
+    """All of these at once or none."""
+
+    targets: tuple[Target, ...]
+
+    def describe(self) -> str:
+        words = []
+        for target in self.targets:
+            if target.changes:
+                words.append(f"set {len(target.changes)} in {target.path}")
+            elif target.snapshot:
+                words.append(f"restore {target.path} from {target.snapshot}")
+            else:
+                words.append(f"take out {target.path}")
+        return "; ".join(words)
+
+
+@dataclass(frozen=True)
+class StartTrainer:
+    resume: str
+    memory_limit_mb: int
+    ready_s: float
+
+    def describe(self) -> str:
+        limit = f", memory limit {self.memory_limit_mb} MB" if self.memory_limit_mb else ""
+        return f"start the trainer from {self.resume}{limit}, wait up to {self.ready_s:g} s for its first step"
+
+
+Step = RecoverFirst | SaveEvidence | StopTrainer | TakeSnapshot | ChangeFiles | StartTrainer
+
+
+@dataclass(frozen=True)
+class Plan:
+    command: str
+    title: str
+    steps: tuple[Step, ...] = ()
+    target_minutes: int | None = None
+    notes: tuple[str, ...] = ()
+    undo_of: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)  # for the record: symptom, phase, snapshot
+
+    @property
+    def empty(self) -> bool:
+        """Nothing would change."""
+        return not any(isinstance(step, StopTrainer | ChangeFiles | StartTrainer | RecoverFirst) for step in self.steps)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(target for step in self.steps if isinstance(step, ChangeFiles) for target in step.targets)
+
+    @property
+    def changes(self) -> tuple[SettingChange, ...]:
+        return tuple(change for target in self.targets for change in target.changes)
+
+    @property
+    def stop(self) -> StopTrainer | None:
+        return next((step for step in self.steps if isinstance(step, StopTrainer)), None)
+
+    @property
+    def start(self) -> StartTrainer | None:
+        return next((step for step in self.steps if isinstance(step, StartTrainer)), None)
+
+    @property
+    def snapshot(self) -> TakeSnapshot | None:
+        return next((step for step in self.steps if isinstance(step, TakeSnapshot)), None)
+
+
+def show(value: Any) -> str:
+    """A setting's value as the config would say it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)

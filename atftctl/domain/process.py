@@ -1,0 +1,31 @@
+"""The record of the trainer that this tool started, as it is kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """Written before the start (pid 0) and again after it, so that a crash in between loses no trainer."""
+
+    run_id: str
+    wanted: Literal["running", "stopped"]
+    started_at: str
+    digest: str
+    resume: str
+    events_from: int  # the size of the event log when it was started
+    pid: int = 0
+    ticks: int = 0
+    boot: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> ProcessRecord:
+        """Raises KeyError or TypeError for a record that is not one."""
+        known = {name: record[name] for name in cls.__dataclass_fields__}
+        return cls(**known)

@@ -1,0 +1,131 @@
+"""The runbook as typed objects. All that is known of the service comes from here; code holds nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Value = bool | int | float | str
+Resume = Literal["last", "best", "snapshot", "scratch"]
+Language = Literal["en", "ja"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text in both languages of the runbook."""
+
+    en: str
+    ja: str
+
+    def say(self, language: str) -> str:
+        return self.ja if language == "ja" else self.en
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is kept and restored as one unit, relative to the project."""
+
+    configs: tuple[str, ...]
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One improvement: where its setting stands, and its value before and with the improvement."""
+
+    title: Text
+    file: str
+    key: str
+    baseline: Value
+    improved: Value
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return tuple(self.key.split("."))
+
+
+Settings = Mapping[str, Value]  # by feature name
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """A row of the guide's problem table, and its block of the staged section where it has one."""
+
+    title: Text
+    cause: Text
+    minutes: int
+    resume: Resume
+    table: Settings
+    block: Settings = field(default_factory=dict)
+    alternatives: tuple[Settings, ...] = ()
+    aliases: tuple[str, ...] = ()
+    advice: Text | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What `rollback --symptom` applies: the block where there is one, else the row."""
+        return self.block or self.table
+
+
+@dataclass(frozen=True)
+class Phase:
+    title: Text
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Immediate:
+    """The five-minute way: these settings, key by key."""
+
+    minutes: int
+    resume: Resume
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class TrainerRules:
+    """How the trainer is started, stopped and known to be up. `{python}` and `{resume}` are filled in."""
+
+    command: tuple[str, ...]
+    probe: tuple[str, ...]
+    grace_s: float
+    ready_s: float
+    memory_limit_mb: int = 0  # 0: no limit
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Tolerances of the checklist after a rollback; MODEL.md section 5 is their source."""
+
+    rankic_margin: float = 0.02
+    rankic_min_dates: int = 60
+    memory_ratio: float = 1.20
+    step_time_ratio: float = 1.20
+    grad_norm_max: float = 5.0
+    probe_steps: int = 60
+    probe_limit_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Contact:
+    when: Text
+    how: Text
+
+
+@dataclass(frozen=True)
+class Runbook:
+    version: int
+    service: str
+    files: Files
+    features: Mapping[str, Feature]
+    immediate: Immediate
+    symptoms: Mapping[str, Symptom]
+    plans: Mapping[str, tuple[Phase, ...]]
+    reenable_plan: str
+    trainer: TrainerRules
+    checks: Checks
+    contacts: tuple[Contact, ...]
+
+    def feature(self, name: str) -> Feature:
+        return self.features[name]

@@ -1,0 +1,43 @@
+"""Verdicts have three values. No data, NaN or too few samples is inconclusive, never a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from atftctl.protocol import Exit
+
+
+class Verdict(Enum):
+    PASS = "pass"  # noqa: S105 - a verdict, no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the checklist: what was asked, what came out, and the figures behind it."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def overall(checks: Iterable[Check]) -> Verdict:
+    """Fail beats inconclusive beats pass; no check at all is inconclusive."""
+    verdicts = {check.verdict for check in checks}
+    if Verdict.FAIL in verdicts:
+        return Verdict.FAIL
+    if verdicts != {Verdict.PASS}:
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASS
+
+
+EXIT_OF = {
+    Verdict.PASS: Exit.DONE,
+    Verdict.FAIL: Exit.CHECK_FAILED,
+    Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
+}

@@ -1,0 +1,1 @@
+"""Files, YAML text, git, processes, locks. Knows nothing of ATFT."""

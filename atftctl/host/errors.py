@@ -1,0 +1,36 @@
+"""The host's own small errors. Each says what happened; the rooms above say what stands and what to do next."""
+
+from __future__ import annotations
+
+
+class HostError(Exception):
+    """Anything that the machine refused."""
+
+
+class OutsideProjectError(HostError):
+    """A path that leaves the project, by `..`, by being absolute or by a symlink."""
+
+
+class YamlError(HostError):
+    """A YAML text that can't be read or can't be edited exactly; `line` counts from 1, 0 where there is none."""
+
+    def __init__(self, reason: str, *, line: int = 0) -> None:
+        super().__init__(f"line {line}: {reason}" if line else reason)
+        self.reason = reason
+        self.line = line
+
+
+class LockHeldError(HostError):
+    """Somebody else holds the lock; `holder` is what they wrote about themselves."""
+
+    def __init__(self, holder: dict[str, str]) -> None:
+        super().__init__("the lock is held")
+        self.holder = holder
+
+
+class StillAliveError(HostError):
+    """Processes that outlived SIGKILL (uninterruptible sleep, or not ours to signal)."""
+
+    def __init__(self, pids: list[int]) -> None:
+        super().__init__(f"still alive after SIGKILL: {', '.join(map(str, pids))}")
+        self.pids = pids

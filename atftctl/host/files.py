@@ -1,0 +1,170 @@
+"""Durable file operations. Every mutating call of the product goes through here, as `os.…`, so that tests can kill at each.
+
+A failed fsync is never retried: the kernel may have dropped the dirty pages, and a second fsync would say yes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from atftctl.host.errors import OutsideProjectError
+
+CHUNK = 1 << 20
+
+
+def sha256_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str | None:
+    """Digest of a regular file's bytes, or None where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def inside(root: Path, relative: str) -> Path:
+    """`root / relative`, refused where it would lead out of `root`: absolute, `..`, or a symlink that points elsewhere."""
+    if not relative or relative.startswith(("/", "~")) or ".." in Path(relative).parts:
+        raise OutsideProjectError(f"{relative!r} does not stay inside the project")
+    path = root / relative
+    real_root = root.resolve()
+    if not path.resolve().is_relative_to(real_root):
+        raise OutsideProjectError(f"{relative!r} is a symlink that leads out of the project, to {path.resolve()}")
+    if path.is_symlink():
+        raise OutsideProjectError(f"{relative!r} is a symlink; replacing it would leave the file behind it unchanged")
+    return path
+
+
+def fsync_dir(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_dirs(path: Path, mode: int = 0o755) -> None:
+    """`mkdir -p`, each new name durable in its parent."""
+    missing: list[Path] = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, mode)
+        except FileExistsError:
+            continue
+        fsync_dir(folder.parent)
+
+
+def write_new(path: Path, source: bytes | Path, mode: int) -> str:
+    """A new file with these bytes (or a copy of the file `source`), fsynced; its SHA-256. The folder is the caller's to fsync.
+
+    Refuses a name that exists and never follows a symlink (O_EXCL, O_NOFOLLOW). A file half written stays: its
+    owner knows its name and cleans up.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        digest = hashlib.sha256()
+        for chunk in _chunks(source):
+            digest.update(chunk)
+            _write_all(handle, chunk)
+        os.fchmod(handle, stat.S_IMODE(mode))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return digest.hexdigest()
+
+
+def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """The whole new content at `path`, or the old one: temp beside it, fsync, rename, fsync of the folder."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_new(temp, data, mode)
+        os.replace(temp, path)
+    except BaseException:
+        remove(temp)
+        raise
+    fsync_dir(path.parent)
+
+
+def append_durably(path: Path, line: bytes) -> None:
+    """One line added at the end, fsynced; a torn line left by a crash is closed with a newline first."""
+    created = not path.exists()
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        _write_all(handle, b"\n" + line if torn else line)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    if created:
+        fsync_dir(path.parent)
+
+
+def remove(path: Path) -> bool:
+    """True if the file was there and is gone now."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_tree(path: Path) -> None:
+    """A folder of ours and all in it; never follows a symlink."""
+    if path.is_symlink() or not path.is_dir():
+        remove(path)
+        return
+    for child in path.iterdir():
+        remove_tree(child)
+    os.rmdir(path)
+
+
+def preallocate(path: Path, size: int) -> None:
+    """A file of `size` bytes that really occupies them."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(handle, 0, size)
+    finally:
+        os.close(handle)
+
+
+def free_bytes(path: Path) -> int:
+    facts = os.statvfs(path)
+    return facts.f_bavail * facts.f_frsize
+
+
+def tail(path: Path, lines: int, *, limit: int = 256 * 1024) -> list[str]:
+    """The last `lines` lines, reading at most `limit` bytes; empty where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - limit))
+            text = file.read().decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return text.splitlines()[-lines:]
+
+
+def _chunks(source: bytes | Path) -> Iterable[bytes]:
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]

@@ -1,0 +1,54 @@
+"""Where the tool keeps its own files in a project. One place, so that nothing else spells these names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one project. Everything of ours is under `.atftctl/`, but snapshots, which people must find."""
+
+    root: Path
+    runbook: Path
+
+    @property
+    def state(self) -> Path:
+        return self.root / ".atftctl"
+
+    @property
+    def lock(self) -> Path:
+        return self.state / "lock"
+
+    @property
+    def journal(self) -> Path:
+        return self.state / "journal"
+
+    @property
+    def history(self) -> Path:
+        return self.state / "history.jsonl"
+
+    @property
+    def process(self) -> Path:
+        return self.state / "process.json"
+
+    @property
+    def reserve(self) -> Path:
+        return self.state / "reserve"
+
+    @property
+    def operations(self) -> Path:
+        return self.state / "operations"
+
+    @property
+    def baseline(self) -> Path:
+        return self.state / "baseline.json"
+
+    @property
+    def verified(self) -> Path:
+        return self.state / "verified.jsonl"
+
+    @property
+    def backups(self) -> Path:
+        return self.root / "backups"

@@ -1,0 +1,88 @@
+"""One operator at a time: an flock that no crash outlives, with the holder's words inside."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from atftctl.host.errors import LockHeldError
+
+
+@contextmanager
+def exclusive(path: Path, *, command: str, reason: str) -> Iterator[None]:
+    """Hold the lock for the block; LockHeldError names who, where, since when and why.
+
+    The file stays when the lock is let go: removing it would let two holders lock two inodes of one name.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockHeldError(_read(handle)) from None
+        _write(handle, describe_self(command, reason))
+        try:
+            yield
+        finally:
+            _write(handle, {})
+    finally:
+        os.close(handle)
+
+
+def holder(path: Path) -> dict[str, str] | None:
+    """Who holds the lock now, or None; takes nothing and writes nothing."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(handle)
+    finally:
+        os.close(handle)
+    return None
+
+
+def operator() -> str:
+    """user@host of whoever runs this; a bare uid where the user has no name (containers)."""
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def describe_self(command: str, reason: str) -> dict[str, str]:
+    return {
+        "operator": operator(),
+        "pid": str(os.getpid()),
+        "command": command,
+        "reason": reason,
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _read(handle: int) -> dict[str, str]:
+    """The holder may be writing at this instant; then nothing is known of it but that it is there."""
+    try:
+        words = json.loads(os.pread(handle, 4096, 0) or b"{}")
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in words.items()} if isinstance(words, dict) else {}
+
+
+def _write(handle: int, words: dict[str, str]) -> None:
+    """Best effort: on a full disk the lock itself still holds."""
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(words).encode(), 0)
+    except OSError:
+        return

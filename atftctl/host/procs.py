@@ -1,0 +1,258 @@
+"""Processes on Linux: who one is (pid plus start time), starting, asking to stop, killing, and proof that nobody is left.
+
+A signal goes through a pidfd whose start time was checked after it was opened, so that a pid that was given to
+somebody else in between is never signalled.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from atftctl.host.errors import HostError, StillAliveError
+
+KILL_WAIT_S = 10.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process and no other: its pid, its start in clock ticks since boot, and the boot."""
+
+    pid: int
+    ticks: int
+    boot: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A process that runs a command in a folder."""
+
+    pid: int
+    ticks: int
+    uid: int
+    user: str
+    command: str
+
+
+@dataclass(frozen=True)
+class _Stat:
+    state: str
+    parent: int
+    session: int
+    ticks: int
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _stat(pid: int) -> _Stat | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    fields = text[text.rindex(")") + 2 :].split()  # the name in parentheses may hold anything
+    return _Stat(fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def identify(pid: int) -> Identity | None:
+    facts = _stat(pid)
+    return Identity(pid, facts.ticks, boot_id()) if facts else None
+
+
+def alive(who: Identity) -> bool:
+    """True while this very process runs; a zombie has died, a reused pid is another."""
+    facts = _stat(who.pid)
+    if facts is None or facts.ticks != who.ticks or facts.state in "ZX":
+        return False
+    return who.boot == boot_id()
+
+
+def state_letter(pid: int) -> str:
+    facts = _stat(pid)
+    return facts.state if facts else ""
+
+
+def anonymous_mb(pid: int) -> float | None:
+    """RssAnon in MB: resident size would count mapped file pages too."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        return None
+    return None
+
+
+def spawn(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path, memory_limit_mb: int = 0
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own, its output appended to a file; it lives on when we end.
+
+    The limit is RLIMIT_DATA, set in the child before exec, so that it holds for all that the child starts.
+    """
+
+    def limit() -> None:
+        if memory_limit_mb:
+            size = memory_limit_mb << 20
+            resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+    with output.open("ab") as out:
+        try:
+            return subprocess.Popen(
+                list(argv),
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=limit,  # noqa: PLW1509 - no threads here when a trainer is started
+            )
+        except OSError as error:
+            raise HostError(f"can't start {argv[0]}: {error.strerror}") from None
+
+
+def members(who: Identity, marker: str) -> set[Identity]:
+    """Every living process of a run: the tree below it, its session, and whoever carries `marker` in its environment.
+
+    Parentage alone loses a child that forked twice, a session alone loses torchrun's workers; the marker is
+    inherited by all of them.
+    """
+    table = {pid: facts for pid in _pids() if (facts := _stat(pid)) and facts.state not in "ZX"}
+    found = {pid for pid, facts in table.items() if facts.session == who.pid and facts.ticks >= who.ticks}
+    if who.pid in table and table[who.pid].ticks == who.ticks:
+        found.add(who.pid)
+    if marker:
+        found |= {pid for pid in table if _carries(pid, marker)}
+    grew = True
+    while grew:
+        below = {pid for pid, facts in table.items() if facts.parent in found} - found
+        found |= below
+        grew = bool(below)
+    found.discard(os.getpid())
+    return {Identity(pid, table[pid].ticks, who.boot) for pid in found}
+
+
+def find_marked(marker: str) -> Identity | None:
+    """The oldest living process that carries `marker` in its environment."""
+    found = [(facts.ticks, pid) for pid in _pids() if _carries(pid, marker) and (facts := _stat(pid)) and facts.state not in "ZX"]
+    if not found:
+        return None
+    ticks, pid = min(found)
+    return Identity(pid, ticks, boot_id())
+
+
+def find_command(words: Sequence[str], cwd: Path) -> list[Found]:
+    """Processes whose arguments hold `words` in a row and whose working folder is `cwd`; ours to signal or not."""
+    found = []
+    for pid in _pids():
+        arguments = _read_list(pid, "cmdline")
+        if not _holds(arguments, words):
+            continue
+        facts = _stat(pid)
+        try:
+            folder = Path(f"/proc/{pid}/cwd").readlink()
+            uid = Path(f"/proc/{pid}").stat().st_uid
+        except OSError:
+            continue
+        if facts and facts.state not in "ZX" and folder == cwd.resolve():
+            found.append(Found(pid, facts.ticks, uid, _user(pid, uid), " ".join(arguments)))
+    parents = {one.pid for one in found}
+    return [one for one in found if (facts := _stat(one.pid)) and facts.parent not in parents]
+
+
+def send(who: Identity, number: signal.Signals) -> bool:
+    """Signal this very process; False where it is gone."""
+    try:
+        handle = os.pidfd_open(who.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not alive(who):
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        raise HostError(f"pid {who.pid} belongs to another user; not signalled") from None
+    finally:
+        os.close(handle)
+    return True
+
+
+def stop(who: Identity, marker: str, *, grace_s: float, note: Callable[[str], None] = lambda _: None) -> list[int]:
+    """Ask, wait until one deadline, kill the whole tree, prove that nobody is left. The pids that had to be killed.
+
+    Raises StillAliveError where something outlives SIGKILL.
+    """
+    victims = members(who, marker)
+    if send(who, signal.SIGTERM):
+        send(who, signal.SIGCONT)  # a stopped process can't answer
+    deadline = time.monotonic() + grace_s
+    while victims := _living(victims, who, marker):
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_S)
+    if victims:
+        note(f"the trainer did not leave within {grace_s:g} s: killing {len(victims)} process(es)")
+    killed: set[int] = set()
+    deadline = time.monotonic() + KILL_WAIT_S
+    while victims and time.monotonic() < deadline:
+        for victim in victims:
+            if send(victim, signal.SIGKILL):
+                killed.add(victim.pid)
+        time.sleep(POLL_S)
+        victims = _living(victims, who, marker)
+    if victims:
+        raise StillAliveError(sorted(victim.pid for victim in victims))
+    return sorted(killed)
+
+
+def _living(known: set[Identity], who: Identity, marker: str) -> set[Identity]:
+    _reap(who.pid)
+    return {one for one in known | members(who, marker) if alive(one)}
+
+
+def _reap(pid: int) -> None:
+    """Where the process is our own child, take its exit status, so that it does not stay as a zombie."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names only, and often
+
+
+def _read_list(pid: int, name: str) -> list[str]:
+    try:
+        data = Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return []
+    return [part.decode("utf-8", "replace") for part in data.split(b"\0") if part]
+
+
+def _carries(pid: int, marker: str) -> bool:
+    return pid != os.getpid() and marker in _read_list(pid, "environ")
+
+
+def _holds(arguments: Sequence[str], words: Sequence[str]) -> bool:
+    size = len(words)
+    return bool(words) and any(list(arguments[at : at + size]) == list(words) for at in range(len(arguments) - size + 1))
+
+
+def _user(pid: int, uid: int) -> str:
+    try:
+        import psutil
+
+        return str(psutil.Process(pid).username())
+    except Exception:  # noqa: BLE001 - a name is a courtesy; the uid is the fact
+        return f"uid {uid}"

@@ -1,0 +1,62 @@
+"""Sealed records: JSON with its own digest, so that a torn or edited one is known for what it is.
+
+A record `OP.STATE.json` is visible only when whole and durable: temp, fsync, rename, fsync of the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from atftctl.host.errors import HostError
+from atftctl.host.files import sha256_bytes, write_durably
+
+VERSION = 1
+
+
+class BadRecordError(HostError):
+    """A record that is not whole, was edited, or comes from a newer version."""
+
+
+def seal(body: Mapping[str, Any]) -> bytes:
+    text = json.dumps(body, ensure_ascii=False, sort_keys=True)
+    return json.dumps({"version": VERSION, "sha256": sha256_bytes(text.encode()), "body": body}, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
+def unseal(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        record = json.loads(data)
+        version, body, digest = record["version"], record["body"], record["sha256"]
+    except (ValueError, KeyError, TypeError):
+        raise BadRecordError(f"{name} is not a whole record") from None
+    if version != VERSION:
+        raise BadRecordError(f"{name} is of version {version}; this atftctl knows version {VERSION}")
+    if sha256_bytes(json.dumps(body, ensure_ascii=False, sort_keys=True).encode()) != digest:
+        raise BadRecordError(f"{name} was changed after it was written")
+    return dict(body)
+
+
+def write(folder: Path, operation: str, state: str, body: Mapping[str, Any]) -> None:
+    write_durably(folder / f"{operation}.{state}.json", seal(body))
+
+
+def read(folder: Path, operation: str, state: str) -> dict[str, Any] | None:
+    path = folder / f"{operation}.{state}.json"
+    try:
+        return unseal(path.read_bytes(), path.name)
+    except FileNotFoundError:
+        return None
+
+
+def states(folder: Path) -> dict[str, set[str]]:
+    """Which states of which operations have a record, oldest operation first."""
+    found: dict[str, set[str]] = {}
+    if not folder.is_dir():
+        return found
+    for path in sorted(folder.glob("*.json")):
+        operation, _, state = path.name.removesuffix(".json").rpartition(".")
+        if operation and not operation.startswith("."):
+            found.setdefault(operation, set()).add(state)
+    return found

@@ -1,0 +1,121 @@
+"""The only thing that the ops side and the trainer share: file names, event records, exit codes, the config digest.
+
+Standard library only: the rescue tool imports this with torch broken, and the trainer imports nothing else of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from typing import Any
+
+EVENT_VERSION = 1
+
+
+class Exit(IntEnum):
+    """What `atftctl` says with its exit code; docs/exit-codes.md is the page for people."""
+
+    DONE = 0
+    CHECK_FAILED = 1  # a check failed, or: changed but not healthy
+    USAGE = 2
+    REFUSED = 3  # nothing changed
+    RESTORED = 4  # failed and put back
+    STOPPED = 5  # needs a person
+    INCONCLUSIVE = 6
+    INTERRUPTED = 130
+
+
+class TrainerExit(IntEnum):
+    """What the trainer says with its exit code; the same word stands in its last event."""
+
+    FINISHED = 0
+    CRASHED = 1
+    BAD_SETTINGS = 2
+    STOPPED = 10  # asked to stop: finished the step, saved, left
+    OUT_OF_MEMORY = 11
+    ANOMALY = 12  # non-finite loss, gradient or prediction
+    BAD_DATA = 13
+    BAD_CHECKPOINT = 14
+    SAVE_FAILED = 15
+
+
+# Files in a run folder, relative to it. In service the run folder is the project itself.
+LOG = "logs/training.log"
+OUTPUT = "logs/trainer.out"  # stdout and stderr of the process, for what dies before it can log
+METRICS = "logs/metrics.csv"
+EVENTS = "logs/events.jsonl"
+BEST = "models/best_model.pth"
+LAST = "models/last.pth"
+
+# The environment variable that marks every process of one run, whatever session it moves to.
+RUN_ID = "ATFTCTL_RUN_ID"
+
+# Events, by name. Each record also has v, event, t (unix seconds), pid, run_id, step.
+STARTED = "started"  # digest, effective, resumed_from, world_size
+FIRST_STEP = "first_step"  # digest, loss, step_s
+CHECKPOINT = "checkpoint"  # path, sha256
+OOM = "oom"  # message, section, recoverable
+RECOVERED = "recovered"  # what was done about it
+ANOMALY = "anomaly"  # quantity, value
+EVALUATED = "evaluated"  # rankic_h1 …, dates
+WARNING = "warning"  # message
+STOPPED = "stopped"  # reason, exit_code
+
+
+def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, **fields: Any) -> bytes:
+    """One event as a line of JSON, newline included; non-finite numbers become strings."""
+    record = {"v": EVENT_VERSION, "event": event, "t": t, "pid": pid, "run_id": run_id, "step": step, **fields}
+    return (json.dumps(_plain(record), ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def parse_event(line: bytes) -> dict[str, Any] | None:
+    """The record of a line, or None for what is not whole (a writer may have died in the middle)."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or "event" not in record or not isinstance(record.get("t"), int | float):
+        return None
+    return record
+
+
+def merge_settings(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Config files laid over each other in order: mappings merge key by key, anything else replaces."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        _merge_into(merged, layer)
+    return merged
+
+
+def _merge_into(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        below = target.get(key)
+        if isinstance(value, Mapping):
+            fresh: dict[str, Any] = dict(below) if isinstance(below, Mapping) else {}
+            _merge_into(fresh, value)
+            target[key] = fresh
+        else:
+            target[key] = value
+
+
+def config_digest(settings: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical settings: comments, order, quoting and `1` against `1.0` do not change it."""
+    text = json.dumps(_plain(settings), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return int(value) if value.is_integer() else value
+    return str(value)
