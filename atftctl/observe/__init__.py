@@ -1,0 +1,1 @@
+"""The machine as frozen facts. Changes nothing in the project."""

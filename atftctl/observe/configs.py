@@ -1,0 +1,45 @@
+"""The config files as they stand, and the digest of what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from atftctl.domain.facts import ConfigFile
+from atftctl.host.errors import OutsideProjectError, YamlError
+from atftctl.host.files import inside, sha256_bytes
+from atftctl.host.yaml_read import read
+from atftctl.protocol import config_digest, merge_settings
+
+
+def read_config(root: Path, name: str) -> ConfigFile:
+    """Never raises for what is in the file: an unreadable config is a fact, and `restore` works even so."""
+    try:
+        data = inside(root, name).read_bytes()
+    except FileNotFoundError:
+        return ConfigFile(name, None, error="no such file")
+    except OutsideProjectError as error:
+        return ConfigFile(name, None, error=str(error))
+    except OSError as error:
+        return ConfigFile(name, None, error=f"can't be read: {error.strerror}")
+    digest = sha256_bytes(data)
+    try:
+        value = read(data).value
+    except YamlError as error:
+        return ConfigFile(name, digest, error=str(error))
+    if value is None:
+        return ConfigFile(name, digest)
+    if not isinstance(value, dict):
+        return ConfigFile(name, digest, error="line 1: a mapping was expected")
+    return ConfigFile(name, digest, value)
+
+
+def read_configs(root: Path, names: Iterable[str]) -> dict[str, ConfigFile]:
+    return {name: read_config(root, name) for name in names}
+
+
+def digest(configs: Mapping[str, ConfigFile]) -> str:
+    """The config digest of these files laid over each other, or "" where one can't be read."""
+    if any(config.error for config in configs.values()):
+        return ""
+    return config_digest(merge_settings(config.data for config in configs.values()))

@@ -1,0 +1,40 @@
+"""What a later look at the incident needs, gathered before anything changes. Small tails, so that it costs no time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+
+from atftctl import protocol
+from atftctl.domain.facts import Process
+from atftctl.host.files import tail
+from atftctl.host.layout import Layout
+
+LOG_LINES = 400
+METRIC_LINES = 1000
+
+
+def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[str, bytes]:
+    """File name to content. What can't be read is left out: evidence must not stand in the way of a rescue."""
+    found: dict[str, bytes] = {
+        "process.json": json.dumps(dataclasses.asdict(process), ensure_ascii=False, indent=1, default=str).encode()
+    }
+    for name, lines in (
+        (protocol.LOG, LOG_LINES),
+        (protocol.OUTPUT, LOG_LINES),
+        (protocol.EVENTS, LOG_LINES),
+        (protocol.METRICS, METRIC_LINES),
+    ):
+        try:
+            text = tail(layout.root / name, lines)
+        except OSError:
+            continue
+        if text:
+            found[name.replace("/", "__")] = ("\n".join(text) + "\n").encode()
+    for name in configs:
+        try:
+            found[name.replace("/", "__")] = (layout.root / name).read_bytes()
+        except OSError:
+            continue
+    return found

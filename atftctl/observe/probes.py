@@ -1,0 +1,48 @@
+"""Measurements by the trainer's own code, in a process and a scratch folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from atftctl.domain.errors import Inconclusive
+from atftctl.domain.runbook import Runbook
+from atftctl.host.command import run
+from atftctl.host.layout import Layout
+
+
+def probe(
+    layout: Layout, runbook: Runbook, kind: str, *, baseline_configs: Mapping[str, str] | None = None, steps: int = 0
+) -> dict[str, Any]:
+    """What `trainer probe KIND` measured. Raises Inconclusive where it could not be run at all."""
+    with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:
+        scratch = Path(folder)
+        out = scratch / "measured.json"
+        words = [word.replace("{python}", sys.executable) for word in runbook.trainer.probe]
+        argv = [*words, kind, "--out", str(out), "--steps", str(steps or runbook.checks.probe_steps)]
+        for name in runbook.files.configs:
+            argv += ["--config", name]
+        for number, text in enumerate((baseline_configs or {}).values()):
+            copy = scratch / f"baseline-{number}.yaml"
+            copy.write_text(text, encoding="utf-8")
+            argv += ["--baseline-config", str(copy)]
+        done = run(argv, cwd=layout.root, env=_environment(layout), limit_s=runbook.checks.probe_limit_s)
+        try:
+            found = json.loads(out.read_bytes())
+        except (OSError, ValueError):
+            last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
+            raise Inconclusive(
+                f"the probe measured nothing (exit {done.code}): {last[0][:300]}",
+                then="is the trainer installed here? pip install 'atftctl[trainer]'",
+            ) from None
+    return dict(found)
+
+
+def _environment(layout: Layout) -> dict[str, str]:
+    path: Sequence[str] = [one for one in (str(layout.root), os.environ.get("PYTHONPATH", "")) if one]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}

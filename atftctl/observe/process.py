@@ -1,0 +1,111 @@
+"""The trainer's process: the recorded one, and those that were started by hand. Looks, never signals."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from atftctl import protocol
+from atftctl.domain.facts import Process, ProcessState, Stranger
+from atftctl.domain.process import ProcessRecord
+from atftctl.host import procs
+from atftctl.host.layout import Layout
+from atftctl.observe import runs
+
+CAUSES = (protocol.OOM, protocol.ANOMALY)
+
+
+def read_record(layout: Layout) -> ProcessRecord | None:
+    """The record of the last start; None without one, or where it can't be read."""
+    try:
+        return ProcessRecord.from_json(json.loads(layout.process.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def marker(record: ProcessRecord) -> str:
+    return f"{protocol.RUN_ID}={record.run_id}"
+
+
+def identity(record: ProcessRecord) -> procs.Identity | None:
+    """The living process of a record. One without a pid (a crash came between start and record) is found by its marker."""
+    if not record.pid:
+        return procs.find_marked(marker(record)) if record.wanted == "running" else None
+    who = procs.Identity(record.pid, record.ticks, record.boot)
+    return who if procs.alive(who) else None
+
+
+def observe(layout: Layout, command: Sequence[str]) -> Process:
+    """The state of the recorded trainer, from the process table and its own events."""
+    record = read_record(layout)
+    who = identity(record) if record else None
+    strangers = _strangers(layout, command, record)
+    if record is None:
+        return Process(strangers=strangers)
+    seen = list(runs.events(layout.root, offset=record.events_from, run_id=record.run_id))
+    steps = [int(event.get("step", 0)) for event in seen]
+    return Process(
+        state=_state(record, who is not None, seen),
+        pid=who.pid if who else None,
+        run_id=record.run_id,
+        since=record.started_at,
+        digest=_running_digest(seen) or record.digest,
+        step=_last_step(layout) if who else (max(steps) if steps else None),
+        last_event=_cause(seen),
+        memory_mb=procs.anonymous_mb(who.pid) if who else None,
+        strangers=strangers,
+    )
+
+
+def _state(record: ProcessRecord, alive: bool, seen: list[dict[str, Any]]) -> ProcessState:
+    if alive:
+        up = any(event["event"] == protocol.FIRST_STEP for event in seen)
+        return "running" if up else "starting"
+    if record.wanted == "stopped":
+        return "stopped"
+    codes = [event.get("exit_code") for event in seen if event["event"] == protocol.STOPPED]
+    if codes and codes[-1] == protocol.TrainerExit.FINISHED:
+        return "finished"
+    if codes and codes[-1] == protocol.TrainerExit.STOPPED:
+        return "stopped"
+    return "died"
+
+
+def _cause(seen: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The event that says most about the end: a typed fatal one, else the last. What was recovered from is no end."""
+    fatal = [event for event in seen if event["event"] in CAUSES and not event.get("recoverable")]
+    return fatal[-1] if fatal else seen[-1] if seen else None
+
+
+def _running_digest(seen: list[dict[str, Any]]) -> str:
+    digests = [str(event["digest"]) for event in seen if event.get("digest")]
+    return digests[-1] if digests else ""
+
+
+def _last_step(layout: Layout) -> int | None:
+    rows = runs.last_metrics(layout.root, 2)
+    try:
+        return int(rows[-1]["step"]) if rows else None
+    except (KeyError, ValueError):
+        return None
+
+
+def signature(command: Sequence[str]) -> list[str]:
+    """The words of the trainer's command that tell it from others: what stands before the first placeholder or option value."""
+    words = [word for word in command if word != "{python}"]
+    return list(words[: next((at for at, word in enumerate(words) if "{" in word or word.startswith("--")), len(words))])
+
+
+def _strangers(layout: Layout, command: Sequence[str], record: ProcessRecord | None) -> tuple[Stranger, ...]:
+    ours: set[int] = set()
+    if record:
+        who = identity(record)
+        if who:
+            ours = {one.pid for one in procs.members(who, marker(record))}
+    return tuple(
+        Stranger(one.pid, one.ticks, one.user, one.command, ours_to_signal=os.getuid() in (0, one.uid))
+        for one in procs.find_command(signature(command), layout.root)
+        if one.pid not in ours
+    )

@@ -1,0 +1,123 @@
+"""Finding the project and reading its runbook. A wrong one is refused before anything has changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.runbook import Runbook, Settings, Symptom, Value
+from atftctl.host.errors import OutsideProjectError, YamlError
+from atftctl.host.files import inside
+from atftctl.host.layout import Layout
+from atftctl.host.yaml_read import Document, read
+from atftctl.observe.binding import Binder, nearest
+
+VERSION = 1
+
+
+def find_project(start: Path) -> Layout:
+    """The nearest folder from `start` upwards that holds `runbooks/*.yaml`."""
+    start = start.absolute()
+    if not start.is_dir():
+        raise WrongUsage(f"{start} is not a folder")
+    for folder in (start, *start.parents):
+        found = sorted((folder / "runbooks").glob("*.yaml"))
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise WrongUsage(f"{folder / 'runbooks'} holds {len(found)} runbooks: {names}", then="keep one of them there")
+        if found:
+            return Layout(root=folder, runbook=found[0])
+    raise WrongUsage(
+        f"no project at {start} or above: no runbooks/*.yaml", then="cd into the project, or name it: --project DIR"
+    )
+
+
+def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
+    """The runbook and warnings about it. Raises Refused with file, line, key and the nearest valid name."""
+    name = str(layout.runbook.relative_to(layout.root))
+    warnings = _check_owner(layout.runbook, name)
+    try:
+        document = read(layout.runbook.read_bytes())
+    except YamlError as error:
+        raise Refused(f"{name}:{error.line or 1}: {error.reason}", then="undo, recover and restore work even so") from None
+    except OSError as error:
+        raise Refused(f"{name} can't be read: {error.strerror}") from None
+    binder = Binder(document, name)
+    if isinstance(document.value, dict) and document.value.get("version") != VERSION:
+        raise binder.fail(("version",), f"this atftctl reads version {VERSION}")
+    runbook = binder.bind(Runbook)
+    _check_meaning(runbook, binder, layout, document)
+    return runbook, warnings
+
+
+def _check_owner(path: Path, name: str) -> tuple[str, ...]:
+    """A runbook names commands; one that somebody else could have written is not executed."""
+    facts = path.stat()
+    if facts.st_uid not in (os.getuid(), 0):
+        raise Refused(f"{name} belongs to another user (uid {facts.st_uid}); its commands are not run", then=f"look at it, then chown it: {path}")
+    if facts.st_mode & stat.S_IWOTH:
+        raise Refused(f"{name} is writable by everyone; its commands are not run", then=f"chmod o-w {path}")
+    if facts.st_mode & stat.S_IWGRP:
+        return (f"{name} is writable by its group",)
+    return ()
+
+
+def _check_meaning(runbook: Runbook, binder: Binder, layout: Layout, document: Document) -> None:
+    for group in ("configs", "models"):
+        for index, name in enumerate(getattr(runbook.files, group)):
+            try:
+                inside(layout.root, name)
+            except OutsideProjectError as error:
+                raise binder.fail(("files", group, index), str(error)) from None
+    for name, feature in runbook.features.items():
+        if feature.file not in runbook.files.configs:
+            raise binder.fail(("features", name, "file"), f"{feature.file} is not in files.configs", then=nearest(feature.file, runbook.files.configs))
+        _check_value(binder, ("features", name, "improved"), feature.improved, feature.baseline)
+    _check_settings(runbook, binder, ("immediate", "settings"), runbook.immediate.settings)
+    for name, symptom in runbook.symptoms.items():
+        _check_settings(runbook, binder, ("symptoms", name, "table"), symptom.table)
+        _check_settings(runbook, binder, ("symptoms", name, "block"), symptom.block)
+        for index, settings in enumerate(symptom.alternatives):
+            _check_settings(runbook, binder, ("symptoms", name, "alternatives", index), settings)
+    for name, phases in runbook.plans.items():
+        for index, phase in enumerate(phases):
+            _check_settings(runbook, binder, ("plans", name, index, "settings"), phase.settings)
+    if runbook.reenable_plan not in runbook.plans:
+        raise binder.fail(("reenable_plan",), f"no plan {runbook.reenable_plan!r}", then=nearest(runbook.reenable_plan, runbook.plans))
+    if not runbook.trainer.command or not runbook.trainer.probe:
+        raise binder.fail(("trainer",), "command and probe need at least one word each")
+
+
+def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:
+    for name, value in settings.items():
+        if name not in runbook.features:
+            raise binder.fail((*path, name), "no such feature", then=nearest(name, runbook.features))
+        _check_value(binder, (*path, name), value, runbook.features[name].baseline)
+
+
+def _check_value(binder: Binder, path: tuple[str | int, ...], value: Value, example: Value) -> None:
+    """A setting keeps its kind: a boolean stays one, a number a number, a word a word."""
+
+    def kind(one: Value) -> str:
+        if isinstance(one, bool):
+            return "true or false"
+        return "a number" if isinstance(one, int | float) else "a word"
+
+    if kind(value) != kind(example):
+        raise binder.fail(path, f"{value!r} is not {kind(example)}, as the baseline {example!r} is")
+
+
+def find_symptom(runbook: Runbook, word: str) -> tuple[str, Symptom]:
+    """By name, alias, or title in either language."""
+    wanted = word.strip().casefold()
+    names: list[str] = []
+    for name, symptom in runbook.symptoms.items():
+        words = (name, *symptom.aliases, symptom.title.en, symptom.title.ja)
+        if wanted in (one.casefold() for one in words):
+            return name, symptom
+        names += words
+    close = nearest(word, names)
+    then = close if close.startswith("did") else f"known: {', '.join(runbook.symptoms)}"
+    raise WrongUsage(f"unknown symptom {word!r}", stands="nothing has changed", then=then)
