@@ -1,0 +1,21 @@
+"""Recording what `verify` and `baseline record` found: the tool's own files, written durably."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from atftctl.host.files import append_durably, write_durably
+from atftctl.host.layout import Layout
+
+
+def write(layout: Layout, baseline: Mapping[str, Any]) -> None:
+    write_durably(layout.baseline, json.dumps(baseline, ensure_ascii=False, indent=1).encode())
+
+
+def mark_verified(layout: Layout, digests: Mapping[str, str], now: datetime) -> None:
+    """These file digests passed a verify; a snapshot of exactly them is verified-good from now on."""
+    line = {"at": now.isoformat(timespec="seconds"), "digests": dict(digests)}
+    append_durably(layout.verified, (json.dumps(line, ensure_ascii=False) + "\n").encode())

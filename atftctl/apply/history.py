@@ -1,0 +1,29 @@
+"""The history: append-only, one line an operation. Each line carries the hash of the line before it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from atftctl.host.files import append_durably, sha256_bytes
+from atftctl.host.layout import Layout
+
+
+def append(layout: Layout, entry: Mapping[str, Any]) -> None:
+    """Add the line unless this operation has one (recovery may come here twice)."""
+    try:
+        lines = layout.history.read_bytes().splitlines()
+    except FileNotFoundError:
+        lines = []
+    if any(_operation(line) == entry["operation"] for line in lines[-50:]):
+        return
+    before = sha256_bytes(lines[-1]) if lines else ""
+    append_durably(layout.history, (json.dumps({**entry, "before": before}, ensure_ascii=False) + "\n").encode())
+
+
+def _operation(line: bytes) -> str:
+    try:
+        return str(json.loads(line)["operation"])
+    except (ValueError, KeyError, TypeError):
+        return ""

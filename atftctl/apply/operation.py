@@ -1,0 +1,216 @@
+"""One plan carried out: intent, evidence, stop, snapshot, files, start, end. The verbs in operations/ drive it in this order."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from atftctl.apply import history, process, snapshots
+from atftctl.apply.transaction import Content, Move, Transaction, mode_of
+from atftctl.domain.errors import AtftError, PutBack
+from atftctl.domain.facts import Snapshot
+from atftctl.domain.plan import Plan
+from atftctl.domain.process import ProcessRecord
+from atftctl.host import locks, procs
+from atftctl.host.files import free_bytes, inside, make_dirs, sha256_bytes, write_durably
+from atftctl.host.layout import Layout
+
+MARGIN = 2 << 20
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an operation was told, beside its plan."""
+
+    reason: str
+    contents: Mapping[str, Content]  # by target path
+    digest: str  # of the configs as they will stand, "" where it can't be known
+    start: process.StartOrder | None = None  # for after the change
+    start_again: process.StartOrder | None = None  # for putting back a trainer that was stopped
+    record: ProcessRecord | None = None  # of the trainer that runs now
+    runbook_sha256: str = ""
+
+
+@dataclass
+class Operation:
+    """Made under the lock. Everything before `change` returns can be unwound; after it nothing is."""
+
+    layout: Layout
+    plan: Plan
+    order: Order
+    now: datetime
+    note: Callable[[str], None]
+    snapshot: Snapshot | None = None
+    stopped: bool = False
+    decided: bool = False
+    id: str = ""
+    _transaction: Transaction = field(init=False)
+    _entry: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.id = f"{self.now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(2)}"
+        self._transaction = Transaction(self.layout, self.id)
+        self._entry = {
+            "operation": self.id,
+            "command": self.plan.command,
+            "title": self.plan.title,
+            "reason": self.order.reason,
+            "operator": locks.operator(),
+            "started": self.now.astimezone().isoformat(timespec="seconds"),
+            "about": dict(self.plan.facts),
+            "files": [],
+        }
+
+    def open(self, evidence: Mapping[str, bytes]) -> None:
+        """Intent and evidence. Evidence that can't be written is said, and does not stand in the way."""
+        self._intend()
+        folder = self.layout.operations / self.id
+        try:
+            make_dirs(folder, 0o700)
+            plan = {"command": self.plan.command, "steps": [step.describe() for step in self.plan.steps]}
+            for name, data in {**evidence, "plan.json": json.dumps(plan, ensure_ascii=False, indent=1).encode()}.items():
+                write_durably(folder / name, data, 0o600)
+        except OSError as error:
+            self.note(f"the evidence could not be saved: {error.strerror}")
+
+    def _intend(self, **more: Any) -> None:
+        """Who, why, and both wanted states of the process: after the change, and after putting back."""
+        start = self.order.start
+        again = self.order.start_again if self.plan.stop else None
+        self._transaction.intend(
+            {
+                **self._entry,
+                "start": start.to_json() if start else None,
+                "start_again": again.to_json() if again else None,
+                "digest": self.order.digest,
+                "stopping": None,
+                **more,
+            }
+        )
+
+    def stop(self) -> list[int]:
+        """Stop the trainer that the plan names; pids that had to be killed."""
+        step = self.plan.stop
+        if step is None:
+            return []
+        record = self.order.record
+        if step.adopt_ticks:
+            who = procs.Identity(step.pid, step.adopt_ticks, procs.boot_id())
+        elif record and record.pid == step.pid:
+            who = procs.Identity(record.pid, record.ticks, record.boot)
+        else:
+            found = procs.identify(step.pid)
+            if found is None:
+                return []
+            who = found
+        self.stopped = True
+        self._intend(stopping={"pid": who.pid, "ticks": who.ticks, "boot": who.boot, "grace_s": step.grace_s})
+        return process.stop(self.layout, record, who, grace_s=step.grace_s, note=self.note)
+
+    def take_snapshot(self) -> None:
+        """What stands now. Model files that the plan does not touch are left out where there is no room for them."""
+        step = self.plan.snapshot
+        if step is None:
+            return
+        needed = {target.path for target in self.plan.targets}
+        paths = list(step.paths)
+        sizes = {path: _size(self.layout, path) for path in paths}
+        if sum(sizes.values()) + MARGIN > free_bytes(self.layout.root):
+            dropped = [path for path in paths if path not in needed and sizes[path] > MARGIN // 4]
+            paths = [path for path in paths if path not in dropped]
+            if dropped:
+                self.note(f"no room to copy {', '.join(dropped)}: left out of the safety snapshot (this plan does not change them)")
+        paths += [path for path in sorted(needed) if path not in paths]
+        self.snapshot = snapshots.take(
+            self.layout, paths,
+            now=self.now, reason=f"before {self.plan.command} {self.id}", operation=self.id,
+            runbook_sha256=self.order.runbook_sha256,
+        )  # fmt: skip
+        self._entry["snapshot"] = self.snapshot.id
+
+    def change(self) -> None:
+        """BEGIN, STAGE, COMMIT, APPLY. Returns with every file new, or raises with every file old."""
+        moves = self._moves()
+        if not moves:
+            return
+        self._entry["files"] = [
+            {"path": move.path, "old": move.old, "new": move.new, "mode": self._old_mode(move)} for move in moves
+        ]
+        self._entry["changes"] = [change.describe() for change in self.plan.changes]
+        self._intend()
+        self._transaction.begin(moves)
+        self._transaction.stage(self.order.contents)
+        self._transaction.decide()
+        self.decided = True
+        self._transaction.replace()
+
+    def start(self) -> ProcessRecord | None:
+        if self.order.start is None:
+            return None
+        return process.start(self.layout, self.order.start, digest=self.order.digest, now=datetime.now().astimezone())
+
+    def close(self, outcome: str, exit_code: int, **more: Any) -> None:
+        """The history line, then the records go. Nothing of an operation that changed nothing stays open."""
+        entry = {**self._entry, "outcome": outcome, "exit_code": exit_code, "ended": _stamp(), **more}
+        history.append(self.layout, entry)
+        self._transaction.close()
+
+    def unwind(self, error: BaseException) -> None:
+        """Before COMMIT: staged files away, a trainer that we stopped started again. Raises what could not be put back."""
+        if self.decided:
+            raise AssertionError("unwind after the decision")
+        self._transaction.unwind()
+        again = self.order.start_again
+        if self.stopped and again and _trainer_gone(self.order.record):
+            process.start(self.layout, again, digest="", now=datetime.now().astimezone())
+        exit_code = error.exit_code if isinstance(error, AtftError) else PutBack.exit_code
+        self._entry["files"] = []
+        self.close("put back", int(exit_code), error=str(error) or type(error).__name__)
+
+    def _moves(self) -> list[Move]:
+        moves = []
+        for target in self.plan.targets:
+            path = inside(self.layout.root, target.path)
+            content = self.order.contents.get(target.path)
+            new = target.new if not isinstance(content, bytes) else sha256_bytes(content)
+            mode = target.mode if target.snapshot else mode_of(path)
+            old = self._stands(target.path)
+            if old != target.old:
+                raise PutBack(f"{target.path} was changed after the plan was made", then="look at the plan again, and run it again")
+            staged = f".{path.name}.{self.id}.staged"
+            moves.append(Move(target.path, staged, old, None if target.removes else new, mode))
+        return moves
+
+    def _stands(self, path: str) -> str | None:
+        """What the safety snapshot found, which was hashed while it was copied."""
+        if self.snapshot is None:
+            return None
+        return self.snapshot.digests().get(path)
+
+    def _old_mode(self, move: Move) -> int:
+        if self.snapshot:
+            for file in self.snapshot.files:
+                if file.path == move.path:
+                    return file.mode
+        return move.mode
+
+
+def _trainer_gone(record: ProcessRecord | None) -> bool:
+    if record is None:
+        return True
+    return not procs.alive(procs.Identity(record.pid, record.ticks, record.boot))
+
+
+def _size(layout: Layout, path: str) -> int:
+    try:
+        return inside(layout.root, path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _stamp() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,107 @@
+"""After a crash: what had been decided is finished, what had not is unwound, anything else is left to a person."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from atftctl.apply import history, process, transaction
+from atftctl.apply.process import StartOrder
+from atftctl.domain.errors import NeedsPerson
+from atftctl.domain.process import ProcessRecord
+from atftctl.host import procs, records
+from atftctl.host.files import remove
+from atftctl.host.layout import Layout
+from atftctl.protocol import RUN_ID, Exit
+
+
+def recover(layout: Layout) -> list[str]:
+    """Bring every open operation to its end, oldest first; a line for each. Called under the lock, and may die and be called again."""
+    for torn in layout.journal.glob(".*.tmp"):
+        remove(torn)
+    done = []
+    for operation, states in records.states(layout.journal).items():
+        try:
+            done += _one(layout, operation, states)
+        except records.BadRecordError as error:
+            raise NeedsPerson(
+                f"the journal can't be trusted: {error}",
+                stands=f"nothing was touched; the journal is {layout.journal}, the snapshots are in {layout.backups}",
+                then="a newer atftctl may know it; else compare the files with the snapshots, then move the journal away",
+            ) from None
+    return done
+
+
+def _one(layout: Layout, operation: str, states: set[str]) -> list[str]:
+    if "done" in states:
+        transaction.sweep(layout, operation)
+        return []
+    bodies = {state: records.read(layout.journal, operation, state) or {} for state in states}
+    intent = bodies.get("intent")
+    if intent is None:
+        raise NeedsPerson(
+            f"operation {operation} has no intent record",
+            stands=f"nothing was touched; the journal is {layout.journal}",
+        )
+    if "commit" in states:
+        return [_forward(layout, operation, intent, bodies["commit"])]
+    return [_back(layout, operation, intent, bodies.get("begin"))]
+
+
+def _forward(layout: Layout, operation: str, intent: dict[str, Any], commit: dict[str, Any]) -> str:
+    transaction.roll_forward(layout, transaction.moves_of(commit))
+    started = _bring_up(layout, intent.get("start"), str(intent.get("digest", "")))
+    _close(layout, operation, intent, "done, finished by recovery")
+    return f"finished {intent['command']} {operation}: all files are the new ones{started}"
+
+
+def _back(layout: Layout, operation: str, intent: dict[str, Any], begin: dict[str, Any] | None) -> str:
+    if begin:
+        transaction.unstage(layout, transaction.moves_of(begin))
+    _finish_stop(layout, intent.get("stopping"))
+    started = _bring_up(layout, intent.get("start_again"), "")
+    _close(layout, operation, {**intent, "files": []}, "put back by recovery")
+    return f"unwound {intent['command']} {operation}: all files are the old ones{started}"
+
+
+def _finish_stop(layout: Layout, stopping: dict[str, Any] | None) -> None:
+    """A trainer that was asked to stop may still be leaving; it is not taken for one that runs on."""
+    if not stopping:
+        return
+    who = procs.Identity(int(stopping["pid"]), int(stopping["ticks"]), str(stopping["boot"]))
+    if procs.alive(who):
+        process.stop(layout, _record(layout), who, grace_s=float(stopping["grace_s"]), note=lambda _: None)
+
+
+def _bring_up(layout: Layout, order: dict[str, Any] | None, digest: str) -> str:
+    """The wanted state of the process: running, unless it is already."""
+    if not order or _runs(layout):
+        return ""
+    record = process.start(layout, StartOrder.from_json(order), digest=digest, now=datetime.now().astimezone())
+    return f"; started the trainer, pid {record.pid}"
+
+
+def _runs(layout: Layout) -> bool:
+    """Is the recorded trainer alive, or one whose record a crash cut short?"""
+    record = _record(layout)
+    if record is None:
+        return False
+    if record.pid:
+        return procs.alive(procs.Identity(record.pid, record.ticks, record.boot))
+    return procs.find_marked(f"{RUN_ID}={record.run_id}") is not None
+
+
+def _record(layout: Layout) -> ProcessRecord | None:
+    try:
+        return ProcessRecord.from_json(json.loads(layout.process.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str) -> None:
+    entry = {key: value for key, value in intent.items() if key not in ("start", "start_again", "digest", "stopping")}
+    ended = datetime.now().astimezone().isoformat(timespec="seconds")
+    exit_code = Exit.DONE if outcome.startswith("done") else Exit.RESTORED
+    history.append(layout, {**entry, "outcome": outcome, "exit_code": int(exit_code), "ended": ended})
+    transaction.Transaction(layout, operation).close()

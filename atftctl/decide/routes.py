@@ -1,0 +1,183 @@
+"""The routes: which settings or files a request means. Each is a pure function from facts to a plan or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from atftctl.decide.assemble import Wish, assemble
+from atftctl.decide.settings import changes, same, targets
+from atftctl.domain.errors import Refused
+from atftctl.domain.facts import Facts, Snapshot
+from atftctl.domain.plan import Plan, Target, show
+from atftctl.domain.runbook import Resume, Runbook, Settings
+
+
+def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, language: str) -> Plan:
+    """The symptom's block where there is one, else its row of the table; alternatives where the first is in place."""
+    symptom = runbook.symptoms[name]
+    offered = [symptom.settings, *symptom.alternatives]
+    left = next((one for one in offered if changes(runbook, facts.configs, one)), symptom.settings)
+    notes: tuple[str, ...] = ()
+    if left is not symptom.settings:
+        notes = ("the first remedy is in place already; this is the alternative",)
+    plan = _settings_plan(
+        runbook, facts, left, wish,
+        command="rollback",
+        title=f"{symptom.title.say(language)}: {symptom.cause.say(language)}",
+        resume=symptom.resume,
+        minutes=symptom.minutes,
+        notes=notes,
+        about={"symptom": name},
+    )  # fmt: skip
+    if plan.empty:
+        advice = symptom.advice.say(language) if symptom.advice else ""
+        raise Refused(
+            f"nothing is left to roll back for {name}: every setting has its value already",
+            then=" ".join(word for word in (advice, "next: atftctl rollback --immediate") if word),
+        )
+    return plan
+
+
+def rollback_immediate(runbook: Runbook, facts: Facts, wish: Wish) -> Plan:
+    """Every improvement off, key by key."""
+    plan = _settings_plan(
+        runbook, facts, runbook.immediate.settings, wish,
+        command="rollback",
+        title="immediate: all improvements off",
+        resume=runbook.immediate.resume,
+        minutes=runbook.immediate.minutes,
+        about={"preset": "immediate"},
+    )  # fmt: skip
+    if plan.empty:
+        raise Refused("nothing is left to roll back: all improvements are off", then="a snapshot instead: atftctl restore last-good")
+    return plan
+
+
+def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: Wish, language: str) -> Plan:
+    """Phase N of a plan; refused where phase N-1 is not in place."""
+    phases = runbook.plans[plan_name]
+    if not 1 <= number <= len(phases):
+        raise Refused(f"plan {plan_name} has phases 1 to {len(phases)}, not {number}")
+    later = {name for phase in phases[number - 1 :] for name in phase.settings}
+    for before in range(1, number):
+        settings = {name: value for name, value in phases[before - 1].settings.items() if name not in later}
+        missing = changes(runbook, facts.configs, settings)
+        if missing:
+            raise Refused(
+                f"phase {number} needs phase {before}, which is not in place: {missing[0].describe()}",
+                then=f"atftctl reenable --phase {before}",
+            )
+    phase = phases[number - 1]
+    plan = _settings_plan(
+        runbook, facts, phase.settings, wish,
+        command="reenable",
+        title=f"phase {number} of {plan_name}: {phase.title.say(language)}",
+        resume="last",
+        about={"phase": str(number), "plan": plan_name},
+    )  # fmt: skip
+    if not plan.targets:
+        raise Refused(f"phase {number} of {plan_name} is in place already")
+    return plan
+
+
+def _settings_plan(
+    runbook: Runbook,
+    facts: Facts,
+    wanted: Settings,
+    wish: Wish,
+    *,
+    command: str,
+    title: str,
+    resume: Resume,
+    minutes: int | None = None,
+    notes: tuple[str, ...] = (),
+    about: dict[str, str],
+) -> Plan:
+    found = changes(runbook, facts.configs, wanted)
+    return assemble(
+        command=command,
+        title=title,
+        runbook=runbook,
+        facts=facts,
+        targets=targets(found, facts.configs, runbook.files.configs),
+        resume=resume,
+        wish=wish,
+        minutes=minutes,
+        notes=notes,
+        about=about,
+    )
+
+
+def restore(runbook: Runbook, facts: Facts, snapshot: Snapshot, paths: tuple[str, ...], wish: Wish) -> Plan:
+    """Files of a snapshot come back; those that are equal by hash are not touched."""
+    known = snapshot.digests()
+    for path in paths:
+        if path not in known:
+            raise Refused(f"{path} is not in snapshot {snapshot.id}", then=f"it holds: {', '.join(known)}")
+    modes = {file.path: file.mode for file in snapshot.files}
+    chosen = [path for path in known if not paths or path in paths]
+    wanted = tuple(
+        Target(path=path, old=facts.digests[path], snapshot=snapshot.id, new=known[path], mode=modes[path])
+        for path in chosen
+        if facts.digests[path] != known[path]
+    )
+    models = [target.path for target in wanted if target.path in runbook.files.models]
+    if models and facts.process.alive and not wish.restart:
+        raise Refused(f"the trainer runs and would write over {models[0]}", then="stop it first: atftctl trainer stop")
+    notes = () if snapshot.verified else (f"snapshot {snapshot.id} has not been verified",)
+    plan = assemble(
+        command="restore",
+        title=f"snapshot {snapshot.id}{' (' + snapshot.label + ')' if snapshot.label else ''}",
+        runbook=runbook,
+        facts=facts,
+        targets=wanted,
+        resume="last",
+        wish=wish,
+        notes=notes,
+        about={"snapshot": snapshot.id},
+    )
+    if plan.empty:
+        raise Refused(f"snapshot {snapshot.id} is what stands already; nothing to restore", stands="")
+    return plan
+
+
+def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -> Plan:
+    """The files of one operation as they were before it. Refused where somebody changed them since."""
+    operation, snapshot = str(entry["operation"]), str(entry.get("snapshot", ""))
+    wanted = []
+    for file in entry["files"]:
+        path, old, new = str(file["path"]), file["old"], file["new"]
+        stands = facts.digests[path]
+        if stands == old:
+            continue
+        if stands != new:
+            raise Refused(
+                f"{path} was changed after {operation}; undoing would lose that change",
+                then=f"if that is what you want: atftctl restore {snapshot}",
+            )
+        copy = {} if old is None else {"snapshot": snapshot, "new": old, "mode": int(file["mode"])}
+        wanted.append(Target(path=path, old=stands, **copy))
+    if not wanted:
+        raise Refused(f"{operation} is undone already: its files are as they were before it")
+    return assemble(
+        command="undo",
+        title=f"{entry['command']} {operation}",
+        runbook=runbook,
+        facts=facts,
+        targets=tuple(wanted),
+        resume="last",
+        wish=wish,
+        undo_of=operation,
+        about={"undo_of": operation},
+    )
+
+
+def unfit(effective: Mapping[str, Any], runbook: Runbook, wanted: Settings) -> list[str]:
+    """Settings that the trainer says it does not run with, though they were written. [] when it took all of them."""
+    words = []
+    for name, value in wanted.items():
+        key = runbook.feature(name).key
+        if key in effective and not same(effective[key], value):
+            words.append(f"{key}: wrote {show(value)}, runs with {show(effective[key])}")
+    return words
