@@ -1,0 +1,1 @@
+"""The ATFT-GAT-FAN trainer, run only as `python -m atftctl.trainer`."""

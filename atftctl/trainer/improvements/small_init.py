@@ -1,0 +1,37 @@
+"""`output_head_small_init`: predictions start near zero, so that the first steps do not throw the encoder about.
+
+Truncated normal with std 0.01, zero bias, and a LayerScale of 0.1 on the output (Touvron et al. 2021).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from atftctl.trainer.model.atft import ATFT, Head
+
+STD, SCALE = 0.01, 0.1
+KEY = "head.layer_scale"
+
+
+class SmallInitHead(Head):
+    def __init__(self, hidden: int, horizons: int) -> None:
+        super().__init__(hidden, horizons)
+        self.layer_scale = nn.Parameter(torch.full((horizons,), SCALE))
+        nn.init.trunc_normal_(self.outer.weight, std=STD)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.layer_scale
+
+
+def install(model: ATFT, hidden: int, horizons: int) -> None:
+    model.head = SmallInitHead(hidden, horizons)
+
+
+def add(state: dict[str, Tensor]) -> None:
+    """A head without LayerScale becomes one with it, and predicts the same: the last layer grows by what the scale takes."""
+    state[KEY] = torch.full_like(state["head.outer.bias"], SCALE)
+    for name in ("head.outer.weight", "head.outer.bias"):
+        state[name] = state[name] / SCALE
+

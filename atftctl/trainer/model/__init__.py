@@ -1,0 +1,1 @@
+"""The model of MODEL.md section 2, without the improvements."""

@@ -1,0 +1,112 @@
+"""ATFT-GAT-FAN: a temporal encoder for each stock, attention over the day's graph, a gated fusion, one head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as nf
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from atftctl.trainer.data.dataset import Day
+from atftctl.trainer.model.graph_attention import GraphAttention
+from atftctl.trainer.model.layers import GatedResidual, LastStepAttention, MultiWindowNorm, VariableSelection
+from atftctl.trainer.settings import Model as ModelSettings
+
+
+class FixedNorm(nn.Module):
+    """Standardisation with the training split's mean and deviation [F]."""
+
+    def __init__(self, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("deviation", deviation.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.deviation.clamp(min=1e-6)).clamp(-10, 10)
+
+
+class TemporalEncoder(nn.Module):
+    """[N, T, F] → [N, d], each stock by itself: so it may run in pieces of stocks with the same result."""
+
+    def __init__(self, features: int, settings: ModelSettings) -> None:
+        super().__init__()
+        d = settings.hidden_size
+        self.window_norm = MultiWindowNorm()
+        self.select = VariableSelection(features, d)
+        self.lstm = nn.LSTM(d, d, batch_first=True)
+        self.skip = nn.Linear(d, 2 * d)
+        self.norm = nn.LayerNorm(d)
+        self.attend = LastStepAttention(d, _heads(d, settings.gat_heads))
+        self.out = GatedResidual(d, d)
+
+    def forward(self, x: Tensor, spectrum_mask: Tensor | None) -> Tensor:
+        x = self.window_norm(x)
+        if spectrum_mask is not None:
+            x = torch.fft.irfft(torch.fft.rfft(x, dim=1) * spectrum_mask[:, :, None], n=x.shape[1], dim=1)
+        e = self.select(x)
+        h, _ = self.lstm(e)
+        h = self.norm(e + nf.glu(self.skip(h), dim=-1))
+        return self.out(h[:, -1] + self.attend(h))
+
+
+class Head(nn.Module):
+    """Linear → GELU → Linear, [N, d] → [N, H]."""
+
+    def __init__(self, hidden: int, horizons: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(hidden, hidden)
+        self.outer = nn.Linear(hidden, horizons)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.outer(nf.gelu(self.inner(x)))
+
+
+class ATFT(nn.Module):
+    """The whole model. The improvements put themselves into `normalise`, `mask`, the attention's `scores` and `head`."""
+
+    def __init__(self, features: int, horizons: int, settings: ModelSettings, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        d, heads = settings.hidden_size, _heads(settings.hidden_size, settings.gat_heads)
+        self.normalise: nn.Module = FixedNorm(mean, deviation)
+        self.encoder = TemporalEncoder(features, settings)
+        layers = [GraphAttention(d, heads, d // heads, concatenate=True) for _ in range(settings.gat_layers - 1)]
+        self.graph = nn.ModuleList([*layers, GraphAttention(d, 2, d, concatenate=False)])
+        self.drop = nn.Dropout(settings.dropout)
+        self.fuse = nn.Linear(2 * d, d)
+        self.head: nn.Module = Head(d, horizons)
+        self.mask: Callable[[Tensor], Tensor] | None = None  # draws which frequencies to drop, [N, bins]
+        self.chunks = 1
+
+    def forward(self, day: Day) -> Tensor:
+        """Predictions [N, H]."""
+        x = self.normalise(day.x)
+        mask = self.mask(x) if self.mask is not None and self.training else None
+        h = self.encode(x, mask)
+        z = h
+        for layer in self.graph:
+            z = z + self.drop(nf.elu(layer(z, day.neighbours, day.edges)))
+        gate = torch.sigmoid(self.fuse(torch.cat([h, z], dim=-1)))
+        return self.head(self.drop(gate * h + (1 - gate) * z))
+
+    def encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """In pieces, activations are made again in the backward pass: the same result in less memory."""
+        if self.chunks <= 1:
+            return self.encoder(x, mask)
+        pieces = x.chunk(self.chunks)
+        masks = mask.chunk(self.chunks) if mask is not None else (None,) * len(pieces)
+        parts = [
+            checkpoint(self.encoder, piece, one, use_reentrant=False, preserve_rng_state=False)
+            for piece, one in zip(pieces, masks, strict=True)
+        ]
+        return torch.cat(parts)
+
+
+def _heads(hidden: int, wanted: int) -> int:
+    """The most heads, up to `wanted`, that divide the width."""
+    return next(heads for heads in range(min(wanted, hidden), 0, -1) if hidden % heads == 0)
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(one.numel() for one in model.parameters())

@@ -1,0 +1,191 @@
+"""Probes: measurements made by the trainer's own code, in a process of their own, in a scratch folder.
+
+Each probe is caught by itself: one that fails leaves `{"error": …}` in its place, and the others are still made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from atftctl import protocol
+from atftctl.trainer import checkpoint, evaluate, settings
+from atftctl.trainer.loop import Ended, Trainer
+from atftctl.trainer.memory import PeakMemory
+from atftctl.trainer.model.atft import parameter_count
+from atftctl.trainer.record import Recorder
+
+WARM_UP = 3  # steps that are not measured: thread pools, allocator, caches
+
+
+def run(kind: str, root: Path, configs: list[Path], baseline: list[Path], steps: int) -> dict[str, Any]:
+    """`kind` verify: everything the checklist asks for; memory: the peak of a few training steps."""
+    with tempfile.TemporaryDirectory(prefix="atftctl-probe-") as scratch:
+        probe = Probe(root, Path(scratch), configs, baseline, steps)
+        return probe.memory() if kind == "memory" else probe.verify()
+
+
+class Probe:
+    def __init__(self, root: Path, scratch: Path, configs: list[Path], baseline: list[Path], steps: int) -> None:
+        self.root, self.scratch, self.configs, self.baseline, self.steps = root, scratch, configs, baseline, steps
+        self._trainer: Trainer | None = None
+
+    def memory(self) -> dict[str, Any]:
+        """Peak of the anonymous memory in use, and of VmData, which is what RLIMIT_DATA limits. MB."""
+        with PeakMemory() as peak:
+            trainer = self._make(self.configs, "memory")
+            for _ in range(self.steps):
+                _take_step(trainer)
+        return {"rss_anon_mb": peak.rss_anon, "data_mb": peak.data, "steps": self.steps, "chunks": trainer.model.chunks}
+
+    def verify(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        with PeakMemory() as peak:
+            found["dataset"] = _caught(self._dataset)
+            found["training"] = _caught(self._training)
+        found["cost"] = _caught(lambda: self._cost(peak))
+        found["model"] = _caught(self._model)
+        found["rankic"] = _caught(self._rankic)
+        return found
+
+    def _make(self, configs: list[Path], name: str) -> Trainer:
+        loaded, digest = settings.load(configs)
+        torch.set_num_threads(loaded.training.threads)
+        folder = self.scratch / name
+        folder.mkdir(exist_ok=True)
+        recorder = Recorder(folder, loaded.data.horizons)
+        cache = self.root / "cache"
+        return Trainer(_resolved(loaded, self.root), digest, folder, recorder, cache=cache if cache.is_dir() else self.scratch / "cache")
+
+    def _dataset(self) -> dict[str, Any]:
+        self._trainer = self._make(self.configs, "now")
+        data = self._trainer.dataset
+        return {"samples": data.samples(), "days": len(data.panel.dates), "stocks": len(data.panel.tickers), "digest": data.panel.digest}
+
+    def _training(self) -> dict[str, Any]:
+        """A few real steps from fresh weights."""
+        trainer = self._need()
+        seconds = []
+        for _ in range(WARM_UP + self.steps):
+            done = _take_step(trainer)
+            seconds.append(done.seconds)
+        return {
+            "steps": len(seconds),
+            "loss": done.loss,
+            "loss_rel": done.losses.relative,
+            "grad_norm": done.grad_norm,
+            "step_s": statistics.median(seconds[WARM_UP:]),
+        }
+
+    def _cost(self, peak: PeakMemory) -> dict[str, Any]:
+        """Memory, and step time taken in turns with the baseline's settings, so that a busy machine slows both."""
+        trainer = self._need()
+        cost: dict[str, Any] = {"memory_mb": peak.rss_anon, "data_mb": peak.data}
+        if not self.baseline:
+            cost["step_s"] = statistics.median(_take_step(trainer).seconds for _ in range(max(self.steps // 2, 5)))
+            return cost
+        other = self._make(self.baseline, "baseline")
+        mine, theirs = [], []
+        for at in range(WARM_UP + self.steps):
+            pair = (_take_step(trainer).seconds, _take_step(other).seconds)
+            if at >= WARM_UP:
+                mine.append(pair[0])
+                theirs.append(pair[1])
+        ratio, lower = ratio_of_medians(mine, theirs)
+        return cost | {"step_s": statistics.median(mine), "baseline_step_s": statistics.median(theirs), "step_s_ratio": ratio, "step_s_ratio_lower": lower}
+
+    def _model(self) -> dict[str, Any]:
+        trainer = self._need()
+        name = next((one for one in (protocol.BEST, protocol.LAST) if (self.root / one).exists()), None)
+        if name is None:
+            raise FileNotFoundError(f"no checkpoint: neither {protocol.BEST} nor {protocol.LAST}")
+        saved = checkpoint.load(self.root / name)
+        trainer.take_up(saved)
+        for key, tensor in trainer.model.state_dict().items():
+            if not torch.isfinite(tensor).all():
+                raise ValueError(f"{name}: {key} is not finite")
+        with (self.root / name).open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"path": name, "parameters": parameter_count(trainer.model), "step": trainer.step, "sha256": sha256}
+
+    def _rankic(self) -> dict[str, Any]:
+        """RankIC by date of the model in service, over the whole validation split."""
+        trainer = self._need()
+        found = trainer.evaluate(10**9)
+        horizon = trainer.settings.data.horizons[0]
+        split = trainer.dataset.split.validation
+        identity = {
+            "panel": trainer.dataset.panel.digest,
+            "horizons": list(trainer.settings.data.horizons),
+            "first": trainer.dataset.panel.dates[split[0]],
+            "last": trainer.dataset.panel.dates[split[-1]],
+            "evaluation": evaluate.VERSION,
+        }
+        return {
+            "horizon": horizon,
+            "by_date": found.rankic[horizon],
+            "mean": found.mean(horizon),
+            "identity": identity,
+            "weights": checkpoint.weights_digest(trainer.built.judged),
+            "weights_kind": trainer.built.judged_name,
+            "predictions": found.predictions,
+            "spread": found.spread,
+        }
+
+    def _need(self) -> Trainer:
+        if self._trainer is None:
+            raise RuntimeError("the dataset did not load")
+        return self._trainer
+
+
+def _take_step(trainer: Trainer) -> Any:
+    done = trainer.train_step(trainer._day(trainer.step + 1))
+    trainer.step += 1
+    return done
+
+
+def ratio_of_medians(mine: list[float], theirs: list[float]) -> tuple[float, float]:
+    """The ratio, and the lower end of its one-sided 95 % bootstrap interval (1,000 paired draws, seeded)."""
+    left, right = np.array(mine), np.array(theirs)
+    drawn = np.random.default_rng(0).integers(0, len(left), (1_000, len(left)))
+    ratios = np.median(left[drawn], axis=1) / np.median(right[drawn], axis=1)
+    return float(np.median(left) / np.median(right)), float(np.quantile(ratios, 0.05))
+
+
+def _resolved(loaded: settings.Settings, root: Path) -> settings.Settings:
+    """Paths of the config are relative to the project; nothing is logged to a dashboard from a probe."""
+    import dataclasses
+
+    path = loaded.data.path
+    return dataclasses.replace(
+        loaded,
+        data=dataclasses.replace(loaded.data, path=str(root / path) if path else None),
+        improvements=dataclasses.replace(loaded.improvements, enable_wandb=False),
+    )
+
+
+def _caught(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return measure()
+    except Ended as ended:
+        return {"error": ended.reason}
+    except Exception as error:  # noqa: BLE001 - what failed is the finding
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def write(found: dict[str, Any], out: Path) -> None:
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items()}
+        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+    out.write_text(json.dumps(plain(found)), encoding="utf-8")

@@ -1,0 +1,76 @@
+"""What the trainer says: events (typed, one line of JSON each), metrics (csv), a log for people."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from atftctl import protocol
+
+FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED)
+
+
+class Recorder:
+    """Writes into one run folder. A last word is fsynced: the machine may be about to die."""
+
+    def __init__(self, root: Path, horizons: tuple[int, ...]) -> None:
+        self._root = root
+        self.run_id = os.environ.get(protocol.RUN_ID, "")
+        self.step = 0
+        for name in (protocol.LOG, protocol.BEST):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+        self._columns = [
+            "step", "epoch", "loss", "loss_rel", "mse", "val_loss", *(f"rankic_h{one}" for one in horizons),
+            "grad_norm", "lr", "rss_mb", "step_s",
+        ]  # fmt: skip
+        self._events = os.open(root / protocol.EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._metrics = os.open(root / protocol.METRICS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if os.fstat(self._metrics).st_size == 0:
+            os.write(self._metrics, (",".join(self._columns) + "\n").encode())
+        self.log = _logger(root / protocol.LOG)
+
+    def event(self, name: str, **fields: Any) -> None:
+        line = protocol.event_line(name, t=time.time(), pid=os.getpid(), run_id=self.run_id, step=self.step, **fields)
+        os.write(self._events, line)
+        if name in FATAL:
+            os.fsync(self._events)
+
+    def metrics(self, row: dict[str, Any]) -> None:
+        os.write(self._metrics, (",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
+
+    def warn(self, message: str) -> None:
+        self.log.warning(message)
+        self.event(protocol.WARNING, message=message)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.8g}" if isinstance(value, float) else str(value)
+
+
+def _logger(path: Path) -> logging.Logger:
+    logger = logging.getLogger("atftctl.trainer")
+    logger.handlers.clear()
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    line = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    for handler in (logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)):
+        handler.setFormatter(line)
+        logger.addHandler(handler)
+    return logger
+
+
+def rss_anon_mb() -> float:
+    """Anonymous resident memory of this process in MB; mapped file pages are not counted."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        return 0.0
+    return 0.0

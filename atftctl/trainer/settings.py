@@ -1,0 +1,218 @@
+"""The trainer's settings: typed, each in its range, unknown ones refused with the nearest name; and what is in effect."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from atftctl.protocol import config_digest, merge_settings
+
+
+class SettingsError(Exception):
+    """A config that can't be trained with; the message names the key and what it may be."""
+
+
+def number(default: float, low: float, high: float) -> Any:
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True)
+class Model:
+    hidden_size: int = number(32, 4, 1024)
+    gat_layers: int = number(2, 1, 4)
+    gat_heads: int = number(4, 1, 16)
+    dropout: float = number(0.1, 0.0, 0.9)
+
+
+@dataclass(frozen=True)
+class Graph:
+    window: int = number(60, 5, 500)
+    neighbours: int = number(20, 1, 200)
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    seed: int = number(7, 0, 2**31)
+    stocks: int = number(120, 2, 20_000)
+    days: int = number(900, 50, 20_000)
+    rankic: float = number(0.10, 0.0, 0.9)
+
+
+@dataclass(frozen=True)
+class Data:
+    path: str | None = None
+    sequence_length: int = number(20, 5, 250)
+    horizons: tuple[int, ...] = (1, 5, 10, 20)
+    train_end: str | None = None
+    validation_end: str | None = None
+    memory_map: bool = False
+    graph: Graph = field(default_factory=Graph)
+    synthetic: Synthetic = field(default_factory=Synthetic)
+
+
+@dataclass(frozen=True)
+class Improvements:
+    output_head_small_init: bool = False
+    gat_temperature: float = number(1.0, 0.05, 20.0)
+    freq_dropout_p: float = number(0.0, 0.0, 1.0)
+    use_ema: bool = False
+    huber_loss: bool = False
+    online_normalization: bool = False
+    enable_wandb: bool = False
+    auto_recover_oom: bool = False
+
+
+@dataclass(frozen=True)
+class Training:
+    seed: int = number(1, 0, 2**31)
+    max_steps: int = number(100_000, 1, 10**9)
+    threads: int = number(2, 1, 256)
+    evaluate_every: int = number(200, 1, 10**9)
+    evaluate_dates: int = number(60, 1, 100_000)
+    checkpoint_every: int = number(50, 1, 10**9)
+    encoder_chunks: int = number(1, 1, 4096)  # pieces of the temporal encoder; more is slower and smaller
+
+
+@dataclass(frozen=True)
+class Loss:
+    type: Literal["mse", "huber"] = "mse"
+    huber_delta: float = number(1.0, 1e-4, 1e4)
+    rank_weight: float = number(0.5, 0.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    lr: float = number(1e-3, 1e-8, 1.0)
+    weight_decay: float = number(1e-2, 0.0, 1.0)
+    clip_grad_norm: float = number(5.0, 1e-3, 1e6)
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    warmup_steps: int = number(100, 0, 10**7)
+
+
+@dataclass(frozen=True)
+class Ema:
+    enabled: bool = False
+    decay: float = number(0.999, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class GradScaler:
+    init_scale: float = number(1024.0, 1.0, 2.0**24)
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    improvements: Improvements = field(default_factory=Improvements)
+    training: Training = field(default_factory=Training)
+    loss: Loss = field(default_factory=Loss)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    scheduler: Scheduler = field(default_factory=Scheduler)
+    ema: Ema = field(default_factory=Ema)
+    grad_scaler: GradScaler = field(default_factory=GradScaler)
+
+    @property
+    def ema_on(self) -> bool:
+        """A double switch: both, or it is off."""
+        return self.improvements.use_ema and self.ema.enabled
+
+    @property
+    def huber_on(self) -> bool:
+        """`huber_loss: false` means MSE whatever `loss.type` says."""
+        return self.improvements.huber_loss and self.loss.type == "huber"
+
+    def effective(self) -> dict[str, Any]:
+        """Dotted key to the value in effect, double switches resolved: what the first event echoes."""
+        flat = _flatten(dataclasses.asdict(self))
+        flat["improvements.use_ema"] = flat["ema.enabled"] = self.ema_on
+        flat["improvements.huber_loss"] = self.huber_on
+        flat["loss.type"] = "huber" if self.huber_on else "mse"
+        return flat
+
+
+def load(paths: list[Path]) -> tuple[Settings, str]:
+    """Settings of these files laid over each other, and their config digest. Raises SettingsError."""
+    layers = []
+    for path in paths:
+        try:
+            value = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        except (OSError, yaml.YAMLError, ValueError) as error:
+            raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
+        if not isinstance(value or {}, dict):
+            raise SettingsError(f"{path}: a mapping was expected")
+        layers.append(value or {})
+    merged = merge_settings(layers)
+    return from_mapping(merged), config_digest(merged)
+
+
+def from_mapping(values: Mapping[str, Any]) -> Settings:
+    settings: Settings = _bind(Settings, values, "")
+    if not settings.data.horizons or min(settings.data.horizons) < 1:
+        raise SettingsError("data.horizons: at least one, each 1 or more")
+    return settings
+
+
+def _bind(cls: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{where or 'the config'}: a mapping was expected, not {values!r}")
+    fields = {one.name: one for one in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.4)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}"
+            raise SettingsError(f"{where}{key}: unknown setting; {hint}")
+    return cls(**{name: _value(hints[name], fields[name], value, f"{where}{name}") for name, value in values.items()})
+
+
+def _value(kind: Any, one: Any, value: Any, where: str) -> Any:  # noqa: C901 - one case a kind
+    if dataclasses.is_dataclass(kind):
+        return _bind(kind, {} if value is None else value, f"{where}.")
+    if typing.get_origin(kind) is Literal:
+        if value not in typing.get_args(kind):
+            raise SettingsError(f"{where}: {value!r} is none of {', '.join(typing.get_args(kind))}")
+        return value
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list) or not all(type(item) is int for item in value):
+            raise SettingsError(f"{where}: a list of whole numbers was expected, not {value!r}")
+        return tuple(value)
+    if kind == str | None:
+        if value is not None and not isinstance(value, str):
+            value = str(value)  # an unquoted date
+        return value
+    if kind is float and type(value) is int:
+        value = float(value)
+    if kind is int and type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is not kind:
+        hint = " (write 3.0e-05, not 3e-05)" if kind is float and isinstance(value, str) and "e" in value else ""
+        raise SettingsError(f"{where}: {value!r} is not {_NAMES[kind]}{hint}")
+    low, high = one.metadata.get("range", (-math.inf, math.inf))
+    if kind is not bool and not low <= value <= high:
+        raise SettingsError(f"{where}: {value} is out of its range, {low:g} to {high:g}")
+    return value
+
+
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def _flatten(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{where}{key}.")
+        else:
+            flat[f"{where}{key}"] = value
+    return flat
