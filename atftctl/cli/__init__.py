@@ -1,0 +1,1 @@
+"""Words in, words out. The only room that imports typer or rich."""

@@ -1,0 +1,30 @@
+"""From the options of a change to the request that the verbs take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from atftctl.cli import ask, show
+from atftctl.cli.options import Change
+from atftctl.domain.plan import Plan
+from atftctl.operations.change import Request
+
+
+@contextmanager
+def request(change: Change) -> Iterator[Request]:
+    """For the block; what is shown in place meanwhile goes when it ends."""
+    teller = ask.Teller(quiet=change.json)
+
+    def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
+        teller.stop()
+        if change.yes:
+            if not change.json:
+                show.plan(plan, diff)
+            return True
+        return ask.confirm(plan, diff)
+
+    try:
+        yield Request(reason=change.reason, dry_run=change.dry_run, confirm=confirm, report=teller)
+    finally:
+        teller.stop()

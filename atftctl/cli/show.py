@@ -1,0 +1,187 @@
+"""Results as people read them. Plain text; colour only on a terminal, and never with NO_COLOR."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from atftctl.domain.plan import Plan
+from atftctl.domain.result import Part, Result
+from atftctl.protocol import Exit
+
+CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+WORDS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "inconclusive": ("yellow", "open")}
+
+
+def styled(text: str, style: str, stream: Any = None) -> str:
+    stream = stream or sys.stdout
+    if os.environ.get("NO_COLOR") or not stream.isatty() or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{CODES[style]}m{text}\x1b[0m"
+
+
+def say(text: str = "") -> None:
+    """Standard output, also where the locale knows no Japanese."""
+    try:
+        print(text)
+    except UnicodeEncodeError:
+        print(text.encode("ascii", "backslashreplace").decode())
+
+
+def result(one: Result) -> None:
+    """The plan for a dry run; else the headline, its lines, the time that each part took, the contacts."""
+    if one.plan and one.data.get("dry_run"):
+        plan(one.plan, tuple(one.data.get("diff", ())))
+        say(styled("dry run: nothing was touched", "dim"))
+        return
+    colour = {Exit.DONE: "green", Exit.INCONCLUSIVE: "yellow"}.get(one.exit_code, "red")
+    say(styled(one.headline, colour))
+    for line in one.lines:
+        say(f"  {line}")
+    timeline(one.parts, one.plan)
+    contacts(one.contacts)
+
+
+def plan(one: Plan, diff: Sequence[str] = ()) -> None:
+    say(styled(f"{one.command}: {one.title}", "bold"))
+    for number, step in enumerate(one.steps, 1):
+        say(f"  {number}. {step.describe()}")
+    for change in one.changes:
+        say(f"     {change.describe()}")
+    for note in one.notes:
+        say(styled(f"  note: {note}", "yellow"))
+    for line in diff:
+        say(styled(f"    {line}", _diff_colour(line)))
+
+
+def _diff_colour(line: str) -> str:
+    if line.startswith(("+++", "---", "@@")):
+        return "dim"
+    return {"+": "green", "-": "red"}.get(line[:1], "dim")
+
+
+def timeline(parts: Sequence[Part], one: Plan | None = None) -> None:
+    slow = [part for part in parts if part.seconds >= 0.0005]
+    if not slow:
+        return
+    total = sum(part.seconds for part in parts)
+    words = ", ".join(f"{part.name} {part.seconds:.2f}" for part in slow)
+    target = ""
+    if one and one.target_minutes:
+        within = "within" if total <= one.target_minutes * 60 else "OVER"
+        target = f", {within} the target of {one.target_minutes} min"
+    say(styled(f"  took {total:.2f} s{target} ({words})", "dim"))
+
+
+def contacts(lines: Iterable[str]) -> None:
+    for line in lines:
+        say(f"  {styled('contact', 'bold')}  {line}")
+
+
+def error(what: str, stands: str, then: str, people: Iterable[str] = ()) -> None:
+    """What happened, what stands now, what to do next; to standard error."""
+    lines = [styled(f"error: {what}", "red", sys.stderr)]
+    lines += [f"  {line}" for line in (stands and f"now: {stands}", then and f"next: {then}") if line]
+    lines += [f"  contact: {line}" for line in people]
+    text = "\n".join(lines) + "\n"
+    try:
+        sys.stderr.write(text)
+    except UnicodeEncodeError:
+        sys.stderr.write(text.encode("ascii", "backslashreplace").decode())
+
+
+def checklist(one: Result) -> None:
+    say(styled(one.headline, {"pass": "green", "fail": "red"}.get(one.data["verdict"], "yellow")))
+    width = max(len(check["name"]) for check in one.data["checks"])
+    for check in one.data["checks"]:
+        colour, word = WORDS[check["verdict"]]
+        say(f"  {styled(word.ljust(4), colour)}  {check['name'].ljust(width)}  {check['detail']}")
+    timeline(one.parts)
+    contacts(one.contacts)
+
+
+def status(one: Result) -> None:
+    say(styled(one.headline, "bold"))
+    for line in one.lines:
+        say(styled(f"  ! {line}", "yellow"))
+    features: Mapping[str, Mapping[str, str]] = one.data["features"]
+    width = max((len(name) for name in features), default=0)
+    for name, feature in features.items():
+        word = feature["state"]
+        say(f"  {name.ljust(width)}  {styled(word.ljust(8), {'on': 'green', 'off': 'dim'}.get(word, 'yellow'))}  {styled(feature['title'], 'dim')}")
+    data = one.data
+    say(f"  snapshots: {data['snapshots']}, latest {data['latest_snapshot'] or 'none'}, last verified-good {data['last_good'] or 'none'}")
+    last = data["last_operation"]
+    if last:
+        say(f"  last operation: {last['operation']} {last['command']}: {last['title']} ({last['outcome']})")
+
+
+def snapshots(one: Result) -> None:
+    rows = [
+        (row["id"], row["label"], "verified-good" if row["verified_good"] else "", f"{len(row['files'])} files", row["reason"])
+        for row in one.data["snapshots"]
+    ]
+    table(("snapshot", "label", "state", "", "reason"), rows) if rows else say("no snapshot yet: atftctl backup")
+
+
+def operations(one: Result) -> None:
+    rows = [
+        (row["operation"], row["command"], row.get("outcome", ""), row.get("operator", ""), row.get("reason") or row.get("title", ""))
+        for row in one.data["operations"]
+    ]
+    table(("operation", "command", "outcome", "operator", "reason"), rows) if rows else say("no operation yet")
+
+
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Columns; on a terminal by rich, that folds what is too wide, else tab by tab for a pipe."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            say("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(box=None, pad_edge=False, header_style="dim")
+    for name in head:
+        grid.add_column(name, overflow="fold", no_wrap=name in ("operation", "snapshot"))
+    for row in rows:
+        grid.add_row(*row)
+    Console(highlight=False).print(grid)
+
+
+def runbook(one: Result) -> None:
+    say(styled(one.headline, "bold"))
+    for name, symptom in one.data["symptoms"].items():
+        settings = ", ".join(f"{key}: {str(value).lower()}" for key, value in symptom["settings"].items())
+        say(f"  {name} — {symptom['title']} ({symptom['cause']}), {symptom['minutes']} min, resume from {symptom['resume']}")
+        say(styled(f"      {settings}", "dim"))
+    for name, phases in one.data["plans"].items():
+        say(f"  plan {name}")
+        for number, phase in enumerate(phases, 1):
+            settings = ", ".join(f"{key}: {str(value).lower()}" for key, value in phase["settings"].items())
+            say(f"    {number}. {phase['title']}: {settings}")
+    contacts(one.data["contacts"])
+
+
+def data(one: Result) -> dict[str, Any]:
+    """What JSON carries of a result."""
+    found: dict[str, Any] = {"headline": one.headline, **one.data}
+    if one.plan:
+        found["plan"] = {
+            "command": one.plan.command,
+            "title": one.plan.title,
+            "steps": [{"kind": type(step).__name__, "text": step.describe()} for step in one.plan.steps],
+            "changes": [dataclasses.asdict(change) for change in one.plan.changes],
+            "notes": list(one.plan.notes),
+            "target_minutes": one.plan.target_minutes,
+        }
+    if one.lines:
+        found["lines"] = list(one.lines)
+    if one.parts:
+        found["seconds"] = {part.name: round(part.seconds, 4) for part in one.parts}
+    if one.contacts:
+        found["contacts"] = list(one.contacts)
+    return found

@@ -1,0 +1,1 @@
+"""One verb per file: lock, observe, decide, apply, verify, result. Prints nothing."""

@@ -1,0 +1,321 @@
+"""The one way in which anything changes: observe, decide, show, ask, lock, recover, apply, prove. Every verb goes through it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from atftctl import protocol
+from atftctl.apply import space
+from atftctl.apply.operation import Operation, Order
+from atftctl.apply.recovery import recover
+from atftctl.apply.transaction import FULL
+from atftctl.domain.errors import AtftError, DiskFull, Interrupted, NeedsPerson, PutBack, Refused
+from atftctl.domain.facts import Facts
+from atftctl.domain.plan import Plan, StartTrainer
+from atftctl.domain.process import ProcessRecord
+from atftctl.domain.result import Part, Reporter, Result, Silent
+from atftctl.host import locks
+from atftctl.host.errors import HostError, LockHeldError
+from atftctl.host.files import sha256_file
+from atftctl.host.interrupts import deferred
+from atftctl.host.layout import Layout
+from atftctl.observe import process as observed_process
+from atftctl.observe import runs
+from atftctl.observe.evidence import collect
+from atftctl.operations.project import Project, now
+from atftctl.operations.render import Rendered, render
+from atftctl.protocol import Exit
+
+Confirm = Callable[[Plan, tuple[str, ...]], bool]
+
+
+def _yes(plan: Plan, diff: tuple[str, ...]) -> bool:
+    del plan, diff
+    return True
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a change is asked for."""
+
+    reason: str = ""
+    dry_run: bool = False
+    confirm: Confirm = _yes
+    report: Reporter = field(default_factory=Silent)
+
+
+class Stopwatch:
+    """How long each part took; tells the reporter when one begins."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self.parts: list[Part] = []
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        self._report.part(name)
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.parts.append(Part(name, time.monotonic() - begun))
+
+
+@contextmanager
+def locked(layout: Layout, command: str, reason: str) -> Iterator[list[str]]:
+    """The project's lock, after recovery; yields what recovery did. A second operator is told who holds it."""
+    space.prepare(layout)
+    try:
+        with locks.exclusive(layout.lock, command=command, reason=reason):
+            done = recover(layout)
+            try:
+                yield done
+            finally:
+                space.refill(layout)
+    except LockHeldError as error:
+        raise Refused(held_by(error.holder), then="wait for it, or ask them; the lock goes with its process") from None
+
+
+def held_by(holder: Mapping[str, str]) -> str:
+    if not holder:
+        return "another operation is running here"
+    why = f", reason: {holder['reason']}" if holder.get("reason") else ""
+    return (
+        f"{holder.get('operator', '?')} is running `{holder.get('command', '?')}` here "
+        f"(pid {holder.get('pid', '?')}, since {holder.get('since', '?')}{why})"
+    )
+
+
+def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Facts], Plan], request: Request) -> Result:
+    """Observe and decide, show, ask, and then do exactly that. Raises AtftError for every other end."""
+    watch = Stopwatch(request.report)
+    with watch.part("decide"):
+        plan = decide(look())
+        rendered = render(project, plan)
+    if request.dry_run:
+        return Result(
+            plan.command, Exit.DONE, f"dry run: {plan.title}",
+            plan=plan, parts=tuple(watch.parts), data={"dry_run": True, "diff": list(rendered.diff)},
+        )  # fmt: skip
+    if not request.confirm(plan, rendered.diff):
+        raise Refused("not confirmed")
+    for attempt in (1, 2):
+        try:
+            with locked(project.layout, plan.command, request.reason) as recovered:
+                for line in recovered:
+                    request.report.note(line)
+                again = decide(look())
+                if not _same_change(plan, again):
+                    raise Refused(
+                        "the files changed after the plan was shown",
+                        stands="; ".join(recovered) or "nothing has changed",
+                        then="run it again and look at the new plan",
+                    )
+                return _apply(project, again, render(project, again), request, watch)
+        except DiskFull:
+            if attempt == 2 or not space.release(project.layout):
+                raise
+            request.report.note("the disk is full: using the reserve")
+    raise AssertionError("unreachable")
+
+
+def _same_change(shown: Plan, found: Plan) -> bool:
+    """The same files with the same content; that a trainer died or a crash was cleaned up in between is no other change."""
+    return shown.targets == found.targets or (not shown.targets and not found.targets)
+
+
+def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, watch: Stopwatch) -> Result:
+    operation = Operation(project.layout, plan, _order(project, plan, rendered, request), now(), request.report.note)
+    try:
+        record = _carry(project, operation, watch)
+    except BaseException as error:
+        raise _ended_badly(operation, error) from error
+    healthy, words, seen = True, "", None
+    interrupted = False
+    if record and plan.start:
+        with watch.part("first step"):
+            try:
+                healthy, words, seen = await_first_step(project, record, plan.start)
+            except KeyboardInterrupt:
+                healthy, words, interrupted = False, "interrupted while waiting for the first step", True
+    exit_code = Exit.INTERRUPTED if interrupted else Exit.DONE if healthy else Exit.CHECK_FAILED
+    outcome = "done" if healthy else "changed, not healthy" if not interrupted else "done, interrupted"
+    _close(operation, outcome, exit_code, watch)
+    return _result(project, operation, plan, watch, exit_code, words, seen)
+
+
+def _carry(project: Project, operation: Operation, watch: Stopwatch) -> ProcessRecord | None:
+    plan = operation.plan
+    with watch.part("evidence"):
+        operation.open(collect(project.layout, project.runbook.files.configs, _process(project)))
+    if plan.stop:
+        with watch.part("stop"):
+            operation.stop()
+    if plan.snapshot:
+        with watch.part("snapshot"):
+            operation.take_snapshot()
+    with deferred() as held:
+        if plan.targets:
+            with watch.part("files"):
+                operation.change()
+        record = None
+        if plan.start:
+            with watch.part("start"):
+                record = operation.start()
+    if held.came:
+        operation.note("interrupted after the decision: the change was completed")
+    return record
+
+
+def _process(project: Project) -> Any:
+    return observed_process.observe(project.layout, project.runbook.trainer.command)
+
+
+def _order(project: Project, plan: Plan, rendered: Rendered, request: Request) -> Order:
+    record = observed_process.read_record(project.layout)
+    can_start = bool(project.runbook.trainer.command)
+    return Order(
+        reason=request.reason,
+        contents=rendered.contents,
+        digest=rendered.digest,
+        start=project.start_order(plan.start.resume) if plan.start and can_start else None,
+        start_again=project.start_order("last") if can_start else None,
+        record=record,
+        runbook_sha256=sha256_file(project.layout.runbook) or "",
+    )
+
+
+def _ended_badly(operation: Operation, error: BaseException) -> BaseException:
+    """Put back what had not been decided; say what stands where it had been."""
+    if operation.decided:
+        return NeedsPerson(
+            f"{operation.plan.command} {operation.id} was decided, and then: {_words(error)}",
+            stands="the operation stays open; its files may be partly in place",
+            then="remove the cause (a full disk?), then: atftctl recover",
+        )
+    if isinstance(error, NeedsPerson):
+        return error  # a process that will not die: the trainer is not started beside it
+    try:
+        operation.unwind(error)
+    except (OSError, HostError) as second:
+        return NeedsPerson(
+            f"{_words(error)}; putting back failed too: {_words(second)}",
+            stands="no file of the project has changed; the operation stays open",
+            then="remove the cause, then: atftctl recover",
+        )
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted before the decision", stands="everything is as it was")
+    if isinstance(error, AtftError):
+        return error
+    if isinstance(error, OSError):
+        if error.errno in FULL:
+            return DiskFull(_words(error), stands="everything is as it was", then="make room, then run it again")
+        return PutBack(_words(error), stands="everything is as it was", then="run it again")
+    if isinstance(error, HostError):
+        return PutBack(_words(error), stands="everything is as it was")
+    return error
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    return str(error) or type(error).__name__
+
+
+def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch) -> None:
+    try:
+        operation.close(outcome, int(exit_code), parts={part.name: round(part.seconds, 3) for part in watch.parts})
+    except OSError as error:
+        raise NeedsPerson(
+            f"all is in place, but the end of {operation.id} could not be recorded: {_words(error)}",
+            stands="the new files stand; the operation stays open",
+            then="make room, then: atftctl recover",
+        ) from None
+
+
+def await_first_step(
+    project: Project, record: ProcessRecord, step: StartTrainer
+) -> tuple[bool, str, Mapping[str, Any] | None]:
+    """Started is not healthy: the first training step of this run, with the digest of what was written."""
+    layout = project.layout
+    event, why = runs.await_event(
+        layout.root,
+        run_id=record.run_id,
+        offset=record.events_from,
+        wanted=(protocol.FIRST_STEP, protocol.OOM, protocol.ANOMALY, protocol.STOPPED),
+        alive=lambda: observed_process.identity(record) is not None,
+        limit_s=step.ready_s,
+    )
+    if event is None:
+        return False, f"the trainer did not come up: {why}; {_last_output(layout)}", None
+    if event["event"] == protocol.OOM and event.get("recoverable"):
+        event, why = _later_first_step(project, record, step)
+        if event is None:
+            return False, f"the trainer did not come up: {why}", None
+    if event["event"] != protocol.FIRST_STEP:
+        return False, f"the trainer ended before its first step: {event['event']} ({event.get('message') or event.get('reason', '')})", event
+    if record.digest and event.get("digest") != record.digest:
+        return False, "the trainer runs, but with other settings than were written", event
+    return True, "", event
+
+
+def _later_first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> tuple[Mapping[str, Any] | None, str]:
+    """Out of memory that the trainer recovers from by itself is no end."""
+    return runs.await_event(
+        project.layout.root,
+        run_id=record.run_id,
+        offset=record.events_from,
+        wanted=(protocol.FIRST_STEP, protocol.ANOMALY, protocol.STOPPED),
+        alive=lambda: observed_process.identity(record) is not None,
+        limit_s=step.ready_s,
+    )
+
+
+def _last_output(layout: Layout) -> str:
+    from atftctl.host.files import tail
+
+    lines = [line for line in tail(layout.root / protocol.OUTPUT, 5) if line.strip()]
+    return f"its last line: {lines[-1][:200]}" if lines else "it said nothing"
+
+
+def _result(
+    project: Project,
+    operation: Operation,
+    plan: Plan,
+    watch: Stopwatch,
+    exit_code: Exit,
+    words: str,
+    seen: Mapping[str, Any] | None,
+) -> Result:
+    lines = []
+    if operation.snapshot:
+        lines.append(f"what stood before is in backups/{operation.snapshot.id}")
+    if plan.targets:
+        lines.append(f"undo: atftctl undo {operation.id}")
+    if seen and exit_code is Exit.DONE:
+        lines.append(f"proof: step {seen.get('step')} of run {seen.get('run_id')} with config {str(seen.get('digest'))[:12]}")
+    headline = f"{plan.command} {operation.id} done: {plan.title}"
+    if exit_code is not Exit.DONE:
+        headline = f"{plan.command} {operation.id} changed the files, and is not healthy: {words}"
+    if exit_code is Exit.INTERRUPTED:
+        headline = f"{plan.command} {operation.id} completed; {words}"
+    return Result(
+        plan.command,
+        exit_code,
+        headline,
+        lines=tuple(lines),
+        plan=plan,
+        parts=tuple(watch.parts),
+        contacts=project.contacts if exit_code is not Exit.DONE else (),
+        data={
+            "operation": operation.id,
+            "snapshot": operation.snapshot.id if operation.snapshot else None,
+            "changes": [change.describe() for change in plan.changes],
+            "first_step": dict(seen) if seen else None,
+        },
+    )
+

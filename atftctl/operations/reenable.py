@@ -1,0 +1,23 @@
+"""`reenable`: the improvements come back, one phase at a time."""
+
+from __future__ import annotations
+
+from atftctl.decide import routes
+from atftctl.decide.assemble import Wish
+from atftctl.domain.errors import WrongUsage
+from atftctl.domain.result import Result
+from atftctl.observe.binding import nearest
+from atftctl.operations.change import Request, carry_out
+from atftctl.operations.project import Project, observe
+
+
+def phase(project: Project, number: int, plan_name: str, wish: Wish, request: Request) -> Result:
+    name = plan_name or project.runbook.reenable_plan
+    if name not in project.runbook.plans:
+        raise WrongUsage(f"no plan {name!r}", stands="nothing has changed", then=nearest(name, project.runbook.plans))
+    return carry_out(
+        project,
+        lambda: observe(project),
+        lambda facts: routes.reenable(project.runbook, facts, number, name, wish, project.language),
+        request,
+    )

@@ -1,0 +1,112 @@
+"""From a plan to the bytes that it would write: the edits made in memory, checked, and shown as a diff."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from atftctl.domain.errors import Refused
+from atftctl.domain.plan import Plan, Target
+from atftctl.host import yaml_read
+from atftctl.host.errors import OutsideProjectError, YamlError
+from atftctl.host.files import inside
+from atftctl.host.layout import Layout
+from atftctl.operations.project import Project
+from atftctl.protocol import config_digest, merge_settings
+
+Content = bytes | Path
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """`contents` by target path; `diff` of the texts; `digest` of the configs as they will stand ("" if unreadable)."""
+
+    contents: Mapping[str, Content]
+    diff: tuple[str, ...]
+    digest: str
+
+
+def render(project: Project, plan: Plan) -> Rendered:
+    """Raises Refused for what can't be edited exactly, or can't be replaced by us. Nothing has been written."""
+    layout = project.layout
+    contents: dict[str, Content] = {}
+    diff: list[str] = []
+    for target in plan.targets:
+        path = _replaceable(layout, target.path)
+        if target.changes:
+            before = path.read_bytes() if path.exists() else b""
+            after = _edit(target, before)
+            contents[target.path] = after
+            diff += _diff(target.path, before, after)
+        elif target.snapshot:
+            contents[target.path] = layout.backups / target.snapshot / target.path
+            if target.path in project.runbook.files.configs:
+                before = path.read_bytes() if path.exists() else b""
+                diff += _diff(target.path, before, _snapshot_bytes(layout, target))
+    return Rendered(contents, tuple(diff), _digest(project, contents))
+
+
+def _edit(target: Target, before: bytes) -> bytes:
+    from atftctl.host.yaml_edit import edit
+
+    try:
+        return edit(before, {change.key: change.new for change in target.changes})
+    except YamlError as error:
+        where = f"{target.path}:{error.line}" if error.line else target.path
+        raise Refused(
+            f"{where}: {error.reason}",
+            then=f"set it by hand: {'; '.join(change.describe() for change in target.changes)}",
+        ) from None
+
+
+def _replaceable(layout: Layout, name: str) -> Path:
+    """A file that we may replace: inside the project, no symlink, ours, not marked read-only, its folder writable."""
+    try:
+        path = inside(layout.root, name)
+    except OutsideProjectError as error:
+        raise Refused(str(error)) from None
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return path
+    if not stat.S_ISREG(facts.st_mode):
+        raise Refused(f"{name} is not a regular file")
+    if facts.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise Refused(f"{name} belongs to another user (uid {facts.st_uid})", then="run this as that user, or chown the file")
+    if not facts.st_mode & stat.S_IWUSR:
+        raise Refused(f"{name} is read-only", then=f"chmod u+w {name}")
+    if not os.access(path.parent, os.W_OK):
+        raise Refused(f"the folder of {name} can't be written to")
+    return path
+
+
+def _snapshot_bytes(layout: Layout, target: Target) -> bytes:
+    try:
+        return (layout.backups / target.snapshot / target.path).read_bytes()
+    except OSError as error:
+        raise Refused(f"{target.path} in snapshot {target.snapshot} can't be read: {error.strerror}") from None
+
+
+def _diff(name: str, before: bytes, after: bytes) -> list[str]:
+    def lines(data: bytes) -> list[str]:
+        return data.decode("utf-8", "replace").splitlines()
+
+    return list(difflib.unified_diff(lines(before), lines(after), f"a/{name}", f"b/{name}", lineterm="", n=1))
+
+
+def _digest(project: Project, contents: Mapping[str, Content]) -> str:
+    layers = []
+    for name in project.runbook.files.configs:
+        content = contents.get(name, project.layout.root / name)
+        try:
+            value = yaml_read.read(content if isinstance(content, bytes) else content.read_bytes()).value
+        except (OSError, YamlError):
+            return ""
+        if value is not None and not isinstance(value, dict):
+            return ""
+        layers.append(value or {})
+    return config_digest(merge_settings(layers))

@@ -1,0 +1,91 @@
+"""`status`, `history`, `recover`, `runbook show|lint`: where things stand, and cleaning up after a crash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atftctl.decide.settings import state
+from atftctl.domain.result import Reporter, Result
+from atftctl.host import locks
+from atftctl.observe import history as observed_history
+from atftctl.operations import trainer
+from atftctl.operations.change import held_by, locked
+from atftctl.operations.project import Project, observe
+from atftctl.protocol import Exit
+
+
+def status(project: Project) -> Result:
+    """Changes nothing, takes no lock, needs no torch."""
+    facts = observe(project)
+    entries = observed_history.read(project.layout)
+    holder = locks.holder(project.layout.lock)
+    running = facts.process
+    good = [one for one in facts.snapshots if one.verified]
+    features = state(project.runbook, facts)
+    lines = []
+    if facts.open_operation:
+        lines.append(f"an operation was left open: atftctl recover will {facts.open_operation.remedy}")
+    if holder is not None:
+        lines.append(held_by(holder))
+    lines += [f"{config.path}: {config.error}" for config in facts.configs.values() if config.error]
+    if running.state == "died":
+        lines.append(trainer.cause(dict(running.last_event or {})))
+    lines += [f"a trainer started by hand: pid {one.pid}, {one.user}" for one in running.strangers]
+    lines += list(facts.warnings)
+    data: dict[str, Any] = {
+        "service": project.runbook.service,
+        "features": {
+            name: {"state": word, "title": project.runbook.feature(name).title.say(project.language)} for name, word in features.items()
+        },
+        "trainer": trainer.status(project).data,
+        "snapshots": len(facts.snapshots),
+        "latest_snapshot": facts.snapshots[-1].id if facts.snapshots else None,
+        "last_good": good[-1].id if good else None,
+        "open_operation": facts.open_operation.id if facts.open_operation else None,
+        "last_operation": entries[-1] if entries else None,
+        "locked_by": holder,
+    }
+    where = f", pid {running.pid}" if running.pid else ""
+    step = f", step {running.step}" if running.step is not None else ""
+    return Result("status", Exit.DONE, f"{project.runbook.service}: trainer {running.state}{where}{step}", lines=tuple(lines), data=data)
+
+
+def history(project: Project, most: int) -> Result:
+    entries = observed_history.read(project.layout)
+    return Result("history", Exit.DONE, f"{len(entries)} operations", data={"operations": entries[-most:]})
+
+
+def recover(project: Project, report: Reporter) -> Result:
+    report.part("recover")
+    with locked(project.layout, "recover", "") as done:
+        pass
+    return Result("recover", Exit.DONE, "; ".join(done) or "nothing was left open", data={"recovered": done})
+
+
+def runbook(project: Project) -> Result:
+    """What the runbook says, checked: a broken one does not get this far."""
+    book, say = project.runbook, project.language
+    data = {
+        "service": book.service,
+        "features": {
+            name: {"title": one.title.say(say), "file": one.file, "key": one.key, "baseline": one.baseline, "improved": one.improved}
+            for name, one in book.features.items()
+        },
+        "symptoms": {
+            name: {
+                "title": one.title.say(say),
+                "cause": one.cause.say(say),
+                "settings": dict(one.settings),
+                "resume": one.resume,
+                "minutes": one.minutes,
+            }
+            for name, one in book.symptoms.items()
+        },
+        "plans": {
+            name: [{"title": phase.title.say(say), "settings": dict(phase.settings)} for phase in phases]
+            for name, phases in book.plans.items()
+        },
+        "contacts": list(project.contacts),
+    }
+    return Result("runbook show", Exit.DONE, f"{book.service}: {len(book.features)} features, {len(book.symptoms)} symptoms", data=data, lines=project.warnings)
+

@@ -1,0 +1,183 @@
+"""`verify` and `baseline record`: is the service back at the level of before?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from atftctl import protocol
+from atftctl.apply import baseline as stored
+from atftctl.decide.checklist import checklist
+from atftctl.domain.errors import Refused
+from atftctl.domain.facts import Process
+from atftctl.domain.result import Reporter, Result
+from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
+from atftctl.host import git
+from atftctl.host.files import sha256_file, tail
+from atftctl.observe import configs, probes, process, runs
+from atftctl.operations.change import Stopwatch, locked
+from atftctl.operations.project import Project, now, unreadable
+from atftctl.protocol import Exit
+
+SERVICE_WATCH_S = 10.0
+BASELINE_VERSION = 1
+
+
+def verify(project: Project, report: Reporter) -> Result:
+    """The checklist. A pass marks the files that it checked as verified-good."""
+    layout, runbook = project.layout, project.runbook
+    watch = Stopwatch(report)
+    found = configs.read_configs(layout.root, runbook.files.configs)
+    broken = unreadable(found.values())
+    if broken:
+        raise Refused(broken[0], then="take a known-good copy back: atftctl restore latest")
+    baseline = read_baseline(project)
+    before = _digests(project)
+    running = process.observe(layout, runbook.trainer.command)
+    with watch.part("service"):
+        service = _watch_service(project, running)
+    with watch.part("probes"):
+        measured = probes.probe(
+            layout, runbook, "verify", baseline_configs=baseline["configs"] if baseline else None
+        )
+    _compare_memory(measured, baseline)
+    measured |= {"service": service, "errors": _errors(project)}
+    running = process.observe(layout, runbook.trainer.command)
+    checks = checklist(measured, baseline, running, runbook.checks, configs.digest(found))
+    verdict = overall(checks)
+    data: dict[str, Any] = {"verdict": verdict.value, "checks": [_plain(check) for check in checks]}
+    if verdict is Verdict.PASS:
+        _mark(project, before, measured)
+    return Result(
+        "verify",
+        EXIT_OF[verdict],
+        {Verdict.PASS: "verified: the service is back at the level of the baseline",
+         Verdict.FAIL: "not verified: a check failed",
+         Verdict.INCONCLUSIVE: "inconclusive: nothing failed, and not everything could be shown"}[verdict],
+        data=data,
+        parts=tuple(watch.parts),
+        contacts=project.contacts if verdict is Verdict.FAIL else (),
+    )  # fmt: skip
+
+
+def record_baseline(project: Project, report: Reporter) -> Result:
+    """Measure the level that later verifies compare with. Recorded while all is well, at the baseline's settings."""
+    layout, runbook = project.layout, project.runbook
+    watch = Stopwatch(report)
+    found = configs.read_configs(layout.root, runbook.files.configs)
+    broken = unreadable(found.values())
+    if broken:
+        raise Refused(broken[0])
+    with watch.part("probes"):
+        measured = probes.probe(layout, runbook, "verify")
+    for name in ("dataset", "training", "cost", "model", "rankic"):
+        if measured[name].get("error"):
+            raise Refused(f"no baseline was recorded: {name}: {measured[name]['error']}", stands="the old baseline, if any, stands")
+    with locked(layout, "baseline record", ""):
+        stored.write(
+            layout,
+            {
+                "version": BASELINE_VERSION,
+                "recorded": now().isoformat(timespec="seconds"),
+                "commit": git.head(layout.root)[0],
+                "config_digest": configs.digest(found),
+                "configs": {name: (layout.root / name).read_text(encoding="utf-8") for name in runbook.files.configs},
+                "rankic": measured["rankic"],
+                "cost": measured["cost"],
+                "model": measured["model"],
+            },
+        )
+    rankic, cost = measured["rankic"], measured["cost"]
+    return Result(
+        "baseline record",
+        Exit.DONE,
+        f"baseline recorded: RankIC@{rankic['horizon']}d {rankic['mean']:.4f} over {len(rankic['by_date'])} dates, "
+        f"{cost['memory_mb']:.0f} MB, {cost['step_s'] * 1000:.0f} ms a step",
+        data={"rankic": rankic["mean"], "dates": len(rankic["by_date"]), "cost": cost, "model": measured["model"]},
+        parts=tuple(watch.parts),
+    )
+
+
+def read_baseline(project: Project) -> dict[str, Any] | None:
+    """None where there is none. Raises Refused for one that can't be read: it must not pass as none."""
+    try:
+        found = json.loads(project.layout.baseline.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Refused(f"the baseline can't be read: {error}", then="record it again: atftctl baseline record") from None
+    if found.get("version") != BASELINE_VERSION:
+        raise Refused(f"the baseline is of version {found.get('version')}", then="record it again: atftctl baseline record")
+    return dict(found)
+
+
+def _compare_memory(measured: dict[str, Any], baseline: dict[str, Any] | None) -> None:
+    """Peak memory does not depend on how busy the machine is: the recorded figure serves."""
+    cost = measured.get("cost") or {}
+    if baseline and not cost.get("error"):
+        ratio = cost["memory_mb"] / baseline["cost"]["memory_mb"]
+        cost |= {"memory_mb_ratio": ratio, "memory_mb_ratio_lower": ratio}
+
+
+def _watch_service(project: Project, running: Process) -> dict[str, Any] | None:
+    """Steps that the live trainer takes while we look, at most ten seconds."""
+    if not running.alive:
+        return None
+    first = _step(project)
+    begun = time.monotonic()
+    while time.monotonic() - begun < SERVICE_WATCH_S:
+        time.sleep(0.1)
+        latest = _step(project)
+        if latest is not None and (first is None or latest >= first + 3):
+            break
+    latest = _step(project)
+    return {"steps": (latest or 0) - (first or 0), "seconds": time.monotonic() - begun}
+
+
+def _step(project: Project) -> int | None:
+    rows = runs.last_metrics(project.layout.root, 1)
+    return int(rows[-1]["step"]) if rows and rows[-1].get("step", "").isdigit() else None
+
+
+def _errors(project: Project) -> dict[str, Any] | None:
+    """Error lines of the log, and fatal events, since the last start."""
+    record = process.read_record(project.layout)
+    if record is None:
+        return None
+    events = list(runs.events(project.layout.root, offset=record.events_from, run_id=record.run_id))
+    lines = [
+        f"{event['event']}: {event.get('message') or event.get('reason') or event.get('quantity', '')}"
+        for event in events
+        if event["event"] in (protocol.OOM, protocol.ANOMALY) and not event.get("recoverable")
+    ]
+    since = record.started_at.replace("T", " ")[:19]
+    for line in tail(project.layout.root / protocol.LOG, 2000):
+        if line[:19] >= since and (" ERROR " in line or "Traceback" in line):
+            lines.append(line)
+    return {"lines": lines, "since": since}
+
+
+def _digests(project: Project) -> dict[str, str]:
+    files = project.runbook.files
+    return {path: digest for path in (*files.configs, *files.models) if (digest := sha256_file(project.layout.root / path))}
+
+
+def _mark(project: Project, before: dict[str, str], measured: dict[str, Any]) -> None:
+    """Only what was really checked: the configs that were read, and the one model file that was evaluated."""
+    checked = {path: before[path] for path in project.runbook.files.configs if path in before}
+    model = measured["model"]
+    checked[model["path"]] = model["sha256"]
+    unchanged = all(sha256_file(project.layout.root / path) == digest for path, digest in checked.items())
+    if unchanged:
+        with locked(project.layout, "verify", ""):
+            stored.mark_verified(project.layout, checked, now())
+
+
+def _plain(check: Check) -> dict[str, Any]:
+    return {"name": check.name, "verdict": check.verdict.value, "detail": check.detail, "figures": _figures(check.figures.items())}
+
+
+def _figures(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if isinstance(value, bool | int | float | str)}
