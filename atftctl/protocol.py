@@ -67,7 +67,15 @@ STOPPED = "stopped"  # reason, exit_code
 
 def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, **fields: Any) -> bytes:
     """One event as a line of JSON, newline included; non-finite numbers become strings."""
-    record = {"v": EVENT_VERSION, "event": event, "t": t, "pid": pid, "run_id": run_id, "step": step, **fields}
+    record = {
+        "v": EVENT_VERSION,
+        "event": event,
+        "t": t,
+        "pid": pid,
+        "run_id": run_id,
+        "step": step,
+        **fields,
+    }
     return (json.dumps(_plain(record), ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 

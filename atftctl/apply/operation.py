@@ -1,4 +1,5 @@
-"""One plan carried out: intent, evidence, stop, snapshot, files, start, end. The verbs in operations/ drive it in this order."""
+"""One plan carried out: intent, evidence, stop, snapshot, files, start, end. The verbs in operations/ drive it in
+this order."""
 
 from __future__ import annotations
 
@@ -72,7 +73,10 @@ class Operation:
         try:
             make_dirs(folder, 0o700)
             plan = {"command": self.plan.command, "steps": [step.describe() for step in self.plan.steps]}
-            for name, data in {**evidence, "plan.json": json.dumps(plan, ensure_ascii=False, indent=1).encode()}.items():
+            for name, data in {
+                **evidence,
+                "plan.json": json.dumps(plan, ensure_ascii=False, indent=1).encode(),
+            }.items():
                 write_durably(folder / name, data, 0o600)
         except OSError as error:
             self.note(f"the evidence could not be saved: {error.strerror}")
@@ -109,7 +113,7 @@ class Operation:
             who = found
         self.stopped = True
         self._intend(stopping={"pid": who.pid, "ticks": who.ticks, "boot": who.boot, "grace_s": step.grace_s})
-        return process.stop(self.layout, record, who, grace_s=step.grace_s, note=self.note)
+        return process.stop(record, who, grace_s=step.grace_s, note=self.note)
 
     def take_snapshot(self) -> None:
         """What stands now. Model files that the plan does not touch are left out where there is no room for them."""
@@ -123,7 +127,8 @@ class Operation:
             dropped = [path for path in paths if path not in needed and sizes[path] > MARGIN // 4]
             paths = [path for path in paths if path not in dropped]
             if dropped:
-                self.note(f"no room to copy {', '.join(dropped)}: left out of the safety snapshot (this plan does not change them)")
+                names = ", ".join(dropped)
+                self.note(f"no room to copy {names}: left out of the safety snapshot (this plan does not change them)")
         paths += [path for path in sorted(needed) if path not in paths]
         self.snapshot = snapshots.take(
             self.layout, paths,
@@ -160,7 +165,8 @@ class Operation:
         self._transaction.close()
 
     def unwind(self, error: BaseException) -> None:
-        """Before COMMIT: staged files away, a trainer that we stopped started again. Raises what could not be put back."""
+        """Before COMMIT: staged files away, a trainer that we stopped started again. Raises what could not be put
+        back."""
         if self.decided:
             raise AssertionError("unwind after the decision")
         self._transaction.unwind()
@@ -180,7 +186,10 @@ class Operation:
             mode = target.mode if target.snapshot else mode_of(path)
             old = self._stands(target.path)
             if old != target.old:
-                raise PutBack(f"{target.path} was changed after the plan was made", then="look at the plan again, and run it again")
+                raise PutBack(
+                    f"{target.path} was changed after the plan was made",
+                    then="look at the plan again, and run it again",
+                )
             staged = f".{path.name}.{self.id}.staged"
             moves.append(Move(target.path, staged, old, None if target.removes else new, mode))
         return moves

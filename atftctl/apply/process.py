@@ -37,7 +37,8 @@ class StartOrder:
 
 
 def start(layout: Layout, order: StartOrder, *, digest: str, now: datetime) -> ProcessRecord:
-    """Start the trainer in the project's folder. The record is written before and after: a crash in between loses nothing."""
+    """Start the trainer in the project's folder. The record is written before and after: a crash in between loses
+    nothing."""
     for name in (protocol.OUTPUT, protocol.BEST):
         make_dirs((layout.root / name).parent)
     events = layout.root / protocol.EVENTS
@@ -79,7 +80,9 @@ def write_record(layout: Layout, record: ProcessRecord) -> None:
     write_durably(layout.process, json.dumps(record.to_json(), indent=1).encode())
 
 
-def stop(layout: Layout, record: ProcessRecord | None, who: procs.Identity, *, grace_s: float, note: Callable[[str], None]) -> list[int]:
+def stop(
+    record: ProcessRecord | None, who: procs.Identity, *, grace_s: float, note: Callable[[str], None]
+) -> list[int]:
     """Stop this very process and all that belongs to it. Raises NeedsPerson where something will not die."""
     marker = f"{protocol.RUN_ID}={record.run_id}" if record and record.pid in (0, who.pid) else ""
     try:

@@ -17,7 +17,8 @@ from atftctl.protocol import RUN_ID, Exit
 
 
 def recover(layout: Layout) -> list[str]:
-    """Bring every open operation to its end, oldest first; a line for each. Called under the lock, and may die and be called again."""
+    """Bring every open operation to its end, oldest first; a line for each. Called under the lock, and may die and
+    be called again."""
     for torn in layout.journal.glob(".*.tmp"):
         remove(torn)
     done = []
@@ -28,7 +29,7 @@ def recover(layout: Layout) -> list[str]:
             raise NeedsPerson(
                 f"the journal can't be trusted: {error}",
                 stands=f"nothing was touched; the journal is {layout.journal}, the snapshots are in {layout.backups}",
-                then="a newer atftctl may know it; else compare the files with the snapshots, then move the journal away",
+                then="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
             ) from None
     return done
 
@@ -71,7 +72,7 @@ def _finish_stop(layout: Layout, stopping: dict[str, Any] | None) -> None:
         return
     who = procs.Identity(int(stopping["pid"]), int(stopping["ticks"]), str(stopping["boot"]))
     if procs.alive(who):
-        process.stop(layout, _record(layout), who, grace_s=float(stopping["grace_s"]), note=lambda _: None)
+        process.stop(_record(layout), who, grace_s=float(stopping["grace_s"]), note=lambda _: None)
 
 
 def _bring_up(layout: Layout, order: dict[str, Any] | None, digest: str) -> str:

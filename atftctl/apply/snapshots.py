@@ -1,4 +1,5 @@
-"""Taking a snapshot: plain copies, hashed while they are copied, the manifest last, the folder renamed into place when whole."""
+"""Taking a snapshot: plain copies, hashed while they are copied, the manifest last, the folder renamed into place
+when whole."""
 
 from __future__ import annotations
 
@@ -12,7 +13,16 @@ from pathlib import Path
 from atftctl.domain.errors import PutBack
 from atftctl.domain.facts import Snapshot, SnapshotFile
 from atftctl.host import git
-from atftctl.host.files import fsync_dir, inside, make_dirs, remove, remove_tree, sha256_file, write_durably, write_new
+from atftctl.host.files import (
+    fsync_dir,
+    inside,
+    make_dirs,
+    remove,
+    remove_tree,
+    sha256_file,
+    write_durably,
+    write_new,
+)
 from atftctl.host.layout import Layout
 
 VERSION = 1
@@ -30,7 +40,8 @@ def take(
     runbook_sha256: str = "",
     config_digest: str = "",
 ) -> Snapshot:
-    """A snapshot of these files; a file that is not there is left out. Raises PutBack for one that never holds still."""
+    """A snapshot of these files; a file that is not there is left out. Raises PutBack for one that never holds
+    still."""
     make_dirs(layout.backups, 0o700)
     _sweep(layout)
     name = _free_name(layout, now)
@@ -81,7 +92,11 @@ def _copy(root: Path, folder: Path, path: str) -> SnapshotFile | None:
 
 
 def _same(before: os.stat_result, after: os.stat_result) -> bool:
-    return (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
+    return (before.st_ino, before.st_size, before.st_mtime_ns) == (
+        after.st_ino,
+        after.st_size,
+        after.st_mtime_ns,
+    )
 
 
 def intact(layout: Layout, snapshot: str, path: str, sha256: str) -> bool:

@@ -75,7 +75,24 @@ class Transaction:
         for move in self._moves:
             if sha256_file(inside(self._layout.root, move.path)) != move.old:
                 raise PutBack(f"{move.path} was changed by somebody else in this moment")
-        records.write(self._layout.journal, self.operation, "commit", {"moves": [asdict(move) for move in self._moves]})
+        try:
+            body = {"moves": [asdict(move) for move in self._moves]}
+            records.write(self._layout.journal, self.operation, "commit", body)
+        except OSError as error:
+            self._withdraw(error)
+            raise
+
+    def _withdraw(self, error: OSError) -> None:
+        """A COMMIT record that failed half-way may be visible and yet not durable: it must be gone before we unwind."""
+        try:
+            if remove(self._layout.journal / f"{self.operation}.commit.json"):
+                fsync_dir(self._layout.journal)
+        except OSError:
+            raise NeedsPerson(
+                f"whether {self.operation} is decided is not known: {error}",
+                stands="no file has changed yet; the staged files stay beside their targets",
+                then="mend the disk, then: atftctl recover",
+            ) from None
 
     def replace(self) -> None:
         roll_forward(self._layout, self._moves)
@@ -103,20 +120,7 @@ def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
 
     Raises NeedsPerson where a target is neither old nor new, or a staged file is missing or damaged.
     """
-    todo: list[tuple[Move, Path]] = []
-    for move in moves:
-        try:
-            target = inside(layout.root, move.path)
-        except OutsideProjectError as error:
-            raise NeedsPerson(f"{move.path}: {error}", stands=_where(layout)) from None
-        stands = sha256_file(target)
-        if stands == move.new:
-            continue
-        if stands != move.old:
-            raise NeedsPerson(f"{move.path} is neither the old nor the new file", stands=_where(layout), then="move it away, then: atftctl recover")
-        if move.new is not None and sha256_file(target.with_name(move.staged)) != move.new:
-            raise NeedsPerson(f"{move.staged}, staged for {move.path}, is missing or damaged", stands=_where(layout))
-        todo.append((move, target))
+    todo = [(move, target) for move in moves if (target := _pending(layout, move))]
     for move, target in todo:
         if move.new is None:
             remove(target)
@@ -125,6 +129,26 @@ def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
     for folder in {inside(layout.root, move.path).parent for move in moves}:
         fsync_dir(folder)
     unstage(layout, moves)
+
+
+def _pending(layout: Layout, move: Move) -> Path | None:
+    """The target that this move has still to replace; None where it is done."""
+    try:
+        target = inside(layout.root, move.path)
+    except OutsideProjectError as error:
+        raise NeedsPerson(str(error), stands=_where(layout)) from None
+    stands = sha256_file(target)
+    if stands == move.new:
+        return None
+    if stands != move.old:
+        raise NeedsPerson(
+            f"{move.path} is neither the old nor the new file",
+            stands=_where(layout),
+            then="move it away, then: atftctl recover",
+        )
+    if move.new is not None and sha256_file(target.with_name(move.staged)) != move.new:
+        raise NeedsPerson(f"{move.staged}, staged for {move.path}, is missing or damaged", stands=_where(layout))
+    return target
 
 
 def unstage(layout: Layout, moves: Sequence[Move]) -> None:

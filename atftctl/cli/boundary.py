@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import typer
 
 from atftctl.cli import show
-from atftctl.domain.errors import AtftError
+from atftctl.domain.errors import AtftError, Interrupted, NeedsPerson, Refused
 from atftctl.domain.result import Result
 from atftctl.host.errors import HostError
 from atftctl.protocol import Exit
@@ -28,25 +28,18 @@ def know_contacts(contacts: tuple[str, ...]) -> None:
     _contacts = contacts
 
 
-def run(command: str, verb: Callable[[], Result], *, as_json: bool, render: Callable[[Result], None] = show.result) -> NoReturn:
+def run(
+    command: str, verb: Callable[[], Result], *, as_json: bool, render: Callable[[Result], None] = show.result
+) -> NoReturn:
     """Run a verb to its end and leave with its exit code."""
     try:
         result = verb()
-    except AtftError as error:
-        _fail(command, error.exit_code, error.what, error.stands, error.then, as_json)
-    except KeyboardInterrupt:
-        _fail(command, Exit.INTERRUPTED, "interrupted", "nothing has changed by this command", "", as_json)
-    except HostError as error:
-        _fail(command, Exit.REFUSED, str(error), "nothing has changed", "", as_json)
-    except BrokenPipeError:
-        os._exit(0)
-    except OSError as error:
-        words = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        _fail(command, Exit.REFUSED, words, "nothing has changed", "atftctl status shows where things stand", as_json)
-    except (typer.Exit, typer.Abort, typer.BadParameter):
+    except typer.BadParameter:
         raise
+    except (AtftError, HostError, OSError, KeyboardInterrupt) as error:
+        _fail(command, _expected(error), as_json)
     except Exception:  # noqa: BLE001 - a bug of ours: say so, keep the traceback
-        _bug(command, as_json)
+        _fail(command, _bug(), as_json)
     if as_json:
         _print_json(envelope(command, result.exit_code, show.data(result), error=None))
     else:
@@ -66,27 +59,40 @@ def envelope(command: str, exit_code: Exit, data: dict[str, Any], error: dict[st
     }
 
 
-def _fail(command: str, exit_code: Exit, what: str, stands: str, then: str, as_json: bool) -> NoReturn:
-    contacts = _contacts if exit_code in WITH_CONTACTS else ()
-    if as_json:
-        error = {"what": what, "stands": stands, "then": then, "contacts": list(contacts)}
-        _print_json(envelope(command, exit_code, {}, error))
-    else:
-        show.error(what, stands, then, contacts)
-    _leave(exit_code)
+def _expected(error: BaseException) -> AtftError:
+    """Every expected end in the domain's words."""
+    if isinstance(error, AtftError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted", stands="nothing has changed by this command")
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return Refused(f"{error.strerror or error}{where}", then="atftctl status shows where things stand")
+    return Refused(str(error))
 
 
-def _bug(command: str, as_json: bool) -> NoReturn:
+def _bug() -> AtftError:
     import traceback
 
+    text = traceback.format_exc()
     handle, path = tempfile.mkstemp(prefix="atftctl-bug-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"{sys.argv}\n{traceback.format_exc()}")
-    last = traceback.format_exc().strip().splitlines()[-1]
-    _fail(
-        command, Exit.STOPPED, f"a fault of atftctl itself: {last}",
-        "an operation may be open: atftctl status", f"please report it with {path}", as_json,
-    )  # fmt: skip
+        file.write(f"{sys.argv}\n{text}")
+    return NeedsPerson(
+        f"a fault of atftctl itself: {text.strip().splitlines()[-1]}",
+        stands="an operation may be open: atftctl status",
+        then=f"please report it with {path}",
+    )
+
+
+def _fail(command: str, error: AtftError, as_json: bool) -> NoReturn:
+    contacts = _contacts if error.exit_code in WITH_CONTACTS else ()
+    if as_json:
+        words = {"what": error.what, "stands": error.stands, "then": error.then, "contacts": list(contacts)}
+        _print_json(envelope(command, error.exit_code, {}, words))
+    else:
+        show.error(error.what, error.stands, error.then, contacts)
+    _leave(error.exit_code)
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from atftctl.cli import options as o
 
 app = typer.Typer(
     name="atftctl",
-    help="Take the ATFT-GAT-FAN training service back to a known-good state, prove it, and bring the improvements back.",
+    help="Take the ATFT-GAT-FAN training service back to a known-good state, prove it, bring improvements back.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -21,7 +21,12 @@ trainer_app = typer.Typer(help="The trainer's process by itself.", no_args_is_he
 baseline_app = typer.Typer(help="The level that verify compares with.", no_args_is_help=True, rich_markup_mode=None)
 runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup_mode=None)
 backup_app = typer.Typer(help="Snapshots of configs and models.", invoke_without_command=True, rich_markup_mode=None)
-for name, group in (("backup", backup_app), ("trainer", trainer_app), ("baseline", baseline_app), ("runbook", runbook_app)):
+for name, group in (
+    ("backup", backup_app),
+    ("trainer", trainer_app),
+    ("baseline", baseline_app),
+    ("runbook", runbook_app),
+):
     app.add_typer(group, name=name)
 
 
@@ -34,13 +39,22 @@ def _version(asked: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
+) -> None:
     del version
 
 
 @app.command()
 def rollback(
-    symptom: Annotated[str, typer.Option("--symptom", metavar="NAME", help="oom, divergence, degradation, slow-convergence, memory-leak; or its title.")] = "",
+    symptom: Annotated[
+        str,
+        typer.Option(
+            "--symptom",
+            metavar="NAME",
+            help="oom, divergence, degradation, slow-convergence, memory-leak; or its title.",
+        ),
+    ] = "",
     immediate: Annotated[bool, typer.Option("--immediate", help="All improvements off.")] = False,
     dry_run: o.DryRun = False,
     yes: o.Yes = False,
@@ -59,7 +73,10 @@ def rollback(
         from atftctl.operations import rollback as operation
 
         if bool(symptom) == immediate:
-            raise WrongUsage("one of --symptom NAME and --immediate is needed", then="atftctl runbook show lists the symptoms")
+            raise WrongUsage(
+                "one of --symptom NAME and --immediate is needed",
+                then="atftctl runbook show lists the symptoms",
+            )
         opened = _open(project, lang)
         wish = _wish(no_restart, adopt)
         with _request(o.Change(dry_run, yes, reason, json)) as request:
@@ -73,7 +90,9 @@ def rollback(
 @app.command()
 def reenable(
     phase: Annotated[int, typer.Option("--phase", metavar="N", help="Which phase; it needs the one before.")],
-    plan: Annotated[str, typer.Option("--plan", metavar="NAME", help="A plan of the runbook, if not its default.")] = "",
+    plan: Annotated[
+        str, typer.Option("--plan", metavar="NAME", help="A plan of the runbook, if not its default.")
+    ] = "",
     dry_run: o.DryRun = False,
     yes: o.Yes = False,
     reason: o.Reason = "",
@@ -113,14 +132,22 @@ def restore(
 
         opened = _open(project, "", rescue=True)
         with _request(o.Change(dry_run, yes, reason, json)) as request:
-            return operation.restore(opened, snapshot, tuple(paths or ()), _wish(no_restart or not opened.runbook.trainer.command, adopt), request)
+            return operation.restore(
+                opened,
+                snapshot,
+                tuple(paths or ()),
+                _wish(no_restart or not opened.runbook.trainer.command, adopt),
+                request,
+            )
 
     _run("restore", verb, json)
 
 
 @app.command()
 def undo(
-    operation: Annotated[str, typer.Argument(metavar="[OPERATION]", help="Which one; the newest if none is named.")] = "",
+    operation: Annotated[
+        str, typer.Argument(metavar="[OPERATION]", help="Which one; the newest if none is named.")
+    ] = "",
     dry_run: o.DryRun = False,
     yes: o.Yes = False,
     reason: o.Reason = "",
@@ -136,7 +163,9 @@ def undo(
 
         opened = _open(project, "", rescue=True)
         with _request(o.Change(dry_run, yes, reason, json)) as request:
-            return verbs.undo(opened, operation, _wish(no_restart or not opened.runbook.trainer.command, adopt), request)
+            return verbs.undo(
+                opened, operation, _wish(no_restart or not opened.runbook.trainer.command, adopt), request
+            )
 
     _run("undo", verb, json)
 
@@ -201,7 +230,9 @@ def verify(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
 @app.command()
 def drill(
     symptom: Annotated[str, typer.Option("--symptom", metavar="NAME", help="Which incident to rehearse.")] = "oom",
-    data: Annotated[str, typer.Option("--data", metavar="FILE", help="Real prices, in place of the synthetic market.")] = "",
+    data: Annotated[
+        str, typer.Option("--data", metavar="FILE", help="Real prices, in place of the synthetic market.")
+    ] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch copy.")] = False,
     json: o.Json = False,
     project: o.Project = o.HERE,
@@ -299,7 +330,11 @@ Resume = Annotated[str, typer.Option("--resume", metavar="last|best|scratch", he
 
 @trainer_app.command("start")
 def trainer_start(
-    resume: Resume = "last", dry_run: o.DryRun = False, reason: o.Reason = "", json: o.Json = False, project: o.Project = o.HERE
+    resume: Resume = "last",
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
 ) -> None:
     """Start the trainer and wait for its first step."""
     _trainer("start", resume, 0, o.Change(dry_run, True, reason, json), project)
@@ -307,7 +342,11 @@ def trainer_start(
 
 @trainer_app.command("stop")
 def trainer_stop(
-    adopt: o.Adopt = 0, dry_run: o.DryRun = False, reason: o.Reason = "", json: o.Json = False, project: o.Project = o.HERE
+    adopt: o.Adopt = 0,
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
 ) -> None:
     """Ask it to save and leave; kill it if it does not; prove that nobody is left."""
     _trainer("stop", "", adopt, o.Change(dry_run, True, reason, json), project)

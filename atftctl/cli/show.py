@@ -111,9 +111,11 @@ def status(one: Result) -> None:
     width = max((len(name) for name in features), default=0)
     for name, feature in features.items():
         word = feature["state"]
-        say(f"  {name.ljust(width)}  {styled(word.ljust(8), {'on': 'green', 'off': 'dim'}.get(word, 'yellow'))}  {styled(feature['title'], 'dim')}")
+        state = styled(word.ljust(8), {"on": "green", "off": "dim"}.get(word, "yellow"))
+        say(f"  {name.ljust(width)}  {state}  {styled(feature['title'], 'dim')}")
     data = one.data
-    say(f"  snapshots: {data['snapshots']}, latest {data['latest_snapshot'] or 'none'}, last verified-good {data['last_good'] or 'none'}")
+    latest, good = data["latest_snapshot"] or "none", data["last_good"] or "none"
+    say(f"  snapshots: {data['snapshots']}, latest {latest}, last verified-good {good}")
     last = data["last_operation"]
     if last:
         say(f"  last operation: {last['operation']} {last['command']}: {last['title']} ({last['outcome']})")
@@ -121,7 +123,13 @@ def status(one: Result) -> None:
 
 def snapshots(one: Result) -> None:
     rows = [
-        (row["id"], row["label"], "verified-good" if row["verified_good"] else "", f"{len(row['files'])} files", row["reason"])
+        (
+            row["id"],
+            row["label"],
+            "verified-good" if row["verified_good"] else "",
+            f"{len(row['files'])} files",
+            row["reason"],
+        )
         for row in one.data["snapshots"]
     ]
     table(("snapshot", "label", "state", "", "reason"), rows) if rows else say("no snapshot yet: atftctl backup")
@@ -129,7 +137,13 @@ def snapshots(one: Result) -> None:
 
 def operations(one: Result) -> None:
     rows = [
-        (row["operation"], row["command"], row.get("outcome", ""), row.get("operator", ""), row.get("reason") or row.get("title", ""))
+        (
+            row["operation"],
+            row["command"],
+            row.get("outcome", ""),
+            row.get("operator", ""),
+            row.get("reason") or row.get("title", ""),
+        )
         for row in one.data["operations"]
     ]
     table(("operation", "command", "outcome", "operator", "reason"), rows) if rows else say("no operation yet")
@@ -156,7 +170,8 @@ def runbook(one: Result) -> None:
     say(styled(one.headline, "bold"))
     for name, symptom in one.data["symptoms"].items():
         settings = ", ".join(f"{key}: {str(value).lower()}" for key, value in symptom["settings"].items())
-        say(f"  {name} — {symptom['title']} ({symptom['cause']}), {symptom['minutes']} min, resume from {symptom['resume']}")
+        way = f"{symptom['minutes']} min, resume from {symptom['resume']}"
+        say(f"  {name} — {symptom['title']} ({symptom['cause']}), {way}")
         say(styled(f"      {settings}", "dim"))
     for name, phases in one.data["plans"].items():
         say(f"  plan {name}")

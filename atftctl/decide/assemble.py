@@ -60,7 +60,10 @@ def assemble(
     if start:
         steps.append(start)
     if facts.process.alive and not wish.restart and targets:
-        notes = (*notes, f"the running trainer (pid {facts.process.pid}) keeps its old settings until it is restarted")
+        notes = (
+            *notes,
+            f"the running trainer (pid {facts.process.pid}) keeps its old settings until it is restarted",
+        )
     return Plan(
         command=command,
         title=title,

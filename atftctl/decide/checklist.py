@@ -14,7 +14,9 @@ from atftctl.domain.verdict import Check, Verdict
 Measured = Mapping[str, Any]
 
 
-def checklist(measured: Measured, baseline: Measured | None, process: Process, tolerances: Checks, expected_digest: str) -> list[Check]:
+def checklist(
+    measured: Measured, baseline: Measured | None, process: Process, tolerances: Checks, expected_digest: str
+) -> list[Check]:
     """The seven ticks of the guide's last list, then the training time of its regression test."""
     return [
         model(measured.get("model")),
@@ -51,7 +53,12 @@ def dataset(part: Measured | None) -> Check:
         return found or Check("dataset loads", Verdict.INCONCLUSIVE, "not measured")
     if not part["samples"]:
         return Check("dataset loads", Verdict.FAIL, "no samples", part)
-    return Check("dataset loads", Verdict.PASS, f"{part['samples']:,} samples, {part['stocks']} stocks, {part['days']} days", part)
+    return Check(
+        "dataset loads",
+        Verdict.PASS,
+        f"{part['samples']:,} samples, {part['stocks']} stocks, {part['days']} days",
+        part,
+    )
 
 
 def training(part: Measured | None, tolerances: Checks) -> Check:
@@ -73,12 +80,26 @@ def quality(part: Measured | None, baseline: Measured | None, tolerances: Checks
     if found or part is None:
         return found or Check("RankIC@1d", Verdict.INCONCLUSIVE, "not measured")
     if baseline is None:
-        return Check("RankIC@1d", Verdict.INCONCLUSIVE, "no baseline; record one while all is well: atftctl baseline record", part)
+        return Check(
+            "RankIC@1d",
+            Verdict.INCONCLUSIVE,
+            "no baseline; record one while all is well: atftctl baseline record",
+            part,
+        )
     before = baseline["rankic"]
     if part["identity"] != before["identity"]:
-        return Check("RankIC@1d", Verdict.INCONCLUSIVE, "the baseline was measured on other data, labels or evaluation code; record it again")
+        return Check(
+            "RankIC@1d",
+            Verdict.INCONCLUSIVE,
+            "the baseline was measured on other data, labels or evaluation code; record it again",
+        )
     if part["weights"] == before["weights"] and part["predictions"] == before["predictions"]:
-        return Check("RankIC@1d", Verdict.PASS, "weights and predictions are bit-identical to the baseline's", {"identical": True})
+        return Check(
+            "RankIC@1d",
+            Verdict.PASS,
+            "weights and predictions are bit-identical to the baseline's",
+            {"identical": True},
+        )
     return compare(
         part["by_date"], before["by_date"],
         margin=tolerances.rankic_margin, min_dates=tolerances.rankic_min_dates, horizon=1,

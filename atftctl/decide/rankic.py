@@ -17,12 +17,21 @@ LEVEL = 0.95  # one-sided
 DEGRADED = -0.02  # a mean difference that counts as a loss
 
 
-def compare(now: Mapping[str, float], before: Mapping[str, float], *, margin: float, min_dates: int, horizon: int) -> Check:
+def compare(
+    now: Mapping[str, float], before: Mapping[str, float], *, margin: float, min_dates: int, horizon: int
+) -> Check:
     """`now` and `before`: RankIC by date. Pass: the lower bound of the mean difference is above -margin."""
     name = f"RankIC@{horizon}d"
-    dates = sorted(date for date in now.keys() & before.keys() if math.isfinite(now[date]) and math.isfinite(before[date]))
+    dates = sorted(
+        date for date in now.keys() & before.keys() if math.isfinite(now[date]) and math.isfinite(before[date])
+    )
     if len(dates) < min_dates:
-        return Check(name, Verdict.INCONCLUSIVE, f"{len(dates)} dates in common; {min_dates} are needed", {"dates": len(dates)})
+        return Check(
+            name,
+            Verdict.INCONCLUSIVE,
+            f"{len(dates)} dates in common; {min_dates} are needed",
+            {"dates": len(dates)},
+        )
     differences = [now[date] - before[date] for date in dates]
     mean = math.fsum(differences) / len(differences)
     bounds = interval(differences, horizon)
@@ -33,11 +42,17 @@ def compare(now: Mapping[str, float], before: Mapping[str, float], *, margin: fl
         "difference": mean,
     }
     if bounds is None:
-        return Check(name, Verdict.INCONCLUSIVE, "the interval needs the package arch: pip install 'atftctl[trainer]'", figures)
+        return Check(
+            name,
+            Verdict.INCONCLUSIVE,
+            "the interval needs the package arch: pip install 'atftctl[trainer]'",
+            figures,
+        )
     lower, upper = bounds
     figures |= {"lower": lower, "upper": upper, "margin": margin}
     verdict = judge(mean, lower, upper, margin)
-    words = f"{figures['now']:.4f} against {figures['baseline']:.4f}, difference {mean:+.4f} [{lower:+.4f}, {upper:+.4f}], {len(dates)} dates"
+    words = f"{figures['now']:.4f} against {figures['baseline']:.4f}, difference {mean:+.4f} "
+    words += f"[{lower:+.4f}, {upper:+.4f}], {len(dates)} dates"
     if verdict is Verdict.INCONCLUSIVE:
         words += f"; about {dates_needed(mean, lower, margin, len(dates))} dates would settle it"
     return Check(name, verdict, words, figures)

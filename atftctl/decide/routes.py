@@ -50,7 +50,10 @@ def rollback_immediate(runbook: Runbook, facts: Facts, wish: Wish) -> Plan:
         about={"preset": "immediate"},
     )  # fmt: skip
     if plan.empty:
-        raise Refused("nothing is left to roll back: all improvements are off", then="a snapshot instead: atftctl restore last-good")
+        raise Refused(
+            "nothing is left to roll back: all improvements are off",
+            then="a snapshot instead: atftctl restore last-good",
+        )
     return plan
 
 

@@ -12,7 +12,8 @@ from atftctl.domain.runbook import Runbook, Settings
 
 
 def changes(runbook: Runbook, configs: Mapping[str, ConfigFile], wanted: Settings) -> tuple[SettingChange, ...]:
-    """One change for each setting that does not have its wanted value yet. Raises Refused for a config that can't be read."""
+    """One change for each setting that does not have its wanted value yet. Raises Refused for a config that can't
+    be read."""
     found = []
     for name, value in wanted.items():
         feature = runbook.feature(name)
@@ -32,7 +33,9 @@ def readable(config: ConfigFile) -> ConfigFile:
     return config
 
 
-def targets(changed: Iterable[SettingChange], configs: Mapping[str, ConfigFile], order: Iterable[str]) -> tuple[Target, ...]:
+def targets(
+    changed: Iterable[SettingChange], configs: Mapping[str, ConfigFile], order: Iterable[str]
+) -> tuple[Target, ...]:
     """The changes by file, in the order in which the runbook names the files."""
     changed = tuple(changed)
     found = []

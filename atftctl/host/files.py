@@ -1,4 +1,5 @@
-"""Durable file operations. Every mutating call of the product goes through here, as `os.…`, so that tests can kill at each.
+"""Durable file operations. Every mutating call of the product goes through here, as `os.…`, so that tests can kill
+at each.
 
 A failed fsync is never retried: the kernel may have dropped the dirty pages, and a second fsync would say yes.
 """
@@ -30,7 +31,8 @@ def sha256_file(path: Path) -> str | None:
 
 
 def inside(root: Path, relative: str) -> Path:
-    """`root / relative`, refused where it would lead out of `root`: absolute, `..`, or a symlink that points elsewhere."""
+    """`root / relative`, refused where it would lead out of `root`: absolute, `..`, or a symlink that points
+    elsewhere."""
     if not relative or relative.startswith(("/", "~")) or ".." in Path(relative).parts:
         raise OutsideProjectError(f"{relative!r} does not stay inside the project")
     path = root / relative
@@ -65,7 +67,8 @@ def make_dirs(path: Path, mode: int = 0o755) -> None:
 
 
 def write_new(path: Path, source: bytes | Path, mode: int) -> str:
-    """A new file with these bytes (or a copy of the file `source`), fsynced; its SHA-256. The folder is the caller's to fsync.
+    """A new file with these bytes (or a copy of the file `source`), fsynced; its SHA-256. The folder is the
+    caller's to fsync.
 
     Refuses a name that exists and never follows a symlink (O_EXCL, O_NOFOLLOW). A file half written stays: its
     owner knows its name and cleans up.

@@ -1,4 +1,5 @@
-"""Git, as facts beside a snapshot and as the home of a scratch copy. A machine without git loses these, and nothing else."""
+"""Git, as facts beside a snapshot and as the home of a scratch copy. A machine without git loses these, and
+nothing else."""
 
 from __future__ import annotations
 

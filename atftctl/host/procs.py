@@ -1,4 +1,5 @@
-"""Processes on Linux: who one is (pid plus start time), starting, asking to stop, killing, and proof that nobody is left.
+"""Processes on Linux: who one is (pid plus start time), starting, asking to stop, killing, and proof that nobody
+is left.
 
 A signal goes through a pidfd whose start time was checked after it was opened, so that a pid that was given to
 somebody else in between is never signalled.
@@ -19,7 +20,8 @@ from pathlib import Path
 from atftctl.host.errors import HostError, StillAliveError
 
 KILL_WAIT_S = 10.0
-POLL_S = 0.02
+ORPHANS_S = 2.0  # for what outlives its parent
+POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,11 @@ def members(who: Identity, marker: str) -> set[Identity]:
 
 def find_marked(marker: str) -> Identity | None:
     """The oldest living process that carries `marker` in its environment."""
-    found = [(facts.ticks, pid) for pid in _pids() if _carries(pid, marker) and (facts := _stat(pid)) and facts.state not in "ZX"]
+    found = [
+        (facts.ticks, pid)
+        for pid in _pids()
+        if _carries(pid, marker) and (facts := _stat(pid)) and facts.state not in "ZX"
+    ]
     if not found:
         return None
     ticks, pid = min(found)
@@ -194,27 +200,39 @@ def stop(who: Identity, marker: str, *, grace_s: float, note: Callable[[str], No
 
     Raises StillAliveError where something outlives SIGKILL.
     """
-    victims = members(who, marker)
-    if send(who, signal.SIGTERM):
-        send(who, signal.SIGCONT)  # a stopped process can't answer
-    deadline = time.monotonic() + grace_s
-    while victims := _living(victims, who, marker):
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(POLL_S)
-    if victims:
-        note(f"the trainer did not leave within {grace_s:g} s: killing {len(victims)} process(es)")
+    left = _ask(who, marker, grace_s)
+    if left:
+        note(f"not gone within {grace_s:g} s: killing {len(left)} process(es)")
     killed: set[int] = set()
     deadline = time.monotonic() + KILL_WAIT_S
-    while victims and time.monotonic() < deadline:
-        for victim in victims:
-            if send(victim, signal.SIGKILL):
-                killed.add(victim.pid)
+    while left and time.monotonic() < deadline:
+        killed |= {victim.pid for victim in left if send(victim, signal.SIGKILL)}
         time.sleep(POLL_S)
-        victims = _living(victims, who, marker)
-    if victims:
-        raise StillAliveError(sorted(victim.pid for victim in victims))
+        left = _living(left, who, marker)
+    if left:
+        raise StillAliveError(sorted(victim.pid for victim in left))
     return sorted(killed)
+
+
+def _ask(who: Identity, marker: str, grace_s: float) -> set[Identity]:
+    """SIGTERM to the process itself, and, once it is gone, to what it left behind; who is still there at the end."""
+    left = members(who, marker)
+    _request(who)
+    deadline = time.monotonic() + grace_s
+    told = False
+    while (left := _living(left, who, marker)) and time.monotonic() < deadline:
+        if not told and not alive(who):
+            for orphan in left:
+                _request(orphan)
+            told, deadline = True, min(deadline, time.monotonic() + ORPHANS_S)
+        time.sleep(POLL_S)
+    return left
+
+
+def _request(who: Identity) -> None:
+    """SIGTERM; and SIGCONT, since a stopped process can't answer."""
+    if send(who, signal.SIGTERM):
+        send(who, signal.SIGCONT)
 
 
 def _living(known: set[Identity], who: Identity, marker: str) -> set[Identity]:
@@ -229,7 +247,7 @@ def _reap(pid: int) -> None:
 
 
 def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names only, and often
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def _read_list(pid: int, name: str) -> list[str]:
@@ -246,7 +264,9 @@ def _carries(pid: int, marker: str) -> bool:
 
 def _holds(arguments: Sequence[str], words: Sequence[str]) -> bool:
     size = len(words)
-    return bool(words) and any(list(arguments[at : at + size]) == list(words) for at in range(len(arguments) - size + 1))
+    return bool(words) and any(
+        list(arguments[at : at + size]) == list(words) for at in range(len(arguments) - size + 1)
+    )
 
 
 def _user(pid: int, uid: int) -> str:

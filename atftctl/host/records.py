@@ -22,7 +22,12 @@ class BadRecordError(HostError):
 
 def seal(body: Mapping[str, Any]) -> bytes:
     text = json.dumps(body, ensure_ascii=False, sort_keys=True)
-    return json.dumps({"version": VERSION, "sha256": sha256_bytes(text.encode()), "body": body}, ensure_ascii=False, sort_keys=True, indent=1).encode()
+    return json.dumps(
+        {"version": VERSION, "sha256": sha256_bytes(text.encode()), "body": body},
+        ensure_ascii=False,
+        sort_keys=True,
+        indent=1,
+    ).encode()
 
 
 def unseal(data: bytes, name: str) -> dict[str, Any]:

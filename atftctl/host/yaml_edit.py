@@ -67,7 +67,8 @@ def _find(node: Node | None, path: KeyPath) -> tuple[Node, Node] | None:
             return None
         if isinstance(node, Alias):
             raise YamlError(
-                f"{'.'.join(path[:depth])} is an alias of &{node.anchor}; a change here would change both", line=node.line
+                f"{'.'.join(path[:depth])} is an alias of &{node.anchor}; a change here would change both",
+                line=node.line,
             )
         if not isinstance(node, Mapping):
             if isinstance(node, Scalar) and _is_null(node):
@@ -118,9 +119,8 @@ def _prove(before: str, after: str, number: int, wanted: Edits) -> None:
         except YamlError as error:
             raise YamlError(f"the edit would not be read back ({error.reason})", line=error.line) from None
         if not same(found, expected):
-            raise YamlError(
-                f"can't be edited exactly: {_first_difference(expected, found)} would change too, to a YAML {name} reader"
-            )
+            other = _first_difference(expected, found)
+            raise YamlError(f"can't be edited exactly: {other} would change too, to a YAML {name} reader")
 
 
 def _first_difference(left: Any, right: Any, path: str = "") -> str:
@@ -168,10 +168,7 @@ def _choose_document(values: SequenceABC[Any], paths: SequenceABC[KeyPath]) -> i
             raise YamlError("the file is empty; there is no mapping to edit", line=1)
         return 0
     homes = {
-        number
-        for number, value in enumerate(values)
-        for path in paths
-        if isinstance(value, dict) and path[0] in value
+        number for number, value in enumerate(values) for path in paths if isinstance(value, dict) and path[0] in value
     }
     if len(homes) != 1:
         raise YamlError(f"{len(values)} documents in one file, and {len(homes)} of them hold {paths[0][0]!r}")

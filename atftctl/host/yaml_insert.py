@@ -44,7 +44,8 @@ def _into_mapping(text: str, mapping: Mapping, rest: tuple[str, ...], value: Val
 def _into_null(
     text: str, root: Node | None, key: Node, null: Scalar, rest: tuple[str, ...], value: Value
 ) -> tuple[int, str]:
-    """A section that is there and empty. What says `null` out loud, or stands in flow style, can't take a line below."""
+    """A section that is there and empty. What says `null` out loud, or stands in flow style, can't take a line
+    below."""
     if not null.empty or null.anchor or null.tag:
         raise YamlError("an explicit null stands where a mapping was expected; remove the word", line=null.line)
     position = after_colon(text, key)

@@ -53,7 +53,7 @@ def read_all(data: bytes) -> list[Document]:
     text = decode(data).removeprefix("\ufeff")
     try:
         nodes = list(yaml.compose_all(text, Loader=_Loader))
-        values = list(yaml.load_all(text, Loader=_Loader))  # noqa: S506 - _Loader is a safe loader
+        values = list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(str(error.problem or error.context), line=mark.line + 1 if mark else 0) from None

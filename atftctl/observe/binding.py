@@ -1,4 +1,5 @@
-"""A YAML document onto a dataclass: every unknown key, missing key and wrong type is refused with file, line and key."""
+"""A YAML document onto a dataclass: every unknown key, missing key and wrong type is refused with file, line and
+key."""
 
 from __future__ import annotations
 
@@ -73,7 +74,11 @@ class Binder:
     def _literal(self, kind: Any, value: Any, path: Path) -> Any:
         options = typing.get_args(kind)
         if value not in options:
-            raise self.fail(path, f"{value!r} is none of {', '.join(map(str, options))}", then=nearest(str(value), options))
+            raise self.fail(
+                path,
+                f"{value!r} is none of {', '.join(map(str, options))}",
+                then=nearest(str(value), options),
+            )
         return value
 
     def _tuple(self, item: Any, value: Any, path: Path) -> Any:
@@ -95,7 +100,7 @@ class Binder:
 
 
 def nearest(word: str, names: typing.Iterable[Any]) -> str:
-    """"did you mean …?", or the list of what there is."""
+    """ "did you mean …?", or the list of what there is."""
     import difflib
 
     known = [str(name) for name in names]

@@ -37,5 +37,12 @@ def find(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     if len(found) == 1:
         return found[0]
     if found:
-        raise WrongUsage(f"{word!r} could be {', '.join(str(one['operation']) for one in found)}", stands="nothing has changed")
-    raise WrongUsage(f"no operation {word!r}", stands="nothing has changed", then=nearest(word, [e["operation"] for e in changed]))
+        raise WrongUsage(
+            f"{word!r} could be {', '.join(str(one['operation']) for one in found)}",
+            stands="nothing has changed",
+        )
+    raise WrongUsage(
+        f"no operation {word!r}",
+        stands="nothing has changed",
+        then=nearest(word, [e["operation"] for e in changed]),
+    )

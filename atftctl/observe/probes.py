@@ -17,7 +17,12 @@ from atftctl.host.layout import Layout
 
 
 def probe(
-    layout: Layout, runbook: Runbook, kind: str, *, baseline_configs: Mapping[str, str] | None = None, steps: int = 0
+    layout: Layout,
+    runbook: Runbook,
+    kind: str,
+    *,
+    baseline_configs: Mapping[str, str] | None = None,
+    steps: int = 0,
 ) -> dict[str, Any]:
     """What `trainer probe KIND` measured. Raises Inconclusive where it could not be run at all."""
     with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:

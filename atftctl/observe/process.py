@@ -30,7 +30,8 @@ def marker(record: ProcessRecord) -> str:
 
 
 def identity(record: ProcessRecord) -> procs.Identity | None:
-    """The living process of a record. One without a pid (a crash came between start and record) is found by its marker."""
+    """The living process of a record. One without a pid (a crash came between start and record) is found by its
+    marker."""
     if not record.pid:
         return procs.find_marked(marker(record)) if record.wanted == "running" else None
     who = procs.Identity(record.pid, record.ticks, record.boot)
@@ -93,9 +94,12 @@ def _last_step(layout: Layout) -> int | None:
 
 
 def signature(command: Sequence[str]) -> list[str]:
-    """The words of the trainer's command that tell it from others: what stands before the first placeholder or option value."""
+    """The words of the trainer's command that tell it from others: what stands before the first placeholder or
+    option value."""
     words = [word for word in command if word != "{python}"]
-    return list(words[: next((at for at, word in enumerate(words) if "{" in word or word.startswith("--")), len(words))])
+    return list(
+        words[: next((at for at, word in enumerate(words) if "{" in word or word.startswith("--")), len(words))]
+    )
 
 
 def _strangers(layout: Layout, command: Sequence[str], record: ProcessRecord | None) -> tuple[Stranger, ...]:

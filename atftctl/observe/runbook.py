@@ -11,7 +11,7 @@ from atftctl.domain.runbook import Runbook, Settings, Symptom, Value
 from atftctl.host.errors import OutsideProjectError, YamlError
 from atftctl.host.files import inside
 from atftctl.host.layout import Layout
-from atftctl.host.yaml_read import Document, read
+from atftctl.host.yaml_read import read
 from atftctl.observe.binding import Binder, nearest
 
 VERSION = 1
@@ -26,11 +26,14 @@ def find_project(start: Path) -> Layout:
         found = sorted((folder / "runbooks").glob("*.yaml"))
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
-            raise WrongUsage(f"{folder / 'runbooks'} holds {len(found)} runbooks: {names}", then="keep one of them there")
+            raise WrongUsage(
+                f"{folder / 'runbooks'} holds {len(found)} runbooks: {names}", then="keep one of them there"
+            )
         if found:
             return Layout(root=folder, runbook=found[0])
     raise WrongUsage(
-        f"no project at {start} or above: no runbooks/*.yaml", then="cd into the project, or name it: --project DIR"
+        f"no project at {start} or above: no runbooks/*.yaml",
+        then="cd into the project, or name it: --project DIR",
     )
 
 
@@ -41,14 +44,18 @@ def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
     try:
         document = read(layout.runbook.read_bytes())
     except YamlError as error:
-        raise Refused(f"{name}:{error.line or 1}: {error.reason}", then="undo, recover and restore work even so") from None
+        raise Refused(
+            f"{name}:{error.line or 1}: {error.reason}", then="undo, recover and restore work even so"
+        ) from None
     except OSError as error:
         raise Refused(f"{name} can't be read: {error.strerror}") from None
     binder = Binder(document, name)
     if isinstance(document.value, dict) and document.value.get("version") != VERSION:
         raise binder.fail(("version",), f"this atftctl reads version {VERSION}")
     runbook = binder.bind(Runbook)
-    _check_meaning(runbook, binder, layout, document)
+    _check_files(runbook, binder, layout)
+    _check_features(runbook, binder)
+    _check_plans(runbook, binder)
     return runbook, warnings
 
 
@@ -56,7 +63,10 @@ def _check_owner(path: Path, name: str) -> tuple[str, ...]:
     """A runbook names commands; one that somebody else could have written is not executed."""
     facts = path.stat()
     if facts.st_uid not in (os.getuid(), 0):
-        raise Refused(f"{name} belongs to another user (uid {facts.st_uid}); its commands are not run", then=f"look at it, then chown it: {path}")
+        raise Refused(
+            f"{name} belongs to another user (uid {facts.st_uid}); its commands are not run",
+            then=f"look at it, then chown it: {path}",
+        )
     if facts.st_mode & stat.S_IWOTH:
         raise Refused(f"{name} is writable by everyone; its commands are not run", then=f"chmod o-w {path}")
     if facts.st_mode & stat.S_IWGRP:
@@ -64,17 +74,29 @@ def _check_owner(path: Path, name: str) -> tuple[str, ...]:
     return ()
 
 
-def _check_meaning(runbook: Runbook, binder: Binder, layout: Layout, document: Document) -> None:
+def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     for group in ("configs", "models"):
         for index, name in enumerate(getattr(runbook.files, group)):
             try:
                 inside(layout.root, name)
             except OutsideProjectError as error:
                 raise binder.fail(("files", group, index), str(error)) from None
+    if not runbook.trainer.command or not runbook.trainer.probe:
+        raise binder.fail(("trainer",), "command and probe need at least one word each")
+
+
+def _check_features(runbook: Runbook, binder: Binder) -> None:
     for name, feature in runbook.features.items():
         if feature.file not in runbook.files.configs:
-            raise binder.fail(("features", name, "file"), f"{feature.file} is not in files.configs", then=nearest(feature.file, runbook.files.configs))
+            raise binder.fail(
+                ("features", name, "file"),
+                f"{feature.file} is not in files.configs",
+                then=nearest(feature.file, runbook.files.configs),
+            )
         _check_value(binder, ("features", name, "improved"), feature.improved, feature.baseline)
+
+
+def _check_plans(runbook: Runbook, binder: Binder) -> None:
     _check_settings(runbook, binder, ("immediate", "settings"), runbook.immediate.settings)
     for name, symptom in runbook.symptoms.items():
         _check_settings(runbook, binder, ("symptoms", name, "table"), symptom.table)
@@ -85,9 +107,11 @@ def _check_meaning(runbook: Runbook, binder: Binder, layout: Layout, document: D
         for index, phase in enumerate(phases):
             _check_settings(runbook, binder, ("plans", name, index, "settings"), phase.settings)
     if runbook.reenable_plan not in runbook.plans:
-        raise binder.fail(("reenable_plan",), f"no plan {runbook.reenable_plan!r}", then=nearest(runbook.reenable_plan, runbook.plans))
-    if not runbook.trainer.command or not runbook.trainer.probe:
-        raise binder.fail(("trainer",), "command and probe need at least one word each")
+        raise binder.fail(
+            ("reenable_plan",),
+            f"no plan {runbook.reenable_plan!r}",
+            then=nearest(runbook.reenable_plan, runbook.plans),
+        )
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:

@@ -37,7 +37,8 @@ def _snapshot(name: str, manifest: Mapping[str, Any], passed: list[dict[str, str
     if manifest["version"] != VERSION:
         raise ValueError(f"manifest of version {manifest['version']}")
     files = tuple(
-        SnapshotFile(str(one["path"]), str(one["sha256"]), int(one["size"]), int(one["mode"])) for one in manifest["files"]
+        SnapshotFile(str(one["path"]), str(one["sha256"]), int(one["size"]), int(one["mode"]))
+        for one in manifest["files"]
     )
     digests = {file.path: file.sha256 for file in files}
     return Snapshot(
@@ -70,7 +71,8 @@ def passed_digests(layout: Layout) -> list[dict[str, str]]:
 
 
 def find(snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
-    """By id, unique beginning of an id, label, `latest` (not one that an operation took for its own safety) or `last-good`."""
+    """By id, unique beginning of an id, label, `latest` (not one that an operation took for its own safety) or
+    `last-good`."""
     if not snapshots:
         raise WrongUsage("there is no snapshot yet", stands="nothing has changed", then="take one: atftctl backup")
     if word == "last-good":
@@ -84,10 +86,16 @@ def find(snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
         return good[-1]
     if word == "latest":
         return ([one for one in snapshots if not one.operation] or list(snapshots))[-1]
-    exact = [one for one in snapshots if word in (one.id, one.label)] or [one for one in snapshots if one.id.startswith(word)]
+    exact = [one for one in snapshots if word in (one.id, one.label)] or [
+        one for one in snapshots if one.id.startswith(word)
+    ]
     if len(exact) == 1:
         return exact[0]
     if exact:
         raise WrongUsage(f"{word!r} could be {', '.join(one.id for one in exact)}", stands="nothing has changed")
     names = [one.id for one in snapshots] + [one.label for one in snapshots if one.label]
-    raise WrongUsage(f"no snapshot {word!r}", stands="nothing has changed", then=nearest(word, [*names, "latest", "last-good"]))
+    raise WrongUsage(
+        f"no snapshot {word!r}",
+        stands="nothing has changed",
+        then=nearest(word, [*names, "latest", "last-good"]),
+    )

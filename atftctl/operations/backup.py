@@ -50,7 +50,12 @@ def create(project: Project, label: str, only: Only, request: Request) -> Result
 
 def list_all(project: Project) -> Result:
     found = observed_snapshots.list_snapshots(project.layout)
-    return Result("backup list", Exit.DONE, f"{len(found)} snapshots", data={"snapshots": [describe(one) for one in found]})
+    return Result(
+        "backup list",
+        Exit.DONE,
+        f"{len(found)} snapshots",
+        data={"snapshots": [describe(one) for one in found]},
+    )
 
 
 def describe(snapshot: Snapshot) -> dict[str, object]:

@@ -1,4 +1,5 @@
-"""The one way in which anything changes: observe, decide, show, ask, lock, recover, apply, prove. Every verb goes through it."""
+"""The one way in which anything changes: observe, decide, show, ask, lock, recover, apply, prove. Every verb goes
+through it."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from atftctl.apply import space
 from atftctl.apply.operation import Operation, Order
 from atftctl.apply.recovery import recover
 from atftctl.apply.transaction import FULL
-from atftctl.domain.errors import AtftError, DiskFull, Interrupted, NeedsPerson, PutBack, Refused
+from atftctl.domain.errors import DiskFull, Interrupted, NeedsPerson, PutBack, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, StartTrainer
 from atftctl.domain.process import ProcessRecord
@@ -124,7 +125,8 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
 
 
 def _same_change(shown: Plan, found: Plan) -> bool:
-    """The same files with the same content; that a trainer died or a crash was cleaned up in between is no other change."""
+    """The same files with the same content; that a trainer died or a crash was cleaned up in between is no other
+    change."""
     return shown.targets == found.targets or (not shown.targets and not found.targets)
 
 
@@ -207,16 +209,20 @@ def _ended_badly(operation: Operation, error: BaseException) -> BaseException:
             stands="no file of the project has changed; the operation stays open",
             then="remove the cause, then: atftctl recover",
         )
+    return _put_back(error)
+
+
+def _put_back(error: BaseException) -> BaseException:
+    """The same end in the words of the domain."""
+    stands = "everything is as it was"
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted before the decision", stands="everything is as it was")
-    if isinstance(error, AtftError):
-        return error
-    if isinstance(error, OSError):
-        if error.errno in FULL:
-            return DiskFull(_words(error), stands="everything is as it was", then="make room, then run it again")
-        return PutBack(_words(error), stands="everything is as it was", then="run it again")
-    if isinstance(error, HostError):
-        return PutBack(_words(error), stands="everything is as it was")
+        return Interrupted("interrupted before the decision", stands=stands)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return DiskFull(_words(error), stands=stands, then="make room, then run it again")
+    if isinstance(error, OSError | HostError):
+        return PutBack(_words(error), stands=stands, then="remove the cause, then run it again")
+    if isinstance(error, PutBack) and not error.stands:
+        return PutBack(error.what, stands=stands, then=error.then)
     return error
 
 
@@ -257,13 +263,16 @@ def await_first_step(
         if event is None:
             return False, f"the trainer did not come up: {why}", None
     if event["event"] != protocol.FIRST_STEP:
-        return False, f"the trainer ended before its first step: {event['event']} ({event.get('message') or event.get('reason', '')})", event
+        word = event.get("message") or event.get("reason", "")
+        return False, f"the trainer ended before its first step: {event['event']} ({word})", event
     if record.digest and event.get("digest") != record.digest:
         return False, "the trainer runs, but with other settings than were written", event
     return True, "", event
 
 
-def _later_first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> tuple[Mapping[str, Any] | None, str]:
+def _later_first_step(
+    project: Project, record: ProcessRecord, step: StartTrainer
+) -> tuple[Mapping[str, Any] | None, str]:
     """Out of memory that the trainer recovers from by itself is no end."""
     return runs.await_event(
         project.layout.root,
@@ -297,7 +306,9 @@ def _result(
     if plan.targets:
         lines.append(f"undo: atftctl undo {operation.id}")
     if seen and exit_code is Exit.DONE:
-        lines.append(f"proof: step {seen.get('step')} of run {seen.get('run_id')} with config {str(seen.get('digest'))[:12]}")
+        lines.append(
+            f"proof: step {seen.get('step')} of run {seen.get('run_id')} with config {str(seen.get('digest'))[:12]}"
+        )
     headline = f"{plan.command} {operation.id} done: {plan.title}"
     if exit_code is not Exit.DONE:
         headline = f"{plan.command} {operation.id} changed the files, and is not healthy: {words}"
@@ -318,4 +329,3 @@ def _result(
             "first_step": dict(seen) if seen else None,
         },
     )
-

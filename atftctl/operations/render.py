@@ -76,7 +76,10 @@ def _replaceable(layout: Layout, name: str) -> Path:
     if not stat.S_ISREG(facts.st_mode):
         raise Refused(f"{name} is not a regular file")
     if facts.st_uid != os.geteuid() and os.geteuid() != 0:
-        raise Refused(f"{name} belongs to another user (uid {facts.st_uid})", then="run this as that user, or chown the file")
+        raise Refused(
+            f"{name} belongs to another user (uid {facts.st_uid})",
+            then="run this as that user, or chown the file",
+        )
     if not facts.st_mode & stat.S_IWUSR:
         raise Refused(f"{name} is read-only", then=f"chmod u+w {name}")
     if not os.access(path.parent, os.W_OK):

@@ -23,5 +23,8 @@ def by_symptom(project: Project, word: str, wish: Wish, request: Request) -> Res
 
 def immediate(project: Project, wish: Wish, request: Request) -> Result:
     return carry_out(
-        project, lambda: observe(project), lambda facts: routes.rollback_immediate(project.runbook, facts, wish), request
+        project,
+        lambda: observe(project),
+        lambda facts: routes.rollback_immediate(project.runbook, facts, wish),
+        request,
     )

@@ -35,7 +35,8 @@ def status(project: Project) -> Result:
     data: dict[str, Any] = {
         "service": project.runbook.service,
         "features": {
-            name: {"state": word, "title": project.runbook.feature(name).title.say(project.language)} for name, word in features.items()
+            name: {"state": word, "title": project.runbook.feature(name).title.say(project.language)}
+            for name, word in features.items()
         },
         "trainer": trainer.status(project).data,
         "snapshots": len(facts.snapshots),
@@ -47,7 +48,13 @@ def status(project: Project) -> Result:
     }
     where = f", pid {running.pid}" if running.pid else ""
     step = f", step {running.step}" if running.step is not None else ""
-    return Result("status", Exit.DONE, f"{project.runbook.service}: trainer {running.state}{where}{step}", lines=tuple(lines), data=data)
+    return Result(
+        "status",
+        Exit.DONE,
+        f"{project.runbook.service}: trainer {running.state}{where}{step}",
+        lines=tuple(lines),
+        data=data,
+    )
 
 
 def history(project: Project, most: int) -> Result:
@@ -68,7 +75,13 @@ def runbook(project: Project) -> Result:
     data = {
         "service": book.service,
         "features": {
-            name: {"title": one.title.say(say), "file": one.file, "key": one.key, "baseline": one.baseline, "improved": one.improved}
+            name: {
+                "title": one.title.say(say),
+                "file": one.file,
+                "key": one.key,
+                "baseline": one.baseline,
+                "improved": one.improved,
+            }
             for name, one in book.features.items()
         },
         "symptoms": {
@@ -87,5 +100,10 @@ def runbook(project: Project) -> Result:
         },
         "contacts": list(project.contacts),
     }
-    return Result("runbook show", Exit.DONE, f"{book.service}: {len(book.features)} features, {len(book.symptoms)} symptoms", data=data, lines=project.warnings)
-
+    return Result(
+        "runbook show",
+        Exit.DONE,
+        f"{book.service}: {len(book.features)} features, {len(book.symptoms)} symptoms",
+        data=data,
+        lines=project.warnings,
+    )

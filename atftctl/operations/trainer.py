@@ -81,13 +81,16 @@ def cause(event: object) -> str:
     """Why it died, from its own last word; without one, only that nobody knows. A bare kill proves no out-of-memory."""
     if not isinstance(event, dict) or not event:
         return "it left no word: killed, or it never got to its first event"
+    step = event.get("step", 0)
     if event["event"] == "oom":
-        return f"out of memory at step {event.get('step', 0) + 1}: {event.get('message', '')[:160]}  → atftctl rollback --symptom oom"
+        words = f"out of memory at step {step + 1}: {event.get('message', '')[:120]}"
+        return f"{words} → atftctl rollback --symptom oom"
     if event["event"] == "anomaly":
-        return f"{event.get('quantity')} was {event.get('value')} at step {event.get('step', 0) + 1}  → atftctl rollback --symptom divergence"
+        words = f"{event.get('quantity')} was {event.get('value')} at step {step + 1}"
+        return f"{words} → atftctl rollback --symptom divergence"
     if event["event"] == "stopped":
         return f"it ended by itself: {str(event.get('reason', ''))[:200]} (exit {event.get('exit_code')})"
-    return f"it left no word after {event['event']} at step {event.get('step')}: killed from outside?"
+    return f"it left no word after {event['event']} at step {step}: killed from outside?"
 
 
 def _would_stop(project: Project, adopt: int) -> Result:
@@ -105,7 +108,7 @@ def _stop(project: Project, adopt: int, request: Request, watch: Stopwatch) -> s
     if stranger:
         who = procs.Identity(stranger.pid, stranger.start_ticks, procs.boot_id())
         with watch.part("stop"):
-            killed = process.stop(layout, None, who, grace_s=rules.grace_s, note=request.report.note)
+            killed = process.stop(None, who, grace_s=rules.grace_s, note=request.report.note)
         _log(project, "trainer stop", request, f"stopped pid {who.pid}, started by hand")
         return _stopped_words(who.pid, killed)
     who_recorded = observed.identity(record) if record else None
@@ -114,7 +117,7 @@ def _stop(project: Project, adopt: int, request: Request, watch: Stopwatch) -> s
             process.mark_stopped(layout, record)  # it died before; from now on it is down on purpose
         return "no trainer runs"
     with watch.part("stop"):
-        killed = process.stop(layout, record, who_recorded, grace_s=rules.grace_s, note=request.report.note)
+        killed = process.stop(record, who_recorded, grace_s=rules.grace_s, note=request.report.note)
     process.mark_stopped(layout, record)
     _log(project, "trainer stop", request, f"stopped pid {who_recorded.pid}")
     return _stopped_words(who_recorded.pid, killed)
@@ -129,13 +132,17 @@ def _start(project: Project, facts: Facts, resume: str, request: Request, watch:
     with watch.part("start"):
         record = process.start(project.layout, project.start_order(resume), digest=digest(facts.configs), now=now())
     with watch.part("first step"):
-        healthy, words, seen = await_first_step(project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s))
+        healthy, words, seen = await_first_step(
+            project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s)
+        )
     _log(project, command, request, f"started pid {record.pid}" + ("" if healthy else f": {words}"))
     return Result(
         command,
         Exit.DONE if healthy else Exit.CHECK_FAILED,
         f"the trainer runs, pid {record.pid}" if healthy else words,
-        lines=(f"proof: step {seen.get('step')} with config {str(seen.get('digest'))[:12]}",) if healthy and seen else (),
+        lines=(f"proof: step {seen.get('step')} with config {str(seen.get('digest'))[:12]}",)
+        if healthy and seen
+        else (),
         data={"pid": record.pid, "run_id": record.run_id, "first_step": dict(seen or {})},
         parts=tuple(watch.parts),
         contacts=() if healthy else project.contacts,

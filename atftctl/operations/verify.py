@@ -39,9 +39,7 @@ def verify(project: Project, report: Reporter) -> Result:
     with watch.part("service"):
         service = _watch_service(project, running)
     with watch.part("probes"):
-        measured = probes.probe(
-            layout, runbook, "verify", baseline_configs=baseline["configs"] if baseline else None
-        )
+        measured = probes.probe(layout, runbook, "verify", baseline_configs=baseline["configs"] if baseline else None)
     _compare_memory(measured, baseline)
     measured |= {"service": service, "errors": _errors(project)}
     running = process.observe(layout, runbook.trainer.command)
@@ -74,7 +72,10 @@ def record_baseline(project: Project, report: Reporter) -> Result:
         measured = probes.probe(layout, runbook, "verify")
     for name in ("dataset", "training", "cost", "model", "rankic"):
         if measured[name].get("error"):
-            raise Refused(f"no baseline was recorded: {name}: {measured[name]['error']}", stands="the old baseline, if any, stands")
+            raise Refused(
+                f"no baseline was recorded: {name}: {measured[name]['error']}",
+                stands="the old baseline, if any, stands",
+            )
     with locked(layout, "baseline record", ""):
         stored.write(
             layout,
@@ -95,7 +96,12 @@ def record_baseline(project: Project, report: Reporter) -> Result:
         Exit.DONE,
         f"baseline recorded: RankIC@{rankic['horizon']}d {rankic['mean']:.4f} over {len(rankic['by_date'])} dates, "
         f"{cost['memory_mb']:.0f} MB, {cost['step_s'] * 1000:.0f} ms a step",
-        data={"rankic": rankic["mean"], "dates": len(rankic["by_date"]), "cost": cost, "model": measured["model"]},
+        data={
+            "rankic": rankic["mean"],
+            "dates": len(rankic["by_date"]),
+            "cost": cost,
+            "model": measured["model"],
+        },
         parts=tuple(watch.parts),
     )
 
@@ -109,7 +115,10 @@ def read_baseline(project: Project) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise Refused(f"the baseline can't be read: {error}", then="record it again: atftctl baseline record") from None
     if found.get("version") != BASELINE_VERSION:
-        raise Refused(f"the baseline is of version {found.get('version')}", then="record it again: atftctl baseline record")
+        raise Refused(
+            f"the baseline is of version {found.get('version')}",
+            then="record it again: atftctl baseline record",
+        )
     return dict(found)
 
 
@@ -153,15 +162,16 @@ def _errors(project: Project) -> dict[str, Any] | None:
         if event["event"] in (protocol.OOM, protocol.ANOMALY) and not event.get("recoverable")
     ]
     since = record.started_at.replace("T", " ")[:19]
-    for line in tail(project.layout.root / protocol.LOG, 2000):
-        if line[:19] >= since and (" ERROR " in line or "Traceback" in line):
-            lines.append(line)
+    log = tail(project.layout.root / protocol.LOG, 2000)
+    lines += [line for line in log if line[:19] >= since and (" ERROR " in line or "Traceback" in line)]
     return {"lines": lines, "since": since}
 
 
 def _digests(project: Project) -> dict[str, str]:
     files = project.runbook.files
-    return {path: digest for path in (*files.configs, *files.models) if (digest := sha256_file(project.layout.root / path))}
+    return {
+        path: digest for path in (*files.configs, *files.models) if (digest := sha256_file(project.layout.root / path))
+    }
 
 
 def _mark(project: Project, before: dict[str, str], measured: dict[str, Any]) -> None:
@@ -176,7 +186,12 @@ def _mark(project: Project, before: dict[str, str], measured: dict[str, Any]) ->
 
 
 def _plain(check: Check) -> dict[str, Any]:
-    return {"name": check.name, "verdict": check.verdict.value, "detail": check.detail, "figures": _figures(check.figures.items())}
+    return {
+        "name": check.name,
+        "verdict": check.verdict.value,
+        "detail": check.detail,
+        "figures": _figures(check.figures.items()),
+    }
 
 
 def _figures(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
@@ -39,7 +38,10 @@ def main() -> int:
         from atftctl.trainer import probe
 
         baseline = [Path(one) for one in arguments.baseline_config or ()]
-        probe.write(probe.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, arguments.steps), Path(arguments.out))
+        probe.write(
+            probe.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, arguments.steps),
+            Path(arguments.out),
+        )
         return TrainerExit.FINISHED
     return train(configs, Path(arguments.root).absolute(), arguments.resume)
 
@@ -51,44 +53,27 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
     import torch
 
     from atftctl.trainer import settings as settings_module
-    from atftctl.trainer.checkpoint import CheckpointError
-    from atftctl.trainer.data.panel import DataError
-    from atftctl.trainer.loop import Ended, Trainer
-    from atftctl.trainer.memory import is_out_of_memory
+    from atftctl.trainer.ends import end_of
+    from atftctl.trainer.loop import Trainer
+    from atftctl.trainer.memory import limited, steady_allocations
     from atftctl.trainer.record import Recorder
 
+    recorder = Recorder(root, ())
     try:
         settings, digest = settings_module.load(configs)
-    except settings_module.SettingsError as error:
-        return _end(Recorder(root, ()), TrainerExit.BAD_SETTINGS, str(error))
-    recorder = Recorder(root, settings.data.horizons)
-    torch.set_num_threads(settings.training.threads)
-    torch.ones(256, 256) @ torch.ones(256, 256)  # the thread pool, before memory may be too short to make one
-    recorder.log.info("starting; imports took %.1f s", time.monotonic() - begun)
-    try:
+        recorder = Recorder(root, settings.data.horizons)
+        if limited():
+            steady_allocations()
+        torch.set_num_threads(settings.training.threads)
+        torch.ones(256, 256) @ torch.ones(256, 256)  # the thread pool, before memory may be too short to make one
+        recorder.log.info("starting; imports took %.1f s", time.monotonic() - begun)
         Trainer(settings, digest, root, recorder).run(resume, stopping)
-    except Ended as ended:
-        return _end(recorder, ended.code, ended.reason)
-    except DataError as error:
-        return _end(recorder, TrainerExit.BAD_DATA, str(error))
-    except CheckpointError as error:
-        return _end(recorder, TrainerExit.BAD_CHECKPOINT, str(error))
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            recorder.log.exception("crashed")
-            return _end(recorder, TrainerExit.CRASHED, f"{type(error).__name__}: {error}")
-        recorder.event(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
-        return _end(recorder, TrainerExit.OUT_OF_MEMORY, str(error)[:300])
-    except Exception as error:
-        recorder.log.exception("crashed")
-        return _end(recorder, TrainerExit.CRASHED, f"{type(error).__name__}: {error}")
-    return TrainerExit.CRASHED  # a run always ends with Ended
-
-
-def _end(recorder: Any, code: TrainerExit, reason: str) -> int:
-    recorder.event(protocol.STOPPED, exit_code=int(code), reason=reason)
-    recorder.log.info("stopped: %s (exit %d)", reason, code)
-    return code
+    except Exception as error:  # noqa: BLE001 - each kind has its exit code
+        code, reason = end_of(error, recorder)
+        recorder.event(protocol.STOPPED, exit_code=int(code), reason=reason)
+        recorder.log.info("stopped: %s (exit %d)", reason, code)
+        return code
+    raise AssertionError("a run always ends with Ended")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,12 +82,20 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("train", "probe"):
         verb = verbs.add_parser(name)
         verb.add_argument("--root", default=".", help="the run folder: logs/ and models/ are below it")
-        verb.add_argument("--config", action="append", help=f"config files, laid over each other (default {', '.join(CONFIGS)})")
+        verb.add_argument(
+            "--config",
+            action="append",
+            help=f"config files, laid over each other (default {', '.join(CONFIGS)})",
+        )
     verbs.choices["train"].add_argument("--resume", choices=("last", "best", "scratch"), default="last")
     probe = verbs.choices["probe"]
     probe.add_argument("kind", choices=("verify", "memory"))
     probe.add_argument("--out", required=True, help="where the measurements go, as JSON")
-    probe.add_argument("--baseline-config", action="append", help="the baseline's config files, for step times taken in turns")
+    probe.add_argument(
+        "--baseline-config",
+        action="append",
+        help="the baseline's config files, for step times taken in turns",
+    )
     probe.add_argument("--steps", type=int, default=60)
     return parser
 

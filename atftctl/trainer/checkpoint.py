@@ -64,7 +64,8 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def fit_state(state: dict[str, torch.Tensor], model: torch.nn.Module) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """A saved state onto a model with other flags: (state, what was converted). See each improvement for its conversion.
+    """A saved state onto a model with other flags: (state, what was converted). See each improvement for its
+    conversion.
 
     The way down to the baseline stands here and not in improvements/, which may be gone by then.
     """
@@ -85,7 +86,10 @@ def fit_state(state: dict[str, torch.Tensor], model: torch.nn.Module) -> tuple[d
         notes.append("running statistics start from the training split's")
     elif "normalise.count" in state and "normalise.count" not in wanted:
         del state["normalise.count"]
-        state["normalise.mean"], state["normalise.deviation"] = wanted["normalise.mean"], wanted["normalise.deviation"]
+        state["normalise.mean"], state["normalise.deviation"] = (
+            wanted["normalise.mean"],
+            wanted["normalise.deviation"],
+        )
         notes.append("running statistics replaced by the training split's")
     return state, notes
 

@@ -34,7 +34,12 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    model: torch.nn.Module, dataset: Dataset, days: Sequence[int], horizons: tuple[int, ...], objective: Objective, device: torch.device
+    model: torch.nn.Module,
+    dataset: Dataset,
+    days: Sequence[int],
+    horizons: tuple[int, ...],
+    objective: Objective,
+    device: torch.device,
 ) -> Evaluation:
     """On these days, with the model in evaluation mode; its mode is put back afterwards."""
     training = model.training
@@ -54,7 +59,12 @@ def evaluate(
             if math.isfinite(value):
                 rankic[horizon][day.date] = value
     model.train(training)
-    return Evaluation(rankic, float(np.mean(losses)) if losses else math.nan, digest.hexdigest(), float(np.mean(spreads)) if spreads else math.nan)
+    return Evaluation(
+        rankic,
+        float(np.mean(losses)) if losses else math.nan,
+        digest.hexdigest(),
+        float(np.mean(spreads)) if spreads else math.nan,
+    )
 
 
 def spearman(p: np.ndarray, y: np.ndarray) -> float:

@@ -49,7 +49,9 @@ class Step:
 class Trainer:
     """Everything of one run. Made once; `run` goes on until it is finished, stopped or broken."""
 
-    def __init__(self, settings: Settings, digest: str, root: Path, recorder: Recorder, *, cache: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings, digest: str, root: Path, recorder: Recorder, *, cache: Path | None = None
+    ) -> None:
         self.settings, self.digest, self.root, self.recorder = settings, digest, root, recorder
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dataset = Dataset(settings.data, cache or root / "cache")
@@ -92,7 +94,8 @@ class Trainer:
         raise Ended(TrainerExit.FINISHED, "all steps done")
 
     def train_step(self, day: Day) -> Step:
-        """One optimiser step. After out of memory the very same step is taken again in smaller pieces, if that is on."""
+        """One optimiser step. After out of memory the very same step is taken again in smaller pieces, if that is
+        on."""
         begun = time.monotonic()
         day = day.to(self.device)
         random, statistics = torch.get_rng_state(), _copy(self.model.normalise)
@@ -164,7 +167,9 @@ class Trainer:
             self.recorder.log.error("out of memory at step %d: %s", self.step + 1, message)
             raise Ended(TrainerExit.OUT_OF_MEMORY, message)
         self.recorder.event(protocol.RECOVERED, encoder_chunks=pieces)
-        self.recorder.log.warning("out of memory at step %d: going on with the encoder in %d pieces", self.step + 1, pieces)
+        self.recorder.log.warning(
+            "out of memory at step %d: going on with the encoder in %d pieces", self.step + 1, pieces
+        )
 
     # -- evaluation, checkpoints --------------------------------------------------------------------------------
 
@@ -242,7 +247,9 @@ class Trainer:
             self.model.load_state_dict(state)
         except RuntimeError as error:
             lines = str(error).splitlines()
-            raise CheckpointError(f"the checkpoint does not fit this model: {lines[1].strip() if len(lines) > 1 else lines[0]}") from None
+            raise CheckpointError(
+                f"the checkpoint does not fit this model: {lines[1].strip() if len(lines) > 1 else lines[0]}"
+            ) from None
         self.step = self.recorder.step = int(saved["step"])
         self.best = float(saved["best"])
         if saved["names"] == [name for name, _ in self.model.named_parameters()]:

@@ -2,19 +2,67 @@
 
 from __future__ import annotations
 
+import ctypes
+import resource
 import threading
 from pathlib import Path
 
 import torch
 
-SIGNS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc", "bad allocation", "could not create a memory")
+SIGNS = (
+    "can't allocate memory",
+    "out of memory",
+    "not enough memory",
+    "bad_alloc",
+    "bad allocation",
+    "could not create a memory",
+)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
+VAGUE = (
+    "could not create a primitive",
+    "could not execute a primitive",
+)  # oneDNN's words for it, and for other things
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """MemoryError, CUDA's own kind, or the plain RuntimeError that torch raises on the CPU."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
+    if not isinstance(error, RuntimeError):
+        return False
+    words = str(error).lower()
+    return any(sign in words for sign in SIGNS) or (any(sign in words for sign in VAGUE) and near_limit())
+
+
+def near_limit() -> bool:
+    """Over 80 % of RLIMIT_DATA in use, where there is such a limit."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if limit == resource.RLIM_INFINITY:
+        return False
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024 > 0.8 * limit
+    return False
+
+
+def steady_allocations() -> None:
+    """Under a memory limit, give each large tensor a mapping of its own, so that freeing it gives the memory back.
+
+    glibc raises its mmap threshold up to 32 MiB as it goes; tensors then come from a heap whose holes still count
+    against RLIMIT_DATA. Measured here (500 stocks, hidden 64): recovery in 2 pieces then holds at 460 MB, where
+    before all 64 pieces failed at 500; a step costs up to a third more.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
+        libc.mallopt(M_TRIM_THRESHOLD, 1 << 20)
+        libc.mallopt(M_ARENA_MAX, 1)
+    except (OSError, AttributeError):
+        return  # another libc: nothing to tune
+
+
+def limited() -> bool:
+    return resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
 
 
 class Ballast:

@@ -1,4 +1,5 @@
-"""The loss: Σ_h w_h L_h + λ Σ_h w_h (1 - Pearson_h), each date by itself, and figures that can be compared across losses."""
+"""The loss: Σ_h w_h L_h + λ Σ_h w_h (1 - Pearson_h), each date by itself, and figures that can be compared across
+losses."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ OTHER_HORIZON = 0.6
 
 @dataclass(frozen=True)
 class Losses:
-    """`total` is what is minimised; `relative` is total by the loss of predicting zero; `mse` is the same under any loss."""
+    """`total` is what is minimised; `relative` is total by the loss of predicting zero; `mse` is the same under
+    any loss."""
 
     total: Tensor
     relative: float

@@ -26,7 +26,10 @@ def make_optimizer(settings: Settings, model: torch.nn.Module) -> torch.optim.Ad
     """Weight decay on matrices only; biases, norms and scales are left alone."""
     matrices = [one for one in model.parameters() if one.ndim > 1]
     others = [one for one in model.parameters() if one.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.optimizer.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": settings.optimizer.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=settings.optimizer.lr)
 
 

@@ -20,10 +20,11 @@ import torch
 from atftctl import protocol
 from atftctl.trainer import checkpoint, evaluate, settings
 from atftctl.trainer.loop import Ended, Trainer
-from atftctl.trainer.memory import PeakMemory
+from atftctl.trainer.memory import PeakMemory, steady_allocations
 from atftctl.trainer.model.atft import parameter_count
 from atftctl.trainer.record import Recorder
 
+TRAINING_STEPS = 12  # enough to see the peak of memory and that the loss is finite
 WARM_UP = 3  # steps that are not measured: thread pools, allocator, caches
 
 
@@ -36,16 +37,28 @@ def run(kind: str, root: Path, configs: list[Path], baseline: list[Path], steps:
 
 class Probe:
     def __init__(self, root: Path, scratch: Path, configs: list[Path], baseline: list[Path], steps: int) -> None:
-        self.root, self.scratch, self.configs, self.baseline, self.steps = root, scratch, configs, baseline, steps
+        self.root, self.scratch, self.configs, self.baseline, self.steps = (
+            root,
+            scratch,
+            configs,
+            baseline,
+            steps,
+        )
         self._trainer: Trainer | None = None
 
     def memory(self) -> dict[str, Any]:
         """Peak of the anonymous memory in use, and of VmData, which is what RLIMIT_DATA limits. MB."""
+        steady_allocations()  # as a trainer under a limit
         with PeakMemory() as peak:
             trainer = self._make(self.configs, "memory")
             for _ in range(self.steps):
                 _take_step(trainer)
-        return {"rss_anon_mb": peak.rss_anon, "data_mb": peak.data, "steps": self.steps, "chunks": trainer.model.chunks}
+        return {
+            "rss_anon_mb": peak.rss_anon,
+            "data_mb": peak.data,
+            "steps": self.steps,
+            "chunks": trainer.model.chunks,
+        }
 
     def verify(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -64,18 +77,29 @@ class Probe:
         folder.mkdir(exist_ok=True)
         recorder = Recorder(folder, loaded.data.horizons)
         cache = self.root / "cache"
-        return Trainer(_resolved(loaded, self.root), digest, folder, recorder, cache=cache if cache.is_dir() else self.scratch / "cache")
+        return Trainer(
+            _resolved(loaded, self.root),
+            digest,
+            folder,
+            recorder,
+            cache=cache if cache.is_dir() else self.scratch / "cache",
+        )
 
     def _dataset(self) -> dict[str, Any]:
         self._trainer = self._make(self.configs, "now")
         data = self._trainer.dataset
-        return {"samples": data.samples(), "days": len(data.panel.dates), "stocks": len(data.panel.tickers), "digest": data.panel.digest}
+        return {
+            "samples": data.samples(),
+            "days": len(data.panel.dates),
+            "stocks": len(data.panel.tickers),
+            "digest": data.panel.digest,
+        }
 
     def _training(self) -> dict[str, Any]:
         """A few real steps from fresh weights."""
         trainer = self._need()
         seconds = []
-        for _ in range(WARM_UP + self.steps):
+        for _ in range(WARM_UP + min(self.steps, TRAINING_STEPS)):
             done = _take_step(trainer)
             seconds.append(done.seconds)
         return {
@@ -101,7 +125,12 @@ class Probe:
                 mine.append(pair[0])
                 theirs.append(pair[1])
         ratio, lower = ratio_of_medians(mine, theirs)
-        return cost | {"step_s": statistics.median(mine), "baseline_step_s": statistics.median(theirs), "step_s_ratio": ratio, "step_s_ratio_lower": lower}
+        return cost | {
+            "step_s": statistics.median(mine),
+            "baseline_step_s": statistics.median(theirs),
+            "step_s_ratio": ratio,
+            "step_s_ratio_lower": lower,
+        }
 
     def _model(self) -> dict[str, Any]:
         trainer = self._need()
@@ -115,7 +144,12 @@ class Probe:
                 raise ValueError(f"{name}: {key} is not finite")
         with (self.root / name).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"path": name, "parameters": parameter_count(trainer.model), "step": trainer.step, "sha256": sha256}
+        return {
+            "path": name,
+            "parameters": parameter_count(trainer.model),
+            "step": trainer.step,
+            "sha256": sha256,
+        }
 
     def _rankic(self) -> dict[str, Any]:
         """RankIC by date of the model in service, over the whole validation split."""

@@ -29,7 +29,7 @@ class Recorder:
         ]  # fmt: skip
         self._events = os.open(root / protocol.EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._metrics = os.open(root / protocol.METRICS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if os.fstat(self._metrics).st_size == 0:
+        if horizons and os.fstat(self._metrics).st_size == 0:
             os.write(self._metrics, (",".join(self._columns) + "\n").encode())
         self.log = _logger(root / protocol.LOG)
 

@@ -1,4 +1,5 @@
-"""The trainer's settings: typed, each in its range, unknown ones refused with the nearest name; and what is in effect."""
+"""The trainer's settings: typed, each in its range, unknown ones refused with the nearest name; and what is in
+effect."""
 
 from __future__ import annotations
 

@@ -21,11 +21,19 @@ EXACT = {
         {("a", "b"): False},
         "x: {b: true}\na: {b: false}\n",
     ),
-    "japanese": ("改善:\n  温度: 0.8  # 既存値は１.0\n", {("改善", "温度"): 1.0}, "改善:\n  温度: 1.0  # 既存値は１.0\n"),
+    "japanese": (
+        "改善:\n  温度: 0.8  # 既存値は１.0\n",
+        {("改善", "温度"): 1.0},
+        "改善:\n  温度: 1.0  # 既存値は１.0\n",
+    ),
     "crlf": ("a:\r\n  b: 1\r\n  c: 2\r\n", {("a", "b"): 5}, "a:\r\n  b: 5\r\n  c: 2\r\n"),
     "bom": ("\ufeffa:\n  b: 1\n", {("a", "b"): 5}, "\ufeffa:\n  b: 5\n"),
     "no final newline": ("a:\n  b: 1", {("a", "b"): 5}, "a:\n  b: 5"),
-    "odd indent": ("a:\n     b: 1\n     c:\n       - x\n", {("a", "b"): 5}, "a:\n     b: 5\n     c:\n       - x\n"),
+    "odd indent": (
+        "a:\n     b: 1\n     c:\n       - x\n",
+        {("a", "b"): 5},
+        "a:\n     b: 5\n     c:\n       - x\n",
+    ),
     "single quotes stay": ("a: {b: 'mse'}\n", {("a", "b"): "huber"}, "a: {b: 'huber'}\n"),
     "double quotes stay": ('a: {b: "mse"}\n', {("a", "b"): "huber"}, 'a: {b: "huber"}\n'),
     "quoted word becomes a bool": ("b: 'true'\n", {("b",): True}, "b: true\n"),
@@ -48,7 +56,11 @@ EXACT = {
     ),
     "missing key, crlf": ("a:\r\n  b: 1\r\nz: 2\r\n", {("a", "c"): 3}, "a:\r\n  b: 1\r\n  c: 3\r\nz: 2\r\n"),
     "missing key, no final newline": ("a:\n  b: 1", {("a", "c"): 3}, "a:\n  b: 1\n  c: 3"),
-    "missing key, after a block": ("a:\n  b: |\n    text\nz: 1\n", {("a", "c"): 3}, "a:\n  b: |\n    text\n  c: 3\nz: 1\n"),
+    "missing key, after a block": (
+        "a:\n  b: |\n    text\nz: 1\n",
+        {("a", "c"): 3},
+        "a:\n  b: |\n    text\n  c: 3\nz: 1\n",
+    ),
     "missing key, after a nested list": (
         "a:\n    b:\n    - 1\n    - {x: 1}   # c\nz: 1\n",
         {("a", "c"): 3},
@@ -56,7 +68,11 @@ EXACT = {
     ),
     "missing key, flow": ("a: {b: 1}\n", {("a", "c"): 3}, "a: {b: 1, c: 3}\n"),
     "missing key, flow with trailing comma": ("a: {b: 1,}\n", {("a", "c"): 3}, "a: {b: 1, c: 3,}\n"),
-    "missing key, flow on lines": ("a: {\n  b: 1  # one\n}\n", {("a", "c"): 3}, "a: {\n  b: 1, c: 3  # one\n}\n"),
+    "missing key, flow on lines": (
+        "a: {\n  b: 1  # one\n}\n",
+        {("a", "c"): 3},
+        "a: {\n  b: 1, c: 3  # one\n}\n",
+    ),
     "missing key, empty flow": ("a: {}\n", {("a", "c"): 3}, "a: {c: 3}\n"),
     "missing key, json": ('{"a": {"b": 1}}\n', {("a", "c"): 3}, '{"a": {"b": 1, "c": 3}}\n'),
     "missing mapping": ("a:\n    b: 1\n", {("x", "k"): 3}, "a:\n    b: 1\nx:\n    k: 3\n"),
@@ -93,7 +109,8 @@ REFUSED = {
     "empty file": ("", {("a",): 2}, "empty"),
     "broken": ("a: [1\n", {("a",): 2}, "line "),
     "alias bomb": (
-        "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)),
+        "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)),
         {("k",): 2},
         "aliases",
     ),
@@ -121,7 +138,12 @@ def test_twenty_three_edits_are_twenty_three_lines() -> None:
     """A config with everything in it, edited in many places at once: one line of diff for each."""
     lines = ["# 設定\n"]
     for index in range(23):
-        lines += [f"s{index}:  # section {index}: value: 0\n", f"   value: {index}     # value: {index}\n", "   other: [a, 'b']\n", "\n"]
+        lines += [
+            f"s{index}:  # section {index}: value: 0\n",
+            f"   value: {index}     # value: {index}\n",
+            "   other: [a, 'b']\n",
+            "\n",
+        ]
     before = "".join(lines).encode()
     after = edit(before, {(f"s{index}", "value"): 100 + index for index in range(23)})
     changed = [pair for pair in zip(before.splitlines(), after.splitlines(), strict=True) if pair[0] != pair[1]]

@@ -1,4 +1,5 @@
-"""Property tests of the YAML edit: on generated and on mangled texts, exactly the intended keys change or it is refused."""
+"""Property tests of the YAML edit: on generated and on mangled texts, exactly the intended keys change or it is
+refused."""
 
 from __future__ import annotations
 
@@ -85,10 +86,38 @@ def assert_one_splice(before: str, after: str) -> None:
 
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=texts(), data=st.data(), section=names, key=names, value=values)
-def test_mangled_text_is_edited_exactly_or_refused(text: str, data: st.DataObject, section: str, key: str, value: object) -> None:
+def test_mangled_text_is_edited_exactly_or_refused(
+    text: str, data: st.DataObject, section: str, key: str, value: object
+) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text)))
-        junk = data.draw(st.sampled_from(["", ":", "- ", "&x ", "*x", "<<: ", "{", "}", "[", "'", '"', "|\n", "#", "\t", "\n", "? ", "!!str ", "...\n", "---\n", "%YAML 1.2\n", ","]))
+        junk = data.draw(
+            st.sampled_from(
+                [
+                    "",
+                    ":",
+                    "- ",
+                    "&x ",
+                    "*x",
+                    "<<: ",
+                    "{",
+                    "}",
+                    "[",
+                    "'",
+                    '"',
+                    "|\n",
+                    "#",
+                    "\t",
+                    "\n",
+                    "? ",
+                    "!!str ",
+                    "...\n",
+                    "---\n",
+                    "%YAML 1.2\n",
+                    ",",
+                ]
+            )
+        )
         text = text[:at] + junk + text[at + data.draw(st.integers(0, 2)) :]
     try:
         after = edit(text.encode(), {(section, key): value}).decode()

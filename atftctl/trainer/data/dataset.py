@@ -1,4 +1,5 @@
-"""One batch is one day: sequences of its stocks, their graph, their targets. Splits leave a gap of the longest horizon."""
+"""One batch is one day: sequences of its stocks, their graph, their targets. Splits leave a gap of the longest
+horizon."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import torch
 
 from atftctl.trainer.data.features import COUNT, RAW, VERSION, make_features, make_targets
 from atftctl.trainer.data.graph import DailyGraph
-from atftctl.trainer.data.panel import Array, DataError, Panel, read_panel
+from atftctl.trainer.data.panel import Array, DataError, Panel, prepared_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.settings import Data
 
@@ -33,7 +34,9 @@ class Day:
     def to(self, device: torch.device) -> Day:
         if device.type == "cpu":
             return self
-        moved = (one.pin_memory().to(device, non_blocking=True) for one in (self.x, self.neighbours, self.edges, self.y))
+        moved = (
+            one.pin_memory().to(device, non_blocking=True) for one in (self.x, self.neighbours, self.edges, self.y)
+        )
         return Day(self.date, *moved)
 
 
@@ -50,18 +53,30 @@ class Dataset:
     """The panel's features and targets, by day."""
 
     def __init__(self, settings: Data, cache: Path) -> None:
-        """Raises DataError. `cache` holds features by content; with `memory_map` they are read from there page by page."""
-        self.panel: Panel = read_panel(Path(settings.path)) if settings.path else make_market(settings.synthetic)
+        """Raises DataError. `cache` holds features by content; with `memory_map` they are read from there page by
+        page."""
+        self.panel: Panel = (
+            prepared_panel(Path(settings.path), cache) if settings.path else make_market(settings.synthetic)
+        )
         self._settings = settings
         self._length = settings.sequence_length
         self.features = _cached_features(self.panel, cache, mapped=settings.memory_map)
-        self.targets, _ = make_targets(self.panel, settings.horizons)
+        self.targets = make_targets(self.panel, settings.horizons)
         traded = np.isfinite(self.panel.close)
-        enough = np.lib.stride_tricks.sliding_window_view(traded, self._length, axis=0).sum(axis=-1) if len(traded) >= self._length else np.zeros((0, traded.shape[1]), int)
+        enough = (
+            np.lib.stride_tricks.sliding_window_view(traded, self._length, axis=0).sum(axis=-1)
+            if len(traded) >= self._length
+            else np.zeros((0, traded.shape[1]), int)
+        )
         self._usable = np.zeros_like(traded)
         self._usable[self._length - 1 :] = traded[self._length - 1 :] & (enough >= self._length - MISSING_ALLOWED)
         returns = np.asarray(self.features[..., RAW.index("return_1")])
-        self._graph = DailyGraph(returns, np.asarray(self.features[..., RAW.index("turnover")]), settings.graph.window, settings.graph.neighbours)
+        self._graph = DailyGraph(
+            returns,
+            np.asarray(self.features[..., RAW.index("turnover")]),
+            settings.graph.window,
+            settings.graph.neighbours,
+        )
         self.split = self._make_split()
 
     @property
@@ -77,10 +92,14 @@ class Dataset:
         x = np.nan_to_num(np.ascontiguousarray(window.transpose(1, 0, 2)))
         neighbours, edges = self._graph.at(number, stocks)
         y = self.targets[number][stocks]
-        return Day(self.panel.dates[number], *(torch.from_numpy(np.ascontiguousarray(one)) for one in (x, neighbours, edges, y)))
+        return Day(
+            self.panel.dates[number],
+            *(torch.from_numpy(np.ascontiguousarray(one)) for one in (x, neighbours, edges, y)),
+        )
 
     def training_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation [F] of the training days; what normalisation uses unless it learns while streaming."""
+        """Mean and standard deviation [F] of the training days; what normalisation uses unless it learns while
+        streaming."""
         days = self.split.train
         total, square, count = np.zeros(COUNT), np.zeros(COUNT), 0
         for block in np.array_split(days, max(1, len(days) // 64)):
@@ -98,7 +117,9 @@ class Dataset:
         dates = np.array(self.panel.dates)
         usable = np.flatnonzero(self._usable.sum(axis=1) > 1)
         if len(usable) < 10:
-            raise DataError(f"{len(usable)} usable days with at least two stocks; sequences of {self._length} days need more")
+            raise DataError(
+                f"{len(usable)} usable days with at least two stocks; sequences of {self._length} days need more"
+            )
         train_end = self._settings.train_end or dates[usable[int(len(usable) * 0.70)]]
         validation_end = self._settings.validation_end or dates[usable[int(len(usable) * 0.85)]]
         first, second = np.searchsorted(dates, [train_end, validation_end], side="right")
@@ -106,11 +127,14 @@ class Dataset:
         validation = usable[(usable >= first) & (usable < second - gap)]
         test = usable[(usable >= second) & (usable < len(dates) - 1)]
         if not len(train) or not len(validation):
-            raise DataError(f"no days to train or to validate on with train_end {train_end}, validation_end {validation_end}")
+            raise DataError(
+                f"no days to train or to validate on with train_end {train_end}, validation_end {validation_end}"
+            )
         return Split(train, validation, test)
 
     def epoch(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-        """The training days in this epoch's order; a function of seed and epoch alone, so that a resumed run repeats it."""
+        """The training days in this epoch's order; a function of seed and epoch alone, so that a resumed run
+        repeats it."""
         return np.random.default_rng((seed, epoch)).permutation(self.split.train)
 
     def days(self, numbers: npt.NDArray[np.int64]) -> Iterator[Day]:

@@ -57,14 +57,13 @@ def _raw(panel: Panel, close: Array) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def make_targets(panel: Panel, horizons: tuple[int, ...]) -> tuple[Array, Array]:
-    """(ranked, raw) future returns [days, stocks, horizons]; ranked ones have unit variance. NaN without a future."""
-    raw = np.full((*panel.close.shape, len(horizons)), np.nan, np.float32)
+def make_targets(panel: Panel, horizons: tuple[int, ...]) -> Array:
+    """Ranked future returns [days, stocks, horizons], of unit variance on each day. NaN without a future."""
+    ranked = np.full((*panel.close.shape, len(horizons)), np.nan, np.float32)
     for index, horizon in enumerate(horizons):
         if horizon < len(panel.close):
-            raw[:-horizon, :, index] = panel.close[horizon:] / panel.close[:-horizon] - 1
-    ranked = np.stack([rank(raw[..., index]) for index in range(len(horizons))], axis=-1)
-    return ranked, raw
+            ranked[:-horizon, :, index] = rank(panel.close[horizon:] / panel.close[:-horizon] - 1)
+    return ranked
 
 
 def rank(values: Array) -> Array:
@@ -121,5 +120,6 @@ def _rolling(values: Array, days: int, reduce: Callable[..., Any]) -> Array:
 
 
 def _sums(values: npt.NDArray[np.float64], days: int) -> npt.NDArray[np.float64]:
-    """Sums over windows of `days` rows, each from its own rows only: a running difference would carry rounding of the past."""
+    """Sums over windows of `days` rows, each from its own rows only: a running difference would carry rounding of
+    the past."""
     return np.lib.stride_tricks.sliding_window_view(values, days, axis=0).sum(axis=-1)

@@ -13,7 +13,8 @@ KEPT = 512  # days of graph kept in memory
 
 
 class DailyGraph:
-    """Neighbours by correlation of daily returns. A day's graph is made when it is first asked for, from days up to it."""
+    """Neighbours by correlation of daily returns. A day's graph is made when it is first asked for, from days up
+    to it."""
 
     def __init__(self, returns: Array, size: Array, window: int, neighbours: int) -> None:
         """`returns` and `size` (log turnover) are [days, stocks], NaN where not traded."""
@@ -35,7 +36,11 @@ class DailyGraph:
 
     def _make(self, day: int, stocks: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Array]:
         past = self._returns[max(0, day - self._window + 1) : day + 1, stocks]
-        past = np.nan_to_num(past - np.nanmean(np.where(np.isfinite(past), past, np.nan), axis=0, keepdims=True)) if len(past) else past
+        past = (
+            np.nan_to_num(past - np.nanmean(np.where(np.isfinite(past), past, np.nan), axis=0, keepdims=True))
+            if len(past)
+            else past
+        )
         norm = np.linalg.norm(past, axis=0)
         unit = past / np.maximum(norm, 1e-12)
         correlation = (unit.T @ unit).astype(np.float32)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
+VERSION = 1
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -19,7 +22,8 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Panel:
-    """`dates` [days] as ISO strings, `tickers` [stocks], prices and volume [days, stocks], NaN where there is no row."""
+    """`dates` [days] as ISO strings, `tickers` [stocks], prices and volume [days, stocks], NaN where there is no
+    row."""
 
     dates: tuple[str, ...]
     tickers: tuple[str, ...]
@@ -29,6 +33,37 @@ class Panel:
     close: Array
     volume: Array
     digest: str  # of the content, the key of the feature cache
+
+
+def prepared_panel(path: Path, cache: Path) -> Panel:
+    """The panel of a file, from the cache where this very file was read before: parsing it needs far more memory
+    and time."""
+    if not path.is_file():
+        return read_panel(path)  # which says what is wrong with it
+    with path.open("rb") as file:
+        prepared = cache / f"panel-v{VERSION}-{hashlib.file_digest(file, 'sha256').hexdigest()[:24]}.npz"
+    if prepared.exists():
+        with np.load(prepared) as saved:
+            return Panel(
+                tuple(str(one) for one in saved["dates"]),
+                tuple(str(one) for one in saved["tickers"]),
+                digest=str(saved["digest"]),
+                **{name: saved[name] for name in COLUMNS},
+            )
+    panel = read_panel(path)
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        temp = prepared.with_name(f"{prepared.name}.{os.getpid()}.tmp.npz")
+        arrays = {name: getattr(panel, name) for name in COLUMNS}
+        np.savez(
+            temp,
+            dates=np.array(panel.dates),
+            tickers=np.array(panel.tickers),
+            digest=np.array(panel.digest),
+            **arrays,
+        )
+        temp.replace(prepared)
+    return panel
 
 
 def read_panel(path: Path) -> Panel:
@@ -50,13 +85,11 @@ def read_panel(path: Path) -> Panel:
     twice = frame.duplicated(["date", "ticker"])
     if twice.any():
         row = int(np.flatnonzero(twice.to_numpy())[0])
-        raise DataError(f"{path}: row {row + 1}: {frame['ticker'].iloc[row]} stands twice on {frame['date'].iloc[row]:%Y-%m-%d}")
+        raise DataError(
+            f"{path}: row {row + 1}: {frame['ticker'].iloc[row]} stands twice on {frame['date'].iloc[row]:%Y-%m-%d}"
+        )
     for name in COLUMNS:
-        values = _numbers(frame[name], path, name)
-        wrong = (values <= 0) if name != "volume" else (values < 0)
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise DataError(f"{path}: row {row + 1}: {name} is {values[row]:g}")
+        _check_range(_numbers(frame[name], path, name), path, name)
     days, day = np.unique(frame["date"].to_numpy().astype("datetime64[D]"), return_inverse=True)
     tickers, stock = np.unique(frame["ticker"].to_numpy().astype(str), return_inverse=True)
     grids = {}
@@ -74,6 +107,13 @@ def _dates(column: object, path: Path) -> object:
         return pd.to_datetime(column)
     except (ValueError, TypeError) as error:
         raise DataError(f"{path}: column date: {error}") from None
+
+
+def _check_range(values: npt.NDArray[np.float64], path: Path, name: str) -> None:
+    wrong = (values <= 0) if name != "volume" else (values < 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DataError(f"{path}: row {row + 1}: {name} is {values[row]:g}")
 
 
 def _numbers(column: object, path: Path, name: str) -> npt.NDArray[np.float64]:

@@ -18,7 +18,8 @@ def install(model: ATFT, p: float) -> None:
 
 
 def spectrum_mask(stocks: int, bins: int, p: float, device: torch.device) -> Tensor:
-    """[stocks, bins] of 1 and 0. Drawn for all stocks at once, so that it does not depend on how the encoder is cut up."""
+    """[stocks, bins] of 1 and 0. Drawn for all stocks at once, so that it does not depend on how the encoder is
+    cut up."""
     width = torch.empty(stocks, device=device).uniform_(NARROWEST, WIDEST).mul_(bins).round_().clamp_(1, bins - 1)
     first = 1 + (torch.rand(stocks, device=device) * (bins - width)).floor()
     hit = torch.rand(stocks, device=device) < p

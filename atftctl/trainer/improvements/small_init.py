@@ -30,8 +30,8 @@ def install(model: ATFT, hidden: int, horizons: int) -> None:
 
 
 def add(state: dict[str, Tensor]) -> None:
-    """A head without LayerScale becomes one with it, and predicts the same: the last layer grows by what the scale takes."""
+    """A head without LayerScale becomes one with it, and predicts the same: the last layer grows by what the scale
+    takes."""
     state[KEY] = torch.full_like(state["head.outer.bias"], SCALE)
     for name in ("head.outer.weight", "head.outer.bias"):
         state[name] = state[name] / SCALE
-

@@ -64,7 +64,8 @@ class Head(nn.Module):
 
 
 class ATFT(nn.Module):
-    """The whole model. The improvements put themselves into `normalise`, `mask`, the attention's `scores` and `head`."""
+    """The whole model. The improvements put themselves into `normalise`, `mask`, the attention's `scores` and
+    `head`."""
 
     def __init__(self, features: int, horizons: int, settings: ModelSettings, mean: Tensor, deviation: Tensor) -> None:
         super().__init__()

@@ -1,0 +1,34 @@
+"""How a run ended: each kind of error to its exit code and its reason."""
+
+from __future__ import annotations
+
+from atftctl import protocol
+from atftctl.protocol import TrainerExit
+from atftctl.trainer.checkpoint import CheckpointError
+from atftctl.trainer.data.panel import DataError
+from atftctl.trainer.loop import Ended
+from atftctl.trainer.memory import is_out_of_memory
+from atftctl.trainer.record import Recorder
+from atftctl.trainer.settings import SettingsError
+
+CODES: tuple[tuple[type[Exception], TrainerExit], ...] = (
+    (SettingsError, TrainerExit.BAD_SETTINGS),
+    (DataError, TrainerExit.BAD_DATA),
+    (CheckpointError, TrainerExit.BAD_CHECKPOINT),
+)
+
+
+def end_of(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
+    """(exit code, reason). What is nobody's expected end is a crash, with its traceback in the log."""
+    if isinstance(error, Ended):
+        return error.code, error.reason
+    for kind, code in CODES:
+        if isinstance(error, kind):
+            recorder.log.error("%s", error)
+            return code, str(error)
+    reason = f"{type(error).__name__}: {error}"[:500]
+    if is_out_of_memory(error):
+        recorder.event(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
+        return TrainerExit.OUT_OF_MEMORY, reason
+    recorder.log.error("crashed", exc_info=error)
+    return TrainerExit.CRASHED, reason

@@ -1,0 +1,85 @@
+"""A stand-in trainer that speaks the protocol without torch: starts in 50 ms, and misbehaves on request.
+
+Behaviour comes from `behaviour` in the run folder, a word a line: ignore-term, fork, double-fork, die, silent,
+other-digest, oom, slow-stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from atftctl import protocol
+
+CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("verb")
+    parser.add_argument("--resume", default="last")
+    arguments = parser.parse_args()
+    behaviour = Path("behaviour").read_text().split() if Path("behaviour").exists() else []
+    for name in (protocol.EVENTS, protocol.BEST):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if "ignore-term" in behaviour else lambda *_: stopping.append(1))
+    settings = protocol.merge_settings(yaml.safe_load(Path(name).read_text("utf-8-sig")) or {} for name in CONFIGS)
+    digest = protocol.config_digest(settings)
+    if "other-digest" in behaviour:
+        digest = "0" * 64
+    step = 0
+
+    def say(event: str, **fields: object) -> None:
+        line = protocol.event_line(
+            event, t=time.time(), pid=os.getpid(), run_id=os.environ.get(protocol.RUN_ID, ""), step=step, **fields
+        )
+        with open(protocol.EVENTS, "ab") as file:
+            file.write(line)
+
+    if "die" in behaviour:
+        print("standin: told to die", flush=True)
+        return 1
+    spawn(behaviour)
+    say(protocol.STARTED, digest=digest, effective={}, resumed_from=arguments.resume)
+    if "oom" in behaviour:
+        say(protocol.OOM, message="no memory", section="step", recoverable=False)
+        say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.OUT_OF_MEMORY), reason="no memory")
+        return protocol.TrainerExit.OUT_OF_MEMORY
+    while not stopping:
+        step += 1
+        if step == 1 and "silent" not in behaviour:
+            say(protocol.FIRST_STEP, digest=digest, loss=1.0, step_s=0.01)
+        time.sleep(0.01)
+    if "slow-stop" in behaviour:
+        time.sleep(1)
+    Path(protocol.LAST).write_bytes(b"weights of step %d" % step)
+    say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.STOPPED), reason="asked to stop")
+    return protocol.TrainerExit.STOPPED
+
+
+def spawn(behaviour: list[str]) -> None:
+    """Children that a careless stop would leave behind: one in our session, one that forked twice into its own."""
+    if "fork" in behaviour and os.fork() == 0:
+        linger()
+    if "double-fork" in behaviour and os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            linger()
+        os._exit(0)
+
+
+def linger() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(120)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

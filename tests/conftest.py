@@ -1,0 +1,23 @@
+"""Fixtures: a scratch project, and the check that no test signals a process that it did not start."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import Project, make_project, processes_of
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project with a stand-in trainer. Whatever runs in it at the end is killed, and no foreign process was signalled."""
+    violations = tmp_path / "violations"
+    made = make_project(tmp_path / "project", violations)
+    yield made
+    for pid in processes_of(made.root):
+        os.kill(pid, signal.SIGKILL)
+    assert not violations.exists(), violations.read_text()

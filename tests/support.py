@@ -1,0 +1,139 @@
+"""A project to work on, and the command as a user runs it: a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+ROOT = Path(__file__).resolve().parent.parent
+STANDIN = ROOT / "tests" / "children" / "standin.py"
+SHARED_DATA = ROOT.parent / "shared" / "data" / "tse.parquet"
+CONFIG = "configs/atft/config.yaml"
+TRAINING = "configs/atft/train/production.yaml"
+RUNBOOK = "runbooks/atft-gat-fan.yaml"
+
+
+@dataclass
+class Ended:
+    """One command that ran to its end."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    def __repr__(self) -> str:
+        return f"exit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+@dataclass
+class Project:
+    """A scratch project and how to run commands in it."""
+
+    root: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *words: str, stdin: str | None = None, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ended:
+        done = subprocess.run(
+            [sys.executable, "-m", "atftctl", *words],
+            cwd=cwd or self.root,
+            env={**self.env, **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "atftctl", *words],
+            cwd=self.root, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def read(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+    def write(self, name: str, content: str | bytes) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        text = self.read(name).decode()
+        assert old in text, f"{old!r} is not in {name}"
+        self.write(name, text.replace(old, new, 1))
+
+    def behave(self, *words: str) -> None:
+        self.write("behaviour", "\n".join(words))
+
+    def record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.read(".atftctl/process.json"))
+        return found
+
+    def tree(self) -> dict[str, bytes]:
+        """Every file of the project and its bytes: what a dry run must not change."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes() for path in sorted(self.root.rglob("*")) if path.is_file()
+        }
+
+    def configs(self) -> tuple[bytes, bytes]:
+        return self.read(CONFIG), self.read(TRAINING)
+
+
+def processes_of(root: Path) -> list[int]:
+    """Living processes whose working folder is this project."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            state = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[0]
+            if os.readlink(f"/proc/{name}/cwd") == str(root) and state not in "ZX":
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(condition: Any, limit_s: float = 20.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def make_project(root: Path, violations: Path) -> Project:
+    root = root.resolve()
+    shutil.copytree(ROOT / "configs", root / "configs")
+    shutil.copytree(ROOT / "runbooks", root / "runbooks")
+    (root / "models").mkdir()
+    (root / "models" / "best_model.pth").write_bytes(b"best weights " * 100)
+    (root / "models" / "last.pth").write_bytes(b"last weights " * 100)
+    guarded = ROOT / "tests" / "children" / "guarded"
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("ATFTCTL", "LC_"))},
+        "PYTHONPATH": f"{guarded}{os.pathsep}{ROOT}",
+        "ATFTCTL_TEST": "1",
+        "ATFTCTL_TEST_VIOLATIONS": str(violations),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    project = Project(root, env)
+    project.replace(RUNBOOK, 'command: ["{python}", -m, atftctl.trainer, train,'.replace("-m", '"-m"'), f'command: ["{{python}}", {STANDIN}, train,')
+    project.replace(RUNBOOK, "grace_s: 30", "grace_s: 5")
+    project.replace(RUNBOOK, "ready_s: 120", "ready_s: 20")
+    return project
