@@ -45,7 +45,9 @@ class Project:
     root: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *words: str, stdin: str | None = None, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ended:
+    def run(
+        self, *words: str, stdin: str | None = None, env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> Ended:
         done = subprocess.run(
             [sys.executable, "-m", "atftctl", *words],
             cwd=cwd or self.root,
@@ -87,7 +89,9 @@ class Project:
     def tree(self) -> dict[str, bytes]:
         """Every file of the project and its bytes: what a dry run must not change."""
         return {
-            str(path.relative_to(self.root)): path.read_bytes() for path in sorted(self.root.rglob("*")) if path.is_file()
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file()
         }
 
     def configs(self) -> tuple[bytes, bytes]:
@@ -133,7 +137,11 @@ def make_project(root: Path, violations: Path) -> Project:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     project = Project(root, env)
-    project.replace(RUNBOOK, 'command: ["{python}", -m, atftctl.trainer, train,'.replace("-m", '"-m"'), f'command: ["{{python}}", {STANDIN}, train,')
+    project.replace(
+        RUNBOOK,
+        'command: ["{python}", -m, atftctl.trainer, train,'.replace("-m", '"-m"'),
+        f'command: ["{{python}}", {STANDIN}, train,',
+    )
     project.replace(RUNBOOK, "grace_s: 30", "grace_s: 5")
     project.replace(RUNBOOK, "ready_s: 120", "ready_s: 20")
     return project

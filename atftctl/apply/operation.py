@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -160,9 +161,13 @@ class Operation:
 
     def close(self, outcome: str, exit_code: int, **more: Any) -> None:
         """The history line, then the records go. Nothing of an operation that changed nothing stays open."""
-        entry = {**self._entry, "outcome": outcome, "exit_code": exit_code, "ended": _stamp(), **more}
-        history.append(self.layout, entry)
+        self._record(outcome, exit_code, **more)
         self._transaction.close()
+
+    def _record(self, outcome: str, exit_code: int, **more: Any) -> None:
+        history.append(
+            self.layout, {**self._entry, "outcome": outcome, "exit_code": exit_code, "ended": _stamp(), **more}
+        )
 
     def unwind(self, error: BaseException) -> None:
         """Before COMMIT: staged files away, a trainer that we stopped started again. Raises what could not be put
@@ -175,7 +180,9 @@ class Operation:
             process.start(self.layout, again, digest="", now=datetime.now().astimezone())
         exit_code = error.exit_code if isinstance(error, AtftError) else PutBack.exit_code
         self._entry["files"] = []
-        self.close("put back", int(exit_code), error=str(error) or type(error).__name__)
+        with suppress(OSError):  # on a full disk the line is lost; nothing had changed that it would tell of
+            self._record("put back", int(exit_code), error=str(error) or type(error).__name__)
+        self._transaction.close()
 
     def _moves(self) -> list[Move]:
         moves = []

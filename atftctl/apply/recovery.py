@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from atftctl.apply import history, process, transaction
+from atftctl.apply import history, process, snapshots, transaction
 from atftctl.apply.process import StartOrder
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.process import ProcessRecord
@@ -19,8 +19,7 @@ from atftctl.protocol import RUN_ID, Exit
 def recover(layout: Layout) -> list[str]:
     """Bring every open operation to its end, oldest first; a line for each. Called under the lock, and may die and
     be called again."""
-    for torn in layout.journal.glob(".*.tmp"):
-        remove(torn)
+    _sweep(layout)
     done = []
     for operation, states in records.states(layout.journal).items():
         try:
@@ -32,6 +31,17 @@ def recover(layout: Layout) -> list[str]:
                 then="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
             ) from None
     return done
+
+
+def _sweep(layout: Layout) -> None:
+    """What a crash left half-written, none of it ever visible as a record. Under the lock nobody else is writing."""
+    for operation in records.states(layout.journal):
+        for torn in (layout.operations / operation).glob(".*.tmp"):
+            remove(torn)
+    for folder in (layout.state, layout.journal):
+        for torn in folder.glob(".*.tmp"):
+            remove(torn)
+    snapshots.sweep(layout)
 
 
 def _one(layout: Layout, operation: str, states: set[str]) -> list[str]:

@@ -43,7 +43,7 @@ def take(
     """A snapshot of these files; a file that is not there is left out. Raises PutBack for one that never holds
     still."""
     make_dirs(layout.backups, 0o700)
-    _sweep(layout)
+    sweep(layout)
     name = _free_name(layout, now)
     partial = layout.backups / f".{name}.partial"
     make_dirs(partial, 0o700)
@@ -114,7 +114,7 @@ def _free_name(layout: Layout, now: datetime) -> str:
     return name
 
 
-def _sweep(layout: Layout) -> None:
+def sweep(layout: Layout) -> None:
     """Half snapshots of a crash. Called under the lock, so that none of them is being written."""
     for path in layout.backups.glob(".*.partial"):
         remove_tree(path)

@@ -7,8 +7,8 @@ from contextlib import suppress
 from atftctl.host.files import free_bytes, make_dirs, preallocate, remove
 from atftctl.host.layout import Layout
 
-RESERVE = 8 << 20  # journal, staged configs, evidence and a snapshot of the configs take under 1 MiB
-LOW = 16 << 20
+RESERVE = 4 << 20  # journal, staged configs, evidence and a snapshot of the configs take under 1 MiB
+LOW = 6 << 20
 
 
 def prepare(layout: Layout) -> None:

@@ -157,9 +157,12 @@ def unstage(layout: Layout, moves: Sequence[Move]) -> None:
 
 
 def sweep(layout: Layout, operation: str) -> None:
-    """Take an ended operation's records away, the one that says so last."""
+    """Take an ended operation's records away: whatever is left after a crash in between must still tell its end.
+
+    After DONE that record goes last; after unwinding, BEGIN goes before the INTENT that explains it.
+    """
     gone = False
-    for state in ("intent", "begin", "commit", "done"):
+    for state in ("begin", "intent", "done"):
         gone |= remove(layout.journal / f"{operation}.{state}.json")
     if gone:
         fsync_dir(layout.journal)

@@ -127,12 +127,15 @@ def members(who: Identity, marker: str) -> set[Identity]:
     """Every living process of a run: the tree below it, its session, and whoever carries `marker` in its environment.
 
     Parentage alone loses a child that forked twice, a session alone loses torchrun's workers; the marker is
-    inherited by all of them.
+    inherited by all of them. A pid that was given away again proves that the old session is empty: the kernel
+    reuses no number that is still a session's.
     """
+    if who.boot != boot_id():
+        return set()
     table = {pid: facts for pid in _pids() if (facts := _stat(pid)) and facts.state not in "ZX"}
-    found = {pid for pid, facts in table.items() if facts.session == who.pid and facts.ticks >= who.ticks}
-    if who.pid in table and table[who.pid].ticks == who.ticks:
-        found.add(who.pid)
+    found = set()
+    if who.pid not in table or table[who.pid].ticks == who.ticks:
+        found = {pid for pid, facts in table.items() if who.pid in (pid, facts.session)}
     if marker:
         found |= {pid for pid in table if _carries(pid, marker)}
     grew = True

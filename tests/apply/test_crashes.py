@@ -1,0 +1,149 @@
+"""A kill at any instant leaves the old state or the new one after `recover`, never a mixture; the double crash included.
+
+The real operation runs in a forked child and is killed before its n-th mutating system call, for every n.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from atftctl.decide.assemble import Wish
+from atftctl.domain.result import Silent
+from atftctl.operations import restore, rollback, status
+from atftctl.operations.change import Request
+from atftctl.operations.project import open_for_rescue, open_project
+from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
+from tests.support import CONFIG, TRAINING, make_project
+
+UNCAUGHT = 99  # an OSError before the operation began: the command line's boundary makes it exit 3
+NAMES = (CONFIG, TRAINING)
+
+
+def roll_back(root: Path) -> None:
+    rollback.immediate(open_project(root), Wish(), Request(reason="crash test"))
+
+
+def undo(root: Path) -> None:
+    restore.undo(open_for_rescue(root), "", Wish(), Request())
+
+
+def recover(root: Path) -> None:
+    status.recover(open_for_rescue(root), Silent())
+
+
+def state(root: Path) -> tuple[bytes, ...]:
+    return tuple((root / name).read_bytes() for name in NAMES)
+
+
+class World:
+    """A template project, its state before and after the rollback, and fresh copies of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._template = make_project(folder / "template", folder / "violations").root
+        self._copies = 0
+        self.before = state(self._template)
+        done = self.fresh()
+        code, self.calls = in_child(lambda: roll_back(done), Faults())
+        assert code == 0
+        self.after = state(done)
+        assert self.after != self.before
+
+    def fresh(self) -> Path:
+        self._copies += 1
+        root = self._folder / f"copy{self._copies}"
+        shutil.copytree(self._template, root)
+        return root
+
+    def check_whole(self, root: Path) -> str:
+        """Old or new, nothing left lying about, and the way back still open."""
+        found = state(root)
+        assert found in (self.before, self.after), "a mixture"
+        left = [path.name for path in root.rglob("*") if path.name.endswith((".staged", ".tmp", ".partial"))]
+        journal = (
+            [path.name for path in (root / ".atftctl" / "journal").glob("*")] if (root / ".atftctl").exists() else []
+        )
+        assert not left and not journal, (left, journal)
+        return "new" if found == self.after else "old"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("crashes"))
+
+
+def test_a_kill_at_every_call_leaves_old_or_new(world: World) -> None:
+    assert len(world.calls) > 60, world.calls
+    ends = []
+    for at in range(1, len(world.calls) + 1):
+        root = world.fresh()
+        code, _ = in_child(lambda root=root: roll_back(root), Faults(at))
+        assert code == KILLED, (at, code)
+        assert in_child(lambda root=root: recover(root))[0] == 0, at
+        ends.append(world.check_whole(root))
+        if ends[-1] == "new":
+            assert in_child(lambda root=root: undo(root))[0] == 0, at
+            assert state(root) == world.before, at
+        shutil.rmtree(root)
+    assert ends == sorted(ends, reverse=True), "old up to the decision, new from it on"
+    assert {"old", "new"} == set(ends)
+
+
+def test_a_crash_inside_recovery_is_recovered_from(world: World) -> None:
+    """For every point after BEGIN, and every point of the recovery from it."""
+    pairs = 0
+    first = world.calls.index("open")
+    for at in range(first + 1, len(world.calls) + 1, 3):
+        crashed = world.fresh()
+        in_child(lambda crashed=crashed: roll_back(crashed), Faults(at))
+        probe = world._folder / "probe"
+        shutil.copytree(crashed, probe)
+        _, calls = in_child(lambda probe=probe: recover(probe), Faults())
+        shutil.rmtree(probe)
+        for second in range(1, len(calls) + 1):
+            shutil.copytree(crashed, probe)
+            assert in_child(lambda probe=probe: recover(probe), Faults(second))[0] == KILLED
+            assert in_child(lambda probe=probe: recover(probe))[0] == 0, (at, second)
+            world.check_whole(probe)
+            shutil.rmtree(probe)
+            pairs += 1
+        shutil.rmtree(crashed)
+    assert pairs > 200
+
+
+@pytest.mark.parametrize("error", [FULL, BROKEN], ids=["ENOSPC", "EIO"])
+def test_an_error_at_every_call_is_put_back_or_left_open_and_said(world: World, error: int) -> None:
+    """A call that fails once: exit 0 (it did not matter), 3 or 4 (as it was), or 5 (open; recover finishes)."""
+    codes = set()
+    for at in range(1, len(world.calls) + 1):
+        root = world.fresh()
+        code, _ = in_child(lambda root=root: roll_back(root), Faults(at, error))
+        codes.add(code)
+        found = state(root)
+        assert code in (0, 3, 4, 5, UNCAUGHT), (at, world.calls[at - 1], code)
+        if code in (3, 4, UNCAUGHT):
+            assert found == world.before, (at, code)
+        if code == 0:
+            assert found == world.after, at
+        assert in_child(lambda root=root: recover(root))[0] == 0, at
+        world.check_whole(root)
+        shutil.rmtree(root)
+    assert {0, 5} <= codes
+    assert error is FULL or 4 in codes, "a full disk is retried with the reserve, a broken one is put back"
+
+
+def test_a_journal_from_a_newer_version_is_left_alone(world: World) -> None:
+    root = world.fresh()
+    in_child(lambda: roll_back(root), Faults(world.calls.index("rename") + 12))
+    records = sorted((root / ".atftctl" / "journal").glob("*.json"))
+    assert records
+    for record in records:
+        record.write_text(record.read_text().replace('"version": 1', '"version": 2'))
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and path.name != "reserve"}
+    assert in_child(lambda: recover(root))[0] == 5
+    after = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and path.name != "reserve"}
+    before.pop(root / ".atftctl" / "lock", None), after.pop(root / ".atftctl" / "lock", None)
+    assert before == after

@@ -1,0 +1,78 @@
+"""Faults at system calls: die, or fail, at the n-th call that changes something on disk. Used in a forked child."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+# Every mutating call that the product makes, by the name under which it makes it.
+CALLS = (
+    "write", "fsync", "replace", "rename", "unlink", "mkdir", "rmdir", "fchmod", "ftruncate", "pwrite",
+    "posix_fallocate", "chown", "open",
+)  # fmt: skip
+KILLED = -signal.SIGKILL
+
+
+@dataclass
+class Faults:
+    """Counts mutating calls, and at call number `at` (from 1) kills the process, or fails with `error`."""
+
+    at: int = 0
+    error: int = 0
+    seen: list[str] = field(default_factory=list)
+
+    def install(self) -> None:
+        for name in CALLS:
+            setattr(os, name, self._wrap(name, getattr(os, name)))
+
+    def _wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if name == "open" and not arguments[1] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                return real(*arguments, **options)
+            self.seen.append(name)
+            if len(self.seen) == self.at:
+                if not self.error:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                raise OSError(self.error, os.strerror(self.error))
+            return real(*arguments, **options)
+
+        return call
+
+
+def in_child(act: Callable[[], None], faults: Faults | None = None) -> tuple[int, list[str]]:
+    """Run `act` in a forked child with these faults; (exit status, calls seen). Negative: the signal that ended it."""
+    readable, writable = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 0
+        try:
+            os.close(readable)
+            if faults:
+                faults.install()
+            try:
+                act()
+            except BaseException as error:  # the exit code is the message
+                code = int(getattr(error, "exit_code", 99))
+                if code == 99:
+                    import traceback
+
+                    traceback.print_exc()
+            if faults:
+                data = " ".join(faults.seen).encode()
+                while data:
+                    data = data[_REAL_WRITE(writable, data) :]
+        finally:
+            os._exit(code)
+    os.close(writable)
+    with os.fdopen(readable, "rb") as pipe:
+        seen = pipe.read().decode().split()
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), seen
+
+
+_REAL_WRITE = os.write
+FULL, BROKEN = errno.ENOSPC, errno.EIO
