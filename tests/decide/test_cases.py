@@ -1,0 +1,85 @@
+"""Golden tests of deciding: a case holds facts and a request, and the steps or the refusal that are expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from atftctl.decide import routes
+from atftctl.decide.assemble import Wish
+from atftctl.domain.errors import AtftError
+from atftctl.domain.facts import ConfigFile, Facts, OpenOperation, Process, Snapshot, SnapshotFile, Stranger
+from atftctl.domain.plan import Plan
+from atftctl.domain.runbook import Runbook
+from atftctl.observe import runbook as observed
+from tests.support import CONFIG, ROOT, TRAINING
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+BOOK, _ = observed.load(observed.find_project(ROOT))
+
+
+def facts_of(case: dict[str, Any]) -> Facts:
+    said = case.get("facts", {})
+    configs = {}
+    for path in (CONFIG, TRAINING):
+        data = yaml.safe_load((ROOT / path).read_text())
+        for key, value in said.get("settings", {}).items():
+            section, name = key.split(".")
+            if section in data:
+                data[section][name] = value
+        configs[path] = ConfigFile(path, "stands", data, error=said.get("broken", {}).get(path, ""))
+    process = said.get("process", {})
+    strangers = tuple(Stranger(**one) for one in process.pop("strangers", ()))
+    snapshots = tuple(
+        Snapshot(one["id"], one["id"], "", "", tuple(SnapshotFile(p, d, 1, 0o644) for p, d in one["files"].items()))
+        for one in said.get("snapshots", ())
+    )
+    opened = said.get("open")
+    return Facts(
+        configs=configs,
+        process=Process(**process, strangers=strangers),
+        snapshots=snapshots,
+        open_operation=OpenOperation(**opened) if opened else None,
+        digests=said.get("digests", {}),
+    )
+
+
+def decide(book: Runbook, facts: Facts, request: dict[str, Any]) -> Plan:
+    wish = Wish(restart=request.get("restart", True), adopt=request.get("adopt", 0))
+    if "symptom" in request:
+        return routes.rollback_symptom(book, facts, request["symptom"], wish, "en")
+    if "phase" in request:
+        return routes.reenable(book, facts, request["phase"], request.get("plan", "after-incident"), wish, "en")
+    if "restore" in request:
+        snapshot = next(one for one in facts.snapshots if one.id == request["restore"])
+        return routes.restore(book, facts, snapshot, tuple(request.get("paths", ())), wish)
+    if "undo" in request:
+        return routes.undo(book, facts, request["undo"], wish)
+    return routes.rollback_immediate(book, facts, wish)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_case(path: Path) -> None:
+    for case in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        facts = facts_of(case)
+        if "refused" in case:
+            with pytest.raises(AtftError) as caught:
+                decide(BOOK, facts, case["request"])
+            words = f"{caught.value.what} | {caught.value.then}"
+            assert case["refused"] in words, (case["name"], words)
+            continue
+        plan = decide(BOOK, facts, case["request"])
+        assert [type(step).__name__ for step in plan.steps] == case["steps"], case["name"]
+        if "changes" in case:
+            assert [change.describe() for change in plan.changes] == case["changes"], case["name"]
+        if "resume" in case:
+            assert plan.start is not None and plan.start.resume == case["resume"], case["name"]
+        for note in case.get("notes", ()):
+            assert any(note in one for one in plan.notes), (case["name"], plan.notes)
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 4

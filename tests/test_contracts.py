@@ -1,0 +1,69 @@
+"""The import rules hold, and each of them fails when it is broken."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+BROKEN = {
+    "1. layers, exhaustive": ("atftctl/decide/settings.py", "from atftctl.apply import history as _  # noqa\n"),
+    "1. layers, exhaustive (new room)": ("atftctl/attic/__init__.py", "# a room without a layer\n"),
+    "2a. nobody imports the trainer": ("atftctl/operations/verify.py", "from atftctl.trainer import settings as _  # noqa\n"),
+    "2b. the trainer imports nothing of ours but protocol": ("atftctl/trainer/memory.py", "from atftctl.host import files as _  # noqa\n"),
+    "3. decide and domain never touch the machine": ("atftctl/decide/rankic.py", "import subprocess as _  # noqa\n"),
+    "5. only cli imports typer and rich": ("atftctl/operations/status.py", "import rich as _  # noqa\n"),
+}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    tool = Path(sys.executable).with_name("lint-imports")
+    if not tool.exists():
+        pytest.skip("import-linter is not installed: pip install -e '.[dev]'")
+    return subprocess.run([str(tool), "--no-cache"], cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"})
+
+
+def copy(folder: Path) -> Path:
+    shutil.copytree(ROOT / "atftctl", folder / "atftctl", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def test_the_contracts_hold(tmp_path: Path) -> None:
+    done = lint(copy(tmp_path))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("contract", BROKEN)
+def test_a_contract_fails_when_broken(tmp_path: Path, contract: str) -> None:
+    name, line = BROKEN[contract]
+    path = copy(tmp_path) / name
+    path.parent.mkdir(exist_ok=True)
+    text = path.read_text() if path.exists() else ""
+    head = "from __future__ import annotations\n"
+    path.write_text(text.replace(head, head + line, 1) if head in text else text + line)
+    done = lint(tmp_path)
+    assert done.returncode != 0
+    assert contract.partition(" (")[0] in done.stdout and ("BROKEN" in done.stdout or "attic" in done.stdout), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("atftctl/operations/status.py", "print('x')\n"), ("atftctl/decide/settings.py", "import subprocess\nsubprocess.run\n")],
+    ids=["rule 5: printing", "rule 3: banned api"],
+)
+def test_ruff_knows_the_rest(tmp_path: Path, name: str, line: str) -> None:
+    ruff = Path(sys.executable).with_name("ruff")
+    if not ruff.exists():
+        pytest.skip("ruff is not installed: pip install -e '.[dev]'")
+    folder = copy(tmp_path)
+    command = [str(ruff), "check", "--no-cache", "--select", "T20,TID251", name]
+    assert subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
+    with (folder / name).open("a") as file:
+        file.write(line)
+    assert subprocess.run(command, cwd=folder, capture_output=True).returncode == 1
