@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 ROOT = Path(__file__).resolve().parent.parent
 STANDIN = ROOT / "tests" / "children" / "standin.py"
 SHARED_DATA = ROOT.parent / "shared" / "data" / "tse.parquet"

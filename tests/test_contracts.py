@@ -14,8 +14,14 @@ from tests.support import ROOT
 BROKEN = {
     "1. layers, exhaustive": ("atftctl/decide/settings.py", "from atftctl.apply import history as _  # noqa\n"),
     "1. layers, exhaustive (new room)": ("atftctl/attic/__init__.py", "# a room without a layer\n"),
-    "2a. nobody imports the trainer": ("atftctl/operations/verify.py", "from atftctl.trainer import settings as _  # noqa\n"),
-    "2b. the trainer imports nothing of ours but protocol": ("atftctl/trainer/memory.py", "from atftctl.host import files as _  # noqa\n"),
+    "2a. nobody imports the trainer": (
+        "atftctl/operations/verify.py",
+        "from atftctl.trainer import settings as _  # noqa\n",
+    ),
+    "2b. the trainer imports nothing of ours but protocol": (
+        "atftctl/trainer/memory.py",
+        "from atftctl.host import files as _  # noqa\n",
+    ),
     "3. decide and domain never touch the machine": ("atftctl/decide/rankic.py", "import subprocess as _  # noqa\n"),
     "5. only cli imports typer and rich": ("atftctl/operations/status.py", "import rich as _  # noqa\n"),
 }
@@ -25,7 +31,13 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     tool = Path(sys.executable).with_name("lint-imports")
     if not tool.exists():
         pytest.skip("import-linter is not installed: pip install -e '.[dev]'")
-    return subprocess.run([str(tool), "--no-cache"], cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"})
+    return subprocess.run(
+        [str(tool), "--no-cache"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
+    )
 
 
 def copy(folder: Path) -> Path:
@@ -49,12 +61,17 @@ def test_a_contract_fails_when_broken(tmp_path: Path, contract: str) -> None:
     path.write_text(text.replace(head, head + line, 1) if head in text else text + line)
     done = lint(tmp_path)
     assert done.returncode != 0
-    assert contract.partition(" (")[0] in done.stdout and ("BROKEN" in done.stdout or "attic" in done.stdout), done.stdout
+    assert contract.partition(" (")[0] in done.stdout and ("BROKEN" in done.stdout or "attic" in done.stdout), (
+        done.stdout
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "line"),
-    [("atftctl/operations/status.py", "print('x')\n"), ("atftctl/decide/settings.py", "import subprocess\nsubprocess.run\n")],
+    [
+        ("atftctl/operations/status.py", "print('x')\n"),
+        ("atftctl/decide/settings.py", "import subprocess\nsubprocess.run\n"),
+    ],
     ids=["rule 5: printing", "rule 3: banned api"],
 )
 def test_ruff_knows_the_rest(tmp_path: Path, name: str, line: str) -> None:

@@ -1,4 +1,4 @@
-"""A kill at any instant leaves the old state or the new one after `recover`, never a mixture; the double crash included.
+"""A kill at any instant leaves the old state or the new one after `recover`, never a mixture.
 
 The real operation runs in a forked child and is killed before its n-th mutating system call, for every n.
 """

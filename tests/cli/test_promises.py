@@ -56,9 +56,15 @@ def test_status_and_dry_runs_write_nothing_at_all(project: Project) -> None:
     assert project.tree() == before
 
 
-@pytest.mark.parametrize("env", [{"LANG": "C", "LC_ALL": "C"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"HOME": "/nonexistent"}], ids=str)
+@pytest.mark.parametrize(
+    "env", [{"LANG": "C", "LC_ALL": "C"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"HOME": "/nonexistent"}], ids=str
+)
 def test_any_environment_will_do(project: Project, env: dict[str, str]) -> None:
-    for words in (("rollback", "--symptom", "OOMエラー", "--lang", "ja", "--yes"), ("status", "--lang", "ja"), ("history",)):
+    for words in (
+        ("rollback", "--symptom", "OOMエラー", "--lang", "ja", "--yes"),
+        ("status", "--lang", "ja"),
+        ("history",),
+    ):
         done = project.run(*words, env=env)
         assert done.code == 0, (words, done)
         assert "\x1b[" not in done.out
@@ -73,7 +79,7 @@ def test_commands_are_argument_lists_and_never_a_shell(project: Project) -> None
     """A file name or a reason with shell words in it does nothing but stand there."""
     evil = "$(touch pwned); `touch pwned` && touch pwned"
     assert project.run("rollback", "--symptom", "oom", "--yes", "--reason", evil).code == 0
-    project.replace("runbooks/atft-gat-fan.yaml", "train, --resume", f'train, {json.dumps("; touch pwned")}, --resume')
+    project.replace("runbooks/atft-gat-fan.yaml", "train, --resume", f"train, {json.dumps('; touch pwned')}, --resume")
     project.run("trainer", "start")
     assert not (project.root / "pwned").exists()
     assert project.run("history", "--json").json["data"]["operations"][0]["reason"] == evil
@@ -123,7 +129,9 @@ def test_the_pid_of_another_is_not_taken_for_the_trainer(project: Project) -> No
     assert project.run("trainer", "start").code == 0
     assert project.run("trainer", "stop").code == 0
     record = project.record()
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=project.root.parent, env=project.env)
+    stranger = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], cwd=project.root.parent, env=project.env
+    )
     try:
         project.write(".atftctl/process.json", json.dumps({**record, "pid": stranger.pid, "wanted": "running"}))
         assert project.run("trainer", "status", "--json").json["data"]["state"] in ("died", "stopped")

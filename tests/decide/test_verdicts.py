@@ -49,7 +49,9 @@ def test_an_unchanged_level_passes_and_a_lost_one_fails() -> None:
 
 def test_a_noisy_comparison_says_how_many_dates_would_settle_it() -> None:
     rng = np.random.default_rng(2)
-    found = compare(series(rng.normal(0.02, 0.15, 80)), series(rng.normal(0.02, 0.15, 80)), margin=0.02, min_dates=60, horizon=1)
+    found = compare(
+        series(rng.normal(0.02, 0.15, 80)), series(rng.normal(0.02, 0.15, 80)), margin=0.02, min_dates=60, horizon=1
+    )
     assert found.verdict is OPEN and "dates would settle it" in found.detail
 
 

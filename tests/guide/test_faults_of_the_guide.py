@@ -91,8 +91,12 @@ def test_a_trainer_started_by_hand_is_shown_and_asked_about(project: Project) ->
         by_hand.wait()
 
 
-@pytest.mark.parametrize("behaviour", [["ignore-term"], ["fork"], ["double-fork"], ["slow-stop"]], ids=lambda words: words[0])
-def test_it_starts_the_next_trainer_without_looking_whether_the_last_one_died(project: Project, behaviour: list[str]) -> None:
+@pytest.mark.parametrize(
+    "behaviour", [["ignore-term"], ["fork"], ["double-fork"], ["slow-stop"]], ids=lambda words: words[0]
+)
+def test_it_starts_the_next_trainer_without_looking_whether_the_last_one_died(
+    project: Project, behaviour: list[str]
+) -> None:
     project.replace("runbooks/atft-gat-fan.yaml", "grace_s: 5", "grace_s: 2")
     project.behave(*behaviour)
     assert project.run("trainer", "start").code == 0

@@ -1,0 +1,43 @@
+# Everything that a newcomer needs. Each target sets up .venv first where it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+DATA ?=
+
+.PHONY: help setup demo test check bench drill-ten clean
+
+help:
+	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
+	@echo "make test                       all tests        make check   format, lint, types, import rules"
+	@echo "make bench                      speed, as ratios make setup   .venv alone"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (found $$($(PYTHON) -V)); name it: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[trainer,dev]'
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/atftctl drill --symptom oom $(if $(DATA),--data $(DATA))
+
+test: setup
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: setup
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: setup
+	$(BIN)/python bench/startup.py
+
+# Ten rehearsals in a row: what the drill promises.
+drill-ten: setup
+	for n in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/atftctl drill --symptom oom 2>/dev/null | head -1 || exit 1; done
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
