@@ -19,7 +19,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 ROUNDS = 11
-EMPTY = "import typer\napp = typer.Typer(rich_markup_mode=None, add_completion=False)\n@app.command()\ndef main() -> None: ...\napp()"
+EMPTY = """
+import typer
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+@app.command()
+def main() -> None: ...
+app()
+"""
 GUIDE = """
 cp configs/atft/config.yaml configs/atft/config.yaml.backup
 cp configs/atft/train/production.yaml configs/atft/train/production.yaml.backup

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -72,6 +71,7 @@ def _expected(error: BaseException) -> AtftError:
 
 
 def _bug() -> AtftError:
+    import tempfile
     import traceback
 
     text = traceback.format_exc()

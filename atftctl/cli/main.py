@@ -1,7 +1,5 @@
 """The commands. Each one names its options, and calls one verb; everything heavy is imported when it is called."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import getpass
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -53,6 +51,9 @@ def holder(path: Path) -> dict[str, str] | None:
 
 def operator() -> str:
     """user@host of whoever runs this; a bare uid where the user has no name (containers)."""
+    import getpass
+    import socket
+
     try:
         user = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):

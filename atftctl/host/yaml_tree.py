@@ -58,7 +58,7 @@ def parse(text: str) -> list[Node]:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        events = YAML(typ="rt", pure=True).parse(text)
+        events = YAML(typ="safe", pure=True).parse(text)  # without comments, a third faster
         return list(_documents(events, text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

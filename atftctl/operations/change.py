@@ -7,13 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atftctl import protocol
-from atftctl.apply import space
-from atftctl.apply.operation import Operation, Order
-from atftctl.apply.recovery import recover
-from atftctl.apply.transaction import FULL
 from atftctl.domain.errors import DiskFull, Interrupted, NeedsPerson, PutBack, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, StartTrainer
@@ -31,6 +27,10 @@ from atftctl.operations.project import Project, now
 from atftctl.operations.render import Rendered, render
 from atftctl.protocol import Exit
 
+if TYPE_CHECKING:
+    from atftctl.apply.operation import Operation, Order
+
+# atftctl.apply is imported where something is applied: a dry run is there in a third less time.
 Confirm = Callable[[Plan, tuple[str, ...]], bool]
 
 
@@ -69,6 +69,9 @@ class Stopwatch:
 @contextmanager
 def locked(layout: Layout, command: str, reason: str) -> Iterator[list[str]]:
     """The project's lock, after recovery; yields what recovery did. A second operator is told who holds it."""
+    from atftctl.apply import space
+    from atftctl.apply.recovery import recover
+
     space.prepare(layout)
     try:
         with locks.exclusive(layout.lock, command=command, reason=reason):
@@ -104,6 +107,8 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
         )  # fmt: skip
     if not request.confirm(plan, rendered.diff):
         raise Refused("not confirmed")
+    from atftctl.apply import space
+
     for attempt in (1, 2):
         try:
             with locked(project.layout, plan.command, request.reason) as recovered:
@@ -131,6 +136,8 @@ def _same_change(shown: Plan, found: Plan) -> bool:
 
 
 def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, watch: Stopwatch) -> Result:
+    from atftctl.apply.operation import Operation
+
     operation = Operation(project.layout, plan, _order(project, plan, rendered, request), now(), request.report.note)
     try:
         record = _carry(project, operation, watch)
@@ -178,6 +185,8 @@ def _process(project: Project) -> Any:
 
 
 def _order(project: Project, plan: Plan, rendered: Rendered, request: Request) -> Order:
+    from atftctl.apply.operation import Order
+
     record = observed_process.read_record(project.layout)
     can_start = bool(project.runbook.trainer.command)
     return Order(
@@ -214,6 +223,8 @@ def _ended_badly(operation: Operation, error: BaseException) -> BaseException:
 
 def _put_back(error: BaseException) -> BaseException:
     """The same end in the words of the domain."""
+    from atftctl.apply.transaction import FULL
+
     stands = "everything is as it was"
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted before the decision", stands=stands)

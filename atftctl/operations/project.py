@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from atftctl.apply.process import StartOrder, command
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation
 from atftctl.domain.runbook import Checks, Files, Immediate, Runbook, TrainerRules
@@ -17,6 +17,9 @@ from atftctl.host.files import inside, sha256_file
 from atftctl.host.layout import Layout
 from atftctl.observe import process, runbook, snapshots
 from atftctl.observe.configs import read_configs
+
+if TYPE_CHECKING:
+    from atftctl.apply.process import StartOrder
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Project:
 
     def start_order(self, resume: str) -> StartOrder:
         """The runbook's command, as words, ready to run."""
+        from atftctl.apply.process import StartOrder, command
+
         rules = self.runbook.trainer
         words = command(rules.command, python=sys.executable, resume=resume)
         return StartOrder(words, resume, rules.memory_limit_mb)

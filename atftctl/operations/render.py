@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 from collections.abc import Mapping
@@ -95,6 +94,8 @@ def _snapshot_bytes(layout: Layout, target: Target) -> bytes:
 
 
 def _diff(name: str, before: bytes, after: bytes) -> list[str]:
+    import difflib
+
     def lines(data: bytes) -> list[str]:
         return data.decode("utf-8", "replace").splitlines()
 
