@@ -15,7 +15,7 @@ from atftctl.apply import history, process, snapshots
 from atftctl.apply.transaction import Content, Move, Transaction, mode_of
 from atftctl.domain.errors import AtftError, PutBack
 from atftctl.domain.facts import Snapshot
-from atftctl.domain.plan import Plan
+from atftctl.domain.plan import Plan, StopTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.host import locks, procs
 from atftctl.host.files import free_bytes, inside, make_dirs, sha256_bytes, write_durably
@@ -47,9 +47,9 @@ class Operation:
     now: datetime
     note: Callable[[str], None]
     snapshot: Snapshot | None = None
-    stopped: bool = False
     decided: bool = False
     id: str = ""
+    _stopping: list[tuple[procs.Identity, ProcessRecord | None, float]] = field(default_factory=list)
     _transaction: Transaction = field(init=False)
     _entry: dict[str, Any] = field(init=False)
 
@@ -82,39 +82,40 @@ class Operation:
         except OSError as error:
             self.note(f"the evidence could not be saved: {error.strerror}")
 
-    def _intend(self, **more: Any) -> None:
+    def _intend(self) -> None:
         """Who, why, and both wanted states of the process: after the change, and after putting back."""
         start = self.order.start
-        again = self.order.start_again if self.plan.stop else None
+        again = self.order.start_again if self.plan.stops else None
         self._transaction.intend(
             {
                 **self._entry,
                 "start": start.to_json() if start else None,
                 "start_again": again.to_json() if again else None,
                 "digest": self.order.digest,
-                "stopping": None,
-                **more,
+                "stopping": [{**vars(who), "grace_s": grace_s} for who, _, grace_s in self._stopping],
             }
         )
 
     def stop(self) -> list[int]:
-        """Stop the trainer that the plan names; pids that had to be killed."""
-        step = self.plan.stop
-        if step is None:
-            return []
-        record = self.order.record
+        """Stop every trainer that the plan names; pids that had to be killed."""
+        killed: list[int] = []
+        for step in self.plan.stops:
+            who, record = self._who(step)
+            if who is None:
+                continue
+            self._stopping.append((who, record, step.grace_s))
+            self._intend()
+            killed += process.stop(record, who, grace_s=step.grace_s, note=self.note)
+        return killed
+
+    def _who(self, step: StopTrainer) -> tuple[procs.Identity | None, ProcessRecord | None]:
+        """The very process that a step means, and its record if it has one."""
         if step.adopt_ticks:
-            who = procs.Identity(step.pid, step.adopt_ticks, procs.boot_id())
-        elif record and record.pid == step.pid:
-            who = procs.Identity(record.pid, record.ticks, record.boot)
-        else:
-            found = procs.identify(step.pid)
-            if found is None:
-                return []
-            who = found
-        self.stopped = True
-        self._intend(stopping={"pid": who.pid, "ticks": who.ticks, "boot": who.boot, "grace_s": step.grace_s})
-        return process.stop(record, who, grace_s=step.grace_s, note=self.note)
+            return procs.Identity(step.pid, step.adopt_ticks, procs.boot_id()), None
+        record = self.order.record
+        if record and (step.leftovers or record.pid == step.pid):
+            return procs.Identity(record.pid, record.ticks, record.boot), record
+        return procs.identify(step.pid), record
 
     def take_snapshot(self) -> None:
         """What stands now. Model files that the plan does not touch are left out where there is no room for them."""
@@ -175,9 +176,10 @@ class Operation:
         if self.decided:
             raise AssertionError("unwind after the decision")
         self._transaction.unwind()
-        again = self.order.start_again
-        if self.stopped and again and _trainer_gone(self.order.record):
-            process.start(self.layout, again, digest="", now=datetime.now().astimezone())
+        for who, record, grace_s in self._stopping:  # asked to leave, it must not be taken for one that stays
+            process.stop(record, who, grace_s=grace_s, note=self.note)
+        if self._stopping and self.order.start_again:
+            process.start(self.layout, self.order.start_again, digest="", now=datetime.now().astimezone())
         exit_code = error.exit_code if isinstance(error, AtftError) else PutBack.exit_code
         self._entry["files"] = []
         with suppress(OSError):  # on a full disk the line is lost; nothing had changed that it would tell of
@@ -192,7 +194,7 @@ class Operation:
             new = target.new if not isinstance(content, bytes) else sha256_bytes(content)
             mode = target.mode if target.snapshot else mode_of(path)
             old = self._stands(target.path)
-            if old != target.old:
+            if old != target.old and not target.volatile:
                 raise PutBack(
                     f"{target.path} was changed after the plan was made",
                     then="look at the plan again, and run it again",
@@ -213,12 +215,6 @@ class Operation:
                 if file.path == move.path:
                     return file.mode
         return move.mode
-
-
-def _trainer_gone(record: ProcessRecord | None) -> bool:
-    if record is None:
-        return True
-    return not procs.alive(procs.Identity(record.pid, record.ticks, record.boot))
 
 
 def _size(layout: Layout, path: str) -> int:

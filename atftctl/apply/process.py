@@ -15,8 +15,8 @@ from atftctl import protocol
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.process import ProcessRecord
 from atftctl.host import procs
-from atftctl.host.errors import StillAliveError
-from atftctl.host.files import make_dirs, write_durably
+from atftctl.host.errors import HostError, StillAliveError
+from atftctl.host.files import make_dirs, remove, write_durably
 from atftctl.host.layout import Layout
 
 
@@ -49,20 +49,34 @@ def start(layout: Layout, order: StartOrder, *, digest: str, now: datetime) -> P
         digest=digest,
         resume=order.resume,
         events_from=events.stat().st_size if events.exists() else 0,
+        host=procs.here()[0],
+        namespace=procs.here()[1],
     )
+    before = layout.process.read_bytes() if layout.process.exists() else None
     write_record(layout, record)
-    child = procs.spawn(
-        order.argv,
-        cwd=layout.root,
-        env=environment(layout, record.run_id),
-        output=layout.root / protocol.OUTPUT,
-        memory_limit_mb=order.memory_limit_mb,
-    )
+    try:
+        child = procs.spawn(
+            order.argv,
+            cwd=layout.root,
+            env=environment(layout, record.run_id),
+            output=layout.root / protocol.OUTPUT,
+            memory_limit_mb=order.memory_limit_mb,
+        )
+    except (HostError, OSError):
+        _put_record_back(layout, before)  # nothing runs; what was known of the last run stays known
+        raise
     who = procs.identify(child.pid)
     if who:
         record = dataclasses.replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot)
         write_record(layout, record)
     return record
+
+
+def _put_record_back(layout: Layout, before: bytes | None) -> None:
+    if before is None:
+        remove(layout.process)
+    else:
+        write_durably(layout.process, before)
 
 
 def environment(layout: Layout, run_id: str) -> dict[str, str]:
@@ -99,7 +113,7 @@ def stop(
 
 
 def mark_stopped(layout: Layout, record: ProcessRecord) -> None:
-    """Stopped on purpose: a rollback will not start it again."""
+    """Stopped on purpose: a rollback will not start it again. Written before the first signal."""
     write_record(layout, dataclasses.replace(record, wanted="stopped"))
 
 

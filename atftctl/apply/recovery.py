@@ -11,26 +11,30 @@ from atftctl.apply.process import StartOrder
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.process import ProcessRecord
 from atftctl.host import procs, records
+from atftctl.host.errors import HostError
 from atftctl.host.files import remove
 from atftctl.host.layout import Layout
 from atftctl.protocol import RUN_ID, Exit
 
 
 def recover(layout: Layout) -> list[str]:
-    """Bring every open operation to its end, oldest first; a line for each. Called under the lock, and may die and
-    be called again."""
+    """Bring every open operation to its end, oldest first; a line for each. It may die and be called again.
+
+    All records are read before anything is touched: one that is not whole, or newer than we are, stops it here.
+    """
+    try:
+        found = {
+            operation: {state: records.read(layout.journal, operation, state) or {} for state in states}
+            for operation, states in records.states(layout.journal).items()
+        }
+    except records.BadRecordError as error:
+        raise NeedsPerson(
+            f"the journal can't be trusted: {error}",
+            stands=f"nothing was touched; the journal is {layout.journal}, the snapshots are in {layout.backups}",
+            then="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
+        ) from None
     _sweep(layout)
-    done = []
-    for operation, states in records.states(layout.journal).items():
-        try:
-            done += _one(layout, operation, states)
-        except records.BadRecordError as error:
-            raise NeedsPerson(
-                f"the journal can't be trusted: {error}",
-                stands=f"nothing was touched; the journal is {layout.journal}, the snapshots are in {layout.backups}",
-                then="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
-            ) from None
-    return done
+    return [line for operation, bodies in found.items() for line in _one(layout, operation, bodies)]
 
 
 def _sweep(layout: Layout) -> None:
@@ -44,20 +48,18 @@ def _sweep(layout: Layout) -> None:
     snapshots.sweep(layout)
 
 
-def _one(layout: Layout, operation: str, states: set[str]) -> list[str]:
-    if "done" in states:
+def _one(layout: Layout, operation: str, bodies: dict[str, dict[str, Any]]) -> list[str]:
+    if "done" in bodies:
         transaction.sweep(layout, operation)
         return []
-    bodies = {state: records.read(layout.journal, operation, state) or {} for state in states}
-    intent = bodies.get("intent")
-    if intent is None:
+    if "intent" not in bodies:
         raise NeedsPerson(
             f"operation {operation} has no intent record",
             stands=f"nothing was touched; the journal is {layout.journal}",
         )
-    if "commit" in states:
-        return [_forward(layout, operation, intent, bodies["commit"])]
-    return [_back(layout, operation, intent, bodies.get("begin"))]
+    if "commit" in bodies:
+        return [_forward(layout, operation, bodies["intent"], bodies["commit"])]
+    return [_back(layout, operation, bodies["intent"], bodies.get("begin"))]
 
 
 def _forward(layout: Layout, operation: str, intent: dict[str, Any], commit: dict[str, Any]) -> str:
@@ -70,26 +72,28 @@ def _forward(layout: Layout, operation: str, intent: dict[str, Any], commit: dic
 def _back(layout: Layout, operation: str, intent: dict[str, Any], begin: dict[str, Any] | None) -> str:
     if begin:
         transaction.unstage(layout, transaction.moves_of(begin))
-    _finish_stop(layout, intent.get("stopping"))
+    _finish_stop(layout, intent.get("stopping") or [])
     started = _bring_up(layout, intent.get("start_again"), "")
     _close(layout, operation, {**intent, "files": []}, "put back by recovery")
     return f"unwound {intent['command']} {operation}: all files are the old ones{started}"
 
 
-def _finish_stop(layout: Layout, stopping: dict[str, Any] | None) -> None:
+def _finish_stop(layout: Layout, stopping: list[dict[str, Any]]) -> None:
     """A trainer that was asked to stop may still be leaving; it is not taken for one that runs on."""
-    if not stopping:
-        return
-    who = procs.Identity(int(stopping["pid"]), int(stopping["ticks"]), str(stopping["boot"]))
-    if procs.alive(who):
-        process.stop(_record(layout), who, grace_s=float(stopping["grace_s"]), note=lambda _: None)
+    for one in stopping:
+        who = procs.Identity(int(one["pid"]), int(one["ticks"]), str(one["boot"]))
+        if procs.alive(who):
+            process.stop(_record(layout), who, grace_s=float(one["grace_s"]), note=lambda _: None)
 
 
 def _bring_up(layout: Layout, order: dict[str, Any] | None, digest: str) -> str:
     """The wanted state of the process: running, unless it is already."""
     if not order or _runs(layout):
         return ""
-    record = process.start(layout, StartOrder.from_json(order), digest=digest, now=datetime.now().astimezone())
+    try:
+        record = process.start(layout, StartOrder.from_json(order), digest=digest, now=datetime.now().astimezone())
+    except (HostError, OSError) as error:  # the files are what counts here; a bad command must not lock the project
+        return f"; the trainer could not be started ({error}): mend trainer.command, then atftctl trainer start"
     return f"; started the trainer, pid {record.pid}"
 
 

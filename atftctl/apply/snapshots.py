@@ -7,7 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from atftctl.domain.errors import PutBack
@@ -19,7 +19,6 @@ from atftctl.host.files import (
     make_dirs,
     remove,
     remove_tree,
-    sha256_file,
     write_durably,
     write_new,
 )
@@ -52,7 +51,7 @@ def take(
         commit, dirty = git.head(layout.root)
         manifest = {
             "version": VERSION,
-            "created": now.astimezone().isoformat(timespec="microseconds"),
+            "created": now.astimezone(UTC).isoformat(timespec="microseconds"),
             "label": label,
             "reason": reason,
             "operation": operation,
@@ -97,11 +96,6 @@ def _same(before: os.stat_result, after: os.stat_result) -> bool:
         after.st_size,
         after.st_mtime_ns,
     )
-
-
-def intact(layout: Layout, snapshot: str, path: str, sha256: str) -> bool:
-    """True if the snapshot's copy still has the bytes that its manifest names."""
-    return sha256_file(layout.backups / snapshot / path) == sha256
 
 
 def _free_name(layout: Layout, now: datetime) -> str:

@@ -140,7 +140,7 @@ def _pending(layout: Layout, move: Move) -> Path | None:
     stands = sha256_file(target)
     if stands == move.new:
         return None
-    if stands != move.old:
+    if stands not in (move.old, None):
         raise NeedsPerson(
             f"{move.path} is neither the old nor the new file",
             stands=_where(layout),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import typer
@@ -39,11 +40,12 @@ def run(
         _fail(command, _expected(error), as_json)
     except Exception:  # noqa: BLE001 - a bug of ours: say so, keep the traceback
         _fail(command, _bug(), as_json)
-    if as_json:
-        _print_json(envelope(command, result.exit_code, show.data(result), error=None))
-    else:
-        render(result)
-    _leave(result.exit_code)
+    with _printing():
+        if as_json:
+            _print_json(envelope(command, result.exit_code, show.data(result), error=None))
+        else:
+            render(result)
+    raise typer.Exit(int(result.exit_code))
 
 
 def envelope(command: str, exit_code: Exit, data: dict[str, Any], error: dict[str, Any] | None) -> dict[str, Any]:
@@ -87,18 +89,29 @@ def _bug() -> AtftError:
 
 def _fail(command: str, error: AtftError, as_json: bool) -> NoReturn:
     contacts = _contacts if error.exit_code in WITH_CONTACTS else ()
+    with _printing():
+        _say_error(command, error, contacts, as_json)
+    raise typer.Exit(int(error.exit_code))
+
+
+def _say_error(command: str, error: AtftError, contacts: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         words = {"what": error.what, "stands": error.stands, "then": error.then, "contacts": list(contacts)}
         _print_json(envelope(command, error.exit_code, {}, words))
     else:
         show.error(error.what, error.stands, error.then, contacts)
-    _leave(error.exit_code)
 
 
 def _print_json(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
-def _leave(exit_code: Exit) -> NoReturn:
-    sys.stdout.flush()
-    raise typer.Exit(int(exit_code))
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Where nobody can be told (a full disk, a closed pipe), the exit code still says what was done."""
+    try:
+        yield
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that Python's last flush does not complain

@@ -1,5 +1,7 @@
 """The commands. Each one names its options, and calls one verb; everything heavy is imported when it is called."""
 
+import io
+import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -58,7 +60,7 @@ def rollback(
     yes: o.Yes = False,
     reason: o.Reason = "",
     no_restart: o.NoRestart = False,
-    adopt: o.Adopt = 0,
+    adopt: o.Adopt = None,
     lang: o.Lang = "",
     json: o.Json = False,
     project: o.Project = o.HERE,
@@ -95,7 +97,7 @@ def reenable(
     yes: o.Yes = False,
     reason: o.Reason = "",
     no_restart: o.NoRestart = False,
-    adopt: o.Adopt = 0,
+    adopt: o.Adopt = None,
     lang: o.Lang = "",
     json: o.Json = False,
     project: o.Project = o.HERE,
@@ -119,7 +121,7 @@ def restore(
     yes: o.Yes = False,
     reason: o.Reason = "",
     no_restart: o.NoRestart = False,
-    adopt: o.Adopt = 0,
+    adopt: o.Adopt = None,
     json: o.Json = False,
     project: o.Project = o.HERE,
 ) -> None:
@@ -150,7 +152,7 @@ def undo(
     yes: o.Yes = False,
     reason: o.Reason = "",
     no_restart: o.NoRestart = False,
-    adopt: o.Adopt = 0,
+    adopt: o.Adopt = None,
     json: o.Json = False,
     project: o.Project = o.HERE,
 ) -> None:
@@ -176,7 +178,7 @@ def recover(json: o.Json = False, project: o.Project = o.HERE) -> None:
         from atftctl.operations import status as operation
 
         with _request(o.Change(False, True, "", json)) as request:
-            return operation.recover(_open(project, "", rescue=True), request.report)
+            return operation.recover(_open(project, "", rescue=True), request)
 
     _run("recover", verb, json)
 
@@ -220,7 +222,7 @@ def verify(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
         from atftctl.operations import verify as operation
 
         with _request(o.Change(False, True, "", json)) as request:
-            return operation.verify(_open(project, lang), request.report)
+            return operation.verify(_open(project, lang), request)
 
     _run("verify", verb, json, show.checklist)
 
@@ -293,7 +295,7 @@ def baseline_record(json: o.Json = False, project: o.Project = o.HERE) -> None:
         from atftctl.operations import verify as operation
 
         with _request(o.Change(False, True, "", json)) as request:
-            return operation.record_baseline(_open(project, ""), request.report)
+            return operation.record_baseline(_open(project, ""), request)
 
     _run("baseline record", verb, json)
 
@@ -335,12 +337,12 @@ def trainer_start(
     project: o.Project = o.HERE,
 ) -> None:
     """Start the trainer and wait for its first step."""
-    _trainer("start", resume, 0, o.Change(dry_run, True, reason, json), project)
+    _trainer("start", resume, None, o.Change(dry_run, True, reason, json), project)
 
 
 @trainer_app.command("stop")
 def trainer_stop(
-    adopt: o.Adopt = 0,
+    adopt: o.Adopt = None,
     dry_run: o.DryRun = False,
     reason: o.Reason = "",
     json: o.Json = False,
@@ -353,7 +355,7 @@ def trainer_stop(
 @trainer_app.command("restart")
 def trainer_restart(
     resume: Resume = "last",
-    adopt: o.Adopt = 0,
+    adopt: o.Adopt = None,
     dry_run: o.DryRun = False,
     reason: o.Reason = "",
     json: o.Json = False,
@@ -366,10 +368,10 @@ def trainer_restart(
 @trainer_app.command("status")
 def trainer_status(json: o.Json = False, project: o.Project = o.HERE) -> None:
     """The recorded trainer, and those that were started by hand."""
-    _trainer("status", "", 0, o.Change(False, True, "", json), project)
+    _trainer("status", "", None, o.Change(False, True, "", json), project)
 
 
-def _trainer(verb_name: str, resume: str, adopt: int, change: o.Change, project: Path) -> NoReturn:
+def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Change, project: Path) -> NoReturn:
     from atftctl.domain.errors import WrongUsage
 
     def verb() -> Any:
@@ -382,10 +384,10 @@ def _trainer(verb_name: str, resume: str, adopt: int, change: o.Change, project:
             if verb_name == "status":
                 return operation.status(opened)
             if verb_name == "stop":
-                return operation.stop(opened, adopt, request)
+                return operation.stop(opened, tuple(adopt or ()), request)
             if verb_name == "start":
                 return operation.start(opened, resume, request)
-            return operation.restart(opened, resume, adopt, request)
+            return operation.restart(opened, resume, tuple(adopt or ()), request)
 
     _run(f"trainer {verb_name}", verb, change.json)
 
@@ -399,10 +401,10 @@ def _open(project: Path, lang: str, *, rescue: bool = False) -> Any:
     return opened
 
 
-def _wish(no_restart: bool, adopt: int) -> Any:
+def _wish(no_restart: bool, adopt: list[int] | None) -> Any:
     from atftctl.decide.assemble import Wish
 
-    return Wish(restart=not no_restart, adopt=adopt)
+    return Wish(restart=not no_restart, adopt=tuple(adopt or ()))
 
 
 def _request(change: o.Change) -> Any:
@@ -420,6 +422,10 @@ def _run(command: str, verb: Any, as_json: bool, render: Any = None) -> NoReturn
 def main() -> None:
     """The `atftctl` command."""
     from atftctl.host.interrupts import as_interrupt
+
+    for stream in (sys.stdout, sys.stderr):  # a locale that knows no Japanese must not stop a rescue
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
     as_interrupt()
     app()

@@ -15,7 +15,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; touch no
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")]
 NoRestart = Annotated[bool, typer.Option("--no-restart", help="Change files only; leave the trainer alone.")]
-Adopt = Annotated[int, typer.Option("--adopt", metavar="PID", help="This trainer, started by hand, may be stopped.")]
+Adopt = Annotated[
+    list[int] | None, typer.Option("--adopt", metavar="PID", help="This trainer, started by hand, may be stopped.")
+]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|ja", help="Language of the runbook's texts.")]
 
 HERE = Path()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from atftctl.cli import ask, show
 from atftctl.cli.options import Change
@@ -20,11 +20,13 @@ def request(change: Change) -> Iterator[Request]:
         teller.stop()
         if change.yes:
             if not change.json:
-                show.plan(plan, diff)
+                with suppress(OSError):  # a plan that can't be printed must not stop a rescue
+                    show.plan(plan, diff)
             return True
         return ask.confirm(plan, diff)
 
     try:
-        yield Request(reason=change.reason, dry_run=change.dry_run, confirm=confirm, report=teller)
+        reason = change.reason.encode("utf-8", "replace").decode()  # bytes of another encoding came in as surrogates
+        yield Request(reason=reason, dry_run=change.dry_run, confirm=confirm, report=teller)
     finally:
         teller.stop()

@@ -24,11 +24,7 @@ def styled(text: str, style: str, stream: Any = None) -> str:
 
 
 def say(text: str = "") -> None:
-    """Standard output, also where the locale knows no Japanese."""
-    try:
-        print(text)
-    except UnicodeEncodeError:
-        print(text.encode("ascii", "backslashreplace").decode())
+    print(text)
 
 
 def result(one: Result) -> None:
@@ -86,11 +82,7 @@ def error(what: str, stands: str, then: str, people: Iterable[str] = ()) -> None
     lines = [styled(f"error: {what}", "red", sys.stderr)]
     lines += [f"  {line}" for line in (stands and f"now: {stands}", then and f"next: {then}") if line]
     lines += [f"  contact: {line}" for line in people]
-    text = "\n".join(lines) + "\n"
-    try:
-        sys.stderr.write(text)
-    except UnicodeEncodeError:
-        sys.stderr.write(text.encode("ascii", "backslashreplace").decode())
+    sys.stderr.write("\n".join(lines) + "\n")
 
 
 def checklist(one: Result) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atftctl.domain.errors import Refused
-from atftctl.domain.facts import Facts, Process, Stranger
+from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import (
     ChangeFiles,
     Plan,
@@ -25,9 +25,7 @@ class Wish:
     """How the operator wants it done."""
 
     restart: bool = True
-    adopt: int = 0  # the pid of a trainer started by hand that may be stopped
-    start_if_died: bool = True
-    restart_unchanged: bool = False  # restart even where no file changes
+    adopt: tuple[int, ...] = ()  # pids of trainers started by hand that may be stopped
 
 
 def assemble(
@@ -48,12 +46,13 @@ def assemble(
     steps: list[Step] = []
     if facts.open_operation:
         steps.append(RecoverFirst(facts.open_operation.remedy))
-    stop = _stop(runbook, facts.process, wish) if (targets or wish.restart_unchanged) else None
-    start = _start(runbook, facts.process, wish, resume, stopping=stop is not None)
+    stops = stops_of(runbook, facts.process, wish) if wish.restart else ()
+    start = _start(runbook, facts.process, wish, resume, changing=bool(targets))
+    if not targets and not start:
+        stops = ()
     if targets or start:
         steps.append(SaveEvidence())
-    if stop:
-        steps.append(stop)
+    steps += stops
     if targets:
         steps.append(TakeSnapshot((*runbook.files.configs, *runbook.files.models)))
         steps.append(ChangeFiles(targets))
@@ -75,38 +74,45 @@ def assemble(
     )
 
 
-def _stop(runbook: Runbook, process: Process, wish: Wish) -> StopTrainer | None:
-    if not wish.restart:
-        return None
-    stranger = find_stranger(process, wish.adopt)
-    if stranger:
-        return StopTrainer(stranger.pid, runbook.trainer.grace_s, adopt_ticks=stranger.start_ticks)
+def stops_of(runbook: Runbook, process: Process, wish: Wish) -> tuple[StopTrainer, ...]:
+    """All that must be gone before another trainer starts. Raises Refused for what is not ours to stop."""
+    refuse_foreign(process, wish.adopt)
+    grace_s = runbook.trainer.grace_s
+    stops = [StopTrainer(one.pid, grace_s, adopt_ticks=one.start_ticks) for one in process.strangers]
     if process.alive and process.pid:
-        return StopTrainer(process.pid, runbook.trainer.grace_s)
-    return None
+        stops.append(StopTrainer(process.pid, grace_s))
+    elif process.leftovers:
+        stops.append(StopTrainer(process.leftovers[0], grace_s, leftovers=process.leftovers))
+    return tuple(stops)
 
 
-def find_stranger(process: Process, adopt: int) -> Stranger | None:
-    """A trainer started by hand: named by the operator it is stopped, else the plan is refused and names it."""
-    if adopt and all(one.pid != adopt for one in process.strangers):
-        raise Refused(f"pid {adopt} is no trainer of this project", then="atftctl trainer status shows the trainers")
+def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
+    """A trainer started by hand is stopped where the operator names it; one of others, or elsewhere, never."""
+    if process.where:
+        raise Refused(
+            f"the trainer was started on {process.where}, and can't be seen from here",
+            then="stop it there, or change the files only: --no-restart; if it is gone: rm .atftctl/process.json",
+        )
+    for pid in adopt:
+        if all(one.pid != pid for one in process.strangers):
+            raise Refused(f"pid {pid} is no trainer of this project", then="atftctl trainer status shows the trainers")
     for one in process.strangers:
         if not one.ours_to_signal:
             raise Refused(
                 f"a trainer of user {one.user} runs here (pid {one.pid}); it is not ours to signal",
                 then=f"ask {one.user} to stop it, or change the files only: --no-restart",
             )
-        if one.pid != adopt:
+        if one.pid not in adopt:
             raise Refused(
                 f"a trainer that was started by hand runs here: pid {one.pid}, {one.user}: {one.command[:120]}",
                 then=f"let it be stopped: --adopt {one.pid}; or change the files only: --no-restart",
             )
-    return next((one for one in process.strangers if one.pid == adopt), None)
 
 
-def _start(runbook: Runbook, process: Process, wish: Wish, resume: str, *, stopping: bool) -> StartTrainer | None:
+def _start(runbook: Runbook, process: Process, wish: Wish, resume: str, *, changing: bool) -> StartTrainer | None:
     """After a stop the trainer comes back; one that died is brought back; one stopped on purpose stays down."""
-    if not wish.restart or not (stopping or (process.state == "died" and wish.start_if_died)):
+    stopped_for_change = changing and (process.alive or bool(process.strangers))
+    if not wish.restart or not (stopped_for_change or process.state == "died"):
         return None
     rules = runbook.trainer
     return StartTrainer(resume=resume, memory_limit_mb=rules.memory_limit_mb, ready_s=rules.ready_s)

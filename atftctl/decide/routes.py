@@ -121,7 +121,7 @@ def restore(runbook: Runbook, facts: Facts, snapshot: Snapshot, paths: tuple[str
     modes = {file.path: file.mode for file in snapshot.files}
     chosen = [path for path in known if not paths or path in paths]
     wanted = tuple(
-        Target(path=path, old=facts.digests[path], snapshot=snapshot.id, new=known[path], mode=modes[path])
+        _from_snapshot(runbook, facts, path, snapshot.id, known[path], modes[path])
         for path in chosen
         if facts.digests[path] != known[path]
     )
@@ -145,6 +145,13 @@ def restore(runbook: Runbook, facts: Facts, snapshot: Snapshot, paths: tuple[str
     return plan
 
 
+def _from_snapshot(runbook: Runbook, facts: Facts, path: str, snapshot: str, new: str, mode: int) -> Target:
+    """A model's state is taken after the trainer's stop: it saves when it leaves."""
+    volatile = path in runbook.files.models
+    old = None if volatile else facts.digests[path]
+    return Target(path=path, old=old, snapshot=snapshot, new=new, mode=mode, volatile=volatile)
+
+
 def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -> Plan:
     """The files of one operation as they were before it. Refused where somebody changed them since."""
     operation, snapshot = str(entry["operation"]), str(entry.get("snapshot", ""))
@@ -154,13 +161,17 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -
         stands = facts.digests[path]
         if stands == old:
             continue
-        if stands != new:
+        if (
+            stands != new and path not in runbook.files.models
+        ):  # a trainer writes models; the safety snapshot keeps them
             raise Refused(
                 f"{path} was changed after {operation}; undoing would lose that change",
                 then=f"if that is what you want: atftctl restore {snapshot}",
             )
-        copy = {} if old is None else {"snapshot": snapshot, "new": old, "mode": int(file["mode"])}
-        wanted.append(Target(path=path, old=stands, **copy))
+        if old is None:
+            wanted.append(Target(path=path, old=stands))
+        else:
+            wanted.append(_from_snapshot(runbook, facts, path, snapshot, old, int(file["mode"])))
     if not wanted:
         raise Refused(f"{operation} is undone already: its files are as they were before it")
     return assemble(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-ProcessState = Literal["never started", "starting", "running", "stopped", "finished", "died"]
+ProcessState = Literal["never started", "starting", "running", "stopped", "finished", "died", "elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Process:
     last_event: Mapping[str, Any] | None = None
     memory_mb: float | None = None
     strangers: tuple[Stranger, ...] = ()
+    leftovers: tuple[int, ...] = ()  # living processes of the recorded run whose main process is gone
+    where: str = ""  # the machine or container that it was started on, where that is not this one
 
     @property
     def alive(self) -> bool:

@@ -27,11 +27,12 @@ class Target:
     """One file that changes. Exactly one of: settings are edited, a snapshot's copy comes back, the file goes."""
 
     path: str
-    old: str | None  # SHA-256 of what stands now, None where there is no file
+    old: str | None  # SHA-256 of what stands now, None where there is no file, or where it is volatile
     changes: tuple[SettingChange, ...] = ()
     snapshot: str = ""
     new: str | None = None  # SHA-256 of the snapshot's copy
     mode: int = 0o644
+    volatile: bool = False  # the trainer writes it: what stands there is taken after its stop
 
     @property
     def removes(self) -> bool:
@@ -57,8 +58,11 @@ class StopTrainer:
     pid: int
     grace_s: float
     adopt_ticks: int = 0  # the start time of a trainer started by hand that the operator named
+    leftovers: tuple[int, ...] = ()  # the main process is gone, these of its run are not
 
     def describe(self) -> str:
+        if self.leftovers:
+            return f"stop what is left of the last run: pid {', '.join(map(str, self.leftovers))}"
         hand = " (started by hand)" if self.adopt_ticks else ""
         return f"stop the trainer, pid {self.pid}{hand}: ask, wait up to {self.grace_s:g} s, then kill"
 
@@ -127,8 +131,8 @@ class Plan:
         return tuple(change for target in self.targets for change in target.changes)
 
     @property
-    def stop(self) -> StopTrainer | None:
-        return next((step for step in self.steps if isinstance(step, StopTrainer)), None)
+    def stops(self) -> tuple[StopTrainer, ...]:
+        return tuple(step for step in self.steps if isinstance(step, StopTrainer))
 
     @property
     def start(self) -> StartTrainer | None:

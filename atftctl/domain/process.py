@@ -20,6 +20,8 @@ class ProcessRecord:
     pid: int = 0
     ticks: int = 0
     boot: str = ""
+    host: str = ""
+    namespace: str = ""  # of pids: a container has one of its own
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -27,5 +29,5 @@ class ProcessRecord:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> ProcessRecord:
         """Raises KeyError or TypeError for a record that is not one."""
-        known = {name: record[name] for name in cls.__dataclass_fields__}
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
         return cls(**known)

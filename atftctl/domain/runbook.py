@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Value = bool | int | float | str
-Resume = Literal["last", "best", "snapshot", "scratch"]
+Resume = Literal["last", "best", "scratch"]
 Language = Literal["en", "ja"]
 
 

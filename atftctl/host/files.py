@@ -63,7 +63,17 @@ def make_dirs(path: Path, mode: int = 0o755) -> None:
             os.mkdir(folder, mode)
         except FileExistsError:
             continue
+        give(folder)
         fsync_dir(folder.parent)
+
+
+def give(path: Path) -> None:
+    """What root makes in a user's folder is the user's, so that a rescue by root does not lock the user out."""
+    if os.geteuid() != 0:
+        return
+    owner = path.parent.stat()
+    if (owner.st_uid, owner.st_gid) != (0, 0):
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def write_new(path: Path, source: bytes | Path, mode: int) -> str:
@@ -80,6 +90,7 @@ def write_new(path: Path, source: bytes | Path, mode: int) -> str:
             digest.update(chunk)
             _write_all(handle, chunk)
         os.fchmod(handle, stat.S_IMODE(mode))
+        give(path)
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -103,6 +114,8 @@ def append_durably(path: Path, line: bytes) -> None:
     created = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        if created:
+            give(path)
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
         _write_all(handle, b"\n" + line if torn else line)
@@ -136,6 +149,7 @@ def preallocate(path: Path, size: int) -> None:
     """A file of `size` bytes that really occupies them."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        give(path)
         os.posix_fallocate(handle, 0, size)
     finally:
         os.close(handle)

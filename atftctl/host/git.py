@@ -3,6 +3,7 @@ nothing else."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def create_repository(root: Path, message: str) -> str:
 
 def _git(root: Path, *words: str) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip("\n") if done.returncode == 0 else ""
+    return os.fsdecode(done.stdout).strip("\n") if done.returncode == 0 else ""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from atftctl.host.errors import LockHeldError
+from atftctl.host.files import give
+
+LOOK_S = 0.5
 
 
 @contextmanager
@@ -21,10 +25,8 @@ def exclusive(path: Path, *, command: str, reason: str) -> Iterator[None]:
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockHeldError(_read(handle)) from None
+        give(path)
+        _take(handle)
         _write(handle, describe_self(command, reason))
         try:
             yield
@@ -32,6 +34,20 @@ def exclusive(path: Path, *, command: str, reason: str) -> Iterator[None]:
             _write(handle, {})
     finally:
         os.close(handle)
+
+
+def _take(handle: int) -> None:
+    """A holder without words may be somebody who only looks (`holder` below), or is about to write: tried again."""
+    deadline = time.monotonic() + LOOK_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            words = _read(handle)
+        if words or time.monotonic() >= deadline:
+            raise LockHeldError(words)
+        time.sleep(0.005)
 
 
 def holder(path: Path) -> dict[str, str] | None:

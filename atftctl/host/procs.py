@@ -56,6 +56,14 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def here() -> tuple[str, str]:
+    """(host name, pid namespace): a pid means something only there."""
+    try:
+        return os.uname().nodename, os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return os.uname().nodename, ""
+
+
 def _stat(pid: int) -> _Stat | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -121,6 +129,8 @@ def spawn(
             )
         except OSError as error:
             raise HostError(f"can't start {argv[0]}: {error.strerror}") from None
+        except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
+            raise HostError(f"can't start {argv[0]} with a memory limit of {memory_limit_mb} MB: {error}") from None
 
 
 def members(who: Identity, marker: str) -> set[Identity]:

@@ -62,7 +62,10 @@ def parse(text: str) -> list[Node]:
         return list(_documents(events, text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlError(str(error.problem or error.context), line=mark.line + 1 if mark else 0) from None
+        reason = str(error.problem or error.context)
+        if "'\\t'" in reason:
+            reason = "a tab where YAML 1.2 allows none; replace it by spaces"
+        raise YamlError(reason, line=mark.line + 1 if mark else 0) from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise YamlError(str(error).splitlines()[0] if str(error) else "can't be read") from None
 

@@ -21,9 +21,18 @@ def read(layout: Layout) -> list[dict[str, Any]]:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and "operation" in entry:
+        if isinstance(entry, dict) and _whole(entry):
             found.append(entry)
     return found
+
+
+def _whole(entry: dict[str, Any]) -> bool:
+    if not all(isinstance(entry.get(name), str) for name in ("operation", "command", "title")):
+        return False
+    files = entry.get("files", [])
+    return isinstance(files, list) and all(
+        isinstance(file, dict) and {"path", "old", "new", "mode"} <= file.keys() for file in files
+    )
 
 
 def find(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:

@@ -33,22 +33,38 @@ def identity(record: ProcessRecord) -> procs.Identity | None:
     """The living process of a record. One without a pid (a crash came between start and record) is found by its
     marker."""
     if not record.pid:
-        return procs.find_marked(marker(record)) if record.wanted == "running" else None
+        return procs.find_marked(marker(record))
     who = procs.Identity(record.pid, record.ticks, record.boot)
     return who if procs.alive(who) else None
+
+
+def elsewhere(record: ProcessRecord) -> str:
+    """The other machine or container that the trainer was started on, where its pid means something; "" for here."""
+    host, namespace = procs.here()
+    if record.host in ("", host) and (record.boot != procs.boot_id() or record.namespace in ("", namespace)):
+        return ""
+    return record.host if record.host != host else f"another container of {host}"
+
+
+def members(record: ProcessRecord) -> set[procs.Identity]:
+    """Every living process of this run, also where its main process is gone."""
+    who = identity(record) or procs.Identity(record.pid, record.ticks, record.boot)
+    return procs.members(who, marker(record))
 
 
 def observe(layout: Layout, command: Sequence[str]) -> Process:
     """The state of the recorded trainer, from the process table and its own events."""
     record = read_record(layout)
-    who = identity(record) if record else None
-    strangers = _strangers(layout, command, record)
     if record is None:
-        return Process(strangers=strangers)
+        return Process(strangers=_strangers(layout, command, frozenset()))
+    who = identity(record)
+    ours = frozenset(one.pid for one in members(record))
+    strangers = _strangers(layout, command, ours)
     seen = list(runs.events(layout.root, offset=record.events_from, run_id=record.run_id))
-    steps = [int(event.get("step", 0)) for event in seen]
+    steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
+    where = elsewhere(record) if record.wanted == "running" else ""
     return Process(
-        state=_state(record, who is not None, seen),
+        state="elsewhere" if where else _state(record, who is not None, seen),
         pid=who.pid if who else None,
         run_id=record.run_id,
         since=record.started_at,
@@ -57,6 +73,8 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
         last_event=_cause(seen),
         memory_mb=procs.anonymous_mb(who.pid) if who else None,
         strangers=strangers,
+        leftovers=() if who or where else tuple(sorted(ours)),
+        where=where,
     )
 
 
@@ -102,12 +120,7 @@ def signature(command: Sequence[str]) -> list[str]:
     )
 
 
-def _strangers(layout: Layout, command: Sequence[str], record: ProcessRecord | None) -> tuple[Stranger, ...]:
-    ours: set[int] = set()
-    if record:
-        who = identity(record)
-        if who:
-            ours = {one.pid for one in procs.members(who, marker(record))}
+def _strangers(layout: Layout, command: Sequence[str], ours: frozenset[int]) -> tuple[Stranger, ...]:
     return tuple(
         Stranger(one.pid, one.ticks, one.user, one.command, ours_to_signal=os.getuid() in (0, one.uid))
         for one in procs.find_command(signature(command), layout.root)

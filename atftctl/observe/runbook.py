@@ -17,14 +17,19 @@ from atftctl.observe.binding import Binder, nearest
 VERSION = 1
 
 
-def find_project(start: Path) -> Layout:
-    """The nearest folder from `start` upwards that holds `runbooks/*.yaml`."""
+def find_project(start: Path, *, rescue: bool = False) -> Layout:
+    """The nearest folder from `start` upwards that holds `runbooks/*.yaml`.
+
+    For a rescue any number of runbooks will do, and none at all where our own folder is there.
+    """
     start = start.absolute()
     if not start.is_dir():
         raise WrongUsage(f"{start} is not a folder")
     for folder in (start, *start.parents):
-        found = sorted((folder / "runbooks").glob("*.yaml"))
-        if len(found) > 1:
+        found = sorted(path for path in (folder / "runbooks").glob("*.yaml") if not path.name.startswith("."))
+        if not found and rescue and (folder / ".atftctl").is_dir():
+            return Layout(root=folder, runbook=folder / "runbooks" / "none.yaml")
+        if len(found) > 1 and not rescue:
             names = ", ".join(path.name for path in found)
             raise WrongUsage(
                 f"{folder / 'runbooks'} holds {len(found)} runbooks: {names}", then="keep one of them there"
@@ -54,6 +59,7 @@ def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
         raise binder.fail(("version",), f"this atftctl reads version {VERSION}")
     runbook = binder.bind(Runbook)
     _check_files(runbook, binder, layout)
+    _check_trainer(runbook, binder)
     _check_features(runbook, binder)
     _check_plans(runbook, binder)
     return runbook, warnings
@@ -61,7 +67,10 @@ def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
 
 def _check_owner(path: Path, name: str) -> tuple[str, ...]:
     """A runbook names commands; one that somebody else could have written is not executed."""
-    facts = path.stat()
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise Refused(f"{name} can't be read: {error.strerror}") from None
     if facts.st_uid not in (os.getuid(), 0):
         raise Refused(
             f"{name} belongs to another user (uid {facts.st_uid}); its commands are not run",
@@ -75,17 +84,36 @@ def _check_owner(path: Path, name: str) -> tuple[str, ...]:
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
+    seen: set[Path] = set()
     for group in ("configs", "models"):
         for index, name in enumerate(getattr(runbook.files, group)):
+            where = ("files", group, index)
             try:
-                inside(layout.root, name)
+                path = inside(layout.root, name)
             except OutsideProjectError as error:
-                raise binder.fail(("files", group, index), str(error)) from None
+                raise binder.fail(where, str(error)) from None
+            if path in seen:
+                raise binder.fail(where, f"{name} is listed twice")
+            if path.exists() and not path.is_file():
+                raise binder.fail(where, f"{name} is not a file")
+            seen.add(path)
+
+
+def _check_trainer(runbook: Runbook, binder: Binder) -> None:
     if not runbook.trainer.command or not runbook.trainer.probe:
         raise binder.fail(("trainer",), "command and probe need at least one word each")
+    rules = runbook.trainer
+    for key, value, most in (
+        ("grace_s", rules.grace_s, 86_400),
+        ("ready_s", rules.ready_s, 86_400),
+        ("memory_limit_mb", rules.memory_limit_mb, 1 << 30),
+    ):
+        if not 0 <= value <= most:  # not NaN either
+            raise binder.fail(("trainer", key), f"{value} is out of its range, 0 to {most}")
 
 
 def _check_features(runbook: Runbook, binder: Binder) -> None:
+    places: dict[str, tuple[str, tuple[str, ...]]] = {}
     for name, feature in runbook.features.items():
         if feature.file not in runbook.files.configs:
             raise binder.fail(
@@ -94,6 +122,10 @@ def _check_features(runbook: Runbook, binder: Binder) -> None:
                 then=nearest(feature.file, runbook.files.configs),
             )
         _check_value(binder, ("features", name, "improved"), feature.improved, feature.baseline)
+        for other, place in places.items():
+            if place[0] == feature.file and place[1][: len(feature.path)] == feature.path[: len(place[1])]:
+                raise binder.fail(("features", name, "key"), f"{feature.key} is also what {other} sets")
+        places[name] = (feature.file, feature.path)
 
 
 def _check_plans(runbook: Runbook, binder: Binder) -> None:

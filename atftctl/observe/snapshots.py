@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from atftctl.domain.errors import WrongUsage
@@ -30,7 +31,7 @@ def list_snapshots(layout: Layout) -> tuple[Snapshot, ...]:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # `backup verify` reports it; a rollback must not trip over it
         found.append(snapshot)
-    return tuple(sorted(found, key=lambda one: (one.created, one.id)))
+    return tuple(sorted(found, key=lambda one: (datetime.fromisoformat(one.created), one.id)))
 
 
 def _snapshot(name: str, manifest: Mapping[str, Any], passed: list[dict[str, str]]) -> Snapshot:
@@ -43,7 +44,7 @@ def _snapshot(name: str, manifest: Mapping[str, Any], passed: list[dict[str, str
     digests = {file.path: file.sha256 for file in files}
     return Snapshot(
         id=name,
-        created=str(manifest["created"]),
+        created=_utc(str(manifest["created"])),
         label=str(manifest.get("label", "")),
         reason=str(manifest.get("reason", "")),
         files=files,
@@ -51,6 +52,11 @@ def _snapshot(name: str, manifest: Mapping[str, Any], passed: list[dict[str, str
         verified=any(checked.items() <= digests.items() for checked in passed),
         operation=str(manifest.get("operation", "")),
     )
+
+
+def _utc(stamp: str) -> str:
+    """Operators sit in many time zones: one clock for all. Raises ValueError for what is no time."""
+    return datetime.fromisoformat(stamp).astimezone(UTC).isoformat()
 
 
 def passed_digests(layout: Layout) -> list[dict[str, str]]:
@@ -75,6 +81,8 @@ def find(snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
     `last-good`."""
     if not snapshots:
         raise WrongUsage("there is no snapshot yet", stands="nothing has changed", then="take one: atftctl backup")
+    if not word:
+        raise WrongUsage("which snapshot?", then="an id, a label, latest or last-good; atftctl backup list shows them")
     if word == "last-good":
         good = [one for one in snapshots if one.verified]
         if not good:

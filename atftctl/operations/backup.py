@@ -15,6 +15,7 @@ from atftctl.operations.change import Request, Stopwatch, locked
 from atftctl.operations.project import Project, now
 from atftctl.protocol import Exit
 
+RESERVED = ("latest", "last-good")
 Only = Literal["", "configs", "models"]
 
 
@@ -24,12 +25,14 @@ def create(project: Project, label: str, only: Only, request: Request) -> Result
     there = [path for path in paths if (project.layout.root / path).is_file()]
     if not there:
         raise Refused(f"none of these is there: {', '.join(paths)}")
+    if label in RESERVED:
+        raise Refused(f"{label!r} is a word of restore", then="another label, or none")
     if label and any(label in (one.label, one.id) for one in observed_snapshots.list_snapshots(project.layout)):
         raise Refused(f"a snapshot {label!r} is there already", then="another label, or none")
     if request.dry_run:
         return Result("backup", Exit.DONE, f"dry run: would copy {', '.join(there)}", data={"files": there})
     watch = Stopwatch(request.report)
-    with locked(project.layout, "backup", request.reason), watch.part("copy"):
+    with locked(project.layout, "backup", request), watch.part("copy"):
         configs = observed_configs.read_configs(project.layout.root, files.configs)
         snapshot = snapshots.take(
             project.layout, paths,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from atftctl import protocol
-from atftctl.domain.errors import DiskFull, Interrupted, NeedsPerson, PutBack, Refused
+from atftctl.domain.errors import AtftError, DiskFull, Interrupted, NeedsPerson, PutBack, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, StartTrainer
 from atftctl.domain.process import ProcessRecord
@@ -67,17 +67,24 @@ class Stopwatch:
 
 
 @contextmanager
-def locked(layout: Layout, command: str, reason: str) -> Iterator[list[str]]:
-    """The project's lock, after recovery; yields what recovery did. A second operator is told who holds it."""
+def locked(layout: Layout, command: str, request: Request) -> Iterator[list[str]]:
+    """The project's lock, after recovery; yields what recovery did, and tells it. A second operator is told who
+    holds it. An error under the lock says what recovery changed before it."""
     from atftctl.apply import space
     from atftctl.apply.recovery import recover
 
     space.prepare(layout)
     try:
-        with locks.exclusive(layout.lock, command=command, reason=reason):
+        with locks.exclusive(layout.lock, command=command, reason=request.reason):
             done = recover(layout)
+            for line in done:
+                request.report.note(line)
             try:
                 yield done
+            except AtftError as error:
+                if done:
+                    error.stands = "; ".join([*done, error.stands.replace("nothing has changed", "nothing else has")])
+                raise
             finally:
                 space.refill(layout)
     except LockHeldError as error:
@@ -99,7 +106,7 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
     watch = Stopwatch(request.report)
     with watch.part("decide"):
         plan = decide(look())
-        rendered = render(project, plan)
+        rendered = render(project, plan, check_copies=True)
     if request.dry_run:
         return Result(
             plan.command, Exit.DONE, f"dry run: {plan.title}",
@@ -111,14 +118,11 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
 
     for attempt in (1, 2):
         try:
-            with locked(project.layout, plan.command, request.reason) as recovered:
-                for line in recovered:
-                    request.report.note(line)
+            with locked(project.layout, plan.command, request):
                 again = decide(look())
                 if not _same_change(plan, again):
                     raise Refused(
-                        "the files changed after the plan was shown",
-                        stands="; ".join(recovered) or "nothing has changed",
+                        "the files changed after the plan was shown, or a trainer was started",
                         then="run it again and look at the new plan",
                     )
                 return _apply(project, again, render(project, again), request, watch)
@@ -130,9 +134,11 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
 
 
 def _same_change(shown: Plan, found: Plan) -> bool:
-    """The same files with the same content; that a trainer died or a crash was cleaned up in between is no other
-    change."""
-    return shown.targets == found.targets or (not shown.targets and not found.targets)
+    """The same files with the same content, and nobody stopped who was not shown.
+
+    That a trainer died, or a crash was cleaned up in between, is no other change.
+    """
+    return shown.targets == found.targets and {one.pid for one in found.stops} <= {one.pid for one in shown.stops}
 
 
 def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, watch: Stopwatch) -> Result:
@@ -140,44 +146,70 @@ def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, w
 
     operation = Operation(project.layout, plan, _order(project, plan, rendered, request), now(), request.report.note)
     try:
-        record = _carry(project, operation, watch)
+        _prepare(project, operation, watch)
+        with deferred() as held:
+            if plan.targets:
+                with watch.part("files"):
+                    operation.change()
+            operation.decided = True
+            record, words = _start(operation, watch)
     except BaseException as error:
         raise _ended_badly(operation, error) from error
-    healthy, words, seen = True, "", None
-    interrupted = False
-    if record and plan.start:
+    proof = Proof(healthy=not words, words=words, interrupted=held.came)
+    if record and plan.start and not held.came:
         with watch.part("first step"):
-            try:
-                healthy, words, seen = await_first_step(project, record, plan.start)
-            except KeyboardInterrupt:
-                healthy, words, interrupted = False, "interrupted while waiting for the first step", True
-    exit_code = Exit.INTERRUPTED if interrupted else Exit.DONE if healthy else Exit.CHECK_FAILED
-    outcome = "done" if healthy else "changed, not healthy" if not interrupted else "done, interrupted"
+            proof = _await_proof(project, record, plan.start)
+    exit_code = proof.exit_code
+    outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, "changed, not healthy")
     _close(operation, outcome, exit_code, watch)
-    return _result(project, operation, plan, watch, exit_code, words, seen)
+    return _result(project, operation, plan, watch, proof)
 
 
-def _carry(project: Project, operation: Operation, watch: Stopwatch) -> ProcessRecord | None:
+@dataclass(frozen=True)
+class Proof:
+    """What was seen of the new process. `words` say what is missing."""
+
+    healthy: bool = True
+    words: str = ""
+    seen: Mapping[str, Any] | None = None
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> Exit:
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        return Exit.DONE if self.healthy else Exit.CHECK_FAILED
+
+
+def _prepare(project: Project, operation: Operation, watch: Stopwatch) -> None:
+    """All before the decision: evidence, stop, snapshot. Whatever ends it here is put back."""
     plan = operation.plan
     with watch.part("evidence"):
         operation.open(collect(project.layout, project.runbook.files.configs, _process(project)))
-    if plan.stop:
+    if plan.stops:
         with watch.part("stop"):
             operation.stop()
     if plan.snapshot:
         with watch.part("snapshot"):
             operation.take_snapshot()
-    with deferred() as held:
-        if plan.targets:
-            with watch.part("files"):
-                operation.change()
-        record = None
-        if plan.start:
-            with watch.part("start"):
-                record = operation.start()
-    if held.came:
-        operation.note("interrupted after the decision: the change was completed")
-    return record
+
+
+def _start(operation: Operation, watch: Stopwatch) -> tuple[ProcessRecord | None, str]:
+    """The new trainer, or why there is none: the new settings stay (the old ones were the fault)."""
+    if not operation.plan.start:
+        return None, ""
+    with watch.part("start"):
+        try:
+            return operation.start(), ""
+        except (OSError, HostError) as error:
+            return None, _words(error)
+
+
+def _await_proof(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:
+    try:
+        return await_first_step(project, record, step)
+    except KeyboardInterrupt:
+        return Proof(healthy=False, words="interrupted while waiting for the first step", interrupted=True)
 
 
 def _process(project: Project) -> Any:
@@ -254,42 +286,30 @@ def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch
         ) from None
 
 
-def await_first_step(
-    project: Project, record: ProcessRecord, step: StartTrainer
-) -> tuple[bool, str, Mapping[str, Any] | None]:
+def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:
     """Started is not healthy: the first training step of this run, with the digest of what was written."""
-    layout = project.layout
-    event, why = runs.await_event(
-        layout.root,
-        run_id=record.run_id,
-        offset=record.events_from,
-        wanted=(protocol.FIRST_STEP, protocol.OOM, protocol.ANOMALY, protocol.STOPPED),
-        alive=lambda: observed_process.identity(record) is not None,
-        limit_s=step.ready_s,
-    )
+    ends = (protocol.FIRST_STEP, protocol.ANOMALY, protocol.STOPPED)
+    event, why = _await(project, record, step, (*ends, protocol.OOM))
+    if event and event["event"] == protocol.OOM and event.get("recoverable"):
+        event, why = _await(project, record, step, ends)  # what it recovers from by itself is no end
     if event is None:
-        return False, f"the trainer did not come up: {why}; {_last_output(layout)}", None
-    if event["event"] == protocol.OOM and event.get("recoverable"):
-        event, why = _later_first_step(project, record, step)
-        if event is None:
-            return False, f"the trainer did not come up: {why}", None
+        return Proof(False, f"the trainer did not come up: {why}; {_last_output(project.layout)}")
     if event["event"] != protocol.FIRST_STEP:
         word = event.get("message") or event.get("reason", "")
-        return False, f"the trainer ended before its first step: {event['event']} ({word})", event
+        return Proof(False, f"the trainer ended before its first step: {event['event']} ({word})", event)
     if record.digest and event.get("digest") != record.digest:
-        return False, "the trainer runs, but with other settings than were written", event
-    return True, "", event
+        return Proof(False, "the trainer runs, but with other settings than were written", event)
+    return Proof(seen=event)
 
 
-def _later_first_step(
-    project: Project, record: ProcessRecord, step: StartTrainer
+def _await(
+    project: Project, record: ProcessRecord, step: StartTrainer, wanted: tuple[str, ...]
 ) -> tuple[Mapping[str, Any] | None, str]:
-    """Out of memory that the trainer recovers from by itself is no end."""
     return runs.await_event(
         project.layout.root,
         run_id=record.run_id,
         offset=record.events_from,
-        wanted=(protocol.FIRST_STEP, protocol.ANOMALY, protocol.STOPPED),
+        wanted=wanted,
         alive=lambda: observed_process.identity(record) is not None,
         limit_s=step.ready_s,
     )
@@ -302,41 +322,32 @@ def _last_output(layout: Layout) -> str:
     return f"its last line: {lines[-1][:200]}" if lines else "it said nothing"
 
 
-def _result(
-    project: Project,
-    operation: Operation,
-    plan: Plan,
-    watch: Stopwatch,
-    exit_code: Exit,
-    words: str,
-    seen: Mapping[str, Any] | None,
-) -> Result:
+def _result(project: Project, operation: Operation, plan: Plan, watch: Stopwatch, proof: Proof) -> Result:
     lines = []
     if operation.snapshot:
         lines.append(f"what stood before is in backups/{operation.snapshot.id}")
     if plan.targets:
         lines.append(f"undo: atftctl undo {operation.id}")
-    if seen and exit_code is Exit.DONE:
-        lines.append(
-            f"proof: step {seen.get('step')} of run {seen.get('run_id')} with config {str(seen.get('digest'))[:12]}"
-        )
+    if proof.seen and proof.healthy:
+        step, digest = proof.seen.get("step"), str(proof.seen.get("digest"))[:12]
+        lines.append(f"proof: step {step} of run {proof.seen.get('run_id')} with config {digest}")
     headline = f"{plan.command} {operation.id} done: {plan.title}"
-    if exit_code is not Exit.DONE:
-        headline = f"{plan.command} {operation.id} changed the files, and is not healthy: {words}"
-    if exit_code is Exit.INTERRUPTED:
-        headline = f"{plan.command} {operation.id} completed; {words}"
+    if proof.interrupted:
+        headline = f"{plan.command} {operation.id} completed; {proof.words or 'interrupted after the decision'}"
+    elif not proof.healthy:
+        headline = f"{plan.command} {operation.id} changed the files, and is not healthy: {proof.words}"
     return Result(
         plan.command,
-        exit_code,
+        proof.exit_code,
         headline,
         lines=tuple(lines),
         plan=plan,
         parts=tuple(watch.parts),
-        contacts=project.contacts if exit_code is not Exit.DONE else (),
+        contacts=() if proof.healthy else project.contacts,
         data={
             "operation": operation.id,
             "snapshot": operation.snapshot.id if operation.snapshot else None,
             "changes": [change.describe() for change in plan.changes],
-            "first_step": dict(seen) if seen else None,
+            "first_step": dict(proof.seen) if proof.seen else None,
         },
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.assemble import Wish
+from atftctl.decide.diagnose import cause
 from atftctl.domain.errors import Inconclusive, NeedsPerson, Refused, WrongUsage
 from atftctl.domain.result import Part, Reporter, Result
 from atftctl.host import git
@@ -145,12 +146,12 @@ def _train_baseline(drill: Drill) -> str:
     trainer.start(drill.project, "scratch", drill.request)
     event = _await(drill, (protocol.EVALUATED,))
     _await(drill, (protocol.CHECKPOINT,), after=float(event["t"]))
-    trainer.stop(drill.project, 0, drill.request)
+    trainer.stop(drill.project, (), drill.request)
     return f"{event['step']} steps, RankIC@1d {event['rankic_h1']:.4f}"
 
 
 def _record(drill: Drill) -> str:
-    words = verify.record_baseline(drill.project, drill.report).headline
+    words = verify.record_baseline(drill.project, drill.request).headline
     snapshot = backup.create(drill.project, "known-good", "", drill.request)
     drill.seen["snapshot"] = snapshot.data["id"]
     return words
@@ -207,7 +208,7 @@ def _incident(drill: Drill) -> str:
         word = f"{event.get('event')}: {event.get('reason', '')}"
         raise NeedsPerson(f"no out of memory came: the trainer is {found.state}, its last word {word}")
     drill.seen["oom"] = event.get("message")
-    return trainer.cause(event)
+    return cause(event)
 
 
 def _roll_back(drill: Drill) -> str:
@@ -220,7 +221,7 @@ def _roll_back(drill: Drill) -> str:
 
 
 def _verify(drill: Drill) -> str:
-    done = verify.verify(drill.project, drill.report)
+    done = verify.verify(drill.project, drill.request)
     drill.seen["checks"] = {check["name"]: f"{check['verdict']}: {check['detail']}" for check in done.data["checks"]}
     for check in done.data["checks"]:
         drill.report.note(f"    {check['verdict']:<12} {check['name']}: {check['detail']}")
@@ -273,7 +274,7 @@ def _clean_up(drill: Drill, home: Path, *, keep: bool) -> None:
         return
     request = dataclasses.replace(drill.request, reason="the drill is over")
     try:
-        trainer.stop(drill.project, 0, request)
+        trainer.stop(drill.project, (), request)
     except (Refused, NeedsPerson) as error:
         drill.report.note(f"the drill's trainer may still run: {error.what}")
         return

@@ -51,7 +51,7 @@ def open_project(start: Path, language: str = "en") -> Project:
 
 def open_for_rescue(start: Path, language: str = "en") -> Project:
     """For undo, recover and restore: a broken runbook is no obstacle, the trainer is left alone then."""
-    layout = runbook.find_project(start)
+    layout = runbook.find_project(start, rescue=True)
     try:
         loaded, warnings = runbook.load(layout)
     except Refused as error:

@@ -12,7 +12,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan, Target
 from atftctl.host import yaml_read
 from atftctl.host.errors import OutsideProjectError, YamlError
-from atftctl.host.files import inside
+from atftctl.host.files import inside, sha256_file
 from atftctl.host.layout import Layout
 from atftctl.operations.project import Project
 from atftctl.protocol import config_digest, merge_settings
@@ -29,8 +29,11 @@ class Rendered:
     digest: str
 
 
-def render(project: Project, plan: Plan) -> Rendered:
-    """Raises Refused for what can't be edited exactly, or can't be replaced by us. Nothing has been written."""
+def render(project: Project, plan: Plan, *, check_copies: bool = False) -> Rendered:
+    """Raises Refused for what can't be edited exactly, or can't be replaced by us. Nothing has been written.
+
+    `check_copies`: hash each snapshot's copy that is to come back, before a trainer is stopped for it.
+    """
     layout = project.layout
     contents: dict[str, Content] = {}
     diff: list[str] = []
@@ -42,7 +45,13 @@ def render(project: Project, plan: Plan) -> Rendered:
             contents[target.path] = after
             diff += _diff(target.path, before, after)
         elif target.snapshot:
-            contents[target.path] = layout.backups / target.snapshot / target.path
+            copy = layout.backups / target.snapshot / target.path
+            if check_copies and sha256_file(copy) != target.new:
+                raise Refused(
+                    f"the copy of {target.path} in snapshot {target.snapshot} is damaged or gone",
+                    then="atftctl backup list shows the others",
+                )
+            contents[target.path] = copy
             if target.path in project.runbook.files.configs:
                 before = path.read_bytes() if path.exists() else b""
                 diff += _diff(target.path, before, _snapshot_bytes(layout, target))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from atftctl.decide.diagnose import cause
 from atftctl.decide.settings import state
-from atftctl.domain.result import Reporter, Result
+from atftctl.domain.result import Result
 from atftctl.host import locks
 from atftctl.observe import history as observed_history
 from atftctl.operations import trainer
-from atftctl.operations.change import held_by, locked
+from atftctl.operations.change import Request, held_by, locked
 from atftctl.operations.project import Project, observe
 from atftctl.protocol import Exit
 
@@ -28,8 +29,14 @@ def status(project: Project) -> Result:
     if holder is not None:
         lines.append(held_by(holder))
     lines += [f"{config.path}: {config.error}" for config in facts.configs.values() if config.error]
+    if running.where:
+        lines.append(f"the trainer was started on {running.where}: it can't be seen from here")
+    if running.leftovers:
+        lines.append(
+            f"processes of a dead run are left: {', '.join(map(str, running.leftovers))}; atftctl trainer stop"
+        )
     if running.state == "died":
-        lines.append(trainer.cause(dict(running.last_event or {})))
+        lines.append(cause(running.last_event or {}))
     lines += [f"a trainer started by hand: pid {one.pid}, {one.user}" for one in running.strangers]
     lines += list(facts.warnings)
     data: dict[str, Any] = {
@@ -62,9 +69,9 @@ def history(project: Project, most: int) -> Result:
     return Result("history", Exit.DONE, f"{len(entries)} operations", data={"operations": entries[-most:]})
 
 
-def recover(project: Project, report: Reporter) -> Result:
-    report.part("recover")
-    with locked(project.layout, "recover", "") as done:
+def recover(project: Project, request: Request) -> Result:
+    """Finish or unwind what a crash left open."""
+    with locked(project.layout, "recover", request) as done:
         pass
     return Result("recover", Exit.DONE, "; ".join(done) or "nothing was left open", data={"recovered": done})
 

@@ -12,27 +12,28 @@ from atftctl.apply import baseline as stored
 from atftctl.decide.checklist import checklist
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
-from atftctl.domain.result import Reporter, Result
+from atftctl.domain.result import Result
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
 from atftctl.host import git
 from atftctl.host.files import sha256_file, tail
 from atftctl.observe import configs, probes, process, runs
-from atftctl.operations.change import Stopwatch, locked
-from atftctl.operations.project import Project, now, unreadable
+from atftctl.operations.change import Request, Stopwatch, locked
+from atftctl.operations.project import Project, now, open_operation, unreadable
 from atftctl.protocol import Exit
 
 SERVICE_WATCH_S = 10.0
 BASELINE_VERSION = 1
 
 
-def verify(project: Project, report: Reporter) -> Result:
+def verify(project: Project, request: Request) -> Result:
     """The checklist. A pass marks the files that it checked as verified-good."""
     layout, runbook = project.layout, project.runbook
-    watch = Stopwatch(report)
+    watch = Stopwatch(request.report)
     found = configs.read_configs(layout.root, runbook.files.configs)
     broken = unreadable(found.values())
     if broken:
         raise Refused(broken[0], then="take a known-good copy back: atftctl restore latest")
+    _refuse_open(project)
     baseline = read_baseline(project)
     before = _digests(project)
     running = process.observe(layout, runbook.trainer.command)
@@ -47,7 +48,7 @@ def verify(project: Project, report: Reporter) -> Result:
     verdict = overall(checks)
     data: dict[str, Any] = {"verdict": verdict.value, "checks": [_plain(check) for check in checks]}
     if verdict is Verdict.PASS:
-        _mark(project, before, measured)
+        _mark(project, before, measured, request)
     return Result(
         "verify",
         EXIT_OF[verdict],
@@ -60,14 +61,15 @@ def verify(project: Project, report: Reporter) -> Result:
     )  # fmt: skip
 
 
-def record_baseline(project: Project, report: Reporter) -> Result:
+def record_baseline(project: Project, request: Request) -> Result:
     """Measure the level that later verifies compare with. Recorded while all is well, at the baseline's settings."""
     layout, runbook = project.layout, project.runbook
-    watch = Stopwatch(report)
+    watch = Stopwatch(request.report)
     found = configs.read_configs(layout.root, runbook.files.configs)
     broken = unreadable(found.values())
     if broken:
         raise Refused(broken[0])
+    _refuse_open(project)
     with watch.part("probes"):
         measured = probes.probe(layout, runbook, "verify")
     for name in ("dataset", "training", "cost", "model", "rankic"):
@@ -76,7 +78,7 @@ def record_baseline(project: Project, report: Reporter) -> Result:
                 f"no baseline was recorded: {name}: {measured[name]['error']}",
                 stands="the old baseline, if any, stands",
             )
-    with locked(layout, "baseline record", ""):
+    with locked(layout, "baseline record", request):
         stored.write(
             layout,
             {
@@ -104,6 +106,15 @@ def record_baseline(project: Project, report: Reporter) -> Result:
         },
         parts=tuple(watch.parts),
     )
+
+
+def _refuse_open(project: Project) -> None:
+    """What a crash left open may be half in place: nothing measured now would mean anything."""
+    opened = open_operation(project.layout)
+    if opened:
+        raise Refused(
+            f"an operation was left open: recovery will {opened.remedy}", then="atftctl recover, then this again"
+        )
 
 
 def read_baseline(project: Project) -> dict[str, Any] | None:
@@ -174,14 +185,14 @@ def _digests(project: Project) -> dict[str, str]:
     }
 
 
-def _mark(project: Project, before: dict[str, str], measured: dict[str, Any]) -> None:
+def _mark(project: Project, before: dict[str, str], measured: dict[str, Any], request: Request) -> None:
     """Only what was really checked: the configs that were read, and the one model file that was evaluated."""
     checked = {path: before[path] for path in project.runbook.files.configs if path in before}
     model = measured["model"]
     checked[model["path"]] = model["sha256"]
     unchanged = all(sha256_file(project.layout.root / path) == digest for path, digest in checked.items())
     if unchanged:
-        with locked(project.layout, "verify", ""):
+        with locked(project.layout, "verify", request):
             stored.mark_verified(project.layout, checked, now())
 
 

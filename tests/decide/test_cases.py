@@ -48,7 +48,7 @@ def facts_of(case: dict[str, Any]) -> Facts:
 
 
 def decide(book: Runbook, facts: Facts, request: dict[str, Any]) -> Plan:
-    wish = Wish(restart=request.get("restart", True), adopt=request.get("adopt", 0))
+    wish = Wish(restart=request.get("restart", True), adopt=tuple(request.get("adopt", ())))
     if "symptom" in request:
         return routes.rollback_symptom(book, facts, request["symptom"], wish, "en")
     if "phase" in request:

@@ -16,7 +16,8 @@ import pytest
 from atftctl.host import procs
 from tests.support import wait_for
 
-MARK = "ATFTCTL_RUN_ID=procs-test"
+RUN = f"procs-test-{os.getpid()}"  # tests run side by side, and each kills by its own mark
+MARK = f"ATFTCTL_RUN_ID={RUN}"
 Spawn = Callable[[str], procs.Identity]
 
 
@@ -28,7 +29,7 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
     def start(code: str) -> procs.Identity:
         ready = tmp_path / f"ready{len(started)}"
         code = f"import os, signal, sys, time\n{code}\nopen({str(ready)!r}, 'w').close()\ntime.sleep(60)"
-        env = {**os.environ, "ATFTCTL_RUN_ID": "procs-test"}
+        env = {**os.environ, "ATFTCTL_RUN_ID": RUN}
         child = procs.spawn([sys.executable, "-c", code], cwd=tmp_path, env=env, output=tmp_path / "out")
         who = procs.identify(child.pid)
         assert who is not None
