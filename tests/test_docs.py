@@ -21,13 +21,15 @@ def test_the_exit_code_page_is_the_protocol() -> None:
 def test_the_json_page_is_the_envelope(project: Project) -> None:
     page = (ROOT / "docs/json.md").read_text()
     found = project.run("status", "--json").json
-    assert set(re.search(r"^    (\{.*\})$", page, re.MULTILINE).group(1).replace("…", "").split('"')[1::2]) >= set(found)  # type: ignore[union-attr]
+    assert set(re.search(r"^    (\{.*\})$", page, re.MULTILINE).group(1).replace("…", "").split('"')[1::2]) >= set(
+        found
+    )  # type: ignore[union-attr]
     error = project.run("rollback", "--symptom", "x", "--json").json["error"]
     assert all(f'"{name}"' in page for name in error)
     done = project.run("rollback", "--immediate", "--yes", "--json").json
-    assert all(f"`{name}`" in page for name in ("operation", "snapshot", "changes", "first_step", "plan", "seconds")) and (
-        {"operation", "snapshot", "changes", "first_step", "plan", "seconds"} <= set(done["data"])
-    )
+    assert all(
+        f"`{name}`" in page for name in ("operation", "snapshot", "changes", "first_step", "plan", "seconds")
+    ) and ({"operation", "snapshot", "changes", "first_step", "plan", "seconds"} <= set(done["data"]))
 
 
 def test_every_command_is_documented() -> None:

@@ -2,12 +2,13 @@
 
 import io
 import sys
-from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from atftctl.cli import options as o
+from atftctl.cli import run
+from atftctl.cli.groups import backup_app, baseline_app, runbook_app, trainer_app
 
 app = typer.Typer(
     name="atftctl",
@@ -17,10 +18,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-trainer_app = typer.Typer(help="The trainer's process by itself.", no_args_is_help=True, rich_markup_mode=None)
-baseline_app = typer.Typer(help="The level that verify compares with.", no_args_is_help=True, rich_markup_mode=None)
-runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup_mode=None)
-backup_app = typer.Typer(help="Snapshots of configs and models.", invoke_without_command=True, rich_markup_mode=None)
 for name, group in (
     ("backup", backup_app),
     ("trainer", trainer_app),
@@ -77,14 +74,14 @@ def rollback(
                 "one of --symptom NAME and --immediate is needed",
                 then="atftctl runbook show lists the symptoms",
             )
-        opened = _open(project, lang)
-        wish = _wish(no_restart, adopt)
-        with _request(o.Change(dry_run, yes, reason, json)) as request:
+        opened = run.open_project(project, lang)
+        wish = run.wish(no_restart, adopt)
+        with run.request(o.Change(dry_run, yes, reason, json)) as request:
             if immediate:
                 return operation.immediate(opened, wish, request)
             return operation.by_symptom(opened, symptom, wish, request)
 
-    _run("rollback", verb, json)
+    run.command("rollback", verb, json)
 
 
 @app.command()
@@ -107,10 +104,10 @@ def reenable(
     def verb() -> Any:
         from atftctl.operations import reenable as operation
 
-        with _request(o.Change(dry_run, yes, reason, json)) as request:
-            return operation.phase(_open(project, lang), phase, plan, _wish(no_restart, adopt), request)
+        with run.request(o.Change(dry_run, yes, reason, json)) as request:
+            return operation.phase(run.open_project(project, lang), phase, plan, run.wish(no_restart, adopt), request)
 
-    _run("reenable", verb, json)
+    run.command("reenable", verb, json)
 
 
 @app.command()
@@ -130,17 +127,17 @@ def restore(
     def verb() -> Any:
         from atftctl.operations import restore as operation
 
-        opened = _open(project, "", rescue=True)
-        with _request(o.Change(dry_run, yes, reason, json)) as request:
+        opened = run.open_project(project, "", rescue=True)
+        with run.request(o.Change(dry_run, yes, reason, json)) as request:
             return operation.restore(
                 opened,
                 snapshot,
                 tuple(paths or ()),
-                _wish(no_restart or not opened.runbook.trainer.command, adopt),
+                run.wish(no_restart or not opened.runbook.trainer.command, adopt),
                 request,
             )
 
-    _run("restore", verb, json)
+    run.command("restore", verb, json)
 
 
 @app.command()
@@ -161,13 +158,13 @@ def undo(
     def verb() -> Any:
         from atftctl.operations import restore as verbs
 
-        opened = _open(project, "", rescue=True)
-        with _request(o.Change(dry_run, yes, reason, json)) as request:
+        opened = run.open_project(project, "", rescue=True)
+        with run.request(o.Change(dry_run, yes, reason, json)) as request:
             return verbs.undo(
-                opened, operation, _wish(no_restart or not opened.runbook.trainer.command, adopt), request
+                opened, operation, run.wish(no_restart or not opened.runbook.trainer.command, adopt), request
             )
 
-    _run("undo", verb, json)
+    run.command("undo", verb, json)
 
 
 @app.command()
@@ -177,10 +174,10 @@ def recover(json: o.Json = False, project: o.Project = o.HERE) -> None:
     def verb() -> Any:
         from atftctl.operations import status as operation
 
-        with _request(o.Change(False, True, "", json)) as request:
-            return operation.recover(_open(project, "", rescue=True), request)
+        with run.request(o.Change(False, True, "", json)) as request:
+            return operation.recover(run.open_project(project, "", rescue=True), request)
 
-    _run("recover", verb, json)
+    run.command("recover", verb, json)
 
 
 @app.command()
@@ -191,9 +188,9 @@ def status(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
     def verb() -> Any:
         from atftctl.operations import status as operation
 
-        return operation.status(_open(project, lang))
+        return operation.status(run.open_project(project, lang))
 
-    _run("status", verb, json, show.status)
+    run.command("status", verb, json, show.status)
 
 
 @app.command()
@@ -208,9 +205,9 @@ def history(
     def verb() -> Any:
         from atftctl.operations import status as operation
 
-        return operation.history(_open(project, "", rescue=True), most)
+        return operation.history(run.open_project(project, "", rescue=True), most)
 
-    _run("history", verb, json, show.operations)
+    run.command("history", verb, json, show.operations)
 
 
 @app.command()
@@ -221,10 +218,10 @@ def verify(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
     def verb() -> Any:
         from atftctl.operations import verify as operation
 
-        with _request(o.Change(False, True, "", json)) as request:
-            return operation.verify(_open(project, lang), request)
+        with run.request(o.Change(False, True, "", json)) as request:
+            return operation.verify(run.open_project(project, lang), request)
 
-    _run("verify", verb, json, show.checklist)
+    run.command("verify", verb, json, show.checklist)
 
 
 @app.command()
@@ -242,181 +239,10 @@ def drill(
     def verb() -> Any:
         from atftctl.operations import drill as operation
 
-        with _request(o.Change(False, True, "", json)) as request:
-            return operation.run(_open(project, ""), symptom, data, request.report, keep=keep)
+        with run.request(o.Change(False, True, "", json)) as request:
+            return operation.run(run.open_project(project, ""), symptom, data, request.report, keep=keep)
 
-    _run("drill", verb, json)
-
-
-@backup_app.callback()
-def backup(
-    context: typer.Context,
-    label: Annotated[str, typer.Option("--label", metavar="TEXT", help="A name to restore it by.")] = "",
-    only: Annotated[str, typer.Option("--only", metavar="configs|models", help="One kind of files.")] = "",
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Snapshots of configs and models: plain folders that cp restores too. Without a verb: take one."""
-    if context.invoked_subcommand:
-        return
-    from atftctl.domain.errors import WrongUsage
-
-    def verb() -> Any:
-        from atftctl.operations import backup as operation
-
-        if only not in ("", "configs", "models"):
-            raise WrongUsage(f"--only {only!r} is neither configs nor models")
-        with _request(o.Change(dry_run, True, reason, json)) as request:
-            return operation.create(_open(project, ""), label, only, request)  # type: ignore[arg-type]
-
-    _run("backup", verb, json)
-
-
-@backup_app.command("list")
-def backup_list(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """The snapshots, oldest first."""
-    from atftctl.cli import show
-
-    def verb() -> Any:
-        from atftctl.operations import backup as operation
-
-        return operation.list_all(_open(project, "", rescue=True))
-
-    _run("backup list", verb, json, show.snapshots)
-
-
-@baseline_app.command("record")
-def baseline_record(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """Measure the level that verify compares with. Run it while all is well, with the improvements off."""
-
-    def verb() -> Any:
-        from atftctl.operations import verify as operation
-
-        with _request(o.Change(False, True, "", json)) as request:
-            return operation.record_baseline(_open(project, ""), request)
-
-    _run("baseline record", verb, json)
-
-
-@runbook_app.command("show")
-def runbook_show(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """What the runbook says: symptoms, settings, phases, contacts."""
-    from atftctl.cli import show
-
-    def verb() -> Any:
-        from atftctl.operations import status as operation
-
-        return operation.runbook(_open(project, lang))
-
-    _run("runbook show", verb, json, show.runbook)
-
-
-@runbook_app.command("lint")
-def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """Does the runbook hold together? File, line, key and the nearest valid name where it does not."""
-
-    def verb() -> Any:
-        from atftctl.operations import status as operation
-
-        return operation.runbook(_open(project, ""))
-
-    _run("runbook lint", verb, json)
-
-
-Resume = Annotated[str, typer.Option("--resume", metavar="last|best|scratch", help="From which checkpoint.")]
-
-
-@trainer_app.command("start")
-def trainer_start(
-    resume: Resume = "last",
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Start the trainer and wait for its first step."""
-    _trainer("start", resume, None, o.Change(dry_run, True, reason, json), project)
-
-
-@trainer_app.command("stop")
-def trainer_stop(
-    adopt: o.Adopt = None,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Ask it to save and leave; kill it if it does not; prove that nobody is left."""
-    _trainer("stop", "", adopt, o.Change(dry_run, True, reason, json), project)
-
-
-@trainer_app.command("restart")
-def trainer_restart(
-    resume: Resume = "last",
-    adopt: o.Adopt = None,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Stop it, then start it."""
-    _trainer("restart", resume, adopt, o.Change(dry_run, True, reason, json), project)
-
-
-@trainer_app.command("status")
-def trainer_status(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """The recorded trainer, and those that were started by hand."""
-    _trainer("status", "", None, o.Change(False, True, "", json), project)
-
-
-def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Change, project: Path) -> NoReturn:
-    from atftctl.domain.errors import WrongUsage
-
-    def verb() -> Any:
-        from atftctl.operations import trainer as operation
-
-        if resume not in ("", "last", "best", "scratch"):
-            raise WrongUsage(f"--resume {resume!r} is none of last, best, scratch")
-        opened = _open(project, "")
-        with _request(change) as request:
-            if verb_name == "status":
-                return operation.status(opened)
-            if verb_name == "stop":
-                return operation.stop(opened, tuple(adopt or ()), request)
-            if verb_name == "start":
-                return operation.start(opened, resume, request)
-            return operation.restart(opened, resume, tuple(adopt or ()), request)
-
-    _run(f"trainer {verb_name}", verb, change.json)
-
-
-def _open(project: Path, lang: str, *, rescue: bool = False) -> Any:
-    from atftctl.cli.boundary import know_contacts
-    from atftctl.operations import project as projects
-
-    opened = (projects.open_for_rescue if rescue else projects.open_project)(project, o.language(lang))
-    know_contacts(opened.contacts)
-    return opened
-
-
-def _wish(no_restart: bool, adopt: list[int] | None) -> Any:
-    from atftctl.decide.assemble import Wish
-
-    return Wish(restart=not no_restart, adopt=tuple(adopt or ()))
-
-
-def _request(change: o.Change) -> Any:
-    from atftctl.cli.request import request
-
-    return request(change)
-
-
-def _run(command: str, verb: Any, as_json: bool, render: Any = None) -> NoReturn:
-    from atftctl.cli import boundary, show
-
-    boundary.run(command, verb, as_json=as_json, render=render or show.result)
+    run.command("drill", verb, json)
 
 
 def main() -> None:

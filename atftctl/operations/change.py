@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from atftctl import protocol
-from atftctl.domain.errors import AtftError, DiskFull, Interrupted, NeedsPerson, PutBack, Refused
+from atftctl.domain.errors import AtftError, DiskFull, NeedsPerson, Refused
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import Plan, StartTrainer
+from atftctl.domain.plan import Plan
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.result import Part, Reporter, Result, Silent
 from atftctl.host import locks
@@ -21,9 +20,9 @@ from atftctl.host.files import sha256_file
 from atftctl.host.interrupts import deferred
 from atftctl.host.layout import Layout
 from atftctl.observe import process as observed_process
-from atftctl.observe import runs
 from atftctl.observe.evidence import collect
 from atftctl.operations.project import Project, now
+from atftctl.operations.proof import Proof, await_proof
 from atftctl.operations.render import Rendered, render
 from atftctl.protocol import Exit
 
@@ -143,6 +142,7 @@ def _same_change(shown: Plan, found: Plan) -> bool:
 
 def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, watch: Stopwatch) -> Result:
     from atftctl.apply.operation import Operation
+    from atftctl.operations.ends import ended_badly
 
     operation = Operation(project.layout, plan, _order(project, plan, rendered, request), now(), request.report.note)
     try:
@@ -154,31 +154,15 @@ def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, w
             operation.decided = True
             record, words = _start(operation, watch)
     except BaseException as error:
-        raise _ended_badly(operation, error) from error
+        raise ended_badly(operation, error) from error
     proof = Proof(healthy=not words, words=words, interrupted=held.came)
     if record and plan.start and not held.came:
         with watch.part("first step"):
-            proof = _await_proof(project, record, plan.start)
+            proof = await_proof(project, record, plan.start)
     exit_code = proof.exit_code
     outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, "changed, not healthy")
     _close(operation, outcome, exit_code, watch)
     return _result(project, operation, plan, watch, proof)
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What was seen of the new process. `words` say what is missing."""
-
-    healthy: bool = True
-    words: str = ""
-    seen: Mapping[str, Any] | None = None
-    interrupted: bool = False
-
-    @property
-    def exit_code(self) -> Exit:
-        if self.interrupted:
-            return Exit.INTERRUPTED
-        return Exit.DONE if self.healthy else Exit.CHECK_FAILED
 
 
 def _prepare(project: Project, operation: Operation, watch: Stopwatch) -> None:
@@ -202,14 +186,7 @@ def _start(operation: Operation, watch: Stopwatch) -> tuple[ProcessRecord | None
         try:
             return operation.start(), ""
         except (OSError, HostError) as error:
-            return None, _words(error)
-
-
-def _await_proof(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:
-    try:
-        return await_first_step(project, record, step)
-    except KeyboardInterrupt:
-        return Proof(healthy=False, words="interrupted while waiting for the first step", interrupted=True)
+            return None, str(error)
 
 
 def _process(project: Project) -> Any:
@@ -232,94 +209,15 @@ def _order(project: Project, plan: Plan, rendered: Rendered, request: Request) -
     )
 
 
-def _ended_badly(operation: Operation, error: BaseException) -> BaseException:
-    """Put back what had not been decided; say what stands where it had been."""
-    if operation.decided:
-        return NeedsPerson(
-            f"{operation.plan.command} {operation.id} was decided, and then: {_words(error)}",
-            stands="the operation stays open; its files may be partly in place",
-            then="remove the cause (a full disk?), then: atftctl recover",
-        )
-    if isinstance(error, NeedsPerson):
-        return error  # a process that will not die: the trainer is not started beside it
-    try:
-        operation.unwind(error)
-    except (OSError, HostError) as second:
-        return NeedsPerson(
-            f"{_words(error)}; putting back failed too: {_words(second)}",
-            stands="no file of the project has changed; the operation stays open",
-            then="remove the cause, then: atftctl recover",
-        )
-    return _put_back(error)
-
-
-def _put_back(error: BaseException) -> BaseException:
-    """The same end in the words of the domain."""
-    from atftctl.apply.transaction import FULL
-
-    stands = "everything is as it was"
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted before the decision", stands=stands)
-    if isinstance(error, OSError) and error.errno in FULL:
-        return DiskFull(_words(error), stands=stands, then="make room, then run it again")
-    if isinstance(error, OSError | HostError):
-        return PutBack(_words(error), stands=stands, then="remove the cause, then run it again")
-    if isinstance(error, PutBack) and not error.stands:
-        return PutBack(error.what, stands=stands, then=error.then)
-    return error
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
-    return str(error) or type(error).__name__
-
-
 def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch) -> None:
     try:
         operation.close(outcome, int(exit_code), parts={part.name: round(part.seconds, 3) for part in watch.parts})
     except OSError as error:
         raise NeedsPerson(
-            f"all is in place, but the end of {operation.id} could not be recorded: {_words(error)}",
+            f"all is in place, but the end of {operation.id} could not be recorded: {error.strerror}",
             stands="the new files stand; the operation stays open",
             then="make room, then: atftctl recover",
         ) from None
-
-
-def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:
-    """Started is not healthy: the first training step of this run, with the digest of what was written."""
-    ends = (protocol.FIRST_STEP, protocol.ANOMALY, protocol.STOPPED)
-    event, why = _await(project, record, step, (*ends, protocol.OOM))
-    if event and event["event"] == protocol.OOM and event.get("recoverable"):
-        event, why = _await(project, record, step, ends)  # what it recovers from by itself is no end
-    if event is None:
-        return Proof(False, f"the trainer did not come up: {why}; {_last_output(project.layout)}")
-    if event["event"] != protocol.FIRST_STEP:
-        word = event.get("message") or event.get("reason", "")
-        return Proof(False, f"the trainer ended before its first step: {event['event']} ({word})", event)
-    if record.digest and event.get("digest") != record.digest:
-        return Proof(False, "the trainer runs, but with other settings than were written", event)
-    return Proof(seen=event)
-
-
-def _await(
-    project: Project, record: ProcessRecord, step: StartTrainer, wanted: tuple[str, ...]
-) -> tuple[Mapping[str, Any] | None, str]:
-    return runs.await_event(
-        project.layout.root,
-        run_id=record.run_id,
-        offset=record.events_from,
-        wanted=wanted,
-        alive=lambda: observed_process.identity(record) is not None,
-        limit_s=step.ready_s,
-    )
-
-
-def _last_output(layout: Layout) -> str:
-    from atftctl.host.files import tail
-
-    lines = [line for line in tail(layout.root / protocol.OUTPUT, 5) if line.strip()]
-    return f"its last line: {lines[-1][:200]}" if lines else "it said nothing"
 
 
 def _result(project: Project, operation: Operation, plan: Plan, watch: Stopwatch, proof: Proof) -> Result:

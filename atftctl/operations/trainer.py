@@ -13,8 +13,9 @@ from atftctl.host import locks, procs
 from atftctl.host.errors import HostError
 from atftctl.observe import process as observed
 from atftctl.observe.configs import digest
-from atftctl.operations.change import Proof, Request, Stopwatch, await_first_step, locked
+from atftctl.operations.change import Request, Stopwatch, locked
 from atftctl.operations.project import Project, now, observe, unreadable
+from atftctl.operations.proof import await_proof
 from atftctl.protocol import Exit
 
 Adopt = tuple[int, ...]
@@ -139,11 +140,8 @@ def _start(project: Project, facts: Facts, resume: str, request: Request, watch:
     except (OSError, HostError) as error:
         _log(project, command, request, str(error), Exit.CHECK_FAILED)
         raise NeedsPerson(str(error), stands="no trainer runs", then="mend trainer.command in the runbook") from None
-    try:
-        with watch.part("first step"):
-            proof = await_first_step(project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s))
-    except KeyboardInterrupt:
-        proof = Proof(False, f"interrupted while waiting for the first step of pid {record.pid}; it runs", None, True)
+    with watch.part("first step"):
+        proof = await_proof(project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s))
     _log(project, command, request, proof.words or f"started pid {record.pid}", proof.exit_code)
     seen = proof.seen or {}
     lines = (f"proof: step {seen.get('step')} with config {str(seen.get('digest'))[:12]}",)

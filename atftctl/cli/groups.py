@@ -1,0 +1,158 @@
+"""The commands that have verbs of their own: backup, baseline, runbook, trainer."""
+
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from atftctl.cli import options as o
+from atftctl.cli import run
+
+trainer_app = typer.Typer(help="The trainer's process by itself.", no_args_is_help=True, rich_markup_mode=None)
+baseline_app = typer.Typer(help="The level that verify compares with.", no_args_is_help=True, rich_markup_mode=None)
+runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup_mode=None)
+backup_app = typer.Typer(help="Snapshots of configs and models.", invoke_without_command=True, rich_markup_mode=None)
+
+
+@backup_app.callback()
+def backup(
+    context: typer.Context,
+    label: Annotated[str, typer.Option("--label", metavar="TEXT", help="A name to restore it by.")] = "",
+    only: Annotated[str, typer.Option("--only", metavar="configs|models", help="One kind of files.")] = "",
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Snapshots of configs and models: plain folders that cp restores too. Without a verb: take one."""
+    if context.invoked_subcommand:
+        return
+    from atftctl.domain.errors import WrongUsage
+
+    def verb() -> Any:
+        from atftctl.operations import backup as operation
+
+        if only not in ("", "configs", "models"):
+            raise WrongUsage(f"--only {only!r} is neither configs nor models")
+        with run.request(o.Change(dry_run, True, reason, json)) as request:
+            return operation.create(run.open_project(project, ""), label, only, request)  # type: ignore[arg-type]
+
+    run.command("backup", verb, json)
+
+
+@backup_app.command("list")
+def backup_list(json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """The snapshots, oldest first."""
+    from atftctl.cli import show
+
+    def verb() -> Any:
+        from atftctl.operations import backup as operation
+
+        return operation.list_all(run.open_project(project, "", rescue=True))
+
+    run.command("backup list", verb, json, show.snapshots)
+
+
+@baseline_app.command("record")
+def baseline_record(json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """Measure the level that verify compares with. Run it while all is well, with the improvements off."""
+
+    def verb() -> Any:
+        from atftctl.operations import verify as operation
+
+        with run.request(o.Change(False, True, "", json)) as request:
+            return operation.record_baseline(run.open_project(project, ""), request)
+
+    run.command("baseline record", verb, json)
+
+
+@runbook_app.command("show")
+def runbook_show(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """What the runbook says: symptoms, settings, phases, contacts."""
+    from atftctl.cli import show
+
+    def verb() -> Any:
+        from atftctl.operations import status as operation
+
+        return operation.runbook(run.open_project(project, lang))
+
+    run.command("runbook show", verb, json, show.runbook)
+
+
+@runbook_app.command("lint")
+def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """Does the runbook hold together? File, line, key and the nearest valid name where it does not."""
+
+    def verb() -> Any:
+        from atftctl.operations import status as operation
+
+        return operation.runbook(run.open_project(project, ""))
+
+    run.command("runbook lint", verb, json)
+
+
+Resume = Annotated[str, typer.Option("--resume", metavar="last|best|scratch", help="From which checkpoint.")]
+
+
+@trainer_app.command("start")
+def trainer_start(
+    resume: Resume = "last",
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Start the trainer and wait for its first step."""
+    _trainer("start", resume, None, o.Change(dry_run, True, reason, json), project)
+
+
+@trainer_app.command("stop")
+def trainer_stop(
+    adopt: o.Adopt = None,
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Ask it to save and leave; kill it if it does not; prove that nobody is left."""
+    _trainer("stop", "", adopt, o.Change(dry_run, True, reason, json), project)
+
+
+@trainer_app.command("restart")
+def trainer_restart(
+    resume: Resume = "last",
+    adopt: o.Adopt = None,
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Stop it, then start it."""
+    _trainer("restart", resume, adopt, o.Change(dry_run, True, reason, json), project)
+
+
+@trainer_app.command("status")
+def trainer_status(json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """The recorded trainer, and those that were started by hand."""
+    _trainer("status", "", None, o.Change(False, True, "", json), project)
+
+
+def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Change, project: Path) -> NoReturn:
+    from atftctl.domain.errors import WrongUsage
+
+    def verb() -> Any:
+        from atftctl.operations import trainer as operation
+
+        if resume not in ("", "last", "best", "scratch"):
+            raise WrongUsage(f"--resume {resume!r} is none of last, best, scratch")
+        opened = run.open_project(project, "")
+        with run.request(change) as request:
+            if verb_name == "status":
+                return operation.status(opened)
+            if verb_name == "stop":
+                return operation.stop(opened, tuple(adopt or ()), request)
+            if verb_name == "start":
+                return operation.start(opened, resume, request)
+            return operation.restart(opened, resume, tuple(adopt or ()), request)
+
+    run.command(f"trainer {verb_name}", verb, change.json)

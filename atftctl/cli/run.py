@@ -1,0 +1,33 @@
+"""What every command does: open the project, say what is wished, run the verb inside the error boundary."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from atftctl.cli import options as o
+
+
+def open_project(project: Path, lang: str, *, rescue: bool = False) -> Any:
+    from atftctl.cli.boundary import know_contacts
+    from atftctl.operations import project as projects
+
+    opened = (projects.open_for_rescue if rescue else projects.open_project)(project, o.language(lang))
+    know_contacts(opened.contacts)
+    return opened
+
+
+def wish(no_restart: bool, adopt: list[int] | None) -> Any:
+    from atftctl.decide.assemble import Wish
+
+    return Wish(restart=not no_restart, adopt=tuple(adopt or ()))
+
+
+def request(change: o.Change) -> Any:
+    from atftctl.cli.request import request as make
+
+    return make(change)
+
+
+def command(name: str, verb: Any, as_json: bool, render: Any = None) -> NoReturn:
+    from atftctl.cli import boundary, show
+
+    boundary.run(name, verb, as_json=as_json, render=render or show.result)

@@ -1,0 +1,74 @@
+"""Started is not healthy: waiting for the first step of the new process, with the digest of what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atftctl import protocol
+from atftctl.domain.plan import StartTrainer
+from atftctl.domain.process import ProcessRecord
+from atftctl.host.files import tail
+from atftctl.host.layout import Layout
+from atftctl.observe import process as observed_process
+from atftctl.observe import runs
+from atftctl.operations.project import Project
+from atftctl.protocol import Exit
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was seen of the new process. `words` say what is missing."""
+
+    healthy: bool = True
+    words: str = ""
+    seen: Mapping[str, Any] | None = None
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> Exit:
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        return Exit.DONE if self.healthy else Exit.CHECK_FAILED
+
+
+def await_proof(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:
+    try:
+        return await_first_step(project, record, step)
+    except KeyboardInterrupt:
+        return Proof(healthy=False, words="interrupted while waiting for the first step", interrupted=True)
+
+
+def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:
+    """Started is not healthy: the first training step of this run, with the digest of what was written."""
+    ends = (protocol.FIRST_STEP, protocol.ANOMALY, protocol.STOPPED)
+    event, why = _await(project, record, step, (*ends, protocol.OOM))
+    if event and event["event"] == protocol.OOM and event.get("recoverable"):
+        event, why = _await(project, record, step, ends)  # what it recovers from by itself is no end
+    if event is None:
+        return Proof(False, f"the trainer did not come up: {why}; {_last_output(project.layout)}")
+    if event["event"] != protocol.FIRST_STEP:
+        word = event.get("message") or event.get("reason", "")
+        return Proof(False, f"the trainer ended before its first step: {event['event']} ({word})", event)
+    if record.digest and event.get("digest") != record.digest:
+        return Proof(False, "the trainer runs, but with other settings than were written", event)
+    return Proof(seen=event)
+
+
+def _await(
+    project: Project, record: ProcessRecord, step: StartTrainer, wanted: tuple[str, ...]
+) -> tuple[Mapping[str, Any] | None, str]:
+    return runs.await_event(
+        project.layout.root,
+        run_id=record.run_id,
+        offset=record.events_from,
+        wanted=wanted,
+        alive=lambda: observed_process.identity(record) is not None,
+        limit_s=step.ready_s,
+    )
+
+
+def _last_output(layout: Layout) -> str:
+    lines = [line for line in tail(layout.root / protocol.OUTPUT, 5) if line.strip()]
+    return f"its last line: {lines[-1][:200]}" if lines else "it said nothing"
