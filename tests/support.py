@@ -45,7 +45,12 @@ class Project:
     env: dict[str, str] = field(default_factory=dict)
 
     def run(
-        self, *words: str, stdin: str | None = None, env: dict[str, str] | None = None, cwd: Path | None = None
+        self,
+        *words: str,
+        stdin: str | None = None,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        limit_s: float = 120,
     ) -> Ended:
         done = subprocess.run(
             [sys.executable, "-m", "atftctl", *words],
@@ -55,7 +60,7 @@ class Project:
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=limit_s,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 

@@ -34,6 +34,22 @@ def test_the_rescue_works_with_torch_and_pandas_broken(project: Project) -> None
         assert done.code == (3 if words[0] == "restore" else 0), (words, done)
 
 
+def test_the_block_bites(project: Project) -> None:
+    """Rule 4 is checked by running with these imports failing: an import on the way would be seen."""
+    for name in BLOCKED["ATFTCTL_TEST_BLOCK"].split():
+        done = subprocess.run(
+            [sys.executable, "-c", f"import {name}"], env={**project.env, **BLOCKED}, capture_output=True
+        )
+        assert done.returncode != 0 and b"ModuleNotFoundError" in done.stderr, name
+    spoiled = "import atftctl.decide.settings as s, sys; s.changes = lambda *a: __import__('pandas')\n"
+    spoiled += "sys.argv = ['atftctl', 'rollback', '--immediate', '--dry-run']\nimport atftctl.decide.routes as r; r.changes = s.changes\n"
+    spoiled += "from atftctl.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", spoiled], cwd=project.root, env={**project.env, **BLOCKED}, capture_output=True
+    )
+    assert done.returncode == 5
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['atftctl', '--help']\n"

@@ -1,0 +1,89 @@
+"""With the real trainer: the baseline, the verify in its three values, verified-good, and the drill as a whole."""
+
+from __future__ import annotations
+
+import glob
+
+import pytest
+
+from tests.support import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, wait_for
+
+pytest.importorskip("torch")
+pytest.importorskip("arch")
+
+
+@pytest.fixture
+def real(project: Project) -> Project:
+    """The project with the real trainer on a small market, quick to evaluate."""
+    command = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  command:"))
+    project.replace(RUNBOOK, command, '  command: ["{python}", "-m", atftctl.trainer, train, --resume, "{resume}"]')
+    project.replace(RUNBOOK, "ready_s: 20", "ready_s: 120")
+    project.replace(RUNBOOK, "probe_steps: 60", "probe_steps: 50")
+    project.replace(CONFIG, "hidden_size: 32", "hidden_size: 16")
+    project.replace(CONFIG, "stocks: 120", "stocks: 40")
+    project.replace(TRAINING, "evaluate_every: 200", "evaluate_every: 30")
+    for name in ("best_model.pth", "last.pth"):
+        (project.root / "models" / name).unlink()
+    return project
+
+
+def verdicts(done: object) -> dict[str, str]:
+    return {check["name"]: check["verdict"] for check in done.json["data"]["checks"]}  # type: ignore[attr-defined]
+
+
+def test_from_a_baseline_to_verified_good(real: Project) -> None:
+    assert real.run("rollback", "--immediate", "--yes").code == 0
+    none_yet = real.run("baseline", "record")
+    assert none_yet.code == 3 and "no checkpoint" in none_yet.err
+    assert real.run("trainer", "start").code == 0
+    wait_for(lambda: (real.root / "models/best_model.pth").exists(), 120)
+    assert real.run("trainer", "stop").code == 0
+
+    no_baseline = real.run("verify", "--json")
+    assert no_baseline.code == 6
+    assert verdicts(no_baseline)["RankIC@1d"] == "inconclusive"
+
+    assert real.run("baseline", "record").code == 0
+    good = real.run("backup", "--label", "good", "--json").json["data"]
+    assert good["verified_good"] is False
+    assert real.run("restore", "last-good", "--yes").code == 2, "nothing is verified yet"
+
+    real.replace(TRAINING, "evaluate_every: 30", "evaluate_every: 100000")  # the best model stays what it is
+    assert real.run("trainer", "start").code == 0
+    passed = real.run("verify", "--json")
+    assert passed.code == 0, passed
+    assert set(verdicts(passed).values()) == {"pass"}
+    assert "bit-identical" in next(c["detail"] for c in passed.json["data"]["checks"] if c["name"] == "RankIC@1d")
+    real.run("backup", "--label", "verified")
+    rows = {
+        row["label"]: row["verified_good"] for row in real.run("backup", "list", "--json").json["data"]["snapshots"]
+    }
+    assert rows["verified"] is True and rows["good"] is False, "another config than the one that passed"
+
+    real.replace(CONFIG, "freq_dropout_p: 0.0", "freq_dropout_p: 0.3")
+    other = real.run("verify", "--json")
+    assert verdicts(other)["service stable"] == "fail", "it runs with other settings than the files say"
+    assert other.code == 1 and other.json["data"]["contacts"]
+
+    weights = bytearray(real.read("models/best_model.pth"))
+    weights[len(weights) // 3] ^= 1
+    real.write("models/best_model.pth", bytes(weights))
+    damaged = real.run("verify", "--json")
+    assert damaged.code == 1 and verdicts(damaged)["model loads"] == "fail"
+
+    assert real.run("restore", "last-good", "--yes").code == 0
+    assert real.run("trainer", "status", "--json").json["data"]["state"] == "running"
+    assert len(processes_of(real.root)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_drill(project: Project) -> None:
+    """The main job: a real out of memory under a real limit, rolled back, verified, phase 1 is back. Nothing stays behind."""
+    before = set(glob.glob("/tmp/atftctl-drill-*"))
+    done = project.run("drill", "--symptom", "oom", "--json", "--project", str(ROOT), limit_s=500)
+    assert done.code == 0, done
+    seen = done.json["data"]["seen"]
+    assert seen["rolled_back_mb"] < seen["limit_mb"] < seen["improved_mb"]
+    assert all(word.startswith("pass") for word in seen["checks"].values()) and len(seen["checks"]) == 8
+    assert set(glob.glob("/tmp/atftctl-drill-*")) <= before
