@@ -40,8 +40,13 @@ class Teller:
         self._live.update(f"{name} …")
 
     def note(self, text: str) -> None:
-        if not self._quiet:
+        if self._quiet:
+            return
+        if self._live is not None:
+            self._live.console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+        else:
             sys.stderr.write(f"  {text}\n")
+            sys.stderr.flush()
 
     def stop(self) -> None:
         if self._live is not None:

@@ -63,9 +63,8 @@ class Drill:
         seconds = time.monotonic() - begun
         self.parts.append(Part(name, seconds))
         self.lines.append(f"{seconds:6.1f} s  {name}: {words}")
-        if command:
-            self.report.note(f"$ {command}")
-        self.report.note(f"  {words}  ({seconds:.1f} s)")
+        self.report.note(f"$ {command}" if command else f"({name})")
+        self.report.note(f"  {seconds:.1f} s: {words}")
 
 
 def run(project: Project, symptom: str, data: str, report: Reporter, *, keep: bool) -> Result:
@@ -90,8 +89,8 @@ def run(project: Project, symptom: str, data: str, report: Reporter, *, keep: bo
         Exit.DONE,
         f"drill passed in {total:.0f} s: out of memory, rolled back in {rollback_s:.1f} s (target {target} min), "
         "verified, phase 1 is back",
-        lines=(*drill.lines, *([f"the scratch copy is {home / 'project'}"] if keep else [])),
-        data={"total_s": total, "seen": drill.seen},
+        lines=(f"the scratch copy is {home / 'project'}",) if keep else (),
+        data={"total_s": total, "seen": drill.seen, "timeline": drill.lines},
         parts=tuple(drill.parts),
     )
 
