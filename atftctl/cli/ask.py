@@ -16,10 +16,30 @@ def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
         raise Refused("there is no terminal to ask, and no --yes", then="look with --dry-run, then run it with --yes")
     show.plan(plan, diff)
     try:
-        answer = input("Apply this? [y/N] ")
+        answer = input(f"{_summary(plan)}? [y/N] ")
     except EOFError:
         return False
     return answer.strip().lower() in ("y", "yes", "はい")
+
+
+def _summary(plan: Plan) -> str:
+    """The plan in one line, for the question under it."""
+    words = [f"stop pid {step.pid}" for step in plan.stops]
+    if plan.targets:
+        words.append(f"change {', '.join(target.path for target in plan.targets)}")
+    if plan.start:
+        words.append(f"start the trainer from {plan.start.resume}")
+    text = ", ".join(words) or "recover"
+    return text[0].upper() + text[1:]
+
+
+PARTS = {
+    "stop": "waiting for the trainer to save and leave",
+    "first step": "waiting for the trainer's first step",
+    "probes": "measuring in a scratch folder, about half a minute",
+    "service": "watching the trainer's steps",
+    "snapshot": "copying what stands now",
+}
 
 
 class Teller:
@@ -35,9 +55,9 @@ class Teller:
         if self._live is None:
             from rich.console import Console
 
-            self._live = Console(stderr=True).status(name)
+            self._live = Console(stderr=True).status("")
             self._live.start()
-        self._live.update(f"{name} …")
+        self._live.update(f"{PARTS.get(name, name)} …")
 
     def note(self, text: str) -> None:
         if self._quiet:

@@ -60,6 +60,26 @@ def envelope(command: str, exit_code: Exit, data: dict[str, Any], error: dict[st
     }
 
 
+def usage_as_json(app: typer.Typer) -> int:
+    """Run the app; a usage error becomes the envelope. The exit code."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        words = " ".join(sys.argv[1:2])
+        _print_json(
+            envelope(
+                words,
+                Exit.USAGE,
+                {},
+                {"what": message(), "stands": "", "then": f"atftctl {words} --help", "contacts": []},
+            )
+        )
+        return int(Exit.USAGE)
+
+
 def _expected(error: BaseException) -> AtftError:
     """Every expected end in the domain's words."""
     if isinstance(error, AtftError):

@@ -54,14 +54,18 @@ def backup_list(json: o.Json = False, project: o.Project = o.HERE) -> None:
 
 
 @baseline_app.command("record")
-def baseline_record(json: o.Json = False, project: o.Project = o.HERE) -> None:
+def baseline_record(
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also with improvements on.")] = False,
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
     """Measure the level that verify compares with. Run it while all is well, with the improvements off."""
 
     def verb() -> Any:
         from atftctl.operations import verify as operation
 
         with run.request(o.Change(False, True, "", json)) as request:
-            return operation.record_baseline(run.open_project(project, ""), request)
+            return operation.record_baseline(run.open_project(project, ""), request, anyway=anyway)
 
     run.command("baseline record", verb, json)
 
@@ -86,7 +90,7 @@ def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
     def verb() -> Any:
         from atftctl.operations import status as operation
 
-        return operation.runbook(run.open_project(project, ""))
+        return operation.lint(run.open_project(project, ""))
 
     run.command("runbook lint", verb, json)
 

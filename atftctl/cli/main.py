@@ -52,7 +52,9 @@ def rollback(
             help="oom, divergence, degradation, slow-convergence, memory-leak; or its title.",
         ),
     ] = "",
-    immediate: Annotated[bool, typer.Option("--immediate", help="All improvements off.")] = False,
+    immediate: Annotated[
+        bool, typer.Option("--immediate", help="The guide's improvements off, training settings back.")
+    ] = False,
     dry_run: o.DryRun = False,
     yes: o.Yes = False,
     reason: o.Reason = "",
@@ -69,7 +71,9 @@ def rollback(
     def verb() -> Result:
         from atftctl.operations import rollback as operation
 
-        if bool(symptom) == immediate:
+        if symptom and immediate:
+            raise WrongUsage("--symptom and --immediate exclude each other")
+        if not symptom and not immediate:
             raise WrongUsage(
                 "one of --symptom NAME and --immediate is needed",
                 then="atftctl runbook show lists the symptoms",
@@ -195,7 +199,7 @@ def status(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
 
 @app.command()
 def history(
-    most: Annotated[int, typer.Option("--most", metavar="N", help="How many, the newest.")] = 20,
+    most: Annotated[int, typer.Option("--most", metavar="N", min=1, help="How many, the newest.")] = 20,
     json: o.Json = False,
     project: o.Project = o.HERE,
 ) -> None:
@@ -212,7 +216,10 @@ def history(
 
 @app.command()
 def verify(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """The checklist after a rollback: model, data, training, RankIC, errors, memory, service, time."""
+    """The checklist: is the service back at its level?
+
+    Model, data, training, RankIC, errors, memory, service, training time.
+    """
     from atftctl.cli import show
 
     def verb() -> Any:
@@ -226,7 +233,7 @@ def verify(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
 
 @app.command()
 def drill(
-    symptom: Annotated[str, typer.Option("--symptom", metavar="NAME", help="Which incident to rehearse.")] = "oom",
+    symptom: Annotated[str, typer.Option("--symptom", metavar="NAME", help="Which incident; so far oom.")] = "oom",
     data: Annotated[
         str, typer.Option("--data", metavar="FILE", help="Real prices, in place of the synthetic market.")
     ] = "",
@@ -234,7 +241,10 @@ def drill(
     json: o.Json = False,
     project: o.Project = o.HERE,
 ) -> None:
-    """Rehearse an incident in a scratch copy: a real failure, the rollback, the proof, the way back."""
+    """Rehearse an incident in a scratch copy.
+
+    A real out of memory, the rollback, the proof, the way back.
+    """
 
     def verb() -> Any:
         from atftctl.operations import drill as operation
@@ -254,4 +264,13 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
     as_interrupt()
+    if "--json" in sys.argv:
+        boundary_json()
     app()
+
+
+def boundary_json() -> None:
+    """Wrong options too end in the envelope, where JSON was asked for."""
+    from atftctl.cli.boundary import usage_as_json
+
+    sys.exit(usage_as_json(app))

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from atftctl.domain.plan import Plan
+from atftctl.domain.plan import ChangeFiles, Plan
 from atftctl.domain.result import Part, Result
 from atftctl.protocol import Exit
 
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
-WORDS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "inconclusive": ("yellow", "open")}
+WORDS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "inconclusive": ("yellow", "inconclusive")}
 
 
 def styled(text: str, style: str, stream: Any = None) -> str:
@@ -23,34 +23,46 @@ def styled(text: str, style: str, stream: Any = None) -> str:
     return f"\x1b[{CODES[style]}m{text}\x1b[0m"
 
 
-def say(text: str = "") -> None:
-    print(text)
+def say(text: str = "", style: str = "") -> None:
+    """One line; on a terminal folded between words, what follows set in below its first word."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    import shutil
+    import textwrap
+
+    width = max(shutil.get_terminal_size().columns, 40)
+    inner = " " * (len(text) - len(text.lstrip()) + 2)
+    for line in textwrap.wrap(text, width, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False) or [
+        ""
+    ]:
+        print(styled(line, style) if style else line)
 
 
 def result(one: Result) -> None:
     """The plan for a dry run; else the headline, its lines, the time that each part took, the contacts."""
     if one.plan and one.data.get("dry_run"):
         plan(one.plan, tuple(one.data.get("diff", ())))
-        say(styled("dry run: nothing was touched", "dim"))
+        say("dry run: nothing was touched", "dim")
         return
     colour = {Exit.DONE: "green", Exit.INCONCLUSIVE: "yellow"}.get(one.exit_code, "red")
-    say(styled(one.headline, colour))
+    say(one.headline, colour)
     for line in one.lines:
         say(f"  {line}")
-    timeline(one.parts, one.plan)
+    timeline(one.parts, one.plan if one.exit_code is Exit.DONE else None)
     contacts(one.contacts)
 
 
 def plan(one: Plan, diff: Sequence[str] = ()) -> None:
-    say(styled(f"{one.command}: {one.title}", "bold"))
+    say(f"{one.command}: {one.title}", "bold")
     for number, step in enumerate(one.steps, 1):
         say(f"  {number}. {step.describe()}")
-    for change in one.changes:
-        say(f"     {change.describe()}")
+        for change in one.changes if isinstance(step, ChangeFiles) else ():
+            say(f"       {change.describe()}")
     for note in one.notes:
-        say(styled(f"  note: {note}", "yellow"))
+        say(f"  note: {note}", "yellow")
     for line in diff:
-        say(styled(f"    {line}", _diff_colour(line)))
+        print(styled(f"    {line}", _diff_colour(line)))
 
 
 def _diff_colour(line: str) -> str:
@@ -69,12 +81,12 @@ def timeline(parts: Sequence[Part], one: Plan | None = None) -> None:
     if one and one.target_minutes:
         within = "within" if total <= one.target_minutes * 60 else "OVER"
         target = f", {within} the target of {one.target_minutes} min"
-    say(styled(f"  took {total:.2f} s{target} ({words})", "dim"))
+    say(f"  took {total:.2f} s{target} ({words})", "dim")
 
 
 def contacts(lines: Iterable[str]) -> None:
     for line in lines:
-        say(f"  {styled('contact', 'bold')}  {line}")
+        say(f"  contact  {line}")
 
 
 def error(what: str, stands: str, then: str, people: Iterable[str] = ()) -> None:
@@ -86,25 +98,27 @@ def error(what: str, stands: str, then: str, people: Iterable[str] = ()) -> None
 
 
 def checklist(one: Result) -> None:
-    say(styled(one.headline, {"pass": "green", "fail": "red"}.get(one.data["verdict"], "yellow")))
+    say(one.headline, {"pass": "green", "fail": "red"}.get(one.data["verdict"], "yellow"))
     width = max(len(check["name"]) for check in one.data["checks"])
     for check in one.data["checks"]:
         colour, word = WORDS[check["verdict"]]
-        say(f"  {styled(word.ljust(4), colour)}  {check['name'].ljust(width)}  {check['detail']}")
+        say(f"  {word.ljust(12)}  {check['name'].ljust(width)}  {check['detail']}", colour)
+    for line in one.lines:
+        say(f"  {line}")
     timeline(one.parts)
     contacts(one.contacts)
 
 
 def status(one: Result) -> None:
-    say(styled(one.headline, "bold"))
+    say(one.headline, "bold")
     for line in one.lines:
-        say(styled(f"  ! {line}", "yellow"))
+        say(f"  ! {line}", "yellow")
     features: Mapping[str, Mapping[str, str]] = one.data["features"]
     width = max((len(name) for name in features), default=0)
     for name, feature in features.items():
         word = feature["state"]
-        state = styled(word.ljust(8), {"on": "green", "off": "dim"}.get(word, "yellow"))
-        say(f"  {name.ljust(width)}  {state}  {styled(feature['title'], 'dim')}")
+        colour = {"on": "green", "off": "dim"}.get(word, "yellow")
+        say(f"  {name.ljust(width)}  {word.ljust(8)}  {feature['title']}", colour)
     data = one.data
     latest, good = data["latest_snapshot"] or "none", data["last_good"] or "none"
     say(f"  snapshots: {data['snapshots']}, latest {latest}, last verified-good {good}")
@@ -150,21 +164,23 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    grid = Table(box=None, pad_edge=False, header_style="dim")
+    grid = Table(box=None, pad_edge=False, header_style="" if os.environ.get("NO_COLOR") else "dim")
     for name in head:
         grid.add_column(name, overflow="fold", no_wrap=name in ("operation", "snapshot"))
     for row in rows:
         grid.add_row(*row)
-    Console(highlight=False).print(grid)
+    Console(highlight=False, no_color=bool(os.environ.get("NO_COLOR")), style="").print(grid)
 
 
 def runbook(one: Result) -> None:
-    say(styled(one.headline, "bold"))
+    for line in one.lines:
+        say(f"  ! {line}", "yellow")
+    say(one.headline, "bold")
     for name, symptom in one.data["symptoms"].items():
         settings = ", ".join(f"{key}: {str(value).lower()}" for key, value in symptom["settings"].items())
         way = f"{symptom['minutes']} min, resume from {symptom['resume']}"
         say(f"  {name} — {symptom['title']} ({symptom['cause']}), {way}")
-        say(styled(f"      {settings}", "dim"))
+        say(f"      {settings}", "dim")
     for name, phases in one.data["plans"].items():
         say(f"  plan {name}")
         for number, phase in enumerate(phases, 1):

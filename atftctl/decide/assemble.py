@@ -63,6 +63,8 @@ def assemble(
             *notes,
             f"the running trainer (pid {facts.process.pid}) keeps its old settings until it is restarted",
         )
+    if targets and wish.restart and not start:
+        notes = (*notes, f"the trainer ({facts.process.state}) is not started; atftctl trainer start --resume {resume}")
     return Plan(
         command=command,
         title=title,
@@ -91,7 +93,7 @@ def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
     if process.where:
         raise Refused(
             f"the trainer was started on {process.where}, and can't be seen from here",
-            then="stop it there, or change the files only: --no-restart; if it is gone: rm .atftctl/process.json",
+            then="stop it there (if it is gone: rm .atftctl/process.json), or change files alone: --no-restart",
         )
     for pid in adopt:
         if all(one.pid != pid for one in process.strangers):
@@ -100,12 +102,12 @@ def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
         if not one.ours_to_signal:
             raise Refused(
                 f"a trainer of user {one.user} runs here (pid {one.pid}); it is not ours to signal",
-                then=f"ask {one.user} to stop it, or change the files only: --no-restart",
+                then=f"ask {one.user} to stop it; rollback can change the files alone: --no-restart",
             )
         if one.pid not in adopt:
             raise Refused(
                 f"a trainer that was started by hand runs here: pid {one.pid}, {one.user}: {one.command[:120]}",
-                then=f"let it be stopped: --adopt {one.pid}; or change the files only: --no-restart",
+                then=f"atftctl trainer stop --adopt {one.pid}, then this again; rollback takes --adopt {one.pid} too",
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from atftctl.decide.assemble import Wish, assemble
@@ -31,11 +32,10 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, lang
         about={"symptom": name},
     )  # fmt: skip
     if plan.empty:
-        advice = symptom.advice.say(language) if symptom.advice else ""
-        raise Refused(
-            f"nothing is left to roll back for {name}: every setting has its value already",
-            then=" ".join(word for word in (advice, "next: atftctl rollback --immediate") if word),
-        )
+        advice = symptom.advice.say(language) if symptom.advice else "atftctl rollback --immediate takes the rest back"
+        raise Refused(f"nothing is left to roll back for {name}: every setting has its value already", then=advice)
+    if not plan.targets:
+        return replace(plan, title=f"{plan.title}; every setting has its value already, the trainer is started again")
     return plan
 
 
@@ -44,15 +44,15 @@ def rollback_immediate(runbook: Runbook, facts: Facts, wish: Wish) -> Plan:
     plan = _settings_plan(
         runbook, facts, runbook.immediate.settings, wish,
         command="rollback",
-        title="immediate: all improvements off",
+        title="immediate: the guide's improvements off, the training settings back",
         resume=runbook.immediate.resume,
         minutes=runbook.immediate.minutes,
         about={"preset": "immediate"},
     )  # fmt: skip
     if plan.empty:
         raise Refused(
-            "nothing is left to roll back: all improvements are off",
-            then="a snapshot instead: atftctl restore last-good",
+            "nothing is left to roll back: the guide's improvements are off",
+            then="a snapshot instead: atftctl backup list, atftctl restore ID",
         )
     return plan
 
@@ -80,7 +80,8 @@ def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: 
         about={"phase": str(number), "plan": plan_name},
     )  # fmt: skip
     if not plan.targets:
-        raise Refused(f"phase {number} of {plan_name} is in place already")
+        then = f"atftctl reenable --phase {number + 1}" if number < len(phases) else "it was the last phase"
+        raise Refused(f"phase {number} of {plan_name} is in place already", then=then)
     return plan
 
 
@@ -176,7 +177,10 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -
         raise Refused(f"{operation} is undone already: its files are as they were before it")
     return assemble(
         command="undo",
-        title=f"{entry['command']} {operation}",
+        title=f"{entry['command']} {operation} ({entry['title']})",
+        notes=("this undoes an undo; to go further back: atftctl history, atftctl undo ID",)
+        if entry["command"] == "undo"
+        else (),
         runbook=runbook,
         facts=facts,
         targets=tuple(wanted),

@@ -28,7 +28,7 @@ def readable(config: ConfigFile) -> ConfigFile:
     if config.error:
         raise Refused(
             f"{config.path}: {config.error}",
-            then="mend it, or take a known-good copy back: atftctl restore latest",
+            then="mend it, or take a copy back: atftctl backup list, atftctl restore ID",
         )
     return config
 

@@ -72,7 +72,7 @@ class TakeSnapshot:
     paths: tuple[str, ...]
 
     def describe(self) -> str:
-        return f"snapshot what stands now: {', '.join(self.paths)}"
+        return f"snapshot what stands now ({len(self.paths)} files)"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ChangeFiles:
         words = []
         for target in self.targets:
             if target.changes:
-                words.append(f"set {len(target.changes)} in {target.path}")
+                words.append(f"change {len(target.changes)} setting{'s' * (len(target.changes) > 1)} in {target.path}")
             elif target.snapshot:
                 words.append(f"restore {target.path} from {target.snapshot}")
             else:

@@ -76,6 +76,11 @@ def passed_digests(layout: Layout) -> list[dict[str, str]]:
     return found
 
 
+def newest(snapshots: tuple[Snapshot, ...]) -> Snapshot:
+    """What `latest` means: the newest that was asked for; else the newest that an operation took for its safety."""
+    return ([one for one in snapshots if not one.operation] or list(snapshots))[-1]
+
+
 def find(snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
     """By id, unique beginning of an id, label, `latest` (not one that an operation took for its own safety) or
     `last-good`."""
@@ -93,10 +98,9 @@ def find(snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
             )
         return good[-1]
     if word == "latest":
-        return ([one for one in snapshots if not one.operation] or list(snapshots))[-1]
-    exact = [one for one in snapshots if word in (one.id, one.label)] or [
-        one for one in snapshots if one.id.startswith(word)
-    ]
+        return newest(snapshots)
+    exact = [one for one in snapshots if word in (one.id, one.label)]
+    exact = exact or [one for one in snapshots if one.id.startswith(word) or one.label.startswith(word)]
     if len(exact) == 1:
         return exact[0]
     if exact:

@@ -112,7 +112,7 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
             plan=plan, parts=tuple(watch.parts), data={"dry_run": True, "diff": list(rendered.diff)},
         )  # fmt: skip
     if not request.confirm(plan, rendered.diff):
-        raise Refused("not confirmed")
+        raise Refused("not done: you said no")
     from atftctl.apply import space
 
     for attempt in (1, 2):
@@ -160,7 +160,8 @@ def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, w
         with watch.part("first step"):
             proof = await_proof(project, record, plan.start)
     exit_code = proof.exit_code
-    outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, "changed, not healthy")
+    unhealthy = "changed, not healthy" if plan.targets else "not healthy"
+    outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, unhealthy)
     _close(operation, outcome, exit_code, watch)
     return _result(project, operation, plan, watch, proof)
 
@@ -229,11 +230,16 @@ def _result(project: Project, operation: Operation, plan: Plan, watch: Stopwatch
     if proof.seen and proof.healthy:
         step, digest = proof.seen.get("step"), str(proof.seen.get("digest"))[:12]
         lines.append(f"proof: step {step} of run {proof.seen.get('run_id')} with config {digest}")
+    if proof.healthy and plan.targets and not plan.start:
+        lines += [note for note in plan.notes if "trainer" in note]
+    if proof.healthy and plan.start and plan.command == "rollback":
+        lines.append("next: atftctl verify")
     headline = f"{plan.command} {operation.id} done: {plan.title}"
     if proof.interrupted:
         headline = f"{plan.command} {operation.id} completed; {proof.words or 'interrupted after the decision'}"
     elif not proof.healthy:
-        headline = f"{plan.command} {operation.id} changed the files, and is not healthy: {proof.words}"
+        did = "changed the files" if plan.targets else "changed no file"
+        headline = f"{plan.command} {operation.id} {did}, and the trainer is not healthy: {proof.words}"
     return Result(
         plan.command,
         proof.exit_code,

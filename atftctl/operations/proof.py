@@ -37,7 +37,8 @@ def await_proof(project: Project, record: ProcessRecord, step: StartTrainer) -> 
     try:
         return await_first_step(project, record, step)
     except KeyboardInterrupt:
-        return Proof(healthy=False, words="interrupted while waiting for the first step", interrupted=True)
+        words = f"the trainer was started (pid {record.pid}), its first step was not seen; atftctl trainer status"
+        return Proof(healthy=False, words=words, interrupted=True)
 
 
 def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from atftctl.decide.diagnose import cause
+from atftctl.decide.diagnose import cause, remedy
 from atftctl.decide.settings import state
 from atftctl.domain.result import Result
 from atftctl.host import locks
 from atftctl.observe import history as observed_history
+from atftctl.observe.snapshots import newest
 from atftctl.operations import trainer
 from atftctl.operations.change import Request, held_by, locked
 from atftctl.operations.project import Project, observe
@@ -36,7 +37,7 @@ def status(project: Project) -> Result:
             f"processes of a dead run are left: {', '.join(map(str, running.leftovers))}; atftctl trainer stop"
         )
     if running.state == "died":
-        lines.append(cause(running.last_event or {}))
+        lines += [cause(running.last_event or {}), *filter(None, [remedy(project.runbook, facts)])]
     lines += [f"a trainer started by hand: pid {one.pid}, {one.user}" for one in running.strangers]
     lines += list(facts.warnings)
     data: dict[str, Any] = {
@@ -47,7 +48,7 @@ def status(project: Project) -> Result:
         },
         "trainer": trainer.status(project).data,
         "snapshots": len(facts.snapshots),
-        "latest_snapshot": facts.snapshots[-1].id if facts.snapshots else None,
+        "latest_snapshot": newest(facts.snapshots).id if facts.snapshots else None,
         "last_good": good[-1].id if good else None,
         "open_operation": facts.open_operation.id if facts.open_operation else None,
         "last_operation": entries[-1] if entries else None,
@@ -74,6 +75,13 @@ def recover(project: Project, request: Request) -> Result:
     with locked(project.layout, "recover", request) as done:
         pass
     return Result("recover", Exit.DONE, "; ".join(done) or "nothing was left open", data={"recovered": done})
+
+
+def lint(project: Project) -> Result:
+    """A broken runbook does not get this far: reading it is the check."""
+    book, name = project.runbook, project.layout.runbook.relative_to(project.layout.root)
+    words = f"{len(book.features)} features, {len(book.symptoms)} symptoms, {len(book.plans)} plans"
+    return Result("runbook lint", Exit.DONE, f"{name}: no problem found ({words})", lines=project.warnings)
 
 
 def runbook(project: Project) -> Result:

@@ -71,9 +71,9 @@ def status(project: Project) -> Result:
     found = observed.observe(project.layout, project.runbook.trainer.command)
     where = f", pid {found.pid}" if found.pid else ""
     step = f", step {found.step}" if found.step is not None else ""
-    lines = [f"since {found.since}, run {found.run_id}, config {found.digest[:12] or '?'}"] if found.run_id else []
+    lines = [f"started {found.since}, run {found.run_id}, config {found.digest[:12] or '?'}"] if found.run_id else []
     if found.memory_mb:
-        lines.append(f"memory {found.memory_mb:.0f} MB (RssAnon)")
+        lines.append(f"memory {found.memory_mb:.0f} MB, mapped files not counted")
     if found.state == "died":
         lines.append(cause(found.last_event or {}))
     if found.where:
@@ -102,7 +102,7 @@ def _may_start(facts: Facts, adopt: Adopt) -> None:
     refuse_foreign(facts.process, adopt)
     broken = unreadable(facts.configs.values())
     if broken:
-        raise Refused(broken[0], then="take a known-good copy back: atftctl restore latest")
+        raise Refused(broken[0], then="mend it, or take a copy back: atftctl backup list, atftctl restore ID")
 
 
 def _on_purpose(project: Project) -> None:
@@ -126,8 +126,8 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted while pid {who.pid} was stopping",
-            stands="it was asked to stop, and will leave when its step is done",
-            then="atftctl trainer status",
+            stands="it was asked to stop, and may still be running",
+            then="atftctl trainer stop, again",
         ) from None
     return f"stopped the trainer, pid {step.pid}" + (f"; {len(killed)} process(es) had to be killed" if killed else "")
 
@@ -149,7 +149,9 @@ def _start(project: Project, facts: Facts, resume: str, request: Request, watch:
         command,
         proof.exit_code,
         f"the trainer runs, pid {record.pid}" if proof.healthy else proof.words,
-        lines=lines if proof.healthy else (),
+        lines=lines
+        if proof.healthy
+        else ("next: atftctl status; its words are in logs/training.log and logs/trainer.out",),
         data={"pid": record.pid, "run_id": record.run_id, "first_step": dict(proof.seen or {})},
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,

@@ -10,6 +10,7 @@ from typing import Any
 from atftctl import protocol
 from atftctl.apply import baseline as stored
 from atftctl.decide.checklist import checklist
+from atftctl.decide.settings import changes
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
 from atftctl.domain.result import Result
@@ -23,6 +24,11 @@ from atftctl.protocol import Exit
 
 SERVICE_WATCH_S = 10.0
 BASELINE_VERSION = 1
+NEXT = {
+    Verdict.PASS: "next: atftctl backup (it is verified-good), atftctl reenable --phase N",
+    Verdict.FAIL: "next: atftctl undo takes the last operation back; atftctl history lists them",
+    Verdict.INCONCLUSIVE: "next: what is missing stands in the lines above",
+}
 
 
 def verify(project: Project, request: Request) -> Result:
@@ -32,7 +38,7 @@ def verify(project: Project, request: Request) -> Result:
     found = configs.read_configs(layout.root, runbook.files.configs)
     broken = unreadable(found.values())
     if broken:
-        raise Refused(broken[0], then="take a known-good copy back: atftctl restore latest")
+        raise Refused(broken[0], then="atftctl backup list shows what can be restored")
     _refuse_open(project)
     baseline = read_baseline(project)
     before = _digests(project)
@@ -56,12 +62,13 @@ def verify(project: Project, request: Request) -> Result:
          Verdict.FAIL: "not verified: a check failed",
          Verdict.INCONCLUSIVE: "inconclusive: nothing failed, and not everything could be shown"}[verdict],
         data=data,
+        lines=(NEXT[verdict],),
         parts=tuple(watch.parts),
         contacts=project.contacts if verdict is Verdict.FAIL else (),
     )  # fmt: skip
 
 
-def record_baseline(project: Project, request: Request) -> Result:
+def record_baseline(project: Project, request: Request, *, anyway: bool = False) -> Result:
     """Measure the level that later verifies compare with. Recorded while all is well, at the baseline's settings."""
     layout, runbook = project.layout, project.runbook
     watch = Stopwatch(request.report)
@@ -70,6 +77,14 @@ def record_baseline(project: Project, request: Request) -> Result:
     if broken:
         raise Refused(broken[0])
     _refuse_open(project)
+    on = changes(runbook, found, runbook.immediate.settings)
+    if on and not anyway:
+        names = ", ".join(change.feature for change in on)
+        raise Refused(
+            f"improvements are on ({names}); a baseline is the level without them",
+            stands="the old baseline, if any, stands",
+            then="atftctl rollback --immediate first, or --anyway to record it all the same",
+        )
     with watch.part("probes"):
         measured = probes.probe(layout, runbook, "verify")
     for name in ("dataset", "training", "cost", "model", "rankic"):

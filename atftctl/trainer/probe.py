@@ -64,10 +64,11 @@ class Probe:
         found: dict[str, Any] = {}
         with PeakMemory() as peak:
             found["dataset"] = _caught(self._dataset)
+            found["model"] = _caught(self._model)
+            found["rankic"] = _caught(self._rankic)
             found["training"] = _caught(self._training)
+        found["training"]["fresh"] = bool(found["model"].get("error"))
         found["cost"] = _caught(lambda: self._cost(peak))
-        found["model"] = _caught(self._model)
-        found["rankic"] = _caught(self._rankic)
         return found
 
     def _make(self, configs: list[Path], name: str) -> Trainer:
@@ -96,7 +97,7 @@ class Probe:
         }
 
     def _training(self) -> dict[str, Any]:
-        """A few real steps from fresh weights."""
+        """A few real steps from where the checkpoint in service stands; from fresh weights where it can't be loaded."""
         trainer = self._need()
         seconds = []
         for _ in range(WARM_UP + min(self.steps, TRAINING_STEPS)):

@@ -257,7 +257,7 @@ def test_ctrl_c_and_no_at_the_prompt(project: Project) -> None:
             env=project.env,
             timeout=20,
         )
-        child.expect("Apply this")
+        child.expect("y/N")
         child.send(send)
         child.expect(pexpect.EOF)
         child.close()

@@ -30,8 +30,8 @@ def install(model: ATFT, hidden: int, horizons: int) -> None:
 
 
 def add(state: dict[str, Tensor]) -> None:
-    """A head without LayerScale becomes one with it, and predicts the same: the last layer grows by what the scale
-    takes."""
-    state[KEY] = torch.full_like(state["head.outer.bias"], SCALE)
-    for name in ("head.outer.weight", "head.outer.bias"):
-        state[name] = state[name] / SCALE
+    """A trained head without LayerScale becomes one with a scale of 1: the same predictions, the same gradients.
+
+    The small scale is for the start only; put in later, it would make its own gradient ten times too large.
+    """
+    state[KEY] = torch.ones_like(state["head.outer.bias"])

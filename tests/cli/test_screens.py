@@ -1,0 +1,77 @@
+"""What a stranger reads: the next step is there, and no sentence is untrue. Found by a stranger's review."""
+
+from __future__ import annotations
+
+from tests.support import CONFIG, RUNBOOK, Project
+
+
+def test_wrong_options_end_in_the_envelope_too(project: Project) -> None:
+    for words in (("rollback", "--bogus"), ("reenable",), ("history", "--most", "0"), ("verify", "--lang", "xx")):
+        done = project.run(*words, "--json")
+        assert done.code == 2 and done.json["outcome"] == "usage" and done.json["error"]["what"], (words, done)
+
+
+def test_a_rollback_that_changes_no_file_does_not_say_that_it_did(project: Project) -> None:
+    project.behave("oom")
+    project.run("trainer", "start")
+    assert project.run("rollback", "--symptom", "oom", "--yes").code == 1
+    again = project.run("rollback", "--symptom", "oom", "--yes")
+    assert again.code == 1 and "changed no file" in again.out and "the trainer is started again" in again.out
+    status = project.run("status").out
+    assert "its settings are in place already" in status and "next: atftctl rollback --symptom oom" not in status
+
+
+def test_status_names_the_remedy_while_it_is_one(project: Project) -> None:
+    project.behave("oom")
+    project.run("trainer", "start")
+    assert "next: atftctl rollback --symptom oom" in project.run("status").out
+
+
+def test_a_trainer_that_stays_down_is_said(project: Project) -> None:
+    done = project.run("rollback", "--symptom", "divergence", "--yes")
+    assert done.code == 0 and "is not started; atftctl trainer start --resume best" in done.out
+
+
+def test_latest_means_the_same_everywhere(project: Project) -> None:
+    asked = project.run("backup", "--json").json["data"]["id"]
+    project.run("rollback", "--symptom", "oom", "--yes")
+    assert project.run("status", "--json").json["data"]["latest_snapshot"] == asked
+    assert asked in project.run("restore", "latest", "--dry-run").out
+
+
+def test_a_label_may_be_shortened(project: Project) -> None:
+    project.run("backup", "--label", "before-upgrade")
+    project.run("rollback", "--symptom", "oom", "--yes")
+    assert "before-upgrade" in project.run("restore", "before", "--dry-run").out
+
+
+def test_a_baseline_with_improvements_on_is_refused(project: Project) -> None:
+    done = project.run("baseline", "record")
+    assert done.code == 3 and "improvements are on" in done.err and "--anyway" in done.err
+
+
+def test_an_undo_of_an_undo_says_what_it_is(project: Project) -> None:
+    project.run("rollback", "--symptom", "oom", "--yes")
+    assert "Out of memory" in project.run("undo", "--yes").out
+    assert "this undoes an undo" in project.run("undo", "--dry-run").out
+
+
+def test_lint_says_that_all_is_well_and_what_is_not_quite(project: Project) -> None:
+    (project.root / RUNBOOK).chmod(0o664)
+    done = project.run("runbook", "lint")
+    assert "no problem found" in done.out and "writable by its group" in done.out
+    assert "writable by its group" in project.run("runbook", "show").out
+
+
+def test_the_next_phase_is_named(project: Project) -> None:
+    assert "atftctl reenable --phase 2" in project.run("reenable", "--phase", "1", "--yes").err
+
+
+def test_both_and_none(project: Project) -> None:
+    assert "exclude each other" in project.run("rollback", "--symptom", "oom", "--immediate").err
+    assert "is needed" in project.run("rollback").err
+
+
+def test_a_broken_config_is_not_promised_a_good_copy(project: Project) -> None:
+    project.write(CONFIG, "a: [")
+    assert "atftctl backup list" in project.run("rollback", "--immediate", "--yes").err
