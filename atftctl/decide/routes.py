@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from atftctl.decide.assemble import Wish, assemble
-from atftctl.decide.settings import changes, same, targets
+from atftctl.decide.settings import changes, targets
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Snapshot
-from atftctl.domain.plan import Plan, Target, show
+from atftctl.domain.plan import Plan, Target
 from atftctl.domain.runbook import Resume, Runbook, Settings
 
 
@@ -189,13 +189,3 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -
         undo_of=operation,
         about={"undo_of": operation},
     )
-
-
-def unfit(effective: Mapping[str, Any], runbook: Runbook, wanted: Settings) -> list[str]:
-    """Settings that the trainer says it does not run with, though they were written. [] when it took all of them."""
-    words = []
-    for name, value in wanted.items():
-        key = runbook.feature(name).key
-        if key in effective and not same(effective[key], value):
-            words.append(f"{key}: wrote {show(value)}, runs with {show(effective[key])}")
-    return words

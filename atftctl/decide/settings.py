@@ -53,6 +53,16 @@ def same(old: Any, new: Any) -> bool:
     return bool(old == new)
 
 
+def not_taken_up(effective: Mapping[str, Any], wanted: Iterable[SettingChange]) -> list[str]:
+    """Settings that were written and are not in effect, by the trainer's own echo; [] when it took all of them."""
+    words = []
+    for change in wanted:
+        key = ".".join(change.key)
+        if key in effective and not same(effective[key], change.new):
+            words.append(f"{key}: wrote {show(change.new)}, runs with {show(effective[key])}")
+    return words
+
+
 def state(runbook: Runbook, facts: Facts) -> dict[str, str]:
     """Each feature's word for `status`: off, on, its value where it has neither, or unreadable."""
     words = {}

@@ -8,7 +8,6 @@ from typing import Literal
 
 Value = bool | int | float | str
 Resume = Literal["last", "best", "scratch"]
-Language = Literal["en", "ja"]
 
 
 @dataclass(frozen=True)

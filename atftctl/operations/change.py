@@ -158,7 +158,7 @@ def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, w
     proof = Proof(healthy=not words, words=words, interrupted=held.came)
     if record and plan.start and not held.came:
         with watch.part("first step"):
-            proof = await_proof(project, record, plan.start)
+            proof = await_proof(project, record, plan.start, plan.changes)
     exit_code = proof.exit_code
     unhealthy = "changed, not healthy" if plan.targets else "not healthy"
     outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, unhealthy)

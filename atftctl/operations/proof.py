@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from atftctl import protocol
-from atftctl.domain.plan import StartTrainer
+from atftctl.decide.settings import not_taken_up
+from atftctl.domain.plan import SettingChange, StartTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.host.files import tail
 from atftctl.host.layout import Layout
@@ -33,12 +34,24 @@ class Proof:
         return Exit.DONE if self.healthy else Exit.CHECK_FAILED
 
 
-def await_proof(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:
+def await_proof(
+    project: Project, record: ProcessRecord, step: StartTrainer, changes: tuple[SettingChange, ...] = ()
+) -> Proof:
+    """Of a trainer that was started: its first step, with the settings of `changes` in effect."""
     try:
-        return await_first_step(project, record, step)
+        proof = await_first_step(project, record, step)
+        return _in_effect(project, record, proof, changes) if proof.healthy else proof
     except KeyboardInterrupt:
         words = f"the trainer was started (pid {record.pid}), its first step was not seen; atftctl trainer status"
         return Proof(healthy=False, words=words, interrupted=True)
+
+
+def _in_effect(project: Project, record: ProcessRecord, proof: Proof, changes: tuple[SettingChange, ...]) -> Proof:
+    """A flag that was written and that nobody reads (or that a double switch holds back) is no rollback."""
+    said = runs.events(project.layout.root, offset=record.events_from, run_id=record.run_id)
+    effective = next((event.get("effective") for event in said if event["event"] == protocol.STARTED), None)
+    words = not_taken_up(effective if isinstance(effective, dict) else {}, changes)
+    return Proof(False, "; ".join(words), proof.seen) if words else proof
 
 
 def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:

@@ -47,7 +47,7 @@ def main() -> int:
         print("standin: told to die", flush=True)
         return 1
     spawn(behaviour)
-    say(protocol.STARTED, digest=digest, effective={}, resumed_from=arguments.resume)
+    say(protocol.STARTED, digest=digest, effective=flat(settings), resumed_from=arguments.resume)
     if "oom" in behaviour:
         say(protocol.OOM, message="no memory", section="step", recoverable=False)
         say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.OUT_OF_MEMORY), reason="no memory")
@@ -62,6 +62,16 @@ def main() -> int:
     Path(protocol.LAST).write_bytes(b"weights of step %d" % step)
     say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.STOPPED), reason="asked to stop")
     return protocol.TrainerExit.STOPPED
+
+
+def flat(settings: dict, where: str = "") -> dict:
+    """Dotted key to value, as the real trainer echoes it; its double switch of EMA too."""
+    found: dict = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}": value}
+    if not where:
+        found["improvements.use_ema"] = bool(found.get("improvements.use_ema") and found.get("ema.enabled"))
+    return found
 
 
 def spawn(behaviour: list[str]) -> None:

@@ -17,7 +17,7 @@ from tests.support import CONFIG, RUNBOOK, TRAINING, Ended, Project, wait_for
 OOM = ("rollback", "--symptom", "oom", "--yes")
 
 
-def refused(project: Project, done: Ended, code: int, *words: str) -> None:
+def check_refused(project: Project, done: Ended, code: int, *words: str) -> None:
     """This exit code and these words, one to a few lines, and no file of the project has changed."""
     assert done.code == code, done
     for word in words:
@@ -28,8 +28,8 @@ def refused(project: Project, done: Ended, code: int, *words: str) -> None:
 
 
 def test_no_project_here(project: Project, tmp_path: Path) -> None:
-    refused(project, project.run("status", cwd=tmp_path), 2, "no project at", "--project DIR")
-    refused(project, project.run("status", "--project", str(tmp_path / "none")), 2, "is not a folder")
+    check_refused(project, project.run("status", cwd=tmp_path), 2, "no project at", "--project DIR")
+    check_refused(project, project.run("status", "--project", str(tmp_path / "none")), 2, "is not a folder")
 
 
 def test_from_a_folder_below_the_project(project: Project) -> None:
@@ -37,8 +37,8 @@ def test_from_a_folder_below_the_project(project: Project) -> None:
 
 
 def test_unknown_symptom(project: Project) -> None:
-    refused(project, project.run("rollback", "--symptom", "divergance", "--yes"), 2, "did you mean divergence?")
-    refused(project, project.run("rollback", "--yes"), 2, "--symptom", "--immediate")
+    check_refused(project, project.run("rollback", "--symptom", "divergance", "--yes"), 2, "did you mean divergence?")
+    check_refused(project, project.run("rollback", "--yes"), 2, "--symptom", "--immediate")
 
 
 RUNBOOKS = {
@@ -71,7 +71,7 @@ def test_a_wrong_runbook_is_refused_with_its_place(project: Project, name: str) 
     before = project.tree()
     for command in (("runbook", "lint"), OOM):
         done = project.run(*command)
-        refused(project, done, 3, "runbooks/atft-gat-fan.yaml:", words)
+        check_refused(project, done, 3, "runbooks/atft-gat-fan.yaml:", words)
     assert project.tree() == before
 
 
@@ -97,13 +97,13 @@ def test_undo_restore_and_recover_work_with_a_broken_runbook(project: Project) -
 def test_a_runbook_of_another_user_or_writable_by_all_is_not_executed(project: Project) -> None:
     path = project.root / RUNBOOK
     path.chmod(0o666)
-    refused(project, project.run(*OOM), 3, "writable by everyone", "chmod o-w")
+    check_refused(project, project.run(*OOM), 3, "writable by everyone", "chmod o-w")
     path.chmod(0o664)
     assert "writable by its group" in project.run("status").out
     if os.getuid() == 0:
         path.chmod(0o644)
         os.chown(path, 12345, 12345)
-        refused(project, project.run(*OOM), 3, "belongs to another user")
+        check_refused(project, project.run(*OOM), 3, "belongs to another user")
 
 
 CONFIGS = {
@@ -121,13 +121,13 @@ def test_a_config_that_cannot_be_edited_is_refused(project: Project, name: str) 
     content, words = CONFIGS[name]
     project.write(CONFIG, content)
     before = project.tree()
-    refused(project, project.run(*OOM), 3, CONFIG, words)
+    check_refused(project, project.run(*OOM), 3, CONFIG, words)
     assert project.tree() == before
 
 
 def test_a_read_only_file(project: Project) -> None:
     (project.root / CONFIG).chmod(0o444)
-    refused(project, project.run(*OOM), 3, "read-only", "chmod u+w")
+    check_refused(project, project.run(*OOM), 3, "read-only", "chmod u+w")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
@@ -146,21 +146,21 @@ def test_a_symlink_that_leads_out(project: Project, tmp_path: Path) -> None:
     shutil.move(project.root / CONFIG, outside)
     before = outside.read_bytes()
     (project.root / CONFIG).symlink_to(outside)
-    refused(project, project.run(*OOM), 3, "symlink")
+    check_refused(project, project.run(*OOM), 3, "symlink")
     assert outside.read_bytes() == before
 
 
 def test_no_snapshot_yet(project: Project) -> None:
-    refused(project, project.run("restore", "latest", "--yes"), 2, "no snapshot yet", "atftctl backup")
-    refused(project, project.run("undo", "--yes"), 2, "no operation to undo")
+    check_refused(project, project.run("restore", "latest", "--yes"), 2, "no snapshot yet", "atftctl backup")
+    check_refused(project, project.run("undo", "--yes"), 2, "no operation to undo")
     project.run("backup")
-    refused(project, project.run("restore", "last-good", "--yes"), 2, "verified-good")
-    refused(project, project.run("restore", "2029", "--yes"), 2, "no snapshot '2029'")
+    check_refused(project, project.run("restore", "last-good", "--yes"), 2, "verified-good")
+    check_refused(project, project.run("restore", "2029", "--yes"), 2, "no snapshot '2029'")
 
 
 def test_no_terminal_and_no_yes(project: Project) -> None:
     before = project.configs()
-    refused(project, project.run("rollback", "--symptom", "oom"), 3, "no terminal to ask", "--dry-run")
+    check_refused(project, project.run("rollback", "--symptom", "oom"), 3, "no terminal to ask", "--dry-run")
     assert project.configs() == before
     done = project.run("rollback", "--symptom", "oom", "--json")
     assert done.code == 3 and done.json["error"]["what"].startswith("there is no terminal")
@@ -189,7 +189,7 @@ def test_two_operators_at_once(project: Project) -> None:
         )
     )
     second = project.run("rollback", "--immediate", "--yes")
-    refused(project, second, 3, "is running `rollback` here", "reason: it burns", f"pid {first.pid}", "since 20")
+    check_refused(project, second, 3, "is running `rollback` here", "reason: it burns", f"pid {first.pid}", "since 20")
     assert first.wait(30) == 0, first.stderr.read()  # type: ignore[union-attr]
     assert b"use_ema: false" in project.read(CONFIG) and b"gat_temperature: 0.8" in project.read(CONFIG)
 

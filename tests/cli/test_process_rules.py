@@ -219,9 +219,11 @@ def test_status_never_stands_in_the_way_of_a_rollback(project: Project) -> None:
     looker = subprocess.Popen([sys.executable, "-c", code], env=project.env)
     try:
         time.sleep(0.3)
+        taken = 0
         for _ in range(300):
             with locks.exclusive(Path(path), command="x", reason=""):
-                pass
+                taken += 1
+        assert taken == 300
     finally:
         looker.kill()
         looker.wait()

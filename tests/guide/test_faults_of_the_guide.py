@@ -141,6 +141,18 @@ def test_started_is_not_healthy(project: Project) -> None:
     assert done.code == 1 and "other settings than were written" in done.out
 
 
+def test_a_flag_that_is_written_and_not_in_effect_is_no_success(project: Project) -> None:
+    """In the project that the guide was written for, seven of eight flags had no reader, and nothing told the operator."""
+    assert project.run("rollback", "--immediate", "--yes").code == 0
+    assert project.run("trainer", "start").code == 0
+    project.replace(
+        "runbooks/atft-gat-fan.yaml", "settings: {use_ema: true, ema_enabled: true}", "settings: {use_ema: true}"
+    )
+    assert project.run("reenable", "--phase", "1", "--yes").code == 0
+    done = project.run("reenable", "--phase", "2", "--yes")
+    assert done.code == 1 and "improvements.use_ema: wrote true, runs with false" in done.out, done
+
+
 def test_a_trainer_that_hangs_before_its_first_step_is_not_healthy(project: Project) -> None:
     project.replace("runbooks/atft-gat-fan.yaml", "ready_s: 20", "ready_s: 1")
     assert project.run("trainer", "start").code == 0
