@@ -1,4 +1,4 @@
-"""What was observed, frozen. Decisions are made from these alone."""
+"""What was observed, frozen. Decisions are made from these alone. No `eq`, no `repr`: see runbook."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 ProcessState = Literal["never started", "starting", "running", "stopped", "finished", "died", "elsewhere"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConfigFile:
     """One config file as it stands. `sha256` is None where there is no file; `error` says why it can't be read."""
 
@@ -28,7 +28,7 @@ class ConfigFile:
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Stranger:
     """A trainer of this project that the tool did not start."""
 
@@ -39,7 +39,7 @@ class Stranger:
     ours_to_signal: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Process:
     """The recorded trainer, and trainers that were started by hand."""
 
@@ -60,7 +60,7 @@ class Process:
         return self.state in ("starting", "running")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SnapshotFile:
     path: str
     sha256: str
@@ -68,7 +68,7 @@ class SnapshotFile:
     mode: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Snapshot:
     id: str
     created: str
@@ -83,7 +83,7 @@ class Snapshot:
         return {file.path: file.sha256 for file in self.files}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class OpenOperation:
     """An operation that a crash left open, and what recovery will do about it."""
 
@@ -99,7 +99,7 @@ class OpenOperation:
         return f"unwind {self.command} {self.id} (it had not been decided)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Facts:
     configs: Mapping[str, ConfigFile]
     process: Process

@@ -1,4 +1,7 @@
-"""The runbook as typed objects. All that is known of the service comes from here; code holds nothing of it."""
+"""The runbook as typed objects. All that is known of the service comes from here; code holds nothing of it.
+
+No `eq` and no `repr`: nobody compares or prints these, and making them costs every command 6 ms.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ Value = bool | int | float | str
 Resume = Literal["last", "best", "scratch"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Text:
     """One text in both languages of the runbook."""
 
@@ -21,7 +24,7 @@ class Text:
         return self.ja if language == "ja" else self.en
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Files:
     """What is kept and restored as one unit, relative to the project."""
 
@@ -29,7 +32,7 @@ class Files:
     models: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Feature:
     """One improvement: where its setting stands, and its value before and with the improvement."""
 
@@ -47,7 +50,7 @@ class Feature:
 Settings = Mapping[str, Value]  # by feature name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Symptom:
     """A row of the guide's problem table, and its block of the staged section where it has one."""
 
@@ -67,13 +70,13 @@ class Symptom:
         return self.block or self.table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Phase:
     title: Text
     settings: Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Immediate:
     """The five-minute way: these settings, key by key."""
 
@@ -82,7 +85,7 @@ class Immediate:
     settings: Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainerRules:
     """How the trainer is started, stopped and known to be up. `{python}` and `{resume}` are filled in."""
 
@@ -93,7 +96,7 @@ class TrainerRules:
     memory_limit_mb: int = 0  # 0: no limit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Checks:
     """Tolerances of the checklist after a rollback; MODEL.md section 5 is their source."""
 
@@ -106,13 +109,13 @@ class Checks:
     probe_limit_s: float = 300.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Contact:
     when: Text
     how: Text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Runbook:
     version: int
     service: str

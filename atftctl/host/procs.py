@@ -8,16 +8,18 @@ somebody else in between is never signalled.
 from __future__ import annotations
 
 import os
-import resource
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from atftctl.host.errors import HostError, StillAliveError
+
+if TYPE_CHECKING:
+    import subprocess
 
 KILL_WAIT_S = 10.0
 ORPHANS_S = 2.0  # for what outlives its parent
@@ -109,6 +111,8 @@ def spawn(
 
     The limit is RLIMIT_DATA, set in the child before exec, so that it holds for all that the child starts.
     """
+    import resource
+    import subprocess
 
     def limit() -> None:
         if memory_limit_mb:

@@ -17,17 +17,15 @@ from atftctl.domain.result import Part, Reporter, Result, Silent
 from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError
 from atftctl.host.files import sha256_file
-from atftctl.host.interrupts import deferred
 from atftctl.host.layout import Layout
 from atftctl.observe import process as observed_process
-from atftctl.observe.evidence import collect
 from atftctl.operations.project import Project, now
-from atftctl.operations.proof import Proof, await_proof
-from atftctl.operations.render import Rendered, render
+from atftctl.operations.render import Rendered, again_rendered, render
 from atftctl.protocol import Exit
 
 if TYPE_CHECKING:
     from atftctl.apply.operation import Operation, Order
+    from atftctl.operations.proof import Proof
 
 # atftctl.apply is imported where something is applied: a dry run is there in a third less time.
 Confirm = Callable[[Plan, tuple[str, ...]], bool]
@@ -124,7 +122,7 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
                         "the files changed after the plan was shown, or a trainer was started",
                         then="run it again and look at the new plan",
                     )
-                return _apply(project, again, render(project, again), request, watch)
+                return _apply(project, again, again_rendered(project, rendered), request, watch)
         except DiskFull:
             if attempt == 2 or not space.release(project.layout):
                 raise
@@ -142,7 +140,9 @@ def _same_change(shown: Plan, found: Plan) -> bool:
 
 def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, watch: Stopwatch) -> Result:
     from atftctl.apply.operation import Operation
+    from atftctl.host.interrupts import deferred
     from atftctl.operations.ends import ended_badly
+    from atftctl.operations.proof import Proof, await_proof
 
     operation = Operation(project.layout, plan, _order(project, plan, rendered, request), now(), request.report.note)
     try:
@@ -168,6 +168,8 @@ def _apply(project: Project, plan: Plan, rendered: Rendered, request: Request, w
 
 def _prepare(project: Project, operation: Operation, watch: Stopwatch) -> None:
     """All before the decision: evidence, stop, snapshot. Whatever ends it here is put back."""
+    from atftctl.observe.evidence import collect
+
     plan = operation.plan
     with watch.part("evidence"):
         operation.open(collect(project.layout, project.runbook.files.configs, _process(project)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atftctl.domain.errors import Refused
@@ -56,6 +56,11 @@ def render(project: Project, plan: Plan, *, check_copies: bool = False) -> Rende
                 before = path.read_bytes() if path.exists() else b""
                 diff += _diff(target.path, before, _snapshot_bytes(layout, target))
     return Rendered(contents, tuple(diff), _digest(project, contents))
+
+
+def again_rendered(project: Project, rendered: Rendered) -> Rendered:
+    """For the same targets, with the same digests, under the lock: the edits hold; the other configs are read again."""
+    return replace(rendered, digest=_digest(project, rendered.contents))
 
 
 def _edit(target: Target, before: bytes) -> bytes:
