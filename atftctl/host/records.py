@@ -55,6 +55,23 @@ def read(folder: Path, operation: str, state: str) -> dict[str, Any] | None:
         return None
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines; lines that are not whole are passed over, a missing file is empty."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return found
+
+
 def states(folder: Path) -> dict[str, set[str]]:
     """Which states of which operations have a record, oldest operation first."""
     found: dict[str, set[str]] = {}

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from atftctl.domain.errors import WrongUsage
 from atftctl.host.layout import Layout
+from atftctl.host.records import read_lines
 from atftctl.observe.binding import nearest
 
 
 def read(layout: Layout) -> list[dict[str, Any]]:
-    try:
-        lines = layout.history.read_bytes().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and _whole(entry):
-            found.append(entry)
-    return found
+    return [entry for entry in read_lines(layout.history) if _whole(entry)]
 
 
 def _whole(entry: dict[str, Any]) -> bool:

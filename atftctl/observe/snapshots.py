@@ -10,6 +10,7 @@ from typing import Any
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.facts import Snapshot, SnapshotFile
 from atftctl.host.layout import Layout
+from atftctl.host.records import read_lines
 from atftctl.observe.binding import nearest
 
 MANIFEST = "manifest.json"
@@ -61,19 +62,10 @@ def _utc(stamp: str) -> str:
 
 def passed_digests(layout: Layout) -> list[dict[str, str]]:
     """File digests that a passing `verify` checked, newest last."""
-    try:
-        lines = layout.verified.read_bytes().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            digests = json.loads(line)["digests"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if isinstance(digests, dict) and digests:
-            found.append({str(path): str(digest) for path, digest in digests.items()})
-    return found
+    digests = [line.get("digests") for line in read_lines(layout.verified)]
+    return [
+        {str(path): str(digest) for path, digest in one.items()} for one in digests if isinstance(one, dict) and one
+    ]
 
 
 def newest(snapshots: tuple[Snapshot, ...]) -> Snapshot:

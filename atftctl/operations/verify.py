@@ -41,7 +41,7 @@ def verify(project: Project, request: Request) -> Result:
         raise Refused(broken[0], then="atftctl backup list shows what can be restored")
     _refuse_open(project)
     baseline = read_baseline(project)
-    before = _digests(project)
+    before = {path: config.sha256 for path, config in found.items() if config.sha256}
     running = process.observe(layout, runbook.trainer.command)
     with watch.part("service"):
         service = _watch_service(project, running)
@@ -193,18 +193,10 @@ def _errors(project: Project) -> dict[str, Any] | None:
     return {"lines": lines, "since": since}
 
 
-def _digests(project: Project) -> dict[str, str]:
-    files = project.runbook.files
-    return {
-        path: digest for path in (*files.configs, *files.models) if (digest := sha256_file(project.layout.root / path))
-    }
-
-
 def _mark(project: Project, before: dict[str, str], measured: dict[str, Any], request: Request) -> None:
     """Only what was really checked: the configs that were read, and the one model file that was evaluated."""
-    checked = {path: before[path] for path in project.runbook.files.configs if path in before}
     model = measured["model"]
-    checked[model["path"]] = model["sha256"]
+    checked = {**before, model["path"]: model["sha256"]}
     unchanged = all(sha256_file(project.layout.root / path) == digest for path, digest in checked.items())
     if unchanged:
         with locked(project.layout, "verify", request):

@@ -75,7 +75,7 @@ class Trainer:
         self._started(resumed_from)
         first = True
         while self.step < self.settings.training.max_steps:
-            day = self._day(self.step + 1)
+            day = self.day_at(self.step + 1)
             done = self.train_step(day)
             self.step += 1
             self.recorder.step = self.step
@@ -142,7 +142,7 @@ class Trainer:
             self.built.ema.update(self.model)
         return norm
 
-    def _day(self, step: int) -> Day:
+    def day_at(self, step: int) -> Day:
         days = len(self.dataset.split.train)
         epoch, position = divmod(step - 1, days)
         if self._order[0] != epoch:

@@ -183,7 +183,7 @@ class Probe:
 
 
 def _take_step(trainer: Trainer) -> Any:
-    done = trainer.train_step(trainer._day(trainer.step + 1))
+    done = trainer.train_step(trainer.day_at(trainer.step + 1))
     trainer.step += 1
     return done
 

@@ -59,7 +59,7 @@ def main() -> int:
         time.sleep(0.01)
     if "slow-stop" in behaviour:
         time.sleep(1)
-    Path(protocol.LAST).write_bytes(b"weights of step %d" % step)
+    Path(protocol.LAST).write_bytes(b"weights of step %d of pid %d" % (step, os.getpid()))
     say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.STOPPED), reason="asked to stop")
     return protocol.TrainerExit.STOPPED
 

@@ -68,6 +68,6 @@ def take(trainer: Any, steps: int) -> list[float]:
     """So many steps; their losses."""
     losses = []
     for _ in range(steps):
-        losses.append(trainer.train_step(trainer._day(trainer.step + 1)).loss)
+        losses.append(trainer.train_step(trainer.day_at(trainer.step + 1)).loss)
         trainer.step += 1
     return losses

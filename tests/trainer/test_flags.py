@@ -21,7 +21,7 @@ def improved(**flags: Any) -> dict[str, Any]:
 def spread(trainer: Any) -> float:
     trainer.model.eval()
     with torch.no_grad():
-        return float(trainer.model(trainer._day(1)).std())
+        return float(trainer.model(trainer.day_at(1)).std())
 
 
 def test_small_init_starts_near_zero(make: Make) -> None:
@@ -32,7 +32,7 @@ def test_temperature_changes_how_many_neighbours_are_heard(make: Make) -> None:
     def entropy(temperature: float) -> float:
         trainer = make(**improved(gat_temperature=temperature))
         trainer.model.eval()
-        day = trainer._day(1)
+        day = trainer.day_at(1)
         with torch.no_grad():
             h = trainer.model.encode(trainer.model.normalise(day.x), None)
             alpha, _ = trainer.model.graph[0].weights(h * 5, day.neighbours, day.edges)
@@ -48,7 +48,7 @@ def test_frequency_dropout_removes_energy_in_training_only(make: Make) -> None:
     assert torch.all(mask[:, 0] == 1), "never the mean"
     removed = (mask == 0).sum(1)
     assert torch.all(removed >= 1) and removed.max() <= 3
-    day = trainer._day(1)
+    day = trainer.day_at(1)
     trainer.model.eval()
     with torch.no_grad():
         assert torch.equal(trainer.model(day), trainer.model(day))
@@ -151,7 +151,7 @@ def test_a_checkpoint_is_converted_when_a_flag_changes(make: Make, flag: str, to
     if flag == "output_head_small_init":
         first.model.eval(), second.model.eval()
         with torch.no_grad():
-            assert torch.allclose(first.model(first._day(5)), second.model(second._day(5)), atol=1e-5)
+            assert torch.allclose(first.model(first.day_at(5)), second.model(second.day_at(5)), atol=1e-5)
     assert all(np.isfinite(loss) for loss in take(second, 2))
 
 

@@ -99,7 +99,7 @@ def test_nan_stops_before_the_weights_are_spoiled(make: Make) -> None:
     trainer = make()
     take(trainer, 2)
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
-    day = trainer._day(3)
+    day = trainer.day_at(3)
     day.x[0, 0, 0] = math.nan
     with pytest.raises(Ended) as ended:
         trainer.train_step(day)
