@@ -5,12 +5,15 @@ The real operation runs in a forked child and is killed before its n-th mutating
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from atftctl.decide.assemble import Wish
+from atftctl.domain.errors import Refused
 from atftctl.operations import restore, rollback, status
 from atftctl.operations.change import Request
 from atftctl.operations.project import open_for_rescue, open_project
@@ -146,3 +149,24 @@ def test_a_journal_from_a_newer_version_is_left_alone(world: World) -> None:
     after = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and path.name != "reserve"}
     before.pop(root / ".atftctl" / "lock", None), after.pop(root / ".atftctl" / "lock", None)
     assert before == after
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_plain_user_is_refused_a_file_of_another(world: World) -> None:
+    """The user is another one, as the kernel sees it; the file is root's. Exit 3, and nothing has changed."""
+    with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders are closed to other users
+        os.chmod(open_to_all, 0o755)
+        root = Path(shutil.copytree(world.fresh(), Path(open_to_all) / "project"))
+        for path in (root, *root.rglob("*")):
+            os.chown(path, 12345, 12345)
+        os.chown(root / CONFIG, 0, 0)
+
+        def as_user() -> None:
+            os.setresuid(12345, 12345, 12345)
+            with pytest.raises(Refused, match="belongs to another user") as caught:
+                roll_back(root)
+            raise caught.value
+
+        assert in_child(as_user)[0] == 3
+        assert state(root) == world.before
+        assert not (root / ".atftctl").exists()
