@@ -40,6 +40,7 @@ class TrainerExit(IntEnum):
     BAD_DATA = 13
     BAD_CHECKPOINT = 14
     SAVE_FAILED = 15
+    WORKER_LOST = 16  # another process of the same run is gone
 
 
 # Files in a run folder, relative to it. In service the run folder is the project itself.
@@ -47,8 +48,12 @@ LOG = "logs/training.log"
 OUTPUT = "logs/trainer.out"  # stdout and stderr of the process, for what dies before it can log
 METRICS = "logs/metrics.csv"
 EVENTS = "logs/events.jsonl"
+HEARTBEAT = "logs/heartbeat.json"  # t, section, step, limit_s: how long the section may last
+REQUEST = "logs/request.json"  # what a running trainer is asked to do at the next step: id, run_id, want
+WANT_STOP, WANT_RELOAD = "stop", "reload"
 BEST = "models/best_model.pth"
 LAST = "models/last.pth"
+PREVIOUS = "models/previous.pth"  # the `last` before
 
 # The environment variable that marks every process of one run, whatever session it moves to.
 RUN_ID = "ATFTCTL_RUN_ID"
@@ -61,6 +66,11 @@ OOM = "oom"  # message, section, recoverable
 RECOVERED = "recovered"  # what was done about it
 ANOMALY = "anomaly"  # quantity, value
 EVALUATED = "evaluated"  # rankic_h1 …, dates
+SAVE_FAILED = "save_failed"  # path, message; the old checkpoint stands
+HANG = "hang"  # section, seconds, limit_s
+WORKER_LOST = "worker_lost"  # message, rank
+RELOADED = "reloaded"  # request, digest, effective: settings taken up without a restart
+RELOAD_REFUSED = "reload_refused"  # request, message: the old settings go on
 WARNING = "warning"  # message
 STOPPED = "stopped"  # reason, exit_code
 

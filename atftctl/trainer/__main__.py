@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import signal
+import os
 import sys
 import time
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
+from atftctl.trainer.control import Control
+
+if TYPE_CHECKING:
+    from atftctl.trainer.record import Recorder
 
 CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
-
-
-class Stopping:
-    """SIGTERM asks: the step at hand is finished and saved. A second SIGTERM asks no louder."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-        signal.signal(signal.SIGINT, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.asked = True
-
-    def __call__(self) -> bool:
-        return self.asked
 
 
 def main() -> int:
@@ -49,31 +37,45 @@ def main() -> int:
 def train(configs: list[Path], root: Path, resume: str) -> int:
     """Every way out but a kill leaves a last event with the exit code and the reason."""
     begun = time.monotonic()
-    stopping = Stopping()
+    control = Control(root, os.environ.get(protocol.RUN_ID, ""))
     import torch
 
     from atftctl.trainer import settings as settings_module
     from atftctl.trainer.ends import end_of
+    from atftctl.trainer.heartbeat import Heartbeat
     from atftctl.trainer.loop import Trainer
     from atftctl.trainer.memory import limited, steady_allocations
     from atftctl.trainer.record import Recorder
+    from atftctl.trainer.world import World
 
-    recorder = Recorder(root, ())
+    imports = time.monotonic() - begun
+    rank = int(os.environ.get("RANK", "0"))
+    recorder = Recorder(root, (), rank=rank)
     try:
         settings, digest = settings_module.load(configs)
-        recorder = Recorder(root, settings.data.horizons)
+        recorder = Recorder(root, settings.data.horizons, rank=rank)
         if limited():
             steady_allocations()
         torch.set_num_threads(settings.training.threads)
         torch.ones(256, 256) @ torch.ones(256, 256)  # the thread pool, before memory may be too short to make one
-        recorder.log.info("starting; imports took %.1f s", time.monotonic() - begun)
-        Trainer(settings, digest, root, recorder).run(resume, stopping)
+        recorder.log.info("starting; imports took %.1f s", imports)
+        with Heartbeat(root, recorder) as heartbeat:
+            trainer = Trainer(settings, digest, root, recorder, world=World(), heartbeat=heartbeat)
+            trainer.run(resume, control, lambda: settings_module.load(configs))
     except Exception as error:  # noqa: BLE001 - each kind has its exit code
-        code, reason = end_of(error, recorder)
-        recorder.event(protocol.STOPPED, exit_code=int(code), reason=reason)
-        recorder.log.info("stopped: %s (exit %d)", reason, code)
-        return code
+        return _last_word(*end_of(error, recorder), recorder)
     raise AssertionError("a run always ends with Ended")
+
+
+def _last_word(code: TrainerExit, reason: str, recorder: Recorder) -> int:
+    """The last event, and the exit code. Of several processes that end well together each leaves with 0: torchrun
+    takes anything else for a failure and kills the rest."""
+    alone = code in (TrainerExit.CRASHED, TrainerExit.WORKER_LOST)  # the lead may know nothing of it
+    say = recorder.alarm if alone else recorder.event
+    say(protocol.STOPPED, exit_code=int(code), reason=reason)
+    recorder.log.info("stopped: %s (exit %d)", reason, code)
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1 and code in (TrainerExit.FINISHED, TrainerExit.STOPPED)
+    return 0 if together else int(code)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,7 @@
-"""A model with the improvements that are on. Each is imported here, when it is on, and nowhere else."""
+"""What the settings make: the model with the improvements that are on, its loss and its optimiser.
+
+Each improvement is imported here, when it is on, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,22 @@ import torch
 
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.model.atft import ATFT
+from atftctl.trainer.objective import Objective
+from atftctl.trainer.optimise import make_optimizer, make_scaler
 from atftctl.trainer.settings import Settings
 
 
 @dataclass
-class Built:
+class Parts:
+    settings: Settings
+    digest: str  # of the config that they come from
     model: ATFT
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     ema: Any = None  # improvements.ema.Ema, where it is on
+    statistics: Any = None  # improvements.online_norm.OnlineNorm
+    recovery: Any = None  # improvements.oom_recovery.Recovery
 
     @property
     def judged(self) -> torch.nn.Module:
@@ -27,17 +39,41 @@ class Built:
         return "raw" if self.ema is None else "averaged"
 
 
-def build(settings: Settings, dataset: Dataset, device: torch.device) -> Built:
+def assemble(settings: Settings, digest: str, dataset: Dataset, device: torch.device) -> Parts:
     """Seeded by `training.seed`: the same settings give the same first weights."""
     torch.manual_seed(settings.training.seed)
     mean, deviation = dataset.training_statistics()
-    horizons = len(settings.data.horizons)
-    model = ATFT(dataset.feature_count, horizons, settings.model, mean, deviation)
+    model = ATFT(dataset.feature_count, len(settings.data.horizons), settings.model, mean, deviation)
+    statistics = _install(model, settings, mean, deviation)
+    model.chunks = settings.training.encoder_chunks
+    model.to(device)
+    parts = Parts(
+        settings,
+        digest,
+        model,
+        Objective(settings),
+        make_optimizer(settings, model),
+        make_scaler(settings, device),
+        statistics=statistics,
+    )
+    if settings.ema_on:
+        from atftctl.trainer.improvements.ema import Ema
+
+        parts.ema = Ema(model, settings.ema.decay)
+    if settings.improvements.auto_recover_oom:
+        from atftctl.trainer.improvements.oom_recovery import Recovery
+
+        parts.recovery = Recovery(model)
+    return parts
+
+
+def _install(model: ATFT, settings: Settings, mean: torch.Tensor, deviation: torch.Tensor) -> Any:
+    """The improvements that change the model; the running statistics, where there are any."""
     on = settings.improvements
     if on.output_head_small_init:
         from atftctl.trainer.improvements import small_init
 
-        small_init.install(model, settings.model.hidden_size, horizons)
+        small_init.install(model, settings.model.hidden_size, len(settings.data.horizons))
     if on.gat_temperature != 1.0:
         from atftctl.trainer.improvements import gat_temperature
 
@@ -46,15 +82,8 @@ def build(settings: Settings, dataset: Dataset, device: torch.device) -> Built:
         from atftctl.trainer.improvements import freq_dropout
 
         freq_dropout.install(model, on.freq_dropout_p)
-    if on.online_normalization:
-        from atftctl.trainer.improvements import online_norm
+    if not on.online_normalization:
+        return None
+    from atftctl.trainer.improvements import online_norm
 
-        online_norm.install(model, mean, deviation)
-    model.chunks = settings.training.encoder_chunks
-    model.to(device)
-    built = Built(model)
-    if settings.ema_on:
-        from atftctl.trainer.improvements.ema import Ema
-
-        built.ema = Ema(model, settings.ema.decay)
-    return built
+    return online_norm.install(model, mean, deviation)

@@ -1,6 +1,7 @@
 """Checkpoints: written beside, renamed into place; read only when whole, and never unpickled.
 
-`torch.load` does not notice a flipped bit; the zip's CRCs do, so both are asked.
+`torch.load` does not notice a flipped bit. The zip's CRCs do, and a hash over what was saved is kept inside, which
+finds what was damaged before it was zipped, or put together from two files.
 """
 
 from __future__ import annotations
@@ -8,29 +9,35 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-FORMAT = 1
+FORMAT = 2
+HASH = "sha256"
 
 
 class CheckpointError(Exception):
     """A checkpoint that is not whole or not ours; the message names the file."""
 
 
-def save(path: Path, payload: dict[str, Any]) -> str:
-    """The file's SHA-256. The old file stays until the new one is whole; OSError leaves it untouched."""
+def save(path: Path, payload: dict[str, Any], *, previous: Path | None = None) -> str:
+    """The file's SHA-256. The old file stays until the new one is whole, and then as `previous`; OSError leaves it
+    untouched."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temp.open("wb") as file:
-            torch.save({"format": FORMAT, **payload}, file)
+            torch.save({"format": FORMAT, **payload, HASH: content_hash(payload)}, file)
             file.flush()
             os.fsync(file.fileno())
         with temp.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if previous is not None:
+            _keep(path, previous)
         temp.replace(path)
     except BaseException:
         temp.unlink(missing_ok=True)
@@ -41,6 +48,38 @@ def save(path: Path, payload: dict[str, Any]) -> str:
     finally:
         os.close(folder)
     return digest
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """A second name for the checkpoint that is about to be replaced. A file system without hard links keeps none."""
+    temp = previous.with_name(f".{previous.name}.{os.getpid()}.tmp")
+    with suppress(OSError):
+        temp.unlink(missing_ok=True)
+        temp.hardlink_to(path)
+        temp.replace(previous)
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 over everything in it: mappings by key, lists in order, tensors by type, shape and bytes."""
+    digest = hashlib.sha256()
+    _feed(value, digest)
+    return digest.hexdigest()
+
+
+def _feed(value: Any, digest: hashlib._Hash) -> None:
+    if isinstance(value, torch.Tensor):
+        digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=repr):
+            digest.update(repr(key).encode())
+            _feed(value[key], digest)
+    elif isinstance(value, list | tuple):
+        digest.update(f"[{len(value)}".encode())
+        for one in value:
+            _feed(one, digest)
+    else:
+        digest.update(repr(value).encode())
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -60,6 +99,9 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} can't be loaded: {str(error).splitlines()[0]}") from None
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this trainer")
+    said = payload.pop(HASH, None)
+    if said != content_hash({key: value for key, value in payload.items() if key != "format"}):
+        raise CheckpointError(f"{path} is damaged: its content does not have the hash that it was saved with")
     return payload
 
 

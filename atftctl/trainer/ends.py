@@ -5,11 +5,12 @@ from __future__ import annotations
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.checkpoint import CheckpointError
-from atftctl.trainer.data.panel import DataError
-from atftctl.trainer.loop import Ended
+from atftctl.trainer.data.files import DataError
 from atftctl.trainer.memory import is_out_of_memory
 from atftctl.trainer.record import Recorder
 from atftctl.trainer.settings import SettingsError
+from atftctl.trainer.step import Ended
+from atftctl.trainer.world import WorkerLostError
 
 CODES: tuple[tuple[type[Exception], TrainerExit], ...] = (
     (SettingsError, TrainerExit.BAD_SETTINGS),
@@ -26,6 +27,10 @@ def end_of(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
         if isinstance(error, kind):
             recorder.log.error("%s", error)
             return code, str(error)
+    if isinstance(error, WorkerLostError):
+        recorder.alarm(protocol.WORKER_LOST, message=str(error))
+        recorder.log.error("%s", error)
+        return TrainerExit.WORKER_LOST, str(error)
     reason = f"{type(error).__name__}: {error}"[:500]
     if is_out_of_memory(error):
         recorder.event(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)

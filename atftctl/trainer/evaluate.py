@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from atftctl.trainer.data.dataset import Dataset
+from atftctl.trainer.data.dataset import Dataset, Day
 from atftctl.trainer.data.features import rank
 from atftctl.trainer.objective import Objective
+from atftctl.trainer.world import World
 
 FEWEST_STOCKS = 5
-VERSION = 1  # of what is measured here: part of a baseline's identity
+VERSION = 2  # of what is measured here: part of a baseline's identity
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,23 @@ class Evaluation:
     loss: float
     predictions: str
     spread: float  # std of the predictions by that of the targets, first horizon
+    finite: bool
 
     def mean(self, horizon: int) -> float:
         values = list(self.rankic[horizon].values())
         return math.fsum(values) / len(values) if values else math.nan
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Of one date."""
+
+    date: str
+    rankic: list[float]
+    loss: float
+    spread: float
+    digest: bytes
+    finite: bool
 
 
 @torch.no_grad()
@@ -39,31 +53,37 @@ def evaluate(
     days: Sequence[int],
     horizons: tuple[int, ...],
     objective: Objective,
-    device: torch.device,
+    world: World,
 ) -> Evaluation:
-    """On these days, with the model in evaluation mode; its mode is put back afterwards."""
+    """On these days, shared by the processes, with the model in evaluation mode; its mode is put back afterwards."""
     training = model.training
     model.eval()
-    rankic: dict[int, dict[str, float]] = {horizon: {} for horizon in horizons}
-    losses, spreads = [], []
-    digest = hashlib.sha256()
-    for number in days:
-        day = dataset.day(int(number)).to(device)
-        prediction = model(day)
-        losses.append(float(objective(prediction, day.y).total))
-        p, y = prediction.float().cpu().numpy(), day.y.cpu().numpy()
-        digest.update(np.ascontiguousarray(p))
-        spreads.append(float(p[:, 0].std()))
-        for index, horizon in enumerate(horizons):
-            value = spearman(p[:, index], y[:, index])
-            if math.isfinite(value):
-                rankic[horizon][day.date] = value
+    ours = [_look(model, dataset.day(int(days[at])).to(world.device), objective) for at in world.shares(len(days))]
     model.train(training)
+    seen = sorted((one for part in world.gather(ours) for one in part), key=lambda one: one.date)
+    rankic = {
+        horizon: {one.date: one.rankic[index] for one in seen if math.isfinite(one.rankic[index])}
+        for index, horizon in enumerate(horizons)
+    }
     return Evaluation(
         rankic,
-        float(np.mean(losses)) if losses else math.nan,
-        digest.hexdigest(),
-        float(np.mean(spreads)) if spreads else math.nan,
+        float(np.mean([one.loss for one in seen])) if seen else math.nan,
+        hashlib.sha256(b"".join(one.digest for one in seen)).hexdigest(),
+        float(np.mean([one.spread for one in seen])) if seen else math.nan,
+        all(one.finite for one in seen),
+    )
+
+
+def _look(model: torch.nn.Module, day: Day, objective: Objective) -> _Seen:
+    prediction = model(day).float()
+    p, y = prediction.cpu().numpy(), day.y.cpu().numpy()
+    return _Seen(
+        day.date,
+        [spearman(p[:, index], y[:, index]) for index in range(p.shape[1])],
+        float(objective(prediction, day.y).total),
+        float(p[:, 0].std()),
+        hashlib.sha256(np.ascontiguousarray(p)).digest(),
+        bool(np.isfinite(p).all()),
     )
 
 

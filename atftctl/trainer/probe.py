@@ -19,10 +19,12 @@ import torch
 
 from atftctl import protocol
 from atftctl.trainer import checkpoint, evaluate, settings
-from atftctl.trainer.loop import Ended, Trainer
+from atftctl.trainer.loop import Trainer
 from atftctl.trainer.memory import PeakMemory, steady_allocations
 from atftctl.trainer.model.atft import parameter_count
 from atftctl.trainer.record import Recorder
+from atftctl.trainer.state import take_up
+from atftctl.trainer.step import Ended
 
 TRAINING_STEPS = 12  # enough to see the peak of memory and that the loss is finite
 WARM_UP = 3  # steps that are not measured: thread pools, allocator, caches
@@ -52,12 +54,12 @@ class Probe:
         with PeakMemory() as peak:
             trainer = self._make(self.configs, "memory")
             for _ in range(self.steps):
-                _take_step(trainer)
+                trainer.next_step()
         return {
             "rss_anon_mb": peak.rss_anon,
             "data_mb": peak.data,
             "steps": self.steps,
-            "chunks": trainer.model.chunks,
+            "chunks": trainer.parts.model.chunks,
         }
 
     def verify(self) -> dict[str, Any]:
@@ -101,12 +103,12 @@ class Probe:
         trainer = self._need()
         seconds = []
         for _ in range(WARM_UP + min(self.steps, TRAINING_STEPS)):
-            done = _take_step(trainer)
+            done = trainer.next_step()
             seconds.append(done.seconds)
         return {
             "steps": len(seconds),
             "loss": done.loss,
-            "loss_rel": done.losses.relative,
+            "loss_rel": done.relative,
             "grad_norm": done.grad_norm,
             "step_s": statistics.median(seconds[WARM_UP:]),
         }
@@ -116,12 +118,12 @@ class Probe:
         trainer = self._need()
         cost: dict[str, Any] = {"memory_mb": peak.rss_anon, "data_mb": peak.data}
         if not self.baseline:
-            cost["step_s"] = statistics.median(_take_step(trainer).seconds for _ in range(max(self.steps // 2, 5)))
+            cost["step_s"] = statistics.median(trainer.next_step().seconds for _ in range(max(self.steps // 2, 5)))
             return cost
         other = self._make(self.baseline, "baseline")
         mine, theirs = [], []
         for at in range(WARM_UP + self.steps):
-            pair = (_take_step(trainer).seconds, _take_step(other).seconds)
+            pair = (trainer.next_step().seconds, other.next_step().seconds)
             if at >= WARM_UP:
                 mine.append(pair[0])
                 theirs.append(pair[1])
@@ -139,16 +141,16 @@ class Probe:
         if name is None:
             raise FileNotFoundError(f"no checkpoint: neither {protocol.BEST} nor {protocol.LAST}")
         saved = checkpoint.load(self.root / name)
-        trainer.take_up(saved)
-        for key, tensor in trainer.model.state_dict().items():
+        trainer.progress = take_up(saved, trainer.parts, trainer.recorder)
+        for key, tensor in trainer.parts.model.state_dict().items():
             if not torch.isfinite(tensor).all():
                 raise ValueError(f"{name}: {key} is not finite")
         with (self.root / name).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return {
             "path": name,
-            "parameters": parameter_count(trainer.model),
-            "step": trainer.step,
+            "parameters": parameter_count(trainer.parts.model),
+            "step": trainer.progress.step,
             "sha256": sha256,
         }
 
@@ -170,8 +172,8 @@ class Probe:
             "by_date": found.rankic[horizon],
             "mean": found.mean(horizon),
             "identity": identity,
-            "weights": checkpoint.weights_digest(trainer.built.judged),
-            "weights_kind": trainer.built.judged_name,
+            "weights": checkpoint.weights_digest(trainer.parts.judged),
+            "weights_kind": trainer.parts.judged_name,
             "predictions": found.predictions,
             "spread": found.spread,
         }
@@ -180,12 +182,6 @@ class Probe:
         if self._trainer is None:
             raise RuntimeError("the dataset did not load")
         return self._trainer
-
-
-def _take_step(trainer: Trainer) -> Any:
-    done = trainer.train_step(trainer.day_at(trainer.step + 1))
-    trainer.step += 1
-    return done
 
 
 def ratio_of_medians(mine: list[float], theirs: list[float]) -> tuple[float, float]:

@@ -11,14 +11,18 @@ from typing import Any
 
 from atftctl import protocol
 
-FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED)
+FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED, protocol.WORKER_LOST, protocol.SAVE_FAILED)
 
 
 class Recorder:
-    """Writes into one run folder. A last word is fsynced: the machine may be about to die."""
+    """Writes into one run folder. A last word is fsynced: the machine may be about to die.
 
-    def __init__(self, root: Path, horizons: tuple[int, ...]) -> None:
-        self._root = root
+    Of several processes the lead alone writes; the others raise an alarm when something happens to them.
+    """
+
+    def __init__(self, root: Path, horizons: tuple[int, ...], *, rank: int = 0) -> None:
+        self._rank = rank
+        self.lead = rank == 0
         self.run_id = os.environ.get(protocol.RUN_ID, "")
         self.step = 0
         for name in (protocol.LOG, protocol.BEST):
@@ -31,20 +35,40 @@ class Recorder:
         self._metrics = os.open(root / protocol.METRICS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if horizons and os.fstat(self._metrics).st_size == 0:
             os.write(self._metrics, (",".join(self._columns) + "\n").encode())
-        self.log = _logger(root / protocol.LOG)
+        self.log = _logger(root / protocol.LOG, logging.INFO if self.lead else logging.ERROR)
 
     def event(self, name: str, **fields: Any) -> None:
+        if self.lead:
+            self.alarm(name, **fields)
+
+    def alarm(self, name: str, **fields: Any) -> None:
+        """An event that any process may have to write."""
+        if not self.lead:
+            fields["rank"] = self._rank
         line = protocol.event_line(name, t=time.time(), pid=os.getpid(), run_id=self.run_id, step=self.step, **fields)
-        os.write(self._events, line)
-        if name in FATAL:
-            os.fsync(self._events)
+        _append(self._events, line, durable=name in FATAL)
 
     def metrics(self, row: dict[str, Any]) -> None:
-        os.write(self._metrics, (",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
+        if not self.lead:
+            return
+        _append(self._metrics, (",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
 
     def warn(self, message: str) -> None:
         self.log.warning(message)
         self.event(protocol.WARNING, message=message)
+
+
+def _append(file: int, line: bytes, *, durable: bool = False) -> None:
+    """A line that a full disk has no room for is lost, and training goes on; half a line is closed, so that it does
+    not take the next one with it."""
+    try:
+        written = os.write(file, line)
+        if written < len(line):
+            os.write(file, b"\n")
+        if durable:
+            os.fsync(file)
+    except OSError:
+        return
 
 
 def _cell(value: Any) -> str:
@@ -53,11 +77,11 @@ def _cell(value: Any) -> str:
     return f"{value:.8g}" if isinstance(value, float) else str(value)
 
 
-def _logger(path: Path) -> logging.Logger:
+def _logger(path: Path, level: int) -> logging.Logger:
     logger = logging.getLogger("atftctl.trainer")
     logger.handlers.clear()
     logger.propagate = False
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     line = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     for handler in (logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)):
         handler.setFormatter(line)

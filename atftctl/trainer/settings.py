@@ -4,9 +4,7 @@ effect."""
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
-import typing
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from atftctl.protocol import config_digest, merge_settings
-
-
-class SettingsError(Exception):
-    """A config that can't be trained with; the message names the key and what it may be."""
-
-
-def number(default: float, low: float, high: float) -> Any:
-    return field(default=default, metadata={"range": (low, high)})
+from atftctl.trainer.binding import SettingsError, bind, number
 
 
 @dataclass(frozen=True)
@@ -49,7 +40,8 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class Data:
-    path: str | None = None
+    path: str | None = None  # a parquet or csv file, or a folder of files of one kind; None: the synthetic market
+    extra_features: tuple[str, ...] = ()  # further numeric columns of the panel
     sequence_length: int = number(20, 5, 250)
     horizons: tuple[int, ...] = (1, 5, 10, 20)
     train_end: str | None = None
@@ -75,10 +67,13 @@ class Improvements:
 class Training:
     seed: int = number(1, 0, 2**31)
     max_steps: int = number(100_000, 1, 10**9)
+    dates_per_step: int = number(1, 1, 4096)  # the global batch, shared by all processes
     threads: int = number(2, 1, 256)
     evaluate_every: int = number(200, 1, 10**9)
     evaluate_dates: int = number(60, 1, 100_000)
     checkpoint_every: int = number(50, 1, 10**9)
+    log_every: int = number(50, 1, 10**9)  # steps between two lines of the log
+    tensorboard: bool = False
     encoder_chunks: int = number(1, 1, 4096)  # pieces of the temporal encoder; more is slower and smaller
 
 
@@ -159,54 +154,26 @@ def load(paths: list[Path]) -> tuple[Settings, str]:
 
 
 def from_mapping(values: Mapping[str, Any]) -> Settings:
-    settings: Settings = _bind(Settings, values, "")
-    if not settings.data.horizons or min(settings.data.horizons) < 1:
-        raise SettingsError("data.horizons: at least one, each 1 or more")
+    """Raises SettingsError for what is unknown, of the wrong kind, out of its range, or does not go together."""
+    settings: Settings = bind(Settings, values, "")
+    data = settings.data
+    if not data.horizons or min(data.horizons) < 1 or len(set(data.horizons)) < len(data.horizons):
+        raise SettingsError("data.horizons: at least one, each 1 or more, none twice")
+    if len(set(data.extra_features)) < len(data.extra_features):
+        raise SettingsError("data.extra_features: a column stands twice")
+    for name in ("train_end", "validation_end"):
+        _check_date(f"data.{name}", getattr(data, name))
+    if data.train_end and data.validation_end and data.train_end >= data.validation_end:
+        raise SettingsError(f"data.validation_end: {data.validation_end} is not after data.train_end, {data.train_end}")
     return settings
 
 
-def _bind(cls: Any, values: Any, where: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise SettingsError(f"{where or 'the config'}: a mapping was expected, not {values!r}")
-    fields = {one.name: one for one in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
-    for key in values:
-        if key not in fields:
-            close = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.4)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(fields)}"
-            raise SettingsError(f"{where}{key}: unknown setting; {hint}")
-    return cls(**{name: _value(hints[name], fields[name], value, f"{where}{name}") for name, value in values.items()})
-
-
-def _value(kind: Any, one: Any, value: Any, where: str) -> Any:  # noqa: C901 - one case a kind
-    if dataclasses.is_dataclass(kind):
-        return _bind(kind, {} if value is None else value, f"{where}.")
-    if typing.get_origin(kind) is Literal:
-        if value not in typing.get_args(kind):
-            raise SettingsError(f"{where}: {value!r} is none of {', '.join(typing.get_args(kind))}")
-        return value
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, list) or not all(type(item) is int for item in value):
-            raise SettingsError(f"{where}: a list of whole numbers was expected, not {value!r}")
-        return tuple(value)
-    if kind == str | None:
-        if value is not None and not isinstance(value, str):
-            value = str(value)  # an unquoted date
-        return value
-    if kind is float and type(value) is int:
-        value = float(value)
-    if kind is int and type(value) is float and value.is_integer():
-        value = int(value)
-    if type(value) is not kind:
-        hint = " (write 3.0e-05, not 3e-05)" if kind is float and isinstance(value, str) and "e" in value else ""
-        raise SettingsError(f"{where}: {value!r} is not {_NAMES[kind]}{hint}")
-    low, high = one.metadata.get("range", (-math.inf, math.inf))
-    if kind is not bool and not low <= value <= high:
-        raise SettingsError(f"{where}: {value} is out of its range, {low:g} to {high:g}")
-    return value
-
-
-_NAMES = {bool: "true or false", int: "a whole number", float: "a number"}
+def _check_date(key: str, value: str | None) -> None:
+    try:
+        if value is not None:
+            datetime.date.fromisoformat(value)
+    except ValueError:
+        raise SettingsError(f"{key}: {value!r} is no date; write 2017-12-31") from None
 
 
 def _flatten(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:

@@ -66,8 +66,4 @@ def make(tmp_path: Path, cache: Path) -> Make:
 
 def take(trainer: Any, steps: int) -> list[float]:
     """So many steps; their losses."""
-    losses = []
-    for _ in range(steps):
-        losses.append(trainer.train_step(trainer.day_at(trainer.step + 1)).loss)
-        trainer.step += 1
-    return losses
+    return [trainer.next_step().loss for _ in range(steps)]

@@ -10,17 +10,18 @@ import pytest
 import torch
 
 from atftctl.trainer.data.features import make_features, make_targets, rank
+from atftctl.trainer.data.files import COLUMNS, DataError
 from atftctl.trainer.data.graph import DailyGraph
-from atftctl.trainer.data.panel import COLUMNS, DataError, make_panel, prepared_panel, read_panel
+from atftctl.trainer.data.panel import Panel, make_panel, prepared_panel, read_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.evaluate import spearman
 from atftctl.trainer.settings import Synthetic
-from tests.trainer.conftest import Make, take
+from tests.trainer.conftest import IMPROVED, Make, take
 
 MARKET = make_market(Synthetic(seed=3, stocks=25, days=200, rankic=0.3))
 
 
-def with_other_future(day: int) -> object:
+def with_other_future(day: int) -> Panel:
     rng = np.random.default_rng(0)
     grids = {}
     for name in COLUMNS:
@@ -32,7 +33,7 @@ def with_other_future(day: int) -> object:
 
 @pytest.mark.parametrize("day", [30, 100, 150])
 def test_features_do_not_know_the_future(day: int) -> None:
-    now, other = make_features(MARKET), make_features(with_other_future(day))  # type: ignore[arg-type]
+    now, other = make_features(MARKET), make_features(with_other_future(day))
     assert np.array_equal(now[: day + 1], other[: day + 1], equal_nan=True)
     assert not np.array_equal(now[day + 1 :], other[day + 1 :], equal_nan=True)
 
@@ -50,18 +51,29 @@ def test_the_graph_does_not_know_the_future() -> None:
     assert all(set(a) == set(b) for a, b in zip(first[0], strongest, strict=True))
 
 
-def test_predictions_of_today_are_bit_identical_under_another_future(make: Make) -> None:
-    trainer = make(data={"synthetic": {"seed": 3, "stocks": 25, "days": 200, "rankic": 0.3}})
-    day = 120
-    trainer.model.eval()
-    with torch.no_grad():
-        before = trainer.model(trainer.dataset.day(day))
-        other = with_other_future(day)
-        trainer.dataset.panel = other
-        trainer.dataset.features = make_features(other)  # type: ignore[arg-type]
-        columns = trainer.dataset.features
-        trainer.dataset._graph = DailyGraph(columns[..., 0], columns[..., 8], 20, 5)
-        assert torch.equal(before, trainer.model(trainer.dataset.day(day)))
+@pytest.mark.parametrize("mapped", [False, True])
+def test_predictions_of_today_are_bit_identical_under_another_future(make: Make, tmp_path: Path, mapped: bool) -> None:
+    """From the file to the prediction: every price and volume after the day is another one, some stocks are gone."""
+    day = 150
+    predictions = []
+    for name, market in (("now", MARKET), ("other", with_other_future(day))):
+        path = tmp_path / f"{name}.parquet"
+        rows = frame(market, days=200, stocks=25)
+        if name == "other":
+            rows = rows[(rows["date"] <= MARKET.dates[day]) | (rows["ticker"] < MARKET.tickers[20])]
+        rows.to_parquet(path)
+        trainer = make(
+            data={
+                "path": str(path), "train_end": MARKET.dates[110], "validation_end": MARKET.dates[170], "memory_map": mapped,
+                "graph": {"neighbours": 5, "window": 20},
+            },
+            **{key: value for key, value in IMPROVED.items() if key != "data"},
+        )  # fmt: skip
+        take(trainer, 2)
+        trainer.parts.model.eval()
+        with torch.no_grad():
+            predictions.append(trainer.parts.model(trainer.dataset.day(day)))
+    assert torch.equal(*predictions)
 
 
 def test_targets_are_the_future() -> None:
@@ -115,11 +127,11 @@ def test_the_trainer_finds_the_planted_signal_and_nothing_in_shuffled_labels(mak
     assert abs(mean) < 4 * error, (mean, error)
 
 
-def frame() -> pd.DataFrame:
+def frame(market: Panel = MARKET, days: int = 60, stocks: int = 4) -> pd.DataFrame:
     rows = [
-        (date, ticker, *(float(getattr(MARKET, name)[i, j]) for name in COLUMNS))
-        for i, date in enumerate(MARKET.dates[:60])
-        for j, ticker in enumerate(MARKET.tickers[:4])
+        (date, ticker, *(float(getattr(market, name)[i, j]) for name in COLUMNS))
+        for i, date in enumerate(market.dates[:days])
+        for j, ticker in enumerate(market.tickers[:stocks])
     ]
     return pd.DataFrame(rows, columns=["date", "ticker", *COLUMNS])
 

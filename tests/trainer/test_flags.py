@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import torch
 
 from atftctl import protocol
+from atftctl.trainer.dashboards import open_dashboards
 from atftctl.trainer.objective import Objective
 from atftctl.trainer.optimise import learning_rate, make_scaler
+from atftctl.trainer.world import World
 from tests.trainer.conftest import Make, take
 
 
@@ -19,9 +22,9 @@ def improved(**flags: Any) -> dict[str, Any]:
 
 
 def spread(trainer: Any) -> float:
-    trainer.model.eval()
+    trainer.parts.model.eval()
     with torch.no_grad():
-        return float(trainer.model(trainer.day_at(1)).std())
+        return float(trainer.parts.model(trainer.batch(1)[0][1]).std())
 
 
 def test_small_init_starts_near_zero(make: Make) -> None:
@@ -31,11 +34,11 @@ def test_small_init_starts_near_zero(make: Make) -> None:
 def test_temperature_changes_how_many_neighbours_are_heard(make: Make) -> None:
     def entropy(temperature: float) -> float:
         trainer = make(**improved(gat_temperature=temperature))
-        trainer.model.eval()
-        day = trainer.day_at(1)
+        trainer.parts.model.eval()
+        day = trainer.batch(1)[0][1]
         with torch.no_grad():
-            h = trainer.model.encode(trainer.model.normalise(day.x), None)
-            alpha, _ = trainer.model.graph[0].weights(h * 5, day.neighbours, day.edges)
+            h = trainer.parts.model.encode(trainer.parts.model.normalise(day.x), None)
+            alpha, _ = trainer.parts.model.graph[0].weights(h * 5, day.neighbours, day.edges)
         return float(-(alpha * alpha.clamp(min=1e-12).log()).sum(1).mean())
 
     assert entropy(0.5) < entropy(1.0) < entropy(2.0)
@@ -43,26 +46,26 @@ def test_temperature_changes_how_many_neighbours_are_heard(make: Make) -> None:
 
 def test_frequency_dropout_removes_energy_in_training_only(make: Make) -> None:
     trainer = make(**improved(freq_dropout_p=1.0))
-    mask = trainer.model.mask(torch.zeros(200, 20, 4))
+    mask = trainer.parts.model.mask(torch.zeros(200, 20, 4))
     assert mask.shape == (200, 11)
     assert torch.all(mask[:, 0] == 1), "never the mean"
     removed = (mask == 0).sum(1)
     assert torch.all(removed >= 1) and removed.max() <= 3
-    day = trainer.day_at(1)
-    trainer.model.eval()
+    day = trainer.batch(1)[0][1]
+    trainer.parts.model.eval()
     with torch.no_grad():
-        assert torch.equal(trainer.model(day), trainer.model(day))
-    assert make().model.mask is None
+        assert torch.equal(trainer.parts.model(day), trainer.parts.model(day))
+    assert make().parts.model.mask is None
 
 
 def test_ema_keeps_a_second_set_of_weights(make: Make) -> None:
     on = {"improvements": {"use_ema": True}, "ema": {"enabled": True, "decay": 0.9}}
     trainer = make(**on)
     take(trainer, 3)
-    pairs = zip(trainer.model.parameters(), trainer.built.judged.parameters(), strict=True)
+    pairs = zip(trainer.parts.model.parameters(), trainer.parts.judged.parameters(), strict=True)
     assert any(not torch.equal(raw, averaged) for raw, averaged in pairs)
     for half in ({"improvements": {"use_ema": True}}, {"ema": {"enabled": True}}):
-        assert make(**half).built.ema is None, "both switches, or it is off"
+        assert make(**half).parts.ema is None, "both switches, or it is off"
 
 
 def test_huber_saturates_on_an_outlier(make: Make) -> None:
@@ -83,15 +86,15 @@ def test_huber_saturates_on_an_outlier(make: Make) -> None:
 
 def test_online_statistics_move_in_training_and_not_in_evaluation(make: Make) -> None:
     trainer = make(**improved(online_normalization=True))
-    before = trainer.model.normalise.mean.clone()
+    before = trainer.parts.model.normalise.mean.clone()
     trainer.evaluate(2)
-    assert torch.equal(trainer.model.normalise.mean, before)
+    assert torch.equal(trainer.parts.model.normalise.mean, before)
     take(trainer, 1)
-    assert not torch.equal(trainer.model.normalise.mean, before)
+    assert not torch.equal(trainer.parts.model.normalise.mean, before)
     fixed = make()
-    kept = fixed.model.normalise.mean.clone()
+    kept = fixed.parts.model.normalise.mean.clone()
     take(fixed, 1)
-    assert torch.equal(fixed.model.normalise.mean, kept)
+    assert torch.equal(fixed.parts.model.normalise.mean, kept)
 
 
 def test_online_statistics_are_welfords(make: Make) -> None:
@@ -103,6 +106,7 @@ def test_online_statistics_are_welfords(make: Make) -> None:
     batches = [torch.randn(40, 20, 3, generator=rng) * 2 + 1 for _ in range(4)]
     for batch in batches:
         norm(batch)
+        norm.merge(World())
     rows = torch.cat([batch.reshape(-1, 3) for batch in batches]).double()
     total = PRIOR + len(rows)
     mean = rows.sum(0) / total
@@ -129,13 +133,30 @@ def test_the_scaler_acts_on_cuda_only(make: Make) -> None:
         assert make_scaler(settings, torch.device("cuda")).get_scale() == 2048.0
 
 
-def test_wandb_that_is_not_there_is_a_warning(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    trainer = make(**improved(enable_wandb=True))
-    assert b"no Weights & Biases" in (trainer.root / protocol.EVENTS).read_bytes()
+@pytest.mark.parametrize(
+    ("module", "changes", "words"),
+    [
+        ("wandb", improved(enable_wandb=True), b"no Weights & Biases"),
+        ("torch.utils.tensorboard", {"training": {"tensorboard": True}}, b"no TensorBoard"),
+    ],
+)
+def test_a_dashboard_that_is_not_there_is_a_warning(
+    make: Make, monkeypatch: pytest.MonkeyPatch, module: str, changes: dict[str, Any], words: bytes
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    trainer = make(**changes)
+    assert open_dashboards(trainer.settings, trainer.root, trainer.recorder) == []
+    assert words in (trainer.root / protocol.EVENTS).read_bytes()
     take(trainer, 1)
+
+
+def test_tensorboard_gets_the_metrics(make: Make) -> None:
+    pytest.importorskip("tensorboard", reason="the extra: pip install 'atftctl[tensorboard]'")
+    trainer = make(training={"tensorboard": True})
+    [board] = open_dashboards(trainer.settings, trainer.root, trainer.recorder)
+    board.log({"step": 3, "loss": 0.5, "rankic_h1": 0.03}, 3)
+    [file] = (trainer.root / "logs/tensorboard/run").iterdir()
+    assert file.stat().st_size > 0
 
 
 @pytest.mark.parametrize("flag", ["output_head_small_init", "online_normalization"])
@@ -147,11 +168,13 @@ def test_a_checkpoint_is_converted_when_a_flag_changes(make: Make, flag: str, to
     first.save(protocol.LAST)
     second = make(root=first.root, **improved(**{flag: to}))
     second.resume("last")
-    assert second.step == 4
+    assert second.progress.step == 4
     if flag == "output_head_small_init":
-        first.model.eval(), second.model.eval()
+        first.parts.model.eval(), second.parts.model.eval()
         with torch.no_grad():
-            assert torch.allclose(first.model(first.day_at(5)), second.model(second.day_at(5)), atol=1e-5)
+            assert torch.allclose(
+                first.parts.model(first.batch(5)[0][1]), second.parts.model(second.batch(5)[0][1]), atol=1e-5
+            )
     assert all(np.isfinite(loss) for loss in take(second, 2))
 
 
@@ -161,4 +184,6 @@ def test_switching_ema_off_goes_on_from_the_raw_weights(make: Make) -> None:
     first.save(protocol.LAST)
     second = make(root=first.root)
     second.resume("last")
-    assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.parts.model.parameters(), second.parts.model.parameters(), strict=True)
+    )

@@ -21,7 +21,7 @@ from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer import checkpoint
 from atftctl.trainer.checkpoint import CheckpointError
-from atftctl.trainer.loop import Ended
+from atftctl.trainer.step import Ended
 from tests.support import ROOT, SHARED_DATA, wait_for
 from tests.trainer.conftest import IMPROVED, Make, settings_of, take
 
@@ -39,14 +39,13 @@ def test_resume_is_exact(make: Make, changes: dict[str, Any]) -> None:
     assert take(first, 4) == losses[:4]
     first.save(protocol.LAST)
     second = make(root=first.root, **changes)
-    assert second.resume("last") == "last"
+    assert second.resume("last") == protocol.LAST
     assert take(second, 5) == losses[4:]
-    for name, tensor in whole.model.state_dict().items():
-        assert torch.equal(tensor, second.model.state_dict()[name]), name
-    if whole.built.ema:
-        for mine, theirs in zip(whole.built.ema.model.parameters(), second.built.ema.model.parameters(), strict=True):
+    for name, tensor in whole.parts.model.state_dict().items():
+        assert torch.equal(tensor, second.parts.model.state_dict()[name]), name
+    if whole.parts.ema:
+        for mine, theirs in zip(whole.parts.ema.model.parameters(), second.parts.ema.model.parameters(), strict=True):
             assert torch.equal(mine, theirs)
-    assert torch.equal(torch.get_rng_state(), torch.get_rng_state())
 
 
 def test_the_same_settings_train_the_same(make: Make) -> None:
@@ -57,18 +56,18 @@ def test_out_of_memory_is_recovered_from_with_the_same_losses(make: Make, monkey
     expected = take(make(**IMPROVED), 6)
     trainer = make(**IMPROVED)
     losses = take(trainer, 2)
-    real, failures = trainer._backward, [1, 1]
+    real, failures = trainer.stepper._backward, [1, 1]
 
-    def backward(day: Any) -> Any:
+    def backward(parts: Any, day: Any, seed: Any) -> Any:
         if failures:
             failures.pop()
-            trainer.model(day)  # moves the statistics and the random numbers, as a step that dies half-way does
+            trainer.parts.model(day)  # moves the statistics and the random numbers, as a step that dies half-way does
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
-        return real(day)
+        return real(parts, day, seed)
 
-    monkeypatch.setattr(trainer, "_backward", backward)
+    monkeypatch.setattr(trainer.stepper, "_backward", backward)
     losses += take(trainer, 4)
-    assert trainer.model.chunks == 4
+    assert trainer.parts.model.chunks == 4
     assert losses == pytest.approx(expected, abs=1e-5)
     names = [event["event"] for event in events(trainer.root)]
     assert names == ["oom", "recovered", "oom", "recovered"]
@@ -78,10 +77,10 @@ def test_out_of_memory_is_recovered_from_with_the_same_losses(make: Make, monkey
 def test_out_of_memory_without_the_recovery_is_typed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make()
 
-    def backward(day: Any) -> Any:
+    def backward(parts: Any, day: Any, seed: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(trainer, "_backward", backward)
+    monkeypatch.setattr(trainer.stepper, "_backward", backward)
     with pytest.raises(Ended) as ended:
         take(trainer, 1)
     assert ended.value.code is TrainerExit.OUT_OF_MEMORY
@@ -90,7 +89,9 @@ def test_out_of_memory_without_the_recovery_is_typed(make: Make, monkeypatch: py
 
 def test_another_runtime_error_is_no_out_of_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make(**IMPROVED)
-    monkeypatch.setattr(trainer, "_backward", lambda day: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
+    monkeypatch.setattr(
+        trainer.stepper, "_backward", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match"))
+    )
     with pytest.raises(RuntimeError, match="shapes"):
         take(trainer, 1)
 
@@ -98,13 +99,13 @@ def test_another_runtime_error_is_no_out_of_memory(make: Make, monkeypatch: pyte
 def test_nan_stops_before_the_weights_are_spoiled(make: Make) -> None:
     trainer = make()
     take(trainer, 2)
-    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
-    day = trainer.day_at(3)
-    day.x[0, 0, 0] = math.nan
+    before = {name: tensor.clone() for name, tensor in trainer.parts.model.state_dict().items()}
+    batch = trainer.batch(3)
+    batch[0][1].x[0, 0, 0] = math.nan
     with pytest.raises(Ended) as ended:
-        trainer.train_step(day)
+        trainer.stepper.take(trainer.parts, batch, 3)
     assert ended.value.code is TrainerExit.ANOMALY
-    assert all(torch.equal(before[name], tensor) for name, tensor in trainer.model.state_dict().items())
+    assert all(torch.equal(before[name], tensor) for name, tensor in trainer.parts.model.state_dict().items())
     assert events(trainer.root)[-1]["event"] == "anomaly"
 
 
@@ -148,7 +149,7 @@ def test_a_cut_checkpoint_is_refused_and_the_one_before_is_taken(make: Make) -> 
     path = trainer.root / protocol.LAST
     path.write_bytes(path.read_bytes()[:-100])
     again = make(root=trainer.root)
-    assert again.resume("last") == "best" and again.step == 2
+    assert again.resume("last") == protocol.BEST and again.progress.step == 2
     (trainer.root / protocol.BEST).write_bytes(b"nothing like it")
     with pytest.raises(CheckpointError, match="best_model.pth"):
         make(root=trainer.root).resume("last")
@@ -177,7 +178,7 @@ def test_a_full_disk_while_saving_leaves_the_old_checkpoint(make: Make, monkeypa
     trainer.save(protocol.LAST)
     assert (trainer.root / protocol.LAST).read_bytes() == before
     assert not list((trainer.root / "models").glob(".*")), "the half-written one is gone"
-    assert events(trainer.root)[-1]["event"] == "warning"
+    assert events(trainer.root)[-1]["event"] == "save_failed"
     with pytest.raises(Ended) as ended:
         trainer.save(protocol.LAST, must=True)
     assert ended.value.code is TrainerExit.SAVE_FAILED

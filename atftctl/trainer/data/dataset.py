@@ -3,8 +3,9 @@ horizon."""
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from atftctl.trainer.data.features import COUNT, RAW, VERSION, make_features, make_targets
+from atftctl.trainer.data.cache import cached
+from atftctl.trainer.data.features import RAW, VERSION, fill_features, fill_targets, names
+from atftctl.trainer.data.files import Array, DataError
 from atftctl.trainer.data.graph import DailyGraph
-from atftctl.trainer.data.panel import Array, DataError, Panel, prepared_panel
+from atftctl.trainer.data.panel import Panel, prepared_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.settings import Data
 
 MISSING_ALLOWED = 3  # days without trade in a sequence
+STATISTICS_DAYS = 256  # a hundred thousand rows tell a mean to a third of a percent
 
 
 @dataclass(frozen=True)
@@ -53,35 +57,28 @@ class Dataset:
     """The panel's features and targets, by day."""
 
     def __init__(self, settings: Data, cache: Path) -> None:
-        """Raises DataError. `cache` holds features by content; with `memory_map` they are read from there page by
-        page."""
-        self.panel: Panel = (
-            prepared_panel(Path(settings.path), cache) if settings.path else make_market(settings.synthetic)
-        )
+        """Raises DataError. `cache` holds panel, features and targets by content; with `memory_map` their pages are
+        read from there when they are used. `seconds` tells the parts apart."""
         self._settings = settings
         self._length = settings.sequence_length
-        self.features = _cached_features(self.panel, cache, mapped=settings.memory_map)
-        self.targets = make_targets(self.panel, settings.horizons)
-        traded = np.isfinite(self.panel.close)
-        enough = (
-            np.lib.stride_tricks.sliding_window_view(traded, self._length, axis=0).sum(axis=-1)
-            if len(traded) >= self._length
-            else np.zeros((0, traded.shape[1]), int)
-        )
-        self._usable = np.zeros_like(traded)
-        self._usable[self._length - 1 :] = traded[self._length - 1 :] & (enough >= self._length - MISSING_ALLOWED)
-        returns = np.asarray(self.features[..., RAW.index("return_1")])
-        self._graph = DailyGraph(
-            returns,
-            np.asarray(self.features[..., RAW.index("turnover")]),
-            settings.graph.window,
-            settings.graph.neighbours,
-        )
+        self.seconds: dict[str, float] = {}
+        with self._timed("panel"):
+            self.panel = self._open_panel(cache)
+            self.features, self.targets = self._open_arrays(cache)
+        self.feature_names = names(self.panel)
+        self._usable = _usable(self.panel.close, self._length)
+        with self._timed("graph"):
+            self._graph = DailyGraph(
+                np.ascontiguousarray(self.features[..., RAW.index("return_1")]),
+                np.ascontiguousarray(self.features[..., RAW.index("turnover")]),
+                settings.graph.window,
+                settings.graph.neighbours,
+            )
         self.split = self._make_split()
 
     @property
     def feature_count(self) -> int:
-        return COUNT
+        return len(self.feature_names)
 
     def samples(self) -> int:
         return int(self._usable.sum())
@@ -89,7 +86,7 @@ class Dataset:
     def day(self, number: int) -> Day:
         stocks = np.flatnonzero(self._usable[number])
         window = np.asarray(self.features[number - self._length + 1 : number + 1])[:, stocks]
-        x = np.nan_to_num(np.ascontiguousarray(window.transpose(1, 0, 2)))
+        x = np.nan_to_num(window.transpose(1, 0, 2), copy=False)
         neighbours, edges = self._graph.at(number, stocks)
         y = self.targets[number][stocks]
         return Day(
@@ -98,19 +95,59 @@ class Dataset:
         )
 
     def training_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation [F] of the training days; what normalisation uses unless it learns while
-        streaming."""
-        days = self.split.train
-        total, square, count = np.zeros(COUNT), np.zeros(COUNT), 0
-        for block in np.array_split(days, max(1, len(days) // 64)):
-            values = np.asarray(self.features[block])[self._usable[block]].astype(np.float64)
-            values = np.nan_to_num(values)
-            total += values.sum(axis=0)
-            square += (values**2).sum(axis=0)
+        """Mean and standard deviation [F] of at most 256 training days, evenly spread; what normalisation uses
+        unless it learns while streaming."""
+        days = self.split.train[np.unique(np.linspace(0, len(self.split.train) - 1, STATISTICS_DAYS).astype(int))]
+        count, mean, square = 0, np.zeros(self.feature_count), np.zeros(self.feature_count)
+        for day in days:
+            values = np.nan_to_num(np.asarray(self.features[day])[self._usable[day]]).astype(np.float64)
             count += len(values)
-        mean = total / max(count, 1)
+            mean += values.sum(axis=0)
+            square += (values**2).sum(axis=0)
+        mean /= max(count, 1)
         deviation = np.sqrt(np.maximum(square / max(count, 1) - mean**2, 1e-12))
         return torch.tensor(mean, dtype=torch.float32), torch.tensor(deviation, dtype=torch.float32)
+
+    def epoch(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+        """The training days in this epoch's order; a function of seed and epoch alone, so that a resumed run
+        repeats it."""
+        return np.random.default_rng((seed, epoch)).permutation(self.split.train)
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds[part] = time.monotonic() - begun
+
+    def _open_panel(self, cache: Path) -> Panel:
+        settings = self._settings
+        if not settings.path:
+            return make_market(settings.synthetic)
+        path = Path(settings.path)
+        return prepared_panel(path, cache, extras=settings.extra_features, mapped=settings.memory_map)
+
+    def _open_arrays(self, cache: Path) -> tuple[Array, Array]:
+        panel, horizons, mapped = self.panel, self._settings.horizons, self._settings.memory_map
+        if len(panel.dates) < self._length:
+            raise DataError(
+                f"{self._settings.path or 'the synthetic market'}: {len(panel.dates)} days; "
+                f"one sequence needs {self._length} (data.sequence_length)"
+            )
+        key = f"v{VERSION}-{panel.digest[:24]}"
+        shape = panel.close.shape
+        features = cached(
+            cache / f"features-{key}.npy",
+            (*shape, len(names(panel))),
+            lambda out: fill_features(panel, out),
+            mapped=mapped,
+        )
+        targets = cached(
+            cache / f"targets-{key}-{'-'.join(map(str, horizons))}.npy",
+            (*shape, len(horizons)),
+            lambda out: fill_targets(panel, horizons, out),
+            mapped=mapped,
+        )
+        return features, targets
 
     def _make_split(self) -> Split:
         gap = max(self._settings.horizons)
@@ -132,29 +169,11 @@ class Dataset:
             )
         return Split(train, validation, test)
 
-    def epoch(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-        """The training days in this epoch's order; a function of seed and epoch alone, so that a resumed run
-        repeats it."""
-        return np.random.default_rng((seed, epoch)).permutation(self.split.train)
 
-    def days(self, numbers: npt.NDArray[np.int64]) -> Iterator[Day]:
-        for number in numbers:
-            yield self.day(int(number))
-
-
-def _cached_features(panel: Panel, cache: Path, *, mapped: bool) -> Array:
-    path = cache / f"features-v{VERSION}-{panel.digest[:24]}.npy"
-    if not path.exists():
-        features = make_features(panel)
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            temp = path.with_name(f"{path.name}.{os.getpid()}.tmp.npy")
-            np.save(temp, features)
-            temp.replace(path)
-        except OSError:
-            if mapped:
-                raise
-            return features
-        if not mapped:
-            return features
-    return np.load(path, mmap_mode="r" if mapped else None)
+def _usable(close: Array, length: int) -> npt.NDArray[np.bool_]:
+    """[days, stocks]: traded on the day, and on all but a few days of the sequence that ends there."""
+    traded = np.isfinite(close)
+    seen = np.cumsum(np.pad(traded, ((1, 0), (0, 0))), axis=0, dtype=np.int32)
+    usable = np.zeros_like(traded)
+    usable[length - 1 :] = traded[length - 1 :] & (seen[length:] - seen[:-length] >= length - MISSING_ALLOWED)
+    return usable

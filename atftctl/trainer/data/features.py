@@ -1,69 +1,125 @@
 """Features and targets from a panel. A feature of day t uses prices up to t; a target is t to t+h.
 
-Each raw feature stands twice: raw, and ranked across the day's stocks.
+Each raw feature stands twice: raw, and ranked across the day's stocks. Both are made in blocks of days, so that the
+memory needed does not grow with the panel; a block's values do not depend on where it begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from atftctl.trainer.data.panel import Array, Panel
+from atftctl.trainer.data.panel import COLUMNS, Array, Panel
 
-VERSION = 1
+VERSION = 2
 RAW = (
-    "return_1", "return_5", "return_20", "gap", "intraday", "range", "close_in_range",
-    "volume_ratio", "turnover", "to_mean_5", "to_mean_20", "volatility_20", "to_high_20",
+    "return_1", "return_5", "return_20", "return_60", "gap", "intraday", "range", "close_in_range", "volume_ratio",
+    "turnover", "to_mean_5", "to_mean_20", "volatility_20", "volatility_60", "to_high_20", "to_low_20", "illiquidity",
 )  # fmt: skip
-COUNT = 2 * len(RAW)
+MARKET = "market_return"  # the same for all stocks of a day, so that it has no rank
+LONGEST = 60  # days that a feature looks back
+STALE = 10  # days for which the last close stands in for one that is missing
+BLOCK_CELLS = 1 << 18  # days x stocks that are worked on at once
+
+
+def names(panel: Panel) -> tuple[str, ...]:
+    """Of the last axis: raw, ranked, the market's return, then each extra column raw and ranked."""
+    extras = tuple(panel.extras)
+    return (*RAW, *(f"{one}_rank" for one in RAW), MARKET, *extras, *(f"{one}_rank" for one in extras))
 
 
 def make_features(panel: Panel) -> Array:
-    """[days, stocks, COUNT] float32; NaN in every feature of a stock that did not trade on that day."""
-    close = _fill(panel.close)
-    with np.errstate(all="ignore"):
-        raw = _raw(panel, close)
-    traded = np.isfinite(panel.close)
-    features = np.empty((*close.shape, COUNT), np.float32)
-    for index, name in enumerate(RAW):
-        column = np.where(traded, raw[name], np.nan).astype(np.float32)
-        column = np.where(traded & ~np.isfinite(column), 0, column)  # too little history: neutral
-        features[..., index] = column
-        features[..., len(RAW) + index] = rank(column)
+    """[days, stocks, features] float32; NaN in every feature of a stock that did not trade on that day."""
+    features = np.empty((*panel.close.shape, len(names(panel))), np.float32)
+    fill_features(panel, features)
     return features
 
 
-def _raw(panel: Panel, close: Array) -> dict[str, npt.NDArray[Any]]:
-    returns = _lagged(close, 1)
-    width = panel.high - panel.low
-    turnover = np.log1p(panel.close * panel.volume)
-    return {
-        "return_1": returns,
-        "return_5": _lagged(close, 5),
-        "return_20": _lagged(close, 20),
-        "gap": panel.open / _shift(close, 1) - 1,
-        "intraday": panel.close / panel.open - 1,
-        "range": width / panel.close,
-        "close_in_range": np.where(width > 0, (panel.close - panel.low) / width - 0.5, 0),
-        "volume_ratio": np.log1p(panel.volume) - _rolling(np.log1p(panel.volume), 20, np.nanmean),
-        "turnover": turnover,
-        "to_mean_5": close / _rolling(close, 5, np.nanmean) - 1,
-        "to_mean_20": close / _rolling(close, 20, np.nanmean) - 1,
-        "volatility_20": _rolling(returns, 20, np.nanstd),
-        "to_high_20": close / _rolling(panel.high, 20, np.nanmax) - 1,
-    }
+def fill_features(panel: Panel, out: Array) -> None:
+    history = LONGEST + STALE + 1
+    for first, last in _blocks(panel):
+        begin = max(0, first - history)
+        grids = {name: np.asarray(getattr(panel, name)[begin:last], np.float32) for name in COLUMNS}
+        columns = _columns(grids) | {
+            name: np.asarray(grid[begin:last], np.float32) for name, grid in panel.extras.items()
+        }
+        _write_block(grids, columns, first - begin, out[first:last])
+
+
+def fill_targets(panel: Panel, horizons: tuple[int, ...], out: Array) -> None:
+    """Ranked future returns [days, stocks, horizons], of unit variance on each day. NaN without a future."""
+    days = len(panel.close)
+    for first, last in _blocks(panel):
+        for index, horizon in enumerate(horizons):
+            end = max(first, min(last, days - horizon))
+            now = np.asarray(panel.close[first:end])
+            out[first:end, :, index] = rank(np.asarray(panel.close[first + horizon : end + horizon]) / now - 1)
+            out[end:last, :, index] = np.nan
 
 
 def make_targets(panel: Panel, horizons: tuple[int, ...]) -> Array:
-    """Ranked future returns [days, stocks, horizons], of unit variance on each day. NaN without a future."""
-    ranked = np.full((*panel.close.shape, len(horizons)), np.nan, np.float32)
-    for index, horizon in enumerate(horizons):
-        if horizon < len(panel.close):
-            ranked[:-horizon, :, index] = rank(panel.close[horizon:] / panel.close[:-horizon] - 1)
-    return ranked
+    targets = np.empty((*panel.close.shape, len(horizons)), np.float32)
+    fill_targets(panel, horizons, targets)
+    return targets
+
+
+def _blocks(panel: Panel) -> Iterator[tuple[int, int]]:
+    days, stocks = panel.close.shape
+    step = max(1, BLOCK_CELLS // stocks)
+    for first in range(0, days, step):
+        yield first, min(days, first + step)
+
+
+def _write_block(grids: dict[str, Array], columns: dict[str, Array], skip: int, out: Array) -> None:
+    """`skip` days at the start of the block are history only."""
+    traded = np.isfinite(grids["close"][skip:])
+    extras = [name for name in columns if name not in RAW and name != MARKET]
+    for first, group in ((0, RAW), (2 * len(RAW) + 1, extras)):
+        for index, name in enumerate(group):
+            column = np.where(traded, columns[name][skip:], np.nan).astype(np.float32)
+            column = np.where(traded & ~np.isfinite(column), 0, column)  # too little history: neutral
+            out[..., first + index] = column
+            out[..., first + len(group) + index] = rank(column)
+    out[..., 2 * len(RAW)] = np.where(traded, columns[MARKET][skip:], np.nan)
+
+
+def _columns(grids: dict[str, Array]) -> dict[str, Array]:
+    close = _fill(grids["close"])
+    with np.errstate(all="ignore"):
+        returns = _lagged(close, 1)
+        width = grids["high"] - grids["low"]
+        volume = np.log1p(grids["volume"])
+        money = grids["close"] * grids["volume"]
+        return {
+            "return_1": returns,
+            "return_5": _lagged(close, 5),
+            "return_20": _lagged(close, 20),
+            "return_60": _lagged(close, 60),
+            "gap": grids["open"] / _shift(close, 1) - 1,
+            "intraday": grids["close"] / grids["open"] - 1,
+            "range": width / grids["close"],
+            "close_in_range": np.where(width > 0, (grids["close"] - grids["low"]) / width - 0.5, 0),
+            "volume_ratio": volume - _rolling(volume, 20, np.nanmean),
+            "turnover": np.log1p(money),
+            "to_mean_5": close / _rolling(close, 5, np.nanmean) - 1,
+            "to_mean_20": close / _rolling(close, 20, np.nanmean) - 1,
+            "volatility_20": _rolling(returns, 20, np.nanstd),
+            "volatility_60": _rolling(returns, 60, np.nanstd),
+            "to_high_20": close / _rolling(grids["high"], 20, np.nanmax) - 1,
+            "to_low_20": close / -_rolling(-grids["low"], 20, np.nanmax) - 1,
+            # Amihud (2002): the price's answer to a unit of turnover, as a logarithm
+            "illiquidity": np.log(_rolling(np.abs(returns) / money, 20, np.nanmean) + 1e-16),
+            MARKET: _mean_over_stocks(returns),
+        }
+
+
+def _mean_over_stocks(returns: Array) -> Array:
+    known = np.isfinite(returns)
+    mean = np.where(known, returns, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.broadcast_to(mean.astype(np.float32)[:, None], returns.shape)
 
 
 def rank(values: Array) -> Array:
@@ -87,29 +143,30 @@ def _lagged(close: Array, days: int) -> Array:
     return close / _shift(close, days) - 1
 
 
-def _fill(close: Array, limit: int = 10) -> Array:
-    """The last close of up to `limit` days ago stands for a day without trade."""
+def _fill(close: Array) -> Array:
+    """The last close of up to `STALE` days ago stands for a day without trade."""
     filled = close.copy()
     age = np.zeros(close.shape[1], np.int32)
     for day in range(1, len(close)):
         empty = ~np.isfinite(close[day])
         age = np.where(empty, age + 1, 0)
-        take = empty & (age <= limit)
+        take = empty & (age <= STALE)
         filled[day, take] = filled[day - 1, take]
     return filled
 
 
 def _rolling(values: Array, days: int, reduce: Callable[..., Any]) -> Array:
     """`reduce` over the last `days` rows, today's included; NaN before there are so many."""
-    result = np.full_like(values, np.nan)
+    result = np.full(values.shape, np.nan, values.dtype)
     if len(values) < days:
         return result
     if reduce is np.nanmax:
         windows = np.lib.stride_tricks.sliding_window_view(values, days, axis=0)
         result[days - 1 :] = windows.max(axis=-1)
         return result
-    clean = np.nan_to_num(values.astype(np.float64))
-    count = _sums(np.isfinite(values).astype(np.float64), days)
+    known = np.isfinite(values)
+    clean = np.where(known, values, 0).astype(np.float64)
+    count = _sums(known.astype(np.float64), days)
     mean = _sums(clean, days) / count
     if reduce is np.nanmean:
         result[days - 1 :] = np.where(count > 0, mean, np.nan)

@@ -32,7 +32,7 @@ class GraphAttention(nn.Module):
         """(α [N, K+1, heads], values [N, K+1, heads, width]); the last neighbour is the stock itself."""
         n, k = neighbours.shape
         left = self.left(h)
-        values = torch.cat([left[neighbours.reshape(-1)].view(n, k, -1), left[:, None]], dim=1)
+        values = torch.cat([nf.embedding(neighbours, left), left[:, None]], dim=1)  # its backward is twice as fast
         joined = values + self.right(h)[:, None] + nf.pad(self.edge(edges), (0, 0, 0, 1))
         e = (nf.leaky_relu(joined, 0.2).view(n, k + 1, self.heads, self.width) * self.attention).sum(-1)
         if self.scores is not None:

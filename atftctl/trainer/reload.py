@@ -1,0 +1,74 @@
+"""Live settings: the config is read again between two steps, and what it changes is made anew from a checkpoint.
+
+All or nothing: settings that are wrong, or a model that the checkpoint does not fit, are refused, and training goes
+on with the old ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from atftctl import protocol
+from atftctl.trainer import state
+from atftctl.trainer.build import Parts, assemble
+from atftctl.trainer.checkpoint import CheckpointError
+from atftctl.trainer.data.dataset import Dataset
+from atftctl.trainer.data.files import DataError
+from atftctl.trainer.settings import SettingsError
+
+if TYPE_CHECKING:
+    from atftctl.trainer.loop import Reread, Trainer
+
+Made = tuple[Dataset, Parts, state.Progress, str]
+
+
+def reload(trainer: Trainer, asked: dict[str, Any], reread: Reread) -> None:
+    """Called by all processes at the same boundary; the lead reads the request and the config for all of them."""
+    asked, found, refused = trainer.world.broadcast(_read(asked, reread))
+    made: Made | None = None
+    if found is not None:
+        trainer.save(protocol.LAST)
+        trainer.world.any(False)  # nobody reads the checkpoint before it is written
+        made, refused = _try_to_make(trainer, found, str(asked.get("resume", "last")))
+        [anywhere] = trainer.world.any(bool(refused))
+        made = None if anywhere else made
+    if made is None:
+        words = refused or "refused by another process"
+        trainer.recorder.event(protocol.RELOAD_REFUSED, request=asked.get("id", ""), message=words)
+        trainer.recorder.log.error("the new settings were refused, training goes on with the old ones: %s", words)
+        return
+    trainer.dataset, trainer.parts, trainer.progress, source = made
+    trainer.recorder.step = trainer.progress.step
+    torch.set_num_threads(trainer.settings.training.threads)
+    trainer.recorder.event(
+        protocol.RELOADED, request=asked.get("id", ""), digest=trainer.parts.digest,
+        effective=trainer.settings.effective(), resumed_from=source,
+    )  # fmt: skip
+    trainer.recorder.log.info("new settings taken up from %s, config %s", source, trainer.parts.digest[:12])
+
+
+def _read(asked: dict[str, Any], reread: Reread) -> tuple[dict[str, Any], Any, str]:
+    if not asked:
+        return {}, None, ""  # not the lead
+    try:
+        return asked, reread(), ""
+    except SettingsError as error:
+        return asked, None, str(error)
+
+
+def _try_to_make(trainer: Trainer, found: Any, resume: str) -> tuple[Made | None, str]:
+    settings, digest = found
+    try:
+        if resume not in state.FILES:
+            raise SettingsError(f"resume from {resume!r}? known: {', '.join(state.FILES)}")
+        if settings.training.dates_per_step % trainer.world.size:
+            raise SettingsError("training.dates_per_step: not a multiple of the number of processes")
+        same = settings.data == trainer.settings.data
+        dataset = trainer.dataset if same else Dataset(settings.data, trainer.cache)
+        parts = assemble(settings, digest, dataset, trainer.world.device)
+        source, progress = state.resume(trainer.root, resume, parts, trainer.recorder)
+    except (SettingsError, DataError, CheckpointError) as error:
+        return None, str(error)
+    return (dataset, parts, progress, source), ""
