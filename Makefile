@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: help setup demo test check bench drill-ten clean
+.PHONY: help setup demo test check bench bench-trainer bench-streaming drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -34,6 +34,12 @@ check: setup
 
 bench: setup
 	$(BIN)/python bench/startup.py
+
+bench-trainer: setup
+	DATA=$(DATA) $(BIN)/python bench/trainer.py
+
+bench-streaming: setup
+	$(BIN)/python bench/streaming.py
 
 # Ten rehearsals in a row: what the drill promises.
 drill-ten: setup

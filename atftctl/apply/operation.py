@@ -105,7 +105,7 @@ class Operation:
                 continue
             self._stopping.append((who, record, step.grace_s))
             self._intend()
-            killed += process.stop(record, who, grace_s=step.grace_s, note=self.note)
+            killed += process.stop(self.layout, record, who, grace_s=step.grace_s, note=self.note)
         return killed
 
     def _who(self, step: StopTrainer) -> tuple[procs.Identity | None, ProcessRecord | None]:
@@ -177,7 +177,7 @@ class Operation:
             raise AssertionError("unwind after the decision")
         self._transaction.unwind()
         for who, record, grace_s in self._stopping:  # asked to leave, it must not be taken for one that stays
-            process.stop(record, who, grace_s=grace_s, note=self.note)
+            process.stop(self.layout, record, who, grace_s=grace_s, note=self.note)
         if self._stopping and self.order.start_again:
             process.start(self.layout, self.order.start_again, digest="", now=datetime.now().astimezone())
         exit_code = error.exit_code if isinstance(error, AtftError) else PutBack.exit_code

@@ -27,13 +27,16 @@ class StartOrder:
     argv: tuple[str, ...]
     resume: str
     memory_limit_mb: int
+    processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> StartOrder:
-        return cls(tuple(body["argv"]), str(body["resume"]), int(body["memory_limit_mb"]))
+        return cls(
+            tuple(body["argv"]), str(body["resume"]), int(body["memory_limit_mb"]), int(body.get("processes", 1))
+        )
 
 
 def start(layout: Layout, order: StartOrder, *, digest: str, now: datetime) -> ProcessRecord:
@@ -51,6 +54,7 @@ def start(layout: Layout, order: StartOrder, *, digest: str, now: datetime) -> P
         events_from=events.stat().st_size if events.exists() else 0,
         host=procs.here()[0],
         namespace=procs.here()[1],
+        processes=order.processes,
     )
     before = layout.process.read_bytes() if layout.process.exists() else None
     write_record(layout, record)
@@ -95,12 +99,22 @@ def write_record(layout: Layout, record: ProcessRecord) -> None:
 
 
 def stop(
-    record: ProcessRecord | None, who: procs.Identity, *, grace_s: float, note: Callable[[str], None]
+    layout: Layout,
+    record: ProcessRecord | None,
+    who: procs.Identity,
+    *,
+    grace_s: float,
+    note: Callable[[str], None],
 ) -> list[int]:
-    """Stop this very process and all that belongs to it. Raises NeedsPerson where something will not die."""
+    """Stop this very process and all that belongs to it. Raises NeedsPerson where something will not die.
+
+    Several processes are asked by a request in the run folder, which all of them see at the same step: their
+    launcher would hand a signal on to each at a step of its own.
+    """
     marker = f"{protocol.RUN_ID}={record.run_id}" if record and record.pid in (0, who.pid) else ""
     try:
-        killed = procs.stop(who, marker, grace_s=grace_s, note=note)
+        asked = bool(marker) and record is not None and record.processes > 1 and _ask_all(layout, record)
+        killed = procs.stop(who, marker, grace_s=grace_s, note=note, signalled=not asked)
     except StillAliveError as error:
         letters = {pid: procs.state_letter(pid) for pid in error.pids}
         sleeping = [str(pid) for pid, letter in letters.items() if letter == "D"]
@@ -110,6 +124,23 @@ def stop(
             then="look at what they wait for (a dead disk or network share), then run this again",
         ) from None
     return killed
+
+
+def ask(layout: Layout, record: ProcessRecord, want: str, **words: str) -> str:
+    """A request to the running trainer, which it takes up at its next step; the request's id. Raises OSError."""
+    number = secrets.token_hex(4)
+    body = {"v": 1, "id": number, "run_id": record.run_id, "want": want, **words}
+    write_durably(layout.root / protocol.REQUEST, json.dumps(body).encode())
+    return number
+
+
+def _ask_all(layout: Layout, record: ProcessRecord) -> bool:
+    """False where there is no room even for a request: then a signal has to do."""
+    try:
+        ask(layout, record, protocol.WANT_STOP)
+    except OSError:
+        return False
+    return True
 
 
 def mark_stopped(layout: Layout, record: ProcessRecord) -> None:

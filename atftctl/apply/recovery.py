@@ -83,7 +83,7 @@ def _finish_stop(layout: Layout, stopping: list[dict[str, Any]]) -> None:
     for one in stopping:
         who = procs.Identity(int(one["pid"]), int(one["ticks"]), str(one["boot"]))
         if procs.alive(who):
-            process.stop(_record(layout), who, grace_s=float(one["grace_s"]), note=lambda _: None)
+            process.stop(layout, _record(layout), who, grace_s=float(one["grace_s"]), note=lambda _: None)
 
 
 def _bring_up(layout: Layout, order: dict[str, Any] | None, digest: str) -> str:

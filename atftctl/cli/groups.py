@@ -135,6 +135,18 @@ def trainer_restart(
     _trainer("restart", resume, adopt, o.Change(dry_run, True, reason, json), project)
 
 
+@trainer_app.command("reload")
+def trainer_reload(
+    resume: Resume = "last",
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Have it take up the config as it stands, without a restart, and prove by its echo that it did."""
+    _trainer("reload", resume, None, o.Change(dry_run, True, reason, json), project)
+
+
 @trainer_app.command("status")
 def trainer_status(json: o.Json = False, project: o.Project = o.HERE) -> None:
     """The recorded trainer, and those that were started by hand."""
@@ -155,6 +167,10 @@ def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Cha
                 return operation.status(opened)
             if verb_name == "stop":
                 return operation.stop(opened, tuple(adopt or ()), request)
+            if verb_name == "reload":
+                from atftctl.operations.reload import reload
+
+                return reload(opened, resume, request)
             if verb_name == "start":
                 return operation.start(opened, resume, request)
             return operation.restart(opened, resume, tuple(adopt or ()), request)

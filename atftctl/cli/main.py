@@ -215,12 +215,25 @@ def history(
 
 
 @app.command()
-def verify(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
+def verify(
+    effects: Annotated[
+        bool, typer.Option("--effects", help="Instead: does each flag do what it is there for?")
+    ] = False,
+    lang: o.Lang = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
     """The checklist: is the service back at its level?
 
     Model, data, training, RankIC, errors, memory, service, training time.
     """
     from atftctl.cli import show
+
+    def effects_verb() -> Any:
+        from atftctl.operations import effects as operation
+
+        with run.request(o.Change(False, True, "", json)) as request:
+            return operation.effects(run.open_project(project, lang), request)
 
     def verb() -> Any:
         from atftctl.operations import verify as operation
@@ -228,6 +241,8 @@ def verify(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
         with run.request(o.Change(False, True, "", json)) as request:
             return operation.verify(run.open_project(project, lang), request)
 
+    if effects:
+        run.command("verify --effects", effects_verb, json, show.effects)
     run.command("verify", verb, json, show.checklist)
 
 

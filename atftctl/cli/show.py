@@ -109,6 +109,20 @@ def checklist(one: Result) -> None:
     contacts(one.contacts)
 
 
+def effects(one: Result) -> None:
+    """A line a flag: its verdict, whether it is on, what was measured with and without it."""
+    colours = {"acts": "green", "does not act": "red"}
+    say(one.headline, "red" if one.data["inert"] else "green")
+    width = max(len(line["flag"]) for line in one.data["effects"])
+    for line in one.data["effects"]:
+        words = f"{line['with']}; without: {line['without']}" if line["without"] else line["with"]
+        switch = "on" if line["on"] else "off"
+        colour = colours.get(line["verdict"], "yellow") if line["on"] or line["verdict"] != "does not act" else "yellow"
+        say(f"  {line['verdict'].ljust(14)}  {switch.ljust(3)}  {line['flag'].ljust(width)}  {words}", colour)
+    timeline(one.parts)
+    contacts(one.contacts)
+
+
 def status(one: Result) -> None:
     say(one.headline, "bold")
     for line in one.lines:

@@ -22,6 +22,10 @@ def cause(event: Mapping[str, Any]) -> str:
         return f"out of memory in step {step + 1}: {str(event.get('message', ''))[:110]}"
     if event["event"] == "anomaly":
         return f"{event.get('quantity')} was {event.get('value')} in step {step + 1}"
+    if event["event"] == "worker_lost":
+        return f"one of its processes was lost after step {step}: {str(event.get('message', ''))[:110]}"
+    if event["event"] == "save_failed":
+        return f"{event.get('path')} could not be saved in step {step}: {str(event.get('message', ''))[:110]}"
     if event["event"] == "stopped":
         return f"it ended by itself: {str(event.get('reason', ''))[:200]} (exit {event.get('exit_code')})"
     return f"it left no word after {event['event']} in step {step}: killed from outside?"

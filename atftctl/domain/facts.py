@@ -53,6 +53,8 @@ class Process:
     memory_mb: float | None = None
     strangers: tuple[Stranger, ...] = ()
     leftovers: tuple[int, ...] = ()  # living processes of the recorded run whose main process is gone
+    section: str = ""  # what it is doing, by its heartbeat: start, step, evaluate, save, reload
+    silent_s: float | None = None  # since its last sign of life, where that is longer than the section may last
     where: str = ""  # the machine or container that it was started on, where that is not this one
 
     @property

@@ -22,6 +22,7 @@ class ProcessRecord:
     boot: str = ""
     host: str = ""
     namespace: str = ""  # of pids: a container has one of its own
+    processes: int = 1  # more than one: the recorded process is their launcher
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

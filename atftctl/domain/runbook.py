@@ -94,6 +94,8 @@ class TrainerRules:
     grace_s: float
     ready_s: float
     memory_limit_mb: int = 0  # 0: no limit
+    processes: int = 1
+    launcher: tuple[str, ...] = ()  # stands before the command's words where there are several; `{processes}`
 
 
 @dataclass(frozen=True, eq=False, repr=False)

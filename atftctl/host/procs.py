@@ -212,12 +212,20 @@ def send(who: Identity, number: signal.Signals) -> bool:
     return True
 
 
-def stop(who: Identity, marker: str, *, grace_s: float, note: Callable[[str], None] = lambda _: None) -> list[int]:
+def stop(
+    who: Identity,
+    marker: str,
+    *,
+    grace_s: float,
+    note: Callable[[str], None] = lambda _: None,
+    signalled: bool = True,
+) -> list[int]:
     """Ask, wait until one deadline, kill the whole tree, prove that nobody is left. The pids that had to be killed.
 
-    Raises StillAliveError where something outlives SIGKILL.
+    Without `signalled` it was asked in another way, and is only waited for. Raises StillAliveError where something
+    outlives SIGKILL.
     """
-    left = _ask(who, marker, grace_s)
+    left = _ask(who, marker, grace_s, signalled=signalled)
     if left:
         note(f"not gone within {grace_s:g} s: killing {len(left)} process(es)")
     killed: set[int] = set()
@@ -231,10 +239,11 @@ def stop(who: Identity, marker: str, *, grace_s: float, note: Callable[[str], No
     return sorted(killed)
 
 
-def _ask(who: Identity, marker: str, grace_s: float) -> set[Identity]:
+def _ask(who: Identity, marker: str, grace_s: float, *, signalled: bool) -> set[Identity]:
     """SIGTERM to the process itself, and, once it is gone, to what it left behind; who is still there at the end."""
     left = members(who, marker)
-    _request(who)
+    if signalled:
+        _request(who)
     deadline = time.monotonic() + grace_s
     told = False
     while (left := _living(left, who, marker)) and time.monotonic() < deadline:

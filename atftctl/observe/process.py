@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from atftctl.host import procs
 from atftctl.host.layout import Layout
 from atftctl.observe import runs
 
-CAUSES = (protocol.OOM, protocol.ANOMALY)
+CAUSES = (protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST)
 
 
 def read_record(layout: Layout) -> ProcessRecord | None:
@@ -63,6 +64,7 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
     seen = list(runs.events(layout.root, offset=record.events_from, run_id=record.run_id))
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
     where = elsewhere(record) if record.wanted == "running" else ""
+    section, silent_s = _sign_of_life(layout, record) if who else ("", None)
     return Process(
         state="elsewhere" if where else _state(record, who is not None, seen),
         pid=who.pid if who else None,
@@ -74,8 +76,17 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
         memory_mb=procs.anonymous_mb(who.pid) if who else None,
         strangers=strangers,
         leftovers=() if who or where else tuple(sorted(ours)),
+        section=section,
+        silent_s=silent_s,
         where=where,
     )
+
+
+def _sign_of_life(layout: Layout, record: ProcessRecord) -> tuple[str, float | None]:
+    """(section, None), or how long nothing was heard where that is longer than the section may last."""
+    beat = runs.heartbeat(layout.root, record.run_id)
+    age, limit = time.time() - float(beat.get("t", 0)), float(beat.get("limit_s", 0))
+    return str(beat.get("section", "")), age if beat and age > limit else None
 
 
 def _state(record: ProcessRecord, alive: bool, seen: list[dict[str, Any]]) -> ProcessState:

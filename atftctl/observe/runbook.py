@@ -107,9 +107,13 @@ def _check_trainer(runbook: Runbook, binder: Binder) -> None:
         ("grace_s", rules.grace_s, 86_400),
         ("ready_s", rules.ready_s, 86_400),
         ("memory_limit_mb", rules.memory_limit_mb, 1 << 30),
+        ("processes", rules.processes, 1024),
     ):
-        if not 0 <= value <= most:  # not NaN either
-            raise binder.fail(("trainer", key), f"{value} is out of its range, 0 to {most}")
+        least = int(key == "processes")
+        if not least <= value <= most:  # not NaN either
+            raise binder.fail(("trainer", key), f"{value} is out of its range, {least} to {most}")
+    if rules.processes > 1 and not rules.launcher:
+        raise binder.fail(("trainer", "processes"), "more than one process needs trainer.launcher")
 
 
 def _check_features(runbook: Runbook, binder: Binder) -> None:

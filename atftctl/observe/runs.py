@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -53,6 +54,15 @@ def await_event(
         if time.monotonic() >= deadline:
             return None, f"not seen within {limit_s:g} s"
         time.sleep(POLL_S)
+
+
+def heartbeat(root: Path, run_id: str) -> Mapping[str, Any]:
+    """The last sign of life of this run; empty without one."""
+    try:
+        beat = json.loads((root / protocol.HEARTBEAT).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return beat if isinstance(beat, dict) and beat.get("run_id") == run_id else {}
 
 
 def last_metrics(root: Path, rows: int) -> list[dict[str, str]]:

@@ -39,8 +39,14 @@ class Project:
         from atftctl.apply.process import StartOrder, command
 
         rules = self.runbook.trainer
-        words = command(rules.command, python=sys.executable, resume=resume)
-        return StartOrder(words, resume, rules.memory_limit_mb)
+        words = rules.command if rules.processes == 1 else (*rules.launcher, *_after_interpreter(rules.command))
+        filled = command(words, python=sys.executable, resume=resume, processes=str(rules.processes))
+        return StartOrder(filled, resume, rules.memory_limit_mb, rules.processes)
+
+
+def _after_interpreter(words: tuple[str, ...]) -> tuple[str, ...]:
+    """What a launcher is given: it starts the interpreter itself."""
+    return words[1:] if words[0] == "{python}" else words
 
 
 def open_project(start: Path, language: str = "en") -> Project:

@@ -36,6 +36,8 @@ def status(project: Project) -> Result:
         lines.append(
             f"processes of a dead run are left: {', '.join(map(str, running.leftovers))}; atftctl trainer stop"
         )
+    if running.silent_s is not None:
+        lines.append(trainer.silence(running))
     if running.state == "died":
         lines += [cause(running.last_event or {}), *filter(None, [remedy(project.runbook, facts)])]
     lines += [f"a trainer started by hand: pid {one.pid}, {one.user}" for one in running.strangers]

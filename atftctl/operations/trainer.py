@@ -6,7 +6,7 @@ from atftctl.apply import history, process
 from atftctl.decide.assemble import Wish, refuse_foreign, stops_of
 from atftctl.decide.diagnose import cause
 from atftctl.domain.errors import Interrupted, NeedsPerson, Refused
-from atftctl.domain.facts import Facts
+from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import StartTrainer, StopTrainer
 from atftctl.domain.result import Result
 from atftctl.host import locks, procs
@@ -47,7 +47,7 @@ def stop(project: Project, adopt: Adopt, request: Request) -> Result:
         _on_purpose(project)
         words = "; ".join(_stop(project, step, request, watch) for step in stops)
         if stops:
-            _log(project, "trainer stop", request, words)
+            log(project, "trainer stop", request, words)
     return Result("trainer stop", Exit.DONE, words or "no trainer runs", parts=tuple(watch.parts))
 
 
@@ -74,6 +74,8 @@ def status(project: Project) -> Result:
     lines = [f"started {found.since}, run {found.run_id}, config {found.digest[:12] or '?'}"] if found.run_id else []
     if found.memory_mb:
         lines.append(f"memory {found.memory_mb:.0f} MB, mapped files not counted")
+    if found.silent_s is not None:
+        lines.append(silence(found))
     if found.state == "died":
         lines.append(cause(found.last_event or {}))
     if found.where:
@@ -90,12 +92,22 @@ def status(project: Project) -> Result:
         "step": found.step,
         "digest": found.digest,
         "memory_mb": found.memory_mb,
+        "section": found.section,
+        "silent_s": found.silent_s,
         "where": found.where,
         "leftovers": list(found.leftovers),
         "last_event": dict(found.last_event or {}),
         "by_hand": [{"pid": one.pid, "user": one.user, "command": one.command} for one in found.strangers],
     }
     return Result("trainer status", Exit.DONE, f"trainer: {found.state}{where}{step}", lines=tuple(lines), data=data)
+
+
+def silence(found: Process) -> str:
+    """A trainer that lives and does nothing more."""
+    return (
+        f"no sign of life for {found.silent_s:.0f} s in section {found.section}: it hangs; where stands in "
+        "logs/trainer.out → atftctl trainer restart"
+    )
 
 
 def _may_start(facts: Facts, adopt: Adopt) -> None:
@@ -122,7 +134,7 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
         return "no trainer runs"
     try:
         with watch.part("stop"):
-            killed = process.stop(record, who, grace_s=step.grace_s, note=request.report.note)
+            killed = process.stop(project.layout, record, who, grace_s=step.grace_s, note=request.report.note)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted while pid {who.pid} was stopping",
@@ -138,11 +150,11 @@ def _start(project: Project, facts: Facts, resume: str, request: Request, watch:
         with watch.part("start"):
             record = process.start(project.layout, project.start_order(resume), digest=digest(facts.configs), now=now())
     except (OSError, HostError) as error:
-        _log(project, command, request, str(error), Exit.CHECK_FAILED)
+        log(project, command, request, str(error), Exit.CHECK_FAILED)
         raise NeedsPerson(str(error), stands="no trainer runs", then="mend trainer.command in the runbook") from None
     with watch.part("first step"):
         proof = await_proof(project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s))
-    _log(project, command, request, proof.words or f"started pid {record.pid}", proof.exit_code)
+    log(project, command, request, proof.words or f"started pid {record.pid}", proof.exit_code)
     seen = proof.seen or {}
     lines = (f"proof: step {seen.get('step')} with config {str(seen.get('digest'))[:12]}",)
     return Result(
@@ -158,7 +170,7 @@ def _start(project: Project, facts: Facts, resume: str, request: Request, watch:
     )
 
 
-def _log(project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE) -> None:
+def log(project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE) -> None:
     stamp = now()
     history.append(
         project.layout,

@@ -61,6 +61,7 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
         recorder.log.info("starting; imports took %.1f s", imports)
         with Heartbeat(root, recorder) as heartbeat:
             trainer = Trainer(settings, digest, root, recorder, world=World(), heartbeat=heartbeat)
+            trainer.seconds = {"import": imports, **trainer.seconds}
             trainer.run(resume, control, lambda: settings_module.load(configs))
     except Exception as error:  # noqa: BLE001 - each kind has its exit code
         return _last_word(*end_of(error, recorder), recorder)
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     verbs.choices["train"].add_argument("--resume", choices=("last", "best", "scratch"), default="last")
     probe = verbs.choices["probe"]
-    probe.add_argument("kind", choices=("verify", "memory"))
+    probe.add_argument("kind", choices=("verify", "memory", "effects"))
     probe.add_argument("--out", required=True, help="where the measurements go, as JSON")
     probe.add_argument(
         "--baseline-config",

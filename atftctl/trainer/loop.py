@@ -55,7 +55,7 @@ class Trainer:
         self.dataset = Dataset(settings.data, self.cache)
         begun = time.monotonic()
         self.parts: Parts = assemble(settings, digest, self.dataset, self.world.device)
-        self.seconds = {**self.dataset.seconds, "model": time.monotonic() - begun}
+        self.seconds: dict[str, float] = {**self.dataset.seconds, "model": time.monotonic() - begun}
         self.progress = state.Progress()
         self.stepper = Stepper(self.world, recorder)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
@@ -162,7 +162,7 @@ class Trainer:
         self.recorder.step = self.progress.step
         self.recorder.event(
             protocol.STARTED, digest=self.parts.digest, effective=self.settings.effective(), resumed_from=found,
-            device=self.world.device.type, torch=torch.__version__, world_size=self.world.size,
+            device=self.world.device.type, torch=torch.__version__, world_size=self.world.size, seconds=self.seconds,
         )  # fmt: skip
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
         self.recorder.log.info("ready: %s", parts)

@@ -19,6 +19,7 @@ import torch
 
 from atftctl import protocol
 from atftctl.trainer import checkpoint, evaluate, settings
+from atftctl.trainer.effects import effects
 from atftctl.trainer.loop import Trainer
 from atftctl.trainer.memory import PeakMemory, steady_allocations
 from atftctl.trainer.model.atft import parameter_count
@@ -31,8 +32,11 @@ WARM_UP = 3  # steps that are not measured: thread pools, allocator, caches
 
 
 def run(kind: str, root: Path, configs: list[Path], baseline: list[Path], steps: int) -> dict[str, Any]:
-    """`kind` verify: everything the checklist asks for; memory: the peak of a few training steps."""
+    """`kind` verify: everything the checklist asks for; memory: the peak of a few training steps; effects: what each
+    flag does."""
     with tempfile.TemporaryDirectory(prefix="atftctl-probe-") as scratch:
+        if kind == "effects":
+            return {"effects": effects(settings.load(configs)[0], Path(scratch))}
         probe = Probe(root, Path(scratch), configs, baseline, steps)
         return probe.memory() if kind == "memory" else probe.verify()
 

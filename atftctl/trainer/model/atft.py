@@ -63,6 +63,24 @@ class Head(nn.Module):
         return self.outer(nf.gelu(self.inner(x)))
 
 
+class PeerContrast(nn.Module):
+    """The last day's features, and how far they are from the mean of the stock's neighbours, straight to the output.
+
+    x [N, F], neighbours [N, K] → [N, H]. What is linear in them need not be learned by the deep part, which then has
+    the rest to find. It starts at zero. (After Wide & Deep, Cheng et al. 2016; that a stock falls back towards its
+    peers is the strongest signal in daily prices: docs/trainer.md has the figures.)
+    """
+
+    def __init__(self, features: int, horizons: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * features, horizons, bias=False)
+        nn.init.zeros_(self.linear.weight)
+
+    def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
+        apart = x - nf.embedding(neighbours, x).mean(dim=1)
+        return self.linear(torch.cat([x, apart], dim=-1))
+
+
 class ATFT(nn.Module):
     """The whole model. The improvements put themselves into `normalise`, `mask`, the attention's `scores` and
     `head`."""
@@ -77,6 +95,7 @@ class ATFT(nn.Module):
         self.drop = nn.Dropout(settings.dropout)
         self.fuse = nn.Linear(2 * d, d)
         self.head: nn.Module = Head(d, horizons)
+        self.peers = PeerContrast(features, horizons)
         self.mask: Callable[[Tensor], Tensor] | None = None  # draws which frequencies to drop, [N, bins]
         self.chunks = 1
 
@@ -89,7 +108,7 @@ class ATFT(nn.Module):
         for layer in self.graph:
             z = z + self.drop(nf.elu(layer(z, day.neighbours, day.edges)))
         gate = torch.sigmoid(self.fuse(torch.cat([h, z], dim=-1)))
-        return self.head(self.drop(gate * h + (1 - gate) * z))
+        return self.head(self.drop(gate * h + (1 - gate) * z)) + self.peers(x[:, -1], day.neighbours)
 
     def encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """In pieces, activations are made again in the backward pass: the same result in less memory."""

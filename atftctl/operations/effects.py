@@ -1,0 +1,35 @@
+"""`verify --effects`: does each flag of the config do what it is there for?"""
+
+from __future__ import annotations
+
+from atftctl.domain.errors import Refused
+from atftctl.domain.result import Result
+from atftctl.observe import configs, probes
+from atftctl.operations.change import Request, Stopwatch
+from atftctl.operations.project import Project, unreadable
+from atftctl.protocol import Exit
+
+ACTS, INERT = "acts", "does not act"
+
+
+def effects(project: Project, request: Request) -> Result:
+    """A flag that is on and does not act fails: rolling it back would change nothing."""
+    broken = unreadable(configs.read_configs(project.layout.root, project.runbook.files.configs).values())
+    if broken:
+        raise Refused(broken[0], then="atftctl backup list shows what can be restored")
+    watch = Stopwatch(request.report)
+    with watch.part("probes"):
+        found = probes.probe(project.layout, project.runbook, "effects")["effects"]
+    inert = [line["flag"] for line in found if line["on"] and line["verdict"] == INERT]
+    acting = sum(line["verdict"] == ACTS for line in found)
+    headline = f"{acting} of {len(found)} flags act"
+    if inert:
+        headline = f"on, and does nothing: {'; '.join(inert)}"
+    return Result(
+        "verify --effects",
+        Exit.CHECK_FAILED if inert else Exit.DONE,
+        headline,
+        data={"effects": found, "inert": inert},
+        parts=tuple(watch.parts),
+        contacts=project.contacts if inert else (),
+    )

@@ -1,0 +1,87 @@
+"""`trainer reload`: the running trainer takes up the config without a restart; its echo is the proof."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from atftctl import protocol
+from atftctl.apply import process
+from atftctl.domain.errors import NeedsPerson, Refused
+from atftctl.domain.process import ProcessRecord
+from atftctl.domain.result import Result
+from atftctl.observe import process as observed
+from atftctl.observe import runs
+from atftctl.observe.configs import digest
+from atftctl.operations.change import Request, Stopwatch, locked
+from atftctl.operations.project import Project, observe, unreadable
+from atftctl.operations.trainer import log
+from atftctl.protocol import Exit
+
+
+def reload(project: Project, resume: str, request: Request) -> Result:
+    """Raises Refused where no trainer of ours runs, or where it refused the settings: then the old ones go on."""
+    if request.dry_run:
+        record, wanted = _running(project)
+        words = "already runs with these settings" if record.digest == wanted else "would take up the config as it is"
+        return Result("trainer reload", Exit.DONE, f"dry run: the trainer {words}")
+    watch = Stopwatch(request.report)
+    with locked(project.layout, "trainer reload", request):
+        record, wanted = _running(project)
+        offset = runs.size(project.layout.root)
+        try:
+            number = process.ask(project.layout, record, protocol.WANT_RELOAD, resume=resume)
+        except OSError as error:
+            raise Refused(f"the request can't be written: {error.strerror}", stands="the old settings go on") from None
+        with watch.part("reload"):
+            event = _await(project, record, number, offset)
+        if event["event"] == protocol.RELOAD_REFUSED:
+            raise Refused(
+                f"the trainer refused the settings: {event.get('message')}", stands="it goes on with the old ones"
+            )
+        if event.get("digest") != wanted:
+            raise NeedsPerson(
+                "the trainer took up other settings than stand in the files",
+                stands="they were changed in between, or it reads other files",
+                then="atftctl trainer reload, again",
+            )
+        process.write_record(project.layout, dataclasses.replace(record, digest=wanted))
+        log(project, "trainer reload", request, f"new settings from {event.get('resumed_from')}")
+    return Result(
+        "trainer reload",
+        Exit.DONE,
+        f"the trainer took up config {wanted[:12]} at step {event['step']}, without a restart",
+        data={"digest": wanted, "event": dict(event)},
+        parts=tuple(watch.parts),
+    )
+
+
+def _running(project: Project) -> tuple[ProcessRecord, str]:
+    """The record of the trainer that runs, and the digest of the config as it stands."""
+    facts = observe(project)
+    broken = unreadable(facts.configs.values())
+    if broken:
+        raise Refused(broken[0], stands="the trainer was not asked")
+    record = observed.read_record(project.layout)
+    if record is None or not facts.process.alive:
+        raise Refused(f"no trainer of ours runs ({facts.process.state})", then="atftctl trainer start")
+    return record, digest(facts.configs)
+
+
+def _await(project: Project, record: ProcessRecord, number: str, offset: int) -> Mapping[str, Any]:
+    event, why = runs.await_event(
+        project.layout.root,
+        run_id=record.run_id,
+        offset=offset,
+        wanted=(protocol.RELOADED, protocol.RELOAD_REFUSED),
+        alive=lambda: observed.identity(record) is not None,
+        limit_s=project.runbook.trainer.ready_s,
+    )
+    if event is None or event.get("request") != number:
+        raise NeedsPerson(
+            f"the trainer did not answer: {why or 'it answered another request'}",
+            stands="the request stays in logs/request.json until it is seen",
+            then="atftctl trainer status; atftctl trainer restart takes the settings up in any case",
+        )
+    return event
