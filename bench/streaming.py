@@ -71,15 +71,13 @@ def train(root: Path, panel: Path) -> dict[str, float]:
         "training": {"max_steps": STEPS, "threads": 2, "evaluate_every": 10**6},
     }
     (root / "config.yaml").write_text(yaml.safe_dump(config))
-    begun, peak, peak_before = time.monotonic(), 0.0, 0.0
+    begun, peak = time.monotonic(), 0.0
     child = subprocess.Popen(
         [sys.executable, "-m", "atftctl.trainer", "train", "--config", "config.yaml"],
         cwd=root, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     while child.poll() is None:
         peak = max(peak, anonymous_mb(child.pid))
-        if not (root / protocol.METRICS).exists() or (root / protocol.METRICS).stat().st_size < 200:
-            peak_before = peak
         time.sleep(0.02)
     if child.returncode:
         raise SystemExit(f"the trainer ended with {child.returncode}")
@@ -87,7 +85,6 @@ def train(root: Path, panel: Path) -> dict[str, float]:
     last = (root / protocol.METRICS).read_text().splitlines()[-1].split(",")
     return {
         "peak_anonymous_mb": peak,
-        "peak_preparing_mb": peak_before,
         "prepare_s": events[0]["seconds"]["panel"],
         "step_s": float(last[-1]),
         "total_s": time.monotonic() - begun,

@@ -19,6 +19,7 @@ from atftctl.trainer.dashboards import open_dashboards
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.evaluate import Evaluation, evaluate
 from atftctl.trainer.heartbeat import Heartbeat
+from atftctl.trainer.memory import steady_allocations
 from atftctl.trainer.optimise import learning_rate
 from atftctl.trainer.progress import ProgressBar
 from atftctl.trainer.record import Recorder, rss_anon_mb
@@ -26,6 +27,7 @@ from atftctl.trainer.settings import Settings, SettingsError
 from atftctl.trainer.step import Batch, Ended, Step, Stepper
 from atftctl.trainer.world import World
 
+STEADY_STOCKS = 2000  # from here on a step's tensors are so large that a heap full of holes would count
 Reread = Callable[[], tuple[Settings, str]]  # the config as it stands now, and its digest; raises SettingsError
 
 
@@ -53,6 +55,8 @@ class Trainer:
                 f"{self.world.size} processes; a multiple of {self.world.size} can"
             )
         self.dataset = Dataset(settings.data, self.cache)
+        if self.dataset.widest() >= STEADY_STOCKS:
+            steady_allocations()
         begun = time.monotonic()
         self.parts: Parts = assemble(settings, digest, self.dataset, self.world.device)
         self.seconds: dict[str, float] = {**self.dataset.seconds, "model": time.monotonic() - begun}

@@ -83,6 +83,10 @@ class Dataset:
     def samples(self) -> int:
         return int(self._usable.sum())
 
+    def widest(self) -> int:
+        """Most stocks of any day."""
+        return int(self._usable.sum(axis=1).max())
+
     def day(self, number: int) -> Day:
         stocks = np.flatnonzero(self._usable[number])
         window = np.asarray(self.features[number - self._length + 1 : number + 1])[:, stocks]
@@ -128,11 +132,11 @@ class Dataset:
 
     def _open_arrays(self, cache: Path) -> tuple[Array, Array]:
         panel, horizons, mapped = self.panel, self._settings.horizons, self._settings.memory_map
+        where = self._settings.path or "the synthetic market"
         if len(panel.dates) < self._length:
-            raise DataError(
-                f"{self._settings.path or 'the synthetic market'}: {len(panel.dates)} days; "
-                f"one sequence needs {self._length} (data.sequence_length)"
-            )
+            raise DataError(f"{where}: {len(panel.dates)} days; one sequence needs {self._length} (sequence_length)")
+        if len(panel.tickers) < 2:
+            raise DataError(f"{where}: one stock only; a forecast of the cross-section needs at least two")
         key = f"v{VERSION}-{panel.digest[:24]}"
         shape = panel.close.shape
         features = cached(

@@ -7,6 +7,7 @@ volume shock. `rankic` is the correlation of that mix with the stock's own retur
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from atftctl.trainer.data.panel import Panel, make_panel
 from atftctl.trainer.settings import Synthetic
@@ -17,6 +18,12 @@ MARKET_SD, SECTOR_SD, OWN_SD = 0.004, 0.004, 0.016
 
 def make_market(settings: Synthetic) -> Panel:
     """`settings.days` business days of `settings.stocks` stocks. The same settings give the same bytes."""
+    return make_market_and_signal(settings)[0]
+
+
+def make_market_and_signal(settings: Synthetic) -> tuple[Panel, npt.NDArray[np.float64]]:
+    """The market, and what is planted in it: [days, stocks], for each day the best forecast of the next day's own
+    return."""
     rng = np.random.default_rng(settings.seed)
     days, stocks = settings.days, settings.stocks
     sector = rng.integers(0, SECTORS, stocks)
@@ -26,10 +33,11 @@ def make_market(settings: Synthetic) -> Panel:
     noise = rng.normal(0, 1, (days, stocks))
     shock = rng.normal(0, 1, (days, stocks))  # of log volume
     strength = float(settings.rankic)
-    own = np.empty((days, stocks))
+    own, planted = np.empty((days, stocks)), np.zeros((days, stocks))
     own[0] = noise[0]
     for day in range(1, days):
         signal = (shock[day - 1] - own[day - 1]) / np.sqrt(2)
+        planted[day - 1] = signal
         own[day] = strength * signal + np.sqrt(1 - strength**2) * noise[day]
     returns = beta * market[:, None] + sectors[:, sector] + OWN_SD * own
     close = 1000 * np.exp(np.cumsum(returns, axis=0)) * rng.uniform(0.2, 5, stocks)
@@ -43,8 +51,9 @@ def make_market(settings: Synthetic) -> Panel:
     start = np.datetime64("2015-01-01")
     dates = np.busday_offset(start, np.arange(days), roll="forward")
     grids = {"open": opening, "high": high, "low": low, "close": close, "volume": volume}
-    return make_panel(
+    panel = make_panel(
         tuple(str(one) for one in dates),
         tuple(f"S{one:05d}" for one in range(stocks)),
         {name: grid.astype(np.float32) for name, grid in grids.items()},
     )
+    return panel, planted
