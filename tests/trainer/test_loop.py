@@ -27,6 +27,8 @@ from tests.trainer.conftest import IMPROVED, Make, settings_of, take
 
 
 def events(root: Path) -> list[dict[str, Any]]:
+    if not (root / protocol.EVENTS).exists():
+        return []
     return [json.loads(line) for line in (root / protocol.EVENTS).read_bytes().splitlines()]
 
 

@@ -1,0 +1,67 @@
+"""The effect probes: each flag of the guide acts, and one that does not is found out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atftctl.trainer import effects as module
+from atftctl.trainer.effects import ACTS, INERT, NOT_HERE, PROBES, effects
+from atftctl.trainer.settings import from_mapping
+from tests.trainer.conftest import IMPROVED, settings_of
+
+NEEDS_MORE = {"improvements.enable_wandb", "grad_scaler.init_scale"}  # an extra, a GPU
+
+
+def lines(tmp_path: Path, **changes: Any) -> dict[str, dict[str, Any]]:
+    return {line["flag"]: line for line in effects(from_mapping(settings_of(**changes)), tmp_path)}
+
+
+@pytest.mark.parametrize("changes", [IMPROVED, {}], ids=["all on", "all off"])
+def test_every_flag_acts_or_says_why_it_can_not(tmp_path: Path, changes: dict[str, Any]) -> None:
+    found = lines(tmp_path, **changes)
+    assert set(found) == {keys for keys, _, _ in PROBES}
+    for flag, line in found.items():
+        if flag in NEEDS_MORE:
+            assert line["verdict"] in (ACTS, NOT_HERE) and line["with"], line
+        else:
+            assert line["verdict"] == ACTS, line
+    assert found["improvements.use_ema, ema.enabled"]["on"] is bool(changes)
+
+
+def test_a_flag_that_can_not_act_is_found_out(tmp_path: Path) -> None:
+    """Settings under which the flag is on and changes nothing: a delta beyond any outlier, no decay at all."""
+    found = lines(
+        tmp_path,
+        **{**IMPROVED, "loss": {"type": "huber", "huber_delta": 1000.0}, "ema": {"enabled": True, "decay": 0.0}},
+    )
+    assert found["improvements.huber_loss, loss.type"]["verdict"] == INERT
+    assert found["improvements.use_ema, ema.enabled"]["verdict"] == INERT
+
+
+@pytest.mark.parametrize(
+    ("flag", "where", "instead"),
+    [
+        ("improvements.gat_temperature", "gat_temperature.install", lambda model, temperature: None),
+        ("improvements.freq_dropout_p", "freq_dropout.install", lambda model, p: None),
+        ("improvements.output_head_small_init", "small_init.install", lambda model, hidden, horizons: None),
+        ("improvements.online_normalization", "online_norm.install", lambda model, mean, deviation: None),
+        ("improvements.auto_recover_oom", "oom_recovery.Recovery.recover", lambda self: None),
+    ],
+)
+def test_a_flag_without_a_reader_does_not_act(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str, where: str, instead: Any
+) -> None:
+    """What went wrong in the project before: the flag is set, and the code does nothing with it."""
+    monkeypatch.setattr(f"atftctl.trainer.improvements.{where}", instead)
+    assert lines(tmp_path, **IMPROVED)[flag]["verdict"] == INERT
+
+
+def test_an_improvement_that_is_gone_does_not_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        module, "PROBES", (("x", lambda s: True, lambda lab: (_ for _ in ()).throw(ImportError("gone"))),)
+    )
+    [line] = effects(from_mapping(settings_of()), tmp_path)
+    assert line["verdict"] == INERT and "gone" in line["with"]
