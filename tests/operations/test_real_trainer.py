@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 
 import pytest
 
@@ -74,6 +75,59 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     assert real.run("restore", "last-good", "--yes").code == 0
     assert real.run("trainer", "status", "--json").json["data"]["state"] == "running"
     assert len(processes_of(real.root)) == 1
+
+
+def test_settings_are_taken_up_without_a_restart(real: Project) -> None:
+    """`trainer reload`: the echo is the proof, what the trainer refuses is refused, the running process stays."""
+    assert real.run("trainer", "reload").code == 3, "none runs"
+    real.replace(CONFIG, "enable_wandb: true", "enable_wandb: false")
+    assert real.run("trainer", "start").code == 0
+    pid = real.record()["pid"]
+    real.replace(CONFIG, "freq_dropout_p: 0.1", "freq_dropout_p: 0.0")
+    dry = real.run("trainer", "reload", "--dry-run")
+    assert dry.code == 0 and "would take up" in dry.out
+    done = real.run("trainer", "reload", "--json")
+    assert done.code == 0, done
+    assert done.json["data"]["event"]["effective"]["improvements.freq_dropout_p"] == 0.0
+    assert real.record()["pid"] == pid and real.record()["digest"] == done.json["data"]["digest"]
+
+    real.replace(CONFIG, "freq_dropout_p: 0.0", "freq_dropout_p: 3.0")
+    refused = real.run("trainer", "reload")
+    assert refused.code == 3 and "improvements.freq_dropout_p: 3.0 is out of its range" in refused.err
+    assert "goes on with the old ones" in refused.err
+    status = real.run("trainer", "status", "--json").json["data"]
+    assert status["state"] == "running" and status["pid"] == pid and status["section"] and status["silent_s"] is None
+    assert [row["command"] for row in real.run("history", "--json").json["data"]["operations"]][-1] == "trainer reload"
+
+
+def test_several_processes_start_stop_and_are_rolled_back(real: Project) -> None:
+    """The number of processes comes from the runbook; all stop at one step, nobody is left, nobody is killed."""
+    real.replace(RUNBOOK, "processes: 1", "processes: 2")
+    refused = real.run("trainer", "start")
+    assert refused.code == 1 and "a multiple of 2 can" in refused.out, "one date can't be shared by two"
+    wait_for(lambda: not processes_of(real.root), 30)  # the launcher takes a moment
+    real.replace(TRAINING, "dates_per_step: 1", "dates_per_step: 2")
+    assert real.run("trainer", "start").code == 0
+    assert len(processes_of(real.root)) >= 3, "the launcher and two workers"
+    events = [json.loads(line) for line in real.read("logs/events.jsonl").splitlines()]
+    assert [event["world_size"] for event in events if event["event"] == "started"] == [2]
+
+    done = real.run("rollback", "--symptom", "memory-leak", "--yes", "--json")
+    assert done.code == 0, done
+    stopped = real.run("trainer", "stop")
+    assert stopped.code == 0 and "had to be killed" not in stopped.out, stopped
+    wait_for(lambda: not processes_of(real.root), 10)
+    events = [json.loads(line) for line in real.read("logs/events.jsonl").splitlines()]
+    assert [event["reason"] for event in events if event["event"] == "stopped"][-2:] == ["asked to stop"] * 2
+
+
+def test_each_flag_is_proven_and_one_that_does_nothing_fails(real: Project) -> None:
+    done = real.run("verify", "--effects")
+    assert done.code == 0, done
+    assert "improvements.gat_temperature" in done.out and "attention entropy" in done.out
+    real.replace(TRAINING, "huber_delta: 1.0", "huber_delta: 1000.0")
+    inert = real.run("verify", "--effects", "--json")
+    assert inert.code == 1 and inert.json["data"]["inert"] == ["improvements.huber_loss, loss.type"]
 
 
 @pytest.mark.slow
