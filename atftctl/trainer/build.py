@@ -43,7 +43,7 @@ def assemble(settings: Settings, digest: str, dataset: Dataset, device: torch.de
     """Seeded by `training.seed`: the same settings give the same first weights."""
     torch.manual_seed(settings.training.seed)
     mean, deviation = dataset.training_statistics()
-    model = ATFT(dataset.feature_count, len(settings.data.horizons), settings.model, mean, deviation)
+    model = ATFT(dataset.ranked, len(settings.data.horizons), settings.model, mean, deviation)
     statistics = _install(model, settings, mean, deviation)
     model.chunks = settings.training.encoder_chunks
     model.to(device)

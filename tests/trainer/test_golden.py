@@ -17,8 +17,8 @@ from atftctl.trainer.settings import Synthetic
 from tests.trainer.conftest import IMPROVED, Make, take
 
 GOLDEN: dict[str, tuple[dict[str, Any], list[float]]] = {
-    "baseline": ({}, []),
-    "improved": (IMPROVED, []),
+    "baseline": ({}, [4.83529, 4.4807, 4.33755, 4.66923, 4.48222, 5.06417]),
+    "improved": (IMPROVED, [2.94207, 2.88462, 3.10636, 2.98122, 2.94975, 2.83103]),
 }
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from atftctl.trainer.data.cache import cached
-from atftctl.trainer.data.features import RAW, VERSION, fill_features, fill_targets, names
+from atftctl.trainer.data.features import RANK, RAW, VERSION, fill_features, fill_targets, names
 from atftctl.trainer.data.files import Array, DataError
 from atftctl.trainer.data.graph import DailyGraph
 from atftctl.trainer.data.panel import Panel, prepared_panel
@@ -79,6 +79,11 @@ class Dataset:
     @property
     def feature_count(self) -> int:
         return len(self.feature_names)
+
+    @property
+    def ranked(self) -> list[int]:
+        """Which features are ranks across the day's stocks."""
+        return [at for at, name in enumerate(self.feature_names) if name.endswith(RANK)]
 
     def samples(self) -> int:
         return int(self._usable.sum())

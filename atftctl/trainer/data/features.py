@@ -20,6 +20,7 @@ RAW = (
     "turnover", "to_mean_5", "to_mean_20", "volatility_20", "volatility_60", "to_high_20", "to_low_20", "illiquidity",
 )  # fmt: skip
 MARKET = "market_return"  # the same for all stocks of a day, so that it has no rank
+RANK = "_rank"  # ends the name of what is ranked across the day's stocks
 LONGEST = 60  # days that a feature looks back
 STALE = 10  # days for which the last close stands in for one that is missing
 BLOCK_CELLS = 1 << 18  # days x stocks that are worked on at once
@@ -28,7 +29,7 @@ BLOCK_CELLS = 1 << 18  # days x stocks that are worked on at once
 def names(panel: Panel) -> tuple[str, ...]:
     """Of the last axis: raw, ranked, the market's return, then each extra column raw and ranked."""
     extras = tuple(panel.extras)
-    return (*RAW, *(f"{one}_rank" for one in RAW), MARKET, *extras, *(f"{one}_rank" for one in extras))
+    return (*RAW, *(one + RANK for one in RAW), MARKET, *extras, *(one + RANK for one in extras))
 
 
 def make_features(panel: Panel) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as nf
@@ -64,19 +64,23 @@ class Head(nn.Module):
 
 
 class PeerContrast(nn.Module):
-    """The last day's features, and how far they are from the mean of the stock's neighbours, straight to the output.
+    """The last day's ranked features, and how far they are from the mean of the stock's neighbours, straight to the
+    output.
 
-    x [N, F], neighbours [N, K] → [N, H]. What is linear in them need not be learned by the deep part, which then has
-    the rest to find. It starts at zero. (After Wide & Deep, Cheng et al. 2016; that a stock falls back towards its
-    peers is the strongest signal in daily prices: docs/trainer.md has the figures.)
+    x [N, F], neighbours [N, K] → [N, H]. Ranks only: the tails of raw features would drown a linear path. What is
+    linear in them need not be learned by the deep part, which then has the rest to find. It starts at zero. (After
+    Wide & Deep, Cheng et al. 2016; that a stock falls back towards its peers is the strongest signal in daily
+    prices: docs/trainer.md has the figures.)
     """
 
-    def __init__(self, features: int, horizons: int) -> None:
+    def __init__(self, ranked: Sequence[int], horizons: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(2 * features, horizons, bias=False)
+        self.register_buffer("ranked", torch.tensor(ranked), persistent=False)
+        self.linear = nn.Linear(2 * len(ranked), horizons, bias=False)
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
+        x = x[:, self.ranked]
         apart = x - nf.embedding(neighbours, x).mean(dim=1)
         return self.linear(torch.cat([x, apart], dim=-1))
 
@@ -85,17 +89,20 @@ class ATFT(nn.Module):
     """The whole model. The improvements put themselves into `normalise`, `mask`, the attention's `scores` and
     `head`."""
 
-    def __init__(self, features: int, horizons: int, settings: ModelSettings, mean: Tensor, deviation: Tensor) -> None:
+    def __init__(
+        self, ranked: Sequence[int], horizons: int, settings: ModelSettings, mean: Tensor, deviation: Tensor
+    ) -> None:
+        """`ranked`: which of the features are ranks; `mean` and `deviation` [F] tell how many there are."""
         super().__init__()
         d, heads = settings.hidden_size, _heads(settings.hidden_size, settings.gat_heads)
         self.normalise: nn.Module = FixedNorm(mean, deviation)
-        self.encoder = TemporalEncoder(features, settings)
+        self.encoder = TemporalEncoder(len(mean), settings)
         layers = [GraphAttention(d, heads, d // heads, concatenate=True) for _ in range(settings.gat_layers - 1)]
         self.graph = nn.ModuleList([*layers, GraphAttention(d, 2, d, concatenate=False)])
         self.drop = nn.Dropout(settings.dropout)
         self.fuse = nn.Linear(2 * d, d)
         self.head: nn.Module = Head(d, horizons)
-        self.peers = PeerContrast(features, horizons)
+        self.peers = PeerContrast(ranked, horizons)
         self.mask: Callable[[Tensor], Tensor] | None = None  # draws which frequencies to drop, [N, bins]
         self.chunks = 1
 
