@@ -110,15 +110,15 @@ def checklist(one: Result) -> None:
 
 
 def effects(one: Result) -> None:
-    """A line a flag: its verdict, whether it is on, what was measured with and without it."""
+    """For each flag its verdict and whether it is on; below it what was measured with and without it."""
     colours = {"acts": "green", "does not act": "red"}
     say(one.headline, "red" if one.data["inert"] else "green")
-    width = max(len(line["flag"]) for line in one.data["effects"])
     for line in one.data["effects"]:
         words = f"{line['with']}; without: {line['without']}" if line["without"] else line["with"]
         switch = "on" if line["on"] else "off"
         colour = colours.get(line["verdict"], "yellow") if line["on"] or line["verdict"] != "does not act" else "yellow"
-        say(f"  {line['verdict'].ljust(14)}  {switch.ljust(3)}  {line['flag'].ljust(width)}  {words}", colour)
+        say(f"  {line['verdict'].ljust(14)}  {switch.ljust(3)}  {line['flag']}", colour)
+        say(f"      {words}", "dim")
     timeline(one.parts)
     contacts(one.contacts)
 
