@@ -73,7 +73,7 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
         digest=_running_digest(seen) or record.digest,
         step=_last_step(layout) if who else (max(steps) if steps else None),
         last_event=_cause(seen),
-        memory_mb=procs.anonymous_mb(who.pid) if who else None,
+        memory_mb=sum(filter(None, map(procs.anonymous_mb, ours))) if who else None,
         strangers=strangers,
         leftovers=() if who or where else tuple(sorted(ours)),
         section=section,

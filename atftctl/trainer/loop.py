@@ -156,9 +156,9 @@ class Trainer:
             self.save(protocol.BEST)
         return found
 
-    def save(self, name: str, *, must: bool = False) -> None:
+    def save(self, name: str, *, must: bool = False) -> bool:
         with self.heartbeat.section("save"):
-            state.save(self.root, name, self.parts, self.progress, self.recorder, must=must)
+            return state.save(self.root, name, self.parts, self.progress, self.recorder, must=must)
 
     def resume(self, kind: str) -> str:
         """Go on from a checkpoint, and say so: the first event, with the settings in effect."""

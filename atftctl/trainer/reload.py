@@ -29,9 +29,12 @@ def reload(trainer: Trainer, asked: dict[str, Any], reread: Reread) -> None:
     asked, found, refused = trainer.world.broadcast(_read(asked, reread))
     made: Made | None = None
     if found is not None:
-        trainer.save(protocol.LAST)
-        trainer.world.any(False)  # nobody reads the checkpoint before it is written
-        made, refused = _try_to_make(trainer, found, str(asked.get("resume", "last")))
+        [unsaved] = trainer.world.any(not trainer.save(protocol.LAST))  # and nobody reads it before it is written
+        resume = str(asked.get("resume", "last"))
+        if unsaved and resume == "last":
+            refused = f"{protocol.LAST} could not be saved, and an older one would lose steps"
+        else:
+            made, refused = _try_to_make(trainer, found, resume)
         [anywhere] = trainer.world.any(bool(refused))
         made = None if anywhere else made
     if made is None:
@@ -69,6 +72,8 @@ def _try_to_make(trainer: Trainer, found: Any, resume: str) -> tuple[Made | None
         dataset = trainer.dataset if same else Dataset(settings.data, trainer.cache)
         parts = assemble(settings, digest, dataset, trainer.world.device)
         source, progress = state.resume(trainer.root, resume, parts, trainer.recorder)
+        if source == "scratch" != resume:
+            raise CheckpointError(f"there is no checkpoint to resume from ({resume})")
     except (SettingsError, DataError, CheckpointError) as error:
         return None, str(error)
     return (dataset, parts, progress, source), ""

@@ -42,11 +42,11 @@ def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
     }
 
 
-def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Recorder, *, must: bool = False) -> None:
-    """By the lead. A save that fails leaves the old checkpoint, and is told; training goes on unless this was the
-    last word: then Ended."""
+def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Recorder, *, must: bool = False) -> bool:
+    """By the lead; False where it failed. That leaves the old checkpoint, and is told; training goes on unless this
+    was the last word: then Ended."""
     if not recorder.lead:
-        return
+        return True
     previous = root / protocol.PREVIOUS if name == protocol.LAST else None
     try:
         digest = checkpoint.save(root / name, payload(parts, progress), previous=previous)
@@ -56,8 +56,9 @@ def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Reco
         recorder.log.error("%s could not be saved, the old one stands: %s", name, words)
         if must:
             raise Ended(TrainerExit.SAVE_FAILED, words) from None
-        return
+        return False
     recorder.event(protocol.CHECKPOINT, path=name, sha256=digest)
+    return True
 
 
 def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str, Progress]:

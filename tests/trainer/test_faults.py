@@ -99,6 +99,25 @@ def test_a_reload_goes_on_exactly_from_the_checkpoint(make: Make) -> None:
     assert events(trainer.root)[-1]["event"] == protocol.RELOADED
 
 
+def test_a_reload_that_would_lose_steps_is_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room to save, or no such checkpoint: the old settings go on."""
+    from atftctl.trainer import settings
+    from atftctl.trainer.reload import reload
+
+    trainer = make()
+    take(trainer, 2)
+    values = settings_of()
+    for asked, words in (({"id": "1"}, "could not be saved"), ({"id": "2", "resume": "best"}, "no checkpoint")):
+        with monkeypatch.context() as patched:
+            if asked["id"] == "1":
+                full = OSError(28, "No space left on device")
+                patched.setattr(checkpoint, "save", lambda *_, full=full, **__: (_ for _ in ()).throw(full))
+            reload(trainer, asked, lambda: (settings.from_mapping(values), config_digest(values)))
+        last = events(trainer.root)[-1]
+        assert last["event"] == protocol.RELOAD_REFUSED and words in last["message"]
+    assert trainer.progress.step == 2
+
+
 def test_a_request_of_another_run_is_a_leftover(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / protocol.REQUEST).write_text(json.dumps({"run_id": "another", "want": protocol.WANT_STOP}))

@@ -3,6 +3,7 @@ column."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -182,6 +183,24 @@ def test_a_broken_panel_is_refused_with_its_place(tmp_path: Path, name: str) -> 
 def test_dates_written_otherwise_are_read(tmp_path: Path, written: str) -> None:
     table = rows().assign(date=lambda f: pd.to_datetime(f["date"]).dt.strftime(written))
     assert read_panel(panel_of(table, tmp_path, "panel.csv")).dates == MARKET.dates[:DAYS]
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64", "category", "datetime64[ns]"])
+def test_dates_of_other_kinds_are_read(tmp_path: Path, kind: str) -> None:
+    """20200131 is a date, not a number of days; a column of pandas' categories is what it stands for."""
+    table = rows()
+    dates = pd.to_datetime(table["date"])
+    table["date"] = dates.dt.strftime("%Y%m%d").astype(kind) if kind.startswith("int") else table["date"].astype(kind)
+    assert read_panel(panel_of(table, tmp_path)).dates == MARKET.dates[:DAYS]
+
+
+def test_what_a_killed_preparation_left_is_swept_away(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    (cache / ".panel-v2-x.999999999.tmp").mkdir(parents=True)
+    (cache / ".features.npy.999999999.tmp").write_bytes(b"half")
+    (cache / f".features.npy.{os.getpid()}.tmp").write_bytes(b"at work")
+    Dataset(Data(path=str(panel_of(rows(), tmp_path))), cache)
+    assert [one.name for one in cache.glob(".*")] == [f".features.npy.{os.getpid()}.tmp"]
 
 
 def test_a_numeric_ticker_stays_what_it_is(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def cached(path: Path, shape: tuple[int, ...], fill: Callable[[Array], None], *,
             raise
     found: Array = np.load(path, mmap_mode="r" if mapped else None)
     return found
+
+
+def sweep(folder: Path) -> None:
+    """Take away what a process that is gone left half-made: a panel's can be gigabytes."""
+    for left in folder.glob(".*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def new_array(path: Path, shape: tuple[int, ...]) -> Array:

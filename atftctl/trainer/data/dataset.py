@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from atftctl.trainer.data.cache import cached
+from atftctl.trainer.data.cache import cached, sweep
 from atftctl.trainer.data.features import RANK, RAW, VERSION, fill_features, fill_targets, names
 from atftctl.trainer.data.files import Array, DataError
 from atftctl.trainer.data.graph import DailyGraph
@@ -62,6 +62,7 @@ class Dataset:
         self._settings = settings
         self._length = settings.sequence_length
         self.seconds: dict[str, float] = {}
+        sweep(cache)
         with self._timed("panel"):
             self.panel = self._open_panel(cache)
             self.features, self.targets = self._open_arrays(cache)

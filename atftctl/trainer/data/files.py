@@ -137,6 +137,10 @@ def _days(batch: pa.RecordBatch, path: Path, first: int) -> npt.NDArray[np.int64
     column = batch.column("date")
     if column.null_count:
         raise DataError(f"{path}: row {first + _first_true(pc.is_null(column))}: date is empty")
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_integer(column.type):  # 20200131: a number is no count of days since 1970
+        column = pc.cast(column, pa.string())
     try:
         days = pc.cast(column, pa.date32(), safe=False)
     except pa.ArrowException:
