@@ -203,7 +203,8 @@ class Trainer:
         self.recorder.metrics(row)
         for dashboard in self._dashboards:
             dashboard.log(row, step)
-        bar.show(step, f"loss {done.loss:.4f}  best RankIC {self.progress.best:.4f}  {done.seconds * 1000:.0f} ms")
+        best = f"  best RankIC {self.progress.best:.4f}" if self.progress.best > float("-inf") else ""
+        bar.show(step, f"loss {done.loss:.4f}{best}  {done.seconds * 1000:.0f} ms")
         if step % self.settings.training.log_every == 0:
             self.recorder.log.info(
                 "step %d, epoch %d: loss %.4f (%.4f of predicting nothing), gradient norm %.2f, %.0f MB, %.0f ms",

@@ -77,13 +77,21 @@ def _cell(value: Any) -> str:
     return f"{value:.8g}" if isinstance(value, float) else str(value)
 
 
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """To whatever standard error is at the time: a progress bar redirects it, so that lines stand above the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def _logger(path: Path, level: int) -> logging.Logger:
     logger = logging.getLogger("atftctl.trainer")
     logger.handlers.clear()
     logger.propagate = False
     logger.setLevel(level)
     line = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    for handler in (logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)):
+    for handler in (logging.FileHandler(path, encoding="utf-8"), _Stderr()):
         handler.setFormatter(line)
         logger.addHandler(handler)
     return logger

@@ -240,7 +240,7 @@ def test_predictions_that_are_not_finite_end_the_run(make: Make) -> None:
 def test_a_person_sees_a_bar_on_a_terminal_and_lines_elsewhere(tmp_path: Path) -> None:
     import pexpect
 
-    values = settings_of(training={"max_steps": 120, "log_every": 50})
+    values = settings_of(training={"max_steps": 120, "log_every": 50, "evaluate_every": 30})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
     words = ["-m", "atftctl.trainer", "train", "--config", "config.yaml"]
     env: dict[str, Any] = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
