@@ -53,6 +53,7 @@ REQUEST = "logs/request.json"  # what a running trainer is asked to do at the ne
 WANT_STOP, WANT_RELOAD = "stop", "reload"
 BEST = "models/best_model.pth"
 LAST = "models/last.pth"
+DAMAGED = "models/last.damaged.pth"  # a `last` that could not be read, put aside
 PREVIOUS = "models/previous.pth"  # the `last` before
 
 # The environment variable that marks every process of one run, whatever session it moves to.

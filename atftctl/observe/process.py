@@ -15,6 +15,7 @@ from atftctl.host import procs
 from atftctl.host.layout import Layout
 from atftctl.observe import runs
 
+WORKER_LOST = int(protocol.TrainerExit.WORKER_LOST)
 CAUSES = (protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST)
 
 
@@ -106,7 +107,12 @@ def _state(record: ProcessRecord, alive: bool, seen: list[dict[str, Any]]) -> Pr
 def _cause(seen: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The event that says most about the end: a typed fatal one, else the last. What was recovered from is no end."""
     fatal = [event for event in seen if event["event"] in CAUSES and not event.get("recoverable")]
-    return fatal[-1] if fatal else seen[-1] if seen else None
+    reasons = [event for event in fatal if event["event"] != protocol.WORKER_LOST]  # what befell the one that was lost
+    lost = [event for event in seen if event["event"] == protocol.STOPPED and event.get("exit_code") != WORKER_LOST]
+    if fatal and not reasons and lost:
+        return lost[-1]
+    found = reasons or fatal or seen
+    return found[-1] if found else None
 
 
 def _running_digest(seen: list[dict[str, Any]]) -> str:

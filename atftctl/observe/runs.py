@@ -41,13 +41,15 @@ def await_event(
     wanted: tuple[str, ...],
     alive: Callable[[], bool],
     limit_s: float,
+    request: str = "",
 ) -> tuple[Mapping[str, Any] | None, str]:
-    """The first event of these names of this run, or None and why: the process ended, or the time was up."""
+    """The first event of these names of this run (that answers `request`), or None and why: the process ended, or
+    the time was up."""
     deadline = time.monotonic() + limit_s
     while True:
         living = alive()  # asked before the log is read, so that a last word is not missed
         for record in events(root, offset=offset, run_id=run_id):
-            if record["event"] in wanted:
+            if record["event"] in wanted and (not request or record.get("request") == request):
                 return record, ""
         if not living:
             return None, "the process ended"

@@ -77,10 +77,11 @@ def _await(project: Project, record: ProcessRecord, number: str, offset: int) ->
         wanted=(protocol.RELOADED, protocol.RELOAD_REFUSED),
         alive=lambda: observed.identity(record) is not None,
         limit_s=project.runbook.trainer.ready_s,
+        request=number,
     )
-    if event is None or event.get("request") != number:
+    if event is None:
         raise NeedsPerson(
-            f"the trainer did not answer: {why or 'it answered another request'}",
+            f"the trainer did not answer: {why}",
             stands="the request stays in logs/request.json until it is seen",
             then="atftctl trainer status; atftctl trainer restart takes the settings up in any case",
         )

@@ -46,6 +46,8 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
     from atftctl.trainer.loop import Trainer
     from atftctl.trainer.memory import limited, steady_allocations
     from atftctl.trainer.record import Recorder
+    from atftctl.trainer.settings import SettingsError
+    from atftctl.trainer.step import Ended
     from atftctl.trainer.world import World
 
     imports = time.monotonic() - begun
@@ -64,19 +66,18 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
             trainer.seconds = {"import": imports, **trainer.seconds}
             trainer.run(resume, control, lambda: settings_module.load(configs))
     except Exception as error:  # noqa: BLE001 - each kind has its exit code
-        return _last_word(*end_of(error, recorder), recorder)
+        return _last_word(*end_of(error, recorder), recorder, together=isinstance(error, Ended | SettingsError))
     raise AssertionError("a run always ends with Ended")
 
 
-def _last_word(code: TrainerExit, reason: str, recorder: Recorder) -> int:
+def _last_word(code: TrainerExit, reason: str, recorder: Recorder, *, together: bool) -> int:
     """The last event, and the exit code. Of several processes that end well together each leaves with 0: torchrun
     takes anything else for a failure and kills the rest."""
-    alone = code in (TrainerExit.CRASHED, TrainerExit.WORKER_LOST)  # the lead may know nothing of it
-    say = recorder.alarm if alone else recorder.event
+    say = recorder.event if together else recorder.alarm  # the lead may know nothing of what befell another
     say(protocol.STOPPED, exit_code=int(code), reason=reason)
     recorder.log.info("stopped: %s (exit %d)", reason, code)
-    together = int(os.environ.get("WORLD_SIZE", "1")) > 1 and code in (TrainerExit.FINISHED, TrainerExit.STOPPED)
-    return 0 if together else int(code)
+    well = code in (TrainerExit.FINISHED, TrainerExit.STOPPED)
+    return 0 if well and int(os.environ.get("WORLD_SIZE", "1")) > 1 else int(code)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from atftctl.trainer.settings import Settings
 
 class Dashboard(Protocol):
     def log(self, row: dict[str, Any], step: int) -> None: ...
+    def close(self) -> None: ...
 
 
 def open_dashboards(settings: Settings, root: Path, recorder: Recorder) -> list[Dashboard]:
@@ -26,6 +28,16 @@ def open_dashboards(settings: Settings, root: Path, recorder: Recorder) -> list[
         if on:
             _open(name, lambda make=make: make(settings, root, recorder), found, recorder)  # type: ignore[misc]
     return found
+
+
+def logged(one: Dashboard, row: dict[str, Any], step: int, recorder: Recorder) -> bool:
+    """False for a dashboard that failed: it is told once, and given up."""
+    try:
+        one.log(row, step)
+    except Exception as error:  # noqa: BLE001 - a dashboard must not stop a training
+        recorder.warn(f"{type(one).__name__} is given up: {error}")
+        return False
+    return True
 
 
 def _open(name: str, make: Callable[[], Dashboard], found: list[Dashboard], recorder: Recorder) -> None:
@@ -59,3 +71,7 @@ class TensorboardLog:
             if isinstance(value, int | float) and name != "step":
                 self._writer.add_scalar(name, value, step)
         self._writer.flush()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._writer.close()

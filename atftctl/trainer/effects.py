@@ -17,11 +17,12 @@ from typing import Any
 import torch
 
 from atftctl.trainer import settings as settings_module
+from atftctl.trainer.dashboards import open_dashboards
 from atftctl.trainer.data.dataset import Dataset, Day
 from atftctl.trainer.loop import Trainer
 from atftctl.trainer.memory import steady_allocations
+from atftctl.trainer.model.atft import ATFT
 from atftctl.trainer.objective import Objective
-from atftctl.trainer.optimise import learning_rate, make_scaler
 from atftctl.trainer.record import Recorder, rss_anon_mb
 from atftctl.trainer.settings import Settings
 from atftctl.trainer.step import Ended
@@ -50,7 +51,8 @@ class Lab:
     """The project's settings on a small market, with one flag at a time changed."""
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
-        synthetic = settings_module.Synthetic(seed=1, stocks=STOCKS, days=DAYS)
+        days = DAYS + 8 * max(0, *settings.data.horizons)  # splits leave a gap of the longest horizon
+        synthetic = settings_module.Synthetic(seed=1, stocks=STOCKS, days=days)
         data = dataclasses.replace(
             settings.data, path=None, extra_features=(), train_end=None, validation_end=None,
             sequence_length=min(settings.data.sequence_length, 20), synthetic=synthetic, memory_map=False,
@@ -115,12 +117,22 @@ def _temperature(lab: Lab) -> Seen:
 
 
 def _frequency_dropout(lab: Lab) -> Seen:
-    """Share of the spectrum that is gone in training; none may be in evaluation."""
+    """Share of the spectrum's energy that the drawn bands hold, and whether the model loses them: in training its
+    output changes, in evaluation it does not, and with p = 0 it changes in neither."""
     p = lab.real.improvements.freq_dropout_p or SOME_PROBABILITY
     day = lab.day()
 
-    def removed(probability: float) -> float:
-        model = lab.trainer({"improvements.freq_dropout_p": probability}).parts.model
+    def model_at(probability: float) -> ATFT:
+        return lab.trainer({"improvements.freq_dropout_p": probability, "model.dropout": 0.0}).parts.model
+
+    def changes_output(model: ATFT) -> bool:
+        with torch.no_grad():
+            still = model.eval()(day)
+            repeated = torch.equal(still, model(day))
+            torch.manual_seed(0)
+            return repeated and not all(torch.equal(still, model.train()(day)) for _ in range(DRAWS))
+
+    def energy(model: ATFT) -> float:
         if model.mask is None:
             return 0.0
         torch.manual_seed(0)
@@ -129,12 +141,10 @@ def _frequency_dropout(lab: Lab) -> Seen:
         gone = sum((spectrum * (1 - model.mask(x)[:, 1:])).sum() for _ in range(DRAWS))
         return float(gone / (DRAWS * spectrum.sum()))
 
-    model = lab.trainer({"improvements.freq_dropout_p": p}).parts.model.eval()
-    with torch.no_grad():
-        still = torch.equal(model(day), model(day))
-    on, off = removed(p), removed(0.0)
-    words = f"{on:.2%} of the spectrum's energy gone in training" + ("" if still else ", and in evaluation too")
-    return Seen(words, f"{off:.2%}", on > 0 and off == 0 and still)
+    with_it, without = model_at(p), model_at(0.0)
+    on, off = energy(with_it), energy(without)
+    acts = on > 0 and off == 0 and changes_output(with_it) and not changes_output(without)
+    return Seen(f"{on:.2%} of the spectrum's energy gone in training", f"{off:.2%}", acts)
 
 
 def _ema(lab: Lab) -> Seen:
@@ -152,10 +162,11 @@ def _ema(lab: Lab) -> Seen:
 
 
 def _huber(lab: Lab) -> Seen:
-    """The gradient of one outlier, 100 standard deviations away."""
+    """The gradient of one outlier, 100 standard deviations away. It saturates with both switches, and with no one
+    alone."""
 
-    def gradient(on: bool) -> float:
-        values = {"improvements.huber_loss": on, "loss.type": "huber" if on else "mse", "loss.rank_weight": 0.0}
+    def gradient(flag: bool, kind: str) -> float:
+        values = {"improvements.huber_loss": flag, "loss.type": kind, "loss.rank_weight": 0.0}
         objective = Objective(lab.with_values(values))
         prediction = torch.zeros(10, len(lab.settings.data.horizons), requires_grad=True)
         target = torch.zeros_like(prediction)
@@ -163,8 +174,9 @@ def _huber(lab: Lab) -> Seen:
         objective(prediction, target.detach()).total.backward()
         return float(prediction.grad.abs().max())  # type: ignore[union-attr]
 
-    on, off = gradient(True), gradient(False)
-    return Seen(f"an outlier's gradient {on:.3g}", f"{off:.3g}", on < 0.5 * off)
+    on, off = gradient(True, "huber"), gradient(False, "mse")
+    alone = (gradient(False, "huber"), gradient(True, "mse"))
+    return Seen(f"an outlier's gradient {on:.3g}", f"{off:.3g}", on < 0.5 * off and alone == (off, off))
 
 
 def _online(lab: Lab) -> Seen:
@@ -228,32 +240,45 @@ def _wandb(lab: Lab) -> Seen:
 
     if importlib.util.find_spec("wandb") is None:
         raise NotHere("wandb is not installed: pip install 'atftctl[wandb]'")
-    from atftctl.trainer.improvements.wandb_log import WandbLog
 
-    root = lab.scratch / "wandb-probe"
-    root.mkdir()
-    WandbLog(root, "", {}).log({"loss": 1.0}, 1)
-    runs = list(root.rglob("*.wandb"))
-    return Seen("an offline run exists", "none", bool(runs))
+    def runs(on: bool) -> int:
+        root = lab.scratch / f"wandb-{on}"
+        root.mkdir()
+        settings = lab.with_values({"improvements.enable_wandb": on})
+        for board in open_dashboards(settings, root, Recorder(root, (1,))):
+            board.log({"loss": 1.0}, 1)
+            board.close()
+        return len(list(root.rglob("*.wandb")))
+
+    on, off = runs(True), runs(False)
+    return Seen(f"{on} offline run", f"{off}", on == 1 and off == 0)
 
 
 def _scaler(lab: Lab) -> Seen:
     if lab.world.device.type != "cuda":
         raise NotHere("fp16 and its scaler are used on CUDA only; this machine trains in float32 on the CPU")
+
+    def scale(value: float) -> float:
+        return float(lab.trainer({"grad_scaler.init_scale": value}).parts.scaler.get_scale())
+
     value = lab.real.grad_scaler.init_scale
-    scale = make_scaler(lab.real, lab.world.device).get_scale()
-    return Seen(f"first scale {scale:g}", f"{2 * value:g} if set to that", scale == value)
+    on, other = scale(value), scale(2 * value)
+    return Seen(f"first scale {on:g}", f"{other:g} where {2 * value:g} is set", on == value and other == 2 * value)
 
 
 def _warmup(lab: Lab) -> Seen:
+    """The learning rate that the optimiser has after step 10, or after the last step of a shorter warm-up."""
     steps = lab.real.scheduler.warmup_steps or SOME_WARMUP
     at = min(10, max(1, steps - 1))
 
     def rate(warmup: int) -> float:
-        return learning_rate(lab.with_values({"scheduler.warmup_steps": warmup}), at)
+        trainer = lab.trainer({"scheduler.warmup_steps": warmup})
+        for _ in range(at):
+            trainer.next_step()
+        return float(trainer.parts.optimizer.param_groups[0]["lr"])
 
     on, off = rate(steps), rate(0)
-    return Seen(f"learning rate {on:.1e} at step {at}", f"{off:.1e}", on < off or steps == 1)
+    return Seen(f"learning rate {on:.1e} at step {at}", f"{off:.1e}", on < off)
 
 
 PROBES: tuple[tuple[str, Callable[[Settings], Any], Callable[[Lab], Seen]], ...] = (

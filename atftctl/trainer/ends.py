@@ -33,7 +33,7 @@ def end_of(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
         return TrainerExit.WORKER_LOST, str(error)
     reason = f"{type(error).__name__}: {error}"[:500]
     if is_out_of_memory(error):
-        recorder.event(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
+        recorder.alarm(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
         return TrainerExit.OUT_OF_MEMORY, reason
     recorder.log.error("crashed", exc_info=error)
     return TrainerExit.CRASHED, reason

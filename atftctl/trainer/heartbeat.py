@@ -25,6 +25,7 @@ STEP_FLOOR_S = 60.0
 STEP_FACTOR = 5.0  # times the 99th percentile of the steps so far (MODEL.md section 4)
 STEPS_KEPT = 1000
 WRITE_EVERY_S = 0.5
+LINE_BYTES = 256
 
 
 class Heartbeat:
@@ -37,6 +38,7 @@ class Heartbeat:
         self._section, self._since = "start", time.monotonic()
         self._seconds: deque[float] = deque(maxlen=STEPS_KEPT)
         self._written = 0.0
+        self._file: int | None = None
         self._reported = False
         self._stop = threading.Event()
 
@@ -55,11 +57,12 @@ class Heartbeat:
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
+        outer = self._section
         self._enter(name)
         try:
             yield
         finally:
-            self._enter("step")
+            self._enter("step" if outer == "start" else outer)
 
     def limit_s(self) -> float:
         """How long the section at hand may last."""
@@ -79,7 +82,7 @@ class Heartbeat:
             self._write()
 
     def _write(self) -> None:
-        """Renamed into place, so that nobody reads half a one. A full disk costs the sign of life, not the run."""
+        """In place and of one length, so that a full disk does not make a healthy run look dead."""
         self._written = time.monotonic()
         if not self._recorder.lead:
             return
@@ -91,10 +94,10 @@ class Heartbeat:
             "step": self._recorder.step,
             "limit_s": self.limit_s(),
         }
-        temp = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
         with suppress(OSError):
-            temp.write_text(json.dumps(beat), encoding="utf-8")
-            temp.replace(self._path)
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            os.pwrite(self._file, json.dumps(beat).ljust(LINE_BYTES).encode(), 0)
 
     def _watch(self) -> None:
         while not self._stop.wait(self._check_s):

@@ -15,11 +15,11 @@ from atftctl.protocol import TrainerExit
 from atftctl.trainer import reload, state
 from atftctl.trainer.build import Parts, assemble
 from atftctl.trainer.control import Control
-from atftctl.trainer.dashboards import open_dashboards
+from atftctl.trainer.dashboards import Dashboard, logged, open_dashboards
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.evaluate import Evaluation, evaluate
 from atftctl.trainer.heartbeat import Heartbeat
-from atftctl.trainer.memory import steady_allocations
+from atftctl.trainer.memory import steady_if_large
 from atftctl.trainer.optimise import learning_rate
 from atftctl.trainer.progress import ProgressBar
 from atftctl.trainer.record import Recorder, rss_anon_mb
@@ -27,7 +27,6 @@ from atftctl.trainer.settings import Settings, SettingsError
 from atftctl.trainer.step import Batch, Ended, Step, Stepper
 from atftctl.trainer.world import World
 
-STEADY_STOCKS = 2000  # from here on a step's tensors are so large that a heap full of holes would count
 Reread = Callable[[], tuple[Settings, str]]  # the config as it stands now, and its digest; raises SettingsError
 
 
@@ -54,15 +53,15 @@ class Trainer:
                 f"training.dates_per_step: {settings.training.dates_per_step} dates can't be shared by "
                 f"{self.world.size} processes; a multiple of {self.world.size} can"
             )
-        self.dataset = Dataset(settings.data, self.cache)
-        if self.dataset.widest() >= STEADY_STOCKS:
-            steady_allocations()
+        self.dataset = self.world.lead_first(lambda: Dataset(settings.data, self.cache))
+        steady_if_large(self.dataset.widest())
         begun = time.monotonic()
         self.parts: Parts = assemble(settings, digest, self.dataset, self.world.device)
         self.seconds: dict[str, float] = {**self.dataset.seconds, "model": time.monotonic() - begun}
         self.progress = state.Progress()
         self.stepper = Stepper(self.world, recorder)
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
+        self._dashboards: list[Dashboard] = []
+        self._order: tuple[tuple[int, int], np.ndarray] | None = None  # (seed, epoch) and its days
 
     @property
     def settings(self) -> Settings:
@@ -72,7 +71,7 @@ class Trainer:
 
     def run(self, resume: str, control: Control, reread: Reread) -> None:
         """Raises Ended when it is over."""
-        self._dashboards = open_dashboards(self.settings, self.root, self.recorder)
+        self._open_dashboards()
         self.resume(resume)
         with ProgressBar(self.settings.training.max_steps, shown=self.world.lead) as bar:
             first = True
@@ -106,8 +105,9 @@ class Trainer:
 
     def _date(self, position: int) -> int:
         epoch, at = divmod(position, len(self.dataset.split.train))
-        if self._order[0] != epoch:
-            self._order = (epoch, self.dataset.epoch(self.settings.training.seed, epoch))
+        key = (self.settings.training.seed, epoch)
+        if self._order is None or self._order[0] != key:
+            self._order = (key, self.dataset.epoch(*key))
         return int(self._order[1][at])
 
     def _at_boundary(self, control: Control, reread: Reread) -> None:
@@ -122,6 +122,19 @@ class Trainer:
                 reload.reload(self, asked, reread)
         elif self.progress.step % self.settings.training.checkpoint_every == 0:
             self.save(protocol.LAST)
+
+    def take_over(self, dataset: Dataset, parts: Parts, progress: state.Progress) -> None:
+        """Go on with these instead: nothing of the old ones is kept."""
+        self.dataset, self.parts, self.progress = dataset, parts, progress
+        self._order = None
+        self.recorder.step = progress.step
+        torch.set_num_threads(self.settings.training.threads)
+        self._open_dashboards()
+
+    def _open_dashboards(self) -> None:
+        for dashboard in self._dashboards:
+            dashboard.close()
+        self._dashboards = open_dashboards(self.settings, self.root, self.recorder)
 
     # -- evaluation, checkpoints --------------------------------------------------------------------------------
 
@@ -201,10 +214,9 @@ class Trainer:
             row["val_loss"] = evaluation.loss
             row |= {f"rankic_h{horizon}": evaluation.mean(horizon) for horizon in self.settings.data.horizons}
         self.recorder.metrics(row)
-        for dashboard in self._dashboards:
-            dashboard.log(row, step)
+        self._dashboards = [one for one in self._dashboards if logged(one, row, step, self.recorder)]
         best = f"  best RankIC {self.progress.best:.4f}" if self.progress.best > float("-inf") else ""
-        bar.show(step, f"loss {done.loss:.4f}{best}  {done.seconds * 1000:.0f} ms")
+        bar.show(step, self.settings.training.max_steps, f"loss {done.loss:.4f}{best}  {done.seconds * 1000:.0f} ms")
         if step % self.settings.training.log_every == 0:
             self.recorder.log.info(
                 "step %d, epoch %d: loss %.4f (%.4f of predicting nothing), gradient norm %.2f, %.0f MB, %.0f ms",

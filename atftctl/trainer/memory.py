@@ -17,6 +17,7 @@ SIGNS = (
     "bad allocation",
     "could not create a memory",
 )
+STEADY_STOCKS = 2000
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 VAGUE = (
     "could not create a primitive",
@@ -60,6 +61,12 @@ def steady_allocations() -> None:
         libc.mallopt(M_ARENA_MAX, 1)
     except (OSError, AttributeError):
         return  # another libc: nothing to tune
+
+
+def steady_if_large(stocks: int) -> None:
+    """From 2,000 stocks on a step's tensors are so large that a heap full of their holes would count."""
+    if stocks >= STEADY_STOCKS:
+        steady_allocations()
 
 
 def limited() -> bool:

@@ -37,6 +37,6 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, step: int, words: str) -> None:
+    def show(self, step: int, total: int, words: str) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, words=words)
+            self._bar.update(self._task, completed=step, total=total, words=words)

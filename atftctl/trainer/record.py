@@ -31,10 +31,9 @@ class Recorder:
             "step", "epoch", "loss", "loss_rel", "mse", "val_loss", *(f"rankic_h{one}" for one in horizons),
             "grad_norm", "lr", "rss_mb", "step_s",
         ]  # fmt: skip
-        self._events = os.open(root / protocol.EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._metrics = os.open(root / protocol.METRICS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if horizons and os.fstat(self._metrics).st_size == 0:
-            os.write(self._metrics, (",".join(self._columns) + "\n").encode())
+        self._events, self._metrics = _Lines(root / protocol.EVENTS), _Lines(root / protocol.METRICS)
+        if self.lead and horizons and self._metrics.empty:
+            self._metrics.add((",".join(self._columns) + "\n").encode())
         self.log = _logger(root / protocol.LOG, logging.INFO if self.lead else logging.ERROR)
 
     def event(self, name: str, **fields: Any) -> None:
@@ -46,29 +45,37 @@ class Recorder:
         if not self.lead:
             fields["rank"] = self._rank
         line = protocol.event_line(name, t=time.time(), pid=os.getpid(), run_id=self.run_id, step=self.step, **fields)
-        _append(self._events, line, durable=name in FATAL)
+        self._events.add(line, durable=name in FATAL)
 
     def metrics(self, row: dict[str, Any]) -> None:
         if not self.lead:
             return
-        _append(self._metrics, (",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
+        self._metrics.add((",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
 
     def warn(self, message: str) -> None:
         self.log.warning(message)
         self.event(protocol.WARNING, message=message)
 
 
-def _append(file: int, line: bytes, *, durable: bool = False) -> None:
-    """A line that a full disk has no room for is lost, and training goes on; half a line is closed, so that it does
-    not take the next one with it."""
-    try:
-        written = os.write(file, line)
-        if written < len(line):
-            os.write(file, b"\n")
-        if durable:
-            os.fsync(file)
-    except OSError:
-        return
+class _Lines:
+    """A file that grows by lines. A line that a full disk has no room for is lost, and training goes on; one that was
+    written half is closed before the next, so that it does not take that with it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        size = os.fstat(self._file).st_size
+        self.empty = size == 0
+        self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+
+    def add(self, line: bytes, *, durable: bool = False) -> None:
+        whole = b"\n" + line if self._torn else line
+        try:
+            written = os.write(self._file, whole)
+            self._torn = written < len(whole)
+            if durable:
+                os.fsync(self._file)
+        except OSError:
+            return
 
 
 def _cell(value: Any) -> str:

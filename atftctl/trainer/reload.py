@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from atftctl import protocol
 from atftctl.trainer import state
 from atftctl.trainer.build import Parts, assemble
 from atftctl.trainer.checkpoint import CheckpointError
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.data.files import DataError
-from atftctl.trainer.settings import SettingsError
+from atftctl.trainer.memory import is_out_of_memory, steady_if_large
+from atftctl.trainer.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from atftctl.trainer.loop import Reread, Trainer
@@ -42,9 +41,8 @@ def reload(trainer: Trainer, asked: dict[str, Any], reread: Reread) -> None:
         trainer.recorder.event(protocol.RELOAD_REFUSED, request=asked.get("id", ""), message=words)
         trainer.recorder.log.error("the new settings were refused, training goes on with the old ones: %s", words)
         return
-    trainer.dataset, trainer.parts, trainer.progress, source = made
-    trainer.recorder.step = trainer.progress.step
-    torch.set_num_threads(trainer.settings.training.threads)
+    *new, source = made
+    trainer.take_over(*new)
     trainer.recorder.event(
         protocol.RELOADED, request=asked.get("id", ""), digest=trainer.parts.digest,
         effective=trainer.settings.effective(), resumed_from=source,
@@ -66,14 +64,27 @@ def _try_to_make(trainer: Trainer, found: Any, resume: str) -> tuple[Made | None
     try:
         if resume not in state.FILES:
             raise SettingsError(f"resume from {resume!r}? known: {', '.join(state.FILES)}")
-        if settings.training.dates_per_step % trainer.world.size:
-            raise SettingsError("training.dates_per_step: not a multiple of the number of processes")
+        _check_what_stays(settings, trainer.settings, trainer.world.size)
         same = settings.data == trainer.settings.data
-        dataset = trainer.dataset if same else Dataset(settings.data, trainer.cache)
+        make = lambda: Dataset(settings.data, trainer.cache)  # noqa: E731
+        dataset = trainer.dataset if same else trainer.world.lead_first(make)
+        steady_if_large(dataset.widest())
         parts = assemble(settings, digest, dataset, trainer.world.device)
         source, progress = state.resume(trainer.root, resume, parts, trainer.recorder)
         if source == "scratch" != resume:
             raise CheckpointError(f"there is no checkpoint to resume from ({resume})")
-    except (SettingsError, DataError, CheckpointError) as error:
+    except (SettingsError, DataError, CheckpointError, OSError) as error:
         return None, str(error)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None, f"no memory for it beside what runs: {' '.join(str(error).split())[:200]}"
     return (dataset, parts, progress, source), ""
+
+
+def _check_what_stays(new: Settings, old: Settings, processes: int) -> None:
+    """What a running trainer can't change. Raises SettingsError."""
+    if new.training.dates_per_step % processes:
+        raise SettingsError("training.dates_per_step: not a multiple of the number of processes")
+    if new.data.horizons != old.data.horizons:
+        raise SettingsError("data.horizons: the columns of metrics.csv are fixed; a restart takes it up")

@@ -72,6 +72,8 @@ def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str
             continue
         except CheckpointError as error:
             refused = error
+            if name == protocol.LAST and recorder.lead:  # aside, so that the next save does not make it the one before
+                (root / name).replace(root / protocol.DAMAGED)
             recorder.warn(f"{error}; the one before is taken")
             continue
         return name, take_up(saved, parts, recorder)

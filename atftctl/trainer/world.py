@@ -8,13 +8,16 @@ all of them first say whether they came through.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from atftctl.trainer.memory import is_out_of_memory
+
+T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # a process that is gone is noticed at once; this is for one that hangs
 
 
@@ -80,6 +83,20 @@ class World:
         """The lead's value."""
         return self.gather(value)[0]
 
+    def lead_first(self, make: Callable[[], T]) -> T:
+        """Made by the lead, then by the others: what it prepares on disk is prepared once, and where it fails all
+        fail alike."""
+        made, error = None, None
+        if self.lead:
+            try:
+                made = make()
+            except Exception as raised:  # noqa: BLE001 - raised again, by all
+                error = raised
+        error = self.broadcast(error)
+        if error is not None:
+            raise error
+        return make() if made is None else made
+
     def _device(self) -> torch.device:
         if not torch.cuda.is_available():
             return torch.device("cpu")
@@ -91,6 +108,8 @@ class World:
         try:
             act()
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise WorkerLostError(
                 f"another process of this run is gone: {' '.join(str(error).split())[:200]}"
             ) from None

@@ -48,6 +48,7 @@ def test_a_flag_that_can_not_act_is_found_out(tmp_path: Path) -> None:
         ("improvements.freq_dropout_p", "freq_dropout.install", lambda model, p: None),
         ("improvements.output_head_small_init", "small_init.install", lambda model, hidden, horizons: None),
         ("improvements.online_normalization", "online_norm.install", lambda model, mean, deviation: None),
+        ("improvements.huber_loss, loss.type", "huber.huber", lambda p, y, delta: (p - y) ** 2),
         ("improvements.auto_recover_oom", "oom_recovery.Recovery.recover", lambda self: None),
     ],
 )
@@ -57,6 +58,32 @@ def test_a_flag_without_a_reader_does_not_act(
     """What went wrong in the project before: the flag is set, and the code does nothing with it."""
     monkeypatch.setattr(f"atftctl.trainer.improvements.{where}", instead)
     assert lines(tmp_path, **IMPROVED)[flag]["verdict"] == INERT
+
+
+def test_one_of_two_switches_without_a_reader_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from atftctl.trainer.settings import Settings
+
+    monkeypatch.setattr(Settings, "huber_on", property(lambda self: self.loss.type == "huber"))
+    monkeypatch.setattr(Settings, "ema_on", property(lambda self: self.improvements.use_ema))
+    found = lines(tmp_path, **IMPROVED)
+    assert found["improvements.huber_loss, loss.type"]["verdict"] == INERT
+    assert found["improvements.use_ema, ema.enabled"]["verdict"] == INERT
+
+
+def test_a_warm_up_and_a_mask_that_nobody_asks_for_do_not_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from atftctl.trainer.model.atft import ATFT
+
+    encode = ATFT.encode
+    monkeypatch.setattr(ATFT, "encode", lambda self, x, mask: encode(self, x, None))
+    monkeypatch.setattr("atftctl.trainer.step.learning_rate", lambda settings, step: settings.optimizer.lr)
+    found = lines(tmp_path, **IMPROVED)
+    assert found["improvements.freq_dropout_p"]["verdict"] == INERT
+    assert found["scheduler.warmup_steps"]["verdict"] == INERT
+
+
+def test_long_horizons_are_probed_too(tmp_path: Path) -> None:
+    found = lines(tmp_path, data={"horizons": [1, 60]})
+    assert found["improvements.use_ema, ema.enabled"]["verdict"] == ACTS
 
 
 def test_an_improvement_that_is_gone_does_not_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,24 @@ def test_a_reload_that_would_lose_steps_is_refused(make: Make, monkeypatch: pyte
     assert trainer.progress.step == 2
 
 
+def test_a_reload_draws_its_dates_from_the_new_split(make: Make) -> None:
+    """None of the order that was drawn for the old one is kept."""
+    from atftctl.trainer import settings
+    from atftctl.trainer.reload import reload
+
+    trainer = make()
+    take(trainer, 2)
+    dates = trainer.dataset.panel.dates
+    middle = int(trainer.dataset.split.train[len(trainer.dataset.split.train) // 2])
+    values = settings_of(data={"train_end": dates[middle], "validation_end": dates[middle + 60]})
+    reload(trainer, {"id": "1"}, lambda: (settings.from_mapping(values), config_digest(values)))
+    drawn = {trainer.batch(step)[0][1].date for step in range(3, 60)}
+    assert max(drawn) < dates[middle], "and the gap of the longest horizon"
+    values = settings_of(data={"horizons": [1, 5]})
+    reload(trainer, {"id": "2"}, lambda: (settings.from_mapping(values), config_digest(values)))
+    assert "data.horizons" in events(trainer.root)[-1]["message"]
+
+
 def test_a_request_of_another_run_is_a_leftover(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / protocol.REQUEST).write_text(json.dumps({"run_id": "another", "want": protocol.WANT_STOP}))
@@ -143,6 +161,35 @@ def test_a_section_that_does_not_end_is_reported_once(tmp_path: Path, monkeypatc
         assert beat.limit_s() == pytest.approx(max(0.2, 5 * 0.001)), "five times the 99th percentile"
     said_last = json.loads((tmp_path / protocol.HEARTBEAT).read_text())
     assert said_last["section"] == "step" and said_last["pid"] == os.getpid()
+
+
+def test_a_section_inside_another_gives_way_to_it(tmp_path: Path) -> None:
+    """A save within a reload: what follows is the reload still, with its longer limit."""
+    beat = Heartbeat(tmp_path, Recorder(tmp_path, (1,)))
+    with beat.section("reload"):
+        with beat.section("save"):
+            pass
+        assert beat.limit_s() == heartbeat.LIMITS_S["reload"]
+    assert beat.limit_s() == heartbeat.STEP_FLOOR_S
+
+
+def test_a_line_written_half_does_not_take_the_next_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(tmp_path, (1,))
+    real, short = os.write, [True]
+
+    def write(file: int, data: bytes) -> int:
+        if short.pop() if short else False:
+            return real(file, data[:10])
+        return real(file, data)
+
+    monkeypatch.setattr(os, "write", write)
+    recorder.event(protocol.WARNING, message="lost")
+    monkeypatch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    recorder.event(protocol.WARNING, message="lost too")
+    monkeypatch.setattr(os, "write", real)
+    recorder.event(protocol.STOPPED, exit_code=0, reason="seen")
+    lines = (tmp_path / protocol.EVENTS).read_bytes().splitlines()
+    assert [one["event"] for one in map(protocol.parse_event, lines) if one] == ["stopped"]
 
 
 def test_a_kill_at_any_instant_leaves_a_checkpoint_to_resume_from(tmp_path: Path) -> None:
@@ -194,6 +241,10 @@ def test_the_checkpoint_before_is_taken_when_the_last_is_damaged(make: Make) -> 
     path.write_bytes(data)
     again = make(root=trainer.root)
     assert again.resume("last") == protocol.PREVIOUS and again.progress.step == 2
+    assert (trainer.root / protocol.DAMAGED).read_bytes() == bytes(data), "put aside, for whoever wants to know"
+    take(again, 1)
+    again.save(protocol.LAST)
+    assert checkpoint.load(trainer.root / protocol.PREVIOUS)["step"] == 2
     assert any("last.pth" in event.get("message", "") for event in events(trainer.root))
 
 

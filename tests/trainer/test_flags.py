@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from atftctl import protocol
-from atftctl.trainer.dashboards import open_dashboards
+from atftctl.trainer.dashboards import logged, open_dashboards
 from atftctl.trainer.objective import Objective
 from atftctl.trainer.optimise import learning_rate, make_scaler
 from atftctl.trainer.world import World
@@ -148,6 +148,18 @@ def test_a_dashboard_that_is_not_there_is_a_warning(
     assert open_dashboards(trainer.settings, trainer.root, trainer.recorder) == []
     assert words in (trainer.root / protocol.EVENTS).read_bytes()
     take(trainer, 1)
+
+
+def test_a_dashboard_that_fails_later_is_given_up_once(make: Make) -> None:
+    class Broken:
+        def log(self, row: dict[str, Any], step: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None: ...
+
+    trainer = make()
+    assert not logged(Broken(), {"loss": 1.0}, 1, trainer.recorder)
+    assert b"Broken is given up" in (trainer.root / protocol.EVENTS).read_bytes()
 
 
 def test_tensorboard_gets_the_metrics(make: Make) -> None:

@@ -196,11 +196,49 @@ def test_dates_of_other_kinds_are_read(tmp_path: Path, kind: str) -> None:
 
 def test_what_a_killed_preparation_left_is_swept_away(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    (cache / ".panel-v2-x.999999999.tmp").mkdir(parents=True)
-    (cache / ".features.npy.999999999.tmp").write_bytes(b"half")
-    (cache / f".features.npy.{os.getpid()}.tmp").write_bytes(b"at work")
+    (cache / ".panel-v2-x.ab.999999999.tmp").mkdir(parents=True)
+    for name in ("old.ab.999999999", "recent.ab.999999999", f"ours.ab.{os.getpid()}"):
+        (cache / f".{name}.tmp").write_bytes(b"half")
+    for name in (".panel-v2-x.ab.999999999.tmp", ".old.ab.999999999.tmp", f".ours.ab.{os.getpid()}.tmp"):
+        os.utime(cache / name, (0, 0))
     Dataset(Data(path=str(panel_of(rows(), tmp_path))), cache)
-    assert [one.name for one in cache.glob(".*")] == [f".features.npy.{os.getpid()}.tmp"]
+    left = {one.name for one in cache.glob(".*")}
+    assert left == {".recent.ab.999999999.tmp", f".ours.ab.{os.getpid()}.tmp"}, "another container may be at work"
+
+
+def test_a_cache_that_a_power_cut_left_cut_short_is_made_again(tmp_path: Path) -> None:
+    data, cache = Data(path=str(panel_of(rows(), tmp_path)), memory_map=True), tmp_path / "cache"
+    whole = np.array(Dataset(data, cache).features)
+    for path in (*cache.glob("*.npy"), *cache.glob("panel-*/*")):
+        path.write_bytes(path.read_bytes()[: 0 if path.suffix == ".json" else 200])
+        assert np.array_equal(Dataset(data, cache).features, whole, equal_nan=True), path.name
+
+
+def test_a_halted_day_does_not_look_like_a_high(tmp_path: Path) -> None:
+    """The highest of the days that there were, for the twenty days after a halt too."""
+    table = rows()
+    whole = make_features(read_panel(panel_of(table, tmp_path, "whole.parquet")))
+    halted = make_features(read_panel(panel_of(table.drop(index=at(table, 90, 4)), tmp_path)))
+    for name in ("to_high_20", "to_low_20"):
+        column = names(MARKET).index(name)
+        after = halted[92:110, 4, column]
+        assert (after != 0).mean() > 0.8 and np.isclose(after, whole[92:110, 4, column], atol=0.02).mean() > 0.8
+
+
+@pytest.mark.parametrize("name", ["turnover", "close", "market_return", "mood_rank"])
+def test_an_extra_feature_with_a_name_of_ours_is_refused(tmp_path: Path, name: str) -> None:
+    table = rows()
+    table[name] = 1.0
+    with pytest.raises(DataError, match=f"{name} is a name of our own"):
+        Dataset(Data(path=str(panel_of(table, tmp_path)), extra_features=(name,)), tmp_path / "cache")
+
+
+def test_na_is_a_ticker_and_no_number(tmp_path: Path) -> None:
+    table = rows().assign(ticker=lambda f: f["ticker"].replace(MARKET.tickers[0], "NA"))
+    table["volume"] = table["volume"].astype(object)
+    table.loc[3, "volume"] = "NA"
+    panel = read_panel(panel_of(table, tmp_path, "panel.csv"))
+    assert panel.tickers[0] == "NA" and np.isnan(panel.volume).sum() == 1
 
 
 def test_a_numeric_ticker_stays_what_it_is(tmp_path: Path) -> None:

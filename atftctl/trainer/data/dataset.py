@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from atftctl.trainer.data.cache import cached, sweep
-from atftctl.trainer.data.features import RANK, RAW, VERSION, fill_features, fill_targets, names
-from atftctl.trainer.data.files import Array, DataError
+from atftctl.trainer.data.features import MARKET, RANK, RAW, VERSION, fill_features, fill_targets, names
+from atftctl.trainer.data.files import COLUMNS, KEYS, Array, DataError
 from atftctl.trainer.data.graph import DailyGraph
 from atftctl.trainer.data.panel import Panel, prepared_panel
 from atftctl.trainer.data.synthetic import make_market
@@ -134,6 +134,10 @@ class Dataset:
         if not settings.path:
             return make_market(settings.synthetic)
         path = Path(settings.path)
+        ours = {*KEYS, *COLUMNS, *RAW, MARKET}
+        for name in settings.extra_features:
+            if name in ours or name.endswith(RANK):
+                raise DataError(f"data.extra_features: {name} is a name of our own; call the column otherwise")
         return prepared_panel(path, cache, extras=settings.extra_features, mapped=settings.memory_map)
 
     def _open_arrays(self, cache: Path) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from atftctl.trainer.data.panel import COLUMNS, Array, Panel
 
-VERSION = 2
+VERSION = 3
 RAW = (
     "return_1", "return_5", "return_20", "return_60", "gap", "intraday", "range", "close_in_range", "volume_ratio",
     "turnover", "to_mean_5", "to_mean_20", "volatility_20", "volatility_60", "to_high_20", "to_low_20", "illiquidity",
@@ -162,8 +162,9 @@ def _rolling(values: Array, days: int, reduce: Callable[..., Any]) -> Array:
     if len(values) < days:
         return result
     if reduce is np.nanmax:
-        windows = np.lib.stride_tricks.sliding_window_view(values, days, axis=0)
-        result[days - 1 :] = windows.max(axis=-1)
+        windows = np.lib.stride_tricks.sliding_window_view(np.where(np.isfinite(values), values, -np.inf), days, axis=0)
+        highest = windows.max(axis=-1)
+        result[days - 1 :] = np.where(np.isfinite(highest), highest, np.nan)
         return result
     known = np.isfinite(values)
     clean = np.where(known, values, 0).astype(np.float64)

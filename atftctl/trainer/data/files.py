@@ -17,6 +17,7 @@ Array = npt.NDArray[np.float32]
 KEYS = ("date", "ticker")
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
+NO_NUMBER = pa.array(["NaN", "nan", "NA", "null", "NULL"])  # what tools write for a number that is not there
 BATCH_ROWS = 1 << 18
 SUFFIXES = (".parquet", ".csv")
 
@@ -113,7 +114,7 @@ def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         column_types={name: pa.string() for name in columns},
         include_columns=list(columns),
         strings_can_be_null=True,
-        null_values=["", "NaN", "nan", "NA", "null", "NULL"],
+        null_values=[""],  # NA is a ticker, too
     )
     blocks = csv.ReadOptions(block_size=16 << 20, use_threads=False, column_names=names, skip_rows=1)
     with csv.open_csv(path, read_options=blocks, convert_options=options) as reader:
@@ -161,7 +162,9 @@ def _other_dates(column: pa.Array, path: Path, first: int) -> pa.Array:
 
 
 def _numbers(column: pa.Array, path: Path, first: int, name: str) -> npt.NDArray[np.float64]:
-    """Float64 with NaN for what is empty."""
+    """Float64 with NaN for what is empty, or says so."""
+    if pa.types.is_string(column.type):
+        column = pc.if_else(pc.is_in(column, NO_NUMBER), None, column)
     try:
         cast = pc.cast(column, pa.float64(), safe=False)
     except pa.ArrowException:

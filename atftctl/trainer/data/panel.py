@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from atftctl.trainer.data.cache import new_array
+from atftctl.trainer.data.cache import new_array, temporary
 from atftctl.trainer.data.files import COLUMNS, PRICES, Array, DataError, Rows, content_digest, panel_files, read_rows
 
 VERSION = 2
@@ -48,9 +48,11 @@ def prepared_panel(path: Path, cache: Path, *, extras: Sequence[str] = (), mappe
     files = panel_files(path)
     key = hashlib.sha256(f"{VERSION} {content_digest(files)} {' '.join(extras)}".encode()).hexdigest()[:24]
     folder = cache / f"panel-v{VERSION}-{key}"
-    if (folder / META).exists():
+    try:
         return _open_prepared(folder, extras, mapped=mapped)
-    temp = cache / f".{folder.name}.{os.getpid()}.tmp"
+    except (OSError, ValueError, KeyError, EOFError):  # none yet, or one that a power cut left cut short
+        shutil.rmtree(folder, ignore_errors=True)
+    temp = temporary(folder)
     try:
         temp.mkdir(parents=True)
         _read_into(files, extras, temp)
@@ -108,7 +110,10 @@ def _read_into(files: Sequence[Path], extras: Sequence[str], folder: Path) -> No
         grid.flush()
     dates = _iso(days)
     meta = {"dates": dates, "tickers": tickers, "digest": _digest(dates, tickers, grids), "notes": notes}
-    (folder / META).write_text(json.dumps(meta), encoding="utf-8")
+    with (folder / META).open("w", encoding="utf-8") as file:
+        json.dump(meta, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _open_prepared(folder: Path, extras: Sequence[str], *, mapped: bool) -> Panel:

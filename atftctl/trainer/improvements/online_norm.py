@@ -12,7 +12,6 @@ from torch import Tensor
 from atftctl.trainer.model.atft import ATFT, FixedNorm
 from atftctl.trainer.world import World
 
-COUNT = "normalise.count"
 PRIOR = 1_000.0  # the training split's statistics count as so many rows: the first batch does not throw them over
 
 

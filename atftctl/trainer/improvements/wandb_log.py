@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ LIMIT_S = 20.0
 
 
 class WandbLog:
-    """Raises ImportError or TimeoutError where there is no run to log to; nothing later raises."""
+    """Raises ImportError or TimeoutError where there is no run to log to."""
 
     def __init__(self, root: Path, run_id: str, settings: dict[str, Any]) -> None:
         os.environ.setdefault("WANDB_MODE", "offline")
@@ -36,7 +37,8 @@ class WandbLog:
             raise TimeoutError(f"wandb did not start within {LIMIT_S:g} s")
 
     def log(self, row: dict[str, Any], step: int) -> None:
-        try:
-            self._run.log(row, step=step)
-        except Exception:  # noqa: BLE001 - a lost line of a dashboard must not stop a training
-            return
+        self._run.log(row, step=step)
+
+    def close(self) -> None:
+        with suppress(Exception):  # it may have lost its own process
+            self._run.finish()
