@@ -249,7 +249,7 @@ def test_a_numeric_ticker_stays_what_it_is(tmp_path: Path) -> None:
 def test_prepared_is_read_again_without_the_file_being_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = panel_of(rows(), tmp_path)
     first = prepared_panel(path, tmp_path / "cache")
-    monkeypatch.setattr("atftctl.trainer.data.panel.read_rows", lambda *_: pytest.fail("parsed again"))
+    monkeypatch.setattr("atftctl.trainer.data.rows.read_rows", lambda *_: pytest.fail("parsed again"))
     again = prepared_panel(path, tmp_path / "cache")
     assert again.digest == first.digest and all(
         np.array_equal(getattr(first, name), getattr(again, name), equal_nan=True) for name in COLUMNS

@@ -1,45 +1,23 @@
-"""Rows of a panel's files in batches, so that reading one never needs memory for all of it."""
+"""What a panel is stored in: its columns, its files, and what is wrong with them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 Array = npt.NDArray[np.float32]
 KEYS = ("date", "ticker")
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
-NO_NUMBER = pa.array(["NaN", "nan", "NA", "null", "NULL"])  # what tools write for a number that is not there
-BATCH_ROWS = 1 << 18
 SUFFIXES = (".parquet", ".csv")
 
 
 class DataError(Exception):
     """A panel that can't be trained on; the message names file, row and column."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """One batch: `days` as days since 1970, `tickers` as codes into `names`, values [rows] by column, and where it
-    begins."""
-
-    path: Path
-    first: int  # number of the batch's first row, the first of the file being 1
-    days: npt.NDArray[np.int64]
-    tickers: npt.NDArray[np.int64]
-    names: tuple[str, ...]
-    values: dict[str, npt.NDArray[np.float64]]
-
-    def fail(self, row: int, words: str) -> DataError:
-        return DataError(f"{self.path}: row {self.first + row}: {words}")
 
 
 def panel_files(path: Path) -> list[Path]:
@@ -67,119 +45,3 @@ def content_digest(files: Sequence[Path]) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def read_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Rows]:
-    """Batches of the keys and these columns. Raises DataError with file, row and column."""
-    for path in files:
-        first = 1
-        for batch in _batches(path, (*KEYS, *columns)):
-            codes = _tickers(batch, path, first)
-            yield Rows(
-                path,
-                first,
-                _days(batch, path, first),
-                codes.indices.to_numpy(zero_copy_only=False).astype(np.int64),
-                tuple(codes.dictionary.to_pylist()),
-                {name: _numbers(batch.column(name), path, first, name) for name in columns},
-            )
-            first += batch.num_rows
-
-
-def _batches(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    try:
-        yield from _parquet(path, columns) if path.suffix == ".parquet" else _csv(path, columns)
-    except (pa.ArrowException, OSError) as error:
-        kind = path.suffix.removeprefix(".") or "csv"
-        raise DataError(f"{path}: can't be read as {kind}: {' '.join(str(error).split())[:300]}") from None
-
-
-def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        _check_columns(path, columns, file.schema_arrow.names)
-        yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
-
-
-def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Everything as text: what is no number is found with its row, and 0123 stays a ticker."""
-    from pyarrow import csv
-
-    with path.open("rb") as file:
-        header = file.readline().decode("utf-8-sig", "replace").strip().split(",")
-    names = [name.strip().strip('"') for name in header]
-    _check_columns(path, columns, names)
-    options = csv.ConvertOptions(
-        column_types={name: pa.string() for name in columns},
-        include_columns=list(columns),
-        strings_can_be_null=True,
-        null_values=[""],  # NA is a ticker, too
-    )
-    blocks = csv.ReadOptions(block_size=16 << 20, use_threads=False, column_names=names, skip_rows=1)
-    with csv.open_csv(path, read_options=blocks, convert_options=options) as reader:
-        yield from reader
-
-
-def _check_columns(path: Path, wanted: tuple[str, ...], found: Sequence[str]) -> None:
-    missing = [name for name in wanted if name not in found]
-    if missing:
-        raise DataError(f"{path}: column {', '.join(missing)} missing; there are {', '.join(map(str, found))}")
-
-
-def _tickers(batch: pa.RecordBatch, path: Path, first: int) -> Any:
-    column = batch.column("ticker")
-    if column.null_count:
-        raise DataError(f"{path}: row {first + _first_true(pc.is_null(column))}: ticker is empty")
-    return pc.dictionary_encode(pc.cast(column, pa.string()))
-
-
-def _days(batch: pa.RecordBatch, path: Path, first: int) -> npt.NDArray[np.int64]:
-    column = batch.column("date")
-    if column.null_count:
-        raise DataError(f"{path}: row {first + _first_true(pc.is_null(column))}: date is empty")
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_integer(column.type):  # 20200131: a number is no count of days since 1970
-        column = pc.cast(column, pa.string())
-    try:
-        days = pc.cast(column, pa.date32(), safe=False)
-    except pa.ArrowException:
-        days = _other_dates(column, path, first)
-    return days.cast(pa.int32()).to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _other_dates(column: pa.Array, path: Path, first: int) -> pa.Array:
-    """Dates that are not written 2020-01-31: what pandas reads without a doubt."""
-    import pandas as pd
-
-    found = pd.to_datetime(column.to_pandas(), errors="coerce")
-    wrong = np.flatnonzero(found.isna().to_numpy())
-    if len(wrong):
-        row = int(wrong[0])
-        raise DataError(f"{path}: row {first + row}: column date: {column[row].as_py()!r} is no date")
-    return pa.array(found.to_numpy().astype("datetime64[D]"))
-
-
-def _numbers(column: pa.Array, path: Path, first: int, name: str) -> npt.NDArray[np.float64]:
-    """Float64 with NaN for what is empty, or says so."""
-    if pa.types.is_string(column.type):
-        column = pc.if_else(pc.is_in(column, NO_NUMBER), None, column)
-    try:
-        cast = pc.cast(column, pa.float64(), safe=False)
-    except pa.ArrowException:
-        row = next((at for at, one in enumerate(column) if not _is_number(one.as_py())), 0)
-        raise DataError(f"{path}: row {first + row}: column {name} is not numeric: {column[row].as_py()!r}") from None
-    return pc.fill_null(cast, np.nan).to_numpy(zero_copy_only=False)
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value if value is not None else "nan")
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _first_true(mask: pa.Array) -> int:
-    return int(np.flatnonzero(mask.to_numpy(zero_copy_only=False))[0])

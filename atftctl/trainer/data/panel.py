@@ -9,12 +9,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from atftctl.trainer.data.cache import new_array, temporary
-from atftctl.trainer.data.files import COLUMNS, PRICES, Array, DataError, Rows, content_digest, panel_files, read_rows
+from atftctl.trainer.data.files import COLUMNS, PRICES, Array, DataError, content_digest, panel_files
+
+if TYPE_CHECKING:
+    from atftctl.trainer.data.rows import Rows
 
 VERSION = 2
 META = "panel.json"  # written last: without it a prepared folder does not count
@@ -131,6 +135,8 @@ def _open_prepared(folder: Path, extras: Sequence[str], *, mapped: bool) -> Pane
 
 def _axes(files: Sequence[Path]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """All days and all tickers of the files, sorted."""
+    from atftctl.trainer.data.rows import read_rows
+
     days: set[int] = set()
     tickers: set[str] = set()
     for rows in read_rows(files, ()):
@@ -145,6 +151,8 @@ def _fill(
     files: Sequence[Path], days: npt.NDArray[np.int64], tickers: tuple[str, ...], grids: Mapping[str, Array]
 ) -> tuple[str, ...]:
     """The rows into their cells; what was set right, in words."""
+    from atftctl.trainer.data.rows import read_rows
+
     column = {ticker: at for at, ticker in enumerate(tickers)}
     seen = np.zeros((len(days), len(tickers)), bool)
     halted = empty = 0
