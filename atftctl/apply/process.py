@@ -16,7 +16,7 @@ from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.process import ProcessRecord
 from atftctl.host import procs
 from atftctl.host.errors import HostError, StillAliveError
-from atftctl.host.files import make_dirs, remove, write_durably
+from atftctl.host.files import make_dirs, remove, size_of, write_durably
 from atftctl.host.layout import Layout
 
 
@@ -44,14 +44,14 @@ def start(layout: Layout, order: StartOrder, *, digest: str, now: datetime) -> P
     nothing."""
     for name in (protocol.OUTPUT, protocol.BEST):
         make_dirs((layout.root / name).parent)
-    events = layout.root / protocol.EVENTS
     record = ProcessRecord(
         run_id=f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}",
         wanted="running",
         started_at=now.astimezone().isoformat(timespec="seconds"),
         digest=digest,
         resume=order.resume,
-        events_from=events.stat().st_size if events.exists() else 0,
+        events_from=size_of(layout.root / protocol.EVENTS),
+        log_from=size_of(layout.root / protocol.LOG),
         host=procs.here()[0],
         namespace=procs.here()[1],
         processes=order.processes,

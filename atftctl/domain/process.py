@@ -17,6 +17,7 @@ class ProcessRecord:
     digest: str
     resume: str
     events_from: int  # the size of the event log when it was started
+    log_from: int = 0  # the same of its log for people
     pid: int = 0
     ticks: int = 0
     boot: str = ""

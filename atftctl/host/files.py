@@ -160,12 +160,20 @@ def free_bytes(path: Path) -> int:
     return facts.f_bavail * facts.f_frsize
 
 
-def tail(path: Path, lines: int, *, limit: int = 256 * 1024) -> list[str]:
-    """The last `lines` lines, reading at most `limit` bytes; empty where there is no such file."""
+def size_of(path: Path) -> int:
+    """In bytes; 0 where there is no such file."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def tail(path: Path, lines: int, *, limit: int = 256 * 1024, since: int = 0) -> list[str]:
+    """The last `lines` lines after byte `since`, reading at most `limit` bytes; empty where there is no such file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - limit))
+            file.seek(max(since if since <= size else 0, size - limit))
             text = file.read().decode("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -26,13 +26,6 @@ def events(root: Path, *, offset: int = 0, run_id: str = "") -> Iterator[dict[st
         return
 
 
-def size(root: Path) -> int:
-    try:
-        return (root / protocol.EVENTS).stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
 def await_event(
     root: Path,
     *,

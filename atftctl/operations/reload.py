@@ -11,6 +11,7 @@ from atftctl.apply import process
 from atftctl.domain.errors import NeedsPerson, Refused
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.result import Result
+from atftctl.host.files import size_of
 from atftctl.observe import process as observed
 from atftctl.observe import runs
 from atftctl.observe.configs import digest
@@ -29,7 +30,7 @@ def reload(project: Project, resume: str, request: Request) -> Result:
     watch = Stopwatch(request.report)
     with locked(project.layout, "trainer reload", request):
         record, wanted = _running(project)
-        offset = runs.size(project.layout.root)
+        offset = size_of(project.layout.root / protocol.EVENTS)
         try:
             number = process.ask(project.layout, record, protocol.WANT_RELOAD, resume=resume)
         except OSError as error:

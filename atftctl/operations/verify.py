@@ -187,10 +187,9 @@ def _errors(project: Project) -> dict[str, Any] | None:
         for event in events
         if event["event"] in (protocol.OOM, protocol.ANOMALY) and not event.get("recoverable")
     ]
-    since = record.started_at.replace("T", " ")[:19]
-    log = tail(project.layout.root / protocol.LOG, 2000)
-    lines += [line for line in log if line[:19] >= since and (" ERROR " in line or "Traceback" in line)]
-    return {"lines": lines, "since": since}
+    log = tail(project.layout.root / protocol.LOG, 2000, since=record.log_from)
+    lines += [line for line in log if " ERROR " in line or "Traceback" in line]
+    return {"lines": lines, "since": record.started_at.replace("T", " ")[:19]}
 
 
 def _mark(project: Project, before: dict[str, str], measured: dict[str, Any], request: Request) -> None:

@@ -57,8 +57,10 @@ class Probe:
         steady_allocations()  # as a trainer under a limit
         with PeakMemory() as peak:
             trainer = self._make(self.configs, "memory")
-            for _ in range(self.steps):
+            for number in range(self.steps):
                 trainer.next_step()
+                if number == self.steps // 2:  # what evaluation keeps is held in every step after it
+                    trainer.evaluate(trainer.settings.training.evaluate_dates)
         return {
             "rss_anon_mb": peak.rss_anon,
             "data_mb": peak.data,
