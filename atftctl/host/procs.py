@@ -220,11 +220,8 @@ def stop(
     note: Callable[[str], None] = lambda _: None,
     signalled: bool = True,
 ) -> list[int]:
-    """Ask, wait until one deadline, kill the whole tree, prove that nobody is left. The pids that had to be killed.
-
-    Without `signalled` it was asked in another way, and is only waited for. Raises StillAliveError where something
-    outlives SIGKILL.
-    """
+    """Ask (or, where not `signalled`, wait for what was asked otherwise) until one deadline, kill the whole tree, prove
+    that nobody is left. The pids that had to be killed. Raises StillAliveError where something outlives SIGKILL."""
     left = _ask(who, marker, grace_s, signalled=signalled)
     if left:
         note(f"not gone within {grace_s:g} s: killing {len(left)} process(es)")

@@ -20,10 +20,10 @@ from atftctl.trainer import settings as settings_module
 from atftctl.trainer.dashboards import open_dashboards
 from atftctl.trainer.data.dataset import Dataset, Day
 from atftctl.trainer.loop import Trainer
-from atftctl.trainer.memory import steady_allocations
+from atftctl.trainer.memory import anonymous_mb_at
 from atftctl.trainer.model.atft import ATFT
 from atftctl.trainer.objective import Objective
-from atftctl.trainer.record import Recorder, rss_anon_mb
+from atftctl.trainer.record import Recorder
 from atftctl.trainer.settings import Settings
 from atftctl.trainer.step import Ended
 from atftctl.trainer.world import World
@@ -194,18 +194,18 @@ def _online(lab: Lab) -> Seen:
 
 
 def _memory_map(lab: Lab) -> Seen:
-    """Anonymous memory that 14 MB of features hold, once all of them were read: what is given back with them."""
+    """How much of 14 MB of features lies in anonymous memory, once all of them were read."""
     data = dataclasses.replace(lab.settings.data, synthetic=settings_module.Synthetic(seed=1, stocks=200, days=500))
 
     def held(mapped: bool) -> tuple[float, float]:
-        opened = Dataset(dataclasses.replace(data, memory_map=mapped), lab.scratch / "cache")
-        opened.features.sum()
-        size_mb, before = opened.features.nbytes / (1 << 20), rss_anon_mb()
-        del opened.features
-        return before - rss_anon_mb(), size_mb
+        features = Dataset(dataclasses.replace(data, memory_map=mapped), lab.scratch / "cache").features
+        features.sum()
+        size_mb = features.nbytes / (1 << 20)
+        return min(anonymous_mb_at(features.ctypes.data), size_mb), size_mb
 
     (on, size_mb), (off, _) = held(True), held(False)
-    return Seen(f"features hold {max(on, 0):.1f} MB of anonymous memory", f"{off:.1f} MB", off - on > 0.5 * size_mb)
+    words = f"{on:.1f} of {size_mb:.1f} MB of features in anonymous memory"
+    return Seen(words, f"{off:.1f}", off - on > 0.5 * size_mb)
 
 
 def _recovery(lab: Lab) -> Seen:
@@ -299,7 +299,6 @@ PROBES: tuple[tuple[str, Callable[[Settings], Any], Callable[[Lab], Seen]], ...]
 def effects(settings: Settings, scratch: Path) -> list[dict[str, Any]]:
     """One line a flag: its keys, whether it is on, the verdict, what was measured on and off, seconds."""
     torch.set_num_threads(settings.training.threads)
-    steady_allocations()  # what is freed goes back at once: memory_map's probe counts pages
     lab = Lab(settings, scratch)
     lab.trainer({}).evaluate(1)  # what the first use of torch costs is no flag's
     return [_probe(lab, keys, bool(is_on(settings)), measure) for keys, is_on, measure in PROBES]

@@ -73,6 +73,19 @@ def limited() -> bool:
     return resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
 
 
+def anonymous_mb_at(address: int) -> float:
+    """Anonymous memory of the mapping that holds this address, in MB: 0 for pages of a file."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        word = line.split(maxsplit=1)[0]
+        if "-" in word and not word.endswith(":"):
+            first, last = (int(one, 16) for one in word.split("-"))
+            inside = first <= address < last
+        elif inside and word == "Anonymous:":
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
 class Ballast:
     """Memory to throw overboard: without it, even the report of an out of memory may find none."""
 
