@@ -110,6 +110,8 @@ def scratch_guide(home: Path) -> Path:
 
 def first_step(home: Path) -> dict[str, float]:
     """Seconds from `rollback` to the trainer's first step, and from the bare trainer's start to its first step."""
+    from atftctl import protocol
+    from atftctl.host.files import size_of
     from atftctl.observe import runs
 
     root = scratch(home, "first")
@@ -117,7 +119,7 @@ def first_step(home: Path) -> dict[str, float]:
     command(root, "trainer", "stop")
     bare, rolled = [], []
     for _ in range(FIRST_STEPS):
-        offset = runs.size(root)
+        offset = size_of(root / protocol.EVENTS)
         begun = time.perf_counter()
         child = subprocess.Popen(
             [sys.executable, "-m", "atftctl.trainer", "train"],
