@@ -23,7 +23,7 @@ from atftctl.trainer.memory import steady_if_large
 from atftctl.trainer.optimise import learning_rate
 from atftctl.trainer.progress import ProgressBar
 from atftctl.trainer.record import Recorder, rss_anon_mb
-from atftctl.trainer.settings import Settings, SettingsError
+from atftctl.trainer.settings import Settings, check_shares
 from atftctl.trainer.step import Batch, Ended, Step, Stepper
 from atftctl.trainer.world import World
 
@@ -48,11 +48,7 @@ class Trainer:
         self.cache = cache or root / "cache"
         self.world = world or World()
         self.heartbeat = heartbeat or Heartbeat(root, recorder)
-        if settings.training.dates_per_step % self.world.size:
-            raise SettingsError(
-                f"training.dates_per_step: {settings.training.dates_per_step} dates can't be shared by "
-                f"{self.world.size} processes; a multiple of {self.world.size} can"
-            )
+        check_shares(settings, self.world.size)
         self.dataset = self.world.lead_first(lambda: Dataset(settings.data, self.cache))
         steady_if_large(self.dataset.widest())
         begun = time.monotonic()

@@ -15,7 +15,7 @@ from atftctl.trainer.checkpoint import CheckpointError
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.data.files import DataError
 from atftctl.trainer.memory import is_out_of_memory, steady_if_large
-from atftctl.trainer.settings import Settings, SettingsError
+from atftctl.trainer.settings import SettingsError, check_shares
 
 if TYPE_CHECKING:
     from atftctl.trainer.loop import Reread, Trainer
@@ -64,7 +64,9 @@ def _try_to_make(trainer: Trainer, found: Any, resume: str) -> tuple[Made | None
     try:
         if resume not in state.FILES:
             raise SettingsError(f"resume from {resume!r}? known: {', '.join(state.FILES)}")
-        _check_what_stays(settings, trainer.settings, trainer.world.size)
+        check_shares(settings, trainer.world.size)
+        if settings.data.horizons != trainer.settings.data.horizons:
+            raise SettingsError("data.horizons: the columns of metrics.csv are fixed; a restart takes it up")
         same = settings.data == trainer.settings.data
         make = lambda: Dataset(settings.data, trainer.cache)  # noqa: E731
         dataset = trainer.dataset if same else trainer.world.lead_first(make)
@@ -80,11 +82,3 @@ def _try_to_make(trainer: Trainer, found: Any, resume: str) -> tuple[Made | None
             raise
         return None, f"no memory for it beside what runs: {' '.join(str(error).split())[:200]}"
     return (dataset, parts, progress, source), ""
-
-
-def _check_what_stays(new: Settings, old: Settings, processes: int) -> None:
-    """What a running trainer can't change. Raises SettingsError."""
-    if new.training.dates_per_step % processes:
-        raise SettingsError("training.dates_per_step: not a multiple of the number of processes")
-    if new.data.horizons != old.data.horizons:
-        raise SettingsError("data.horizons: the columns of metrics.csv are fixed; a restart takes it up")

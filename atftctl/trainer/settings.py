@@ -168,6 +168,16 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def check_shares(settings: Settings, processes: int) -> None:
+    """Raises SettingsError where the dates of a step can't be shared out evenly."""
+    dates = settings.training.dates_per_step
+    if dates % processes:
+        raise SettingsError(
+            f"training.dates_per_step: {dates} dates can't be shared by {processes} processes; "
+            f"a multiple of {processes} can"
+        )
+
+
 def _check_date(key: str, value: str | None) -> None:
     try:
         if value is not None:

@@ -64,6 +64,17 @@ def make(tmp_path: Path, cache: Path) -> Make:
     return trainer
 
 
+def make_features(panel: Any) -> Any:
+    """All features of a panel, in memory."""
+    import numpy as np
+
+    from atftctl.trainer.data.features import fill_features, names
+
+    features = np.empty((*panel.close.shape, len(names(panel))), np.float32)
+    fill_features(panel, features)
+    return features
+
+
 def take(trainer: Any, steps: int) -> list[float]:
     """So many steps; their losses."""
     return [trainer.next_step().loss for _ in range(steps)]

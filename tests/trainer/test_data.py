@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 import torch
 
-from atftctl.trainer.data.features import make_features, make_targets, rank
+from atftctl.trainer.data.features import fill_targets, rank
 from atftctl.trainer.data.files import COLUMNS, DataError
 from atftctl.trainer.data.graph import DailyGraph
 from atftctl.trainer.data.panel import Panel, make_panel, prepared_panel, read_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.evaluate import spearman
 from atftctl.trainer.settings import Synthetic
-from tests.trainer.conftest import IMPROVED, Make, take
+from tests.trainer.conftest import IMPROVED, Make, make_features, take
 
 MARKET = make_market(Synthetic(seed=3, stocks=25, days=200, rankic=0.3))
 
@@ -77,7 +77,8 @@ def test_predictions_of_today_are_bit_identical_under_another_future(make: Make,
 
 
 def test_targets_are_the_future() -> None:
-    ranked = make_targets(MARKET, (1, 5))
+    ranked = np.empty((*MARKET.close.shape, 2), np.float32)
+    fill_targets(MARKET, (1, 5), ranked)
     future = MARKET.close[5:] / MARKET.close[:-5] - 1
     assert spearman(ranked[10, :, 1], future[10]) == pytest.approx(1.0)
     assert np.isnan(ranked[-1]).all() and np.isnan(ranked[-5:, :, 1]).all()

@@ -32,14 +32,8 @@ def names(panel: Panel) -> tuple[str, ...]:
     return (*RAW, *(one + RANK for one in RAW), MARKET, *extras, *(one + RANK for one in extras))
 
 
-def make_features(panel: Panel) -> Array:
-    """[days, stocks, features] float32; NaN in every feature of a stock that did not trade on that day."""
-    features = np.empty((*panel.close.shape, len(names(panel))), np.float32)
-    fill_features(panel, features)
-    return features
-
-
 def fill_features(panel: Panel, out: Array) -> None:
+    """[days, stocks, features] float32; NaN in every feature of a stock that did not trade on that day."""
     history = LONGEST + STALE + 1
     for first, last in _blocks(panel):
         begin = max(0, first - history)
@@ -59,12 +53,6 @@ def fill_targets(panel: Panel, horizons: tuple[int, ...], out: Array) -> None:
             now = np.asarray(panel.close[first:end])
             out[first:end, :, index] = rank(np.asarray(panel.close[first + horizon : end + horizon]) / now - 1)
             out[end:last, :, index] = np.nan
-
-
-def make_targets(panel: Panel, horizons: tuple[int, ...]) -> Array:
-    targets = np.empty((*panel.close.shape, len(horizons)), np.float32)
-    fill_targets(panel, horizons, targets)
-    return targets
 
 
 def _blocks(panel: Panel) -> Iterator[tuple[int, int]]:
