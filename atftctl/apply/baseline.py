@@ -15,7 +15,7 @@ def write(layout: Layout, baseline: Mapping[str, Any]) -> None:
     write_durably(layout.baseline, json.dumps(baseline, ensure_ascii=False, indent=1).encode())
 
 
-def mark_verified(layout: Layout, digests: Mapping[str, str], now: datetime) -> None:
-    """These file digests passed a verify; a snapshot of exactly them is verified-good from now on."""
-    line = {"at": now.isoformat(timespec="seconds"), "digests": dict(digests)}
+def mark_verified(layout: Layout, digests: Mapping[str, str], checks: Mapping[str, str], now: datetime) -> None:
+    """These file digests passed these checks; a snapshot of exactly them is verified-good from now on."""
+    line = {"at": now.isoformat(timespec="seconds"), "digests": dict(digests), "checks": dict(checks)}
     append_durably(layout.verified, (json.dumps(line, ensure_ascii=False) + "\n").encode())

@@ -7,17 +7,19 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from atftctl.apply import history, process, snapshots
+from atftctl.apply.copies import room_needed
 from atftctl.apply.transaction import Content, Move, Transaction, mode_of
 from atftctl.domain.errors import AtftError, PutBack
-from atftctl.domain.facts import Snapshot
 from atftctl.domain.plan import Plan, StopTrainer
 from atftctl.domain.process import ProcessRecord
+from atftctl.domain.snapshot import Snapshot
 from atftctl.host import locks, procs
+from atftctl.host.copying import Progress, no_progress
 from atftctl.host.files import free_bytes, inside, make_dirs, sha256_bytes, write_durably
 from atftctl.host.layout import Layout
 
@@ -34,7 +36,7 @@ class Order:
     start: process.StartOrder | None = None  # for after the change
     start_again: process.StartOrder | None = None  # for putting back a trainer that was stopped
     record: ProcessRecord | None = None  # of the trainer that runs now
-    runbook_sha256: str = ""
+    taking: snapshots.Taking = field(default_factory=snapshots.Taking)  # what the safety snapshot starts from
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Operation:
     order: Order
     now: datetime
     note: Callable[[str], None]
+    progress: Progress = no_progress
     snapshot: Snapshot | None = None
     decided: bool = False
     id: str = ""
@@ -124,19 +127,17 @@ class Operation:
             return
         needed = {target.path for target in self.plan.targets}
         paths = list(step.paths)
-        sizes = {path: _size(self.layout, path) for path in paths}
+        sizes = room_needed(self.layout, self.order.taking.reliance, paths)
         if sum(sizes.values()) + MARGIN > free_bytes(self.layout.root):
-            dropped = [path for path in paths if path not in needed and sizes[path] > MARGIN // 4]
+            dropped = [path for path in paths if path not in needed and sizes.get(path, 0) > MARGIN // 4]
             paths = [path for path in paths if path not in dropped]
             if dropped:
                 names = ", ".join(dropped)
                 self.note(f"no room to copy {names}: left out of the safety snapshot (this plan does not change them)")
         paths += [path for path in sorted(needed) if path not in paths]
-        self.snapshot = snapshots.take(
-            self.layout, paths,
-            now=self.now, reason=f"before {self.plan.command} {self.id}", operation=self.id,
-            runbook_sha256=self.order.runbook_sha256,
-        )  # fmt: skip
+        about = replace(self.order.taking.about, reason=f"before {self.plan.command} {self.id}", operation=self.id)
+        taking = replace(self.order.taking, about=about, paths=paths, optional=frozenset(paths) - needed)
+        self.snapshot = snapshots.take(self.layout, taking, now=self.now, note=self.note, progress=self.progress)
         self._entry["snapshot"] = self.snapshot.id
 
     def change(self) -> None:
@@ -215,13 +216,6 @@ class Operation:
                 if file.path == move.path:
                     return file.mode
         return move.mode
-
-
-def _size(layout: Layout, path: str) -> int:
-    try:
-        return inside(layout.root, path).stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _stamp() -> str:

@@ -1,122 +1,205 @@
-"""Taking a snapshot: plain copies, hashed while they are copied, the manifest last, the folder renamed into place
-when whole."""
+"""Taking a snapshot whole: copies first, the manifest last, the folder renamed into place. And taking one away: renamed
+out of sight first, so that every snapshot that is listed is whole whatever dies in between."""
 
 from __future__ import annotations
 
 import json
 import os
-import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from atftctl.domain.errors import PutBack
-from atftctl.domain.facts import Snapshot, SnapshotFile
-from atftctl.host import git
-from atftctl.host.files import (
-    fsync_dir,
-    inside,
-    make_dirs,
-    remove,
-    remove_tree,
-    write_durably,
-    write_new,
-)
-from atftctl.host.layout import Layout
+from atftctl.apply.copies import Copier
+from atftctl.apply.space import FULL
+from atftctl.domain.errors import AtftError, DiskFull, PutBack
+from atftctl.domain.snapshot import Passes, Reliance, Snapshot, SnapshotFile, passed_by, to_manifest
+from atftctl.host import git, records
+from atftctl.host.copying import Progress, no_progress
+from atftctl.host.errors import HostError
+from atftctl.host.files import fsync_dir, make_dirs, remove, remove_tree, write_durably, write_new
+from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 
-VERSION = 1
-TRIES = 3
+NOT_TAKEN = "no snapshot was taken; the others are untouched"
+DIFF_LIMIT = 32 << 20
+
+
+@dataclass(frozen=True)
+class Taking:
+    """What is to be taken. `about`: the snapshot but for what only taking it shows."""
+
+    about: Snapshot = field(default_factory=lambda: Snapshot("", "", "", "", ()))
+    paths: Sequence[str] = ()
+    reliance: Reliance = field(default_factory=Reliance)
+    passes: Passes = ()
+    optional: frozenset[str] = frozenset()  # these are left out where they can't be read
+    kept_elsewhere: tuple[str, ...] = ()  # not in the diff of a dirty work tree
+    pin: str = ""
 
 
 def take(
     layout: Layout,
-    paths: Sequence[str],
+    taking: Taking,
     *,
     now: datetime,
-    label: str = "",
-    reason: str = "",
-    operation: str = "",
-    runbook_sha256: str = "",
-    config_digest: str = "",
+    progress: Progress = no_progress,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Snapshot:
-    """A snapshot of these files; a file that is not there is left out. Raises PutBack for one that never holds
-    still."""
-    make_dirs(layout.backups, 0o700)
-    sweep(layout)
-    name = _free_name(layout, now)
-    partial = layout.backups / f".{name}.partial"
-    make_dirs(partial, 0o700)
+    """A whole snapshot or none. A file that is not there is left out. Raises PutBack; DiskFull where no room is."""
+    name = ""
     try:
-        files = [file for path in paths if (file := _copy(layout.root, partial, path))]
-        commit, dirty = git.head(layout.root)
-        manifest = {
-            "version": VERSION,
-            "created": now.astimezone(UTC).isoformat(timespec="microseconds"),
-            "label": label,
-            "reason": reason,
-            "operation": operation,
-            "commit": commit,
-            "dirty": dirty,
-            "runbook_sha256": runbook_sha256,
-            "config_digest": config_digest,
-            "files": [vars(file) for file in files],
-        }
-        write_durably(partial / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
-        for folder in sorted({(partial / file.path).parent for file in files}, key=lambda one: -len(one.parts)):
-            _fsync_up(folder, partial)
-        os.rename(partial, layout.backups / name)
-        fsync_dir(layout.backups)
-    except BaseException:
-        remove_tree(partial)
-        raise
-    return Snapshot(name, str(manifest["created"]), label, reason, tuple(files), commit, operation=operation)
-
-
-def _copy(root: Path, folder: Path, path: str) -> SnapshotFile | None:
-    """One file into the snapshot. A source that changes while it is copied is taken again, then refused by name."""
-    source, copy = inside(root, path), folder / path
-    make_dirs(copy.parent, 0o700)
-    for _ in range(TRIES):
+        make_dirs(layout.backups, 0o700)
+        sweep(layout)
+        name = _free_name(layout, now)
+        partial = layout.backups / f".{name}.partial"
+        make_dirs(partial, 0o700)
         try:
-            before = source.stat()
-            digest = write_new(copy, source, stat.S_IMODE(before.st_mode) & 0o555)
-            after = source.stat()
-        except FileNotFoundError:
-            remove(copy)
-            return None
-        if _same(before, after):
-            return SnapshotFile(path, digest, before.st_size, stat.S_IMODE(before.st_mode))
-        remove(copy)
-    raise PutBack(f"{path} changes while it is copied ({TRIES} tries)", stands="no snapshot was taken")
+            snapshot = _fill(layout, partial, replace(taking.about, id=name), taking, now, progress, note)
+            os.rename(partial, layout.snapshot(name))
+        except BaseException:
+            remove_tree(partial)
+            raise
+        fsync_dir(layout.backups)
+    except OSError as error:
+        raise _words(error) from error
+    return snapshot
 
 
-def _same(before: os.stat_result, after: os.stat_result) -> bool:
-    return (before.st_ino, before.st_size, before.st_mtime_ns) == (
-        after.st_ino,
-        after.st_size,
-        after.st_mtime_ns,
+def _words(error: OSError) -> PutBack:
+    what = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    if error.errno in FULL:
+        return DiskFull(what, stands=NOT_TAKEN, then="make room (atftctl backup prune), then run it again")
+    return PutBack(what, stands=NOT_TAKEN, then="remove the cause, then run it again")
+
+
+def _fill(
+    layout: Layout,
+    partial: Path,
+    about: Snapshot,
+    taking: Taking,
+    now: datetime,
+    progress: Progress,
+    note: Callable[[str], None],
+) -> Snapshot:
+    copier = Copier(layout, partial, taking.reliance, now, progress, note)
+    files, left_out = _copies(copier, taking)
+    commit, dirty = git.head(layout.root)
+    digests = {file.path: file.sha256 for file in files}
+    snapshot = replace(
+        about,
+        created=now.astimezone(UTC).isoformat(timespec="microseconds"),
+        number=max((one.number for one in taking.reliance.snapshots), default=0) + 1,
+        files=tuple(files),
+        left_out={**about.left_out, **left_out},
+        commit=commit,
+        dirty=dirty,
+        code_diff=_code_diff(layout.root, partial, taking.kept_elsewhere, note) if dirty else "",
+        passed=passed_by(digests, taking.passes),
+        pinned=bool(taking.pin),
+        folder=str(layout.snapshot(about.id).relative_to(layout.root)),
     )
+    if taking.pin:
+        write_new(partial / PIN, taking.pin.encode("utf-8", "replace"), 0o600)
+    write_durably(partial / MANIFEST, records.seal(to_manifest(snapshot)), 0o600)
+    for folder in _folders(files):
+        fsync_dir(partial / folder)
+    return snapshot
+
+
+def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[str, str]]:
+    """The copies, and which files were left out and why."""
+    files, left_out = [], {}
+    for path in taking.paths:
+        try:
+            file = copier.take(path)
+        except (OSError, HostError, PutBack) as error:
+            if path in taking.optional and not _full(error):
+                remove(copier.folder / path)
+                left_out[path] = _reason(error)
+                copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
+                continue
+            if isinstance(error, HostError):
+                raise PutBack(f"{path}: {error}", stands=NOT_TAKEN) from error
+            raise
+        if file:
+            files.append(file)
+    return files, left_out
+
+
+def _full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return error.what if isinstance(error, AtftError) else str(error)
+
+
+def _code_diff(root: Path, partial: Path, kept_elsewhere: tuple[str, ...], note: Callable[[str], None]) -> str:
+    """What the work tree changes on its commit, as a patch; its SHA-256. Never in the way of a snapshot."""
+    patch = git.diff(root, limit=DIFF_LIMIT, without=kept_elsewhere)
+    if patch is None:
+        note("the work tree's changes to the code are not in the snapshot: git gave no diff of less than 32 MB")
+        return ""
+    return write_new(partial / CODE_DIFF, patch, 0o400) if patch else ""
+
+
+def _folders(files: Iterable[SnapshotFile]) -> list[str]:
+    """Every folder of the snapshot, deepest first, its own last."""
+    found = {str(folder) for file in files for folder in Path(file.path).parents} | {"."}
+    return sorted(found, key=lambda one: (-len(Path(one).parts), one))
 
 
 def _free_name(layout: Layout, now: datetime) -> str:
     """The timestamp of the guide's copies; a second snapshot in the same second gets a number."""
     stamp = now.strftime("%Y%m%d_%H%M%S")
     name, number = stamp, 1
-    while (layout.backups / name).exists():
+    while layout.snapshot(name).exists():
         number += 1
         name = f"{stamp}_{number}"
     return name
 
 
 def sweep(layout: Layout) -> None:
-    """Half snapshots of a crash. Called under the lock, so that none of them is being written."""
-    for path in layout.backups.glob(".*.partial"):
-        remove_tree(path)
+    """What a crash left of snapshots that were being taken or taken away. Called under the lock."""
+    for pattern in (".*.partial", ".*.gone"):
+        for path in layout.backups.glob(pattern):
+            remove_tree(path)
 
 
-def _fsync_up(folder: Path, top: Path) -> None:
-    while True:
-        fsync_dir(folder)
-        if folder == top:
-            return
-        folder = folder.parent
+def remove_snapshots(layout: Layout, names: Iterable[str]) -> None:
+    """Out of sight first, and only then out of the way."""
+    gone = []
+    for name in names:
+        hidden = layout.backups / f".{name}.gone"
+        os.rename(layout.snapshot(name), hidden)
+        gone.append(hidden)
+    if gone:
+        fsync_dir(layout.backups)
+    for hidden in gone:
+        remove_tree(hidden)
+
+
+def remember_checked(layout: Layout, checked: Mapping[str, tuple[str, str]]) -> None:
+    """When copies were hashed last, by their identity on disk; those that are gone are forgotten."""
+    there = set()
+    for folder, _, names in os.walk(layout.backups):
+        for name in names:
+            facts = os.lstat(os.path.join(folder, name))
+            there.add(f"{facts.st_dev}:{facts.st_ino}")
+    kept = {key: list(value) for key, value in checked.items() if key in there}
+    write_durably(layout.checked, json.dumps(kept).encode(), 0o600)
+
+
+def pin(layout: Layout, name: str, words: str) -> None:
+    """Kept whatever the retention says. A marker beside the manifest, which itself never changes."""
+    write_durably(layout.snapshot(name) / PIN, words.encode("utf-8", "replace"), 0o600)
+
+
+def unpin(layout: Layout, name: str) -> bool:
+    """True if it was pinned."""
+    gone = remove(layout.snapshot(name) / PIN)
+    if gone:
+        fsync_dir(layout.snapshot(name))
+    return gone

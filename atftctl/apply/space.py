@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 
 from atftctl.host.files import free_bytes, make_dirs, preallocate, remove
 from atftctl.host.layout import Layout
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 RESERVE = 4 << 20  # journal, staged configs, evidence and a snapshot of the configs take under 1 MiB
 LOW = 6 << 20
 

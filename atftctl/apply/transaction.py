@@ -7,7 +7,6 @@ can itself die and be done again: each move is judged by the hash of what stands
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -18,12 +17,12 @@ from typing import Any
 
 from atftctl.domain.errors import NeedsPerson, PutBack
 from atftctl.host import records
+from atftctl.host.copying import copy_new
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.files import fsync_dir, inside, make_dirs, remove, sha256_file, write_new
 from atftctl.host.layout import Layout
 
 Content = bytes | Path
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,11 @@ class Transaction:
             if move.new is None:
                 continue
             staged = target.with_name(move.staged)
-            digest = write_new(staged, contents[move.path], move.mode)
+            content = contents[move.path]
+            if isinstance(content, bytes):
+                digest = write_new(staged, content, move.mode)
+            else:
+                digest = copy_new(content, staged, move.mode).sha256
             if digest != move.new:
                 raise PutBack(f"the copy for {move.path} is damaged: its hash is not the one that was promised")
             _keep_owner(target, staged)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from atftctl.cli import show
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
+from atftctl.domain.words import size_words
 
 
 def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
@@ -39,6 +41,9 @@ PARTS = {
     "probes": "measuring in a scratch folder, about half a minute",
     "service": "watching the trainer's steps",
     "snapshot": "copying what stands now",
+    "copy": "copying",
+    "hash": "hashing the copies",
+    "compare": "comparing",
 }
 
 
@@ -48,6 +53,9 @@ class Teller:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._live: Any = None
+        self._words = ""
+        self._total = self._done = 0
+        self._begun = self._shown = 0.0
 
     def part(self, name: str) -> None:
         if self._quiet or not sys.stderr.isatty():
@@ -57,7 +65,27 @@ class Teller:
 
             self._live = Console(stderr=True).status("")
             self._live.start()
-        self._live.update(f"{PARTS.get(name, name)} …")
+        self._words = PARTS.get(name, name)
+        self._total = 0
+        self._live.update(f"{self._words} …")
+
+    def expect(self, total: int) -> None:
+        self._total, self._done = total, 0
+        self._begun = self._shown = time.monotonic()
+
+    def progress(self, done: int) -> None:
+        """How far, how fast, how long still; four times a second, where it lasts over a second."""
+        self._done += done
+        at = time.monotonic()
+        if self._live is None or not self._total or at - self._begun < 1 or at - self._shown < 0.25:
+            return
+        self._shown = at
+        rate = self._done / (at - self._begun)
+        left_s = max(self._total - self._done, 0) / rate
+        self._live.update(
+            f"{self._words} … {size_words(self._done)} of {size_words(self._total)}, "
+            f"{size_words(rate)}/s, {left_s:.0f} s left"
+        )
 
     def note(self, text: str) -> None:
         if self._quiet:

@@ -1,4 +1,4 @@
-"""The commands that have verbs of their own: backup, baseline, runbook, trainer."""
+"""The commands that have verbs of their own: baseline, runbook, trainer."""
 
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,46 +11,6 @@ from atftctl.cli import run
 trainer_app = typer.Typer(help="The trainer's process by itself.", no_args_is_help=True, rich_markup_mode=None)
 baseline_app = typer.Typer(help="The level that verify compares with.", no_args_is_help=True, rich_markup_mode=None)
 runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup_mode=None)
-backup_app = typer.Typer(help="Snapshots of configs and models.", invoke_without_command=True, rich_markup_mode=None)
-
-
-@backup_app.callback()
-def backup(
-    context: typer.Context,
-    label: Annotated[str, typer.Option("--label", metavar="TEXT", help="A name to restore it by.")] = "",
-    only: Annotated[str, typer.Option("--only", metavar="configs|models", help="One kind of files.")] = "",
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Snapshots of configs and models: plain folders that cp restores too. Without a verb: take one."""
-    if context.invoked_subcommand:
-        return
-    from atftctl.domain.errors import WrongUsage
-
-    def verb() -> Any:
-        from atftctl.operations import backup as operation
-
-        if only not in ("", "configs", "models"):
-            raise WrongUsage(f"--only {only!r} is neither configs nor models")
-        with run.request(o.Change(dry_run, True, reason, json)) as request:
-            return operation.create(run.open_project(project, ""), label, only, request)  # type: ignore[arg-type]
-
-    run.command("backup", verb, json)
-
-
-@backup_app.command("list")
-def backup_list(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """The snapshots, oldest first."""
-    from atftctl.cli import show
-
-    def verb() -> Any:
-        from atftctl.operations import backup as operation
-
-        return operation.list_all(run.open_project(project, "", rescue=True))
-
-    run.command("backup list", verb, json, show.snapshots)
 
 
 @baseline_app.command("record")

@@ -2,13 +2,15 @@
 
 import io
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.cli.groups import backup_app, baseline_app, runbook_app, trainer_app
+from atftctl.cli.backup import app as backup_app
+from atftctl.cli.groups import baseline_app, runbook_app, trainer_app
 
 app = typer.Typer(
     name="atftctl",
@@ -116,8 +118,14 @@ def reenable(
 
 @app.command()
 def restore(
-    snapshot: Annotated[str, typer.Argument(help="An id, the beginning of one, a label, latest or last-good.")],
-    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files.")] = None,
+    snapshot: Annotated[
+        str, typer.Argument(help="An id, the beginning of one, a label, latest, last-good; or a copy made by cp.")
+    ],
+    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files or folders.")] = None,
+    only: o.Only = "",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Into this new folder; the project is not touched.")
+    ] = None,
     dry_run: o.DryRun = False,
     yes: o.Yes = False,
     reason: o.Reason = "",
@@ -132,14 +140,12 @@ def restore(
         from atftctl.operations import restore as operation
 
         opened = run.open_project(project, "", rescue=True)
+        chosen, kind = tuple(paths or ()), o.kind(only)
         with run.request(o.Change(dry_run, yes, reason, json)) as request:
-            return operation.restore(
-                opened,
-                snapshot,
-                tuple(paths or ()),
-                run.wish(no_restart or not opened.runbook.trainer.command, adopt),
-                request,
-            )
+            if to is not None:
+                return operation.export(opened, snapshot, chosen, to, request, only=kind)
+            wish = run.wish(no_restart or not opened.runbook.trainer.command, adopt)
+            return operation.restore(opened, snapshot, chosen, wish, request, only=kind)
 
     run.command("restore", verb, json)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,8 +19,16 @@ Adopt = Annotated[
     list[int] | None, typer.Option("--adopt", metavar="PID", help="This trainer, started by hand, may be stopped.")
 ]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|ja", help="Language of the runbook's texts.")]
+Only = Annotated[str, typer.Option("--only", metavar="configs|models", help="One kind of files.")]
 
 HERE = Path()
+
+
+def kind(only: str) -> Literal["", "configs", "models"]:
+    """What --only says."""
+    if only in ("", "configs", "models"):
+        return only  # type: ignore[return-value]
+    raise typer.BadParameter(f"{only!r} is neither configs nor models", param_hint="--only")
 
 
 def language(asked: str) -> str:

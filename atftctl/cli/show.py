@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from atftctl.domain.plan import ChangeFiles, Plan
 from atftctl.domain.result import Part, Result
 from atftctl.protocol import Exit
 
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 WORDS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "inconclusive": ("yellow", "inconclusive")}
 
@@ -24,7 +26,9 @@ def styled(text: str, style: str, stream: Any = None) -> str:
 
 
 def say(text: str = "", style: str = "") -> None:
-    """One line; on a terminal folded between words, what follows set in below its first word."""
+    """One line; on a terminal folded between words, what follows set in below its first word. File names may hold
+    newlines and escape sequences: they are shown, not obeyed."""
+    text = UNPRINTABLE.sub(lambda one: repr(one[0])[1:-1], text)
     if not sys.stdout.isatty():
         print(text)
         return
@@ -61,7 +65,11 @@ def plan(one: Plan, diff: Sequence[str] = ()) -> None:
             say(f"       {change.describe()}")
     for note in one.notes:
         say(f"  note: {note}", "yellow")
-    for line in diff:
+    coloured_diff(diff)
+
+
+def coloured_diff(lines: Iterable[str]) -> None:
+    for line in lines:
         print(styled(f"    {line}", _diff_colour(line)))
 
 
@@ -139,20 +147,6 @@ def status(one: Result) -> None:
     last = data["last_operation"]
     if last:
         say(f"  last operation: {last['operation']} {last['command']}: {last['title']} ({last['outcome']})")
-
-
-def snapshots(one: Result) -> None:
-    rows = [
-        (
-            row["id"],
-            row["label"],
-            "verified-good" if row["verified_good"] else "",
-            f"{len(row['files'])} files",
-            row["reason"],
-        )
-        for row in one.data["snapshots"]
-    ]
-    table(("snapshot", "label", "state", "", "reason"), rows) if rows else say("no snapshot yet: atftctl backup")
 
 
 def operations(one: Result) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from atftctl.decide.assemble import Wish, assemble
 from atftctl.decide.settings import changes, targets
 from atftctl.domain.errors import Refused
-from atftctl.domain.facts import Facts, Snapshot
-from atftctl.domain.plan import Plan, Target
+from atftctl.domain.facts import Facts
+from atftctl.domain.plan import MANY, Plan, Target
 from atftctl.domain.runbook import Resume, Runbook, Settings
+from atftctl.domain.snapshot import Snapshot, SnapshotFile
 
 
 def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, language: str) -> Plan:
@@ -113,23 +114,52 @@ def _settings_plan(
     )
 
 
-def restore(runbook: Runbook, facts: Facts, snapshot: Snapshot, paths: tuple[str, ...], wish: Wish) -> Plan:
-    """Files of a snapshot come back; those that are equal by hash are not touched."""
-    known = snapshot.digests()
+def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], only: str) -> list[SnapshotFile]:
+    """The files of a snapshot that are asked for: by path, a folder's too, and by kind. Raises Refused for a path that
+    it does not hold."""
     for path in paths:
-        if path not in known:
-            raise Refused(f"{path} is not in snapshot {snapshot.id}", then=f"it holds: {', '.join(known)}")
-    modes = {file.path: file.mode for file in snapshot.files}
-    chosen = [path for path in known if not paths or path in paths]
+        if not any(_below(file.path, path) for file in snapshot.files):
+            names = [file.path for file in snapshot.files[:MANY]]
+            more = f" and {len(snapshot.files) - MANY} more" if len(snapshot.files) > MANY else ""
+            raise Refused(f"{path} is not in snapshot {snapshot.id}", then=f"it holds: {', '.join(names)}{more}")
+    kind = {"": None, "configs": runbook.files.configs, "models": runbook.files.models}[only]
+    chosen = [
+        file
+        for file in snapshot.files
+        if (not paths or any(_below(file.path, path) for path in paths)) and (kind is None or file.path in kind)
+    ]
+    if not chosen:
+        raise Refused(f"snapshot {snapshot.id} holds no {only or 'files'} of these")
+    return chosen
+
+
+def _below(path: str, asked: str) -> bool:
+    asked = asked.removeprefix("./").rstrip("/")
+    return path == asked or path.startswith(f"{asked}/")
+
+
+def restore(
+    runbook: Runbook,
+    facts: Facts,
+    snapshot: Snapshot,
+    chosen: Sequence[SnapshotFile],
+    wish: Wish,
+    notes: tuple[str, ...] = (),
+) -> Plan:
+    """These files of a snapshot come back; those that are equal by hash are not touched."""
     wanted = tuple(
-        _from_snapshot(runbook, facts, path, snapshot.id, known[path], modes[path])
-        for path in chosen
-        if facts.digests[path] != known[path]
+        replace(
+            _from_snapshot(runbook, facts, file.path, snapshot.id, file.sha256, file.mode), copy=snapshot.where(file)
+        )
+        for file in chosen
+        if facts.digests[file.path] != file.sha256
     )
     models = [target.path for target in wanted if target.path in runbook.files.models]
     if models and facts.process.alive and not wish.restart:
         raise Refused(f"the trainer runs and would write over {models[0]}", then="stop it first: atftctl trainer stop")
-    notes = () if snapshot.verified else (f"snapshot {snapshot.id} has not been verified",)
+    if not snapshot.verified and snapshot.folder:
+        notes = (*notes, f"snapshot {snapshot.id} has not been verified")
+    notes += tuple(f"{file.path} was damaged already when it was copied: {file.zip}" for file in chosen if file.damaged)
     plan = assemble(
         command="restore",
         title=f"snapshot {snapshot.id}{' (' + snapshot.label + ')' if snapshot.label else ''}",

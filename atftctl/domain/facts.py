@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from atftctl.domain.snapshot import Snapshot
+
 ProcessState = Literal["never started", "starting", "running", "stopped", "finished", "died", "elsewhere"]
 
 
@@ -60,29 +62,6 @@ class Process:
     @property
     def alive(self) -> bool:
         return self.state in ("starting", "running")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class SnapshotFile:
-    path: str
-    sha256: str
-    size: int
-    mode: int
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Snapshot:
-    id: str
-    created: str
-    label: str
-    reason: str
-    files: tuple[SnapshotFile, ...]
-    commit: str = ""
-    verified: bool = False
-    operation: str = ""
-
-    def digests(self) -> dict[str, str]:
-        return {file.path: file.sha256 for file in self.files}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

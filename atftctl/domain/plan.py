@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atftctl.domain.runbook import Value
+from atftctl.domain.words import size_words
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Target:
     old: str | None  # SHA-256 of what stands now, None where there is no file, or where it is volatile
     changes: tuple[SettingChange, ...] = ()
     snapshot: str = ""
+    copy: str = ""  # where the snapshot's copy lies, relative to the project
     new: str | None = None  # SHA-256 of the snapshot's copy
     mode: int = 0o644
     volatile: bool = False  # the trainer writes it: what stands there is taken after its stop
@@ -83,7 +85,14 @@ class ChangeFiles:
 
     def describe(self) -> str:
         words = []
+        restored = [target for target in self.targets if target.snapshot]
+        many = len(restored) > MANY
+        if many:
+            names = {target.snapshot for target in restored}
+            words.append(f"restore {len(restored):,} files from {', '.join(sorted(names))}")
         for target in self.targets:
+            if many and target.snapshot:
+                continue
             if target.changes:
                 words.append(f"change {len(target.changes)} setting{'s' * (len(target.changes) > 1)} in {target.path}")
             elif target.snapshot:
@@ -104,7 +113,21 @@ class StartTrainer:
         return f"start the trainer from {self.resume}{limit}, wait up to {self.ready_s:g} s for its first step"
 
 
-Step = RecoverFirst | SaveEvidence | StopTrainer | TakeSnapshot | ChangeFiles | StartTrainer
+@dataclass(frozen=True)
+class RemoveSnapshot:
+    """`words`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
+
+    id: str
+    words: str
+    frees: int
+
+    def describe(self) -> str:
+        words = f" ({self.words})" if self.words else ""
+        return f"remove {self.id}{words}: {size_words(self.frees)}"
+
+
+MANY = 8  # files; more of them are counted, not listed
+Step = RemoveSnapshot | RecoverFirst | SaveEvidence | StopTrainer | TakeSnapshot | ChangeFiles | StartTrainer
 
 
 @dataclass(frozen=True)
@@ -120,7 +143,10 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Nothing would change."""
-        return not any(isinstance(step, StopTrainer | ChangeFiles | StartTrainer | RecoverFirst) for step in self.steps)
+        return not any(
+            isinstance(step, StopTrainer | ChangeFiles | StartTrainer | RecoverFirst | RemoveSnapshot)
+            for step in self.steps
+        )
 
     @property
     def targets(self) -> tuple[Target, ...]:

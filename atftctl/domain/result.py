@@ -39,6 +39,12 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None: ...
 
+    def expect(self, total: int) -> None:
+        """So many bytes are to be copied or hashed in this part."""
+
+    def progress(self, done: int) -> None:
+        """So many bytes more are done."""
+
 
 class Silent:
     """A reporter that says nothing."""
@@ -48,3 +54,9 @@ class Silent:
 
     def note(self, text: str) -> None:
         del text
+
+    def expect(self, total: int) -> None:
+        del total
+
+    def progress(self, done: int) -> None:
+        del done

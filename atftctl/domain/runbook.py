@@ -30,6 +30,7 @@ class Files:
 
     configs: tuple[str, ...]
     models: tuple[str, ...]
+    also: tuple[str, ...] = ()  # further files, and folders with all that lies in them
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,6 +113,36 @@ class Checks:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Keep:
+    """Which snapshots `backup prune` keeps: so many of the newest, one for each of so many hours, days, weeks, months,
+    and all within a span before the newest ("36h", "2d", "1w"). As restic counts them."""
+
+    last: int = 10
+    hourly: int = 24
+    daily: int = 7
+    weekly: int = 4
+    monthly: int = 12
+    within: str = "2d"
+
+
+def span_s(text: str) -> float | None:
+    """Seconds of "36h", "2d", "1w", or "0"; None for what is no span."""
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS_S else (text, "d")
+    return int(number) * _UNITS_S[unit] if number.isascii() and number.isdigit() else None
+
+
+_UNITS_S = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Backups:
+    """`recheck_days`: a copy that was not hashed for so long is hashed before a new snapshot relies on it."""
+
+    keep: Keep = field(default_factory=Keep)
+    recheck_days: float = 7.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Contact:
     when: Text
     how: Text
@@ -130,6 +161,7 @@ class Runbook:
     trainer: TrainerRules
     checks: Checks
     contacts: tuple[Contact, ...]
+    backups: Backups = field(default_factory=Backups)
 
     def feature(self, name: str) -> Feature:
         return self.features[name]

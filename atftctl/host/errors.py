@@ -11,6 +11,18 @@ class OutsideProjectError(HostError):
     """A path that leaves the project, by `..`, by being absolute or by a symlink."""
 
 
+class ChangedError(HostError):
+    """A file that changed while it was copied."""
+
+
+class NotRegularError(HostError):
+    """A folder, a pipe, a device: nothing that could be copied."""
+
+
+class DamagedError(HostError):
+    """Bytes that are not the ones that were written."""
+
+
 class YamlError(HostError):
     """A YAML text that can't be read or can't be edited exactly; `line` counts from 1, 0 where there is none."""
 

@@ -9,25 +9,48 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+import time
 from pathlib import Path
 
 from atftctl.host.errors import OutsideProjectError
 
-CHUNK = 1 << 20
+SETTLED_NS = 2 * 10**9  # no file system keeps times coarser than this
+Identity = tuple[int, int, int, int, int]
+_hashed: dict[Identity, str] = {}
 
 
 def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def identity(facts: os.stat_result) -> Identity:
+    """(device, inode, size, mtime, ctime): a file that has the same ones still has the same content, if it is
+    `settled`."""
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def settled(one: Identity) -> bool:
+    """Changed so long ago that another change would show in its times (git's racy files)."""
+    return time.time_ns() - max(one[3], one[4]) > SETTLED_NS
+
+
 def sha256_file(path: Path) -> str | None:
-    """Digest of a regular file's bytes, or None where there is no such file."""
+    """Digest of a regular file's bytes, or None where there is no such file.
+
+    A model of gigabytes is asked for several times on the way of one operation: within a process, one that has not
+    changed since is not read again.
+    """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            before = identity(os.fstat(file.fileno()))
+            if before in _hashed:
+                return _hashed[before]
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if settled(before) and identity(os.fstat(file.fileno())) == before:
+                _hashed[before] = digest
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return digest
 
 
 def inside(root: Path, relative: str) -> Path:
@@ -76,25 +99,21 @@ def give(path: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def write_new(path: Path, source: bytes | Path, mode: int) -> str:
-    """A new file with these bytes (or a copy of the file `source`), fsynced; its SHA-256. The folder is the
-    caller's to fsync.
+def write_new(path: Path, data: bytes, mode: int) -> str:
+    """A new file with these bytes, fsynced; its SHA-256. The folder is the caller's to fsync.
 
     Refuses a name that exists and never follows a symlink (O_EXCL, O_NOFOLLOW). A file half written stays: its
     owner knows its name and cleans up.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        digest = hashlib.sha256()
-        for chunk in _chunks(source):
-            digest.update(chunk)
-            _write_all(handle, chunk)
+        write_all(handle, data)
         os.fchmod(handle, stat.S_IMODE(mode))
         give(path)
         os.fsync(handle)
     finally:
         os.close(handle)
-    return digest.hexdigest()
+    return sha256_bytes(data)
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -118,7 +137,7 @@ def append_durably(path: Path, line: bytes) -> None:
             give(path)
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        _write_all(handle, b"\n" + line if torn else line)
+        write_all(handle, b"\n" + line if torn else line)
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -180,16 +199,7 @@ def tail(path: Path, lines: int, *, limit: int = 256 * 1024, since: int = 0) -> 
     return text.splitlines()[-lines:]
 
 
-def _chunks(source: bytes | Path) -> Iterable[bytes]:
-    if isinstance(source, bytes):
-        yield source
-        return
-    with source.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
-
-
-def _write_all(handle: int, data: bytes) -> None:
+def write_all(handle: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]

@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+
+LIMIT_S = 20.0
 
 
 def head(root: Path) -> tuple[str, bool]:
@@ -17,6 +21,36 @@ def head(root: Path) -> tuple[str, bool]:
     if not commit:
         return "", False
     return commit, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+
+
+def diff(root: Path, *, limit: int, without: Sequence[str] = ()) -> bytes | None:
+    """What the work tree changes on HEAD, as a patch that `git apply` takes; None where git can't tell, or where it is
+    longer than `limit` bytes. Untracked files are not in it. `without`: files and patterns that are left out."""
+    argv = _argv(
+        root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color",
+        "--", ".", *(f":(exclude,glob){one}" for one in without),
+    )  # fmt: skip
+    try:
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment())
+    except OSError:
+        return None
+    late = threading.Timer(LIMIT_S, child.kill)
+    late.start()
+    try:
+        with child:
+            assert child.stdout is not None
+            patch = child.stdout.read(limit + 1)
+            if len(patch) > limit:
+                child.kill()
+    finally:
+        late.cancel()
+    return patch if child.returncode == 0 else None
+
+
+def log(root: Path, old: str, new: str, most: int = 50) -> list[str] | None:
+    """Commits that are in `new` and not in `old`, newest first, a line each; None where git knows one of them not."""
+    found = _git_bytes(root, "log", "--oneline", "--no-decorate", f"-{most}", f"{old}..{new}", "--")
+    return None if found is None else os.fsdecode(found).splitlines()
 
 
 def tracked_files(root: Path) -> list[str]:
@@ -39,8 +73,23 @@ def create_repository(root: Path, message: str) -> str:
 
 
 def _git(root: Path, *words: str) -> str:
+    return os.fsdecode(_git_bytes(root, *words) or b"").strip("\n")
+
+
+def _git_bytes(root: Path, *words: str) -> bytes | None:
+    """None where git is not there, is too slow, or says no. Writes nothing, the index included."""
     try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, timeout=20, check=False)
+        done = subprocess.run(
+            _argv(root, *words), capture_output=True, timeout=LIMIT_S, check=False, env=_environment()
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return os.fsdecode(done.stdout).strip("\n") if done.returncode == 0 else ""
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _argv(root: Path, *words: str) -> list[str]:
+    return ["git", "-C", str(root), "-c", "core.fsmonitor=false", *words]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}

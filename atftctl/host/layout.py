@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# Of a snapshot's own files; all others in its folder are copies.
+MANIFEST = "manifest.json"
+CODE_DIFF = "code.diff"
+PIN = ".pinned"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -50,5 +55,15 @@ class Layout:
         return self.state / "verified.jsonl"
 
     @property
+    def checked(self) -> Path:
+        return self.state / "checked.json"
+
+    @property
     def backups(self) -> Path:
         return self.root / "backups"
+
+    def snapshot(self, name: str) -> Path:
+        return self.backups / name
+
+    def manifest(self, name: str) -> Path:
+        return self.backups / name / MANIFEST

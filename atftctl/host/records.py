@@ -21,13 +21,8 @@ class BadRecordError(HostError):
 
 
 def seal(body: Mapping[str, Any]) -> bytes:
-    text = json.dumps(body, ensure_ascii=False, sort_keys=True)
-    return json.dumps(
-        {"version": VERSION, "sha256": sha256_bytes(text.encode()), "body": body},
-        ensure_ascii=False,
-        sort_keys=True,
-        indent=1,
-    ).encode()
+    record = {"version": VERSION, "sha256": _digest(body), "body": body}
+    return _bytes(json.dumps(record, ensure_ascii=False, sort_keys=True, indent=1))
 
 
 def unseal(data: bytes, name: str) -> dict[str, Any]:
@@ -38,9 +33,18 @@ def unseal(data: bytes, name: str) -> dict[str, Any]:
         raise BadRecordError(f"{name} is not a whole record") from None
     if version != VERSION:
         raise BadRecordError(f"{name} is of version {version}; this atftctl knows version {VERSION}")
-    if sha256_bytes(json.dumps(body, ensure_ascii=False, sort_keys=True).encode()) != digest:
+    if _digest(body) != digest:
         raise BadRecordError(f"{name} was changed after it was written")
     return dict(body)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return sha256_bytes(_bytes(json.dumps(body, ensure_ascii=False, sort_keys=True)))
+
+
+def _bytes(text: str) -> bytes:
+    """File names may hold bytes that are no UTF-8; as lone surrogates they pass, and json.loads takes them back."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def write(folder: Path, operation: str, state: str, body: Mapping[str, Any]) -> None:

@@ -27,25 +27,35 @@ def probe(
     """What `trainer probe KIND` measured. Raises Inconclusive where it could not be run at all."""
     with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:
         scratch = Path(folder)
-        out = scratch / "measured.json"
-        words = [word.replace("{python}", sys.executable) for word in runbook.trainer.probe]
-        argv = [*words, kind, "--out", str(out), "--steps", str(steps or runbook.checks.probe_steps)]
+        options = ["--steps", str(steps or runbook.checks.probe_steps)]
         for name in runbook.files.configs:
-            argv += ["--config", name]
+            options += ["--config", name]
         for number, text in enumerate((baseline_configs or {}).values()):
             copy = scratch / f"baseline-{number}.yaml"
             copy.write_text(text, encoding="utf-8")
-            argv += ["--baseline-config", str(copy)]
-        done = run(argv, cwd=layout.root, env=_environment(layout), limit_s=runbook.checks.probe_limit_s)
-        try:
-            found = json.loads(out.read_bytes())
-        except (OSError, ValueError):
-            last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
-            raise Inconclusive(
-                f"the probe measured nothing (exit {done.code}): {last[0][:300]}",
-                then="is the trainer installed here? pip install 'atftctl[trainer]'",
-            ) from None
-    return dict(found)
+            options += ["--baseline-config", str(copy)]
+        return _ask(layout, runbook, kind, options, scratch / "measured.json")
+
+
+def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str, Any]:
+    """Two checkpoints compared by tensor. Raises Inconclusive where it could not be run at all."""
+    with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:
+        options = ["--file", str(old), "--file", str(new)]
+        return _ask(layout, runbook, "tensors", options, Path(folder) / "measured.json")
+
+
+def _ask(layout: Layout, runbook: Runbook, kind: str, options: Sequence[str], out: Path) -> dict[str, Any]:
+    words = [word.replace("{python}", sys.executable) for word in runbook.trainer.probe]
+    argv = [*words, kind, "--out", str(out), *options]
+    done = run(argv, cwd=layout.root, env=_environment(layout), limit_s=runbook.checks.probe_limit_s)
+    try:
+        return dict(json.loads(out.read_bytes()))
+    except (OSError, ValueError):
+        last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
+        raise Inconclusive(
+            f"the probe measured nothing (exit {done.code}): {last[0][:300]}",
+            then="is the trainer installed here? pip install 'atftctl[trainer]'",
+        ) from None
 
 
 def _environment(layout: Layout) -> dict[str, str]:

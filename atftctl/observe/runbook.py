@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from atftctl.domain.errors import Refused, WrongUsage
-from atftctl.domain.runbook import Runbook, Settings, Symptom, Value
+from atftctl.domain.runbook import Runbook, Settings, Symptom, Value, span_s
 from atftctl.host.errors import OutsideProjectError, YamlError
 from atftctl.host.files import inside
 from atftctl.host.layout import Layout
@@ -61,6 +61,7 @@ def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
     _check_files(runbook, binder, layout)
     _check_trainer(runbook, binder)
     _check_features(runbook, binder)
+    _check_backups(runbook, binder)
     _check_plans(runbook, binder)
     return runbook, warnings
 
@@ -85,7 +86,7 @@ def _check_owner(path: Path, name: str) -> tuple[str, ...]:
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     seen: set[Path] = set()
-    for group in ("configs", "models"):
+    for group in ("configs", "models", "also"):
         for index, name in enumerate(getattr(runbook.files, group)):
             where = ("files", group, index)
             try:
@@ -94,7 +95,7 @@ def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
                 raise binder.fail(where, str(error)) from None
             if path in seen:
                 raise binder.fail(where, f"{name} is listed twice")
-            if path.exists() and not path.is_file():
+            if path.exists() and not path.is_file() and not (group == "also" and path.is_dir()):
                 raise binder.fail(where, f"{name} is not a file")
             seen.add(path)
 
@@ -114,6 +115,19 @@ def _check_trainer(runbook: Runbook, binder: Binder) -> None:
             raise binder.fail(("trainer", key), f"{value} is out of its range, {least} to {most}")
     if rules.processes > 1 and not rules.launcher:
         raise binder.fail(("trainer", "processes"), "more than one process needs trainer.launcher")
+
+
+def _check_backups(runbook: Runbook, binder: Binder) -> None:
+    rules, keep = runbook.backups, vars(runbook.backups.keep)
+    if not 0 <= rules.recheck_days <= 36_500:
+        raise binder.fail(("backups", "recheck_days"), f"{rules.recheck_days} is out of its range, 0 to 36500")
+    for name, value in keep.items():
+        if name != "within" and not 0 <= value <= 100_000:
+            raise binder.fail(("backups", "keep", name), f"{value} is out of its range, 0 to 100000")
+    if span_s(rules.keep.within) is None:
+        raise binder.fail(("backups", "keep", "within"), f"{rules.keep.within!r} is no span such as 36h, 2d or 1w")
+    if not any(value for name, value in keep.items() if name != "within"):
+        raise binder.fail(("backups", "keep"), "nothing would be kept: one of the counts must be over 0")
 
 
 def _check_features(runbook: Runbook, binder: Binder) -> None:

@@ -3,69 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+import os
+from dataclasses import replace
 
 from atftctl.domain.errors import WrongUsage
-from atftctl.domain.facts import Snapshot, SnapshotFile
-from atftctl.host.layout import Layout
-from atftctl.host.records import read_lines
+from atftctl.domain.snapshot import Passed, Reliance, Snapshot, from_manifest, passed_by
+from atftctl.host.layout import PIN, Layout
+from atftctl.host.records import BadRecordError, read_lines, unseal
 from atftctl.observe.binding import nearest
 
-MANIFEST = "manifest.json"
-VERSION = 1
+Pass = tuple[dict[str, str], Passed]
 
 
 def list_snapshots(layout: Layout) -> tuple[Snapshot, ...]:
-    """Oldest first."""
-    if not layout.backups.is_dir():
-        return ()
-    passed = passed_digests(layout)
-    found = []
-    for folder in layout.backups.iterdir():
-        if folder.name.startswith(".") or not (folder / MANIFEST).is_file():
+    """The whole ones, oldest first. `backup list` and `backup verify` tell of the others; a rollback must not trip
+    over them."""
+    return scan(layout)[0]
+
+
+def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
+    """Whole snapshots, oldest first; and the folders that are none, with the reason."""
+    found: list[Snapshot] = []
+    broken: dict[str, str] = {}
+    try:
+        names = os.listdir(layout.backups)  # noqa: PTH208 - names are all that is needed
+    except (FileNotFoundError, NotADirectoryError):
+        return (), {}
+    passed = passes(layout)
+    where = layout.backups.relative_to(layout.root)
+    for name in names:
+        if name.startswith(".") or not layout.snapshot(name).is_dir():
             continue
         try:
-            manifest = json.loads((folder / MANIFEST).read_bytes())
-            snapshot = _snapshot(folder.name, manifest, passed)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # `backup verify` reports it; a rollback must not trip over it
-        found.append(snapshot)
-    return tuple(sorted(found, key=lambda one: (datetime.fromisoformat(one.created), one.id)))
+            body = unseal(layout.manifest(name).read_bytes(), "its manifest")
+            pinned = (layout.snapshot(name) / PIN).exists()
+            snapshot = from_manifest(name, body, pinned=pinned, folder=str(where / name))
+        except FileNotFoundError:
+            broken[name] = "it has no manifest"
+        except (OSError, BadRecordError, ValueError, KeyError, TypeError) as error:
+            broken[name] = getattr(error, "strerror", None) or str(error)
+        else:
+            found.append(
+                snapshot if snapshot.passed else replace(snapshot, passed=passed_by(snapshot.digests(), passed))
+            )
+    return tuple(sorted(found, key=lambda one: (one.number, one.id))), broken
 
 
-def _snapshot(name: str, manifest: Mapping[str, Any], passed: list[dict[str, str]]) -> Snapshot:
-    if manifest["version"] != VERSION:
-        raise ValueError(f"manifest of version {manifest['version']}")
-    files = tuple(
-        SnapshotFile(str(one["path"]), str(one["sha256"]), int(one["size"]), int(one["mode"]))
-        for one in manifest["files"]
-    )
-    digests = {file.path: file.sha256 for file in files}
-    return Snapshot(
-        id=name,
-        created=_utc(str(manifest["created"])),
-        label=str(manifest.get("label", "")),
-        reason=str(manifest.get("reason", "")),
-        files=files,
-        commit=str(manifest.get("commit", "")),
-        verified=any(checked.items() <= digests.items() for checked in passed),
-        operation=str(manifest.get("operation", "")),
-    )
+def passes(layout: Layout) -> list[Pass]:
+    """File digests that a passing `verify` checked, and its checks, oldest first."""
+    found = []
+    for line in read_lines(layout.verified):
+        digests, checks = line.get("digests"), line.get("checks")
+        if isinstance(digests, dict) and digests:
+            checks = {str(name): str(words) for name, words in checks.items()} if isinstance(checks, dict) else {}
+            found.append(({str(path): str(one) for path, one in digests.items()}, Passed(str(line.get("at")), checks)))
+    return found
 
 
-def _utc(stamp: str) -> str:
-    """Operators sit in many time zones: one clock for all. Raises ValueError for what is no time."""
-    return datetime.fromisoformat(stamp).astimezone(UTC).isoformat()
+def reliance(layout: Layout, snapshots: tuple[Snapshot, ...], recheck_s: float) -> Reliance:
+    """Which copies a new snapshot may link to."""
+    return Reliance(snapshots, checked(layout), recheck_s)
 
 
-def passed_digests(layout: Layout) -> list[dict[str, str]]:
-    """File digests that a passing `verify` checked, newest last."""
-    digests = [line.get("digests") for line in read_lines(layout.verified)]
-    return [
-        {str(path): str(digest) for path, digest in one.items()} for one in digests if isinstance(one, dict) and one
-    ]
+def checked(layout: Layout) -> dict[str, tuple[str, str]]:
+    """When copies were hashed last, by their identity on disk. Lost or unreadable, copies are hashed again: no harm."""
+    try:
+        found = json.loads(layout.checked.read_bytes())
+        return {str(key): (str(digest), str(at)) for key, (digest, at) in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def newest(snapshots: tuple[Snapshot, ...]) -> Snapshot:

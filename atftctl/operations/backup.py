@@ -1,74 +1,186 @@
-"""`backup`: a snapshot taken on request."""
+"""`backup create|list|show|pin|unpin`: snapshots taken on request, and looked at."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from atftctl.apply import snapshots
+from atftctl.apply import copies, snapshots
+from atftctl.apply.space import RESERVE
 from atftctl.domain.errors import Refused
-from atftctl.domain.facts import Snapshot
 from atftctl.domain.result import Result
-from atftctl.host.files import sha256_file
-from atftctl.observe import configs as observed_configs
-from atftctl.observe import snapshots as observed_snapshots
+from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.words import size_words
+from atftctl.host import locks
+from atftctl.host.errors import OutsideProjectError
+from atftctl.host.files import free_bytes
+from atftctl.host.layout import Layout
+from atftctl.observe import handmade as observed_handmade
+from atftctl.observe import snapshots as observed
+from atftctl.observe.sources import Sources, sources
 from atftctl.operations.change import Request, Stopwatch, locked
 from atftctl.operations.project import Project, now
+from atftctl.operations.taking import taking
 from atftctl.protocol import Exit
 
-RESERVED = ("latest", "last-good")
+RESERVED = ("latest", "last-good", "now")
 Only = Literal["", "configs", "models"]
 
 
-def create(project: Project, label: str, only: Only, request: Request) -> Result:
-    files = project.runbook.files
-    paths = {"": (*files.configs, *files.models), "configs": files.configs, "models": files.models}[only]
-    there = [path for path in paths if (project.layout.root / path).is_file()]
-    if not there:
-        raise Refused(f"none of these is there: {', '.join(paths)}")
-    if label in RESERVED:
-        raise Refused(f"{label!r} is a word of restore", then="another label, or none")
-    if label and any(label in (one.label, one.id) for one in observed_snapshots.list_snapshots(project.layout)):
-        raise Refused(f"a snapshot {label!r} is there already", then="another label, or none")
+def create(project: Project, label: str, only: Only, request: Request, *, pin: bool = False) -> Result:
+    found = _sources(project, only)
+    _check_label(project, label)
     if request.dry_run:
-        return Result("backup", Exit.DONE, f"dry run: would copy {', '.join(there)}", data={"files": there})
+        return _dry_run(project, found)
     watch = Stopwatch(request.report)
     with locked(project.layout, "backup", request), watch.part("copy"):
-        configs = observed_configs.read_configs(project.layout.root, files.configs)
+        words = pin_words(request) if pin else ""
+        order = taking(project, found, label=label, reason=request.reason, pin=words)
+        needed = refuse_too_big(project.layout, copies.room_needed(project.layout, order.reliance, order.paths))
+        request.report.expect(sum(needed.values()))
         snapshot = snapshots.take(
-            project.layout, paths,
-            now=now(), label=label, reason=request.reason,
-            runbook_sha256=sha256_file(project.layout.runbook) or "",
-            config_digest=observed_configs.digest(configs),
-        )  # fmt: skip
-    size = sum(file.size for file in snapshot.files)
+            project.layout, order, now=now(), note=request.report.note, progress=request.report.progress
+        )
+    return _taken(snapshot, found, needed, watch)
+
+
+def _sources(project: Project, only: Only) -> Sources:
+    try:
+        found = sources(project.layout, project.runbook.files, only)
+    except OSError as error:
+        raise Refused(f"{error.filename} can't be read: {error.strerror}") from None
+    except OutsideProjectError as error:
+        raise Refused(str(error)) from None
+    if not found.paths:
+        files = project.runbook.files
+        names = {"": (*files.configs, *files.models, *files.also), "configs": files.configs, "models": files.models}
+        raise Refused(f"none of these is there: {', '.join(names[only])}")
+    return found
+
+
+def _check_label(project: Project, label: str) -> None:
+    if label in RESERVED:
+        raise Refused(f"{label!r} is a word of restore", then="another label, or none")
+    if label and any(label in (one.label, one.id) for one in observed.list_snapshots(project.layout)):
+        raise Refused(f"a snapshot {label!r} is there already", then="another label, or none")
+
+
+def refuse_too_big(layout: Layout, needed: dict[str, int]) -> dict[str, int]:
+    """Before anything starts: the copies, and the reserve, must find room. What was given."""
+    free, wanted = free_bytes(layout.root), sum(needed.values()) + RESERVE
+    if wanted > free:
+        raise Refused(
+            f"no room: {size_words(wanted)} are needed (the reserve included), {size_words(free)} are free",
+            then="atftctl backup prune shows what can go; --only configs needs little",
+        )
+    return needed
+
+
+def _dry_run(project: Project, found: Sources) -> Result:
+    order = taking(project, found)
+    needed = copies.room_needed(project.layout, order.reliance, order.paths)
+    linked = sum(not size for size in needed.values())
     return Result(
         "backup",
         Exit.DONE,
-        f"snapshot {snapshot.id}: {len(snapshot.files)} files, {size:,} bytes",
-        lines=(f"backups/{snapshot.id}", f"restore: atftctl restore {snapshot.id}"),
-        data=describe(snapshot),
+        f"dry run: would copy {size_words(sum(needed.values()))} and link {linked} unchanged files",
+        lines=_names(list(found.paths)),
+        data={"files": list(found.paths), "left_out": found.left_out, "bytes_to_copy": sum(needed.values())},
+    )
+
+
+def _taken(snapshot: Snapshot, found: Sources, needed: dict[str, int], watch: Stopwatch) -> Result:
+    linked = sum(not needed.get(file.path, 1) for file in snapshot.files)
+    shared = f", {linked} of them unchanged and shared with the snapshot before" if linked else ""
+    lines = [f"{snapshot.folder}{' (pinned)' if snapshot.pinned else ''}", f"restore: atftctl restore {snapshot.id}"]
+    gone = [path for path in found.paths if snapshot.file(path) is None and path not in snapshot.left_out]
+    lines += [f"note: {path} vanished while the snapshot was taken; it is not in it" for path in gone]
+    secrets = sorted(snapshot.left_out)
+    if secrets:
+        names = ", ".join(secrets[:3]) + (f" and {len(secrets) - 3} more" if len(secrets) > 3 else "")
+        lines.append(f"left out: {names}; atftctl backup show {snapshot.id} says why")
+    return Result(
+        "backup",
+        Exit.DONE,
+        f"snapshot {snapshot.id}: {len(snapshot.files):,} files, {size_words(snapshot.size)}{shared}",
+        lines=tuple(lines),
+        data={**describe(snapshot), "linked": linked},
         parts=tuple(watch.parts),
     )
 
 
 def list_all(project: Project) -> Result:
-    found = observed_snapshots.list_snapshots(project.layout)
+    layout = project.layout
+    found, broken = observed.scan(layout)
+    handmade = observed_handmade.find_handmade(layout, project.runbook.files)
+    words = [f"{len(found)} snapshot{'s' * (len(found) != 1)}"]
+    words += [f"{len(broken)} damaged"] if broken else []
+    words += [f"{len(handmade)} copies made by cp"] if handmade else []
     return Result(
         "backup list",
         Exit.DONE,
-        f"{len(found)} snapshots",
-        data={"snapshots": [describe(one) for one in found]},
+        ", ".join(words),
+        data={
+            "snapshots": [describe(one) for one in found],
+            "damaged": broken,
+            "made_by_cp": [{**vars(one), "created": one.created} for one in handmade],
+        },
     )
 
 
-def describe(snapshot: Snapshot) -> dict[str, object]:
+def show(project: Project, word: str) -> Result:
+    snapshot = observed.find(observed.list_snapshots(project.layout), word)
+    data = describe(snapshot) | {
+        "operator": snapshot.operator,
+        "dirty": snapshot.dirty,
+        "code_diff": bool(snapshot.code_diff),
+        "runbook_sha256": snapshot.runbook_sha256,
+        "config_digest": snapshot.config_digest,
+        "baseline": dict(snapshot.baseline),
+        "passed": vars(snapshot.passed) if snapshot.passed else None,
+        "left_out": dict(snapshot.left_out),
+        "folder": snapshot.folder,
+    }
+    return Result("backup show", Exit.DONE, f"snapshot {snapshot.id}", data=data)
+
+
+def pin(project: Project, word: str, request: Request, *, away: bool) -> Result:
+    """Pinned: no prune takes it. Or no longer."""
+    command = "backup unpin" if away else "backup pin"
+    snapshot = observed.find(observed.list_snapshots(project.layout), word)
+    if snapshot.pinned is not away:
+        raise Refused(f"{snapshot.id} is {'pinned already' if snapshot.pinned else 'not pinned'}")
+    if request.dry_run:
+        return Result(command, Exit.DONE, f"dry run: would {'unpin' if away else 'pin'} {snapshot.id}")
+    with locked(project.layout, command, request):
+        if away:
+            snapshots.unpin(project.layout, snapshot.id)
+        else:
+            snapshots.pin(project.layout, snapshot.id, pin_words(request))
+    words = "no longer pinned" if away else "pinned: no prune takes it away"
+    return Result(command, Exit.DONE, f"{snapshot.id} is {words}", data={"id": snapshot.id, "pinned": not away})
+
+
+def pin_words(request: Request) -> str:
+    why = f": {request.reason}" if request.reason else ""
+    return f"pinned by {locks.operator()} at {now().isoformat(timespec='seconds')}{why}\n"
+
+
+def describe(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "id": snapshot.id,
         "created": snapshot.created,
         "label": snapshot.label,
         "reason": snapshot.reason,
         "verified_good": snapshot.verified,
+        "pinned": snapshot.pinned,
         "operation": snapshot.operation,
         "commit": snapshot.commit,
-        "files": [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in snapshot.files],
+        "bytes": snapshot.size,
+        "files": [
+            {"path": file.path, "sha256": file.sha256, "size": file.size, "zip": file.zip} for file in snapshot.files
+        ],
     }
+
+
+def _names(paths: list[str]) -> tuple[str, ...]:
+    return (*paths[:8], f"and {len(paths) - 8:,} more") if len(paths) > 8 else tuple(paths)

@@ -16,7 +16,6 @@ from atftctl.domain.process import ProcessRecord
 from atftctl.domain.result import Part, Reporter, Result, Silent
 from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError
-from atftctl.host.files import sha256_file
 from atftctl.host.layout import Layout
 from atftctl.observe import process as observed_process
 from atftctl.operations.project import Project, now
@@ -104,7 +103,11 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
     watch = Stopwatch(request.report)
     with watch.part("decide"):
         plan = decide(look())
-        rendered = render(project, plan, check_copies=True)
+        rendered = render(project, plan, check_copies=bool(plan.stops))
+    if any(target.snapshot for target in plan.targets):
+        from atftctl.operations.room import refuse_no_room
+
+        refuse_no_room(project, plan)
     if request.dry_run:
         return Result(
             plan.command, Exit.DONE, f"dry run: {plan.title}",
@@ -148,7 +151,10 @@ def _apply(
     from atftctl.operations.ends import ended_badly
     from atftctl.operations.proof import Proof, await_proof
 
-    operation = Operation(project.layout, plan, _order(project, plan, rendered, request), now(), request.report.note)
+    report = request.report
+    operation = Operation(
+        project.layout, plan, _order(project, plan, rendered, request), now(), report.note, report.progress
+    )
     try:
         _prepare(project, process, operation, watch)
         with deferred() as held:
@@ -198,6 +204,7 @@ def _start(operation: Operation, watch: Stopwatch) -> tuple[ProcessRecord | None
 
 def _order(project: Project, plan: Plan, rendered: Rendered, request: Request) -> Order:
     from atftctl.apply.operation import Order
+    from atftctl.operations.taking import taking
 
     record = observed_process.read_record(project.layout)
     can_start = bool(project.runbook.trainer.command)
@@ -208,7 +215,7 @@ def _order(project: Project, plan: Plan, rendered: Rendered, request: Request) -
         start=project.start_order(plan.start.resume) if plan.start and can_start else None,
         start_again=project.start_order("last") if can_start else None,
         record=record,
-        runbook_sha256=sha256_file(project.layout.runbook) or "",
+        taking=taking(project),
     )
 
 

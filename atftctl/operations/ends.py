@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atftctl.apply.operation import Operation
-from atftctl.apply.transaction import FULL
+from atftctl.apply.space import FULL
 from atftctl.domain.errors import DiskFull, Interrupted, NeedsPerson, PutBack
 from atftctl.host.errors import HostError
 

@@ -12,7 +12,8 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan, Target
 from atftctl.host import yaml_read
 from atftctl.host.errors import OutsideProjectError, YamlError
-from atftctl.host.files import inside, sha256_file
+from atftctl.host.copying import READ_BACK
+from atftctl.host.files import inside, sha256_file, size_of
 from atftctl.host.layout import Layout
 from atftctl.operations.project import Project
 from atftctl.protocol import config_digest, merge_settings
@@ -32,7 +33,8 @@ class Rendered:
 def render(project: Project, plan: Plan, *, check_copies: bool = False) -> Rendered:
     """Raises Refused for what can't be edited exactly, or can't be replaced by us. Nothing has been written.
 
-    `check_copies`: hash each snapshot's copy that is to come back, before a trainer is stopped for it.
+    `check_copies`: hash each snapshot's copy that is to come back, before a trainer is stopped for it. Without it only
+    the small ones are: staging hashes all of them before anything is decided.
     """
     layout = project.layout
     contents: dict[str, Content] = {}
@@ -43,10 +45,10 @@ def render(project: Project, plan: Plan, *, check_copies: bool = False) -> Rende
             before = path.read_bytes() if path.exists() else b""
             after = _edit(target, before)
             contents[target.path] = after
-            diff += _diff(target.path, before, after)
+            diff += text_diff(target.path, before, after)
         elif target.snapshot:
-            copy = layout.backups / target.snapshot / target.path
-            if check_copies and sha256_file(copy) != target.new:
+            copy = copy_of(layout, target)
+            if (check_copies or size_of(copy) <= READ_BACK) and sha256_file(copy) != target.new:
                 raise Refused(
                     f"the copy of {target.path} in snapshot {target.snapshot} is damaged or gone",
                     then="atftctl backup list shows the others",
@@ -54,7 +56,7 @@ def render(project: Project, plan: Plan, *, check_copies: bool = False) -> Rende
             contents[target.path] = copy
             if target.path in project.runbook.files.configs:
                 before = path.read_bytes() if path.exists() else b""
-                diff += _diff(target.path, before, _snapshot_bytes(layout, target))
+                diff += text_diff(target.path, before, _snapshot_bytes(layout, target))
     return Rendered(contents, tuple(diff), _digest(project, contents))
 
 
@@ -100,14 +102,20 @@ def _replaceable(layout: Layout, name: str) -> Path:
     return path
 
 
+def copy_of(layout: Layout, target: Target) -> Path:
+    """Where the snapshot's copy lies."""
+    return layout.root / target.copy if target.copy else layout.snapshot(target.snapshot) / target.path
+
+
 def _snapshot_bytes(layout: Layout, target: Target) -> bytes:
     try:
-        return (layout.backups / target.snapshot / target.path).read_bytes()
+        return copy_of(layout, target).read_bytes()
     except OSError as error:
         raise Refused(f"{target.path} in snapshot {target.snapshot} can't be read: {error.strerror}") from None
 
 
-def _diff(name: str, before: bytes, after: bytes) -> list[str]:
+def text_diff(name: str, before: bytes, after: bytes) -> list[str]:
+    """Unified, with one line of context."""
     import difflib
 
     def lines(data: bytes) -> list[str]:

@@ -2,22 +2,84 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from atftctl.decide import routes
 from atftctl.decide.assemble import Wish
+from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
-from atftctl.observe import history, snapshots
-from atftctl.operations.change import Request, carry_out
+from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.words import size_words
+from atftctl.observe import handmade, history, snapshots
+from atftctl.operations.backup import Only
+from atftctl.operations.change import Request, Stopwatch, carry_out
 from atftctl.operations.project import Project, observe
+from atftctl.protocol import Exit
 
 
-def restore(project: Project, word: str, paths: tuple[str, ...], wish: Wish, request: Request) -> Result:
-    snapshot = snapshots.find(snapshots.list_snapshots(project.layout), word)
+def restore(
+    project: Project, word: str, paths: tuple[str, ...], wish: Wish, request: Request, *, only: Only = ""
+) -> Result:
+    snapshot, notes = _find(project, word)
+    chosen = routes.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
     return carry_out(
         project,
-        lambda: observe(project, snapshot.digests()),
-        lambda facts: routes.restore(project.runbook, facts, snapshot, paths, wish),
+        lambda: observe(project, [file.path for file in chosen]),
+        lambda facts: routes.restore(project.runbook, facts, snapshot, chosen, wish, notes),
         request,
     )
+
+
+def export(
+    project: Project, word: str, paths: tuple[str, ...], folder: Path, request: Request, *, only: Only = ""
+) -> Result:
+    """Files of a snapshot into a new folder; the project is not touched. The folder is there whole or not at all."""
+    from atftctl.apply.export import export as apply
+
+    snapshot, notes = _find(project, word)
+    chosen = routes.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
+    size = size_words(sum(file.size for file in chosen))
+    if request.dry_run:
+        headline = f"dry run: would write {len(chosen)} files, {size}, into {folder}"
+        return Result("restore", Exit.DONE, headline, lines=notes, data={"files": [file.path for file in chosen]})
+    watch = Stopwatch(request.report)
+    with watch.part("copy"):
+        request.report.expect(sum(file.size for file in chosen))
+        apply(project.layout, snapshot, chosen, folder, request.report.progress)
+    return Result(
+        "restore",
+        Exit.DONE,
+        f"{len(chosen)} files of {snapshot.id}, {size}, are in {folder}, each with its recorded hash",
+        lines=notes,
+        data={"folder": str(folder), "files": [file.path for file in chosen]},
+        parts=tuple(watch.parts),
+    )
+
+
+def _find(project: Project, word: str) -> tuple[Snapshot, tuple[str, ...]]:
+    """A snapshot, or a copy that the guide's `cp` made, by its path; and what is to be said of it first."""
+    layout = project.layout
+    made = {one.path: one for one in handmade.find_handmade(layout, project.runbook.files)}
+    one = made.get(_relative(project, (word,))[0]) if word else None
+    if one is None:
+        return snapshots.find(snapshots.list_snapshots(layout), word), ()
+    snapshot, wrong = handmade.as_snapshot(layout, one)
+    if wrong:
+        raise Refused(f"{one.path} is damaged: {wrong}", then="atftctl backup list shows the others")
+    notes = ["made by cp: nobody recorded its hash; it can be read, more is not known"]
+    if not one.stamp:
+        notes.insert(0, f"{one.path} bears no date: its age is not known (last written {one.modified})")
+    return snapshot, tuple(notes)
+
+
+def _relative(project: Project, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """As typed in the project's folder or in one below it."""
+    root, found = project.layout.root, []
+    for path in paths:
+        full = Path.cwd() / path
+        from_here = full.is_relative_to(root) and (Path(path).is_absolute() or not (root / path).exists())
+        found.append(str(full.relative_to(root)) if from_here else path)
+    return tuple(found)
 
 
 def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:

@@ -54,7 +54,7 @@ def verify(project: Project, request: Request) -> Result:
     verdict = overall(checks)
     data: dict[str, Any] = {"verdict": verdict.value, "checks": [_plain(check) for check in checks]}
     if verdict is Verdict.PASS:
-        _mark(project, before, measured, request)
+        _mark(project, before, measured, {check.name: check.detail for check in checks}, request)
     return Result(
         "verify",
         EXIT_OF[verdict],
@@ -192,14 +192,16 @@ def _errors(project: Project) -> dict[str, Any] | None:
     return {"lines": lines, "since": record.started_at.replace("T", " ")[:19]}
 
 
-def _mark(project: Project, before: dict[str, str], measured: dict[str, Any], request: Request) -> None:
+def _mark(
+    project: Project, before: dict[str, str], measured: dict[str, Any], checks: dict[str, str], request: Request
+) -> None:
     """Only what was really checked: the configs that were read, and the one model file that was evaluated."""
     model = measured["model"]
     checked = {**before, model["path"]: model["sha256"]}
     unchanged = all(sha256_file(project.layout.root / path) == digest for path, digest in checked.items())
     if unchanged:
         with locked(project.layout, "verify", request):
-            stored.mark_verified(project.layout, checked, now())
+            stored.mark_verified(project.layout, checked, checks, now())
 
 
 def _plain(check: Check) -> dict[str, Any]:

@@ -25,6 +25,12 @@ def main() -> int:
     if arguments.verb == "probe":
         from atftctl.trainer import probe
 
+        if arguments.kind == "tensors":
+            from atftctl.trainer.compare import compare
+
+            old, new = (Path(one) for one in arguments.file)
+            probe.write(probe.caught(lambda: compare(old, new)), Path(arguments.out))
+            return TrainerExit.FINISHED
         baseline = [Path(one) for one in arguments.baseline_config or ()]
         probe.write(
             probe.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, arguments.steps),
@@ -93,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         )
     verbs.choices["train"].add_argument("--resume", choices=("last", "best", "scratch"), default="last")
     probe = verbs.choices["probe"]
-    probe.add_argument("kind", choices=("verify", "memory", "effects"))
+    probe.add_argument("kind", choices=("verify", "memory", "effects", "tensors"))
+    probe.add_argument("--file", action="append", default=[], help="of tensors: the two checkpoints, old and new")
     probe.add_argument("--out", required=True, help="where the measurements go, as JSON")
     probe.add_argument(
         "--baseline-config",

@@ -71,12 +71,12 @@ class Probe:
     def verify(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         with PeakMemory() as peak:
-            found["dataset"] = _caught(self._dataset)
-            found["model"] = _caught(self._model)
-            found["rankic"] = _caught(self._rankic)
-            found["training"] = _caught(self._training)
+            found["dataset"] = caught(self._dataset)
+            found["model"] = caught(self._model)
+            found["rankic"] = caught(self._rankic)
+            found["training"] = caught(self._training)
         found["training"]["fresh"] = bool(found["model"].get("error"))
-        found["cost"] = _caught(lambda: self._cost(peak))
+        found["cost"] = caught(lambda: self._cost(peak))
         return found
 
     def _make(self, configs: list[Path], name: str) -> Trainer:
@@ -210,7 +210,8 @@ def _resolved(loaded: settings.Settings, root: Path) -> settings.Settings:
     )
 
 
-def _caught(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def caught(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was measured, or `error`."""
     try:
         return measure()
     except Ended as ended:

@@ -11,9 +11,10 @@ import yaml
 from atftctl.decide import routes
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import AtftError
-from atftctl.domain.facts import ConfigFile, Facts, OpenOperation, Process, Snapshot, SnapshotFile, Stranger
+from atftctl.domain.facts import ConfigFile, Facts, OpenOperation, Process, Stranger
 from atftctl.domain.plan import Plan
 from atftctl.domain.runbook import Runbook
+from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.observe import runbook as observed
 from tests.support import CONFIG, ROOT, TRAINING
 

@@ -1,0 +1,138 @@
+"""One file into a snapshot: a hard link to the previous snapshot's copy where nothing changed, else a copy of its own.
+
+Never a link to the live file: `torch.save` over an existing path writes into the same inode.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from atftctl.domain.errors import PutBack
+from atftctl.domain.snapshot import Reliance, SnapshotFile
+from atftctl.host.copying import Copied, Progress, copy_new, hash_file
+from atftctl.host.errors import ChangedError, HostError
+from atftctl.host.files import Identity, identity, inside, make_dirs, remove, settled
+from atftctl.host.layout import Layout
+from atftctl.host.zip_crc import ZipWatch
+
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Copier:
+    """Fills the folder of one new snapshot."""
+
+    layout: Layout
+    folder: Path
+    reliance: Reliance
+    now: datetime
+    progress: Progress
+    note: Callable[[str], None]
+
+    def take(self, path: str) -> SnapshotFile | None:
+        """The copy, or None where the source is gone. A source that changes while it is copied is taken again, then
+        refused by name. Raises PutBack, HostError, OSError."""
+        source, copy = inside(self.layout.root, path), self.folder / path
+        for _ in range(TRIES):
+            try:
+                facts = os.lstat(source)
+                make_dirs(copy.parent, 0o700)
+                return self._link(path, copy, identity(facts)) or self._copy(path, source, copy, facts.st_mode)
+            except FileNotFoundError:
+                remove(copy)
+                return None
+            except ChangedError:
+                remove(copy)
+        raise PutBack(f"{path} changes while it is copied ({TRIES} tries)", stands="no snapshot was taken")
+
+    def _copy(self, path: str, source: Path, copy: Path, mode: int) -> SnapshotFile:
+        watch = ZipWatch()
+        done: Copied = copy_new(source, copy, mode & 0o555, watch=watch.start, progress=self.progress, keep_time=True)
+        if watch.verdict not in ("", "whole"):
+            self.note(f"{path} is damaged where it stands ({watch.verdict}); copied as it is")
+        return SnapshotFile(
+            path=path,
+            sha256=done.sha256,
+            size=done.size,
+            mode=stat.S_IMODE(mode),
+            mtime_ns=done.source[3],
+            checked=_utc(self.now),
+            zip=watch.verdict,
+            source=done.source if settled(done.source) else None,
+        )
+
+    def _link(self, path: str, copy: Path, live: Identity) -> SnapshotFile | None:
+        found = linkable(self.layout, self.reliance, path, live)
+        if found is None:
+            return None
+        before, file = found
+        checked = last_checked(self.reliance, before, file)
+        age_s = (self.now - datetime.fromisoformat(checked)).total_seconds()
+        if not 0 <= age_s <= self.reliance.recheck_s:
+            if not self._holds(before, file):
+                return None
+            checked = _utc(self.now)
+        try:
+            os.link(before, copy, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError:  # too many links, a file system without them
+            return None
+        self.progress(file.size)
+        return replace(file, checked=checked)
+
+    def _holds(self, before: Path, file: SnapshotFile) -> bool:
+        """One damaged copy must not pass as many good ones."""
+        try:
+            if hash_file(before) == file.sha256:
+                return True
+            why = "its hash is not the one that was recorded"
+        except (OSError, HostError) as error:
+            why = str(error)
+        name = before.relative_to(self.layout.root)
+        self.note(f"{name} is damaged ({why}): copied afresh; atftctl backup verify --all looks at all copies")
+        return False
+
+
+def linkable(layout: Layout, reliance: Reliance, path: str, live: Identity) -> tuple[Path, SnapshotFile] | None:
+    """The previous snapshot's copy of a file that has not changed since, by its times; the copy itself untouched."""
+    found = reliance.latest_copy(path)
+    if found is None or found[1].source != live:
+        return None
+    snapshot, file = found
+    before = layout.snapshot(snapshot.id) / path
+    try:
+        facts = os.lstat(before)
+    except OSError:
+        return None
+    untouched = stat.S_ISREG(facts.st_mode) and (facts.st_size, facts.st_mtime_ns) == (file.size, file.mtime_ns)
+    return (before, file) if untouched and identity(facts)[:2] != live[:2] else None
+
+
+def last_checked(reliance: Reliance, copy: Path, file: SnapshotFile) -> str:
+    """When these very bytes on disk were hashed last."""
+    facts = os.lstat(copy)
+    digest, at = reliance.checked.get(f"{facts.st_dev}:{facts.st_ino}", ("", ""))
+    return max(file.checked, at) if digest == file.sha256 else file.checked
+
+
+def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dict[str, int]:
+    """Bytes on disk that copying each path takes: nothing for one that is linked, no holes."""
+    needed = {}
+    for path in paths:
+        try:
+            facts = os.lstat(inside(layout.root, path))
+        except FileNotFoundError:
+            continue
+        copied = linkable(layout, reliance, path, identity(facts)) is None
+        needed[path] = min(facts.st_size, facts.st_blocks * 512) if copied else 0
+    return needed
+
+
+def _utc(now: datetime) -> str:
+    return now.astimezone(UTC).isoformat(timespec="seconds")

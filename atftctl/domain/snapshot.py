@@ -1,0 +1,129 @@
+"""A snapshot: what its manifest says, and what was observed of it beside that.
+
+No `eq`, no `repr`: see runbook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+VERSION = 2
+Source = tuple[int, int, int, int, int]  # device, inode, size, mtime, ctime of the file that was copied
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SnapshotFile:
+    """One copy. `checked` is when its bytes were last hashed before this snapshot relied on them."""
+
+    path: str
+    sha256: str
+    size: int
+    mode: int
+    mtime_ns: int = 0
+    checked: str = ""
+    zip: str = ""  # "whole", or what is damaged; "" where it is no checkpoint
+    copy: str = ""  # where its bytes lie, relative to the project, where that is not the snapshot's folder
+    source: Source | None = None  # None where the file had changed so recently that these would prove nothing
+
+    @property
+    def damaged(self) -> bool:
+        """It was, already where it stood: a zip whose CRCs do not hold."""
+        return self.zip not in ("", "whole")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Passed:
+    """The checklist that exactly these files passed."""
+
+    at: str
+    checks: Mapping[str, str] = field(default_factory=dict)
+
+
+Passes = Sequence[tuple[Mapping[str, str], Passed]]  # file digests and the checklist that they passed, oldest first
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Snapshot:
+    """`number` grows by one with each snapshot of a project: the order of snapshots, whatever the clock did."""
+
+    id: str
+    created: str
+    label: str
+    reason: str
+    files: tuple[SnapshotFile, ...]
+    number: int = 0
+    commit: str = ""
+    dirty: bool = False
+    code_diff: str = ""  # SHA-256 of the diff of a dirty work tree, which lies beside the manifest
+    operation: str = ""
+    operator: str = ""
+    runbook_sha256: str = ""
+    config_digest: str = ""
+    baseline: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)  # path → why
+    passed: Passed | None = None
+    pinned: bool = False
+    folder: str = ""  # where its files lie, relative to the project
+
+    @property
+    def verified(self) -> bool:
+        return self.passed is not None
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    def where(self, file: SnapshotFile) -> str:
+        """Of the copy, relative to the project."""
+        return file.copy or f"{self.folder}/{file.path}"
+
+    def digests(self) -> dict[str, str]:
+        return {file.path: file.sha256 for file in self.files}
+
+    def file(self, path: str) -> SnapshotFile | None:
+        return next((one for one in self.files if one.path == path), None)
+
+
+def passed_by(digests: Mapping[str, str], passes: Passes) -> Passed | None:
+    """The newest checklist that was passed by exactly these files."""
+    return next((passed for checked, passed in reversed(passes) if checked.items() <= digests.items()), None)
+
+
+def to_manifest(snapshot: Snapshot) -> dict[str, Any]:
+    """What is written beside the copies. What is observed later (the pin, the folder) is not in it."""
+    body = {key: value for key, value in vars(snapshot).items() if key not in ("id", "pinned", "folder")}
+    passed = vars(snapshot.passed) if snapshot.passed else None
+    return {"version": VERSION, **body, "passed": passed, "files": [vars(file) for file in snapshot.files]}
+
+
+def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapshot:
+    """Raises ValueError, KeyError or TypeError for what is no manifest of ours."""
+    if body["version"] != VERSION:
+        raise ValueError(f"its manifest is of version {body['version']}; this atftctl knows version {VERSION}")
+    known = {key: body[key] for key in Snapshot.__dataclass_fields__ if key in body}
+    files = tuple(
+        SnapshotFile(**{**file, "source": tuple(file["source"]) if file["source"] else None}) for file in body["files"]
+    )
+    passed = Passed(**body["passed"]) if body.get("passed") else None
+    return Snapshot(**{**known, "id": name, "files": files, "passed": passed, **observed})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reliance:
+    """Which copies a new snapshot may link to, and when a copy must be hashed again before it does.
+
+    `checked` is by a copy's identity on disk, "device:inode": (SHA-256, when).
+    """
+
+    snapshots: tuple[Snapshot, ...] = ()
+    checked: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    recheck_s: float = 0.0
+
+    def latest_copy(self, path: str) -> tuple[Snapshot, SnapshotFile] | None:
+        """The newest snapshot that holds this path."""
+        for snapshot in reversed(self.snapshots):
+            if file := snapshot.file(path):
+                return snapshot, file
+        return None

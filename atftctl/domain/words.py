@@ -1,0 +1,14 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+
+def size_words(size: float) -> str:
+    """1,234 bytes, 56.7 kB, 2.1 GB: powers of 1,000, as df -H has them."""
+    if size < 10_000:
+        return f"{size:,.0f} bytes"
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 1000:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:,.1f} TB"

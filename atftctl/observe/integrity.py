@@ -1,0 +1,127 @@
+"""Are the copies still what they were? Each copy's bytes on disk are hashed once, however many snapshots share them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
+from atftctl.host.copying import Progress, hash_file, no_progress
+from atftctl.host.errors import HostError
+from atftctl.host.files import sha256_file
+from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
+from atftctl.host.records import seal, unseal
+
+
+@dataclass
+class Copy:
+    """One file on disk and everything that is said about it: (snapshot, its entry)."""
+
+    key: str  # "device:inode"
+    size: int
+    users: list[tuple[Snapshot, SnapshotFile]] = field(default_factory=list)
+    checked: str = ""
+
+    @property
+    def name(self) -> str:
+        snapshot, file = self.users[0]
+        return f"{snapshot.folder}/{file.path}"
+
+
+@dataclass
+class Found:
+    """Problems by snapshot, and the copies whose bytes can be hashed."""
+
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    copies: dict[str, Copy] = field(default_factory=dict)
+
+    def problem(self, snapshot: str, words: str) -> None:
+        self.problems.setdefault(snapshot, []).append(words)
+
+
+def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: Reliance) -> Found:
+    """Without reading a copy: the manifest byte by byte, each file there, regular and of its size, none beside them."""
+    found = Found()
+    for snapshot in snapshots:
+        _manifest(layout, snapshot, found)
+        for file in snapshot.files:
+            try:
+                facts = os.lstat(layout.snapshot(snapshot.id) / file.path)
+            except OSError as error:
+                found.problem(snapshot.id, f"{file.path}: {error.strerror}")
+                continue
+            if not stat.S_ISREG(facts.st_mode):
+                found.problem(snapshot.id, f"{file.path} is no regular file any more")
+            elif facts.st_size != file.size:
+                found.problem(snapshot.id, f"{file.path} has {facts.st_size:,} bytes, not {file.size:,}")
+            else:
+                key = f"{facts.st_dev}:{facts.st_ino}"
+                copy = found.copies.setdefault(key, Copy(key, facts.st_size))
+                copy.users.append((snapshot, file))
+                digest, at = reliance.checked.get(key, ("", ""))
+                copy.checked = max(copy.checked, file.checked, at if digest == file.sha256 else "")
+        for name in _strays(layout, snapshot):
+            found.problem(snapshot.id, f"{name} is not in its manifest")
+    return found
+
+
+def _manifest(layout: Layout, snapshot: Snapshot, found: Found) -> None:
+    data = layout.manifest(snapshot.id).read_bytes()
+    if data != seal(unseal(data, MANIFEST)):
+        found.problem(snapshot.id, "its manifest was edited")
+    if snapshot.code_diff and sha256_file(layout.snapshot(snapshot.id) / CODE_DIFF) != snapshot.code_diff:
+        found.problem(snapshot.id, f"{CODE_DIFF} is damaged or gone")
+
+
+def _strays(layout: Layout, snapshot: Snapshot) -> list[str]:
+    top = layout.snapshot(snapshot.id)
+    known = {file.path for file in snapshot.files} | {MANIFEST, PIN} | ({CODE_DIFF} if snapshot.code_diff else set())
+    there = {os.path.relpath(f"{folder}/{name}", top) for folder, _, names in os.walk(top) for name in names}
+    return sorted(there - known)
+
+
+def due(copies: Iterable[Copy], now: datetime, recheck_s: float) -> list[Copy]:
+    """Not hashed for longer than the runbook's span, or by a clock that stood ahead."""
+    ages = ((one, (now - datetime.fromisoformat(one.checked)).total_seconds()) for one in copies)
+    return [one for one, age_s in ages if not 0 <= age_s <= recheck_s]
+
+
+def sample(copies: Iterable[Copy], share: float) -> list[Copy]:
+    """So large a share of the bytes, at least one copy, those first that were not hashed for longest: repeated, it
+    comes round to all."""
+    ordered = sorted(copies, key=lambda one: (one.checked, one.key))
+    wanted, taken = share * sum(one.size for one in ordered), 0
+    chosen: list[Copy] = []
+    for one in ordered:
+        if chosen and taken >= wanted:
+            break
+        chosen.append(one)
+        taken += one.size
+    return chosen
+
+
+def check(layout: Layout, copies: Sequence[Copy], found: Found, progress: Progress = no_progress) -> list[Copy]:
+    """Hash these copies; the whole ones. What is damaged is a problem of every snapshot that shares it."""
+    whole = []
+    for copy in copies:
+        snapshot, file = copy.users[0]
+        try:
+            digest, why = hash_file(layout.snapshot(snapshot.id) / file.path, progress=progress), ""
+        except (OSError, HostError) as error:
+            digest, why = "", getattr(error, "strerror", None) or str(error)
+        bad = [(one, entry) for one, entry in copy.users if entry.sha256 != digest]
+        for one, entry in bad:
+            others = len(copy.users) - 1
+            shared = f" (shared with {others} other snapshot{'s' * (others > 1)})" if others else ""
+            found.problem(one.id, f"{entry.path} is damaged: {why or 'its hash is not the recorded one'}{shared}")
+        if not bad:
+            whole.append(copy)
+    return whole
+
+
+def intact_elsewhere(copies: Iterable[Copy], sha256: str, is_whole: Callable[[Copy], bool]) -> Copy | None:
+    """Another copy of the same bytes, to restore from."""
+    return next((one for one in copies if one.users[0][1].sha256 == sha256 and is_whole(one)), None)

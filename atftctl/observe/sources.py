@@ -1,0 +1,71 @@
+"""Which files a snapshot is to hold: what the runbook names, and what lies in the folders that it names."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from atftctl.domain.runbook import Files
+from atftctl.host.files import inside
+from atftctl.host.layout import Layout
+
+# Never copied out of a folder. Who wants one kept names it in the runbook.
+SECRETS = (
+    ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.asc", "*.gpg",
+    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd",
+    ".git-credentials", "credentials", "credentials.json", "*service_account*.json", "secrets.*",
+)  # fmt: skip
+OURS = (".atftctl", "backups", ".git")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Paths relative to the project, in the runbook's order; what was left out, and why."""
+
+    paths: tuple[str, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def sources(layout: Layout, files: Files, only: str = "") -> Sources:
+    """`only`: configs or models, else all; no file that is not there. Raises OSError, OutsideProjectError."""
+    names = {"": (*files.configs, *files.models, *files.also), "configs": files.configs, "models": files.models}[only]
+    paths: dict[str, None] = {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        top = inside(layout.root, name.rstrip("/"))
+        if top.is_dir():
+            for path, why in _walk(layout.root, top):
+                if why:
+                    left_out[path] = why
+                else:
+                    paths[path] = None
+        elif os.path.lexists(top):
+            paths[str(Path(name))] = None
+    return Sources(tuple(paths), {path: why for path, why in left_out.items() if path not in paths})
+
+
+def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """(path, why it is left out or ""), in order of name. A symlink is not followed, so that no loop has an end to
+    find."""
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda one: one.name)
+    for entry in found:
+        path = os.path.relpath(entry.path, root)
+        if entry.is_symlink():
+            yield path, "a symlink"
+        elif entry.is_dir():
+            if path not in OURS:
+                yield from _walk(root, Path(entry.path))
+        elif not entry.is_file():
+            yield path, "no regular file"
+        elif secret(entry.name):
+            yield path, "it looks like a secret; name it in files.also to keep it"
+        else:
+            yield path, ""
+
+
+def secret(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in SECRETS)

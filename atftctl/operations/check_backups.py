@@ -1,0 +1,129 @@
+"""`backup verify`: are the snapshots still what they were?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any
+
+from atftctl.apply import snapshots
+from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.result import Result
+from atftctl.domain.snapshot import Snapshot
+from atftctl.observe import handmade, integrity
+from atftctl.observe import snapshots as observed
+from atftctl.observe.integrity import Copy, Found
+from atftctl.operations.change import Request, Stopwatch, locked
+from atftctl.operations.project import Project, now
+from atftctl.protocol import Exit
+
+
+def verify(
+    project: Project, words: Sequence[str], request: Request, *, everything: bool = False, share: float = 0.0
+) -> Result:
+    """Structure of all snapshots, and the hashes of: those that are named; or all copies; or a share of their bytes;
+    or, asked for nothing, those that were not hashed within the runbook's span.
+
+    Holds no lock while it reads: a rollback must not wait for it.
+    """
+    layout, watch = project.layout, Stopwatch(request.report)
+    known, broken = observed.scan(layout)
+    asked = [observed.find(known, word) for word in words] or list(known)
+    reliance = observed.reliance(layout, known, project.runbook.backups.recheck_days * 86_400)
+    with watch.part("look"):
+        found = integrity.structure(layout, known, reliance)
+    chosen = _chosen(found, asked, words, everything, share, reliance.recheck_s)
+    with watch.part("hash"):
+        request.report.expect(sum(one.size for one in chosen))
+        whole = integrity.check(layout, chosen, found, request.report.progress)
+        made_by_cp = _handmade(project) if everything else {}
+    _remember(project, whole, request)
+    still_there = {one.id for one in observed.list_snapshots(layout)}  # a prune may have taken some meanwhile
+    problems = {name: lines for name, lines in found.problems.items() if name in still_there}
+    problems |= {name: [why] for name, why in broken.items()} | made_by_cp
+    return _result(project, known, found, chosen, whole, problems, watch)
+
+
+def share_of(text: str) -> float:
+    """0.1 of "10%". Raises WrongUsage."""
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise WrongUsage(f"--sample {text!r} is no share such as 10%")
+    return share
+
+
+def _chosen(
+    found: Found, asked: Sequence[Snapshot], words: Sequence[str], everything: bool, share: float, recheck_s: float
+) -> list[Copy]:
+    names = {one.id for one in asked}
+    copies = [one for one in found.copies.values() if any(user.id in names for user, _ in one.users)]
+    if share:
+        return integrity.sample(copies, share)
+    return copies if everything or words else integrity.due(copies, now(), recheck_s)
+
+
+def _handmade(project: Project) -> dict[str, list[str]]:
+    looked = {
+        one.path: handmade.look_into(project.layout, one)[1]
+        for one in handmade.find_handmade(project.layout, project.runbook.files)
+    }
+    return {path: [wrong] for path, wrong in looked.items() if wrong}
+
+
+def _remember(project: Project, whole: Sequence[Copy], request: Request) -> None:
+    """So that the next snapshot may rely on them. Where somebody else is at work it is said, and nothing is lost."""
+    if not whole:
+        return
+    at = now().astimezone(UTC).isoformat(timespec="seconds")
+    try:
+        with locked(project.layout, "backup verify", request):
+            snapshots.remember_checked(
+                project.layout,
+                observed.checked(project.layout) | {one.key: (one.users[0][1].sha256, at) for one in whole},
+            )
+    except (Refused, OSError) as error:
+        request.report.note(f"what was checked could not be written down ({error}); it will be checked again")
+
+
+def _result(
+    project: Project,
+    known: Sequence[Snapshot],
+    found: Found,
+    chosen: Sequence[Copy],
+    whole: Sequence[Copy],
+    problems: dict[str, list[str]],
+    watch: Stopwatch,
+) -> Result:
+    lines = [f"{name}: {line}" for name, several in sorted(problems.items()) for line in several]
+    good = {id(one) for one in whole}
+    for copy in chosen:
+        if id(copy) not in good:
+            digest = copy.users[0][1].sha256
+            other = integrity.intact_elsewhere(whole, digest, lambda one: one is not copy)  # noqa: B023 - used at once
+            if other:
+                lines.append(f"the same bytes are intact in {other.name}")
+    bad = len(problems)
+    left = len(found.copies) - len(chosen)
+    headline = f"{bad} damaged" if bad else "no damage found"
+    shared = sum(len(one.users) for one in found.copies.values())
+    headline += f": {len(known)} snapshots, {shared:,} files in {len(found.copies):,} copies, {len(chosen):,} hashed"
+    if left and not bad:
+        lines.append(
+            f"{left:,} copies were hashed within {project.runbook.backups.recheck_days:g} days: --all hashes all"
+        )
+    if bad:
+        lines.append("next: restore from a whole one; atftctl backup rm takes a damaged one away")
+    data: dict[str, Any] = {"problems": problems, "snapshots": len(known), "copies": len(found.copies)}
+    data["hashed"] = len(chosen)
+    return Result(
+        "backup verify",
+        Exit.CHECK_FAILED if bad else Exit.DONE,
+        headline,
+        lines=tuple(lines),
+        data=data,
+        parts=tuple(watch.parts),
+        contacts=project.contacts if bad else (),
+    )

@@ -1,0 +1,124 @@
+"""`backup diff`: what differs between two snapshots, or between one and what stands now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from atftctl.domain.errors import AtftError
+from atftctl.domain.plan import show
+from atftctl.domain.result import Result
+from atftctl.domain.snapshot import Snapshot
+from atftctl.host import git, yaml_read
+from atftctl.host.errors import HostError, YamlError
+from atftctl.host.files import inside, sha256_file
+from atftctl.host.layout import CODE_DIFF
+from atftctl.observe import probes, snapshots
+from atftctl.observe.sources import sources
+from atftctl.operations.change import Request, Stopwatch
+from atftctl.operations.project import Project
+from atftctl.operations.render import text_diff
+from atftctl.protocol import Exit
+
+NOW = "now"
+
+
+class Side:
+    """One of the two: a snapshot, or the project as it stands."""
+
+    def __init__(self, project: Project, word: str) -> None:
+        layout = project.layout
+        self.snapshot: Snapshot | None = None
+        if word == NOW:
+            self.name = "what stands now"
+            self.paths = {path: layout.root / path for path in sources(layout, project.runbook.files).paths}
+            self.digests = {path: sha256_file(inside(layout.root, path)) for path in self.paths}
+            self.commit, self.dirty = git.head(layout.root)
+            return
+        self.snapshot = snapshots.find(snapshots.list_snapshots(layout), word)
+        self.name = self.snapshot.id
+        self.paths = {file.path: layout.root / self.snapshot.where(file) for file in self.snapshot.files}
+        self.digests = dict(self.snapshot.digests())
+        self.commit, self.dirty = self.snapshot.commit, self.snapshot.dirty
+
+
+def diff(project: Project, old: str, new: str, request: Request) -> Result:
+    """Configs by key and line, models by tensor (measured by the trainer's code, in its process), code by commit."""
+    watch = Stopwatch(request.report)
+    left, right = Side(project, old), Side(project, new or NOW)
+    names = list(dict.fromkeys([*left.paths, *right.paths]))
+    changed = [name for name in names if left.digests.get(name) != right.digests.get(name)]
+    found: dict[str, Any] = {"old": left.name, "new": right.name, "files": {}, "lines": [], "models": {}, "same": 0}
+    found["same"] = len(names) - len(changed)
+    with watch.part("compare"):
+        for name in changed:
+            both = [_read(side, name) for side in (left, right)]
+            if name in project.runbook.files.models:
+                found["models"][name] = _tensors(project, left.paths.get(name), right.paths.get(name))
+            elif name in project.runbook.files.configs:
+                found["lines"] += text_diff(name, both[0], both[1])
+            found["files"][name] = _keys(*both) if name in project.runbook.files.configs else _word(left, right, name)
+    found["code"] = _code(project.layout.root, left, right)
+    differ = "1 file differs" if len(changed) == 1 else f"{len(changed)} files differ" if changed else "no file differs"
+    words = f"{differ}, {found['same']} the same"
+    return Result(
+        "backup diff", Exit.DONE, f"{left.name} → {right.name}: {words}", data=found, parts=tuple(watch.parts)
+    )
+
+
+def _read(side: Side, name: str) -> bytes:
+    path = side.paths.get(name)
+    try:
+        return path.read_bytes() if path and path.stat().st_size < 1 << 20 else b""
+    except OSError:
+        return b""
+
+
+def _word(left: Side, right: Side, name: str) -> list[str]:
+    if name not in left.paths:
+        return [f"only in {right.name}"]
+    return [f"only in {left.name}"] if name not in right.paths else ["content differs"]
+
+
+def _keys(old: bytes, new: bytes) -> list[str]:
+    """Settings that differ, by dotted key."""
+    try:
+        left, right = (_flat(yaml_read.read(data).value) for data in (old, new))
+    except YamlError as error:
+        return [f"can't be compared by key: {error}"]
+    words = []
+    for key in dict.fromkeys([*left, *right]):
+        if left.get(key, NOW) != right.get(key, NOW):
+            was, now = (show(side[key]) if key in side else "(not set)" for side in (left, right))
+            words.append(f"{key}: {was} → {now}")
+    return words or ["the settings are the same; the text differs"]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping) and value:
+        return {
+            key: one for name, item in value.items() for key, one in _flat(item, f"{path}.{name}".lstrip(".")).items()
+        }
+    return {path: value} if path else {}
+
+
+def _tensors(project: Project, old: Path | None, new: Path | None) -> dict[str, Any]:
+    """What the trainer's own code finds; why not, where it can't be asked. Never unpickled here."""
+    if old is None or new is None:
+        return {"error": "only one side has it"}
+    try:
+        return probes.tensors(project.layout, project.runbook, old, new)
+    except (AtftError, HostError) as error:
+        return {"error": str(error)}
+
+
+def _code(root: Path, left: Side, right: Side) -> dict[str, Any]:
+    found: dict[str, Any] = {"old": left.commit, "new": right.commit, "dirty": [left.dirty, right.dirty]}
+    if left.commit and right.commit and left.commit != right.commit:
+        found["added"] = git.log(root, left.commit, right.commit)
+        found["taken_back"] = git.log(root, right.commit, left.commit)
+    patches = [
+        f"{side.snapshot.folder}/{CODE_DIFF}" for side in (left, right) if side.snapshot and side.snapshot.code_diff
+    ]
+    return found | {"patches": patches}

@@ -1,0 +1,149 @@
+"""`backup prune` and `backup rm`: snapshots go, and do not come back. Both show what goes and why, and ask."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from atftctl.apply import history, snapshots
+from atftctl.decide.retention import reasons
+from atftctl.domain.errors import Refused
+from atftctl.domain.plan import Plan, RemoveSnapshot
+from atftctl.domain.result import Result
+from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.words import size_words
+from atftctl.host import locks
+from atftctl.host.layout import Layout
+from atftctl.observe import history as observed_history
+from atftctl.observe import snapshots as observed
+from atftctl.operations.change import Request, locked
+from atftctl.operations.project import Project, now
+from atftctl.protocol import Exit
+
+FINAL = "this can't be undone"
+
+
+def prune(project: Project, request: Request) -> Result:
+    """What the runbook's `backups.keep` does not keep goes."""
+    layout = project.layout
+
+    def decide() -> tuple[Plan | None, dict[str, list[str]]]:
+        found = observed.list_snapshots(layout)
+        kept = reasons(found, project.runbook.backups.keep, _needed(layout))
+        going = [one for one in found if not kept[one.id]]
+        title = f"{len(going)} of {len(found)} snapshots go, {len(found) - len(going)} stay"
+        return (_plan(layout, "backup prune", title, going, found) if going else None), kept
+
+    plan, kept = decide()
+    if plan is None:
+        return Result(
+            "backup prune", Exit.DONE, f"nothing goes: all {len(kept)} snapshots are kept", data={"kept": kept}
+        )
+    return _remove(project, plan, lambda: decide()[0], request, {"kept": {k: why for k, why in kept.items() if why}})
+
+
+def remove(project: Project, words: Sequence[str], request: Request) -> Result:
+    """These snapshots go. Raises Refused for a pinned one."""
+    layout = project.layout
+
+    def decide() -> Plan:
+        found = observed.list_snapshots(layout)
+        going = list({one.id: one for one in (observed.find(found, word) for word in words)}.values())
+        for one in going:
+            if one.pinned:
+                raise Refused(f"{one.id} is pinned", then=f"atftctl backup unpin {one.id}, then this again")
+        good = [one.id for one in found if one.verified]
+        notes = []
+        if any(one.id in good for one in going) and all(name in [one.id for one in going] for name in good):
+            notes.append("no verified-good snapshot is left then")
+        undone = _needed(layout) & {one.id for one in going}
+        if undone:
+            notes.append("the last operation can't be undone then")
+        title = f"{len(going)} snapshot{'s' * (len(going) > 1)} go{'es' * (len(going) == 1)}"
+        return _plan(layout, "backup rm", title, going, found, tuple(notes))
+
+    return _remove(project, decide(), decide, request, {})
+
+
+def _needed(layout: Layout) -> set[str]:
+    """What the newest undo would need."""
+    changed = [entry for entry in observed_history.read(layout) if entry.get("files")]
+    return {str(changed[-1].get("snapshot", ""))} if changed else set()
+
+
+def _plan(
+    layout: Layout,
+    command: str,
+    title: str,
+    going: Sequence[Snapshot],
+    found: Sequence[Snapshot],
+    notes: tuple[str, ...] = (),
+) -> Plan:
+    sizes = _freed(layout, going, found)
+    steps = tuple(RemoveSnapshot(one.id, one.label or one.reason, sizes[one.id]) for one in going)
+    title = f"{title}, {size_words(sum(sizes.values()))} become free"
+    return Plan(command, title, steps, notes=(*notes, FINAL))
+
+
+def _freed(layout: Layout, going: Sequence[Snapshot], found: Sequence[Snapshot]) -> dict[str, int]:
+    """Bytes on disk by snapshot: a copy that a staying one shares frees nothing, one that several share counts once."""
+    names = {one.id for one in going}
+    staying = {_inode(layout, one, file.path) for one in found if one.id not in names for file in one.files}
+    freed, counted = {}, set(staying)
+    for one in going:
+        freed[one.id] = 0
+        for file in one.files:
+            inode = _inode(layout, one, file.path)
+            if inode and inode not in counted:
+                counted.add(inode)
+                freed[one.id] += inode[2]
+    return freed
+
+
+def _inode(layout: Layout, snapshot: Snapshot, path: str) -> tuple[int, int, int]:
+    try:
+        facts = os.lstat(layout.snapshot(snapshot.id) / path)
+    except OSError:
+        return (0, 0, 0)
+    return facts.st_dev, facts.st_ino, min(facts.st_size, facts.st_blocks * 512)
+
+
+def _remove(project: Project, plan: Plan, again: Any, request: Request, data: dict[str, Any]) -> Result:
+    layout = project.layout
+    if request.dry_run:
+        return Result(
+            plan.command, Exit.DONE, f"dry run: {plan.title}", plan=plan, data={"dry_run": True, "diff": [], **data}
+        )
+    if not request.confirm(plan, ()):
+        raise Refused("not done: you said no")
+    with locked(layout, plan.command, request):
+        found = again()
+        if found is None or _ids(found) != _ids(plan):
+            raise Refused(
+                "the snapshots changed after the plan was shown", then="run it again and look at the new plan"
+            )
+        started = now()
+        snapshots.remove_snapshots(layout, _ids(plan))
+        history.append(
+            layout,
+            {
+                "operation": f"{started.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(2)}",
+                "command": plan.command,
+                "title": plan.title,
+                "reason": request.reason,
+                "operator": locks.operator(),
+                "started": started.isoformat(timespec="seconds"),
+                "ended": now().isoformat(timespec="seconds"),
+                "files": [],
+                "removed": _ids(plan),
+                "outcome": "done",
+                "exit_code": int(Exit.DONE),
+            },
+        )
+    return Result(plan.command, Exit.DONE, f"{plan.command}: {plan.title}", data={"removed": _ids(plan), **data})
+
+
+def _ids(plan: Plan) -> list[str]:
+    return [step.id for step in plan.steps if isinstance(step, RemoveSnapshot)]

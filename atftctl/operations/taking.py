@@ -1,0 +1,57 @@
+"""What a snapshot starts from: which files, what stands beside them, which copies it may rely on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from atftctl.apply.snapshots import Taking
+from atftctl.domain.snapshot import Snapshot
+from atftctl.host import locks
+from atftctl.host.files import sha256_file
+from atftctl.observe import configs as observed_configs
+from atftctl.observe import snapshots
+from atftctl.observe.sources import SECRETS, Sources
+from atftctl.operations.project import Project
+
+
+def taking(
+    project: Project, found: Sources | None = None, *, label: str = "", reason: str = "", pin: str = ""
+) -> Taking:
+    """`found`: the files to take; an operation says its own."""
+    layout, runbook = project.layout, project.runbook
+    files = runbook.files
+    configs = observed_configs.read_configs(layout.root, files.configs)
+    about = Snapshot(
+        id="", created="", label=label, reason=reason, files=(),
+        operator=locks.operator(),
+        runbook_sha256=sha256_file(layout.runbook) or "",
+        config_digest=observed_configs.digest(configs),
+        baseline=baseline_figures(project),
+        left_out=found.left_out if found else {},
+    )  # fmt: skip
+    known = snapshots.list_snapshots(layout)
+    return Taking(
+        about=about,
+        paths=found.paths if found else (),
+        reliance=snapshots.reliance(layout, known, runbook.backups.recheck_days * 86_400),
+        passes=snapshots.passes(layout),
+        kept_elsewhere=(*files.configs, *files.models, *files.also, *(f"**/{one}" for one in SECRETS)),
+        pin=pin,
+    )
+
+
+def baseline_figures(project: Project) -> dict[str, Any]:
+    """The recorded baseline in short; a missing or broken one is no obstacle to a snapshot."""
+    try:
+        found = json.loads(project.layout.baseline.read_bytes())
+        return {
+            "recorded": str(found["recorded"]),
+            "config_digest": str(found["config_digest"]),
+            "rankic": float(found["rankic"]["mean"]),
+            "dates": len(found["rankic"]["by_date"]),
+            "memory_mb": float(found["cost"]["memory_mb"]),
+            "step_s": float(found["cost"]["step_s"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
