@@ -35,7 +35,14 @@ def facts_of(case: dict[str, Any]) -> Facts:
     process = said.get("process", {})
     strangers = tuple(Stranger(**one) for one in process.pop("strangers", ()))
     snapshots = tuple(
-        Snapshot(one["id"], one["id"], "", "", tuple(SnapshotFile(p, d, 1, 0o644) for p, d in one["files"].items()))
+        Snapshot(
+            one["id"],
+            one["id"],
+            "",
+            "",
+            tuple(SnapshotFile(p, d, 1, 0o644) for p, d in one["files"].items()),
+            folder=f"backups/{one['id']}",
+        )  # fmt: skip
         for one in said.get("snapshots", ())
     )
     opened = said.get("open")
@@ -56,7 +63,8 @@ def decide(book: Runbook, facts: Facts, request: dict[str, Any]) -> Plan:
         return routes.reenable(book, facts, request["phase"], request.get("plan", "after-incident"), wish, "en")
     if "restore" in request:
         snapshot = next(one for one in facts.snapshots if one.id == request["restore"])
-        return routes.restore(book, facts, snapshot, tuple(request.get("paths", ())), wish)
+        chosen = routes.chosen_files(book, snapshot, tuple(request.get("paths", ())), request.get("only", ""))
+        return routes.restore(book, facts, snapshot, chosen, wish)
     if "undo" in request:
         return routes.undo(book, facts, request["undo"], wish)
     return routes.rollback_immediate(book, facts, wish)
