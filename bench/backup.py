@@ -100,10 +100,10 @@ def first_backup(root: Path, home: Path, *, from_disk: bool) -> dict[str, float]
         take("cp", lambda: shell("sh", "-c", f"cp {root}/models/* {home}/cp && sync", cwd=home), lambda: clear("cp"))
         take("ours", lambda: ours(root, "backup"), lambda: shutil.rmtree(root / "backups", ignore_errors=True))
         if shutil.which("restic"):
-            take("restic", lambda: shell("restic", "-q", "-r", f"{home}/restic", "backup", "models", cwd=root),
+            take("restic", lambda: shell("sh", "-c", f"restic -q -r {home}/restic backup models && sync", cwd=root),
                  lambda: shell("restic", "-q", "init", "-r", str(clear("restic")), cwd=home))  # fmt: skip
         if shutil.which("borg"):
-            take("borg", lambda: shell("borg", "create", f"{home}/borg::a", "models", cwd=root),
+            take("borg", lambda: shell("sh", "-c", f"borg create {home}/borg::a models && sync", cwd=root),
                  lambda: shell("borg", "init", "-e", "none", str(clear("borg")), cwd=home))  # fmt: skip
     return {name: statistics.median(values) for name, values in found.items()}
 
@@ -125,7 +125,7 @@ def restored(root: Path, home: Path) -> dict[str, float]:
         for name, act in {
             "cp": lambda: shell("sh", "-c", f"mkdir models && cp {home}/cp/* models && sync", cwd=root),
             "ours": lambda: ours(root, "restore", "latest", "--yes", "--no-restart"),
-            "restic": lambda: shell("restic", "-q", "-r", f"{home}/restic", "restore", "latest", "-t", ".", cwd=root),
+            "restic": lambda: shell("sh", "-c", f"restic -q -r {home}/restic restore latest -t . && sync", cwd=root),
         }.items():
             if name == "restic" and not shutil.which("restic"):
                 continue
@@ -138,9 +138,11 @@ def restored(root: Path, home: Path) -> dict[str, float]:
 def peak_mb(root: Path) -> float:
     """Resident memory of one backup of all, over that of an empty project's."""
     shutil.rmtree(root / "backups")
-    pid = os.posix_spawn(sys.executable, [sys.executable, "-m", "atftctl", "backup", "--project", str(root)],
-                         {**os.environ, "PYTHONPATH": str(ROOT)}, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])  # fmt: skip
-    _, status, usage = os.wait4(pid, 0)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "atftctl", "backup", "--project", str(root)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    _, status, usage = os.wait4(child.pid, 0)
     if status:
         raise SystemExit("the backup failed")
     return usage.ru_maxrss / 1024

@@ -15,8 +15,8 @@ from pathlib import Path
 from atftctl.domain.errors import PutBack
 from atftctl.domain.snapshot import Reliance, SnapshotFile
 from atftctl.host.copying import Copied, Progress, copy_new, hash_file
-from atftctl.host.errors import ChangedError, HostError
-from atftctl.host.files import Identity, identity, inside, make_dirs, remove, settled
+from atftctl.host.errors import ChangedError, HostError, NotRegularError
+from atftctl.host.files import Identity, Within, identity, make_dirs, remove, settled
 from atftctl.host.layout import Layout
 from atftctl.host.zip_crc import ZipWatch
 
@@ -33,14 +33,17 @@ class Copier:
     now: datetime
     progress: Progress
     note: Callable[[str], None]
+    within: Within
 
     def take(self, path: str) -> SnapshotFile | None:
         """The copy, or None where the source is gone. A source that changes while it is copied is taken again, then
         refused by name. Raises PutBack, HostError, OSError."""
-        source, copy = inside(self.layout.root, path), self.folder / path
+        source, copy = self.within(path), self.folder / path
         for _ in range(TRIES):
             try:
                 facts = os.lstat(source)
+                if stat.S_ISLNK(facts.st_mode):
+                    raise NotRegularError(f"{path} is a symlink")
                 make_dirs(copy.parent, 0o700)
                 return self._link(path, copy, identity(facts)) or self._copy(path, source, copy, facts.st_mode)
             except FileNotFoundError:
@@ -123,10 +126,10 @@ def last_checked(reliance: Reliance, copy: Path, file: SnapshotFile) -> str:
 
 def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dict[str, int]:
     """Bytes on disk that copying each path takes: nothing for one that is linked, no holes."""
-    needed = {}
+    needed, within = {}, Within(layout.root)
     for path in paths:
         try:
-            facts = os.lstat(inside(layout.root, path))
+            facts = os.lstat(within(path))
         except FileNotFoundError:
             continue
         copied = linkable(layout, reliance, path, identity(facts)) is None

@@ -15,13 +15,15 @@ from atftctl.apply.space import FULL
 from atftctl.domain.errors import AtftError, DiskFull, PutBack
 from atftctl.domain.snapshot import Passes, Reliance, Snapshot, SnapshotFile, passed_by, to_manifest
 from atftctl.host import git, records
-from atftctl.host.copying import Progress, no_progress
+from atftctl.host.copying import READ_BACK, Progress, no_progress
 from atftctl.host.errors import HostError
-from atftctl.host.files import fsync_dir, make_dirs, remove, remove_tree, write_durably, write_new
+from atftctl.host.files import Within, fsync_dir, make_dirs, remove, remove_tree, size_of, write_durably, write_new
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 
 NOT_TAKEN = "no snapshot was taken; the others are untouched"
 DIFF_LIMIT = 32 << 20
+MANY = 200  # small files; fewer are copied one after the other
+THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def _fill(
     progress: Progress,
     note: Callable[[str], None],
 ) -> Snapshot:
-    copier = Copier(layout, partial, taking.reliance, now, progress, note)
+    copier = Copier(layout, partial, taking.reliance, now, progress, note, Within(layout.root))
     files, left_out = _copies(copier, taking)
     commit, dirty = git.head(layout.root)
     digests = {file.path: file.sha256 for file in files}
@@ -108,22 +110,49 @@ def _fill(
 
 def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[str, str]]:
     """The copies, and which files were left out and why."""
-    files, left_out = [], {}
-    for path in taking.paths:
+    files: dict[str, SnapshotFile | None] = {}
+    left_out: dict[str, str] = {}
+
+    def attempt(path: str) -> None:
         try:
-            file = copier.take(path)
+            files[path] = copier.take(path)
         except (OSError, HostError, PutBack) as error:
-            if path in taking.optional and not _full(error):
-                remove(copier.folder / path)
-                left_out[path] = _reason(error)
-                copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
-                continue
-            if isinstance(error, HostError):
-                raise PutBack(f"{path}: {error}", stands=NOT_TAKEN) from error
-            raise
-        if file:
-            files.append(file)
-    return files, left_out
+            if path not in taking.optional or _full(error):
+                raise _of_path(path, error) from error
+            remove(copier.folder / path)
+            left_out[path] = _reason(error)
+            copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
+
+    small = [path for path in taking.paths if size_of(copier.layout.root / path) <= READ_BACK]
+    if len(small) < MANY:
+        small = []
+    apart = set(small)
+    for path in taking.paths:
+        if path not in apart:
+            attempt(path)
+    if small:
+        _side_by_side(attempt, small)
+    return [file for path in taking.paths if (file := files.get(path))], left_out
+
+
+def _of_path(path: str, error: Exception) -> Exception:
+    if isinstance(error, HostError):
+        return PutBack(f"{path}: {error}", stands=NOT_TAKEN)
+    if isinstance(error, OSError) and not error.filename:
+        error.filename = path
+    return error
+
+
+def _side_by_side(attempt: Callable[[str], None], paths: Sequence[str]) -> None:
+    """Waiting for the disk together: the fsyncs of several small files share one commit of its journal."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        for _ in pool.map(attempt, paths):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _full(error: Exception) -> bool:

@@ -19,7 +19,7 @@ from atftctl.domain.errors import NeedsPerson, PutBack
 from atftctl.host import records
 from atftctl.host.copying import copy_new
 from atftctl.host.errors import OutsideProjectError
-from atftctl.host.files import fsync_dir, inside, make_dirs, remove, sha256_file, write_new
+from atftctl.host.files import fsync_dir, inside, know_hash, make_dirs, remove, sha256_file, write_new
 from atftctl.host.layout import Layout
 
 Content = bytes | Path
@@ -70,6 +70,7 @@ class Transaction:
             if digest != move.new:
                 raise PutBack(f"the copy for {move.path} is damaged: its hash is not the one that was promised")
             _keep_owner(target, staged)
+            know_hash(staged, digest)
         for folder in folders:
             fsync_dir(folder)
 

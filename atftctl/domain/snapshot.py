@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 VERSION = 2
+OBSERVED = ("id", "pinned", "folder")  # of the folder, not of the manifest in it
 Source = tuple[int, int, int, int, int]  # device, inode, size, mtime, ctime of the file that was copied
 
 
@@ -82,8 +84,12 @@ class Snapshot:
     def digests(self) -> dict[str, str]:
         return {file.path: file.sha256 for file in self.files}
 
+    @cached_property
+    def by_path(self) -> dict[str, SnapshotFile]:
+        return {file.path: file for file in self.files}
+
     def file(self, path: str) -> SnapshotFile | None:
-        return next((one for one in self.files if one.path == path), None)
+        return self.by_path.get(path)
 
 
 def passed_by(digests: Mapping[str, str], passes: Passes) -> Passed | None:
@@ -93,7 +99,7 @@ def passed_by(digests: Mapping[str, str], passes: Passes) -> Passed | None:
 
 def to_manifest(snapshot: Snapshot) -> dict[str, Any]:
     """What is written beside the copies. What is observed later (the pin, the folder) is not in it."""
-    body = {key: value for key, value in vars(snapshot).items() if key not in ("id", "pinned", "folder")}
+    body = {key: getattr(snapshot, key) for key in snapshot.__dataclass_fields__ if key not in OBSERVED}
     passed = vars(snapshot.passed) if snapshot.passed else None
     return {"version": VERSION, **body, "passed": passed, "files": [vars(file) for file in snapshot.files]}
 

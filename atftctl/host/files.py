@@ -53,6 +53,11 @@ def sha256_file(path: Path) -> str | None:
     return digest
 
 
+def know_hash(path: Path, digest: str) -> None:
+    """This process has just written the file and hashed it on the way: it need not be read again."""
+    _hashed[identity(path.stat())] = digest
+
+
 def inside(root: Path, relative: str) -> Path:
     """`root / relative`, refused where it would lead out of `root`: absolute, `..`, or a symlink that points
     elsewhere."""
@@ -65,6 +70,22 @@ def inside(root: Path, relative: str) -> Path:
     if path.is_symlink():
         raise OutsideProjectError(f"{relative!r} is a symlink; replacing it would leave the file behind it unchanged")
     return path
+
+
+class Within:
+    """`inside` for many files: each folder is looked at once. Whoever opens the file itself says O_NOFOLLOW."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folders: dict[str, Path] = {}
+
+    def __call__(self, relative: str) -> Path:
+        folder, _, name = relative.rpartition("/")
+        if not folder or name in ("", ".", ".."):
+            return inside(self._root, relative)
+        if folder not in self._folders:
+            self._folders[folder] = inside(self._root, folder)
+        return self._folders[folder] / name
 
 
 def fsync_dir(path: Path) -> None:

@@ -42,7 +42,7 @@ def facts_of(case: dict[str, Any]) -> Facts:
             "",
             tuple(SnapshotFile(p, d, 1, 0o644) for p, d in one["files"].items()),
             folder=f"backups/{one['id']}",
-        )  # fmt: skip
+        )
         for one in said.get("snapshots", ())
     )
     opened = said.get("open")

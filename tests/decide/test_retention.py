@@ -54,7 +54,7 @@ def test_a_clock_that_jumped_ahead_makes_nothing_old() -> None:
 )
 def test_what_is_never_taken(rows: list[tuple[int, bool, bool, bool]], last: int) -> None:
     snapshots = [
-        snapshot(hour, operation=f"op{at}" if safety else f"", good=good, pinned=pinned)
+        snapshot(hour, operation=f"op{at}" if safety else "", good=good, pinned=pinned)
         for at, (hour, safety, good, pinned) in enumerate(sorted(set(rows)))
     ]
     snapshots = list({one.id: one for one in snapshots}.values())
