@@ -35,7 +35,7 @@ class Copier:
     note: Callable[[str], None]
     within: Within
 
-    def take(self, path: str) -> SnapshotFile | None:
+    def take(self, path: str, *, durable: bool = True) -> SnapshotFile | None:
         """The copy, or None where the source is gone. A source that changes while it is copied is taken again, then
         refused by name. Raises PutBack, HostError, OSError."""
         source, copy = self.within(path), self.folder / path
@@ -45,7 +45,8 @@ class Copier:
                 if stat.S_ISLNK(facts.st_mode):
                     raise NotRegularError(f"{path} is a symlink")
                 make_dirs(copy.parent, 0o700)
-                return self._link(path, copy, identity(facts)) or self._copy(path, source, copy, facts.st_mode)
+                linked = self._link(path, copy, identity(facts))
+                return linked or self._copy(path, source, copy, facts.st_mode, durable=durable)
             except FileNotFoundError:
                 remove(copy)
                 return None
@@ -53,9 +54,11 @@ class Copier:
                 remove(copy)
         raise PutBack(f"{path} changes while it is copied ({TRIES} tries)", stands="no snapshot was taken")
 
-    def _copy(self, path: str, source: Path, copy: Path, mode: int) -> SnapshotFile:
+    def _copy(self, path: str, source: Path, copy: Path, mode: int, *, durable: bool) -> SnapshotFile:
         watch = ZipWatch()
-        done: Copied = copy_new(source, copy, mode & 0o555, watch=watch.start, progress=self.progress, keep_time=True)
+        done: Copied = copy_new(
+            source, copy, mode & 0o555, watch=watch.start, progress=self.progress, keep_time=True, durable=durable
+        )
         if watch.verdict not in ("", "whole"):
             self.note(f"{path} is damaged where it stands ({watch.verdict}); copied as it is")
         return SnapshotFile(

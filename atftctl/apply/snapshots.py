@@ -15,15 +15,24 @@ from atftctl.apply.space import FULL
 from atftctl.domain.errors import AtftError, DiskFull, PutBack
 from atftctl.domain.snapshot import Passes, Reliance, Snapshot, SnapshotFile, passed_by, to_manifest
 from atftctl.host import git, records
-from atftctl.host.copying import READ_BACK, Progress, no_progress
+from atftctl.host.copying import READ_BACK, Progress, no_progress, read_back
 from atftctl.host.errors import HostError
-from atftctl.host.files import Within, fsync_dir, make_dirs, remove, remove_tree, size_of, write_durably, write_new
+from atftctl.host.files import (
+    Within,
+    fsync_dir,
+    make_dirs,
+    remove,
+    remove_tree,
+    size_of,
+    sync_file_system,
+    write_durably,
+    write_new,
+)
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 
 NOT_TAKEN = "no snapshot was taken; the others are untouched"
 DIFF_LIMIT = 32 << 20
-MANY = 200  # small files; fewer are copied one after the other
-THREADS = 8
+MANY = 200  # small files; fewer are fsynced one by one
 
 
 @dataclass(frozen=True)
@@ -113,9 +122,9 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
     files: dict[str, SnapshotFile | None] = {}
     left_out: dict[str, str] = {}
 
-    def attempt(path: str) -> None:
+    def attempt(path: str, *, durable: bool) -> None:
         try:
-            files[path] = copier.take(path)
+            files[path] = copier.take(path, durable=durable)
         except (OSError, HostError, PutBack) as error:
             if path not in taking.optional or _full(error):
                 raise _of_path(path, error) from error
@@ -124,14 +133,14 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
             copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
 
     small = [path for path in taking.paths if size_of(copier.layout.root / path) <= READ_BACK]
-    if len(small) < MANY:
-        small = []
-    apart = set(small)
+    together = set(small) if len(small) >= MANY else set()
     for path in taking.paths:
-        if path not in apart:
-            attempt(path)
-    if small:
-        _side_by_side(attempt, small)
+        attempt(path, durable=path not in together)
+    if together:
+        sync_file_system(copier.folder)
+        for path in small:
+            if file := files.get(path):
+                read_back(copier.folder / path, file.sha256)
     return [file for path in taking.paths if (file := files.get(path))], left_out
 
 
@@ -141,18 +150,6 @@ def _of_path(path: str, error: Exception) -> Exception:
     if isinstance(error, OSError) and not error.filename:
         error.filename = path
     return error
-
-
-def _side_by_side(attempt: Callable[[str], None], paths: Sequence[str]) -> None:
-    """Waiting for the disk together: the fsyncs of several small files share one commit of its journal."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(THREADS)
-    try:
-        for _ in pool.map(attempt, paths):
-            pass
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _full(error: Exception) -> bool:

@@ -54,8 +54,10 @@ def copy_new(
     watch: Watch | None = None,
     progress: Progress = no_progress,
     keep_time: bool = False,
+    durable: bool = True,
 ) -> Copied:
-    """A new file `target` with the bytes of `source`, fsynced. The folder is the caller's to fsync.
+    """A new file `target` with the bytes of `source`, fsynced. The folder is the caller's to fsync. Not `durable`: the
+    file too is the caller's to sync, and to `read_back` then.
 
     Shares blocks with the source where the file system can (FICLONE). Raises ChangedError where the source changed
     meanwhile, NotRegularError for what is no regular file, DamagedError where a small copy reads back otherwise; a
@@ -74,15 +76,16 @@ def copy_new(
                 os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
             os.fchmod(writing, stat.S_IMODE(mode))
             give(target)
-            os.fsync(writing)
+            if durable:
+                os.fsync(writing)
         finally:
             os.close(writing)
     finally:
         os.close(reading)
     if identity(os.lstat(source)) != identity(before):
         raise ChangedError(f"{source} changed while it was copied")
-    if before.st_size <= READ_BACK and _read_back(target) != digest:
-        raise DamagedError(f"{target} does not read back as it was written")
+    if durable and before.st_size <= READ_BACK:
+        read_back(target, digest)
     return Copied(digest, before.st_size, identity(before))
 
 
@@ -213,12 +216,14 @@ def _next(handle: int, offset: int, what: int, size: int) -> int:
         raise
 
 
-def _read_back(path: Path) -> str:
-    """From the disk where the kernel lets go of its own copy."""
+def read_back(path: Path, digest: str) -> None:
+    """From the disk where the kernel lets go of its own copy. Raises DamagedError."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with suppress(OSError):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        return _stream(_pieces(handle, os.fstat(handle)), (), None, no_progress)
+        found = _stream(_pieces(handle, os.fstat(handle)), (), None, no_progress)
     finally:
         os.close(handle)
+    if found != digest:
+        raise DamagedError(f"{path} does not read back as it was written")

@@ -96,6 +96,19 @@ def fsync_dir(path: Path) -> None:
         os.close(handle)
 
 
+def sync_file_system(path: Path) -> None:
+    """All that was written to the file system of this folder is durable: for thousands of files at once, where an fsync
+    each would take minutes. Linux reports what could not be written (since 5.8)."""
+    import ctypes
+
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+    finally:
+        os.close(handle)
+
+
 def make_dirs(path: Path, mode: int = 0o755) -> None:
     """`mkdir -p`, each new name durable in its parent."""
     missing: list[Path] = []

@@ -196,8 +196,13 @@ def looks_whole(layout: Layout) -> bool:
     return not broken and not found.problems and len(known) == 1
 
 
-@pytest.mark.parametrize("shared", [False, True], ids=["all copied", "linked"])
-def test_a_kill_at_every_call_leaves_listed_snapshots_whole(settled: Path, shared: bool) -> None:
+@pytest.mark.parametrize("how", ["all copied", "linked", "synced together"])
+def test_a_kill_at_every_call_leaves_listed_snapshots_whole(
+    settled: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = how == "linked"
+    if how == "synced together":
+        monkeypatch.setattr("atftctl.apply.snapshots.MANY", 1)
 
     def fresh(number: int) -> Path:
         """Links need the very inodes that an earlier snapshot saw, so it is taken in each copy."""
