@@ -44,6 +44,10 @@ class Project:
     root: Path
     env: dict[str, str] = field(default_factory=dict)
 
+    @staticmethod
+    def argv(*words: str) -> list[str]:
+        return [sys.executable, "-m", "atftctl", *words]
+
     def run(
         self,
         *words: str,
@@ -53,7 +57,7 @@ class Project:
         limit_s: float = 120,
     ) -> Ended:
         done = subprocess.run(
-            [sys.executable, "-m", "atftctl", *words],
+            self.argv(*words),
             cwd=cwd or self.root,
             env={**self.env, **(env or {})},
             input=stdin,
@@ -66,7 +70,7 @@ class Project:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "atftctl", *words],
+            self.argv(*words),
             cwd=self.root, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

@@ -1,0 +1,49 @@
+"""Two checkpoints by tensor: what changed, by how much, in what shape; damaged ones are an error, not a result."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from atftctl.trainer import checkpoint
+from atftctl.trainer.compare import compare
+
+
+def save(path: Path, weights: dict[str, torch.Tensor]) -> Path:
+    checkpoint.save(path, {"model": weights, "step": 3})
+    return path
+
+
+def test_changed_added_removed_reshaped(tmp_path: Path) -> None:
+    old = save(
+        tmp_path / "old.pth",
+        {"a": torch.tensor([3.0, 4.0]), "b": torch.ones(2), "c": torch.ones(3), "d": torch.ones(1)},
+    )
+    new = save(
+        tmp_path / "new.pth",
+        {"a": torch.tensor([3.0, 4.5]), "b": torch.ones(2), "c": torch.ones(2, 2), "e": torch.ones(1)},
+    )
+    found = compare(old, new)
+    assert found["same"] == 1
+    assert [one["name"] for one in found["changed"]] == ["model.a"]
+    assert found["changed"][0]["norm"] == pytest.approx(0.5) and found["changed"][0]["relative"] == pytest.approx(0.1)
+    assert found["reshaped"] == [{"name": "model.c", "shape": [2, 2], "old_shape": [3]}]
+    assert [one["name"] for one in found["removed"] + found["added"]] == ["model.d", "model.e"]
+
+
+def test_by_the_probe_in_a_process_of_its_own(tmp_path: Path) -> None:
+    old = save(tmp_path / "old.pth", {"a": torch.ones(2)})
+    data = bytearray(old.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "new.pth").write_bytes(data)
+    out = tmp_path / "out.json"
+    argv = [sys.executable, "-m", "atftctl.trainer", "probe", "tensors", "--out", str(out)]
+    subprocess.run([*argv, "--file", str(old), "--file", str(old)], check=True, timeout=120)
+    assert json.loads(out.read_bytes())["changed"] == []
+    subprocess.run([*argv, "--file", str(old), "--file", str(tmp_path / "new.pth")], check=True, timeout=120)
+    assert "error" in json.loads(out.read_bytes())
