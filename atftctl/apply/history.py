@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from atftctl.host import records
 from atftctl.host.files import append_durably, sha256_bytes
 from atftctl.host.layout import Layout
 
@@ -19,7 +20,7 @@ def append(layout: Layout, entry: Mapping[str, Any]) -> None:
     if any(_operation(line) == entry["operation"] for line in lines[-50:]):
         return
     before = sha256_bytes(lines[-1]) if lines else ""
-    append_durably(layout.history, (json.dumps({**entry, "before": before}, ensure_ascii=False) + "\n").encode())
+    append_durably(layout.history, records.plain({**entry, "before": before}) + b"\n")
 
 
 def _operation(line: bytes) -> str:

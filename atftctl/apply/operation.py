@@ -3,7 +3,6 @@ this order."""
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,7 +17,7 @@ from atftctl.domain.errors import AtftError, PutBack
 from atftctl.domain.plan import Plan, StopTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host import locks, procs
+from atftctl.host import locks, procs, records
 from atftctl.host.copying import Progress, no_progress
 from atftctl.host.files import free_bytes, inside, make_dirs, sha256_bytes, write_durably
 from atftctl.host.layout import Layout
@@ -79,7 +78,7 @@ class Operation:
             plan = {"command": self.plan.command, "steps": [step.describe() for step in self.plan.steps]}
             for name, data in {
                 **evidence,
-                "plan.json": json.dumps(plan, ensure_ascii=False, indent=1).encode(),
+                "plan.json": records.plain(plan, indent=1),
             }.items():
                 write_durably(folder / name, data, 0o600)
         except OSError as error:

@@ -45,6 +45,11 @@ def _digest(body: Mapping[str, Any]) -> str:
     return sha256_bytes(_bytes(json.dumps(body, ensure_ascii=False, sort_keys=True)))
 
 
+def plain(value: Any, indent: int | None = None) -> bytes:
+    """JSON for people to read, in bytes."""
+    return _bytes(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
 def _bytes(text: str) -> bytes:
     """File names may hold bytes that are no UTF-8; as lone surrogates they pass, and json.loads takes them back."""
     return text.encode("utf-8", "surrogatepass")

@@ -77,7 +77,7 @@ def _remember(project: Project, whole: Sequence[Copy], request: Request) -> None
     """So that the next snapshot may rely on them. Where somebody else is at work it is said, and nothing is lost."""
     if not whole:
         return
-    at = now().astimezone(UTC).isoformat(timespec="seconds")
+    at = now().astimezone(UTC).isoformat(timespec="microseconds")
     try:
         with locked(project.layout, "backup verify", request):
             snapshots.remember_checked(
