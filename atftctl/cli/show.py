@@ -28,7 +28,7 @@ def styled(text: str, style: str, stream: Any = None) -> str:
 def say(text: str = "", style: str = "") -> None:
     """One line; on a terminal folded between words, what follows set in below its first word. File names may hold
     newlines and escape sequences: they are shown, not obeyed."""
-    text = UNPRINTABLE.sub(lambda one: repr(one[0])[1:-1], text)
+    text = printable(text)
     if not sys.stdout.isatty():
         print(text)
         return
@@ -41,6 +41,10 @@ def say(text: str = "", style: str = "") -> None:
         ""
     ]:
         print(styled(line, style) if style else line)
+
+
+def printable(text: str) -> str:
+    return UNPRINTABLE.sub(lambda one: repr(one[0])[1:-1], text)
 
 
 def result(one: Result) -> None:
@@ -176,8 +180,8 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     for name in head:
         grid.add_column(name, overflow="fold", no_wrap=name in ("operation", "snapshot"))
     for row in rows:
-        grid.add_row(*row)
-    Console(highlight=False, no_color=bool(os.environ.get("NO_COLOR")), style="").print(grid)
+        grid.add_row(*map(printable, row))
+    Console(highlight=False, markup=False, no_color=bool(os.environ.get("NO_COLOR")), style="").print(grid)
 
 
 def runbook(one: Result) -> None:

@@ -13,7 +13,7 @@ from atftctl.host.copying import Progress, hash_file, no_progress
 from atftctl.host.errors import HostError
 from atftctl.host.files import sha256_file
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
-from atftctl.host.records import seal, unseal
+from atftctl.host.records import BadRecordError, seal, unseal
 
 
 @dataclass
@@ -46,7 +46,10 @@ def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: Reliance)
     """Without reading a copy: the manifest byte by byte, each file there, regular and of its size, none beside them."""
     found = Found()
     for snapshot in snapshots:
-        _manifest(layout, snapshot, found)
+        try:
+            _manifest(layout, snapshot, found)
+        except (OSError, BadRecordError) as error:  # taken away, or damaged, since it was listed
+            found.problem(snapshot.id, f"its manifest can't be read: {error}")
         for file in snapshot.files:
             try:
                 facts = os.lstat(layout.snapshot(snapshot.id) / file.path)
