@@ -89,7 +89,6 @@ class Copier:
             return None
         except OSError:  # too many links, a file system without them
             return None
-        self.progress(file.size)
         return replace(file, checked=checked)
 
     def _holds(self, before: Path, file: SnapshotFile) -> bool:

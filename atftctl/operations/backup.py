@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 from atftctl.apply import copies, snapshots
@@ -40,7 +41,7 @@ def create(project: Project, label: str, only: Only, request: Request, *, pin: b
         snapshot = snapshots.take(
             project.layout, order, now=now(), note=request.report.note, progress=request.report.progress
         )
-    return _taken(snapshot, found, needed, watch)
+    return _taken(project, snapshot, found, watch)
 
 
 def _sources(project: Project, only: Only) -> Sources:
@@ -88,8 +89,8 @@ def _dry_run(project: Project, found: Sources) -> Result:
     )
 
 
-def _taken(snapshot: Snapshot, found: Sources, needed: dict[str, int], watch: Stopwatch) -> Result:
-    linked = sum(not needed.get(file.path, 1) for file in snapshot.files)
+def _taken(project: Project, snapshot: Snapshot, found: Sources, watch: Stopwatch) -> Result:
+    linked = sum(os.lstat(project.layout.root / snapshot.where(file)).st_nlink > 1 for file in snapshot.files)
     shared = f", {linked} of them unchanged and shared with the snapshot before" if linked else ""
     lines = [f"{snapshot.folder}{' (pinned)' if snapshot.pinned else ''}", f"restore: atftctl restore {snapshot.id}"]
     gone = [path for path in found.paths if snapshot.file(path) is None and path not in snapshot.left_out]

@@ -109,7 +109,10 @@ def _result(
     left = len(found.copies) - len(chosen)
     headline = f"{bad} damaged" if bad else "no damage found"
     shared = sum(len(one.users) for one in found.copies.values())
-    headline += f": {len(known)} snapshots, {shared:,} files in {len(found.copies):,} copies, {len(chosen):,} hashed"
+    many = "s" * (len(known) != 1)
+    headline += (
+        f": {len(known)} snapshot{many}, {shared:,} files in {len(found.copies):,} copies, {len(chosen):,} hashed"
+    )
     if left and not bad:
         lines.append(
             f"{left:,} copies were hashed within {project.runbook.backups.recheck_days:g} days: --all hashes all"
