@@ -15,9 +15,10 @@ from atftctl.apply.space import FULL
 from atftctl.domain.errors import AtftError, DiskFull, PutBack
 from atftctl.domain.snapshot import Passes, Reliance, Snapshot, SnapshotFile, passed_by, to_manifest
 from atftctl.host import git, records
-from atftctl.host.copying import READ_BACK, Progress, no_progress, read_back
+from atftctl.host.copying import Progress, no_progress, read_back
 from atftctl.host.errors import HostError
 from atftctl.host.files import (
+    READ_BACK,
     Within,
     fsync_dir,
     make_dirs,

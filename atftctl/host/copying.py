@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atftctl.host.errors import ChangedError, DamagedError, NotRegularError
-from atftctl.host.files import Identity, give, identity, write_all
+from atftctl.host.files import READ_BACK, Identity, give, identity, write_all
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 CHUNK = 8 << 20
 WRITEBACK = 32 << 20  # the disk is kept busy while the rest is copied, instead of all at the fsync
-READ_BACK = 8 << 20  # bytes; reading back a larger one would cost as much as copying it
 FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 
 Feed = Callable[[int, bytes], None]  # told (offset, bytes) of everything that is copied, in order

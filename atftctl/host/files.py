@@ -14,6 +14,7 @@ from pathlib import Path
 
 from atftctl.host.errors import OutsideProjectError
 
+READ_BACK = 8 << 20  # bytes; reading back a larger copy would cost as much as making it
 SETTLED_NS = 2 * 10**9  # no file system keeps times coarser than this
 Identity = tuple[int, int, int, int, int]
 _hashed: dict[Identity, str] = {}

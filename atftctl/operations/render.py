@@ -11,9 +11,8 @@ from pathlib import Path
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan, Target
 from atftctl.host import yaml_read
-from atftctl.host.copying import READ_BACK
 from atftctl.host.errors import OutsideProjectError, YamlError
-from atftctl.host.files import inside, sha256_file, size_of
+from atftctl.host.files import READ_BACK, inside, sha256_file, size_of
 from atftctl.host.layout import Layout
 from atftctl.operations.project import Project
 from atftctl.protocol import config_digest, merge_settings
