@@ -39,7 +39,8 @@ def test_every_command_is_documented() -> None:
 
     page = (ROOT / "docs/commands.md").read_text()
     root = typer.main.get_command(app)
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
+    for name in root.list_commands(None):  # type: ignore[attr-defined]
+        command = root.get_command(None, name)  # type: ignore[attr-defined]
         names = [f"{name} {inner}" for inner in getattr(command, "commands", {})] or [name]
         for full in names:
             assert f"`atftctl {full}" in page, full
@@ -51,7 +52,8 @@ def test_every_command_has_help_and_its_options(project: Project) -> None:
     from atftctl.cli.main import app
 
     root = typer.main.get_command(app)
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
+    for name in root.list_commands(None):  # type: ignore[attr-defined]
+        command = root.get_command(None, name)  # type: ignore[attr-defined]
         for one in [command, *getattr(command, "commands", {}).values()]:
             assert one.help, name
             if not getattr(one, "commands", {}) or name == "backup":

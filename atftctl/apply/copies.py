@@ -10,13 +10,14 @@ import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from atftctl.domain.errors import PutBack
 from atftctl.domain.snapshot import Reliance, SnapshotFile
-from atftctl.host.copying import Copied, Progress, copy_new, hash_file
+from atftctl.host.copying import Progress, copy_new, hash_file
 from atftctl.host.errors import ChangedError, HostError, NotRegularError
-from atftctl.host.files import Identity, Within, identity, make_dirs, remove, settled
+from atftctl.host.files import Identity, Within, allocated, identity, inode_key, make_dirs, remove, settled
 from atftctl.host.layout import Layout
 from atftctl.host.zip_crc import ZipWatch
 
@@ -33,12 +34,15 @@ class Copier:
     now: datetime
     progress: Progress
     note: Callable[[str], None]
-    within: Within
+
+    @cached_property
+    def _within(self) -> Within:
+        return Within(self.layout.root)
 
     def take(self, path: str, *, durable: bool = True) -> SnapshotFile | None:
         """The copy, or None where the source is gone. A source that changes while it is copied is taken again, then
         refused by name. Raises PutBack, HostError, OSError."""
-        source, copy = self.within(path), self.folder / path
+        source, copy = self._within(path), self.folder / path
         for _ in range(TRIES):
             try:
                 facts = os.lstat(source)
@@ -56,11 +60,11 @@ class Copier:
 
     def _copy(self, path: str, source: Path, copy: Path, mode: int, *, durable: bool) -> SnapshotFile:
         watch = ZipWatch()
-        done: Copied = copy_new(
+        done = copy_new(
             source, copy, mode & 0o555, watch=watch.start, progress=self.progress, keep_time=True, durable=durable
         )
-        if watch.verdict not in ("", "whole"):
-            self.note(f"{path} is damaged where it stands ({watch.verdict}); copied as it is")
+        if watch.damage:
+            self.note(f"{path} is damaged where it stands ({watch.damage}); copied as it is")
         return SnapshotFile(
             path=path,
             sha256=done.sha256,
@@ -77,17 +81,14 @@ class Copier:
         if found is None:
             return None
         before, file = found
-        checked = last_checked(self.reliance, before, file)
-        age_s = (self.now - datetime.fromisoformat(checked)).total_seconds()
-        if not 0 <= age_s <= self.reliance.recheck_s:
+        checked = self.reliance.last_checked(inode_key(os.lstat(before)), file)
+        if self.reliance.due(checked, self.now):
             if not self._holds(before, file):
                 return None
             checked = _utc(self.now)
         try:
             os.link(before, copy, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        except OSError:  # too many links, a file system without them
+        except OSError:  # it is gone, it has too many links, the file system has none
             return None
         return replace(file, checked=checked)
 
@@ -119,13 +120,6 @@ def linkable(layout: Layout, reliance: Reliance, path: str, live: Identity) -> t
     return (before, file) if untouched and identity(facts)[:2] != live[:2] else None
 
 
-def last_checked(reliance: Reliance, copy: Path, file: SnapshotFile) -> str:
-    """When these very bytes on disk were hashed last."""
-    facts = os.lstat(copy)
-    digest, at = reliance.checked.get(f"{facts.st_dev}:{facts.st_ino}", ("", ""))
-    return max(file.checked, at) if digest == file.sha256 else file.checked
-
-
 def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dict[str, int]:
     """Bytes on disk that copying each path takes: nothing for one that is linked, no holes."""
     needed, within = {}, Within(layout.root)
@@ -135,7 +129,7 @@ def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dic
         except FileNotFoundError:
             continue
         copied = linkable(layout, reliance, path, identity(facts)) is None
-        needed[path] = min(facts.st_size, facts.st_blocks * 512) if copied else 0
+        needed[path] = allocated(facts) if copied else 0
     return needed
 
 

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from atftctl.host import records
 from atftctl.host.files import append_durably, sha256_bytes
 from atftctl.host.layout import Layout
+from atftctl.host.locks import operator
+
+
+def new_entry(command: str, title: str, reason: str, now: datetime) -> dict[str, Any]:
+    """How the line of one operation begins; its id sorts by time."""
+    return {
+        "operation": f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(2)}",
+        "command": command,
+        "title": title,
+        "reason": reason,
+        "operator": operator(),
+        "started": now.astimezone().isoformat(timespec="seconds"),
+        "files": [],
+    }
 
 
 def append(layout: Layout, entry: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@ this order."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from atftctl.domain.errors import AtftError, PutBack
 from atftctl.domain.plan import Plan, StopTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host import locks, procs, records
+from atftctl.host import procs, records
 from atftctl.host.copying import Progress, no_progress
 from atftctl.host.files import free_bytes, inside, make_dirs, sha256_bytes, write_durably
 from atftctl.host.layout import Layout
@@ -56,18 +55,10 @@ class Operation:
     _entry: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.id = f"{self.now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(2)}"
+        entry = history.new_entry(self.plan.command, self.plan.title, self.order.reason, self.now)
+        self._entry = {**entry, "about": dict(self.plan.facts)}
+        self.id = entry["operation"]
         self._transaction = Transaction(self.layout, self.id)
-        self._entry = {
-            "operation": self.id,
-            "command": self.plan.command,
-            "title": self.plan.title,
-            "reason": self.order.reason,
-            "operator": locks.operator(),
-            "started": self.now.astimezone().isoformat(timespec="seconds"),
-            "about": dict(self.plan.facts),
-            "files": [],
-        }
 
     def open(self, evidence: Mapping[str, bytes]) -> None:
         """Intent and evidence. Evidence that can't be written is said, and does not stand in the way."""

@@ -19,8 +19,8 @@ from atftctl.host.copying import Progress, no_progress, read_back
 from atftctl.host.errors import HostError
 from atftctl.host.files import (
     READ_BACK,
-    Within,
     fsync_dir,
+    inode_key,
     make_dirs,
     remove,
     remove_tree,
@@ -58,7 +58,6 @@ def take(
     note: Callable[[str], None] = lambda _: None,
 ) -> Snapshot:
     """A whole snapshot or none. A file that is not there is left out. Raises PutBack; DiskFull where no room is."""
-    name = ""
     try:
         make_dirs(layout.backups, 0o700)
         sweep(layout)
@@ -66,7 +65,7 @@ def take(
         partial = layout.backups / f".{name}.partial"
         make_dirs(partial, 0o700)
         try:
-            snapshot = _fill(layout, partial, replace(taking.about, id=name), taking, now, progress, note)
+            snapshot = _fill(Copier(layout, partial, taking.reliance, now, progress, note), name, taking)
             os.rename(partial, layout.snapshot(name))
         except BaseException:
             remove_tree(partial)
@@ -84,31 +83,24 @@ def _words(error: OSError) -> PutBack:
     return PutBack(what, stands=NOT_TAKEN, then="remove the cause, then run it again")
 
 
-def _fill(
-    layout: Layout,
-    partial: Path,
-    about: Snapshot,
-    taking: Taking,
-    now: datetime,
-    progress: Progress,
-    note: Callable[[str], None],
-) -> Snapshot:
-    copier = Copier(layout, partial, taking.reliance, now, progress, note, Within(layout.root))
+def _fill(copier: Copier, name: str, taking: Taking) -> Snapshot:
+    layout, partial, about = copier.layout, copier.folder, taking.about
     files, left_out = _copies(copier, taking)
     commit, dirty = git.head(layout.root)
     digests = {file.path: file.sha256 for file in files}
     snapshot = replace(
         about,
-        created=now.astimezone(UTC).isoformat(timespec="microseconds"),
+        id=name,
+        created=copier.now.astimezone(UTC).isoformat(timespec="microseconds"),
         number=max((one.number for one in taking.reliance.snapshots), default=0) + 1,
         files=tuple(files),
         left_out={**about.left_out, **left_out},
         commit=commit,
         dirty=dirty,
-        code_diff=_code_diff(layout.root, partial, taking.kept_elsewhere, note) if dirty else "",
+        code_diff=_code_diff(copier, taking.kept_elsewhere) if dirty else "",
         passed=passed_by(digests, taking.passes),
         pinned=bool(taking.pin),
-        folder=str(layout.snapshot(about.id).relative_to(layout.root)),
+        folder=str(layout.snapshot(name).relative_to(layout.root)),
     )
     if taking.pin:
         write_new(partial / PIN, taking.pin.encode("utf-8", "replace"), 0o600)
@@ -163,13 +155,13 @@ def _reason(error: Exception) -> str:
     return error.what if isinstance(error, AtftError) else str(error)
 
 
-def _code_diff(root: Path, partial: Path, kept_elsewhere: tuple[str, ...], note: Callable[[str], None]) -> str:
+def _code_diff(copier: Copier, kept_elsewhere: tuple[str, ...]) -> str:
     """What the work tree changes on its commit, as a patch; its SHA-256. Never in the way of a snapshot."""
-    patch = git.diff(root, limit=DIFF_LIMIT, without=kept_elsewhere)
+    patch = git.diff(copier.layout.root, limit=DIFF_LIMIT, without=kept_elsewhere)
     if patch is None:
-        note("the work tree's changes to the code are not in the snapshot: git gave no diff of less than 32 MB")
+        copier.note("the work tree's changes to the code are not in the snapshot: git gave no diff of less than 32 MB")
         return ""
-    return write_new(partial / CODE_DIFF, patch, 0o400) if patch else ""
+    return write_new(copier.folder / CODE_DIFF, patch, 0o400) if patch else ""
 
 
 def _folders(files: Iterable[SnapshotFile]) -> list[str]:
@@ -213,8 +205,7 @@ def remember_checked(layout: Layout, checked: Mapping[str, tuple[str, str]]) -> 
     there = set()
     for folder, _, names in os.walk(layout.backups):
         for name in names:
-            facts = os.lstat(os.path.join(folder, name))
-            there.add(f"{facts.st_dev}:{facts.st_ino}")
+            there.add(inode_key(os.lstat(os.path.join(folder, name))))
     kept = {key: list(value) for key, value in checked.items() if key in there}
     write_durably(layout.checked, json.dumps(kept).encode(), 0o600)
 

@@ -9,24 +9,17 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.cli.backup import app as backup_app
-from atftctl.cli.groups import baseline_app, runbook_app, trainer_app
+from atftctl.cli.late import LateGroups
 
 app = typer.Typer(
     name="atftctl",
+    cls=LateGroups,
     help="Take the ATFT-GAT-FAN training service back to a known-good state, prove it, bring improvements back.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for name, group in (
-    ("backup", backup_app),
-    ("trainer", trainer_app),
-    ("baseline", baseline_app),
-    ("runbook", runbook_app),
-):
-    app.add_typer(group, name=name)
 
 
 def _version(asked: bool) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from atftctl.domain.runbook import Kind
 
 Project = Annotated[Path, typer.Option("--project", metavar="DIR", help="The project, if not the one around here.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -24,7 +27,7 @@ Only = Annotated[str, typer.Option("--only", metavar="configs|models", help="One
 HERE = Path()
 
 
-def kind(only: str) -> Literal["", "configs", "models"]:
+def kind(only: str) -> Kind:
     """What --only says."""
     if only in ("", "configs", "models"):
         return only  # type: ignore[return-value]

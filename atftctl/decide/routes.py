@@ -11,8 +11,9 @@ from atftctl.decide.settings import changes, targets
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import MANY, Plan, Target
-from atftctl.domain.runbook import Resume, Runbook, Settings
+from atftctl.domain.runbook import Kind, Resume, Runbook, Settings
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
+from atftctl.domain.words import listed
 
 
 def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, language: str) -> Plan:
@@ -114,19 +115,18 @@ def _settings_plan(
     )
 
 
-def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], only: str) -> list[SnapshotFile]:
+def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], only: Kind) -> list[SnapshotFile]:
     """The files of a snapshot that are asked for: by path, a folder's too, and by kind. Raises Refused for a path that
     it does not hold."""
     for path in paths:
         if not any(_below(file.path, path) for file in snapshot.files):
-            names = [file.path for file in snapshot.files[:MANY]]
-            more = f" and {len(snapshot.files) - MANY} more" if len(snapshot.files) > MANY else ""
-            raise Refused(f"{path} is not in snapshot {snapshot.id}", then=f"it holds: {', '.join(names)}{more}")
-    kind = {"": None, "configs": runbook.files.configs, "models": runbook.files.models}[only]
+            names = [file.path for file in snapshot.files]
+            raise Refused(f"{path} is not in snapshot {snapshot.id}", then=f"it holds: {listed(names, MANY)}")
     chosen = [
         file
         for file in snapshot.files
-        if (not paths or any(_below(file.path, path) for path in paths)) and (kind is None or file.path in kind)
+        if (not paths or any(_below(file.path, path) for path in paths))
+        and (not only or file.path in runbook.files.of(only))
     ]
     if not chosen:
         raise Refused(f"snapshot {snapshot.id} holds no {only or 'files'} of these")

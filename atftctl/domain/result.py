@@ -39,11 +39,9 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None: ...
 
-    def expect(self, total: int) -> None:
-        """So many bytes are to be copied or hashed in this part."""
+    def expect(self, total: int) -> None: ...  # so many bytes are to be copied or hashed in this part
 
-    def progress(self, done: int) -> None:
-        """So many bytes more are done."""
+    def progress(self, done: int) -> None: ...  # so many bytes more are done
 
 
 class Silent:

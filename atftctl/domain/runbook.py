@@ -11,6 +11,7 @@ from typing import Literal
 
 Value = bool | int | float | str
 Resume = Literal["last", "best", "scratch"]
+Kind = Literal["", "configs", "models"]  # of files; "" is all
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,6 +32,10 @@ class Files:
     configs: tuple[str, ...]
     models: tuple[str, ...]
     also: tuple[str, ...] = ()  # further files, and folders with all that lies in them
+
+    def of(self, kind: Kind) -> tuple[str, ...]:
+        """Those of one kind; of "" all."""
+        return {"": (*self.configs, *self.models, *self.also), "configs": self.configs, "models": self.models}[kind]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -140,6 +145,10 @@ class Backups:
 
     keep: Keep = field(default_factory=Keep)
     recheck_days: float = 7.0
+
+    @property
+    def recheck_s(self) -> float:
+        return self.recheck_days * 86_400
 
 
 @dataclass(frozen=True, eq=False, repr=False)

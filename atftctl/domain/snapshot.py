@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -126,6 +127,15 @@ class Reliance:
     snapshots: tuple[Snapshot, ...] = ()
     checked: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     recheck_s: float = 0.0
+
+    def last_checked(self, key: str, file: SnapshotFile) -> str:
+        """When the very bytes on disk that this entry stands for were hashed last."""
+        digest, at = self.checked.get(key, ("", ""))
+        return max(file.checked, at) if digest == file.sha256 else file.checked
+
+    def due(self, checked: str, now: datetime) -> bool:
+        """Not hashed for longer than the span; or by a clock that stood ahead."""
+        return not 0 <= (now - datetime.fromisoformat(checked)).total_seconds() <= self.recheck_s
 
     def latest_copy(self, path: str) -> tuple[Snapshot, SnapshotFile] | None:
         """The newest snapshot that holds this path."""

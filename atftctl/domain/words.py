@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def size_words(size: float) -> str:
     """1,234 bytes, 56.7 kB, 2.1 GB: powers of 1,000, as df -H has them."""
@@ -12,3 +14,9 @@ def size_words(size: float) -> str:
         if size < 1000:
             return f"{size:.1f} {unit}"
     return f"{size / 1000:,.1f} TB"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first ones, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

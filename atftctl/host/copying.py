@@ -11,14 +11,14 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atftctl.host.errors import ChangedError, DamagedError, NotRegularError
-from atftctl.host.files import READ_BACK, Identity, give, identity, write_all
+from atftctl.host.files import READ_BACK, Identity, allocated, give, identity, write_all
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -62,11 +62,7 @@ def copy_new(
     meanwhile, NotRegularError for what is no regular file, DamagedError where a small copy reads back otherwise; a
     half-written target stays, its owner knows its name and cleans up.
     """
-    reading = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        before = os.fstat(reading)
-        if not stat.S_ISREG(before.st_mode):
-            raise NotRegularError(f"{source} is not a regular file")
+    with _reading(source) as (reading, before):
         feed = watch(reading) if watch else None
         writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -79,8 +75,6 @@ def copy_new(
                 os.fsync(writing)
         finally:
             os.close(writing)
-    finally:
-        os.close(reading)
     if identity(os.lstat(source)) != identity(before):
         raise ChangedError(f"{source} changed while it was copied")
     if durable and before.st_size <= READ_BACK:
@@ -90,22 +84,27 @@ def copy_new(
 
 def hash_file(path: Path, *, watch: Watch | None = None, progress: Progress = no_progress) -> str:
     """SHA-256 of what stands on disk now; never follows a symlink. Raises OSError."""
+    with _reading(path) as (handle, facts):
+        return _stream(_pieces(handle, facts), watch(handle) if watch else None, None, progress)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """A regular file, open for reading, and its facts; a pipe does not make it wait, a symlink is not followed."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
             raise NotRegularError(f"{path} is not a regular file")
-        feed = watch(handle) if watch else None
-        return _stream(_pieces(handle, facts), (feed,) if feed else (), None, progress)
+        yield handle, facts
     finally:
         os.close(handle)
 
 
 def _fill(writing: int, reading: int, facts: os.stat_result, feed: Feed | None, progress: Progress) -> str:
-    feeds = (feed,) if feed else ()
     if _cloned(writing, reading):
-        return _stream(_pieces(reading, facts), feeds, None, progress)
-    digest = _stream(_pieces(reading, facts), feeds, writing, progress)
+        return _stream(_pieces(reading, facts), feed, None, progress)
+    digest = _stream(_pieces(reading, facts), feed, writing, progress)
     if os.fstat(writing).st_size < facts.st_size:  # it ends with a hole
         os.ftruncate(writing, facts.st_size)
     return digest
@@ -120,7 +119,7 @@ def _cloned(writing: int, reading: int) -> bool:
 
 
 def _stream(
-    pieces: Iterator[tuple[int, bytes, bool]], feeds: Sequence[Feed], writing: int | None, progress: Progress
+    pieces: Iterator[tuple[int, bytes, bool]], feed: Feed | None, writing: int | None, progress: Progress
 ) -> str:
     """Hash, and write unless `writing` is None; a hole is hashed and skipped. The SHA-256."""
     flushed = 0
@@ -133,7 +132,7 @@ def _stream(
                 write_all(writing, piece)
                 if offset - flushed >= WRITEBACK:
                     flushed = _start_writeback(writing, flushed, offset)
-            for feed in feeds:
+            if feed:
                 feed(offset, piece)
             progress(len(piece))
         return digest.hexdigest()
@@ -183,7 +182,7 @@ class _Hashing:
 
 def _pieces(handle: int, facts: os.stat_result) -> Iterator[tuple[int, bytes, bool]]:
     """(offset, bytes, is a hole) from begin to end, CHUNK bytes at most; short where the file was cut meanwhile."""
-    if facts.st_blocks * 512 >= facts.st_size:
+    if allocated(facts) == facts.st_size:
         offset = 0
         while piece := os.read(handle, min(CHUNK, max(facts.st_size - offset, 0) + 1)):  # 1 more: it may have grown
             yield offset, piece, False
@@ -217,12 +216,9 @@ def _next(handle: int, offset: int, what: int, size: int) -> int:
 
 def read_back(path: Path, digest: str) -> None:
     """From the disk where the kernel lets go of its own copy. Raises DamagedError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
+    with _reading(path) as (handle, facts):
         with suppress(OSError):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        found = _stream(_pieces(handle, os.fstat(handle)), (), None, no_progress)
-    finally:
-        os.close(handle)
+        found = _stream(_pieces(handle, facts), None, None, no_progress)
     if found != digest:
         raise DamagedError(f"{path} does not read back as it was written")

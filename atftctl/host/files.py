@@ -30,6 +30,16 @@ def identity(facts: os.stat_result) -> Identity:
     return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
+def inode_key(facts: os.stat_result) -> str:
+    """Which file on disk, whatever its names: "device:inode"."""
+    return f"{facts.st_dev}:{facts.st_ino}"
+
+
+def allocated(facts: os.stat_result) -> int:
+    """Bytes that a file takes on disk: its holes take none."""
+    return min(facts.st_size, facts.st_blocks * 512)
+
+
 def settled(one: Identity) -> bool:
     """Changed so long ago that another change would show in its times (git's racy files)."""
     return time.time_ns() - max(one[3], one[4]) > SETTLED_NS

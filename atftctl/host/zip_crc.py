@@ -69,6 +69,11 @@ class ZipWatch:
         wrong = [member.name for member in self._members if member.found != member.crc]
         return f"{wrong[0]} fails its CRC" if wrong else "whole"
 
+    @property
+    def damage(self) -> str:
+        """What is damaged; "" where nothing is, as far as a zip can tell."""
+        return "" if self.verdict == "whole" else self.verdict
+
 
 class _NotWholeError(Exception):
     pass

@@ -75,7 +75,7 @@ def look_into(layout: Layout, one: Handmade) -> tuple[str, str]:
         return digest, f"it can't be read as YAML: {error}"
     except (OSError, HostError) as error:
         return "", f"it can't be read: {getattr(error, 'strerror', None) or error}"
-    return digest, "" if watch.verdict in ("", "whole") else watch.verdict
+    return digest, watch.damage
 
 
 def as_snapshot(layout: Layout, one: Handmade) -> tuple[Snapshot, str]:

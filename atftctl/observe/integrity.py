@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
 from atftctl.host.copying import Progress, hash_file, no_progress
 from atftctl.host.errors import HostError
-from atftctl.host.files import sha256_file
+from atftctl.host.files import inode_key, sha256_file
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 from atftctl.host.records import BadRecordError, seal, unseal
 
@@ -61,11 +60,10 @@ def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: Reliance)
             elif facts.st_size != file.size:
                 found.problem(snapshot.id, f"{file.path} has {facts.st_size:,} bytes, not {file.size:,}")
             else:
-                key = f"{facts.st_dev}:{facts.st_ino}"
+                key = inode_key(facts)
                 copy = found.copies.setdefault(key, Copy(key, facts.st_size))
                 copy.users.append((snapshot, file))
-                digest, at = reliance.checked.get(key, ("", ""))
-                copy.checked = max(copy.checked, file.checked, at if digest == file.sha256 else "")
+                copy.checked = max(copy.checked, reliance.last_checked(key, file))
         for name in _strays(layout, snapshot):
             found.problem(snapshot.id, f"{name} is not in its manifest")
     return found
@@ -84,12 +82,6 @@ def _strays(layout: Layout, snapshot: Snapshot) -> list[str]:
     known = {file.path for file in snapshot.files} | {MANIFEST, PIN} | ({CODE_DIFF} if snapshot.code_diff else set())
     there = {os.path.relpath(f"{folder}/{name}", top) for folder, _, names in os.walk(top) for name in names}
     return sorted(there - known)
-
-
-def due(copies: Iterable[Copy], now: datetime, recheck_s: float) -> list[Copy]:
-    """Not hashed for longer than the runbook's span, or by a clock that stood ahead."""
-    ages = ((one, (now - datetime.fromisoformat(one.checked)).total_seconds()) for one in copies)
-    return [one for one, age_s in ages if not 0 <= age_s <= recheck_s]
 
 
 def sample(copies: Iterable[Copy], share: float) -> list[Copy]:
@@ -123,8 +115,3 @@ def check(layout: Layout, copies: Sequence[Copy], found: Found, progress: Progre
         if not bad:
             whole.append(copy)
     return whole
-
-
-def intact_elsewhere(copies: Iterable[Copy], sha256: str, is_whole: Callable[[Copy], bool]) -> Copy | None:
-    """Another copy of the same bytes, to restore from."""
-    return next((one for one in copies if one.users[0][1].sha256 == sha256 and is_whole(one)), None)

@@ -7,12 +7,10 @@ import os
 from dataclasses import replace
 
 from atftctl.domain.errors import WrongUsage
-from atftctl.domain.snapshot import Passed, Reliance, Snapshot, from_manifest, passed_by
+from atftctl.domain.snapshot import Passed, Passes, Reliance, Snapshot, from_manifest, passed_by
 from atftctl.host.layout import PIN, Layout
 from atftctl.host.records import BadRecordError, read_lines, unseal
 from atftctl.observe.binding import nearest
-
-Pass = tuple[dict[str, str], Passed]
 
 
 def list_snapshots(layout: Layout) -> tuple[Snapshot, ...]:
@@ -49,7 +47,7 @@ def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
     return tuple(sorted(found, key=lambda one: (one.number, one.id))), broken
 
 
-def passes(layout: Layout) -> list[Pass]:
+def passes(layout: Layout) -> Passes:
     """File digests that a passing `verify` checked, and its checks, oldest first."""
     found = []
     for line in read_lines(layout.verified):

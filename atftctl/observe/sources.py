@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atftctl.domain.runbook import Files
+from atftctl.domain.runbook import Files, Kind
 from atftctl.host.files import inside
 from atftctl.host.layout import Layout
 
@@ -29,12 +29,11 @@ class Sources:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def sources(layout: Layout, files: Files, only: str = "") -> Sources:
+def sources(layout: Layout, files: Files, only: Kind = "") -> Sources:
     """`only`: configs or models, else all; no file that is not there. Raises OSError, OutsideProjectError."""
-    names = {"": (*files.configs, *files.models, *files.also), "configs": files.configs, "models": files.models}[only]
     paths: dict[str, None] = {}
     left_out: dict[str, str] = {}
-    for name in names:
+    for name in files.of(only):
         top = inside(layout.root, name.rstrip("/"))
         if top.is_dir():
             for path, why in _walk(layout.root, top):
@@ -61,11 +60,11 @@ def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
                 yield from _walk(root, Path(entry.path))
         elif not entry.is_file():
             yield path, "no regular file"
-        elif secret(entry.name):
+        elif _secret(entry.name):
             yield path, "it looks like a secret; name it in files.also to keep it"
         else:
             yield path, ""
 
 
-def secret(name: str) -> bool:
+def _secret(name: str) -> bool:
     return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in SECRETS)

@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Any
 
-from atftctl.apply import copies, snapshots
-from atftctl.apply.space import RESERVE
+from atftctl.apply import snapshots
+from atftctl.apply.copies import room_needed
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
+from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.words import size_words
+from atftctl.domain.words import listed, size_words
 from atftctl.host import locks
 from atftctl.host.errors import OutsideProjectError
-from atftctl.host.files import free_bytes
-from atftctl.host.layout import Layout
 from atftctl.observe import handmade as observed_handmade
 from atftctl.observe import snapshots as observed
+from atftctl.observe.configs import read_configs
 from atftctl.observe.sources import Sources, sources
+from atftctl.operations import room
 from atftctl.operations.change import Request, Stopwatch, locked
 from atftctl.operations.project import Project, now
 from atftctl.operations.taking import taking
 from atftctl.protocol import Exit
 
 RESERVED = ("latest", "last-good", "now")
-Only = Literal["", "configs", "models"]
 
 
-def create(project: Project, label: str, only: Only, request: Request, *, pin: bool = False) -> Result:
+def create(project: Project, label: str, only: Kind, request: Request, *, pin: bool = False) -> Result:
     found = _sources(project, only)
     _check_label(project, label)
     if request.dry_run:
         return _dry_run(project, found)
     watch = Stopwatch(request.report)
     with locked(project.layout, "backup", request), watch.part("copy"):
-        words = pin_words(request) if pin else ""
-        order = taking(project, found, label=label, reason=request.reason, pin=words)
-        needed = refuse_too_big(project.layout, copies.room_needed(project.layout, order.reliance, order.paths))
+        words = _pin_words(request) if pin else ""
+        order = _order(project, found, label=label, reason=request.reason, pin=words)
+        needed = room_needed(project.layout, order.reliance, order.paths)
+        room.for_snapshot(project.layout, needed)
         request.report.expect(sum(needed.values()))
         snapshot = snapshots.take(
             project.layout, order, now=now(), note=request.report.note, progress=request.report.progress
@@ -44,7 +45,7 @@ def create(project: Project, label: str, only: Only, request: Request, *, pin: b
     return _taken(project, snapshot, found, watch)
 
 
-def _sources(project: Project, only: Only) -> Sources:
+def _sources(project: Project, only: Kind) -> Sources:
     try:
         found = sources(project.layout, project.runbook.files, only)
     except OSError as error:
@@ -52,10 +53,13 @@ def _sources(project: Project, only: Only) -> Sources:
     except OutsideProjectError as error:
         raise Refused(str(error)) from None
     if not found.paths:
-        files = project.runbook.files
-        names = {"": (*files.configs, *files.models, *files.also), "configs": files.configs, "models": files.models}
-        raise Refused(f"none of these is there: {', '.join(names[only])}")
+        raise Refused(f"none of these is there: {', '.join(project.runbook.files.of(only))}")
     return found
+
+
+def _order(project: Project, found: Sources, **asked: str) -> snapshots.Taking:
+    known = observed.list_snapshots(project.layout)
+    return taking(project, known, read_configs(project.layout.root, project.runbook.files.configs), found, **asked)
 
 
 def _check_label(project: Project, label: str) -> None:
@@ -65,20 +69,9 @@ def _check_label(project: Project, label: str) -> None:
         raise Refused(f"a snapshot {label!r} is there already", then="another label, or none")
 
 
-def refuse_too_big(layout: Layout, needed: dict[str, int]) -> dict[str, int]:
-    """Before anything starts: the copies, and the reserve, must find room. What was given."""
-    free, wanted = free_bytes(layout.root), sum(needed.values()) + RESERVE
-    if wanted > free:
-        raise Refused(
-            f"no room: {size_words(wanted)} are needed (the reserve included), {size_words(free)} are free",
-            then="atftctl backup prune shows what can go; --only configs needs little",
-        )
-    return needed
-
-
 def _dry_run(project: Project, found: Sources) -> Result:
-    order = taking(project, found)
-    needed = copies.room_needed(project.layout, order.reliance, order.paths)
+    order = _order(project, found)
+    needed = room_needed(project.layout, order.reliance, order.paths)
     linked = sum(not size for size in needed.values())
     return Result(
         "backup",
@@ -95,16 +88,15 @@ def _taken(project: Project, snapshot: Snapshot, found: Sources, watch: Stopwatc
     lines = [f"{snapshot.folder}{' (pinned)' if snapshot.pinned else ''}", f"restore: atftctl restore {snapshot.id}"]
     gone = [path for path in found.paths if snapshot.file(path) is None and path not in snapshot.left_out]
     lines += [f"note: {path} vanished while the snapshot was taken; it is not in it" for path in gone]
-    secrets = sorted(snapshot.left_out)
-    if secrets:
-        names = ", ".join(secrets[:3]) + (f" and {len(secrets) - 3} more" if len(secrets) > 3 else "")
+    if snapshot.left_out:
+        names = listed(sorted(snapshot.left_out), 3)
         lines.append(f"left out: {names}; atftctl backup show {snapshot.id} says why")
     return Result(
         "backup",
         Exit.DONE,
         f"snapshot {snapshot.id}: {len(snapshot.files):,} files, {size_words(snapshot.size)}{shared}",
         lines=tuple(lines),
-        data={**describe(snapshot), "linked": linked},
+        data={**_describe(snapshot), "linked": linked},
         parts=tuple(watch.parts),
     )
 
@@ -121,7 +113,7 @@ def list_all(project: Project) -> Result:
         Exit.DONE,
         ", ".join(words),
         data={
-            "snapshots": [describe(one) for one in found],
+            "snapshots": [_describe(one) for one in found],
             "damaged": broken,
             "made_by_cp": [{**vars(one), "created": one.created} for one in handmade],
         },
@@ -130,7 +122,7 @@ def list_all(project: Project) -> Result:
 
 def show(project: Project, word: str) -> Result:
     snapshot = observed.find(observed.list_snapshots(project.layout), word)
-    data = describe(snapshot) | {
+    data = _describe(snapshot) | {
         "operator": snapshot.operator,
         "dirty": snapshot.dirty,
         "code_diff": bool(snapshot.code_diff),
@@ -156,17 +148,17 @@ def pin(project: Project, word: str, request: Request, *, away: bool) -> Result:
         if away:
             snapshots.unpin(project.layout, snapshot.id)
         else:
-            snapshots.pin(project.layout, snapshot.id, pin_words(request))
+            snapshots.pin(project.layout, snapshot.id, _pin_words(request))
     words = "no longer pinned" if away else "pinned: no prune takes it away"
     return Result(command, Exit.DONE, f"{snapshot.id} is {words}", data={"id": snapshot.id, "pinned": not away})
 
 
-def pin_words(request: Request) -> str:
+def _pin_words(request: Request) -> str:
     why = f": {request.reason}" if request.reason else ""
     return f"pinned by {locks.operator()} at {now().isoformat(timespec='seconds')}{why}\n"
 
 
-def describe(snapshot: Snapshot) -> dict[str, Any]:
+def _describe(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "id": snapshot.id,
         "created": snapshot.created,

@@ -102,12 +102,13 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
     """Observe and decide, show, ask, and then do exactly that. Raises AtftError for every other end."""
     watch = Stopwatch(request.report)
     with watch.part("decide"):
-        plan = decide(look())
+        facts = look()
+        plan = decide(facts)
         rendered = render(project, plan, check_copies=bool(plan.stops))
     if any(target.snapshot for target in plan.targets):
-        from atftctl.operations.room import refuse_no_room
+        from atftctl.operations import room
 
-        refuse_no_room(project, plan)
+        room.for_restore(project, plan, facts.snapshots)
     if request.dry_run:
         return Result(
             plan.command, Exit.DONE, f"dry run: {plan.title}",
@@ -127,7 +128,7 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
                         "the files changed after the plan was shown, or a trainer was started",
                         then="run it again and look at the new plan",
                     )
-                return _apply(project, facts.process, again, again_rendered(project, rendered), request, watch)
+                return _apply(project, facts, again, again_rendered(project, rendered), request, watch)
         except DiskFull:
             if attempt == 2 or not space.release(project.layout):
                 raise
@@ -144,7 +145,7 @@ def _same_change(shown: Plan, found: Plan) -> bool:
 
 
 def _apply(
-    project: Project, process: Process, plan: Plan, rendered: Rendered, request: Request, watch: Stopwatch
+    project: Project, facts: Facts, plan: Plan, rendered: Rendered, request: Request, watch: Stopwatch
 ) -> Result:
     from atftctl.apply.operation import Operation
     from atftctl.host.interrupts import deferred
@@ -153,10 +154,10 @@ def _apply(
 
     report = request.report
     operation = Operation(
-        project.layout, plan, _order(project, plan, rendered, request), now(), report.note, report.progress
+        project.layout, plan, _order(project, facts, plan, rendered, request), now(), report.note, report.progress
     )
     try:
-        _prepare(project, process, operation, watch)
+        _prepare(project, facts.process, operation, watch)
         with deferred() as held:
             if plan.targets:
                 with watch.part("files"):
@@ -202,7 +203,7 @@ def _start(operation: Operation, watch: Stopwatch) -> tuple[ProcessRecord | None
             return None, str(error)
 
 
-def _order(project: Project, plan: Plan, rendered: Rendered, request: Request) -> Order:
+def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, request: Request) -> Order:
     from atftctl.apply.operation import Order
     from atftctl.operations.taking import taking
 
@@ -215,7 +216,7 @@ def _order(project: Project, plan: Plan, rendered: Rendered, request: Request) -
         start=project.start_order(plan.start.resume) if plan.start and can_start else None,
         start_again=project.start_order("last") if can_start else None,
         record=record,
-        taking=taking(project),
+        taking=taking(project, facts.snapshots, facts.configs),
     )
 
 

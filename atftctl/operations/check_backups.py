@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC
-from typing import Any
 
 from atftctl.apply import snapshots
 from atftctl.domain.errors import Refused, WrongUsage
@@ -29,10 +28,16 @@ def verify(
     layout, watch = project.layout, Stopwatch(request.report)
     known, broken = observed.scan(layout)
     asked = [observed.find(known, word) for word in words] or list(known)
-    reliance = observed.reliance(layout, known, project.runbook.backups.recheck_days * 86_400)
+    reliance = observed.reliance(layout, known, project.runbook.backups.recheck_s)
     with watch.part("look"):
         found = integrity.structure(layout, known, reliance)
-    chosen = _chosen(found, asked, words, everything, share, reliance.recheck_s)
+    names = {one.id for one in asked}
+    copies = [one for one in found.copies.values() if any(user.id in names for user, _ in one.users)]
+    if share:
+        chosen = integrity.sample(copies, share)
+    else:
+        at = now()
+        chosen = [one for one in copies if everything or words or reliance.due(one.checked, at)]
     with watch.part("hash"):
         request.report.expect(sum(one.size for one in chosen))
         whole = integrity.check(layout, chosen, found, request.report.progress)
@@ -53,16 +58,6 @@ def share_of(text: str) -> float:
     if not 0 < share <= 1:
         raise WrongUsage(f"--sample {text!r} is no share such as 10%")
     return share
-
-
-def _chosen(
-    found: Found, asked: Sequence[Snapshot], words: Sequence[str], everything: bool, share: float, recheck_s: float
-) -> list[Copy]:
-    names = {one.id for one in asked}
-    copies = [one for one in found.copies.values() if any(user.id in names for user, _ in one.users)]
-    if share:
-        return integrity.sample(copies, share)
-    return copies if everything or words else integrity.due(copies, now(), recheck_s)
 
 
 def _handmade(project: Project) -> dict[str, list[str]]:
@@ -97,36 +92,39 @@ def _result(
     problems: dict[str, list[str]],
     watch: Stopwatch,
 ) -> Result:
-    lines = [f"{name}: {line}" for name, several in sorted(problems.items()) for line in several]
-    good = {id(one) for one in whole}
-    for copy in chosen:
-        if id(copy) not in good:
-            digest = copy.users[0][1].sha256
-            other = integrity.intact_elsewhere(whole, digest, lambda one: one is not copy)  # noqa: B023 - used at once
-            if other:
-                lines.append(f"the same bytes are intact in {other.name}")
-    bad = len(problems)
-    left = len(found.copies) - len(chosen)
-    headline = f"{bad} damaged" if bad else "no damage found"
+    bad, left = len(problems), len(found.copies) - len(chosen)
     shared = sum(len(one.users) for one in found.copies.values())
     many = "s" * (len(known) != 1)
-    headline += (
-        f": {len(known)} snapshot{many}, {shared:,} files in {len(found.copies):,} copies, {len(chosen):,} hashed"
+    headline = (
+        f"{f'{bad} damaged' if bad else 'no damage found'}: {len(known)} snapshot{many}, "
+        f"{shared:,} files in {len(found.copies):,} copies, {len(chosen):,} hashed"
     )
-    if left and not bad:
-        lines.append(
-            f"{left:,} copies were hashed within {project.runbook.backups.recheck_days:g} days: --all hashes all"
-        )
+    lines = [f"{name}: {line}" for name, several in sorted(problems.items()) for line in several]
+    lines += _intact_elsewhere(chosen, whole)
     if bad:
         lines.append("next: restore from a whole one; atftctl backup rm takes a damaged one away")
-    data: dict[str, Any] = {"problems": problems, "snapshots": len(known), "copies": len(found.copies)}
-    data["hashed"] = len(chosen)
+    elif left:
+        days = project.runbook.backups.recheck_days
+        lines.append(f"{left:,} copies were hashed within {days:g} days: --all hashes all")
     return Result(
         "backup verify",
         Exit.CHECK_FAILED if bad else Exit.DONE,
         headline,
         lines=tuple(lines),
-        data=data,
+        data={
+            "problems": problems,
+            "snapshots": len(known),
+            "copies": len(found.copies),
+            "hashed": len(chosen),
+        },
         parts=tuple(watch.parts),
         contacts=project.contacts if bad else (),
     )
+
+
+def _intact_elsewhere(chosen: Sequence[Copy], whole: Sequence[Copy]) -> list[str]:
+    """For each damaged copy another one of the same bytes, to restore from."""
+    intact = {one.users[0][1].sha256: one for one in reversed(whole)}
+    good = {one.key for one in whole}
+    found = (intact.get(one.users[0][1].sha256) for one in chosen if one.key not in good)
+    return [f"the same bytes are intact in {one.name}" for one in found if one]

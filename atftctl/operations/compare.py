@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from atftctl.domain.errors import AtftError
 from atftctl.domain.plan import show
 from atftctl.domain.result import Result
-from atftctl.domain.snapshot import Snapshot
 from atftctl.host import git, yaml_read
 from atftctl.host.errors import HostError, YamlError
 from atftctl.host.files import inside, sha256_file
@@ -24,47 +24,53 @@ from atftctl.protocol import Exit
 NOW = "now"
 
 
+@dataclass(frozen=True)
 class Side:
     """One of the two: a snapshot, or the project as it stands."""
 
-    def __init__(self, project: Project, word: str) -> None:
-        layout = project.layout
-        self.snapshot: Snapshot | None = None
-        if word == NOW:
-            self.name = "what stands now"
-            self.paths = {path: layout.root / path for path in sources(layout, project.runbook.files).paths}
-            self.digests = {path: sha256_file(inside(layout.root, path)) for path in self.paths}
-            self.commit, self.dirty = git.head(layout.root)
-            return
-        self.snapshot = snapshots.find(snapshots.list_snapshots(layout), word)
-        self.name = self.snapshot.id
-        self.paths = {file.path: layout.root / self.snapshot.where(file) for file in self.snapshot.files}
-        self.digests = dict(self.snapshot.digests())
-        self.commit, self.dirty = self.snapshot.commit, self.snapshot.dirty
+    name: str
+    paths: Mapping[str, Path]
+    digests: Mapping[str, str | None]
+    commit: str
+    dirty: bool
+    patch: str = ""  # the work tree's changes, where a snapshot keeps them
+
+
+def _side(project: Project, word: str) -> Side:
+    layout = project.layout
+    if word == NOW:
+        paths = {path: layout.root / path for path in sources(layout, project.runbook.files).paths}
+        digests = {path: sha256_file(inside(layout.root, path)) for path in paths}
+        return Side("what stands now", paths, digests, *git.head(layout.root))
+    one = snapshots.find(snapshots.list_snapshots(layout), word)
+    copies = {file.path: layout.root / one.where(file) for file in one.files}
+    patch = f"{one.folder}/{CODE_DIFF}" if one.code_diff else ""
+    return Side(one.id, copies, one.digests(), one.commit, one.dirty, patch)
 
 
 def diff(project: Project, old: str, new: str, request: Request) -> Result:
     """Configs by key and line, models by tensor (measured by the trainer's code, in its process), code by commit."""
     watch = Stopwatch(request.report)
-    left, right = Side(project, old), Side(project, new or NOW)
+    left, right = _side(project, old), _side(project, new)
     names = list(dict.fromkeys([*left.paths, *right.paths]))
     changed = [name for name in names if left.digests.get(name) != right.digests.get(name)]
-    found: dict[str, Any] = {"old": left.name, "new": right.name, "files": {}, "lines": [], "models": {}, "same": 0}
+    files = project.runbook.files
+    found: dict[str, Any] = {"old": left.name, "new": right.name, "files": {}, "lines": [], "models": {}}
     found["same"] = len(names) - len(changed)
     with watch.part("compare"):
         for name in changed:
-            both = [_read(side, name) for side in (left, right)]
-            if name in project.runbook.files.models:
+            if name in files.configs:
+                before, after = _read(left, name), _read(right, name)
+                found["files"][name] = _keys(before, after)
+                found["lines"] += text_diff(name, before, after)
+                continue
+            found["files"][name] = _word(left, right, name)
+            if name in files.models:
                 found["models"][name] = _tensors(project, left.paths.get(name), right.paths.get(name))
-            elif name in project.runbook.files.configs:
-                found["lines"] += text_diff(name, both[0], both[1])
-            found["files"][name] = _keys(*both) if name in project.runbook.files.configs else _word(left, right, name)
     found["code"] = _code(project.layout.root, left, right)
     differ = "1 file differs" if len(changed) == 1 else f"{len(changed)} files differ" if changed else "no file differs"
-    words = f"{differ}, {found['same']} the same"
-    return Result(
-        "backup diff", Exit.DONE, f"{left.name} → {right.name}: {words}", data=found, parts=tuple(watch.parts)
-    )
+    words = f"{left.name} → {right.name}: {differ}, {found['same']} the same"
+    return Result("backup diff", Exit.DONE, words, data=found, parts=tuple(watch.parts))
 
 
 def _read(side: Side, name: str) -> bytes:
@@ -118,7 +124,4 @@ def _code(root: Path, left: Side, right: Side) -> dict[str, Any]:
     if left.commit and right.commit and left.commit != right.commit:
         found["added"] = git.log(root, left.commit, right.commit)
         found["taken_back"] = git.log(root, right.commit, left.commit)
-    patches = [
-        f"{side.snapshot.folder}/{CODE_DIFF}" for side in (left, right) if side.snapshot and side.snapshot.code_diff
-    ]
-    return found | {"patches": patches}
+    return found | {"patches": [side.patch for side in (left, right) if side.patch]}

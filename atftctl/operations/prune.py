@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from atftctl.apply import history, snapshots
@@ -14,7 +13,7 @@ from atftctl.domain.plan import Plan, RemoveSnapshot
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.words import size_words
-from atftctl.host import locks
+from atftctl.host.files import allocated, inode_key
 from atftctl.host.layout import Layout
 from atftctl.observe import history as observed_history
 from atftctl.observe import snapshots as observed
@@ -56,7 +55,7 @@ def remove(project: Project, words: Sequence[str], request: Request) -> Result:
                 raise Refused(f"{one.id} is pinned", then=f"atftctl backup unpin {one.id}, then this again")
         good = [one.id for one in found if one.verified]
         notes = []
-        if any(one.id in good for one in going) and all(name in [one.id for one in going] for name in good):
+        if good and set(good) <= {one.id for one in going}:
             notes.append("no verified-good snapshot is left then")
         undone = _needed(layout) & {one.id for one in going}
         if undone:
@@ -90,27 +89,27 @@ def _plan(
 def _freed(layout: Layout, going: Sequence[Snapshot], found: Sequence[Snapshot]) -> dict[str, int]:
     """Bytes on disk by snapshot: a copy that a staying one shares frees nothing, one that several share counts once."""
     names = {one.id for one in going}
-    staying = {_inode(layout, one, file.path) for one in found if one.id not in names for file in one.files}
-    freed, counted = {}, set(staying)
+    counted = {_copy(layout, one, file.path) for one in found if one.id not in names for file in one.files}
+    freed = {}
     for one in going:
-        freed[one.id] = 0
-        for file in one.files:
-            inode = _inode(layout, one, file.path)
-            if inode and inode not in counted:
-                counted.add(inode)
-                freed[one.id] += inode[2]
+        copies = {_copy(layout, one, file.path) for file in one.files} - counted
+        counted |= copies
+        freed[one.id] = sum(size for _, size in copies)
     return freed
 
 
-def _inode(layout: Layout, snapshot: Snapshot, path: str) -> tuple[int, int, int]:
+def _copy(layout: Layout, snapshot: Snapshot, path: str) -> tuple[str, int]:
+    """Which file on disk, and its bytes there."""
     try:
         facts = os.lstat(layout.snapshot(snapshot.id) / path)
     except OSError:
-        return (0, 0, 0)
-    return facts.st_dev, facts.st_ino, min(facts.st_size, facts.st_blocks * 512)
+        return "", 0
+    return inode_key(facts), allocated(facts)
 
 
-def _remove(project: Project, plan: Plan, again: Any, request: Request, data: dict[str, Any]) -> Result:
+def _remove(
+    project: Project, plan: Plan, again: Callable[[], Plan | None], request: Request, data: dict[str, Any]
+) -> Result:
     layout = project.layout
     if request.dry_run:
         return Result(
@@ -124,24 +123,10 @@ def _remove(project: Project, plan: Plan, again: Any, request: Request, data: di
             raise Refused(
                 "the snapshots changed after the plan was shown", then="run it again and look at the new plan"
             )
-        started = now()
+        entry = history.new_entry(plan.command, plan.title, request.reason, now())
         snapshots.remove_snapshots(layout, _ids(plan))
-        history.append(
-            layout,
-            {
-                "operation": f"{started.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(2)}",
-                "command": plan.command,
-                "title": plan.title,
-                "reason": request.reason,
-                "operator": locks.operator(),
-                "started": started.isoformat(timespec="seconds"),
-                "ended": now().isoformat(timespec="seconds"),
-                "files": [],
-                "removed": _ids(plan),
-                "outcome": "done",
-                "exit_code": int(Exit.DONE),
-            },
-        )
+        ended = {"removed": _ids(plan), "ended": now().isoformat(timespec="seconds")}
+        history.append(layout, {**entry, **ended, "outcome": "done", "exit_code": int(Exit.DONE)})
     return Result(plan.command, Exit.DONE, f"{plan.command}: {plan.title}", data={"removed": _ids(plan), **data})
 
 

@@ -8,17 +8,17 @@ from atftctl.decide import routes
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
+from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.words import size_words
 from atftctl.observe import handmade, history, snapshots
-from atftctl.operations.backup import Only
 from atftctl.operations.change import Request, Stopwatch, carry_out
 from atftctl.operations.project import Project, observe
 from atftctl.protocol import Exit
 
 
 def restore(
-    project: Project, word: str, paths: tuple[str, ...], wish: Wish, request: Request, *, only: Only = ""
+    project: Project, word: str, paths: tuple[str, ...], wish: Wish, request: Request, *, only: Kind = ""
 ) -> Result:
     snapshot, notes = _find(project, word)
     chosen = routes.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
@@ -31,7 +31,7 @@ def restore(
 
 
 def export(
-    project: Project, word: str, paths: tuple[str, ...], folder: Path, request: Request, *, only: Only = ""
+    project: Project, word: str, paths: tuple[str, ...], folder: Path, request: Request, *, only: Kind = ""
 ) -> Result:
     """Files of a snapshot into a new folder; the project is not touched. The folder is there whole or not at all."""
     from atftctl.apply.export import export as apply

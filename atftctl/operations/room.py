@@ -1,19 +1,29 @@
-"""Free space, looked at before a trainer is stopped for files that then find no room."""
+"""Free space, looked at before anything starts: before a trainer is stopped for files that then find no room."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from atftctl.apply.copies import room_needed
 from atftctl.apply.space import RESERVE
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
+from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.words import size_words
 from atftctl.host.files import free_bytes, size_of
-from atftctl.observe import snapshots
+from atftctl.host.layout import Layout
+from atftctl.observe.snapshots import reliance
 from atftctl.operations.project import Project
 from atftctl.operations.render import copy_of
 
 
-def refuse_no_room(project: Project, plan: Plan) -> None:
+def for_snapshot(layout: Layout, needed: Mapping[str, int]) -> None:
+    """Raises Refused where the copies, and the reserve, find no room."""
+    then = "atftctl backup prune shows what can go; --only configs needs little"
+    _refuse(layout, sum(needed.values()), "the reserve included", then)
+
+
+def for_restore(project: Project, plan: Plan, known: tuple[Snapshot, ...]) -> None:
     """For restored files: the staged copy of each, and a safety copy of what it replaces. Settings are small, and have
     the reserve."""
     layout = project.layout
@@ -21,13 +31,13 @@ def refuse_no_room(project: Project, plan: Plan) -> None:
     staged = sum(size_of(copy_of(layout, target)) for target in restored)
     if staged < RESERVE // 2:
         return
-    known = snapshots.list_snapshots(layout)
-    reliance = snapshots.reliance(layout, known, project.runbook.backups.recheck_days * 86_400)
-    wanted = staged + sum(room_needed(layout, reliance, [target.path for target in restored]).values()) + RESERVE
-    free = free_bytes(layout.root)
+    relying = reliance(layout, known, project.runbook.backups.recheck_s)
+    replaced = room_needed(layout, relying, [target.path for target in restored])
+    then = "atftctl backup prune shows what can go; restore single files by their path"
+    _refuse(layout, staged + sum(replaced.values()), "new files, copies of the old ones, the reserve", then)
+
+
+def _refuse(layout: Layout, wanted: int, what: str, then: str) -> None:
+    free, wanted = free_bytes(layout.root), wanted + RESERVE
     if wanted > free:
-        raise Refused(
-            f"no room: {size_words(wanted)} are needed (new files, copies of the old ones, the reserve), "
-            f"{size_words(free)} are free",
-            then="atftctl backup prune shows what can go; restore single files by their path",
-        )
+        raise Refused(f"no room: {size_words(wanted)} are needed ({what}), {size_words(free)} are free", then=then)

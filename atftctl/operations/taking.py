@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from atftctl.apply.snapshots import Taking
+from atftctl.domain.facts import ConfigFile
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import locks
 from atftctl.host.files import sha256_file
@@ -16,32 +18,37 @@ from atftctl.operations.project import Project
 
 
 def taking(
-    project: Project, found: Sources | None = None, *, label: str = "", reason: str = "", pin: str = ""
+    project: Project,
+    known: tuple[Snapshot, ...],
+    configs: Mapping[str, ConfigFile],
+    found: Sources | None = None,
+    *,
+    label: str = "",
+    reason: str = "",
+    pin: str = "",
 ) -> Taking:
-    """`found`: the files to take; an operation says its own."""
+    """`known`, `configs`: as they stand, under the lock. `found`: the files to take; an operation says its own."""
     layout, runbook = project.layout, project.runbook
     files = runbook.files
-    configs = observed_configs.read_configs(layout.root, files.configs)
     about = Snapshot(
         id="", created="", label=label, reason=reason, files=(),
         operator=locks.operator(),
         runbook_sha256=sha256_file(layout.runbook) or "",
         config_digest=observed_configs.digest(configs),
-        baseline=baseline_figures(project),
+        baseline=_baseline_figures(project),
         left_out=found.left_out if found else {},
     )  # fmt: skip
-    known = snapshots.list_snapshots(layout)
     return Taking(
         about=about,
         paths=found.paths if found else (),
-        reliance=snapshots.reliance(layout, known, runbook.backups.recheck_days * 86_400),
+        reliance=snapshots.reliance(layout, known, runbook.backups.recheck_s),
         passes=snapshots.passes(layout),
-        kept_elsewhere=(*files.configs, *files.models, *files.also, *(f"**/{one}" for one in SECRETS)),
+        kept_elsewhere=(*files.of(""), *(f"**/{one}" for one in SECRETS)),
         pin=pin,
     )
 
 
-def baseline_figures(project: Project) -> dict[str, Any]:
+def _baseline_figures(project: Project) -> dict[str, Any]:
     """The recorded baseline in short; a missing or broken one is no obstacle to a snapshot."""
     try:
         found = json.loads(project.layout.baseline.read_bytes())

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from atftctl.domain.errors import PutBack, Refused
 from atftctl.host.layout import Layout
 from atftctl.observe import integrity
 from atftctl.observe import snapshots as observed
-from atftctl.operations import backup, check_backups, prune, rollback
+from atftctl.operations import backup, check_backups, prune, rollback, room
 from atftctl.operations import project as projects
 from atftctl.operations.change import Request
 from atftctl.operations.project import open_project
@@ -341,6 +342,27 @@ def bad_sector(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("atftctl.host.copying.os.read", read)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_file_that_may_not_be_read_is_named(root: Path) -> None:
+    """The user is another one, as the kernel sees it; one file of four is closed to them."""
+    with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders are closed to other users
+        os.chmod(open_to_all, 0o755)
+        theirs = Path(shutil.copytree(root, Path(open_to_all) / "project"))
+        for path in (theirs, *theirs.rglob("*")):
+            os.chown(path, 12345, 12345)
+        (theirs / "models/best_model.pth").chmod(0)
+
+        def as_user() -> None:
+            os.setresuid(12345, 12345, 12345)
+            with pytest.raises(PutBack, match=r"Permission denied: .*models/best_model\.pth") as caught:
+                take(theirs)
+            assert "no snapshot was taken" in caught.value.stands
+            raise caught.value
+
+        assert in_child(as_user)[0] == 4
+        assert not list((theirs / "backups").iterdir())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 def test_a_really_full_disk(tmp_path: Path) -> None:
     mount = tmp_path / "disk"
@@ -352,7 +374,7 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
         project.write("models/best_model.pth", os.urandom(5 << 20))
         refused = project.run("backup")
         assert refused.code == 3 and "no room" in refused.err and "the reserve included" in refused.err, refused
-        assert not list((project.root / "backups").glob("*")) if (project.root / "backups").exists() else True
+        assert not list((project.root / "backups").glob("*"))
         assert project.run("backup", "--only", "configs").code == 0
         (mount / "filler").write_bytes(b"x" * ((mount_free(mount)) - 100_000))
         assert project.run("rollback", "--immediate", "--yes", "--no-restart").code == 0
@@ -395,7 +417,7 @@ def test_reflinks_where_the_file_system_can(tmp_path: Path) -> None:
 
 
 def test_refused_before_anything_starts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backup, "free_bytes", lambda path: 1 << 20)
+    monkeypatch.setattr(room, "free_bytes", lambda path: 1 << 20)
     with pytest.raises(Refused, match="no room"):
         take(root)
     assert not list((root / "backups").glob("*"))
