@@ -171,7 +171,7 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Columns; on a terminal by rich, that folds what is too wide, else tab by tab for a pipe."""
     if not sys.stdout.isatty():
         for row in rows:
-            say("\t".join(row))
+            print("\t".join(map(printable, row)))
         return
     from rich.console import Console
     from rich.table import Table

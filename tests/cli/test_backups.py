@@ -92,6 +92,8 @@ def test_copies_made_by_cp_are_listed_checked_and_restored(project: Project) -> 
     listed = project.run("backup", "list", "--json").json["data"]["made_by_cp"]
     assert len(listed) == 4 and sum(not one["stamp"] for one in listed) == 1
     assert "of unknown age" in project.run("backup", "list").out
+    project.run("backup", "--label", "two\nlines")
+    assert "\ttwo\\nlines\t" in project.run("backup", "list").out, "tab by tab for a pipe, a newline shown"
     checked = project.run("backup", "verify", "--all")
     assert checked.code == 1 and "not a whole zip" in checked.out and "can't be read as YAML" in checked.out
     project.write(CONFIG, "improvements: {}\n")
