@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from atftctl.host.copying import Progress, copy_new, hash_file
 from atftctl.host.errors import ChangedError, HostError, NotRegularError
 from atftctl.host.files import Identity, Within, allocated, identity, inode_key, make_dirs, remove, settled
 from atftctl.host.layout import Layout
-from atftctl.host.zip_crc import ZipWatch
+from atftctl.host.zip_crc import ZipWatch, blank
 
 TRIES = 3
 
@@ -34,6 +34,7 @@ class Copier:
     now: datetime
     progress: Progress
     note: Callable[[str], None]
+    copied: set[str] = field(default_factory=set)  # what was not linked
 
     @cached_property
     def _within(self) -> Within:
@@ -63,8 +64,9 @@ class Copier:
         done = copy_new(
             source, copy, mode & 0o555, watch=watch.start, progress=self.progress, keep_time=True, durable=durable
         )
-        if watch.damage:
-            self.note(f"{path} is damaged where it stands ({watch.damage}); copied as it is")
+        if damage := watch.damage or blank(path, watch):
+            self.note(f"{path} is damaged where it stands ({damage}); copied as it is")
+        self.copied.add(path)
         return SnapshotFile(
             path=path,
             sha256=done.sha256,
@@ -72,7 +74,7 @@ class Copier:
             mode=stat.S_IMODE(mode),
             mtime_ns=done.source[3],
             checked=_utc(self.now),
-            zip=watch.verdict,
+            zip=watch.verdict or blank(path, watch),
             source=done.source if settled(done.source) else None,
         )
 
@@ -126,7 +128,7 @@ def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dic
     for path in paths:
         try:
             facts = os.lstat(within(path))
-        except FileNotFoundError:
+        except (OSError, HostError):  # gone, or not to be looked at: whoever copies it says so
             continue
         copied = linkable(layout, reliance, path, identity(facts)) is None
         needed[path] = allocated(facts) if copied else 0
@@ -134,4 +136,4 @@ def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dic
 
 
 def _utc(now: datetime) -> str:
-    return now.astimezone(UTC).isoformat(timespec="seconds")
+    return now.astimezone(UTC).isoformat(timespec="microseconds")

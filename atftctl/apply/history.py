@@ -39,6 +39,11 @@ def append(layout: Layout, entry: Mapping[str, Any]) -> None:
     append_durably(layout.history, records.plain({**entry, "before": before}) + b"\n")
 
 
+def tells_of_removal(layout: Layout, snapshot: str) -> bool:
+    """Has one of the newest lines said that this snapshot was taken away?"""
+    return any(snapshot in (entry.get("removed") or ()) for entry in records.read_lines(layout.history)[-50:])
+
+
 def _operation(line: bytes) -> str:
     try:
         return str(json.loads(line)["operation"])

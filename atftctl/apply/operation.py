@@ -118,7 +118,9 @@ class Operation:
         needed = {target.path for target in self.plan.targets}
         paths = list(step.paths)
         sizes = room_needed(self.layout, self.order.taking.reliance, paths)
-        if sum(sizes.values()) + MARGIN > free_bytes(self.layout.root):
+        if sum(sizes.values()) + MARGIN > free_bytes(
+            self.layout.backups if self.layout.backups.is_dir() else self.layout.root
+        ):
             dropped = [path for path in paths if path not in needed and sizes.get(path, 0) > MARGIN // 4]
             paths = [path for path in paths if path not in dropped]
             if dropped:
@@ -179,7 +181,7 @@ class Operation:
 
     def _moves(self) -> list[Move]:
         moves = []
-        for target in self.plan.targets:
+        for number, target in enumerate(self.plan.targets):
             path = inside(self.layout.root, target.path)
             content = self.order.contents.get(target.path)
             new = target.new if not isinstance(content, bytes) else sha256_bytes(content)
@@ -190,7 +192,7 @@ class Operation:
                     f"{target.path} was changed after the plan was made",
                     then="look at the plan again, and run it again",
                 )
-            staged = f".{path.name}.{self.id}.staged"
+            staged = f".{self.id}.{number}.staged"  # never longer than a file system takes, as the target's name may be
             moves.append(Move(target.path, staged, old, None if target.removes else new, mode))
         return moves
 

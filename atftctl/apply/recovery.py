@@ -33,11 +33,11 @@ def recover(layout: Layout) -> list[str]:
             stands=f"nothing was touched; the journal is {layout.journal}, the snapshots are in {layout.backups}",
             then="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
         ) from None
-    _sweep(layout)
-    return [line for operation, bodies in found.items() for line in _one(layout, operation, bodies)]
+    lines = _sweep(layout)
+    return lines + [line for operation, bodies in found.items() for line in _one(layout, operation, bodies)]
 
 
-def _sweep(layout: Layout) -> None:
+def _sweep(layout: Layout) -> list[str]:
     """What a crash left half-written, none of it ever visible as a record. Under the lock nobody else is writing."""
     for operation in records.states(layout.journal):
         for torn in (layout.operations / operation).glob(".*.tmp"):
@@ -45,7 +45,13 @@ def _sweep(layout: Layout) -> None:
     for folder in (layout.state, layout.journal):
         for torn in folder.glob(".*.tmp"):
             remove(torn)
-    snapshots.sweep(layout)
+    lines = []
+    if gone := [name for name in snapshots.half_removed(layout) if not history.tells_of_removal(layout, name)]:
+        title = f"finished taking away snapshot{'s' * (len(gone) > 1)} {', '.join(gone)}"
+        entry = history.new_entry("recover", title, "", datetime.now().astimezone())
+        history.append(layout, {**entry, "removed": gone, "outcome": "done", "exit_code": int(Exit.DONE)})
+        lines.append(title)
+    return lines + snapshots.sweep(layout)
 
 
 def _one(layout: Layout, operation: str, bodies: dict[str, dict[str, Any]]) -> list[str]:

@@ -33,6 +33,7 @@ from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 
 NOT_TAKEN = "no snapshot was taken; the others are untouched"
 DIFF_LIMIT = 32 << 20
+PARTIAL, GONE = ".partial", ".gone"  # ends of names that begin with a dot: no snapshot yet, none any more
 MANY = 200  # small files; fewer are fsynced one by one
 
 
@@ -60,9 +61,10 @@ def take(
     """A whole snapshot or none. A file that is not there is left out. Raises PutBack; DiskFull where no room is."""
     try:
         make_dirs(layout.backups, 0o700)
-        sweep(layout)
+        for line in sweep(layout):
+            note(line)
         name = _free_name(layout, now)
-        partial = layout.backups / f".{name}.partial"
+        partial = layout.backups / f".{name}{PARTIAL}"
         make_dirs(partial, 0o700)
         try:
             snapshot = _fill(Copier(layout, partial, taking.reliance, now, progress, note), name, taking)
@@ -122,6 +124,7 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
             if path not in taking.optional or _full(error):
                 raise _of_path(path, error) from error
             remove(copier.folder / path)
+            files[path] = None
             left_out[path] = _reason(error)
             copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
 
@@ -131,10 +134,20 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
         attempt(path, durable=path not in together)
     if together:
         sync_file_system(copier.folder)
-        for path in small:
-            if file := files.get(path):
-                read_back(copier.folder / path, file.sha256)
+        for path in copier.copied & together:
+            if (file := files.get(path)) and not _reads_back(copier, file):
+                remove(copier.folder / path)
+                attempt(path, durable=True)
     return [file for path in taking.paths if (file := files.get(path))], left_out
+
+
+def _reads_back(copier: Copier, file: SnapshotFile) -> bool:
+    try:
+        read_back(copier.folder / file.path, file.sha256)
+    except (OSError, HostError) as error:
+        copier.note(f"{file.path}: {_reason(error)}; copied again")
+        return False
+    return True
 
 
 def _of_path(path: str, error: Exception) -> Exception:
@@ -180,28 +193,37 @@ def _free_name(layout: Layout, now: datetime) -> str:
     return name
 
 
-def sweep(layout: Layout) -> None:
-    """What a crash left of snapshots that were being taken or taken away. Called under the lock."""
-    for pattern in (".*.partial", ".*.gone"):
-        for path in layout.backups.glob(pattern):
-            remove_tree(path)
+def sweep(layout: Layout) -> list[str]:
+    """What a crash left of snapshots that were being taken or taken away; a line for what can't be swept, which stands
+    in nobody's way. Called under the lock."""
+    left = []
+    for pattern in (PARTIAL, GONE):
+        for path in layout.backups.glob(f".*{pattern}"):
+            try:
+                remove_tree(path)
+            except OSError as error:
+                left.append(
+                    f"{path.relative_to(layout.root)} can't be removed ({error.strerror}); it takes room, no more"
+                )
+    return left
 
 
-def remove_snapshots(layout: Layout, names: Iterable[str]) -> None:
-    """Out of sight first, and only then out of the way."""
-    gone = []
+def half_removed(layout: Layout) -> list[str]:
+    """Snapshots that were being taken away when a crash came: they are out of sight, and `sweep` takes the rest."""
+    return sorted(path.name[1 : -len(GONE)] for path in layout.backups.glob(f".*{GONE}"))
+
+
+def hide(layout: Layout, names: Iterable[str], gone: list[str]) -> None:
+    """Out of sight, which is the end of them; `sweep` takes the bytes. `gone` grows as they go: who meets an OSError
+    knows how far it went."""
     for name in names:
-        hidden = layout.backups / f".{name}.gone"
-        os.rename(layout.snapshot(name), hidden)
-        gone.append(hidden)
-    if gone:
-        fsync_dir(layout.backups)
-    for hidden in gone:
-        remove_tree(hidden)
+        os.rename(layout.snapshot(name), layout.backups / f".{name}{GONE}")
+        gone.append(name)
+    fsync_dir(layout.backups)
 
 
 def remember_checked(layout: Layout, checked: Mapping[str, tuple[str, str]]) -> None:
-    """When copies were hashed last, by their identity on disk; those that are gone are forgotten."""
+    """What copies were found to hold, and when, by their identity on disk; those that are gone are forgotten."""
     there = set()
     for folder, _, names in os.walk(layout.backups):
         for name in names:
@@ -212,7 +234,10 @@ def remember_checked(layout: Layout, checked: Mapping[str, tuple[str, str]]) -> 
 
 def pin(layout: Layout, name: str, words: str) -> None:
     """Kept whatever the retention says. A marker beside the manifest, which itself never changes."""
-    write_durably(layout.snapshot(name) / PIN, words.encode("utf-8", "replace"), 0o600)
+    partial = layout.backups / f".{name}.pin{PARTIAL}"  # where `sweep` finds it, and no snapshot holds a stray
+    write_new(partial, words.encode("utf-8", "replace"), 0o600)
+    os.replace(partial, layout.snapshot(name) / PIN)
+    fsync_dir(layout.snapshot(name))
 
 
 def unpin(layout: Layout, name: str) -> bool:

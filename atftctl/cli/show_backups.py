@@ -18,7 +18,13 @@ def snapshots(one: Result) -> None:
             row["id"],
             row["label"],
             ", ".join(
-                word for word, there in (("verified-good", row["verified_good"]), ("pinned", row["pinned"])) if there
+                word
+                for word, there in (
+                    ("DAMAGED", row["damage"]),
+                    ("verified-good", row["verified_good"]),
+                    ("pinned", row["pinned"]),
+                )
+                if there
             ),
             f"{len(row['files']):,} files, {size_words(row['bytes'])}",
             row["reason"],
@@ -29,7 +35,8 @@ def snapshots(one: Result) -> None:
         table(("snapshot", "label", "state", "", "reason"), rows)
     else:
         say("no snapshot yet: atftctl backup")
-    for name, why in one.data["damaged"].items():
+    harm = {row["id"]: row["damage"] for row in one.data["snapshots"] if row["damage"]}
+    for name, why in (one.data["damaged"] | harm).items():
         say(f"damaged: {name}: {why}", "red")
     if one.data["made_by_cp"]:
         say("copies made by cp, without a hash; atftctl restore PATH takes one back:", "bold")

@@ -20,17 +20,23 @@ BUCKETS: tuple[tuple[str, Bucket], ...] = (
 )
 
 
-def reasons(snapshots: Sequence[Snapshot], keep: Keep, needed: Collection[str] = ()) -> dict[str, list[str]]:
+def reasons(
+    snapshots: Sequence[Snapshot], keep: Keep, needed: Collection[str] = (), damaged: Collection[str] = ()
+) -> dict[str, list[str]]:
     """By id, in order, why each is kept; none where it goes. `snapshots`: oldest first. `needed`: by something that is
     open, or by the last undo. The snapshots that people asked for and those that operations took for their safety are
-    counted apart: a busy night must not push out what somebody took on purpose."""
-    found: dict[str, list[str]] = {one.id: [] for one in snapshots}
+    counted apart: a busy night must not push out what somebody took on purpose. A damaged one stands for nothing, and
+    is left to a person."""
+    found: dict[str, list[str]] = {
+        one.id: ["damaged: for a person to look at"] * (one.id in damaged) for one in snapshots
+    }
+    whole = [one for one in snapshots if one.id not in damaged]
     for kind in (
-        [one for one in snapshots if not one.operation],
-        [one for one in snapshots if one.operation],
+        [one for one in whole if not one.operation],
+        [one for one in whole if one.operation],
     ):
         _by_policy(kind, keep, found)
-    good = [one for one in snapshots if one.verified]
+    good = [one for one in whole if one.verified]
     if good:
         found[good[-1].id].append("newest verified-good")
     for one in snapshots:

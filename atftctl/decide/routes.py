@@ -135,7 +135,7 @@ def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], o
 
 def _below(path: str, asked: str) -> bool:
     asked = asked.removeprefix("./").rstrip("/")
-    return path == asked or path.startswith(f"{asked}/")
+    return asked in ("", ".") or path == asked or path.startswith(f"{asked}/")
 
 
 def restore(

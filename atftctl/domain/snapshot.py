@@ -16,7 +16,7 @@ OBSERVED = ("id", "pinned", "folder")  # of the folder, not of the manifest in i
 Source = tuple[int, int, int, int, int]  # device, inode, size, mtime, ctime of the file that was copied
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class SnapshotFile:
     """One copy. `checked` is when its bytes were last hashed before this snapshot relied on them."""
 
@@ -102,7 +102,11 @@ def to_manifest(snapshot: Snapshot) -> dict[str, Any]:
     """What is written beside the copies. What is observed later (the pin, the folder) is not in it."""
     body = {key: getattr(snapshot, key) for key in snapshot.__dataclass_fields__ if key not in OBSERVED}
     passed = vars(snapshot.passed) if snapshot.passed else None
-    return {"version": VERSION, **body, "passed": passed, "files": [vars(file) for file in snapshot.files]}
+    return {"version": VERSION, **body, "passed": passed, "files": [_fields(file) for file in snapshot.files]}
+
+
+def _fields(file: SnapshotFile) -> dict[str, Any]:
+    return {name: getattr(file, name) for name in SnapshotFile.__slots__}
 
 
 def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapshot:
@@ -117,24 +121,35 @@ def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapsh
     return Snapshot(**{**known, "id": name, "files": files, "passed": passed, **observed})
 
 
+Checked = Mapping[str, tuple[str, str]]  # by a copy's identity on disk, "device:inode": (SHA-256 that was found, when)
+
+
+def found_damaged(checked: Checked, key: str, file: SnapshotFile) -> bool:
+    """When these bytes on disk were hashed last, they were not what this entry says. A finding from before the copy was
+    made is of another file that had its inode."""
+    digest, at = checked.get(key, (file.sha256, ""))
+    return digest != file.sha256 and at > file.checked
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Reliance:
-    """Which copies a new snapshot may link to, and when a copy must be hashed again before it does.
-
-    `checked` is by a copy's identity on disk, "device:inode": (SHA-256, when).
-    """
+    """Which copies a new snapshot may link to, and when a copy must be hashed again before it does."""
 
     snapshots: tuple[Snapshot, ...] = ()
-    checked: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    checked: Checked = field(default_factory=dict)
     recheck_s: float = 0.0
 
     def last_checked(self, key: str, file: SnapshotFile) -> str:
-        """When the very bytes on disk that this entry stands for were hashed last."""
+        """When the very bytes on disk that this entry stands for were hashed last; "" where they were found damaged."""
+        if found_damaged(self.checked, key, file):
+            return ""
         digest, at = self.checked.get(key, ("", ""))
         return max(file.checked, at) if digest == file.sha256 else file.checked
 
     def due(self, checked: str, now: datetime) -> bool:
-        """Not hashed for longer than the span; or by a clock that stood ahead."""
+        """Not hashed for longer than the span, or never; or by a clock that stood ahead."""
+        if not checked:
+            return True
         return not 0 <= (now - datetime.fromisoformat(checked)).total_seconds() <= self.recheck_s
 
     def latest_copy(self, path: str) -> tuple[Snapshot, SnapshotFile] | None:

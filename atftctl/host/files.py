@@ -6,6 +6,7 @@ A failed fsync is never retried: the kernel may have dropped the dirty pages, an
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -15,6 +16,7 @@ from pathlib import Path
 from atftctl.host.errors import OutsideProjectError
 
 READ_BACK = 8 << 20  # bytes; reading back a larger copy would cost as much as making it
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # no file has such a name
 SETTLED_NS = 2 * 10**9  # no file system keeps times coarser than this
 Identity = tuple[int, int, int, int, int]
 _hashed: dict[Identity, str] = {}
@@ -75,12 +77,22 @@ def inside(root: Path, relative: str) -> Path:
     if not relative or relative.startswith(("/", "~")) or ".." in Path(relative).parts:
         raise OutsideProjectError(f"{relative!r} does not stay inside the project")
     path = root / relative
-    real_root = root.resolve()
-    if not path.resolve().is_relative_to(real_root):
-        raise OutsideProjectError(f"{relative!r} is a symlink that leads out of the project, to {path.resolve()}")
-    if path.is_symlink():
+    try:
+        real = path.resolve()
+    except (RuntimeError, OSError):  # Python before 3.13 raises RuntimeError for a loop
+        raise OutsideProjectError(f"{relative!r} is a symlink that leads to itself") from None
+    if not real.is_relative_to(root.resolve()):
+        raise OutsideProjectError(f"{relative!r} is a symlink that leads out of the project, to {real}")
+    if _is_link(path):
         raise OutsideProjectError(f"{relative!r} is a symlink; replacing it would leave the file behind it unchanged")
     return path
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:  # in a folder that is closed to us: whoever opens the file is told so
+        return False
 
 
 class Within:
@@ -194,8 +206,10 @@ def remove(path: Path) -> bool:
     """True if the file was there and is gone now."""
     try:
         os.unlink(path)
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return False
+        raise
     return True
 
 
@@ -204,6 +218,8 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         remove(path)
         return
+    if stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU != stat.S_IRWXU:
+        os.chmod(path, stat.S_IRWXU)  # closed by hand; whose it is may open it
     for child in path.iterdir():
         remove_tree(child)
     os.rmdir(path)
@@ -225,10 +241,10 @@ def free_bytes(path: Path) -> int:
 
 
 def size_of(path: Path) -> int:
-    """In bytes; 0 where there is no such file."""
+    """In bytes; 0 where no such file can be seen."""
     try:
         return path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return 0
 
 

@@ -28,7 +28,7 @@ def diff(root: Path, *, limit: int, without: Sequence[str] = ()) -> bytes | None
     longer than `limit` bytes. Untracked files are not in it. `without`: files and patterns that are left out."""
     argv = _argv(
         root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color",
-        "--", ".", *(f":(exclude,glob){one}" for one in without),
+        "--", ".", *(f":(exclude,glob,icase){one}" for one in without),
     )  # fmt: skip
     try:
         child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment())

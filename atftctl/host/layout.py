@@ -9,6 +9,9 @@ from pathlib import Path
 MANIFEST = "manifest.json"
 CODE_DIFF = "code.diff"
 PIN = ".pinned"
+OWN = (MANIFEST, CODE_DIFF, PIN)
+
+OURS = (".atftctl", "backups", ".git")  # folders of a project that no snapshot holds
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def unseal(data: bytes, name: str) -> dict[str, Any]:
     try:
         record = json.loads(data)
         version, body, digest = record["version"], record["body"], record["sha256"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BadRecordError(f"{name} is not a whole record") from None
     if version != VERSION:
         raise BadRecordError(f"{name} is of version {version}; this atftctl knows version {VERSION}")
@@ -77,7 +77,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict):
             found.append(entry)

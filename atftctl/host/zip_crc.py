@@ -5,6 +5,7 @@ One pass: the directory at the file's end is read first, then each member's byte
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MAGIC = b"PK\x03\x04"
+# What zipfile raises for a directory of nonsense, beside its own error.
+BROKEN = (ValueError, EOFError, NotImplementedError, OverflowError, IndexError, RuntimeError, struct.error)
 Feed = Callable[[int, bytes], None]
 LOCAL = struct.Struct("<4s22xHH")  # signature …, length of the name, length of the extra field (APPNOTE.TXT 4.3.7)
 
@@ -33,10 +36,13 @@ class ZipWatch:
     _at: int = 0
     _broken: str = ""
     _is_zip: bool = False
+    begins_blank: bool = False  # empty, or with zeros: what a crash leaves of a file that was not yet on disk
 
     def start(self, handle: int) -> Feed:
         """Read the directory; `handle` is left at the file's beginning. What the bytes are to be told to."""
-        if os.pread(handle, len(MAGIC), 0) == MAGIC:
+        head = os.pread(handle, len(MAGIC), 0)
+        self.begins_blank = not head.strip(b"\0")
+        if head == MAGIC:
             self._open(handle)
         return self.feed
 
@@ -75,6 +81,16 @@ class ZipWatch:
         return "" if self.verdict == "whole" else self.verdict
 
 
+def checkpoint(path: str) -> bool:
+    """By its name a file of `torch.save`."""
+    return path.endswith((".pth", ".pt", ".ckpt"))
+
+
+def blank(path: str, watch: ZipWatch) -> str:
+    """What is wrong with a checkpoint that holds nothing; "" for any other file."""
+    return "it is empty or begins with zeros" if watch.begins_blank and checkpoint(path) else ""
+
+
 class _NotWholeError(Exception):
     pass
 
@@ -86,14 +102,20 @@ def _directory(handle: int) -> list[_Member] | None:
     try:
         with os.fdopen(os.dup(handle), "rb") as file:
             entries = zipfile.ZipFile(file).infolist()
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, *BROKEN) as error:
         raise _NotWholeError(f"not a whole zip: {error}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a directory that points before the file's beginning
+            raise
+        raise _NotWholeError("not a whole zip: its directory points nowhere") from None
     finally:
         os.lseek(handle, 0, os.SEEK_SET)
-    members = []
+    members, size = [], os.fstat(handle).st_size
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:
             return None  # torch never compresses: this is another zip
+        if not 0 <= entry.header_offset < size:
+            raise _NotWholeError(f"{entry.filename} lies outside of the file")
         head = os.pread(handle, LOCAL.size, entry.header_offset)
         if len(head) < LOCAL.size or head[:4] != MAGIC:
             raise _NotWholeError(f"{entry.filename} has no header")

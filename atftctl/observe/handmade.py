@@ -15,7 +15,7 @@ from atftctl.host.copying import hash_file
 from atftctl.host.errors import HostError, YamlError
 from atftctl.host.layout import Layout
 from atftctl.host.yaml_read import read
-from atftctl.host.zip_crc import ZipWatch
+from atftctl.host.zip_crc import ZipWatch, blank, checkpoint
 
 NAME = re.compile(r"^(?P<of>.+)\.backup(?:\.(?P<stamp>\d{8}_\d{6}))?$")
 
@@ -56,7 +56,10 @@ def find_handmade(layout: Layout, files: Files) -> tuple[Handmade, ...]:
 
 
 def _handmade(path: str, of: str, stamp: str | None, facts: os.stat_result) -> Handmade:
-    modified = datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds")
+    try:
+        modified = datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # touch -d 12000-01-01
+        modified = "9999-12-31T23:59:59+00:00"
     try:
         datetime.strptime(stamp or "", "%Y%m%d_%H%M%S").astimezone()
     except ValueError:  # 20249999_999999 is a name, and no time
@@ -69,12 +72,14 @@ def look_into(layout: Layout, one: Handmade) -> tuple[str, str]:
     watch = ZipWatch()
     try:
         digest = hash_file(layout.root / one.path, watch=watch.start)
-        if one.of.endswith((".yaml", ".yml")):
-            read((layout.root / one.path).read_bytes())
+        if one.of.endswith((".yaml", ".yml")) and read((layout.root / one.path).read_bytes()).value is None:
+            return digest, "it is empty"
     except YamlError as error:
         return digest, f"it can't be read as YAML: {error}"
     except (OSError, HostError) as error:
         return "", f"it can't be read: {getattr(error, 'strerror', None) or error}"
+    if checkpoint(one.of) and not watch.verdict:
+        return digest, blank(one.of, watch) or "it is no checkpoint of torch.save: nothing can tell whether it is whole"
     return digest, watch.damage
 
 

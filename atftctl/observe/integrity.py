@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
 from atftctl.host.copying import Progress, hash_file, no_progress
@@ -23,6 +24,7 @@ class Copy:
     size: int
     users: list[tuple[Snapshot, SnapshotFile]] = field(default_factory=list)
     checked: str = ""
+    digest: str = ""  # as hashed by `check`; "" before, and where it can't be read
 
     @property
     def name(self) -> str:
@@ -64,8 +66,8 @@ def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: Reliance)
                 copy = found.copies.setdefault(key, Copy(key, facts.st_size))
                 copy.users.append((snapshot, file))
                 copy.checked = max(copy.checked, reliance.last_checked(key, file))
-        for name in _strays(layout, snapshot):
-            found.problem(snapshot.id, f"{name} is not in its manifest")
+        for words in _strays(layout, snapshot):
+            found.problem(snapshot.id, words)
     return found
 
 
@@ -80,8 +82,14 @@ def _manifest(layout: Layout, snapshot: Snapshot, found: Found) -> None:
 def _strays(layout: Layout, snapshot: Snapshot) -> list[str]:
     top = layout.snapshot(snapshot.id)
     known = {file.path for file in snapshot.files} | {MANIFEST, PIN} | ({CODE_DIFF} if snapshot.code_diff else set())
-    there = {os.path.relpath(f"{folder}/{name}", top) for folder, _, names in os.walk(top) for name in names}
-    return sorted(there - known)
+    there, links = set(), [top] if top.is_symlink() else []
+    for folder, folders, names in os.walk(top):
+        there |= {os.path.relpath(f"{folder}/{name}", top) for name in names}
+        links += [path for name in folders if (path := Path(folder, name)).is_symlink()]
+    strays = [f"{name} is not in its manifest" for name in sorted(there - known)]
+    return strays + [
+        f"{os.path.relpath(one, layout.backups)} is a symlink: what is behind it is no copy" for one in links
+    ]
 
 
 def sample(copies: Iterable[Copy], share: float) -> list[Copy]:
@@ -99,7 +107,7 @@ def sample(copies: Iterable[Copy], share: float) -> list[Copy]:
 
 
 def check(layout: Layout, copies: Sequence[Copy], found: Found, progress: Progress = no_progress) -> list[Copy]:
-    """Hash these copies; the whole ones. What is damaged is a problem of every snapshot that shares it."""
+    """Hash these copies; those that are whole. What is damaged is a problem of every snapshot that shares it."""
     whole = []
     for copy in copies:
         snapshot, file = copy.users[0]
@@ -107,6 +115,7 @@ def check(layout: Layout, copies: Sequence[Copy], found: Found, progress: Progre
             digest, why = hash_file(layout.snapshot(snapshot.id) / file.path, progress=progress), ""
         except (OSError, HostError) as error:
             digest, why = "", getattr(error, "strerror", None) or str(error)
+        copy.digest = digest
         bad = [(one, entry) for one, entry in copy.users if entry.sha256 != digest]
         for one, entry in bad:
             others = len(copy.users) - 1

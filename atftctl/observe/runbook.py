@@ -10,7 +10,7 @@ from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.runbook import Runbook, Settings, Symptom, Value, span_s
 from atftctl.host.errors import OutsideProjectError, YamlError
 from atftctl.host.files import inside
-from atftctl.host.layout import Layout
+from atftctl.host.layout import OURS, OWN, Layout
 from atftctl.host.yaml_read import read
 from atftctl.observe.binding import Binder, nearest
 
@@ -95,9 +95,16 @@ def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
                 raise binder.fail(where, str(error)) from None
             if path in seen:
                 raise binder.fail(where, f"{name} is listed twice")
-            if path.exists() and not path.is_file() and not (group == "also" and path.is_dir()):
+            if path.is_relative_to(layout.root) and _ours(path.relative_to(layout.root)):
+                raise binder.fail(where, f"{name} is the tool's own name; a snapshot can't hold it")
+            if os.path.lexists(path) and not path.is_file() and not (group == "also" and path.is_dir()):
                 raise binder.fail(where, f"{name} is not a file")
             seen.add(path)
+
+
+def _ours(path: Path) -> bool:
+    """Of the tool, or of git, or a name that a snapshot keeps for itself."""
+    return path.parts[:1] in [(name,) for name in OURS] or str(path) in OWN
 
 
 def _check_trainer(runbook: Runbook, binder: Binder) -> None:

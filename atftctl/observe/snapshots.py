@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 from dataclasses import replace
+from pathlib import Path
 
 from atftctl.domain.errors import WrongUsage
-from atftctl.domain.snapshot import Passed, Passes, Reliance, Snapshot, from_manifest, passed_by
+from atftctl.domain.snapshot import (
+    Checked,
+    Passed,
+    Passes,
+    Reliance,
+    Snapshot,
+    SnapshotFile,
+    found_damaged,
+    from_manifest,
+    passed_by,
+)
+from atftctl.host.files import Identity, identity, inode_key, settled
 from atftctl.host.layout import PIN, Layout
 from atftctl.host.records import BadRecordError, read_lines, unseal
 from atftctl.observe.binding import nearest
+
+NAME = re.compile(r"\d{8}_\d{6}(_\d+)?")  # of a snapshot's folder
+_read: dict[str, tuple[Identity, Snapshot]] = {}  # an operation looks several times; a manifest never changes
 
 
 def list_snapshots(layout: Layout) -> tuple[Snapshot, ...]:
@@ -20,7 +37,8 @@ def list_snapshots(layout: Layout) -> tuple[Snapshot, ...]:
 
 
 def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
-    """Whole snapshots, oldest first; and the folders that are none, with the reason."""
+    """Whole snapshots, oldest first; and those that are not, with the reason. A folder that neither has a manifest nor
+    is named like a snapshot is somebody's own."""
     found: list[Snapshot] = []
     broken: dict[str, str] = {}
     try:
@@ -33,11 +51,10 @@ def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
         if name.startswith(".") or not layout.snapshot(name).is_dir():
             continue
         try:
-            body = unseal(layout.manifest(name).read_bytes(), "its manifest")
-            pinned = (layout.snapshot(name) / PIN).exists()
-            snapshot = from_manifest(name, body, pinned=pinned, folder=str(where / name))
+            snapshot = _one(layout, name, str(where / name))
         except FileNotFoundError:
-            broken[name] = "it has no manifest"
+            if NAME.fullmatch(name):
+                broken[name] = "it has no manifest"
         except (OSError, BadRecordError, ValueError, KeyError, TypeError) as error:
             broken[name] = getattr(error, "strerror", None) or str(error)
         else:
@@ -45,6 +62,56 @@ def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
                 snapshot if snapshot.passed else replace(snapshot, passed=passed_by(snapshot.digests(), passed))
             )
     return tuple(sorted(found, key=lambda one: (one.number, one.id))), broken
+
+
+def _one(layout: Layout, name: str, folder: str) -> Snapshot:
+    """Raises what reading and binding a manifest raises."""
+    path = layout.manifest(name)
+    read, seen = _read.get(str(path)), identity(path.stat())
+    if read is None or read[0] != seen:
+        snapshot = from_manifest(name, unseal(path.read_bytes(), "its manifest"), folder=folder)
+        read = (seen, snapshot)
+        if settled(seen):
+            _read[str(path)] = read
+    pinned = os.path.lexists(layout.snapshot(name) / PIN)
+    return replace(read[1], pinned=True) if pinned else read[1]
+
+
+def damaged_one(layout: Layout, name: str, why: str) -> Snapshot:
+    """A folder without a whole manifest, as far as it can be told: for whoever takes it away."""
+    top = layout.snapshot(name)
+    paths = [os.path.relpath(f"{folder}/{one}", top) for folder, _, names in os.walk(top) for one in names]
+    files = tuple(SnapshotFile(path, "", 0, 0) for path in sorted(paths))
+    pinned = os.path.lexists(top / PIN)
+    return Snapshot(name, "", "", f"damaged: {why}", files, pinned=pinned, folder=str(top.relative_to(layout.root)))
+
+
+def harm(layout: Layout, snapshot: Snapshot, known: Checked) -> str:
+    """The first thing that is wrong with its copies, as far as can be told without reading them: one is gone, has
+    another size, lies behind a symlink, or was found damaged when it was hashed last. "" where nothing is."""
+    top = str(layout.snapshot(snapshot.id))
+    for folder in {file.path.rpartition("/")[0] for file in snapshot.files}:
+        parts = folder.split("/") if folder else []
+        if any(Path(top, *parts[:end]).is_symlink() for end in range(len(parts) + 1)):
+            return f"{folder or snapshot.id} is a symlink"
+    for file in snapshot.files:
+        try:
+            facts = os.lstat(f"{top}/{file.path}")
+        except OSError as error:
+            return f"{file.path}: {error.strerror}"
+        if not stat.S_ISREG(facts.st_mode):
+            return f"{file.path} is no regular file any more"
+        if facts.st_size != file.size:
+            return f"{file.path} has {facts.st_size:,} bytes, not {file.size:,}"
+        if found_damaged(known, inode_key(facts), file):
+            return f"{file.path} is damaged: its hash is not the recorded one"
+    return ""
+
+
+def last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
+    """The newest verified-good one whose copies are not known to be damaged."""
+    known = checked(layout)
+    return next((one for one in reversed(snapshots) if one.verified and not harm(layout, one, known)), None)
 
 
 def passes(layout: Layout) -> Passes:
@@ -64,11 +131,12 @@ def reliance(layout: Layout, snapshots: tuple[Snapshot, ...], recheck_s: float) 
 
 
 def checked(layout: Layout) -> dict[str, tuple[str, str]]:
-    """When copies were hashed last, by their identity on disk. Lost or unreadable, copies are hashed again: no harm."""
+    """What copies were found to hold, and when, by their identity on disk. Lost or unreadable, copies are hashed again:
+    no harm."""
     try:
         found = json.loads(layout.checked.read_bytes())
         return {str(key): (str(digest), str(at)) for key, (digest, at) in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -77,7 +145,7 @@ def newest(snapshots: tuple[Snapshot, ...]) -> Snapshot:
     return ([one for one in snapshots if not one.operation] or list(snapshots))[-1]
 
 
-def find(snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
+def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
     """By id, unique beginning of an id, label, `latest` (not one that an operation took for its own safety) or
     `last-good`."""
     if not snapshots:
@@ -85,14 +153,14 @@ def find(snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
     if not word:
         raise WrongUsage("which snapshot?", then="an id, a label, latest or last-good; atftctl backup list shows them")
     if word == "last-good":
-        good = [one for one in snapshots if one.verified]
-        if not good:
+        good = last_good(layout, snapshots)
+        if good is None:
             raise WrongUsage(
-                "no snapshot is verified-good yet",
+                "no whole snapshot is verified-good",
                 stands="nothing has changed",
                 then="run atftctl verify, then atftctl backup; or name a snapshot",
             )
-        return good[-1]
+        return good
     if word == "latest":
         return newest(snapshots)
     exact = [one for one in snapshots if word in (one.id, one.label)]

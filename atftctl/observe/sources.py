@@ -10,15 +10,14 @@ from pathlib import Path
 
 from atftctl.domain.runbook import Files, Kind
 from atftctl.host.files import inside
-from atftctl.host.layout import Layout
+from atftctl.host.layout import OURS, OWN, Layout
 
 # Never copied out of a folder. Who wants one kept names it in the runbook.
 SECRETS = (
     ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.asc", "*.gpg",
     "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd",
-    ".git-credentials", "credentials", "credentials.json", "*service_account*.json", "secrets.*",
+    ".envrc", ".git-credentials", "credentials", "credentials.json", "*service_account*.json", "secrets.*",
 )  # fmt: skip
-OURS = (".atftctl", "backups", ".git")
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,18 @@ def sources(layout: Layout, files: Files, only: Kind = "") -> Sources:
                     left_out[path] = why
                 else:
                     paths[path] = None
-        elif os.path.lexists(top):
+        elif _there(top):
             paths[str(Path(name))] = None
     return Sources(tuple(paths), {path: why for path, why in left_out.items() if path not in paths})
+
+
+def _there(path: Path) -> bool:
+    """A file that may not be looked at is no file that is not there. Raises OSError."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
@@ -56,10 +64,12 @@ def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
         if entry.is_symlink():
             yield path, "a symlink"
         elif entry.is_dir():
-            if path not in OURS:
+            if path not in OURS and entry.name != ".git":
                 yield from _walk(root, Path(entry.path))
         elif not entry.is_file():
             yield path, "no regular file"
+        elif path in OWN:
+            yield path, "a snapshot's own file has this name"
         elif _secret(entry.name):
             yield path, "it looks like a secret; name it in files.also to keep it"
         else:

@@ -105,15 +105,17 @@ def list_all(project: Project) -> Result:
     layout = project.layout
     found, broken = observed.scan(layout)
     handmade = observed_handmade.find_handmade(layout, project.runbook.files)
+    known = observed.checked(layout)
+    harm = {one.id: why for one in found if (why := observed.harm(layout, one, known))}
     words = [f"{len(found)} snapshot{'s' * (len(found) != 1)}"]
-    words += [f"{len(broken)} damaged"] if broken else []
+    words += [f"{len(broken) + len(harm)} damaged"] if broken or harm else []
     words += [f"{len(handmade)} copies made by cp"] if handmade else []
     return Result(
         "backup list",
         Exit.DONE,
         ", ".join(words),
         data={
-            "snapshots": [_describe(one) for one in found],
+            "snapshots": [_describe(one) | {"damage": harm.get(one.id, "")} for one in found],
             "damaged": broken,
             "made_by_cp": [{**vars(one), "created": one.created} for one in handmade],
         },
@@ -121,7 +123,7 @@ def list_all(project: Project) -> Result:
 
 
 def show(project: Project, word: str) -> Result:
-    snapshot = observed.find(observed.list_snapshots(project.layout), word)
+    snapshot = observed.find(project.layout, observed.list_snapshots(project.layout), word)
     data = _describe(snapshot) | {
         "operator": snapshot.operator,
         "dirty": snapshot.dirty,
@@ -139,7 +141,7 @@ def show(project: Project, word: str) -> Result:
 def pin(project: Project, word: str, request: Request, *, away: bool) -> Result:
     """Pinned: no prune takes it. Or no longer."""
     command = "backup unpin" if away else "backup pin"
-    snapshot = observed.find(observed.list_snapshots(project.layout), word)
+    snapshot = observed.find(project.layout, observed.list_snapshots(project.layout), word)
     if snapshot.pinned is not away:
         raise Refused(f"{snapshot.id} is {'pinned already' if snapshot.pinned else 'not pinned'}")
     if request.dry_run:

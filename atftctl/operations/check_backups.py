@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from datetime import UTC
 
 from atftctl.apply import snapshots
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import WrongUsage
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
+from atftctl.host import locks
+from atftctl.host.errors import HostError, LockHeldError
+from atftctl.host.files import make_dirs
 from atftctl.observe import handmade, integrity
 from atftctl.observe import snapshots as observed
 from atftctl.observe.integrity import Copy, Found
-from atftctl.operations.change import Request, Stopwatch, locked
+from atftctl.operations.change import Request, Stopwatch
 from atftctl.operations.project import Project, now
 from atftctl.protocol import Exit
 
@@ -27,7 +30,7 @@ def verify(
     """
     layout, watch = project.layout, Stopwatch(request.report)
     known, broken = observed.scan(layout)
-    asked = [observed.find(known, word) for word in words] or list(known)
+    asked = [observed.find(layout, known, word) for word in words] or list(known)
     reliance = observed.reliance(layout, known, project.runbook.backups.recheck_s)
     with watch.part("look"):
         found = integrity.structure(layout, known, reliance)
@@ -42,7 +45,7 @@ def verify(
         request.report.expect(sum(one.size for one in chosen))
         whole = integrity.check(layout, chosen, found, request.report.progress)
         made_by_cp = _handmade(project) if everything else {}
-    _remember(project, whole, request)
+    _remember(project, chosen, request)
     still_there = {one.id for one in observed.list_snapshots(layout)}  # a prune may have taken some meanwhile
     problems = {name: lines for name, lines in found.problems.items() if name in still_there}
     problems |= {name: [why] for name, why in broken.items()} | made_by_cp
@@ -68,19 +71,21 @@ def _handmade(project: Project) -> dict[str, list[str]]:
     return {path: [wrong] for path, wrong in looked.items() if wrong}
 
 
-def _remember(project: Project, whole: Sequence[Copy], request: Request) -> None:
-    """So that the next snapshot may rely on them. Where somebody else is at work it is said, and nothing is lost."""
-    if not whole:
+def _remember(project: Project, hashed: Sequence[Copy], request: Request) -> None:
+    """So that the next snapshot relies on the whole ones, and a prune on no damaged one. Recovers nothing, for which
+    `verify` was not asked; where it can't be written that is said, and no more is lost than time."""
+    layout = project.layout
+    if not hashed:
         return
     at = now().astimezone(UTC).isoformat(timespec="microseconds")
     try:
-        with locked(project.layout, "backup verify", request):
-            snapshots.remember_checked(
-                project.layout,
-                observed.checked(project.layout) | {one.key: (one.users[0][1].sha256, at) for one in whole},
-            )
-    except (Refused, OSError) as error:
-        request.report.note(f"what was checked could not be written down ({error}); it will be checked again")
+        make_dirs(layout.state, 0o700)
+        with locks.exclusive(layout.lock, command="backup verify", reason=""):
+            found = {one.key: (one.digest, at) for one in hashed}
+            snapshots.remember_checked(layout, observed.checked(layout) | found)
+    except (HostError, OSError) as error:
+        why = "another operation is running" if isinstance(error, LockHeldError) else str(error)
+        request.report.note(f"what was checked could not be written down ({why}); it will be checked again")
 
 
 def _result(

@@ -22,6 +22,7 @@ from atftctl.operations.render import text_diff
 from atftctl.protocol import Exit
 
 NOW = "now"
+_MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def _side(project: Project, word: str) -> Side:
         paths = {path: layout.root / path for path in sources(layout, project.runbook.files).paths}
         digests = {path: sha256_file(inside(layout.root, path)) for path in paths}
         return Side("what stands now", paths, digests, *git.head(layout.root))
-    one = snapshots.find(snapshots.list_snapshots(layout), word)
+    one = snapshots.find(layout, snapshots.list_snapshots(layout), word)
     copies = {file.path: layout.root / one.where(file) for file in one.files}
     patch = f"{one.folder}/{CODE_DIFF}" if one.code_diff else ""
     return Side(one.id, copies, one.digests(), one.commit, one.dirty, patch)
@@ -95,10 +96,15 @@ def _keys(old: bytes, new: bytes) -> list[str]:
         return [f"can't be compared by key: {error}"]
     words = []
     for key in dict.fromkeys([*left, *right]):
-        if left.get(key, NOW) != right.get(key, NOW):
+        if not _equal(left.get(key, _MISSING), right.get(key, _MISSING)):
             was, now = (show(side[key]) if key in side else "(not set)" for side in (left, right))
             words.append(f"{key}: {was} → {now}")
     return words or ["the settings are the same; the text differs"]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """`true` is not `1`, though Python says so; nor is a key that is not there any value."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -8,12 +8,13 @@ from typing import Any
 
 from atftctl.apply import history, snapshots
 from atftctl.decide.retention import reasons
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import NeedsPerson, Refused
 from atftctl.domain.plan import Plan, RemoveSnapshot
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.words import size_words
 from atftctl.host.files import allocated, inode_key
+from atftctl.host.interrupts import deferred
 from atftctl.host.layout import Layout
 from atftctl.observe import history as observed_history
 from atftctl.observe import snapshots as observed
@@ -29,8 +30,9 @@ def prune(project: Project, request: Request) -> Result:
     layout = project.layout
 
     def decide() -> tuple[Plan | None, dict[str, list[str]]]:
-        found = observed.list_snapshots(layout)
-        kept = reasons(found, project.runbook.backups.keep, _needed(layout))
+        found, known = observed.list_snapshots(layout), observed.checked(layout)
+        damaged = [one.id for one in found if observed.harm(layout, one, known)]
+        kept = reasons(found, project.runbook.backups.keep, _needed(layout), damaged)
         going = [one for one in found if not kept[one.id]]
         title = f"{len(going)} of {len(found)} snapshots go, {len(found) - len(going)} stay"
         return (_plan(layout, "backup prune", title, going, found) if going else None), kept
@@ -44,12 +46,14 @@ def prune(project: Project, request: Request) -> Result:
 
 
 def remove(project: Project, words: Sequence[str], request: Request) -> Result:
-    """These snapshots go. Raises Refused for a pinned one."""
+    """These snapshots go, damaged ones by their folder's name too. Raises Refused for a pinned one."""
     layout = project.layout
 
     def decide() -> Plan:
-        found = observed.list_snapshots(layout)
-        going = list({one.id: one for one in (observed.find(found, word) for word in words)}.values())
+        found, broken = observed.scan(layout)
+        wrong = {name: observed.damaged_one(layout, name, why) for name, why in broken.items()}
+        chosen = [wrong[word] if word in wrong else observed.find(layout, found, word) for word in words]
+        going = list({one.id: one for one in chosen}.values())
         for one in going:
             if one.pinned:
                 raise Refused(f"{one.id} is pinned", then=f"atftctl backup unpin {one.id}, then this again")
@@ -117,17 +121,41 @@ def _remove(
         )
     if not request.confirm(plan, ()):
         raise Refused("not done: you said no")
-    with locked(layout, plan.command, request):
+    with locked(layout, plan.command, request), deferred() as held:
         found = again()
         if found is None or _ids(found) != _ids(plan):
             raise Refused(
                 "the snapshots changed after the plan was shown", then="run it again and look at the new plan"
             )
-        entry = history.new_entry(plan.command, plan.title, request.reason, now())
-        snapshots.remove_snapshots(layout, _ids(plan))
-        ended = {"removed": _ids(plan), "ended": now().isoformat(timespec="seconds")}
+        left = _take_away(layout, plan, request.reason)
+    return Result(
+        plan.command,
+        Exit.INTERRUPTED if held.came else Exit.DONE,
+        f"{plan.command}: {plan.title}{'; completed, though interrupted' if held.came else ''}",
+        lines=tuple(left),
+        data={"removed": _ids(plan), **data},
+    )
+
+
+def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
+    """Out of sight, then the history's line, then the bytes; a line for bytes that stay. Raises NeedsPerson, which
+    names what is gone by then; OSError where nothing is."""
+    entry = history.new_entry(plan.command, plan.title, reason, now())
+    gone: list[str] = []
+    try:
+        snapshots.hide(layout, _ids(plan), gone)
+        ended = {"removed": gone, "ended": now().isoformat(timespec="seconds")}
         history.append(layout, {**entry, **ended, "outcome": "done", "exit_code": int(Exit.DONE)})
-    return Result(plan.command, Exit.DONE, f"{plan.command}: {plan.title}", data={"removed": _ids(plan), **data})
+    except OSError as error:
+        if not gone:
+            raise
+        stand = [name for name in _ids(plan) if name not in gone]
+        raise NeedsPerson(
+            f"stopped in the middle: {error.strerror or error}",
+            stands=f"gone: {', '.join(gone)}; still there: {', '.join(stand) or 'none that was to go'}",
+            then="remove the cause, then: atftctl recover",
+        ) from None
+    return snapshots.sweep(layout)
 
 
 def _ids(plan: Plan) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from atftctl.decide import routes
@@ -62,7 +63,7 @@ def _find(project: Project, word: str) -> tuple[Snapshot, tuple[str, ...]]:
     made = {one.path: one for one in handmade.find_handmade(layout, project.runbook.files)}
     one = made.get(_relative(project, (word,))[0]) if word else None
     if one is None:
-        return snapshots.find(snapshots.list_snapshots(layout), word), ()
+        return snapshots.find(layout, snapshots.list_snapshots(layout), word), ()
     snapshot, wrong = handmade.as_snapshot(layout, one)
     if wrong:
         raise Refused(f"{one.path} is damaged: {wrong}", then="atftctl backup list shows the others")
@@ -76,9 +77,9 @@ def _relative(project: Project, paths: tuple[str, ...]) -> tuple[str, ...]:
     """As typed in the project's folder or in one below it."""
     root, found = project.layout.root, []
     for path in paths:
-        full = Path.cwd() / path
-        from_here = full.is_relative_to(root) and (Path(path).is_absolute() or not (root / path).exists())
-        found.append(str(full.relative_to(root)) if from_here else path)
+        full = Path(os.path.normpath(Path.cwd() / path))
+        as_is = not path.startswith(("/", ".")) and os.path.lexists(root / path)
+        found.append(path if as_is or not full.is_relative_to(root) else str(full.relative_to(root)))
     return tuple(found)
 
 

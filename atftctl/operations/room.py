@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from atftctl.apply.copies import room_needed
 from atftctl.apply.space import RESERVE
@@ -20,7 +21,12 @@ from atftctl.operations.render import copy_of
 def for_snapshot(layout: Layout, needed: Mapping[str, int]) -> None:
     """Raises Refused where the copies, and the reserve, find no room."""
     then = "atftctl backup prune shows what can go; --only configs needs little"
-    _refuse(layout, sum(needed.values()), "the reserve included", then)
+    _refuse(layout.backups if _apart(layout) else layout.root, sum(needed.values()), "the reserve included", then)
+
+
+def _apart(layout: Layout) -> bool:
+    """Are the snapshots on a file system of their own?"""
+    return layout.backups.is_dir() and layout.backups.stat().st_dev != layout.root.stat().st_dev
 
 
 def for_restore(project: Project, plan: Plan, known: tuple[Snapshot, ...]) -> None:
@@ -34,10 +40,15 @@ def for_restore(project: Project, plan: Plan, known: tuple[Snapshot, ...]) -> No
     relying = reliance(layout, known, project.runbook.backups.recheck_s)
     replaced = room_needed(layout, relying, [target.path for target in restored])
     then = "atftctl backup prune shows what can go; restore single files by their path"
-    _refuse(layout, staged + sum(replaced.values()), "new files, copies of the old ones, the reserve", then)
+    kept = sum(replaced.values())
+    if _apart(layout):
+        _refuse(layout.root, staged, "new files, the reserve", then)
+        _refuse(layout.backups, kept, "copies of what they replace", then)
+    else:
+        _refuse(layout.root, staged + kept, "new files, copies of the old ones, the reserve", then)
 
 
-def _refuse(layout: Layout, wanted: int, what: str, then: str) -> None:
-    free, wanted = free_bytes(layout.root), wanted + RESERVE
+def _refuse(folder: Path, wanted: int, what: str, then: str) -> None:
+    free, wanted = free_bytes(folder), wanted + RESERVE
     if wanted > free:
         raise Refused(f"no room: {size_words(wanted)} are needed ({what}), {size_words(free)} are free", then=then)

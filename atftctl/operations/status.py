@@ -9,7 +9,7 @@ from atftctl.decide.settings import state
 from atftctl.domain.result import Result
 from atftctl.host import locks
 from atftctl.observe import history as observed_history
-from atftctl.observe.snapshots import newest
+from atftctl.observe.snapshots import last_good, newest
 from atftctl.operations import trainer
 from atftctl.operations.change import Request, held_by, locked
 from atftctl.operations.project import Project, observe
@@ -22,7 +22,7 @@ def status(project: Project) -> Result:
     entries = observed_history.read(project.layout)
     holder = locks.holder(project.layout.lock)
     running = facts.process
-    good = [one for one in facts.snapshots if one.verified]
+    good = last_good(project.layout, facts.snapshots)
     features = state(project.runbook, facts)
     lines = []
     if facts.open_operation:
@@ -51,7 +51,7 @@ def status(project: Project) -> Result:
         "trainer": trainer.status(project).data,
         "snapshots": len(facts.snapshots),
         "latest_snapshot": newest(facts.snapshots).id if facts.snapshots else None,
-        "last_good": good[-1].id if good else None,
+        "last_good": good.id if good else None,
         "open_operation": facts.open_operation.id if facts.open_operation else None,
         "last_operation": entries[-1] if entries else None,
         "locked_by": holder,

@@ -16,8 +16,8 @@ from atftctl.domain.facts import Process
 from atftctl.domain.result import Result
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
 from atftctl.host import git
-from atftctl.host.files import sha256_file, tail
-from atftctl.observe import configs, probes, process, runs
+from atftctl.host.files import inside, sha256_file, tail
+from atftctl.observe import configs, probes, process, runs, snapshots
 from atftctl.operations.change import Request, Stopwatch, locked
 from atftctl.operations.project import Project, now, open_operation, unreadable
 from atftctl.protocol import Exit
@@ -25,7 +25,6 @@ from atftctl.protocol import Exit
 SERVICE_WATCH_S = 10.0
 BASELINE_VERSION = 1
 NEXT = {
-    Verdict.PASS: "next: atftctl backup (it is verified-good), atftctl reenable --phase N",
     Verdict.FAIL: "next: atftctl undo takes the last operation back; atftctl history lists them",
     Verdict.INCONCLUSIVE: "next: what is missing stands in the lines above",
 }
@@ -54,7 +53,10 @@ def verify(project: Project, request: Request) -> Result:
     verdict = overall(checks)
     data: dict[str, Any] = {"verdict": verdict.value, "checks": [_plain(check) for check in checks]}
     if verdict is Verdict.PASS:
-        _mark(project, before, measured, {check.name: check.detail for check in checks}, request)
+        passed = {check.name: check.detail for check in checks}
+        lines = _mark(project, before, measured, passed, request)
+    else:
+        lines = (NEXT[verdict],)
     return Result(
         "verify",
         EXIT_OF[verdict],
@@ -62,7 +64,7 @@ def verify(project: Project, request: Request) -> Result:
          Verdict.FAIL: "not verified: a check failed",
          Verdict.INCONCLUSIVE: "inconclusive: nothing failed, and not everything could be shown"}[verdict],
         data=data,
-        lines=(NEXT[verdict],),
+        lines=lines,
         parts=tuple(watch.parts),
         contacts=project.contacts if verdict is Verdict.FAIL else (),
     )  # fmt: skip
@@ -194,14 +196,25 @@ def _errors(project: Project) -> dict[str, Any] | None:
 
 def _mark(
     project: Project, before: dict[str, str], measured: dict[str, Any], checks: dict[str, str], request: Request
-) -> None:
-    """Only what was really checked: the configs that were read, and the one model file that was evaluated."""
-    model = measured["model"]
+) -> tuple[str, ...]:
+    """Marks only what was really checked: the configs that were read, and the one model file that was evaluated, also
+    where the trainer has replaced it since. What that means for the user, in lines."""
+    layout, model = project.layout, measured["model"]
     checked = {**before, model["path"]: model["sha256"]}
-    unchanged = all(sha256_file(project.layout.root / path) == digest for path, digest in checked.items())
-    if unchanged:
-        with locked(project.layout, "verify", request):
-            stored.mark_verified(project.layout, checked, checks, now())
+    stands = {path: sha256_file(inside(layout.root, path)) for path in checked}
+    if any(stands[path] != digest for path, digest in before.items()):
+        return "a config was changed while it was measured: nothing is marked", "next: atftctl verify, again"
+    with locked(layout, "verify", request):
+        stored.mark_verified(layout, checked, checks, now())
+    holding = [one.id for one in snapshots.list_snapshots(layout) if checked.items() <= one.digests().items()]
+    if holding:
+        return f"snapshot {holding[-1]} holds exactly this: it is verified-good", "next: atftctl reenable --phase N"
+    if stands[model["path"]] != model["sha256"]:
+        return (
+            f"the trainer has replaced {model['path']} since it was measured: what stands now was not checked",
+            "next: atftctl backup, then atftctl verify: the snapshot is verified-good then",
+        )
+    return ("next: atftctl backup (it is verified-good), atftctl reenable --phase N",)
 
 
 def _plain(check: Check) -> dict[str, Any]:

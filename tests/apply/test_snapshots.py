@@ -288,7 +288,7 @@ def test_a_clock_that_goes_back_keeps_the_order(root: Path, monkeypatch: pytest.
     second = take(root)
     known = observed.list_snapshots(layout_of(root))
     assert [one.id for one in known] == [first, second] and second < first
-    assert observed.find(known, "latest").id == second
+    assert observed.find(layout_of(root), known, "latest").id == second
 
 
 def test_a_prune_killed_at_every_call_leaves_listed_snapshots_whole(settled: Path) -> None:
