@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from atftctl.host import records
-from atftctl.host.files import append_durably, sha256_bytes
+from atftctl.host.files import append_durably, sha256_bytes, write_durably
 from atftctl.host.layout import Layout
 from atftctl.host.locks import operator
 
@@ -36,7 +37,10 @@ def append(layout: Layout, entry: Mapping[str, Any]) -> None:
     if any(_operation(line) == entry["operation"] for line in lines[-50:]):
         return
     before = sha256_bytes(lines[-1]) if lines else ""
-    append_durably(layout.history, records.plain({**entry, "before": before}) + b"\n")
+    line = records.plain({**entry, "before": before})
+    append_durably(layout.history, line + b"\n")
+    with suppress(OSError):  # without it a line less at the end is not seen; nothing else is lost
+        write_durably(layout.history_end, json.dumps({"lines": len(lines) + 1, "sha256": sha256_bytes(line)}).encode())
 
 
 def tells_of_removal(layout: Layout, snapshot: str) -> bool:

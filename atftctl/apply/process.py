@@ -134,6 +134,11 @@ def ask(layout: Layout, record: ProcessRecord, want: str, **words: str) -> str:
     return number
 
 
+def withdraw(layout: Layout) -> None:
+    """A request that nobody took up."""
+    remove(layout.root / protocol.REQUEST)
+
+
 def _ask_all(layout: Layout, record: ProcessRecord) -> bool:
     """False where there is no room even for a request: then a signal has to do."""
     try:

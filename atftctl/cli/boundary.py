@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import typer
 
@@ -17,6 +17,7 @@ from atftctl.domain.result import Result
 from atftctl.host.errors import HostError
 from atftctl.protocol import Exit
 
+T = TypeVar("T")
 ENVELOPE_VERSION = 1
 WITH_CONTACTS = (Exit.CHECK_FAILED, Exit.RESTORED, Exit.STOPPED)
 _contacts: tuple[str, ...] = ()
@@ -32,20 +33,25 @@ def run(
     command: str, verb: Callable[[], Result], *, as_json: bool, render: Callable[[Result], None] = show.result
 ) -> NoReturn:
     """Run a verb to its end and leave with its exit code."""
-    try:
-        result = verb()
-    except typer.BadParameter:
-        raise
-    except (AtftError, HostError, OSError, KeyboardInterrupt) as error:
-        _fail(command, _expected(error), as_json)
-    except Exception:  # noqa: BLE001 - a bug of ours: say so, keep the traceback
-        _fail(command, _bug(), as_json)
+    result = guarded(command, verb, as_json=as_json)
     with _printing():
         if as_json:
             _print_json(envelope(command, result.exit_code, show.data(result), error=None))
         else:
             render(result)
     raise typer.Exit(int(result.exit_code))
+
+
+def guarded(command: str, act: Callable[[], T], *, as_json: bool) -> T:
+    """What `act` returns; where it raises, the end of the command."""
+    try:
+        return act()
+    except (typer.BadParameter, typer.Exit):
+        raise
+    except (AtftError, HostError, OSError, KeyboardInterrupt) as error:
+        _fail(command, _expected(error), as_json)
+    except Exception:  # noqa: BLE001 - a bug of ours: say so, keep the traceback
+        _fail(command, _bug(), as_json)
 
 
 def envelope(command: str, exit_code: Exit, data: dict[str, Any], error: dict[str, Any] | None) -> dict[str, Any]:

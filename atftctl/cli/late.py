@@ -8,6 +8,8 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 GROUPS = {
+    "plan": ("atftctl.cli.plan", "app"),
+    "config": ("atftctl.cli.config", "app"),
     "backup": ("atftctl.cli.backup", "app"),
     "trainer": ("atftctl.cli.groups", "trainer_app"),
     "baseline": ("atftctl.cli.groups", "baseline_app"),

@@ -10,6 +10,7 @@ import typer
 from atftctl.cli import options as o
 from atftctl.cli import run
 from atftctl.cli.late import LateGroups
+from atftctl.cli.rollback import rollback
 
 app = typer.Typer(
     name="atftctl",
@@ -37,50 +38,7 @@ def _root(
     del version
 
 
-@app.command()
-def rollback(
-    symptom: Annotated[
-        str,
-        typer.Option(
-            "--symptom",
-            metavar="NAME",
-            help="oom, divergence, degradation, slow-convergence, memory-leak; or its title.",
-        ),
-    ] = "",
-    immediate: Annotated[
-        bool, typer.Option("--immediate", help="The guide's improvements off, training settings back.")
-    ] = False,
-    dry_run: o.DryRun = False,
-    yes: o.Yes = False,
-    reason: o.Reason = "",
-    no_restart: o.NoRestart = False,
-    adopt: o.Adopt = None,
-    lang: o.Lang = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Take improvements back: by symptom, or all of them at once."""
-    from atftctl.domain.errors import WrongUsage
-    from atftctl.domain.result import Result
-
-    def verb() -> Result:
-        from atftctl.operations import rollback as operation
-
-        if symptom and immediate:
-            raise WrongUsage("--symptom and --immediate exclude each other")
-        if not symptom and not immediate:
-            raise WrongUsage(
-                "one of --symptom NAME and --immediate is needed",
-                then="atftctl runbook show lists the symptoms",
-            )
-        opened = run.open_project(project, lang)
-        wish = run.wish(no_restart, adopt)
-        with run.request(o.Change(dry_run, yes, reason, json)) as request:
-            if immediate:
-                return operation.immediate(opened, wish, request)
-            return operation.by_symptom(opened, symptom, wish, request)
-
-    run.command("rollback", verb, json)
+app.command()(rollback)
 
 
 @app.command()
@@ -145,9 +103,7 @@ def restore(
 
 @app.command()
 def undo(
-    operation: Annotated[
-        str, typer.Argument(metavar="[OPERATION]", help="Which one; the newest if none is named.")
-    ] = "",
+    operation: o.Operation = "",
     dry_run: o.DryRun = False,
     yes: o.Yes = False,
     reason: o.Reason = "",
@@ -199,18 +155,37 @@ def status(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
 @app.command()
 def history(
     most: Annotated[int, typer.Option("--most", metavar="N", min=1, help="How many, the newest.")] = 20,
+    check: Annotated[bool, typer.Option("--check", help="Was a line altered or taken out?")] = False,
     json: o.Json = False,
     project: o.Project = o.HERE,
 ) -> None:
     """What was done here, by whom and why."""
-    from atftctl.cli import show
+    from atftctl.cli import show, show_history
 
     def verb() -> Any:
         from atftctl.operations import status as operation
 
-        return operation.history(run.open_project(project, "", rescue=True), most)
+        opened = run.open_project(project, "", rescue=True)
+        return operation.check_history(opened) if check else operation.history(opened, most)
 
-    run.command("history", verb, json, show.operations)
+    run.command("history", verb, json, show.result if check else show_history.operations)
+
+
+@app.command("show")
+def show_(
+    operation: o.Operation = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """All that is known of one operation: plan, diff, evidence, timeline, verdict, who, why."""
+    from atftctl.cli import show_history
+
+    def verb() -> Any:
+        from atftctl.operations import status as verbs
+
+        return verbs.show(run.open_project(project, "", rescue=True), operation)
+
+    run.command("show", verb, json, show_history.operation)
 
 
 @app.command()

@@ -24,6 +24,10 @@ Adopt = Annotated[
 Lang = Annotated[str, typer.Option("--lang", metavar="en|ja", help="Language of the runbook's texts.")]
 Only = Annotated[str, typer.Option("--only", metavar="configs|models", help="One kind of files.")]
 
+Operation = Annotated[
+    str, typer.Argument(metavar="[OPERATION]", help="Its id, or how it begins; the newest if none is named.")
+]
+
 HERE = Path()
 
 
@@ -52,3 +56,4 @@ class Change:
     yes: bool
     reason: str
     json: bool
+    or_undo: bool = False

@@ -8,7 +8,21 @@ from contextlib import contextmanager, suppress
 from atftctl.cli import ask, show
 from atftctl.cli.options import Change
 from atftctl.domain.plan import Plan
-from atftctl.operations.change import Request
+from atftctl.operations.change import Confirm, Request, yes
+
+
+class _Plans:
+    """What is to be told of every plan of this process: `plan save` keeps it, `plan apply` compares it."""
+
+    seen: Confirm = staticmethod(yes)
+
+
+_plans = _Plans()
+
+
+def tell(seen: Confirm) -> None:
+    """Of every plan from now on."""
+    _plans.seen = seen  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -27,6 +41,6 @@ def request(change: Change) -> Iterator[Request]:
 
     try:
         reason = change.reason.encode("utf-8", "replace").decode()  # bytes of another encoding came in as surrogates
-        yield Request(reason=reason, dry_run=change.dry_run, confirm=confirm, report=teller)
+        yield Request(reason, change.dry_run, change.or_undo, confirm, _plans.seen, teller)
     finally:
         teller.stop()

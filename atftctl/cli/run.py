@@ -15,10 +15,10 @@ def open_project(project: Path, lang: str, *, rescue: bool = False) -> Any:
     return opened
 
 
-def wish(no_restart: bool, adopt: list[int] | None) -> Any:
+def wish(no_restart: bool, adopt: list[int] | None, *, live: bool = False) -> Any:
     from atftctl.decide.assemble import Wish
 
-    return Wish(restart=not no_restart, adopt=tuple(adopt or ()))
+    return Wish(restart=not no_restart, live=live, adopt=tuple(adopt or ()))
 
 
 def request(change: o.Change) -> Any:

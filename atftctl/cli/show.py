@@ -153,20 +153,6 @@ def status(one: Result) -> None:
         say(f"  last operation: {last['operation']} {last['command']}: {last['title']} ({last['outcome']})")
 
 
-def operations(one: Result) -> None:
-    rows = [
-        (
-            row["operation"],
-            row["command"],
-            row.get("outcome", ""),
-            row.get("operator", ""),
-            row.get("reason") or row.get("title", ""),
-        )
-        for row in one.data["operations"]
-    ]
-    table(("operation", "command", "outcome", "operator", "reason"), rows) if rows else say("no operation yet")
-
-
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Columns; on a terminal by rich, that folds what is too wide, else tab by tab for a pipe."""
     if not sys.stdout.isatty():

@@ -10,6 +10,7 @@ from atftctl.domain.plan import (
     ChangeFiles,
     Plan,
     RecoverFirst,
+    ReloadTrainer,
     SaveEvidence,
     StartTrainer,
     Step,
@@ -25,6 +26,7 @@ class Wish:
     """How the operator wants it done."""
 
     restart: bool = True
+    live: bool = False  # the running trainer takes settings up without a restart
     adopt: tuple[int, ...] = ()  # pids of trainers started by hand that may be stopped
 
 
@@ -43,37 +45,40 @@ def assemble(
     about: dict[str, str] | None = None,
 ) -> Plan:
     """Raises Refused where a trainer stands in the way that is not the tool's to stop."""
-    steps: list[Step] = []
-    if facts.open_operation:
-        steps.append(RecoverFirst(facts.open_operation.remedy))
-    stops = stops_of(runbook, facts.process, wish) if wish.restart else ()
-    start = _start(runbook, facts.process, wish, resume, changing=bool(targets))
-    if not targets and not start:
-        stops = ()
-    if targets or start:
-        steps.append(SaveEvidence())
-    steps += stops
-    if targets:
-        steps.append(TakeSnapshot((*runbook.files.configs, *runbook.files.models)))
-        steps.append(ChangeFiles(targets))
-    if start:
-        steps.append(start)
-    if facts.process.alive and not wish.restart and targets:
-        notes = (
-            *notes,
-            f"the running trainer (pid {facts.process.pid}) keeps its old settings until it is restarted",
-        )
-    if targets and wish.restart and not start:
+    restart = wish.restart and not wish.live
+    reload = (_reload(runbook, facts.process),) if wish.live and targets else ()
+    start = _start(runbook, facts.process, resume, changing=bool(targets)) if restart else ()
+    stops = stops_of(runbook, facts.process, wish) if restart else ()
+    kept = (*runbook.files.configs, *runbook.files.models)
+    steps: tuple[Step, ...] = (
+        *((RecoverFirst(facts.open_operation.remedy),) if facts.open_operation else ()),
+        *((SaveEvidence(),) if targets or start else ()),
+        *(stops if targets or start else ()),
+        *((TakeSnapshot(kept), ChangeFiles(targets)) if targets else ()),
+        *start,
+        *reload,
+    )
+    if targets and restart and not start:
         notes = (*notes, f"the trainer ({facts.process.state}) is not started; atftctl trainer start --resume {resume}")
+    elif targets and not restart and not reload and facts.process.alive:
+        words = f"the running trainer (pid {facts.process.pid}) keeps its old settings until it is restarted"
+        notes = (*notes, words)
     return Plan(
         command=command,
         title=title,
-        steps=tuple(steps),
+        steps=steps,
         target_minutes=minutes,
         notes=(*facts.warnings, *notes),
         undo_of=undo_of,
         facts=about or {},
     )
+
+
+def _reload(runbook: Runbook, process: Process) -> ReloadTrainer:
+    """Raises Refused where nobody is there to take it up."""
+    if not process.alive or not process.pid:
+        raise Refused(f"no trainer of ours runs that could take it up ({process.state})", then="run it without --live")
+    return ReloadTrainer(process.pid, runbook.trainer.ready_s)
 
 
 def stops_of(runbook: Runbook, process: Process, wish: Wish) -> tuple[StopTrainer, ...]:
@@ -111,10 +116,10 @@ def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
             )
 
 
-def _start(runbook: Runbook, process: Process, wish: Wish, resume: str, *, changing: bool) -> StartTrainer | None:
+def _start(runbook: Runbook, process: Process, resume: str, *, changing: bool) -> tuple[StartTrainer, ...]:
     """After a stop the trainer comes back; one that died is brought back; one stopped on purpose stays down."""
     stopped_for_change = changing and (process.alive or bool(process.strangers))
-    if not wish.restart or not (stopped_for_change or process.state == "died"):
-        return None
+    if not (stopped_for_change or process.state == "died"):
+        return ()
     rules = runbook.trainer
-    return StartTrainer(resume=resume, memory_limit_mb=rules.memory_limit_mb, ready_s=rules.ready_s)
+    return (StartTrainer(resume=resume, memory_limit_mb=rules.memory_limit_mb, ready_s=rules.ready_s),)

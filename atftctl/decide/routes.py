@@ -1,19 +1,16 @@
-"""The routes: which settings or files a request means. Each is a pure function from facts to a plan or a refusal."""
+"""The routes by settings: which of them a request means. Each is a pure function from facts to a plan or a refusal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from atftctl.decide.assemble import Wish, assemble
-from atftctl.decide.settings import changes, targets
+from atftctl.decide.settings import changes, same, targets
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import MANY, Plan, Target
-from atftctl.domain.runbook import Kind, Resume, Runbook, Settings
-from atftctl.domain.snapshot import Snapshot, SnapshotFile
-from atftctl.domain.words import listed
+from atftctl.domain.plan import Plan, SettingChange
+from atftctl.domain.runbook import Resume, Runbook, Settings
 
 
 def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, language: str) -> Plan:
@@ -59,6 +56,52 @@ def rollback_immediate(runbook: Runbook, facts: Facts, wish: Wish) -> Plan:
     return plan
 
 
+def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], wish: Wish) -> Plan:
+    """These improvements off, and no other: the guide's partial rollback."""
+    plan = _settings_plan(
+        runbook, facts, {name: runbook.feature(name).baseline for name in names}, wish,
+        command="rollback",
+        title=f"back to the baseline: {', '.join(names)}",
+        resume="last",
+        about={"features": ", ".join(names)},
+    )  # fmt: skip
+    if not plan.targets:
+        raise Refused(f"{', '.join(names)}: at the baseline already")
+    return plan
+
+
+def stage(runbook: Runbook, facts: Facts, symptom: str, word: str, wish: Wish, language: str) -> Plan:
+    """One stage of the staged rollback: the symptom's table row, its block, or everything (DESIGN section 5)."""
+    found = runbook.symptoms[symptom]
+    wanted = {"table": found.table, "block": found.settings, "immediate": runbook.immediate.settings}[word]
+    return _settings_plan(
+        runbook, facts, wanted, wish,
+        command="rollback",
+        title=f"{found.title.say(language)}, stage {word}",
+        resume=found.resume,
+        about={"symptom": symptom, "stage": word},
+    )  # fmt: skip
+
+
+def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], wish: Wish) -> Plan:
+    """`config set`: single values, whether the runbook knows them or not."""
+    left = [change for change in wanted if not same(change.old, change.new)]
+    names = ", ".join(".".join(change.key) for change in wanted)
+    plan = assemble(
+        command="config set",
+        title=names,
+        runbook=runbook,
+        facts=facts,
+        targets=targets(left, facts.configs, runbook.files.configs),
+        resume="last",
+        wish=wish,
+        about={"settings": names},
+    )
+    if not plan.targets:
+        raise Refused(f"{names}: has this value already")
+    return plan
+
+
 def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: Wish, language: str) -> Plan:
     """Phase N of a plan; refused where phase N-1 is not in place."""
     phases = runbook.plans[plan_name]
@@ -100,122 +143,15 @@ def _settings_plan(
     notes: tuple[str, ...] = (),
     about: dict[str, str],
 ) -> Plan:
-    found = changes(runbook, facts.configs, wanted)
     return assemble(
         command=command,
         title=title,
         runbook=runbook,
         facts=facts,
-        targets=targets(found, facts.configs, runbook.files.configs),
+        targets=targets(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs),
         resume=resume,
         wish=wish,
         minutes=minutes,
         notes=notes,
         about=about,
-    )
-
-
-def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], only: Kind) -> list[SnapshotFile]:
-    """The files of a snapshot that are asked for: by path, a folder's too, and by kind. Raises Refused for a path that
-    it does not hold."""
-    for path in paths:
-        if not any(_below(file.path, path) for file in snapshot.files):
-            names = [file.path for file in snapshot.files]
-            raise Refused(f"{path} is not in snapshot {snapshot.id}", then=f"it holds: {listed(names, MANY)}")
-    chosen = [
-        file
-        for file in snapshot.files
-        if (not paths or any(_below(file.path, path) for path in paths))
-        and (not only or file.path in runbook.files.of(only))
-    ]
-    if not chosen:
-        raise Refused(f"snapshot {snapshot.id} holds no {only or 'files'} of these")
-    return chosen
-
-
-def _below(path: str, asked: str) -> bool:
-    asked = asked.removeprefix("./").rstrip("/")
-    return asked in ("", ".") or path == asked or path.startswith(f"{asked}/")
-
-
-def restore(
-    runbook: Runbook,
-    facts: Facts,
-    snapshot: Snapshot,
-    chosen: Sequence[SnapshotFile],
-    wish: Wish,
-    notes: tuple[str, ...] = (),
-) -> Plan:
-    """These files of a snapshot come back; those that are equal by hash are not touched."""
-    wanted = tuple(
-        replace(
-            _from_snapshot(runbook, facts, file.path, snapshot.id, file.sha256, file.mode), copy=snapshot.where(file)
-        )
-        for file in chosen
-        if facts.digests[file.path] != file.sha256
-    )
-    models = [target.path for target in wanted if target.path in runbook.files.models]
-    if models and facts.process.alive and not wish.restart:
-        raise Refused(f"the trainer runs and would write over {models[0]}", then="stop it first: atftctl trainer stop")
-    if not snapshot.verified and snapshot.folder:
-        notes = (*notes, f"snapshot {snapshot.id} has not been verified")
-    notes += tuple(f"{file.path} was damaged already when it was copied: {file.zip}" for file in chosen if file.damaged)
-    plan = assemble(
-        command="restore",
-        title=f"snapshot {snapshot.id}{' (' + snapshot.label + ')' if snapshot.label else ''}",
-        runbook=runbook,
-        facts=facts,
-        targets=wanted,
-        resume="last",
-        wish=wish,
-        notes=notes,
-        about={"snapshot": snapshot.id},
-    )
-    if plan.empty:
-        raise Refused(f"snapshot {snapshot.id} is what stands already; nothing to restore", stands="")
-    return plan
-
-
-def _from_snapshot(runbook: Runbook, facts: Facts, path: str, snapshot: str, new: str, mode: int) -> Target:
-    """A model's state is taken after the trainer's stop: it saves when it leaves."""
-    volatile = path in runbook.files.models
-    old = None if volatile else facts.digests[path]
-    return Target(path=path, old=old, snapshot=snapshot, new=new, mode=mode, volatile=volatile)
-
-
-def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -> Plan:
-    """The files of one operation as they were before it. Refused where somebody changed them since."""
-    operation, snapshot = str(entry["operation"]), str(entry.get("snapshot", ""))
-    wanted = []
-    for file in entry["files"]:
-        path, old, new = str(file["path"]), file["old"], file["new"]
-        stands = facts.digests[path]
-        if stands == old:
-            continue
-        if (
-            stands != new and path not in runbook.files.models
-        ):  # a trainer writes models; the safety snapshot keeps them
-            raise Refused(
-                f"{path} was changed after {operation}; undoing would lose that change",
-                then=f"if that is what you want: atftctl restore {snapshot}",
-            )
-        if old is None:
-            wanted.append(Target(path=path, old=stands))
-        else:
-            wanted.append(_from_snapshot(runbook, facts, path, snapshot, old, int(file["mode"])))
-    if not wanted:
-        raise Refused(f"{operation} is undone already: its files are as they were before it")
-    return assemble(
-        command="undo",
-        title=f"{entry['command']} {operation} ({entry['title']})",
-        notes=("this undoes an undo; to go further back: atftctl history, atftctl undo ID",)
-        if entry["command"] == "undo"
-        else (),
-        runbook=runbook,
-        facts=facts,
-        targets=tuple(wanted),
-        resume="last",
-        wish=wish,
-        undo_of=operation,
-        about={"undo_of": operation},
     )

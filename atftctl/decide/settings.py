@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts
 from atftctl.domain.plan import SettingChange, Target, show
-from atftctl.domain.runbook import Runbook, Settings
+from atftctl.domain.runbook import Runbook, Settings, kind_of
+from atftctl.domain.words import nearest
+
+KeyPath = tuple[str, ...]
 
 
 def changes(runbook: Runbook, configs: Mapping[str, ConfigFile], wanted: Settings) -> tuple[SettingChange, ...]:
@@ -51,6 +55,47 @@ def same(old: Any, new: Any) -> bool:
     if isinstance(old, bool) or isinstance(new, bool):
         return old is new
     return bool(old == new)
+
+
+def flat(value: Any, path: KeyPath = ()) -> dict[KeyPath, Any]:
+    """Every setting by its key; an empty mapping is one."""
+    if isinstance(value, Mapping) and value:
+        return {key: one for name, item in value.items() for key, one in flat(item, (*path, str(name))).items()}
+    return {path: value} if path else {}
+
+
+def effective(configs: Mapping[str, ConfigFile]) -> dict[KeyPath, tuple[str, Any]]:
+    """Every setting: the file that has the last word on it, and its value. Raises Refused for a config that can't be
+    read."""
+    layers = {path: flat(readable(config).data) for path, config in configs.items()}
+    return {key: (path, value) for path, layer in layers.items() for key, value in layer.items()}
+
+
+def locate(runbook: Runbook, configs: Mapping[str, ConfigFile], word: str) -> SettingChange:
+    """The setting that a word means, a feature's name or a dotted key, as a change to what it is already. Raises Refused
+    for one that is not there."""
+    settings = effective(configs)
+    features = {feature.path: name for name, feature in runbook.features.items()}
+    feature = runbook.features.get(word)
+    key = feature.path if feature else tuple(word.split("."))
+    if key in settings:
+        path, old = settings[key]
+        return SettingChange(features.get(key, word), path, key, old, old)
+    if feature or key in features:
+        known = feature or runbook.features[features[key]]
+        return SettingChange(features[key], known.file, key, None, known.baseline)
+    below = [".".join(one) for one in settings if one[: len(key)] == key]
+    if below:
+        raise Refused(f"{word} holds {len(below)} settings", then=f"one of them: {', '.join(below[:8])}")
+    raise Refused(f"no setting {word!r}", then=nearest(word, [*runbook.features, *(".".join(one) for one in settings)]))
+
+
+def wanted_value(change: SettingChange, value: Any) -> SettingChange:
+    """The change to `value`. Raises Refused for what is of another kind than what stands."""
+    kinds = {kind_of(one) for one in (change.old, change.new) if one is not None}
+    if not isinstance(value, bool | int | float | str) or (kinds and kind_of(value) not in kinds):
+        raise Refused(f"{'.'.join(change.key)}: {value!r} is not {' or '.join(sorted(kinds)) or 'a single value'}")
+    return replace(change, new=value)
 
 
 def not_taken_up(effective: Mapping[str, Any], wanted: Iterable[SettingChange]) -> list[str]:

@@ -114,6 +114,17 @@ class StartTrainer:
 
 
 @dataclass(frozen=True)
+class ReloadTrainer:
+    """The running trainer takes the new settings up by itself, and echoes them."""
+
+    pid: int
+    ready_s: float
+
+    def describe(self) -> str:
+        return f"have the running trainer, pid {self.pid}, take it up; wait up to {self.ready_s:g} s for its echo"
+
+
+@dataclass(frozen=True)
 class RemoveSnapshot:
     """`words`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
 
@@ -127,7 +138,16 @@ class RemoveSnapshot:
 
 
 MANY = 8  # files; more of them are counted, not listed
-Step = RemoveSnapshot | RecoverFirst | SaveEvidence | StopTrainer | TakeSnapshot | ChangeFiles | StartTrainer
+Step = (
+    RemoveSnapshot
+    | RecoverFirst
+    | SaveEvidence
+    | StopTrainer
+    | TakeSnapshot
+    | ChangeFiles
+    | StartTrainer
+    | ReloadTrainer
+)
 
 
 @dataclass(frozen=True)
@@ -163,6 +183,10 @@ class Plan:
     @property
     def start(self) -> StartTrainer | None:
         return next((step for step in self.steps if isinstance(step, StartTrainer)), None)
+
+    @property
+    def reload(self) -> ReloadTrainer | None:
+        return next((step for step in self.steps if isinstance(step, ReloadTrainer)), None)
 
     @property
     def snapshot(self) -> TakeSnapshot | None:

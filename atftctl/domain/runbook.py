@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Value = bool | int | float | str
 Resume = Literal["last", "best", "scratch"]
@@ -54,6 +54,13 @@ class Feature:
 
 
 Settings = Mapping[str, Value]  # by feature name
+
+
+def kind_of(value: Any) -> str:
+    """A setting keeps its kind: a boolean stays one, a number a number, a word a word."""
+    if isinstance(value, bool):
+        return "true or false"
+    return "a number" if isinstance(value, int | float) else "a word" if isinstance(value, str) else "a list or mapping"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

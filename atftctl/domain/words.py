@@ -1,8 +1,9 @@
-"""Figures as people read them."""
+"""Figures and names as people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def size_words(size: float) -> str:
@@ -20,3 +21,12 @@ def listed(names: Sequence[str], most: int) -> str:
     """The first ones, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
+
+
+def nearest(word: str, names: Iterable[Any]) -> str:
+    """ "did you mean …?", or the list of what there is."""
+    import difflib
+
+    known = [str(name) for name in names]
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known: {listed(known, 20)}"

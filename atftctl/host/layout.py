@@ -38,6 +38,11 @@ class Layout:
         return self.state / "history.jsonl"
 
     @property
+    def history_end(self) -> Path:
+        """How many lines the history has, and the hash of the last: what `history --check` holds it against."""
+        return self.state / "history.end.json"
+
+    @property
     def process(self) -> Path:
         return self.state / "process.json"
 

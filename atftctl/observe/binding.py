@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from atftctl.domain.errors import Refused
+from atftctl.domain.words import nearest
 from atftctl.host.yaml_read import Document
 
 T = TypeVar("T")
@@ -97,15 +98,6 @@ class Binder:
         if type(value) is not kind:
             raise self.fail(path, f"{value!r} is not {_NAMES.get(kind, kind)}")
         return value
-
-
-def nearest(word: str, names: typing.Iterable[Any]) -> str:
-    """ "did you mean …?", or the list of what there is."""
-    import difflib
-
-    known = [str(name) for name in names]
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
 
 
 _CACHE: dict[Any, dict[str, Any]] = {}

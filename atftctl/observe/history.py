@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 from atftctl.domain.errors import WrongUsage
+from atftctl.domain.words import nearest
 from atftctl.host.layout import Layout
 from atftctl.host.records import read_lines
-from atftctl.observe.binding import nearest
 
 
 def read(layout: Layout) -> list[dict[str, Any]]:
     return [entry for entry in read_lines(layout.history) if _whole(entry)]
+
+
+def tampered(layout: Layout) -> list[str]:
+    """Where a line was altered, put in or taken out: each line carries the hash of the one before it, and a file beside
+    the history says how it ends. Empty where all is as it was written. Raises OSError."""
+    try:
+        lines = layout.history.read_bytes().splitlines()
+    except FileNotFoundError:
+        lines = []
+    found, before = [], ""
+    for number, line in enumerate(lines, 1):
+        try:
+            said = json.loads(line).get("before")
+        except (ValueError, AttributeError, RecursionError):  # cut short by a crash; the next line vouches for it
+            said = before
+        if said != before:
+            found.append(f"line {number} does not follow line {number - 1}: one of them was altered, or a line is gone")
+        before = hashlib.sha256(line).hexdigest()
+    try:
+        end = json.loads(layout.history_end.read_bytes())
+        count, digest = int(end["lines"]), str(end["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return [*found, *(["how it ended was not written down, or is gone"] if lines else [])]
+    if len(lines) < count:
+        found.append(f"{count - len(lines)} of {count} lines are gone from its end")
+    elif count and hashlib.sha256(lines[count - 1]).hexdigest() != digest:
+        found.append(f"line {count} is not the one that was written")
+    return found
 
 
 def _whole(entry: dict[str, Any]) -> bool:
@@ -23,6 +54,22 @@ def _whole(entry: dict[str, Any]) -> bool:
     )
 
 
+def evidence(path: Path) -> dict[str, Any]:
+    """A JSON object of an operation's evidence; empty where it is not there, or not whole."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def find_any(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
+    """By id, unique beginning of an id, or "" for the newest. Raises WrongUsage."""
+    if not entries:
+        raise WrongUsage("no operation yet", stands="nothing has changed")
+    return entries[-1] if not word else _by_word(entries, word)
+
+
 def find(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     """By id, unique beginning of an id, or "" for the newest that changed files."""
     changed = [entry for entry in entries if entry.get("files")]
@@ -30,7 +77,11 @@ def find(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
         raise WrongUsage("there is no operation to undo", stands="nothing has changed")
     if not word:
         return changed[-1]
-    found = [entry for entry in changed if str(entry["operation"]).startswith(word)]
+    return _by_word(changed, word)
+
+
+def _by_word(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
+    found = [entry for entry in entries if str(entry["operation"]).startswith(word)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -41,5 +92,5 @@ def find(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     raise WrongUsage(
         f"no operation {word!r}",
         stands="nothing has changed",
-        then=nearest(word, [e["operation"] for e in changed]),
+        then=nearest(word, [entry["operation"] for entry in entries[-50:]]),
     )

@@ -7,12 +7,13 @@ import stat
 from pathlib import Path
 
 from atftctl.domain.errors import Refused, WrongUsage
-from atftctl.domain.runbook import Runbook, Settings, Symptom, Value, span_s
+from atftctl.domain.runbook import Runbook, Settings, Symptom, Value, kind_of, span_s
+from atftctl.domain.words import nearest
 from atftctl.host.errors import OutsideProjectError, YamlError
 from atftctl.host.files import inside
 from atftctl.host.layout import OURS, OWN, Layout
 from atftctl.host.yaml_read import read
-from atftctl.observe.binding import Binder, nearest
+from atftctl.observe.binding import Binder
 
 VERSION = 1
 
@@ -179,15 +180,9 @@ def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...
 
 
 def _check_value(binder: Binder, path: tuple[str | int, ...], value: Value, example: Value) -> None:
-    """A setting keeps its kind: a boolean stays one, a number a number, a word a word."""
-
-    def kind(one: Value) -> str:
-        if isinstance(one, bool):
-            return "true or false"
-        return "a number" if isinstance(one, int | float) else "a word"
-
-    if kind(value) != kind(example):
-        raise binder.fail(path, f"{value!r} is not {kind(example)}, as the baseline {example!r} is")
+    """A setting keeps its kind, as `config set` has it too."""
+    if kind_of(value) != kind_of(example):
+        raise binder.fail(path, f"{value!r} is not {kind_of(example)}, as the baseline {example!r} is")
 
 
 def find_symptom(runbook: Runbook, word: str) -> tuple[str, Symptom]:

@@ -21,10 +21,10 @@ from atftctl.domain.snapshot import (
     from_manifest,
     passed_by,
 )
+from atftctl.domain.words import nearest
 from atftctl.host.files import Identity, identity, inode_key, settled
 from atftctl.host.layout import PIN, Layout
 from atftctl.host.records import BadRecordError, read_lines, unseal
-from atftctl.observe.binding import nearest
 
 NAME = re.compile(r"\d{8}_\d{6}(_\d+)?")  # of a snapshot's folder
 _read: dict[str, tuple[Identity, Snapshot]] = {}  # an operation looks several times; a manifest never changes

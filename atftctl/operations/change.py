@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Confirm = Callable[[Plan, tuple[str, ...]], bool]
 
 
-def _yes(plan: Plan, diff: tuple[str, ...]) -> bool:
+def yes(plan: Plan, diff: tuple[str, ...]) -> bool:
     del plan, diff
     return True
 
@@ -42,7 +42,9 @@ class Request:
 
     reason: str = ""
     dry_run: bool = False
-    confirm: Confirm = _yes
+    or_undo: bool = False  # a change that is not healthy is put back
+    confirm: Confirm = yes
+    seen: Confirm = yes  # told of every plan before anything else is done with it; may raise
     report: Reporter = field(default_factory=Silent)
 
 
@@ -109,6 +111,7 @@ def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Fac
         from atftctl.operations import room
 
         room.for_restore(project, plan, facts.snapshots)
+    request.seen(plan, rendered.diff)
     if request.dry_run:
         return Result(
             plan.command, Exit.DONE, f"dry run: {plan.title}",
@@ -150,14 +153,14 @@ def _apply(
     from atftctl.apply.operation import Operation
     from atftctl.host.interrupts import deferred
     from atftctl.operations.ends import ended_badly
-    from atftctl.operations.proof import Proof, await_proof
+    from atftctl.operations.proof import Proof, await_echo, await_proof
 
     report = request.report
     operation = Operation(
         project.layout, plan, _order(project, facts, plan, rendered, request), now(), report.note, report.progress
     )
     try:
-        _prepare(project, facts.process, operation, watch)
+        _prepare(project, facts.process, operation, watch, rendered.diff)
         with deferred() as held:
             if plan.targets:
                 with watch.part("files"):
@@ -170,20 +173,24 @@ def _apply(
     if record and plan.start and not held.came:
         with watch.part("first step"):
             proof = await_proof(project, record, plan.start, plan.changes)
+    if plan.reload and not held.came:
+        with watch.part("reload"):
+            proof = await_echo(project, observed_process.read_record(project.layout), rendered.digest, plan.changes)
     exit_code = proof.exit_code
     unhealthy = "changed, not healthy" if plan.targets else "not healthy"
     outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, unhealthy)
-    _close(operation, outcome, exit_code, watch)
+    _close(operation, outcome, exit_code, watch, proof)
     return _result(project, operation, plan, watch, proof)
 
 
-def _prepare(project: Project, process: Process, operation: Operation, watch: Stopwatch) -> None:
+def _prepare(project: Project, process: Process, operation: Operation, watch: Stopwatch, diff: tuple[str, ...]) -> None:
     """All before the decision: evidence, stop, snapshot. Whatever ends it here is put back."""
     from atftctl.observe.evidence import collect
 
     plan = operation.plan
     with watch.part("evidence"):
-        operation.open(collect(project.layout, project.runbook.files.configs, process))
+        found = collect(project.layout, project.runbook.files.configs, process)
+        operation.open({**found, "change.diff": "\n".join(diff).encode("utf-8", "surrogateescape")})
     if plan.stops:
         with watch.part("stop"):
             operation.stop()
@@ -220,9 +227,11 @@ def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, reque
     )
 
 
-def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch) -> None:
+def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch, proof: Proof) -> None:
+    parts = {part.name: round(part.seconds, 3) for part in watch.parts}
+    seen = {"first_step": dict(proof.seen)} if proof.seen else {}
     try:
-        operation.close(outcome, int(exit_code), parts={part.name: round(part.seconds, 3) for part in watch.parts})
+        operation.close(outcome, int(exit_code), parts=parts, verdict=proof.words, **seen)
     except OSError as error:
         raise NeedsPerson(
             f"all is in place, but the end of {operation.id} could not be recorded: {error.strerror}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from atftctl.decide.settings import flat
 from atftctl.domain.errors import AtftError
 from atftctl.domain.plan import show
 from atftctl.domain.result import Result
@@ -91,7 +92,7 @@ def _word(left: Side, right: Side, name: str) -> list[str]:
 def _keys(old: bytes, new: bytes) -> list[str]:
     """Settings that differ, by dotted key."""
     try:
-        left, right = (_flat(yaml_read.read(data).value) for data in (old, new))
+        left, right = (_by_key(yaml_read.read(data).value) for data in (old, new))
     except YamlError as error:
         return [f"can't be compared by key: {error}"]
     words = []
@@ -102,17 +103,13 @@ def _keys(old: bytes, new: bytes) -> list[str]:
     return words or ["the settings are the same; the text differs"]
 
 
+def _by_key(value: Any) -> dict[str, Any]:
+    return {".".join(key): one for key, one in flat(value).items()}
+
+
 def _equal(one: Any, other: Any) -> bool:
     """`true` is not `1`, though Python says so; nor is a key that is not there any value."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(value, Mapping) and value:
-        return {
-            key: one for name, item in value.items() for key, one in _flat(item, f"{path}.{name}".lstrip(".")).items()
-        }
-    return {path: value} if path else {}
 
 
 def _tensors(project: Project, old: Path | None, new: Path | None) -> dict[str, Any]:

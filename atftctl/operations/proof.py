@@ -8,6 +8,7 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.settings import not_taken_up
+from atftctl.domain.errors import AtftError
 from atftctl.domain.plan import SettingChange, StartTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.host.files import tail
@@ -52,6 +53,25 @@ def _in_effect(project: Project, record: ProcessRecord, proof: Proof, changes: t
     effective = next((event.get("effective") for event in said if event["event"] == protocol.STARTED), None)
     words = not_taken_up(effective if isinstance(effective, dict) else {}, changes)
     return Proof(False, "; ".join(words), proof.seen) if words else proof
+
+
+def await_echo(
+    project: Project, record: ProcessRecord | None, digest: str, changes: tuple[SettingChange, ...]
+) -> Proof:
+    """Of a running trainer that was asked to take the new settings up: its own echo of them."""
+    from atftctl.operations.reload import take_up
+
+    if record is None:
+        return Proof(False, "no trainer is recorded")
+    try:
+        event = take_up(project, record, digest)
+    except AtftError as error:
+        return Proof(False, error.what)
+    except KeyboardInterrupt:
+        return Proof(False, "the trainer was asked to take it up, its echo was not seen", interrupted=True)
+    effective = event.get("effective")
+    words = not_taken_up(effective if isinstance(effective, dict) else {}, changes)
+    return Proof(not words, "; ".join(words), event)
 
 
 def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:

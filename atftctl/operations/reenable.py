@@ -6,7 +6,7 @@ from atftctl.decide import routes
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.result import Result
-from atftctl.observe.binding import nearest
+from atftctl.domain.words import nearest
 from atftctl.operations.change import Request, carry_out
 from atftctl.operations.project import Project, observe
 

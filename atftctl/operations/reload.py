@@ -30,24 +30,8 @@ def reload(project: Project, resume: str, request: Request) -> Result:
     watch = Stopwatch(request.report)
     with locked(project.layout, "trainer reload", request):
         record, wanted = _running(project)
-        offset = size_of(project.layout.root / protocol.EVENTS)
-        try:
-            number = process.ask(project.layout, record, protocol.WANT_RELOAD, resume=resume)
-        except OSError as error:
-            raise Refused(f"the request can't be written: {error.strerror}", stands="the old settings go on") from None
         with watch.part("reload"):
-            event = _await(project, record, number, offset)
-        if event["event"] == protocol.RELOAD_REFUSED:
-            raise Refused(
-                f"the trainer refused the settings: {event.get('message')}", stands="it goes on with the old ones"
-            )
-        if event.get("digest") != wanted:
-            raise NeedsPerson(
-                "the trainer took up other settings than stand in the files",
-                stands="they were changed in between, or it reads other files",
-                then="atftctl trainer reload, again",
-            )
-        process.write_record(project.layout, dataclasses.replace(record, digest=wanted))
+            event = take_up(project, record, wanted, resume)
         log(project, "trainer reload", request, f"new settings from {event.get('resumed_from')}")
     return Result(
         "trainer reload",
@@ -56,6 +40,29 @@ def reload(project: Project, resume: str, request: Request) -> Result:
         data={"digest": wanted, "event": dict(event)},
         parts=tuple(watch.parts),
     )
+
+
+def take_up(project: Project, record: ProcessRecord, wanted: str, resume: str = "last") -> Mapping[str, Any]:
+    """Its echo of the settings whose digest is `wanted`. Raises Refused where it refused them, NeedsPerson where it
+    does not answer, or took up others."""
+    offset = size_of(project.layout.root / protocol.EVENTS)
+    try:
+        number = process.ask(project.layout, record, protocol.WANT_RELOAD, resume=resume)
+    except OSError as error:
+        raise Refused(f"the request can't be written: {error.strerror}", stands="the old settings go on") from None
+    event = _await(project, record, number, offset)
+    if event["event"] == protocol.RELOAD_REFUSED:
+        raise Refused(
+            f"the trainer refused the settings: {event.get('message')}", stands="it goes on with the old ones"
+        )
+    if event.get("digest") != wanted:
+        raise NeedsPerson(
+            "the trainer took up other settings than stand in the files",
+            stands="they were changed in between, or it reads other files",
+            then="atftctl trainer reload, again",
+        )
+    process.write_record(project.layout, dataclasses.replace(record, digest=wanted))
+    return event
 
 
 def _running(project: Project) -> tuple[ProcessRecord, str]:
@@ -81,9 +88,10 @@ def _await(project: Project, record: ProcessRecord, number: str, offset: int) ->
         request=number,
     )
     if event is None:
+        process.withdraw(project.layout)  # it must not take up later what has been put back by then
         raise NeedsPerson(
             f"the trainer did not answer: {why}",
-            stands="the request stays in logs/request.json until it is seen",
+            stands="the request was withdrawn",
             then="atftctl trainer status; atftctl trainer restart takes the settings up in any case",
         )
     return event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from atftctl.decide import routes
+from atftctl.decide import restoring
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
@@ -22,11 +22,11 @@ def restore(
     project: Project, word: str, paths: tuple[str, ...], wish: Wish, request: Request, *, only: Kind = ""
 ) -> Result:
     snapshot, notes = _find(project, word)
-    chosen = routes.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
+    chosen = restoring.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
     return carry_out(
         project,
         lambda: observe(project, [file.path for file in chosen]),
-        lambda facts: routes.restore(project.runbook, facts, snapshot, chosen, wish, notes),
+        lambda facts: restoring.restore(project.runbook, facts, snapshot, chosen, wish, notes),
         request,
     )
 
@@ -38,7 +38,7 @@ def export(
     from atftctl.apply.export import export as apply
 
     snapshot, notes = _find(project, word)
-    chosen = routes.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
+    chosen = restoring.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
     size = size_words(sum(file.size for file in chosen))
     if request.dry_run:
         headline = f"dry run: would write {len(chosen)} files, {size}, into {folder}"
@@ -89,6 +89,6 @@ def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
     return carry_out(
         project,
         lambda: observe(project, paths),
-        lambda facts: routes.undo(project.runbook, facts, entry, wish),
+        lambda facts: restoring.undo(project.runbook, facts, entry, wish),
         request,
     )

@@ -1,30 +1,64 @@
-"""`rollback`: the guide's five-minute way, and the way by symptom."""
+"""`rollback`: by settings (the guide's five-minute way, by symptom, by feature) and by snapshot."""
 
 from __future__ import annotations
 
-from atftctl.decide import routes
+from collections.abc import Callable, Sequence
+
+from atftctl.decide import restoring, routes
 from atftctl.decide.assemble import Wish
+from atftctl.domain.errors import WrongUsage
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
+from atftctl.domain.words import nearest
+from atftctl.observe import snapshots
 from atftctl.observe.runbook import find_symptom
 from atftctl.operations.change import Request, carry_out
+from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
 
 
 def by_symptom(project: Project, word: str, wish: Wish, request: Request) -> Result:
     name, _ = find_symptom(project.runbook, word)
-
-    def decide(facts: Facts) -> Plan:
-        return routes.rollback_symptom(project.runbook, facts, name, wish, project.language)
-
-    return carry_out(project, lambda: observe(project), decide, request)
+    return _change(
+        project,
+        lambda facts: routes.rollback_symptom(project.runbook, facts, name, wish, project.language),
+        wish,
+        request,
+    )
 
 
 def immediate(project: Project, wish: Wish, request: Request) -> Result:
-    return carry_out(
-        project,
-        lambda: observe(project),
-        lambda facts: routes.rollback_immediate(project.runbook, facts, wish),
-        request,
-    )
+    return _change(project, lambda facts: routes.rollback_immediate(project.runbook, facts, wish), wish, request)
+
+
+def by_feature(project: Project, names: Sequence[str], wish: Wish, request: Request) -> Result:
+    known = project.runbook.features
+    for name in names:
+        if name not in known:
+            raise WrongUsage(f"no feature {name!r}", stands="nothing has changed", then=nearest(name, known))
+    names = tuple(dict.fromkeys(names))
+    return _change(project, lambda facts: routes.rollback_features(project.runbook, facts, names, wish), wish, request)
+
+
+def to_snapshot(project: Project, word: str, wish: Wish, request: Request) -> Result:
+    """All files of a snapshot, as a unit."""
+    if wish.live:
+        raise WrongUsage("--live is for settings; a snapshot brings models too", stands="nothing has changed")
+    layout = project.layout
+    snapshot = snapshots.find(layout, snapshots.list_snapshots(layout), word)
+    paths = [file.path for file in snapshot.files]
+
+    def act(how: Request) -> Result:
+        return carry_out(
+            project,
+            lambda: observe(project, paths),
+            lambda facts: restoring.restore(project.runbook, facts, snapshot, snapshot.files, wish, command="rollback"),
+            how,
+        )
+
+    return or_undone(project, act, wish, request)
+
+
+def _change(project: Project, decide: Callable[[Facts], Plan], wish: Wish, request: Request) -> Result:
+    return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)

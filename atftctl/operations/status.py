@@ -8,6 +8,7 @@ from atftctl.decide.diagnose import cause, remedy
 from atftctl.decide.settings import state
 from atftctl.domain.result import Result
 from atftctl.host import locks
+from atftctl.host.files import tail
 from atftctl.observe import history as observed_history
 from atftctl.observe.snapshots import last_good, newest
 from atftctl.operations import trainer
@@ -70,6 +71,36 @@ def status(project: Project) -> Result:
 def history(project: Project, most: int) -> Result:
     entries = observed_history.read(project.layout)
     return Result("history", Exit.DONE, f"{len(entries)} operations", data={"operations": entries[-most:]})
+
+
+def show(project: Project, word: str) -> Result:
+    """All that is known of one operation: plan, diff, evidence, timeline, verdict, who, why."""
+    layout = project.layout
+    entry = observed_history.find_any(observed_history.read(layout), word)
+    folder = layout.operations / str(entry["operation"])
+    evidence = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    plan = observed_history.evidence(folder / "plan.json")
+    data = {
+        **entry,
+        "steps": plan.get("steps", []),
+        "diff": tail(folder / "change.diff", 500),
+        "evidence": {"folder": str(folder.relative_to(layout.root)), "files": evidence},
+    }
+    return Result("show", Exit.DONE, f"{entry['command']} {entry['operation']}: {entry['title']}", data=data)
+
+
+def check_history(project: Project) -> Result:
+    """Is each line the one that was written?"""
+    problems = observed_history.tampered(project.layout)
+    count = len(observed_history.read(project.layout))
+    return Result(
+        "history",
+        Exit.CHECK_FAILED if problems else Exit.DONE,
+        f"{len(problems)} problems in the history" if problems else f"the history is whole: {count} operations",
+        lines=tuple(problems),
+        data={"problems": problems, "operations": count},
+        contacts=project.contacts if problems else (),
+    )
 
 
 def recover(project: Project, request: Request) -> Result:

@@ -1,16 +1,18 @@
 """A stand-in trainer that speaks the protocol without torch: starts in 50 ms, and misbehaves on request.
 
 Behaviour comes from `behaviour` in the run folder, a word a line: ignore-term, fork, double-fork, die, silent,
-other-digest, oom, slow-stop.
+other-digest, oom, slow-stop, deaf, refuses.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -57,11 +59,24 @@ def main() -> int:
         if step == 1 and "silent" not in behaviour:
             say(protocol.FIRST_STEP, digest=digest, loss=1.0, step_s=0.01)
         time.sleep(0.01)
+        if "deaf" not in behaviour and Path(protocol.REQUEST).exists():
+            answer(say, refuses="refuses" in behaviour)
     if "slow-stop" in behaviour:
         time.sleep(1)
     Path(protocol.LAST).write_bytes(b"weights of step %d of pid %d" % (step, os.getpid()))
     say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.STOPPED), reason="asked to stop")
     return protocol.TrainerExit.STOPPED
+
+
+def answer(say: Callable[..., None], *, refuses: bool) -> None:
+    """A request to take up the settings as they stand."""
+    request = json.loads(Path(protocol.REQUEST).read_text())
+    Path(protocol.REQUEST).unlink()
+    if refuses:
+        say(protocol.RELOAD_REFUSED, request=request["id"], message="told to refuse")
+        return
+    settings = protocol.merge_settings(yaml.safe_load(Path(name).read_text("utf-8-sig")) or {} for name in CONFIGS)
+    say(protocol.RELOADED, request=request["id"], digest=protocol.config_digest(settings), effective=flat(settings))
 
 
 def flat(settings: dict, where: str = "") -> dict:

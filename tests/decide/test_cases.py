@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from atftctl.decide import routes
+from atftctl.decide import restoring, routes
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import AtftError
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation, Process, Stranger
@@ -63,10 +63,10 @@ def decide(book: Runbook, facts: Facts, request: dict[str, Any]) -> Plan:
         return routes.reenable(book, facts, request["phase"], request.get("plan", "after-incident"), wish, "en")
     if "restore" in request:
         snapshot = next(one for one in facts.snapshots if one.id == request["restore"])
-        chosen = routes.chosen_files(book, snapshot, tuple(request.get("paths", ())), request.get("only", ""))
-        return routes.restore(book, facts, snapshot, chosen, wish)
+        chosen = restoring.chosen_files(book, snapshot, tuple(request.get("paths", ())), request.get("only", ""))
+        return restoring.restore(book, facts, snapshot, chosen, wish)
     if "undo" in request:
-        return routes.undo(book, facts, request["undo"], wish)
+        return restoring.undo(book, facts, request["undo"], wish)
     return routes.rollback_immediate(book, facts, wish)
 
 

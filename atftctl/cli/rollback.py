@@ -1,0 +1,67 @@
+"""`atftctl rollback`: every way back. One of the routes is named; the rest says how."""
+
+from typing import Annotated, Any
+
+import typer
+
+from atftctl.cli import options as o
+from atftctl.cli import run
+
+Words = list[str] | None
+ROUTES = "--symptom NAME, --immediate, --to ID, --feature NAME, --staged, --bisect, --git and --full"
+
+
+def rollback(
+    words: Annotated[Words, typer.Argument(metavar="[NAME|COMMIT]...", help="More for --feature or --git.")] = None,
+    symptom: Annotated[
+        str,
+        typer.Option(
+            "--symptom",
+            metavar="NAME",
+            help="oom, divergence, degradation, slow-convergence, memory-leak; or its title.",
+        ),
+    ] = "",
+    immediate: Annotated[
+        bool, typer.Option("--immediate", help="The guide's improvements off, training settings back.")
+    ] = False,
+    to: Annotated[str, typer.Option("--to", metavar="ID", help="All files of a snapshot; last-good by default.")] = "",
+    feature: Annotated[Words, typer.Option("--feature", metavar="NAME", help="These improvements, no others.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="The running trainer takes settings up, no restart.")] = False,
+    or_undo: Annotated[bool, typer.Option("--or-undo", help="Put it back where the trainer is not healthy.")] = False,
+    dry_run: o.DryRun = False,
+    yes: o.Yes = False,
+    reason: o.Reason = "",
+    no_restart: o.NoRestart = False,
+    adopt: o.Adopt = None,
+    lang: o.Lang = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Take improvements back; to the last verified-good snapshot where no other way is named."""
+
+    def verb() -> Any:
+        from atftctl.operations import rollback as operation
+
+        _one_route(symptom=bool(symptom), immediate=immediate, to=bool(to), feature=bool(feature), words=bool(words))
+        opened = run.open_project(project, lang)
+        wish = run.wish(no_restart, adopt, live=live)
+        with run.request(o.Change(dry_run, yes, reason, json, or_undo)) as request:
+            if symptom:
+                return operation.by_symptom(opened, symptom, wish, request)
+            if immediate:
+                return operation.immediate(opened, wish, request)
+            if feature:
+                return operation.by_feature(opened, [*feature, *(words or ())], wish, request)
+            return operation.to_snapshot(opened, to or "last-good", wish, request)
+
+    run.command("rollback", verb, json)
+
+
+def _one_route(*, words: bool, **routes: bool) -> None:
+    from atftctl.domain.errors import WrongUsage
+
+    chosen = [name for name, there in routes.items() if there]
+    if len(chosen) > 1:
+        raise WrongUsage(f"{ROUTES} exclude each other", stands="nothing has changed")
+    if words and chosen not in (["feature"], ["git"]):
+        raise WrongUsage("names need --feature, commits need --git", stands="nothing has changed")

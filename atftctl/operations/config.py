@@ -1,0 +1,59 @@
+"""`config get` and `config set`: single settings, read and changed as text, with the same safety as a rollback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atftctl.decide import routes
+from atftctl.decide.assemble import Wish
+from atftctl.decide.settings import effective, locate, wanted_value
+from atftctl.domain.errors import WrongUsage
+from atftctl.domain.facts import Facts
+from atftctl.domain.plan import Plan, show
+from atftctl.domain.result import Result
+from atftctl.host.errors import YamlError
+from atftctl.host.yaml_read import read
+from atftctl.observe.configs import read_configs
+from atftctl.operations.change import Request, carry_out
+from atftctl.operations.or_undo import or_undone
+from atftctl.operations.project import Project, observe
+from atftctl.protocol import Exit
+
+
+def get(project: Project, word: str) -> Result:
+    """One setting by its key or its feature's name; all of them where none is named."""
+    configs = read_configs(project.layout.root, project.runbook.files.configs)
+    if word:
+        one = locate(project.runbook, configs, word)
+        data = {"key": ".".join(one.key), "file": one.file, "value": one.old}
+        return Result("config get", Exit.DONE, show(one.old), data=data)
+    found = {".".join(key): {"file": path, "value": value} for key, (path, value) in effective(configs).items()}
+    lines = tuple(f"{key}: {show(one['value'])}" for key, one in found.items())
+    return Result("config get", Exit.DONE, f"{len(found)} settings", lines=lines, data={"settings": found})
+
+
+def put(project: Project, words: Sequence[str], wish: Wish, request: Request) -> Result:
+    """`KEY VALUE`, or `KEY=VALUE…`."""
+    pairs = _pairs(words)
+
+    def decide(facts: Facts) -> Plan:
+        changes = [wanted_value(locate(project.runbook, facts.configs, key), value) for key, value in pairs.items()]
+        return routes.set_values(project.runbook, facts, changes, wish)
+
+    return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)
+
+
+def _pairs(words: Sequence[str]) -> dict[str, object]:
+    """Raises WrongUsage."""
+    if len(words) == 2 and "=" not in words[0]:
+        return {words[0]: _value(words[1])}
+    if not words or not all("=" in word for word in words):
+        raise WrongUsage("KEY VALUE, or KEY=VALUE…", stands="nothing has changed")
+    return {key: _value(value) for key, _, value in (word.partition("=") for word in words)}
+
+
+def _value(text: str) -> object:
+    try:
+        return read(text.encode()).value
+    except YamlError as error:
+        raise WrongUsage(f"{text!r} is no value: {error.reason}", stands="nothing has changed") from None

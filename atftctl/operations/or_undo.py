@@ -1,0 +1,40 @@
+"""`--or-undo`: a change that did not make the trainer healthy is put back, by an undo of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from atftctl.decide.assemble import Wish
+from atftctl.domain.errors import AtftError
+from atftctl.domain.result import Result
+from atftctl.operations.change import Request, yes
+from atftctl.operations.project import Project
+from atftctl.protocol import Exit
+
+
+def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, request: Request) -> Result:
+    """What `act` did; where that is not healthy and `--or-undo` was asked for, or where the running trainer did not
+    take the settings up, what stood before stands again (exit 4)."""
+    done = act(request)
+    unhealthy = done.exit_code is Exit.CHECK_FAILED and done.plan is not None and bool(done.plan.targets)
+    if not unhealthy or not (request.or_undo or wish.live):
+        return done
+    from atftctl.operations.restore import undo
+
+    request.report.note(f"{done.headline}: putting it back")
+    again = Wish(restart=wish.restart and not wish.live, adopt=wish.adopt)
+    quiet = replace(request, confirm=yes, or_undo=False, reason=f"put back: {done.headline}")
+    try:
+        back = undo(project, str(done.data["operation"]), again, quiet)
+    except AtftError as error:
+        return replace(done, lines=(*done.lines, f"putting it back failed too: {error.what}"))
+    words = "" if back.exit_code is Exit.DONE else f"; {back.headline}"
+    return replace(
+        done,
+        exit_code=Exit.RESTORED,
+        headline=f"put back: {done.headline}{words}",
+        lines=back.lines,
+        parts=(*done.parts, *back.parts),
+        data={**done.data, "undone_by": back.data.get("operation")},
+    )
