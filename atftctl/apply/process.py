@@ -52,6 +52,7 @@ def start(layout: Layout, order: StartOrder, *, digest: str, now: datetime) -> P
         resume=order.resume,
         events_from=size_of(layout.root / protocol.EVENTS),
         log_from=size_of(layout.root / protocol.LOG),
+        metrics_from=size_of(layout.root / protocol.METRICS),
         host=procs.here()[0],
         namespace=procs.here()[1],
         processes=order.processes,

@@ -44,6 +44,9 @@ PARTS = {
     "copy": "copying",
     "hash": "hashing the copies",
     "compare": "comparing",
+    "watch": "watching the trainer",
+    "reload": "waiting for the trainer to take it up",
+    "bisect": "a probe run",
 }
 
 

@@ -127,6 +127,26 @@ def undo(
 
 
 @app.command()
+def resume(
+    drop: Annotated[bool, typer.Option("--drop", help="Forget it instead; all files stay as they are.")] = False,
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    adopt: o.Adopt = None,
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Go on with what was left in the middle: a staged rollback, an operation that a crash left open."""
+
+    def verb() -> Any:
+        from atftctl.operations import staged as operation
+
+        with run.request(o.Change(dry_run, True, reason, json)) as request:
+            return operation.resume(run.open_project(project, ""), run.wish(False, adopt), request, drop=drop)
+
+    run.command("resume", verb, json)
+
+
+@app.command()
 def recover(json: o.Json = False, project: o.Project = o.HERE) -> None:
     """Finish or unwind what a crash left open."""
 

@@ -22,7 +22,7 @@ _plans = _Plans()
 
 def tell(seen: Confirm) -> None:
     """Of every plan from now on."""
-    _plans.seen = seen  # type: ignore[method-assign]
+    _plans.seen = seen
 
 
 @contextmanager

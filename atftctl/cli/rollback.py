@@ -26,6 +26,9 @@ def rollback(
     ] = False,
     to: Annotated[str, typer.Option("--to", metavar="ID", help="All files of a snapshot; last-good by default.")] = "",
     feature: Annotated[Words, typer.Option("--feature", metavar="NAME", help="These improvements, no others.")] = None,
+    staged: Annotated[
+        bool, typer.Option("--staged", help="Stage after stage, watched, until healthy; with --symptom, or as it died.")
+    ] = False,
     live: Annotated[bool, typer.Option("--live", help="The running trainer takes settings up, no restart.")] = False,
     or_undo: Annotated[bool, typer.Option("--or-undo", help="Put it back where the trainer is not healthy.")] = False,
     dry_run: o.DryRun = False,
@@ -42,10 +45,15 @@ def rollback(
     def verb() -> Any:
         from atftctl.operations import rollback as operation
 
-        _one_route(symptom=bool(symptom), immediate=immediate, to=bool(to), feature=bool(feature), words=bool(words))
+        routes = {"symptom": bool(symptom) and not staged, "staged": staged, "immediate": immediate}
+        _one_route(routes | {"to": bool(to), "feature": bool(feature)}, words)
         opened = run.open_project(project, lang)
         wish = run.wish(no_restart, adopt, live=live)
         with run.request(o.Change(dry_run, yes, reason, json, or_undo)) as request:
+            if staged:
+                from atftctl.operations import staged as stages
+
+                return stages.staged(opened, symptom, wish, request)
             if symptom:
                 return operation.by_symptom(opened, symptom, wish, request)
             if immediate:
@@ -57,7 +65,7 @@ def rollback(
     run.command("rollback", verb, json)
 
 
-def _one_route(*, words: bool, **routes: bool) -> None:
+def _one_route(routes: dict[str, bool], words: Words) -> None:
     from atftctl.domain.errors import WrongUsage
 
     chosen = [name for name, there in routes.items() if there]

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from atftctl.decide.assemble import Wish, assemble
 from atftctl.decide.settings import changes, same, targets
+from atftctl.decide.staged import settings_of
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, SettingChange
-from atftctl.domain.runbook import Resume, Runbook, Settings
+from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
 
 
 def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, language: str) -> Plan:
@@ -70,12 +71,11 @@ def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], wish
     return plan
 
 
-def stage(runbook: Runbook, facts: Facts, symptom: str, word: str, wish: Wish, language: str) -> Plan:
+def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, wish: Wish, language: str) -> Plan:
     """One stage of the staged rollback: the symptom's table row, its block, or everything (DESIGN section 5)."""
     found = runbook.symptoms[symptom]
-    wanted = {"table": found.table, "block": found.settings, "immediate": runbook.immediate.settings}[word]
     return _settings_plan(
-        runbook, facts, wanted, wish,
+        runbook, facts, settings_of(runbook, symptom, word), wish,
         command="rollback",
         title=f"{found.title.say(language)}, stage {word}",
         resume=found.resume,

@@ -72,8 +72,8 @@ def effective(configs: Mapping[str, ConfigFile]) -> dict[KeyPath, tuple[str, Any
 
 
 def locate(runbook: Runbook, configs: Mapping[str, ConfigFile], word: str) -> SettingChange:
-    """The setting that a word means, a feature's name or a dotted key, as a change to what it is already. Raises Refused
-    for one that is not there."""
+    """The setting that a word means, a feature's name or a dotted key, as a change to what it is already. Raises
+    Refused for one that is not there."""
     settings = effective(configs)
     features = {feature.path: name for name, feature in runbook.features.items()}
     feature = runbook.features.get(word)

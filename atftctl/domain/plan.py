@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from atftctl.domain.runbook import Value
+from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.words import size_words
 
 
@@ -125,6 +125,20 @@ class ReloadTrainer:
 
 
 @dataclass(frozen=True)
+class RunStage:
+    """One stage: change, restart, watch, judge; the next one only where this one is not healthy."""
+
+    number: int
+    name: Stage
+    changes: tuple[SettingChange, ...]
+    steps: int
+
+    def describe(self) -> str:
+        words = ", ".join(change.describe() for change in self.changes)
+        return f"stage {self.number} ({self.name}): {words}; restart, watch {self.steps} steps, stop here if healthy"
+
+
+@dataclass(frozen=True)
 class RemoveSnapshot:
     """`words`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
 
@@ -147,6 +161,7 @@ Step = (
     | ChangeFiles
     | StartTrainer
     | ReloadTrainer
+    | RunStage
 )
 
 
@@ -164,7 +179,7 @@ class Plan:
     def empty(self) -> bool:
         """Nothing would change."""
         return not any(
-            isinstance(step, StopTrainer | ChangeFiles | StartTrainer | RecoverFirst | RemoveSnapshot)
+            isinstance(step, StopTrainer | ChangeFiles | StartTrainer | RecoverFirst | RemoveSnapshot | RunStage)
             for step in self.steps
         )
 

@@ -18,6 +18,7 @@ class ProcessRecord:
     resume: str
     events_from: int  # the size of the event log when it was started
     log_from: int = 0  # the same of its log for people
+    metrics_from: int = 0  # the same of its metrics
     pid: int = 0
     ticks: int = 0
     boot: str = ""

@@ -75,12 +75,28 @@ class Symptom:
     block: Settings = field(default_factory=dict)
     alternatives: tuple[Settings, ...] = ()
     aliases: tuple[str, ...] = ()
+    judge: Literal["window", "verify"] = "window"  # how a stage is judged: by its steps, or by the checklist
     advice: Text | None = None
 
     @property
     def settings(self) -> Settings:
         """What `rollback --symptom` applies: the block where there is one, else the row."""
         return self.block or self.table
+
+
+Stage = Literal["table", "block", "immediate"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Staged:
+    """The thirty-minute way: stage after stage until one is healthy. A stage is judged over `window_steps` steps of the
+    trainer, or over what it does within `window_s`."""
+
+    minutes: int = 30
+    stages: tuple[Stage, ...] = ("table", "block", "immediate")
+    window_steps: int = 300
+    window_s: float = 300.0
+    bisect_steps: int = 40  # of each probe run of --bisect
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -178,6 +194,7 @@ class Runbook:
     checks: Checks
     contacts: tuple[Contact, ...]
     backups: Backups = field(default_factory=Backups)
+    staged: Staged = field(default_factory=Staged)
 
     def feature(self, name: str) -> Feature:
         return self.features[name]

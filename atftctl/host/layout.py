@@ -55,6 +55,10 @@ class Layout:
         return self.state / "operations"
 
     @property
+    def staged(self) -> Path:
+        return self.state / "staged.json"
+
+    @property
     def baseline(self) -> Path:
         return self.state / "baseline.json"
 

@@ -63,6 +63,7 @@ def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
     _check_trainer(runbook, binder)
     _check_features(runbook, binder)
     _check_backups(runbook, binder)
+    _check_staged(runbook, binder)
     _check_plans(runbook, binder)
     return runbook, warnings
 
@@ -136,6 +137,19 @@ def _check_backups(runbook: Runbook, binder: Binder) -> None:
         raise binder.fail(("backups", "keep", "within"), f"{rules.keep.within!r} is no span such as 36h, 2d or 1w")
     if not any(value for name, value in keep.items() if name != "within"):
         raise binder.fail(("backups", "keep"), "nothing would be kept: one of the counts must be over 0")
+
+
+def _check_staged(runbook: Runbook, binder: Binder) -> None:
+    rules = runbook.staged
+    for key, value, most in (
+        ("window_steps", rules.window_steps, 1_000_000),
+        ("window_s", rules.window_s, 86_400),
+        ("bisect_steps", rules.bisect_steps, 100_000),
+    ):
+        if not 1 <= value <= most:
+            raise binder.fail(("staged", key), f"{value} is out of its range, 1 to {most}")
+    if not rules.stages or len(set(rules.stages)) != len(rules.stages):
+        raise binder.fail(("staged", "stages"), "each of table, block, immediate once, and at least one")
 
 
 def _check_features(runbook: Runbook, binder: Binder) -> None:

@@ -60,6 +60,23 @@ def heartbeat(root: Path, run_id: str) -> Mapping[str, Any]:
     return beat if isinstance(beat, dict) and beat.get("run_id") == run_id else {}
 
 
+def metrics_since(root: Path, offset: int) -> list[dict[str, str]]:
+    """The whole rows of metrics.csv after a byte offset, as words by column; at most 2 MB of the newest."""
+    import csv
+
+    from atftctl.host.files import tail
+
+    path = root / protocol.METRICS
+    try:
+        with path.open("rb") as file:
+            header = file.readline().decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return []
+    lines = [line for line in tail(path, 100_000, limit=2 << 20, since=offset) if line != header]
+    rows = csv.DictReader(lines, fieldnames=header.split(","))
+    return [row for row in rows if None not in row and None not in row.values()]
+
+
 def last_metrics(root: Path, rows: int) -> list[dict[str, str]]:
     """The last whole rows of metrics.csv as words by column."""
     import csv

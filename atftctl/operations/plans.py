@@ -36,8 +36,8 @@ class Saved:
 
 
 def essence(plan: Plan) -> dict[str, Any]:
-    """What makes two plans the same one: which files become what, from what; who is stopped and what is started. Not the
-    pid of a trainer, which a restart may have changed."""
+    """What makes two plans the same one: which files become what, from what; who is stopped and what is started. Not
+    the pid of a trainer, which a restart may have changed."""
     files = {
         target.path: {
             "from": target.old,

@@ -39,6 +39,9 @@ def prune(project: Project, request: Request) -> Result:
 
     plan, kept = decide()
     if plan is None:
+        if snapshots.half_removed(layout) and not request.dry_run:
+            with locked(layout, "backup prune", request):  # which ends what a crash left
+                pass
         return Result(
             "backup prune", Exit.DONE, f"nothing goes: all {len(kept)} snapshots are kept", data={"kept": kept}
         )

@@ -6,10 +6,12 @@ from typing import Any
 
 from atftctl.decide.diagnose import cause, remedy
 from atftctl.decide.settings import state
+from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
 from atftctl.host import locks
 from atftctl.host.files import tail
 from atftctl.observe import history as observed_history
+from atftctl.observe import staged as observed_staged
 from atftctl.observe.snapshots import last_good, newest
 from atftctl.operations import trainer
 from atftctl.operations.change import Request, held_by, locked
@@ -26,6 +28,7 @@ def status(project: Project) -> Result:
     good = last_good(project.layout, facts.snapshots)
     features = state(project.runbook, facts)
     lines = []
+    lines += _left_staged(project)
     if facts.open_operation:
         lines.append(f"an operation was left open: atftctl recover will {facts.open_operation.remedy}")
     if holder is not None:
@@ -66,6 +69,14 @@ def status(project: Project) -> Result:
         lines=tuple(lines),
         data=data,
     )
+
+
+def _left_staged(project: Project) -> list[str]:
+    try:
+        state = observed_staged.read(project.layout)
+    except Refused as error:
+        return [error.what]
+    return [f"{state.words} (since {state.started}, {state.operator}): atftctl resume"] if state else []
 
 
 def history(project: Project, most: int) -> Result:

@@ -1,7 +1,8 @@
 """A stand-in trainer that speaks the protocol without torch: starts in 50 ms, and misbehaves on request.
 
 Behaviour comes from `behaviour` in the run folder, a word a line: ignore-term, fork, double-fork, die, silent,
-other-digest, oom, slow-stop, deaf, refuses.
+other-digest, oom, slow-stop, deaf, refuses,
+bad-if:KEY=VALUE (the loss becomes NaN while the config says so).
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main() -> int:
         return 1
     spawn(behaviour)
     say(protocol.STARTED, digest=digest, effective=flat(settings), resumed_from=arguments.resume)
+    bad = next((word for word in behaviour if word.startswith("bad-if:") and stands(settings, word[7:])), "")
     if "oom" in behaviour:
         say(protocol.OOM, message="no memory", section="step", recoverable=False)
         say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.OUT_OF_MEMORY), reason="no memory")
@@ -58,6 +60,10 @@ def main() -> int:
         step += 1
         if step == 1 and "silent" not in behaviour:
             say(protocol.FIRST_STEP, digest=digest, loss=1.0, step_s=0.01)
+        record(step, loss=float("nan") if bad and step > 20 else 1.0)
+        if bad and step > 30:
+            say(protocol.ANOMALY, quantity="loss", value="nan", message=bad)
+            return protocol.TrainerExit.ANOMALY
         time.sleep(0.01)
         if "deaf" not in behaviour and Path(protocol.REQUEST).exists():
             answer(say, refuses="refuses" in behaviour)
@@ -66,6 +72,24 @@ def main() -> int:
     Path(protocol.LAST).write_bytes(b"weights of step %d of pid %d" % (step, os.getpid()))
     say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.STOPPED), reason="asked to stop")
     return protocol.TrainerExit.STOPPED
+
+
+def stands(settings: dict, word: str) -> bool:
+    """KEY=VALUE, as the merged settings have it."""
+    key, _, value = word.partition("=")
+    found: object = settings
+    for name in key.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found == yaml.safe_load(value)
+
+
+def record(step: int, *, loss: float) -> None:
+    """A row of metrics, as the trainer writes them."""
+    path = Path(protocol.METRICS)
+    with path.open("ab") as file:
+        if not file.tell():
+            file.write(b"step,epoch,loss,loss_rel,grad_norm,rss_mb\n")
+        file.write(f"{step},0,{loss},{loss},0.5,100\n".encode())
 
 
 def answer(say: Callable[..., None], *, refuses: bool) -> None:

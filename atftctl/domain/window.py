@@ -1,0 +1,35 @@
+"""What was seen of one run of the trainer, over a window of time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Window:
+    """Rows of its metrics (as words), its fatal event, how it is now."""
+
+    rows: Sequence[Mapping[str, str]]
+    alive: bool
+    fatal: Mapping[str, Any] | None = None
+    silent_s: float | None = None
+
+    @property
+    def steps(self) -> int:
+        """From its first row to its last."""
+        numbers = [int(row["step"]) for row in self.rows if row.get("step", "").isdigit()]
+        return numbers[-1] - numbers[0] + 1 if numbers else 0
+
+    def column(self, name: str) -> list[float]:
+        """NaN for what is no number."""
+        return [_number(row[name]) for row in self.rows if row.get(name)]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,178 @@
+"""`rollback --staged`: stage after stage, each an operation of its own, until the trainer is healthy. Innocent
+improvements stay on. It can be left at any instant, and gone on with: `resume`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from atftctl.apply import staged as kept
+from atftctl.decide import health, routes
+from atftctl.decide import settings as decide_settings
+from atftctl.decide import staged as decide
+from atftctl.decide.assemble import Wish
+from atftctl.domain.errors import Inconclusive, Interrupted, Refused
+from atftctl.domain.facts import Facts
+from atftctl.domain.plan import Plan, RunStage
+from atftctl.domain.result import Part, Result
+from atftctl.domain.staged import StagedState
+from atftctl.domain.verdict import EXIT_OF, Verdict
+from atftctl.host import locks
+from atftctl.observe import staged as observed
+from atftctl.observe.runbook import find_symptom
+from atftctl.operations.change import Request, carry_out, locked, yes
+from atftctl.operations.project import Project, now, observe
+from atftctl.protocol import Exit
+
+POLL_S = 0.2
+
+
+def staged(project: Project, word: str, wish: Wish, request: Request) -> Result:
+    """Raises Refused where one is under way already, or where there is nothing to watch."""
+    layout, runbook = project.layout, project.runbook
+    before = observed.read(layout)
+    if before:
+        raise Refused(before.words, then="atftctl resume goes on with it; atftctl resume --drop forgets it")
+    facts = observe(project)
+    symptom = find_symptom(runbook, word)[0] if word else decide.symptom_of(runbook, facts)
+    plan = decide.staged(runbook, facts, symptom, project.language)
+    request.seen(plan, ())
+    if request.dry_run:
+        return Result("rollback", Exit.DONE, f"dry run: {plan.title}", plan=plan, data={"dry_run": True, "diff": []})
+    if not request.confirm(plan, ()):
+        raise Refused("not done: you said no")
+    with locked(layout, "rollback --staged", request):
+        state = _begin(plan, symptom, request)
+        kept.write(layout, state)
+    return _run(project, state, wish, request)
+
+
+def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
+    names = tuple(step.name for step in plan.steps if isinstance(step, RunStage))
+    started = now().isoformat(timespec="seconds")
+    return StagedState(symptom, names, 0, "changing", (), started, locks.operator(), request.reason)
+
+
+def resume(project: Project, wish: Wish, request: Request, *, drop: bool) -> Result:
+    """Go on with what was left in the middle: an open operation, and a staged rollback."""
+    state = observed.read(project.layout)
+    if request.dry_run:
+        words = f"would go on: {state.words}" if state else "would finish or unwind what a crash left open"
+        return Result("resume", Exit.DONE, f"dry run: {words}")
+    with locked(project.layout, "resume", request) as recovered:
+        if drop and state:
+            kept.clear(project.layout)
+            return Result("resume", Exit.DONE, f"forgotten: {state.words}; all files stay as they are")
+    if state is None:
+        if recovered:
+            return Result("resume", Exit.DONE, "; ".join(recovered), data={"recovered": recovered})
+        raise Refused("nothing was left in the middle", then="atftctl history shows what was done")
+    request.report.note(state.words)
+    return _run(project, state, wish, request)
+
+
+def _run(project: Project, state: StagedState, wish: Wish, request: Request) -> Result:
+    """From where the state says to the first healthy stage. Whatever ends it, the state on disk says where it was."""
+    quiet = replace(request, confirm=yes, seen=yes, reason=request.reason or state.reason)
+    parts: list[Part] = []
+    while True:
+        if state.doing == "changing":
+            state = _change(project, state, wish, quiet, parts)
+        begun = time.monotonic()
+        verdict, words = _judge(project, state, request)
+        parts.append(Part(f"watch {state.stages[state.at]}", time.monotonic() - begun))
+        request.report.note(f"stage {state.at + 1} of {len(state.stages)} ({state.stages[state.at]}): {words}")
+        if verdict is not Verdict.FAIL or state.at + 1 == len(state.stages):
+            return _ended(project, state, verdict, words, parts)
+        state = replace(state, at=state.at + 1, doing="changing")
+        kept.write(project.layout, state)
+
+
+def _change(project: Project, state: StagedState, wish: Wish, quiet: Request, parts: list[Part]) -> StagedState:
+    """The stage's settings, restart, first step. One whose settings are in place already (a crash came after them) is
+    watched as it is."""
+
+    def decide_stage(facts: Facts) -> Plan:
+        stage = state.stages[state.at]
+        return routes.stage(project.runbook, facts, state.symptom, stage, wish, project.language)
+
+    done: tuple[str, ...] = ()
+    if not decide_stage(observe(project)).empty:
+        result = carry_out(project, lambda: observe(project), decide_stage, quiet)
+        parts += result.parts
+        done = (str(result.data["operation"]),)
+        if result.exit_code is Exit.INTERRUPTED:
+            raise Interrupted(result.headline, stands=state.words, then="atftctl resume")
+    state = replace(state, doing="watching", operations=(*state.operations, *done))
+    kept.write(project.layout, state)
+    return state
+
+
+def _judge(project: Project, state: StagedState, request: Request) -> tuple[Verdict, str]:
+    """Watch until the window is full, the time is up, or something is wrong; then what came of it."""
+    rules, checks = project.runbook.staged, project.runbook.checks
+    leak = state.symptom == "memory-leak"
+    deadline = time.monotonic() + rules.window_s
+    request.report.part("watch")
+    while True:
+        seen = observed.window(project.layout, project.runbook.trainer.command)
+        verdict, words = health.judge(seen, steps=rules.window_steps, grad_norm_max=checks.grad_norm_max, leak=leak)
+        if verdict is not Verdict.INCONCLUSIVE or time.monotonic() >= deadline:
+            break
+        try:
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted while watching", stands=state.words, then="atftctl resume") from None
+    if verdict is Verdict.PASS and project.runbook.symptoms[state.symptom].judge == "verify":
+        return _quality(project, request)
+    return verdict, words
+
+
+def _quality(project: Project, request: Request) -> tuple[Verdict, str]:
+    """Quality shows in no window of training steps: the checklist judges it."""
+    from atftctl.operations.verify import verify
+
+    try:
+        found = verify(project, request)
+    except Inconclusive as error:
+        return Verdict.INCONCLUSIVE, error.what
+    bad = [f"{one['name']}: {one['detail']}" for one in found.data["checks"] if one["verdict"] != Verdict.PASS.value]
+    return Verdict(found.data["verdict"]), "; ".join(bad) or found.headline
+
+
+def _ended(project: Project, state: StagedState, verdict: Verdict, words: str, parts: Sequence[Part]) -> Result:
+    at = f"stage {state.at + 1} of {len(state.stages)} ({state.stages[state.at]})"
+    undo = tuple(f"undo: atftctl undo {operation}" for operation in reversed(state.operations))
+    if verdict is not Verdict.INCONCLUSIVE:
+        kept.clear(project.layout)
+    headline, lines = {
+        Verdict.PASS: (f"healthy after {at}: {words}", (f"still on: {_still_on(project)}", "next: atftctl verify")),
+        Verdict.FAIL: (
+            f"no stage made the trainer healthy; after {at}: {words}",
+            ("next: atftctl rollback --to last-good",),
+        ),
+        Verdict.INCONCLUSIVE: (
+            f"not shown after {at}: {words}",
+            ("next: atftctl resume watches on; atftctl resume --drop leaves it at that",),
+        ),
+    }[verdict]
+    return Result(
+        "rollback",
+        EXIT_OF[verdict],
+        headline,
+        lines=(*lines, *undo),
+        parts=tuple(parts),
+        data={
+            "symptom": state.symptom,
+            "stage": state.stages[state.at],
+            "verdict": verdict.value,
+            "operations": list(state.operations),
+        },
+        contacts=project.contacts if verdict is Verdict.FAIL else (),
+    )
+
+
+def _still_on(project: Project) -> str:
+    found = decide_settings.state(project.runbook, observe(project))
+    return ", ".join(name for name, word in found.items() if word == "on") or "nothing"
