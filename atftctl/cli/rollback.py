@@ -29,6 +29,9 @@ def rollback(
     staged: Annotated[
         bool, typer.Option("--staged", help="Stage after stage, watched, until healthy; with --symptom, or as it died.")
     ] = False,
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Find the guilty improvements in short runs; changes nothing.")
+    ] = False,
     live: Annotated[bool, typer.Option("--live", help="The running trainer takes settings up, no restart.")] = False,
     or_undo: Annotated[bool, typer.Option("--or-undo", help="Put it back where the trainer is not healthy.")] = False,
     dry_run: o.DryRun = False,
@@ -45,11 +48,16 @@ def rollback(
     def verb() -> Any:
         from atftctl.operations import rollback as operation
 
-        routes = {"symptom": bool(symptom) and not staged, "staged": staged, "immediate": immediate}
-        _one_route(routes | {"to": bool(to), "feature": bool(feature)}, words)
+        routes = {"symptom": bool(symptom) and not (staged or bisect), "staged": staged, "bisect": bisect}
+        routes |= {"immediate": immediate, "to": bool(to), "feature": bool(feature)}
+        _one_route(routes, words)
         opened = run.open_project(project, lang)
         wish = run.wish(no_restart, adopt, live=live)
         with run.request(o.Change(dry_run, yes, reason, json, or_undo)) as request:
+            if bisect:
+                from atftctl.operations import bisect as search
+
+                return search.bisect(opened, symptom, request)
             if staged:
                 from atftctl.operations import staged as stages
 

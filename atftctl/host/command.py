@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,25 @@ class Done:
     output: str
 
 
-def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float) -> Done:
+def limited(memory_limit_mb: int) -> Callable[[], None]:
+    """For the child, between fork and exec: RLIMIT_DATA, which holds for all that it starts."""
+    import resource
+
+    def limit() -> None:
+        if memory_limit_mb:
+            size = memory_limit_mb << 20
+            resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+    return limit
+
+
+def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float, memory_limit_mb: int = 0) -> Done:
     """Standard output and error together. The child is in a group of its own, so that nothing of it stays behind."""
     try:
         child = subprocess.Popen(
             list(argv), cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here
         )  # fmt: skip
     except OSError as error:
         return Done(127, f"can't start {argv[0]}: {error.strerror}")

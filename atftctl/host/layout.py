@@ -59,6 +59,10 @@ class Layout:
         return self.state / "staged.json"
 
     @property
+    def bisected(self) -> Path:
+        return self.state / "bisected.json"
+
+    @property
     def baseline(self) -> Path:
         return self.state / "baseline.json"
 

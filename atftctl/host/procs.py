@@ -111,13 +111,9 @@ def spawn(
 
     The limit is RLIMIT_DATA, set in the child before exec, so that it holds for all that the child starts.
     """
-    import resource
     import subprocess
 
-    def limit() -> None:
-        if memory_limit_mb:
-            size = memory_limit_mb << 20
-            resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    from atftctl.host.command import limited
 
     with output.open("ab") as out:
         try:
@@ -129,7 +125,7 @@ def spawn(
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                preexec_fn=limit,  # noqa: PLW1509 - no threads here when a trainer is started
+                preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here when a trainer is started
             )
         except OSError as error:
             raise HostError(f"can't start {argv[0]}: {error.strerror}") from None

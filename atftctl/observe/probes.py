@@ -37,6 +37,15 @@ def probe(
         return _ask(layout, runbook, kind, options, scratch / "measured.json")
 
 
+def short_run(layout: Layout, runbook: Runbook, configs: Sequence[Path], steps: int) -> dict[str, Any]:
+    """A few training steps from fresh weights, under the trainer's memory limit. Raises Inconclusive where it could not
+    be run at all."""
+    with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:
+        options = ["--steps", str(steps), *(word for one in configs for word in ("--config", str(one)))]
+        limit_mb = runbook.trainer.memory_limit_mb
+        return _ask(layout, runbook, "run", options, Path(folder) / "measured.json", memory_limit_mb=limit_mb)
+
+
 def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str, Any]:
     """Two checkpoints compared by tensor. Raises Inconclusive where it could not be run at all."""
     with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:
@@ -44,10 +53,18 @@ def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str,
         return _ask(layout, runbook, "tensors", options, Path(folder) / "measured.json")
 
 
-def _ask(layout: Layout, runbook: Runbook, kind: str, options: Sequence[str], out: Path) -> dict[str, Any]:
+def _ask(
+    layout: Layout, runbook: Runbook, kind: str, options: Sequence[str], out: Path, *, memory_limit_mb: int = 0
+) -> dict[str, Any]:
     words = [word.replace("{python}", sys.executable) for word in runbook.trainer.probe]
     argv = [*words, kind, "--out", str(out), *options]
-    done = run(argv, cwd=layout.root, env=_environment(layout), limit_s=runbook.checks.probe_limit_s)
+    done = run(
+        argv,
+        cwd=layout.root,
+        env=_environment(layout),
+        limit_s=runbook.checks.probe_limit_s,
+        memory_limit_mb=memory_limit_mb,
+    )
     try:
         return dict(json.loads(out.read_bytes()))
     except (OSError, ValueError):

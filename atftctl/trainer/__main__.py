@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     verbs.choices["train"].add_argument("--resume", choices=("last", "best", "scratch"), default="last")
     probe = verbs.choices["probe"]
-    probe.add_argument("kind", choices=("verify", "memory", "effects", "tensors"))
+    probe.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors"))
     probe.add_argument("--file", action="append", default=[], help="of tensors: the two checkpoints, old and new")
     probe.add_argument("--out", required=True, help="where the measurements go, as JSON")
     probe.add_argument(

@@ -18,12 +18,14 @@ import numpy as np
 import torch
 
 from atftctl import protocol
+from atftctl.protocol import TrainerExit
 from atftctl.trainer import checkpoint, evaluate, settings
 from atftctl.trainer.effects import effects
+from atftctl.trainer.ends import end_of
 from atftctl.trainer.loop import Trainer
-from atftctl.trainer.memory import PeakMemory, steady_allocations
+from atftctl.trainer.memory import PeakMemory, limited, steady_allocations
 from atftctl.trainer.model.atft import parameter_count
-from atftctl.trainer.record import Recorder
+from atftctl.trainer.record import Recorder, rss_anon_mb
 from atftctl.trainer.state import take_up
 from atftctl.trainer.step import Ended
 
@@ -32,13 +34,13 @@ WARM_UP = 3  # steps that are not measured: thread pools, allocator, caches
 
 
 def run(kind: str, root: Path, configs: list[Path], baseline: list[Path], steps: int) -> dict[str, Any]:
-    """`kind` verify: everything the checklist asks for; memory: the peak of a few training steps; effects: what each
-    flag does."""
+    """`kind` verify: everything the checklist asks for; memory: the peak of a few training steps; run: those
+    steps, and how they ended; effects: what each flag does."""
     with tempfile.TemporaryDirectory(prefix="atftctl-probe-") as scratch:
         if kind == "effects":
             return {"effects": effects(settings.load(configs)[0], Path(scratch))}
         probe = Probe(root, Path(scratch), configs, baseline, steps)
-        return probe.memory() if kind == "memory" else probe.verify()
+        return {"memory": probe.memory, "run": probe.short_run, "verify": probe.verify}[kind]()
 
 
 class Probe:
@@ -67,6 +69,23 @@ class Probe:
             "steps": self.steps,
             "chunks": trainer.parts.model.chunks,
         }
+
+    def short_run(self) -> dict[str, Any]:
+        """Steps from fresh weights, as a trainer takes them, and how it ended."""
+        rows: list[dict[str, float]] = []
+        code, reason = TrainerExit.FINISHED, ""
+        if limited():
+            steady_allocations()
+        trainer = None
+        try:
+            trainer = self._make(self.configs, "run")
+            for _ in range(self.steps):
+                done = trainer.next_step()
+                row = {"loss": done.loss, "loss_rel": done.relative, "grad_norm": done.grad_norm}
+                rows.append({"step": trainer.progress.step, **row, "rss_mb": rss_anon_mb()})
+        except Exception as error:  # noqa: BLE001 - each kind has its exit code
+            code, reason = end_of(error, trainer.recorder if trainer else Recorder(self.scratch, ()))
+        return {"rows": rows, "exit_code": int(code), "reason": reason}
 
     def verify(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
