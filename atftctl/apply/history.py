@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,15 @@ def append(layout: Layout, entry: Mapping[str, Any]) -> None:
     append_durably(layout.history, line + b"\n")
     with suppress(OSError):  # without it a line less at the end is not seen; nothing else is lost
         write_durably(layout.history_end, json.dumps({"lines": len(lines) + 1, "sha256": sha256_bytes(line)}).encode())
+
+
+def append_freeing(layout: Layout, entry: Mapping[str, Any], free: Callable[[], object]) -> None:
+    """As `append`; where the disk is full, room is made first. Raises OSError where that is not enough."""
+    try:
+        append(layout, entry)
+    except OSError:
+        free()
+        append(layout, entry)
 
 
 def tells_of_removal(layout: Layout, snapshot: str) -> bool:

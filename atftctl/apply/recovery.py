@@ -49,8 +49,12 @@ def _sweep(layout: Layout) -> list[str]:
     if gone := [name for name in snapshots.half_removed(layout) if not history.tells_of_removal(layout, name)]:
         title = f"finished taking away snapshot{'s' * (len(gone) > 1)} {', '.join(gone)}"
         entry = history.new_entry("recover", title, "", datetime.now().astimezone())
-        history.append(layout, {**entry, "removed": gone, "outcome": "done", "exit_code": int(Exit.DONE)})
         lines.append(title)
+        line = {**entry, "removed": gone, "outcome": "done", "exit_code": int(Exit.DONE)}
+        try:
+            history.append_freeing(layout, line, lambda: snapshots.sweep(layout))
+        except OSError as error:  # the disk is full even so; a rescue goes on without the line
+            lines.append(f"the history could not be told of it: {error.strerror}")
     return lines + snapshots.sweep(layout)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -33,7 +34,9 @@ from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 
 NOT_TAKEN = "no snapshot was taken; the others are untouched"
 DIFF_LIMIT = 32 << 20
-PARTIAL, GONE = ".partial", ".gone"  # ends of names that begin with a dot: no snapshot yet, none any more
+PARTIAL, GONE = ".partial", ".gone"  # ends of hidden names: no snapshot yet, none any more
+HIDDEN = ".atftctl-"  # how ours begin; those of a snapshot that is being taken are named by its time
+LEFT = re.compile(r"\.(?:atftctl-(?P<name>.+)|\d{8}_\d{6}(?:_\d+)?)(?:\.partial|\.gone)", re.DOTALL)
 MANY = 200  # small files; fewer are fsynced one by one
 
 
@@ -197,27 +200,33 @@ def sweep(layout: Layout) -> list[str]:
     """What a crash left of snapshots that were being taken or taken away; a line for what can't be swept, which stands
     in nobody's way. Called under the lock."""
     left = []
-    for pattern in (PARTIAL, GONE):
-        for path in layout.backups.glob(f".*{pattern}"):
-            try:
-                remove_tree(path)
-            except OSError as error:
-                left.append(
-                    f"{path.relative_to(layout.root)} can't be removed ({error.strerror}); it takes room, no more"
-                )
+    for path, _ in _left(layout):
+        try:
+            remove_tree(path)
+        except OSError as error:
+            left.append(f"{path.relative_to(layout.root)} can't be removed ({error.strerror}); it takes room, no more")
     return left
 
 
 def half_removed(layout: Layout) -> list[str]:
     """Snapshots that were being taken away when a crash came: they are out of sight, and `sweep` takes the rest."""
-    return sorted(path.name[1 : -len(GONE)] for path in layout.backups.glob(f".*{GONE}"))
+    return sorted(name for path, name in _left(layout) if name and path.name.endswith(GONE))
+
+
+def _left(layout: Layout) -> list[tuple[Path, str]]:
+    """What bears a name of ours, and nothing else: other hidden things there are somebody's own."""
+    try:
+        names = os.listdir(layout.backups)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [(layout.backups / name, match["name"] or "") for name in names if (match := LEFT.fullmatch(name))]
 
 
 def hide(layout: Layout, names: Iterable[str], gone: list[str]) -> None:
     """Out of sight, which is the end of them; `sweep` takes the bytes. `gone` grows as they go: who meets an OSError
     knows how far it went."""
     for name in names:
-        os.rename(layout.snapshot(name), layout.backups / f".{name}{GONE}")
+        os.rename(layout.snapshot(name), layout.backups / f"{HIDDEN}{name}{GONE}")
         gone.append(name)
     fsync_dir(layout.backups)
 
@@ -234,7 +243,7 @@ def remember_checked(layout: Layout, checked: Mapping[str, tuple[str, str]]) -> 
 
 def pin(layout: Layout, name: str, words: str) -> None:
     """Kept whatever the retention says. A marker beside the manifest, which itself never changes."""
-    partial = layout.backups / f".{name}.pin{PARTIAL}"  # where `sweep` finds it, and no snapshot holds a stray
+    partial = layout.backups / f"{HIDDEN}{name}{PARTIAL}"  # where `sweep` finds it, and no snapshot holds a stray
     write_new(partial, words.encode("utf-8", "replace"), 0o600)
     os.replace(partial, layout.snapshot(name) / PIN)
     fsync_dir(layout.snapshot(name))

@@ -121,14 +121,12 @@ def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapsh
     return Snapshot(**{**known, "id": name, "files": files, "passed": passed, **observed})
 
 
-Checked = Mapping[str, tuple[str, str]]  # by a copy's identity on disk, "device:inode": (SHA-256 that was found, when)
+Checked = Mapping[str, tuple[str, str]]  # by a copy's key on disk: (SHA-256 that was found, when)
 
 
 def found_damaged(checked: Checked, key: str, file: SnapshotFile) -> bool:
-    """When these bytes on disk were hashed last, they were not what this entry says. A finding from before the copy was
-    made is of another file that had its inode."""
-    digest, at = checked.get(key, (file.sha256, ""))
-    return digest != file.sha256 and at > file.checked
+    """When these bytes on disk were hashed last, they were not what this entry says."""
+    return checked.get(key, (file.sha256, ""))[0] != file.sha256
 
 
 @dataclass(frozen=True, eq=False, repr=False)

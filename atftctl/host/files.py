@@ -11,9 +11,10 @@ import hashlib
 import os
 import stat
 import time
+from io import BufferedReader
 from pathlib import Path
 
-from atftctl.host.errors import OutsideProjectError
+from atftctl.host.errors import NotRegularError, OutsideProjectError
 
 READ_BACK = 8 << 20  # bytes; reading back a larger copy would cost as much as making it
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # no file has such a name
@@ -33,8 +34,9 @@ def identity(facts: os.stat_result) -> Identity:
 
 
 def inode_key(facts: os.stat_result) -> str:
-    """Which file on disk, whatever its names: "device:inode"."""
-    return f"{facts.st_dev}:{facts.st_ino}"
+    """Which file on disk, whatever its names, and as which it was last written: another file that is given the same
+    inode later has another key."""
+    return f"{facts.st_dev}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
 def allocated(facts: os.stat_result) -> int:
@@ -54,7 +56,7 @@ def sha256_file(path: Path) -> str | None:
     changed since is not read again.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             before = identity(os.fstat(file.fileno()))
             if before in _hashed:
                 return _hashed[before]
@@ -64,6 +66,15 @@ def sha256_file(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return digest
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open for reading; a pipe does not make us wait. Raises NotRegularError, OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise NotRegularError(f"{path} is not a regular file")
+    return os.fdopen(handle, "rb")
 
 
 def know_hash(path: Path, digest: str) -> None:

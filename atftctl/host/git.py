@@ -28,6 +28,7 @@ def diff(root: Path, *, limit: int, without: Sequence[str] = ()) -> bytes | None
     longer than `limit` bytes. Untracked files are not in it. `without`: files and patterns that are left out."""
     argv = _argv(
         root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color",
+        "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--submodule=short", "--no-relative",
         "--", ".", *(f":(exclude,glob,icase){one}" for one in without),
     )  # fmt: skip
     try:
@@ -92,4 +93,6 @@ def _argv(root: Path, *words: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    """The project's repository and no other, whatever a hook or a shell has said of another."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return {**ours, "GIT_OPTIONAL_LOCKS": "0"}

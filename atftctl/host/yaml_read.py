@@ -15,6 +15,7 @@ from atftctl.host.errors import YamlError
 
 Path = tuple[str | int, ...]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_DEPTH = 500
 MAX_NODES = 200_000  # an alias bomb is refused, not expanded
 
 
@@ -52,6 +53,7 @@ def read(data: bytes) -> Document:
 def read_all(data: bytes) -> list[Document]:
     text = decode(data).removeprefix("\ufeff")
     try:
+        _refuse_deep(text)
         nodes = list(yaml.compose_all(text, Loader=_Loader))
         values = list(yaml.load_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
@@ -62,6 +64,19 @@ def read_all(data: bytes) -> list[Document]:
     except (TypeError, KeyError) as error:  # an unhashable key
         raise YamlError(f"a key that is not a plain word or number ({error})") from None
     return [Document(value, _lines(node)) for node, value in zip(nodes, values, strict=True)]
+
+
+def _refuse_deep(text: str) -> None:
+    """libyaml composes by recursion in C, where nobody counts: fifty thousand brackets end the process. Only what could
+    be so deep is looked at. Raises YamlError."""
+    if sum(map(text.count, ("[", "{", "- ", "? "))) <= MAX_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            mark = event.start_mark
+            raise YamlError(f"nested more than {MAX_DEPTH} deep", line=mark.line + 1 if mark else 0)
 
 
 def _lines(root: yaml.Node | None) -> dict[Path, int]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from atftctl.domain.facts import ConfigFile
-from atftctl.host.errors import OutsideProjectError, YamlError
-from atftctl.host.files import inside, sha256_bytes
+from atftctl.host.errors import NotRegularError, OutsideProjectError, YamlError
+from atftctl.host.files import inside, open_regular, sha256_bytes
 from atftctl.host.yaml_read import read
 from atftctl.protocol import config_digest, merge_settings
 
@@ -15,10 +15,11 @@ from atftctl.protocol import config_digest, merge_settings
 def read_config(root: Path, name: str) -> ConfigFile:
     """Never raises for what is in the file: an unreadable config is a fact, and `restore` works even so."""
     try:
-        data = inside(root, name).read_bytes()
+        with open_regular(inside(root, name)) as file:
+            data = file.read()
     except FileNotFoundError:
         return ConfigFile(name, None, error="no such file")
-    except OutsideProjectError as error:
+    except (OutsideProjectError, NotRegularError) as error:
         return ConfigFile(name, None, error=str(error))
     except OSError as error:
         return ConfigFile(name, None, error=f"can't be read: {error.strerror}")

@@ -62,7 +62,7 @@ def _handmade(path: str, of: str, stamp: str | None, facts: os.stat_result) -> H
         modified = "9999-12-31T23:59:59+00:00"
     try:
         datetime.strptime(stamp or "", "%Y%m%d_%H%M%S").astimezone()
-    except ValueError:  # 20249999_999999 is a name, and no time
+    except (ValueError, OverflowError, OSError):  # 20249999_999999 is a name, and no time
         stamp = ""
     return Handmade(path, of, stamp or "", facts.st_size, modified, stat.S_IMODE(facts.st_mode))
 

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
+from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile, found_damaged
 from atftctl.host.copying import Progress, hash_file, no_progress
 from atftctl.host.errors import HostError
 from atftctl.host.files import inode_key, sha256_file
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 from atftctl.host.records import BadRecordError, seal, unseal
+
+GONE = "gone"
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Copy:
     size: int
     users: list[tuple[Snapshot, SnapshotFile]] = field(default_factory=list)
     checked: str = ""
+    looked: str = ""  # when it was hashed last, whatever was found
     digest: str = ""  # as hashed by `check`; "" before, and where it can't be read
 
     @property
@@ -52,23 +55,30 @@ def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: Reliance)
         except (OSError, BadRecordError) as error:  # taken away, or damaged, since it was listed
             found.problem(snapshot.id, f"its manifest can't be read: {error}")
         for file in snapshot.files:
-            try:
-                facts = os.lstat(layout.snapshot(snapshot.id) / file.path)
-            except OSError as error:
-                found.problem(snapshot.id, f"{file.path}: {error.strerror}")
-                continue
-            if not stat.S_ISREG(facts.st_mode):
-                found.problem(snapshot.id, f"{file.path} is no regular file any more")
-            elif facts.st_size != file.size:
-                found.problem(snapshot.id, f"{file.path} has {facts.st_size:,} bytes, not {file.size:,}")
-            else:
-                key = inode_key(facts)
-                copy = found.copies.setdefault(key, Copy(key, facts.st_size))
-                copy.users.append((snapshot, file))
-                copy.checked = max(copy.checked, reliance.last_checked(key, file))
+            if words := _look(layout, snapshot, file, reliance, found):
+                found.problem(snapshot.id, words)
         for words in _strays(layout, snapshot):
             found.problem(snapshot.id, words)
     return found
+
+
+def _look(layout: Layout, snapshot: Snapshot, file: SnapshotFile, reliance: Reliance, found: Found) -> str:
+    """What is wrong with one copy, unread; what can be hashed is among `found.copies` then."""
+    try:
+        facts = os.lstat(layout.snapshot(snapshot.id) / file.path)
+    except OSError as error:
+        return f"{file.path}: {error.strerror}"
+    if not stat.S_ISREG(facts.st_mode):
+        return f"{file.path} is no regular file any more"
+    if facts.st_size != file.size:
+        return f"{file.path} has {facts.st_size:,} bytes, not {file.size:,}"
+    key = inode_key(facts)
+    copy = found.copies.setdefault(key, Copy(key, facts.st_size))
+    copy.users.append((snapshot, file))
+    copy.checked = max(copy.checked, reliance.last_checked(key, file))
+    copy.looked = max(copy.looked, copy.checked, reliance.checked.get(key, ("", ""))[1])
+    damaged = found_damaged(reliance.checked, key, file)
+    return f"{file.path} is damaged: found when it was hashed last" if damaged else ""
 
 
 def _manifest(layout: Layout, snapshot: Snapshot, found: Found) -> None:
@@ -95,7 +105,7 @@ def _strays(layout: Layout, snapshot: Snapshot) -> list[str]:
 def sample(copies: Iterable[Copy], share: float) -> list[Copy]:
     """So large a share of the bytes, at least one copy, those first that were not hashed for longest: repeated, it
     comes round to all."""
-    ordered = sorted(copies, key=lambda one: (one.checked, one.key))
+    ordered = sorted(copies, key=lambda one: (one.looked, one.key))
     wanted, taken = share * sum(one.size for one in ordered), 0
     chosen: list[Copy] = []
     for one in ordered:
@@ -106,15 +116,27 @@ def sample(copies: Iterable[Copy], share: float) -> list[Copy]:
     return chosen
 
 
+def _hash(layout: Layout, copy: Copy, progress: Progress) -> tuple[str, str]:
+    """(SHA-256, why there is none). A snapshot that was taken away meanwhile leaves its copies to those that share
+    them."""
+    why = GONE
+    for snapshot, file in copy.users:
+        try:
+            return hash_file(layout.snapshot(snapshot.id) / file.path, progress=progress), ""
+        except FileNotFoundError:
+            continue
+        except (OSError, HostError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+    return "", why
+
+
 def check(layout: Layout, copies: Sequence[Copy], found: Found, progress: Progress = no_progress) -> list[Copy]:
     """Hash these copies; those that are whole. What is damaged is a problem of every snapshot that shares it."""
     whole = []
     for copy in copies:
-        snapshot, file = copy.users[0]
-        try:
-            digest, why = hash_file(layout.snapshot(snapshot.id) / file.path, progress=progress), ""
-        except (OSError, HostError) as error:
-            digest, why = "", getattr(error, "strerror", None) or str(error)
+        digest, why = _hash(layout, copy, progress)
+        if why == GONE:
+            continue
         copy.digest = digest
         bad = [(one, entry) for one, entry in copy.users if entry.sha256 != digest]
         for one, entry in bad:

@@ -99,7 +99,7 @@ def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
                 raise binder.fail(where, f"{name} is listed twice")
             if path.is_relative_to(layout.root) and _ours(path.relative_to(layout.root)):
                 raise binder.fail(where, f"{name} is the tool's own name; a snapshot can't hold it")
-            if os.path.lexists(path) and not path.is_file() and not (group == "also" and path.is_dir()):
+            if group == "configs" and os.path.lexists(path) and not path.is_file():
                 raise binder.fail(where, f"{name} is not a file")
             seen.add(path)
 

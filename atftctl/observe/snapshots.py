@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from atftctl.domain.errors import WrongUsage
@@ -41,14 +42,11 @@ def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
     is named like a snapshot is somebody's own."""
     found: list[Snapshot] = []
     broken: dict[str, str] = {}
-    try:
-        names = os.listdir(layout.backups)  # noqa: PTH208 - names are all that is needed
-    except (FileNotFoundError, NotADirectoryError):
-        return (), {}
     passed = passes(layout)
     where = layout.backups.relative_to(layout.root)
-    for name in names:
-        if name.startswith(".") or not layout.snapshot(name).is_dir():
+    for name in _folders(layout):
+        if layout.snapshot(name).is_symlink():
+            broken[name] = "it is a symlink"
             continue
         try:
             snapshot = _one(layout, name, str(where / name))
@@ -62,6 +60,16 @@ def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
                 snapshot if snapshot.passed else replace(snapshot, passed=passed_by(snapshot.digests(), passed))
             )
     return tuple(sorted(found, key=lambda one: (one.number, one.id))), broken
+
+
+def _folders(layout: Layout) -> list[str]:
+    """Names of what may be a snapshot. A symlink is none, unless it stands where one was."""
+    try:
+        names = os.listdir(layout.backups)  # noqa: PTH208 - names are all that is needed
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [name for name in names if not name.startswith(".") and layout.snapshot(name).is_dir()]
+    return [name for name in found if NAME.fullmatch(name) or not layout.snapshot(name).is_symlink()]
 
 
 def _one(layout: Layout, name: str, folder: str) -> Snapshot:
@@ -135,9 +143,17 @@ def checked(layout: Layout) -> dict[str, tuple[str, str]]:
     no harm."""
     try:
         found = json.loads(layout.checked.read_bytes())
-        return {str(key): (str(digest), str(at)) for key, (digest, at) in found.items()}
+        known = {str(key): (str(digest), str(at)) for key, (digest, at) in found.items()}
+        return {key: one for key, one in known.items() if _is_time(one[1])}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def newest(snapshots: tuple[Snapshot, ...]) -> Snapshot:

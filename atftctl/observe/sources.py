@@ -56,24 +56,30 @@ def _there(path: Path) -> bool:
 
 def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
     """(path, why it is left out or ""), in order of name. A symlink is not followed, so that no loop has an end to
-    find."""
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda one: one.name)
-    for entry in found:
-        path = os.path.relpath(entry.path, root)
-        if entry.is_symlink():
-            yield path, "a symlink"
-        elif entry.is_dir():
-            if path not in OURS and entry.name != ".git":
-                yield from _walk(root, Path(entry.path))
-        elif not entry.is_file():
-            yield path, "no regular file"
-        elif path in OWN:
-            yield path, "a snapshot's own file has this name"
-        elif _secret(entry.name):
-            yield path, "it looks like a secret; name it in files.also to keep it"
-        else:
-            yield path, ""
+    find; folders wait on a stack of our own, however deep they are."""
+    waiting = [str(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            found = sorted(entries, key=lambda one: one.name)
+        deeper = []
+        for entry in found:
+            path = os.path.relpath(entry.path, root)
+            if not entry.is_symlink() and entry.is_dir():
+                if path not in OURS and entry.name != ".git":
+                    deeper.append(entry.path)
+            else:
+                yield path, _why_not(entry, path)
+        waiting += reversed(deeper)
+
+
+def _why_not(entry: os.DirEntry[str], path: str) -> str:
+    if entry.is_symlink():
+        return "a symlink"
+    if not entry.is_file():
+        return "no regular file"
+    if path in OWN:
+        return "a snapshot's own file has this name"
+    return "it looks like a secret; name it in files.also to keep it" if _secret(entry.name) else ""
 
 
 def _secret(name: str) -> bool:

@@ -34,6 +34,7 @@ def create(project: Project, label: str, only: Kind, request: Request, *, pin: b
         return _dry_run(project, found)
     watch = Stopwatch(request.report)
     with locked(project.layout, "backup", request), watch.part("copy"):
+        found = _sources(project, only)  # recovery may have put files in place
         words = _pin_words(request) if pin else ""
         order = _order(project, found, label=label, reason=request.reason, pin=words)
         needed = room_needed(project.layout, order.reliance, order.paths)

@@ -81,7 +81,7 @@ def _remember(project: Project, hashed: Sequence[Copy], request: Request) -> Non
     try:
         make_dirs(layout.state, 0o700)
         with locks.exclusive(layout.lock, command="backup verify", reason=""):
-            found = {one.key: (one.digest, at) for one in hashed}
+            found = {one.key: (one.digest, at) for one in hashed if one.digest}
             snapshots.remember_checked(layout, observed.checked(layout) | found)
     except (HostError, OSError) as error:
         why = "another operation is running" if isinstance(error, LockHeldError) else str(error)

@@ -148,7 +148,11 @@ def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
     try:
         snapshots.hide(layout, _ids(plan), gone)
         ended = {"removed": gone, "ended": now().isoformat(timespec="seconds")}
-        history.append(layout, {**entry, **ended, "outcome": "done", "exit_code": int(Exit.DONE)})
+        history.append_freeing(
+            layout,
+            {**entry, **ended, "outcome": "done", "exit_code": int(Exit.DONE)},
+            lambda: snapshots.sweep(layout),
+        )
     except OSError as error:
         if not gone:
             raise

@@ -60,5 +60,5 @@ def _baseline_figures(project: Project) -> dict[str, Any]:
             "memory_mb": float(found["cost"]["memory_mb"]),
             "step_s": float(found["cost"]["step_s"]),
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return {}

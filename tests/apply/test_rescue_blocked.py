@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import random
 import shutil
 import subprocess
 import tempfile
+import time
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +19,19 @@ import pytest
 from atftctl.apply import snapshots
 from atftctl.apply.baseline import mark_verified as mark
 from atftctl.decide.assemble import Wish
-from atftctl.domain.errors import NeedsPerson, Refused, WrongUsage
-from atftctl.domain.snapshot import SnapshotFile, found_damaged
+from atftctl.domain.errors import NeedsPerson, PutBack, Refused, WrongUsage
 from atftctl.host.copying import copy_new
-from atftctl.host.errors import DamagedError
-from atftctl.host.files import inode_key, sha256_file
+from atftctl.host.errors import DamagedError, HostError
+from atftctl.host.files import sha256_file
 from atftctl.host.zip_crc import ZipWatch
-from atftctl.observe import history
+from atftctl.observe import history, integrity
 from atftctl.observe import snapshots as observed
 from atftctl.operations import backup, check_backups, prune, restore, rollback, status
 from atftctl.operations.change import Request
 from atftctl.operations.project import now, open_for_rescue, open_project
 from tests.apply.test_snapshots import layout_of, problems, rot, take
 from tests.faults import BROKEN, KILLED, Faults, in_child
-from tests.support import CONFIG, RUNBOOK, Project, make_project
+from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project
 
 KEEP_ONE = "keep: {last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, within: 0h}"
 KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
@@ -214,11 +216,179 @@ def test_a_damaged_snapshot_is_neither_the_last_good_one_nor_what_prune_keeps(ro
     assert prune.remove(open_project(root), [third], Request()).exit_code == 0
 
 
-def test_an_inode_that_is_used_again_is_not_taken_for_the_damaged_copy() -> None:
-    file = SnapshotFile("a", "digest", 1, 0o644, checked="2026-01-02T00:00:00.000000+00:00")
-    facts = os.stat(__file__)
-    for at, wrong in (("2026-01-01T00:00:00.000000+00:00", False), ("2026-01-03T00:00:00.000000+00:00", True)):
-        assert found_damaged({inode_key(facts): ("other", at)}, inode_key(facts), file) is wrong
+def test_an_inode_that_is_used_again_is_not_taken_for_the_damaged_copy(root: Path) -> None:
+    name = take(root)
+    copy = root / "backups" / name / CONFIG
+    rot(copy)
+    assert set(problems(root)) == {name}
+    again = root / "backups" / name / TRAINING
+    again.chmod(0o600)
+    assert not observed.harm(layout_of(root), snapshot(root, name), {})
+    copy.chmod(0o600)
+    copy.write_bytes((root / CONFIG).read_bytes())  # the same inode, whole again, written at another time
+    assert not observed.harm(layout_of(root), snapshot(root, name), observed.checked(layout_of(root)))
+
+
+def test_a_clock_that_stood_ahead_hides_no_finding(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Project(root).replace(RUNBOOK, KEEP, KEEP_ONE)
+    mark_verified(root)
+    old = take(root)
+    monkeypatch.setattr(backup, "now", lambda: now() + timedelta(days=1))
+    (root / "models/last.pth").write_bytes(b"new")
+    ahead = take(root)
+    monkeypatch.undo()
+    rot(root / "backups" / ahead / "models/best_model.pth")
+    assert set(problems(root)) == {ahead}
+    layout = layout_of(root)
+    assert observed.find(layout, observed.list_snapshots(layout), "last-good").id == old
+    prune.prune(open_project(root), Request())
+    assert [one.id for one in observed.list_snapshots(layout)] == [old, ahead]
+
+
+def test_what_is_not_ours_in_backups_is_left_alone(root: Path) -> None:
+    for name in (".notes.gone", ".download.partial", "kept"):
+        (root / "backups" / name).mkdir(parents=True)
+        (root / "backups" / name / "a").write_text("mine")
+    one, two = take(root), take(root)
+    (root / "backups/latest").symlink_to(two)
+    three = take(root)
+    undone_rollback(root)
+    assert problems(root) == {}
+    prune.remove(open_project(root), ["latest"], Request())
+    left = os.listdir(root / "backups")
+    assert three not in left and {one, two, "latest", ".notes.gone", ".download.partial", "kept"} <= set(left)
+    assert not history.read(layout_of(root))[-1]["title"].startswith("finished")
+
+
+@pytest.mark.parametrize("where", [CONFIG, f"{CONFIG}.backup", RUNBOOK])
+def test_fifty_thousand_brackets(root: Path, where: str) -> None:
+    project = Project(root, make_project(root.parent / "other", root.parent / "v").env)
+    before = (root / CONFIG).read_bytes()
+    assert project.run("backup").code == 0
+    project.write(where, "[" * 50_000)
+    for words in (("status",), ("rollback", "--immediate", "--dry-run"), ("backup", "verify", "--all")):
+        assert project.run(*words).code in (0, 1, 3), words
+    project.write(CONFIG, "[" * 50_000)
+    assert project.run("restore", "latest", "configs", "--yes", "--no-restart").code == 0
+    assert project.read(CONFIG) == before
+
+
+def test_a_store_through_a_memory_map_is_seen(root: Path) -> None:
+    """A page that waits to be written takes another store without a change of any time."""
+    path = root / "models/last.pth"
+    path.write_bytes(bytes(8192))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[:4] = b"ONE!"
+        time.sleep(2.2)
+        first = take(root)
+        mapped[:4] = b"TWO!"
+        second = take(root)
+    assert (root / "backups" / first / "models/last.pth").read_bytes().startswith(b"ONE!")
+    assert (root / "backups" / second / "models/last.pth").read_bytes().startswith(b"TWO!")
+
+
+def test_nonsense_in_the_tools_own_files_stops_no_rescue(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atftctl.apply.copies.settled", lambda one: True)
+    take(root)
+    problems(root)
+    checked = layout_of(root).checked
+    checked.write_text(checked.read_text().replace('"20', '"2O'))
+    for nonsense in ("[" * 100_000, '{"rankic": {"mean": ' + "1" * 401 + "}}", "[]"):
+        layout_of(root).baseline.write_text(nonsense)
+        undone_rollback(root)
+    (root / f"{CONFIG}.backup.99991231_235959").write_text("a: 1")
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        backup.list_all(open_project(root))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe"])
+def test_a_model_that_is_no_regular_file(root: Path, what: str) -> None:
+    take(root)
+    (root / "models/last.pth").unlink()
+    if what == "pipe":
+        os.mkfifo(root / "models/last.pth")
+    else:
+        (root / "models/last.pth").mkdir()
+        (root / "models/last.pth/shard-0").write_bytes(b"weights")
+    undone_rollback(root)
+    with pytest.raises(HostError, match="not a regular file"):
+        restore.restore(open_project(root), "latest", (), Wish(restart=False), Request())
+    if what == "pipe":
+        with pytest.raises(PutBack, match=r"models/last\.pth"):
+            take(root)
+    else:
+        name = take(root)
+        assert snapshot(root, name).file("models/last.pth/shard-0"), "a checkpoint in pieces"
+
+
+def test_folders_however_deep(root: Path) -> None:
+    also(root, "deep")
+    here = os.open(root, os.O_RDONLY)
+    try:
+        where = os.getcwd()
+        os.chdir(root)
+        for _ in range(600):
+            os.mkdir("deep")
+            os.chdir("deep")
+        os.chdir(where)
+    finally:
+        os.close(here)
+    take(root)
+
+
+def test_samples_come_round_past_a_damaged_copy(root: Path) -> None:
+    name = take(root)
+    rot(root / "backups" / name / "models/best_model.pth")
+    problems(root)
+    rot(root / "backups" / name / "models/last.pth")
+    for _ in range(8):
+        found = check_backups.verify(open_project(root), (), Request(), share=0.1)
+    assert "models/last.pth" in str(found.data["problems"]) and "models/best_model.pth" in str(found.data["problems"])
+
+
+def test_a_removal_while_verify_reads_harms_no_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atftctl.apply.copies.settled", lambda one: True)
+    first, second = take(root), take(root)
+    real = integrity.structure
+
+    def and_gone(*arguments: Any) -> Any:
+        found = real(*arguments)
+        prune.remove(open_project(root), [first], Request())
+        return found
+
+    monkeypatch.setattr(integrity, "structure", and_gone)
+    assert problems(root) == {}
+    assert not observed.harm(layout_of(root), snapshot(root, second), observed.checked(layout_of(root)))
+
+
+def test_another_repository_is_not_this_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(where: Path, *words: str) -> None:
+        subprocess.run(["git", "-C", str(where), "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True)
+
+    other = root.parent / "repository"
+    other.mkdir()
+    for where in (root, other):
+        (where / "code.py").write_text("one\n")
+        git(where, "init", "-q")
+        git(where, "add", "code.py")
+        git(where, "commit", "-qm", "x")
+        (where / "code.py").write_text("secret\n" if where is other else "two\n")
+    git(root, "config", "diff.noprefix", "true")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    patch = root / "backups" / take(root) / "code.diff"
+    monkeypatch.delenv("GIT_DIR")
+    assert "two" in patch.read_text() and "secret" not in patch.read_text()
+    git(root, "checkout", "-q", "code.py")
+    git(root, "apply", "--check", str(patch))
+
+
+def snapshot(root: Path, name: str) -> Any:
+    return next(one for one in observed.list_snapshots(layout_of(root)) if one.id == name)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "code.diff", "backups", ".atftctl/history.jsonl", "backups/x"])
