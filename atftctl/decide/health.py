@@ -16,6 +16,7 @@ from atftctl.domain.window import Window
 WARM_UP = 64  # rows that the others are held against
 DRIFT, LIMIT, CLIP = 0.5, 20.0, 6.0  # of the one-sided CUSUM of the robust z
 LEAK_ROWS, LEAK_GROWTH = 300, 1.02
+FIRST, WORTHLESS = 10, 2.0
 OF, AT_LEAST = 5, 3  # three of five rows over the limit are an explosion; a single spike never is
 
 
@@ -44,12 +45,28 @@ def _numbers(seen: Window, grad_norm_max: float) -> str:
         values = seen.column(name)
         if not all(map(math.isfinite, values)):
             return f"{name} is not finite"
-    norms = seen.column("grad_norm")
+    return (
+        _explodes(seen.column("grad_norm"), grad_norm_max)
+        or _worthless(seen.column("loss_rel"))
+        or _drifts(seen.column("loss_rel"))
+    )
+
+
+def _explodes(norms: Sequence[float], most: float) -> str:
+    """Over the limit, and over twice what it was at first: fresh weights under the ranking loss begin at 20 to 100
+    (measured), and are well."""
+    most = max(most, 2 * median(norms[:FIRST])) if norms else most
     for at in range(len(norms) - OF + 1):
-        high = [norm for norm in norms[at : at + OF] if norm > grad_norm_max]
+        high = [norm for norm in norms[at : at + OF] if norm > most]
         if len(high) >= AT_LEAST:
-            return f"the gradient norm is over {grad_norm_max:g} in {len(high)} of {OF} rows (up to {max(high):.3g})"
-    return _drifts(seen.column("loss_rel"))
+            return f"the gradient norm is over {most:.3g} in {len(high)} of {OF} rows (up to {max(high):.3g})"
+    return ""
+
+
+def _worthless(values: Sequence[float]) -> str:
+    """The loss is given relative to that of predicting nothing, which is 1."""
+    now = median(values[-OF:]) if len(values) >= OF else 0.0
+    return f"the loss is {now:.3g} times that of predicting nothing" if now > WORTHLESS else ""
 
 
 def _drifts(values: Sequence[float]) -> str:

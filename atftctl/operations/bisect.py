@@ -16,6 +16,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.result import Part, Result
 from atftctl.domain.verdict import Verdict
+from atftctl.domain.words import listed
 from atftctl.host.files import inside, make_dirs, write_durably
 from atftctl.host.yaml_edit import edit
 from atftctl.host.yaml_read import read
@@ -61,7 +62,8 @@ class Runs:
         verdict, words = decide.symptom_shows(self.symptom, run, self.project.runbook.checks, self._baseline)
         seconds = time.monotonic() - begun
         how = f"{seconds:.1f} s" if key not in known else "known from before"
-        self.lines.append(f"{', '.join(names) or 'none'} on: {_WORDS[verdict]}: {words} ({how})")
+        who = f"all {len(names)}" if names == self.on else listed(names, 4) or "none"
+        self.lines.append(f"{who} on: {_WORDS[verdict]}: {words} ({how})")
         self.request.report.note(f"run {len(self.lines)}: {self.lines[-1]}")
         self.parts.append(Part(f"run {len(self.lines)}", seconds))
         return verdict
