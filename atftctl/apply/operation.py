@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from atftctl.apply import history, process, snapshots
+from atftctl.apply import commits, history, packages, process, snapshots
 from atftctl.apply.copies import room_needed
 from atftctl.apply.transaction import Content, Move, Transaction, mode_of
+from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import AtftError, PutBack
-from atftctl.domain.plan import Plan, StopTrainer
+from atftctl.domain.plan import Package, Plan, StopTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import procs, records
@@ -34,6 +35,7 @@ class Order:
     start: process.StartOrder | None = None  # for after the change
     start_again: process.StartOrder | None = None  # for putting back a trainer that was stopped
     record: ProcessRecord | None = None  # of the trainer that runs now
+    code: CodeMove | None = None  # the branch that follows the files
     taking: snapshots.Taking = field(default_factory=snapshots.Taking)  # what the safety snapshot starts from
 
 
@@ -50,6 +52,7 @@ class Operation:
     snapshot: Snapshot | None = None
     decided: bool = False
     id: str = ""
+    _packages: tuple[Package, ...] = ()
     _stopping: list[tuple[procs.Identity, ProcessRecord | None, float]] = field(default_factory=list)
     _transaction: Transaction = field(init=False)
     _entry: dict[str, Any] = field(init=False)
@@ -85,6 +88,7 @@ class Operation:
                 "start": start.to_json() if start else None,
                 "start_again": again.to_json() if again else None,
                 "digest": self.order.digest,
+                "code": self.order.code.to_json() if self.order.code else None,
                 "stopping": [{**vars(who), "grace_s": grace_s} for who, _, grace_s in self._stopping],
             }
         )
@@ -134,12 +138,16 @@ class Operation:
 
     def change(self) -> None:
         """BEGIN, STAGE, COMMIT, APPLY. Returns with every file new, or raises with every file old."""
+        self._keep_packages()
         moves = self._moves()
         if not moves:
+            self._intend()
             return
         self._entry["files"] = [
             {"path": move.path, "old": move.old, "new": move.new, "mode": self._old_mode(move)} for move in moves
         ]
+        if self.order.code:
+            self._entry["git"] = self.order.code.to_json()
         self._entry["changes"] = [change.describe() for change in self.plan.changes]
         self._intend()
         self._transaction.begin(moves)
@@ -147,6 +155,24 @@ class Operation:
         self._transaction.decide()
         self.decided = True
         self._transaction.replace()
+        if self.order.code:
+            gone = [move.path for move in moves if move.new is None]
+            commits.finish(self.layout, self.order.code, gone, f"{self.plan.command} {self.id}")
+
+    def _keep_packages(self) -> None:
+        """Before the decision: what is taken away can be put back then."""
+        step = self.plan.packages
+        if step and step.away:
+            self._packages = packages.keep(self.layout, self.id, step.packages)
+        elif step:
+            self._packages = step.packages
+        if step:
+            self._entry["packages"] = {"away": step.away, "packages": [vars(one) for one in self._packages]}
+
+    def change_packages(self) -> None:
+        """After the files, and after the decision. Raises OSError, HostError."""
+        if self._packages:
+            packages.change(self.layout, self._entry["packages"])
 
     def start(self) -> ProcessRecord | None:
         if self.order.start is None:

@@ -6,11 +6,12 @@ import json
 from datetime import datetime
 from typing import Any
 
-from atftctl.apply import history, process, snapshots, transaction
+from atftctl.apply import commits, history, packages, process, snapshots, transaction
 from atftctl.apply.process import StartOrder
+from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.process import ProcessRecord
-from atftctl.host import procs, records
+from atftctl.host import ourselves, procs, records
 from atftctl.host.errors import HostError
 from atftctl.host.files import remove
 from atftctl.host.layout import Layout
@@ -55,6 +56,7 @@ def _sweep(layout: Layout) -> list[str]:
             history.append_freeing(layout, line, lambda: snapshots.sweep(layout))
         except OSError as error:  # the disk is full even so; a rescue goes on without the line
             lines.append(f"the history could not be told of it: {error.strerror}")
+    commits.sweep_worktrees(layout)
     return lines + snapshots.sweep(layout)
 
 
@@ -73,10 +75,36 @@ def _one(layout: Layout, operation: str, bodies: dict[str, dict[str, Any]]) -> l
 
 
 def _forward(layout: Layout, operation: str, intent: dict[str, Any], commit: dict[str, Any]) -> str:
-    transaction.roll_forward(layout, transaction.moves_of(commit))
+    moves = transaction.moves_of(commit)
+    if any(ourselves.lies_in(layout.root / move.path.split("/")[0]) for move in moves):
+        ourselves.load_all()
+    transaction.roll_forward(layout, moves)
+    branch = _move_branch(layout, operation, intent, [move.path for move in moves if move.new is None])
+    branch += _change_packages(layout, intent)
     started = _bring_up(layout, intent.get("start"), str(intent.get("digest", "")))
     _close(layout, operation, intent, "done, finished by recovery")
-    return f"finished {intent['command']} {operation}: all files are the new ones{started}"
+    return f"finished {intent['command']} {operation}: all files are the new ones{branch}{started}"
+
+
+def _change_packages(layout: Layout, intent: dict[str, Any]) -> str:
+    if not intent.get("packages"):
+        return ""
+    try:
+        packages.change(layout, intent["packages"])
+    except (HostError, OSError) as error:
+        return f"; the packages were not changed: {error}"
+    return "; the packages are changed"
+
+
+def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], removed: list[str]) -> str:
+    """Somebody who moved the branch since has the last word on it; the files are the new ones in any case."""
+    if not intent.get("code"):
+        return ""
+    try:
+        commits.finish(layout, CodeMove.from_json(intent["code"]), removed, f"{intent['command']} {operation}")
+    except HostError as error:
+        return f"; the branch was not moved: {error}"
+    return "; the branch has moved"
 
 
 def _back(layout: Layout, operation: str, intent: dict[str, Any], begin: dict[str, Any] | None) -> str:
@@ -125,7 +153,9 @@ def _record(layout: Layout) -> ProcessRecord | None:
 
 
 def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str) -> None:
-    entry = {key: value for key, value in intent.items() if key not in ("start", "start_again", "digest", "stopping")}
+    entry = {
+        key: value for key, value in intent.items() if key not in ("start", "start_again", "digest", "stopping", "code")
+    }
     ended = datetime.now().astimezone().isoformat(timespec="seconds")
     exit_code = Exit.DONE if outcome.startswith("done") else Exit.RESTORED
     history.append(layout, {**entry, "outcome": outcome, "exit_code": int(exit_code), "ended": ended})

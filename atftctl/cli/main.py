@@ -118,6 +118,8 @@ def undo(
         from atftctl.operations import restore as verbs
 
         opened = run.open_project(project, "", rescue=True)
+        if not dry_run:
+            run.go_private(opened)
         with run.request(o.Change(dry_run, yes, reason, json)) as request:
             return verbs.undo(
                 opened, operation, run.wish(no_restart or not opened.runbook.trainer.command, adopt), request
@@ -267,11 +269,13 @@ def drill(
 def main() -> None:
     """The `atftctl` command."""
     from atftctl.host.interrupts import as_interrupt
+    from atftctl.host.ourselves import settle_in
 
     for stream in (sys.stdout, sys.stderr):  # a locale that knows no Japanese must not stop a rescue
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
+    settle_in()
     as_interrupt()
     if "--json" in sys.argv:
         boundary_json()

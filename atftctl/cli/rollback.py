@@ -32,6 +32,14 @@ def rollback(
     bisect: Annotated[
         bool, typer.Option("--bisect", help="Find the guilty improvements in short runs; changes nothing.")
     ] = False,
+    git: Annotated[
+        bool, typer.Option("--git", help="Take commits back: COMMIT..., or --since, --grep; alone it shows candidates.")
+    ] = False,
+    since: Annotated[str, typer.Option("--since", metavar="REF", help="With --git: all commits after it.")] = "",
+    grep: Annotated[str, typer.Option("--grep", metavar="RE", help="With --git: those whose subjects match.")] = "",
+    push: Annotated[bool, typer.Option("--push", help="With --git: push once verify passes; never forced.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The improvements' files out, code and settings back.")] = False,
+    ref: Annotated[str, typer.Option("--ref", metavar="REF", help="With --full: where files come from.")] = "",
     live: Annotated[bool, typer.Option("--live", help="The running trainer takes settings up, no restart.")] = False,
     or_undo: Annotated[bool, typer.Option("--or-undo", help="Put it back where the trainer is not healthy.")] = False,
     dry_run: o.DryRun = False,
@@ -49,11 +57,13 @@ def rollback(
         from atftctl.operations import rollback as operation
 
         routes = {"symptom": bool(symptom) and not (staged or bisect), "staged": staged, "bisect": bisect}
-        routes |= {"immediate": immediate, "to": bool(to), "feature": bool(feature)}
+        routes |= {"immediate": immediate, "to": bool(to), "feature": bool(feature), "git": git, "full": full}
         _one_route(routes, words)
         opened = run.open_project(project, lang)
         wish = run.wish(no_restart, adopt, live=live)
         with run.request(o.Change(dry_run, yes, reason, json, or_undo)) as request:
+            if git or full:
+                return _code(opened, wish, request, git=(words, since, grep, push) if git else None, ref=ref)
             if bisect:
                 from atftctl.operations import bisect as search
 
@@ -71,6 +81,18 @@ def rollback(
             return operation.to_snapshot(opened, to or "last-good", wish, request)
 
     run.command("rollback", verb, json)
+
+
+def _code(opened: Any, wish: Any, request: Any, *, git: tuple[Words, str, str, bool] | None, ref: str) -> Any:
+    """The tool never runs from the tree that it changes."""
+    from atftctl.operations import code
+
+    if not request.dry_run:
+        run.go_private(opened)
+    if git is None:
+        return code.full(opened, ref, wish, request)
+    words, since, grep, push = git
+    return code.revert(opened, code.Asked(tuple(words or ()), since, grep, push), wish, request)
 
 
 def _one_route(routes: dict[str, bool], words: Words) -> None:

@@ -15,6 +15,13 @@ def open_project(project: Path, lang: str, *, rescue: bool = False) -> Any:
     return opened
 
 
+def go_private(opened: Any) -> None:
+    """What may change the code of the project goes on from a copy of ours, where we lie in it."""
+    from atftctl.host.ourselves import go_private as go
+
+    go(opened.layout.root)
+
+
 def wish(no_restart: bool, adopt: list[int] | None, *, live: bool = False) -> Any:
     from atftctl.decide.assemble import Wish
 

@@ -49,7 +49,7 @@ def assemble(
     reload = (_reload(runbook, facts.process),) if wish.live and targets else ()
     start = _start(runbook, facts.process, resume, changing=bool(targets)) if restart else ()
     stops = stops_of(runbook, facts.process, wish) if restart else ()
-    kept = (*runbook.files.configs, *runbook.files.models)
+    kept = tuple(dict.fromkeys((*runbook.files.configs, *runbook.files.models, *(one.path for one in targets))))
     steps: tuple[Step, ...] = (
         *((RecoverFirst(facts.open_operation.remedy),) if facts.open_operation else ()),
         *((SaveEvidence(),) if targets or start else ()),

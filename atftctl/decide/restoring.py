@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from atftctl.decide.assemble import Wish, assemble
+from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import MANY, Plan, Target
+from atftctl.domain.plan import MANY, ChangePackages, MoveBranch, Package, Plan, Step, Target, with_steps
 from atftctl.domain.runbook import Kind, Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.domain.words import listed
@@ -85,8 +86,9 @@ def _from_snapshot(runbook: Runbook, facts: Facts, path: str, snapshot: str, new
     return Target(path=path, old=old, snapshot=snapshot, new=new, mode=mode, volatile=volatile)
 
 
-def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -> Plan:
-    """The files of one operation as they were before it. Refused where somebody changed them since."""
+def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish, back: CodeMove | None = None) -> Plan:
+    """The files of one operation as they were before it. Refused where somebody changed them since. `back`: the commit
+    on top of the branch that holds what was before, where the operation moved the branch."""
     operation, snapshot = str(entry["operation"]), str(entry.get("snapshot", ""))
     wanted = []
     for file in entry["files"]:
@@ -105,9 +107,10 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -
             wanted.append(Target(path=path, old=stands))
         else:
             wanted.append(_from_snapshot(runbook, facts, path, snapshot, old, int(file["mode"])))
-    if not wanted:
+    packages = _packages(entry)
+    if not wanted and not packages:
         raise Refused(f"{operation} is undone already: its files are as they were before it")
-    return assemble(
+    plan = assemble(
         command="undo",
         title=f"{entry['command']} {operation} ({entry['title']})",
         notes=("this undoes an undo; to go further back: atftctl history, atftctl undo ID",)
@@ -121,3 +124,12 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish) -
         undo_of=operation,
         about={"undo_of": operation},
     )
+    return with_steps(plan, after=(*((MoveBranch(back),) if back and wanted else ()), *packages))
+
+
+def _packages(entry: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The other way round."""
+    record = entry.get("packages")
+    if not record:
+        return ()
+    return (ChangePackages(tuple(Package(**one) for one in record["packages"]), away=not record["away"]),)

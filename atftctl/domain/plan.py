@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from atftctl.domain.code import CodeMove, Commit
 from atftctl.domain.runbook import Stage, Value
-from atftctl.domain.words import size_words
+from atftctl.domain.words import listed, size_words
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,22 @@ class SettingChange:
 
 @dataclass(frozen=True)
 class Target:
-    """One file that changes. Exactly one of: settings are edited, a snapshot's copy comes back, the file goes."""
+    """One file that changes. Exactly one of: settings are edited, a snapshot's copy comes back, a commit's content
+    comes, the file goes."""
 
     path: str
     old: str | None  # SHA-256 of what stands now, None where there is no file, or where it is volatile
     changes: tuple[SettingChange, ...] = ()
     snapshot: str = ""
+    commit: str = ""
     copy: str = ""  # where the snapshot's copy lies, relative to the project
-    new: str | None = None  # SHA-256 of the snapshot's copy
+    new: str | None = None  # SHA-256 of what comes
     mode: int = 0o644
     volatile: bool = False  # the trainer writes it: what stands there is taken after its stop
 
     @property
     def removes(self) -> bool:
-        return not self.changes and not self.snapshot
+        return not (self.changes or self.snapshot or self.commit)
 
 
 @dataclass(frozen=True)
@@ -85,21 +88,30 @@ class ChangeFiles:
 
     def describe(self) -> str:
         words = []
-        restored = [target for target in self.targets if target.snapshot]
+        restored = [target for target in self.targets if not target.changes]
         many = len(restored) > MANY
         if many:
-            names = {target.snapshot for target in restored}
-            words.append(f"restore {len(restored):,} files from {', '.join(sorted(names))}")
+            words.append(_counted(restored))
         for target in self.targets:
-            if many and target.snapshot:
+            if many and not target.changes:
                 continue
             if target.changes:
                 words.append(f"change {len(target.changes)} setting{'s' * (len(target.changes) > 1)} in {target.path}")
             elif target.snapshot:
                 words.append(f"restore {target.path} from {target.snapshot}")
+            elif target.commit:
+                words.append(f"take {target.path} from commit {target.commit[:12]}")
             else:
                 words.append(f"take out {target.path}")
         return "; ".join(words)
+
+
+def _counted(targets: list[Target]) -> str:
+    """Too many to name."""
+    sources = [one.snapshot or (one.commit and f"commit {one.commit[:12]}") for one in targets]
+    words = [f"restore {sources.count(one):,} files from {one}" for one in dict.fromkeys(sources) if one]
+    gone = sources.count("")
+    return "; ".join([*words, *([f"take out {gone:,} files"] if gone else [])])
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,48 @@ class RunStage:
 
 
 @dataclass(frozen=True)
+class RevertCommits:
+    """Newest first, in a work tree of its own."""
+
+    commits: tuple[Commit, ...]
+
+    def describe(self) -> str:
+        words = [
+            f"{one.id[:12]} {one.subject} ({'merge, ' if one.merge else ''}{listed(one.files, 4) or 'no files here'})"
+            for one in self.commits
+        ]
+        return f"revert {'; '.join(words)}"
+
+
+@dataclass(frozen=True)
+class MoveBranch:
+    move: CodeMove
+
+    def describe(self) -> str:
+        name = self.move.branch.removeprefix("refs/heads/")
+        return f"move the branch {name} from {self.move.old[:12]} to {self.move.new[:12]}"
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed one; or one whose files an operation kept."""
+
+    name: str
+    version: str
+    kept: str = ""  # where its files were kept, relative to the project
+
+
+@dataclass(frozen=True)
+class ChangePackages:
+    packages: tuple[Package, ...]
+    away: bool
+
+    def describe(self) -> str:
+        names = ", ".join(f"{one.name} {one.version}" for one in self.packages)
+        return f"uninstall {names} (its files are kept)" if self.away else f"put {names} back"
+
+
+@dataclass(frozen=True)
 class RemoveSnapshot:
     """`words`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
 
@@ -162,7 +216,15 @@ Step = (
     | StartTrainer
     | ReloadTrainer
     | RunStage
+    | RevertCommits
+    | MoveBranch
+    | ChangePackages
 )
+
+
+CHANGING = (
+    StopTrainer, ChangeFiles, StartTrainer, RecoverFirst, RemoveSnapshot, RunStage, ChangePackages,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -179,7 +241,10 @@ class Plan:
     def empty(self) -> bool:
         """Nothing would change."""
         return not any(
-            isinstance(step, StopTrainer | ChangeFiles | StartTrainer | RecoverFirst | RemoveSnapshot | RunStage)
+            isinstance(
+                step,
+                StopTrainer | ChangeFiles | StartTrainer | RecoverFirst | RemoveSnapshot | RunStage | ChangePackages,
+            )
             for step in self.steps
         )
 
@@ -200,12 +265,26 @@ class Plan:
         return next((step for step in self.steps if isinstance(step, StartTrainer)), None)
 
     @property
+    def code(self) -> CodeMove | None:
+        return next((step.move for step in self.steps if isinstance(step, MoveBranch)), None)
+
+    @property
+    def packages(self) -> ChangePackages | None:
+        return next((step for step in self.steps if isinstance(step, ChangePackages)), None)
+
+    @property
     def reload(self) -> ReloadTrainer | None:
         return next((step for step in self.steps if isinstance(step, ReloadTrainer)), None)
 
     @property
     def snapshot(self) -> TakeSnapshot | None:
         return next((step for step in self.steps if isinstance(step, TakeSnapshot)), None)
+
+
+def with_steps(plan: Plan, *, first: tuple[Step, ...] = (), after: tuple[Step, ...] = ()) -> Plan:
+    """With steps before all others, and with others right after the files (where there are none, at the end)."""
+    at = next((number for number, step in enumerate(plan.steps, 1) if isinstance(step, ChangeFiles)), len(plan.steps))
+    return replace(plan, steps=(*first, *plan.steps[:at], *after, *plan.steps[at:]))
 
 
 def show(value: Any) -> str:

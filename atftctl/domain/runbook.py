@@ -100,6 +100,29 @@ class Staged:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Git:
+    """The guide's recommended way: which commits are taken for improvements, and what must run before the branch
+    moves."""
+
+    pattern: str = "improve|feat|fix"  # of subjects, whatever their case
+    most: int = 10  # of the newest commits
+    smoke: tuple[str, ...] = ()  # run in the reverted work tree
+    smoke_limit_s: float = 300.0
+    remote: str = "origin"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Full:
+    """The guide's manual way."""
+
+    minutes: int = 60
+    remove: tuple[str, ...] = ()  # files that the improvements brought
+    ref: str = "HEAD"
+    files: tuple[str, ...] = ()  # these go back to `ref`
+    packages: tuple[str, ...] = ()  # no longer needed; those that something else requires stay
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Phase:
     title: Text
     settings: Settings
@@ -195,6 +218,8 @@ class Runbook:
     contacts: tuple[Contact, ...]
     backups: Backups = field(default_factory=Backups)
     staged: Staged = field(default_factory=Staged)
+    git: Git = field(default_factory=Git)
+    full: Full = field(default_factory=Full)
 
     def feature(self, name: str) -> Feature:
         return self.features[name]

@@ -10,6 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LIMIT_S = 20.0
+ELSEWHERE = (  # git rev-parse --local-env-vars
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR", "GIT_EXTERNAL_DIFF", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+)  # fmt: skip
 
 
 def head(root: Path) -> tuple[str, bool]:
@@ -32,7 +38,7 @@ def diff(root: Path, *, limit: int, without: Sequence[str] = ()) -> bytes | None
         "--", ".", *(f":(exclude,glob,icase){one}" for one in without),
     )  # fmt: skip
     try:
-        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment())
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
     except OSError:
         return None
     late = threading.Timer(LIMIT_S, child.kill)
@@ -80,9 +86,7 @@ def _git(root: Path, *words: str) -> str:
 def _git_bytes(root: Path, *words: str) -> bytes | None:
     """None where git is not there, is too slow, or says no. Writes nothing, the index included."""
     try:
-        done = subprocess.run(
-            _argv(root, *words), capture_output=True, timeout=LIMIT_S, check=False, env=_environment()
-        )
+        done = subprocess.run(_argv(root, *words), capture_output=True, timeout=LIMIT_S, check=False, env=environment())
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
@@ -92,7 +96,7 @@ def _argv(root: Path, *words: str) -> list[str]:
     return ["git", "-C", str(root), "-c", "core.fsmonitor=false", *words]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The project's repository and no other, whatever a hook or a shell has said of another."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return {**ours, "GIT_OPTIONAL_LOCKS": "0"}
+    ours = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    return {**ours, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}

@@ -59,6 +59,11 @@ class Layout:
         return self.state / "staged.json"
 
     @property
+    def worktrees(self) -> Path:
+        """Git's work trees beside the project's own, each as long as one operation needs it."""
+        return self.state / "worktrees"
+
+    @property
     def bisected(self) -> Path:
         return self.state / "bisected.json"
 

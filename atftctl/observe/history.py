@@ -72,7 +72,7 @@ def find_any(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
 
 def find(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     """By id, unique beginning of an id, or "" for the newest that changed files."""
-    changed = [entry for entry in entries if entry.get("files")]
+    changed = [entry for entry in entries if entry.get("files") or entry.get("packages")]
     if not changed:
         raise WrongUsage("there is no operation to undo", stands="nothing has changed")
     if not word:

@@ -61,7 +61,7 @@ def _ask(
     done = run(
         argv,
         cwd=layout.root,
-        env=_environment(layout),
+        env=environment(layout.root),
         limit_s=runbook.checks.probe_limit_s,
         memory_limit_mb=memory_limit_mb,
     )
@@ -75,6 +75,7 @@ def _ask(
         ) from None
 
 
-def _environment(layout: Layout) -> dict[str, str]:
-    path: Sequence[str] = [one for one in (str(layout.root), os.environ.get("PYTHONPATH", "")) if one]
+def environment(folder: Path) -> dict[str, str]:
+    """Ours, with this folder first on the module path: it runs its own trainer."""
+    path: Sequence[str] = [one for one in (str(folder), os.environ.get("PYTHONPATH", "")) if one]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
     _check_features(runbook, binder)
     _check_backups(runbook, binder)
     _check_staged(runbook, binder)
+    _check_code(runbook, binder, layout)
     _check_plans(runbook, binder)
     return runbook, warnings
 
@@ -150,6 +152,21 @@ def _check_staged(runbook: Runbook, binder: Binder) -> None:
             raise binder.fail(("staged", key), f"{value} is out of its range, 1 to {most}")
     if not rules.stages or len(set(rules.stages)) != len(rules.stages):
         raise binder.fail(("staged", "stages"), "each of table, block, immediate once, and at least one")
+
+
+def _check_code(runbook: Runbook, binder: Binder, layout: Layout) -> None:
+    try:
+        re.compile(runbook.git.pattern)
+    except re.error as error:
+        raise binder.fail(("git", "pattern"), f"{runbook.git.pattern!r} is no pattern: {error}") from None
+    for group in ("remove", "files"):
+        for index, name in enumerate(getattr(runbook.full, group)):
+            try:
+                path = inside(layout.root, name)
+            except OutsideProjectError as error:
+                raise binder.fail(("full", group, index), str(error)) from None
+            if _ours(path.relative_to(layout.root)) or name in (*runbook.files.configs, *runbook.files.models):
+                raise binder.fail(("full", group, index), f"{name} is not to be taken out")
 
 
 def _check_features(runbook: Runbook, binder: Binder) -> None:

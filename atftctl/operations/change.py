@@ -100,13 +100,20 @@ def held_by(holder: Mapping[str, str]) -> str:
     )
 
 
-def carry_out(project: Project, look: Callable[[], Facts], decide: Callable[[Facts], Plan], request: Request) -> Result:
-    """Observe and decide, show, ask, and then do exactly that. Raises AtftError for every other end."""
+def carry_out(
+    project: Project,
+    look: Callable[[], Facts],
+    decide: Callable[[Facts], Plan],
+    request: Request,
+    given: Mapping[str, bytes] | None = None,
+) -> Result:
+    """Observe and decide, show, ask, and then do exactly that. `given`: the content of files that come from a commit.
+    Raises AtftError for every other end."""
     watch = Stopwatch(request.report)
     with watch.part("decide"):
         facts = look()
         plan = decide(facts)
-        rendered = render(project, plan, check_copies=bool(plan.stops))
+        rendered = render(project, plan, check_copies=bool(plan.stops), given=given)
     if any(target.snapshot for target in plan.targets):
         from atftctl.operations import room
 
@@ -162,10 +169,13 @@ def _apply(
     try:
         _prepare(project, facts.process, operation, watch, rendered.diff)
         with deferred() as held:
-            if plan.targets:
+            if plan.targets or plan.packages:
                 with watch.part("files"):
                     operation.change()
             operation.decided = True
+            if plan.packages:
+                with watch.part("packages"):
+                    operation.change_packages()
             record, words = _start(operation, watch)
     except BaseException as error:
         raise ended_badly(operation, error) from error
@@ -223,6 +233,7 @@ def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, reque
         start=project.start_order(plan.start.resume) if plan.start and can_start else None,
         start_again=project.start_order("last") if can_start else None,
         record=record,
+        code=plan.code,
         taking=taking(project, facts.snapshots, facts.configs),
     )
 

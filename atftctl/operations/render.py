@@ -18,6 +18,7 @@ from atftctl.operations.project import Project
 from atftctl.protocol import config_digest, merge_settings
 
 Content = bytes | Path
+LONG = 200_000  # bytes; nobody reads the diff of a longer file
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class Rendered:
     digest: str
 
 
-def render(project: Project, plan: Plan, *, check_copies: bool = False) -> Rendered:
+def render(
+    project: Project, plan: Plan, *, check_copies: bool = False, given: Mapping[str, bytes] | None = None
+) -> Rendered:
     """Raises Refused for what can't be edited exactly, or can't be replaced by us. Nothing has been written.
 
     `check_copies`: hash each snapshot's copy that is to come back, before a trainer is stopped for it. Without it only
-    the small ones are: staging hashes all of them before anything is decided.
+    the small ones are: staging hashes all of them before anything is decided. `given`: what comes from a commit.
     """
     layout = project.layout
     contents: dict[str, Content] = {}
@@ -45,6 +48,11 @@ def render(project: Project, plan: Plan, *, check_copies: bool = False) -> Rende
             after = _edit(target, before)
             contents[target.path] = after
             diff += text_diff(target.path, before, after)
+        elif target.commit:
+            content = (given or {})[target.path]
+            contents[target.path] = content
+            if len(content) < LONG:
+                diff += text_diff(target.path, path.read_bytes() if path.exists() else b"", content)
         elif target.snapshot:
             copy = copy_of(layout, target)
             if (check_copies or size_of(copy) <= READ_BACK) and sha256_file(copy) != target.new:

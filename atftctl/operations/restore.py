@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from atftctl.decide import restoring
 from atftctl.decide.assemble import Wish
+from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.words import size_words
+from atftctl.host import worktree
+from atftctl.host.worktree import GitError
 from atftctl.observe import handmade, history, snapshots
 from atftctl.operations.change import Request, Stopwatch, carry_out
 from atftctl.operations.project import Project, observe
@@ -86,9 +91,31 @@ def _relative(project: Project, paths: tuple[str, ...]) -> tuple[str, ...]:
 def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
     entry = history.find(history.read(project.layout), word)
     paths = [str(file["path"]) for file in entry["files"]]
+    back = _branch_back(project, entry, request)
     return carry_out(
         project,
         lambda: observe(project, paths),
-        lambda facts: restoring.undo(project.runbook, facts, entry, wish),
+        lambda facts: restoring.undo(project.runbook, facts, entry, wish, back),
         request,
     )
+
+
+def _branch_back(project: Project, entry: Mapping[str, Any], request: Request) -> CodeMove | None:
+    """What was committed before comes back as a commit on top: history is never rewritten. Raises Refused where the
+    branch has moved on since."""
+    if not entry.get("git"):
+        return None
+    move, root = CodeMove.from_json(entry["git"]), project.layout.root
+    try:
+        head = worktree.commit_of(root, "HEAD")
+        if worktree.branch(root) != move.branch or head != move.new:
+            raise Refused(
+                f"the branch has moved on since {entry['operation']}",
+                then=f"git revert {move.old[:12]}..{move.new[:12]} takes its commits back",
+            )
+        if request.dry_run:
+            return CodeMove(move.branch, head, move.old)
+        message = f"Undo {entry['operation']}: back to what {move.old[:12]} held"
+        return CodeMove(move.branch, head, worktree.commit_tree(root, move.old, head, message))
+    except GitError as error:
+        raise Refused(str(error)) from None

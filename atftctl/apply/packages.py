@@ -1,0 +1,91 @@
+"""Python packages of the environment that the trainer runs in: taken away, with their files kept, and put back."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from atftctl.domain.plan import Package
+from atftctl.host.command import run
+from atftctl.host.errors import HostError
+from atftctl.host.files import fsync_dir, make_dirs
+from atftctl.host.layout import Layout
+
+LIMIT_S = 300.0
+
+
+def keep(layout: Layout, operation: str, packages: Sequence[Package]) -> tuple[Package, ...]:
+    """Their files, in an archive each beside the operation's evidence: putting them back needs no network. Raises
+    OSError, HostError."""
+    folder = layout.operations / operation
+    make_dirs(folder, 0o700)
+    kept = []
+    for package in packages:
+        archive = folder / f"{package.name}-{package.version}.tar"
+        with archive.open("wb") as file:
+            with tarfile.open(fileobj=file, mode="w") as tar:
+                for path in _files(package.name):
+                    tar.add(path, arcname=str(path), recursive=False)
+            file.flush()
+        with archive.open("rb") as file:
+            os.fsync(file.fileno())
+        kept.append(Package(package.name, package.version, str(archive.relative_to(layout.root))))
+    fsync_dir(folder)
+    return tuple(kept)
+
+
+def _files(name: str) -> list[Path]:
+    files = metadata.distribution(name).files
+    if files is None:
+        raise HostError(f"{name} has no list of its files")
+    found = [Path(str(file.locate())).resolve() for file in files]
+    return [path for path in found if path.is_file()]
+
+
+def change(layout: Layout, record: Mapping[str, Any]) -> None:
+    """As an operation's record says; may be done again. Raises OSError, HostError."""
+    found = [Package(**one) for one in record["packages"]]
+    if record["away"]:
+        take_away(layout.root, [one.name for one in found])
+    else:
+        put_back(layout, found)
+
+
+def take_away(root: Path, names: Iterable[str]) -> None:
+    """Those that are still there. Raises HostError."""
+    there = [name for name in names if _installed(name)]
+    if not there:
+        return
+    argv = [sys.executable, "-m", "pip", "uninstall", "--yes", "--disable-pip-version-check", *there]
+    done = run(argv, cwd=root, env=os.environ, limit_s=LIMIT_S)
+    if done.code != 0:
+        last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
+        raise HostError(f"pip could not uninstall {', '.join(there)}: {last[0]}")
+
+
+def put_back(layout: Layout, packages: Iterable[Package]) -> None:
+    """From what was kept. Raises OSError, HostError for an archive that is damaged, or names files elsewhere."""
+    home = Path(sys.prefix).resolve()
+    for package in packages:
+        try:
+            with tarfile.open(layout.root / package.kept) as tar:
+                for member in tar.getmembers():
+                    target = Path("/") / member.name
+                    if not target.resolve().is_relative_to(home) or not member.isreg():
+                        raise HostError(f"{package.kept} names a file outside of {home}: {member.name}")
+                tar.extractall("/", filter="fully_trusted")  # noqa: S202 - every member was looked at
+        except tarfile.TarError as error:
+            raise HostError(f"{package.kept} can't be read: {error}") from None
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
