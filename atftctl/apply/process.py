@@ -14,10 +14,12 @@ from typing import Any
 from atftctl import protocol
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.process import ProcessRecord
-from atftctl.host import procs
+from atftctl.host import gpu, procs
 from atftctl.host.errors import HostError, StillAliveError
 from atftctl.host.files import make_dirs, remove, size_of, write_durably
 from atftctl.host.layout import Layout
+
+RELEASE_S = 15.0  # for memory of graphics cards, after the process that held it is gone
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def stop(
     launcher would hand a signal on to each at a step of its own.
     """
     marker = f"{protocol.RUN_ID}={record.run_id}" if record and record.pid in (0, who.pid) else ""
+    pids = {one.pid for one in procs.members(who, marker)}
     try:
         asked = bool(marker) and record is not None and record.processes > 1 and _ask_all(layout, record)
         killed = procs.stop(who, marker, grace_s=grace_s, note=note, signalled=not asked)
@@ -124,6 +127,8 @@ def stop(
             stands="no file has changed; no second trainer was started",
             then="look at what they wait for (a dead disk or network share), then run this again",
         ) from None
+    if left := gpu.await_released(pids, RELEASE_S):  # host memory goes with the process; the card's may take longer
+        note(f"the card still holds memory of pid {', '.join(map(str, sorted(left)))}, {RELEASE_S:g} s after its end")
     return killed
 
 

@@ -9,6 +9,7 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
+from atftctl.cli.guard import guard
 from atftctl.cli.late import LateGroups
 from atftctl.cli.rollback import rollback
 
@@ -39,6 +40,7 @@ def _root(
 
 
 app.command()(rollback)
+app.command(context_settings={"allow_interspersed_args": False})(guard)
 
 
 @app.command()

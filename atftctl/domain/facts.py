@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from atftctl.domain.lifecycle import ProcessState
 from atftctl.domain.snapshot import Snapshot
-
-ProcessState = Literal["never started", "starting", "running", "stopped", "finished", "died", "elsewhere"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,7 +60,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        return self.state in ("starting", "running")
+        return self.state in ("starting", "running", "stopping")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -64,6 +64,10 @@ class Layout:
         return self.state / "worktrees"
 
     @property
+    def quarantine(self) -> Path:
+        return self.state / "quarantine.jsonl"
+
+    @property
     def bisected(self) -> Path:
         return self.state / "bisected.json"
 

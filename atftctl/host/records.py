@@ -67,6 +67,14 @@ def read(folder: Path, operation: str, state: str) -> dict[str, Any] | None:
         return None
 
 
+def try_read(path: Path) -> dict[str, Any]:
+    """The body; empty where there is none that can be trusted."""
+    try:
+        return unseal(path.read_bytes(), path.name)
+    except (OSError, BadRecordError):
+        return {}
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines; lines that are not whole are passed over, a missing file is empty."""
     try:

@@ -6,12 +6,13 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from atftctl import protocol
-from atftctl.domain.facts import Process, ProcessState, Stranger
+from atftctl.domain.facts import Process, Stranger
+from atftctl.domain.lifecycle import ProcessState, Signs, state_of
 from atftctl.domain.process import ProcessRecord
-from atftctl.host import procs
+from atftctl.host import procs, records
 from atftctl.host.layout import Layout
 from atftctl.observe import runs
 
@@ -67,7 +68,7 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
     where = elsewhere(record) if record.wanted == "running" else ""
     section, silent_s = _sign_of_life(layout, record) if who else ("", None)
     return Process(
-        state="elsewhere" if where else _state(record, who is not None, seen),
+        state=_state(layout, record, who, seen),
         pid=who.pid if who else None,
         run_id=record.run_id,
         since=record.started_at,
@@ -90,18 +91,34 @@ def _sign_of_life(layout: Layout, record: ProcessRecord) -> tuple[str, float | N
     return str(beat.get("section", "")), age if beat and age > limit else None
 
 
-def _state(record: ProcessRecord, alive: bool, seen: list[dict[str, Any]]) -> ProcessState:
-    if alive:
-        up = any(event["event"] == protocol.FIRST_STEP for event in seen)
-        return "running" if up else "starting"
-    if record.wanted == "stopped":
-        return "stopped"
+def _state(
+    layout: Layout, record: ProcessRecord, who: procs.Identity | None, seen: list[dict[str, Any]]
+) -> ProcessState:
     codes = [event.get("exit_code") for event in seen if event["event"] == protocol.STOPPED]
-    if codes and codes[-1] == protocol.TrainerExit.FINISHED:
-        return "finished"
-    if codes and codes[-1] == protocol.TrainerExit.STOPPED:
-        return "stopped"
-    return "died"
+    last: dict[Any, Literal["finished", "stopped"]] = {
+        int(protocol.TrainerExit.FINISHED): "finished",
+        int(protocol.TrainerExit.STOPPED): "stopped",
+    }
+    on_purpose = record.wanted == "stopped"
+    return state_of(
+        Signs(
+            alive=who is not None,
+            elsewhere=not on_purpose and bool(elsewhere(record)),
+            asked_to_stop=on_purpose or (who is not None and _being_stopped(layout, who)),
+            on_purpose=on_purpose,
+            first_step=any(event["event"] == protocol.FIRST_STEP for event in seen),
+            ended=last.get(codes[-1], "") if codes else "",
+        )
+    )
+
+
+def _being_stopped(layout: Layout, who: procs.Identity) -> bool:
+    """By an operation that is under way, as its intent says."""
+    for path in layout.journal.glob("*.intent.json"):
+        intent = records.try_read(path)
+        if any((one.get("pid"), one.get("ticks")) == (who.pid, who.ticks) for one in intent.get("stopping") or ()):
+            return True
+    return False
 
 
 def _cause(seen: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError
 from atftctl.host.layout import Layout
 from atftctl.observe import process as observed_process
+from atftctl.observe.configs import digest as configs_digest
 from atftctl.operations.project import Project, now
 from atftctl.operations.render import Rendered, again_rendered, render
 from atftctl.protocol import Exit
@@ -189,8 +190,19 @@ def _apply(
     exit_code = proof.exit_code
     unhealthy = "changed, not healthy" if plan.targets else "not healthy"
     outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, unhealthy)
+    _quarantine(operation, configs_digest(facts.configs), rendered.digest)
     _close(operation, outcome, exit_code, watch, proof)
     return _result(project, operation, plan, watch, proof)
+
+
+def _quarantine(operation: Operation, before: str, after: str) -> None:
+    """The config that had to be rolled back: `guard` starts no trainer with it. Lost on a full disk, no more than that
+    is lost."""
+    from atftctl.apply import quarantine
+
+    if operation.plan.command == "rollback" and before and before != after:
+        with suppress(OSError):
+            quarantine.add(operation.layout, before, f"{operation.plan.title}, {operation.id}", operation.now)
 
 
 def _prepare(project: Project, process: Process, operation: Operation, watch: Stopwatch, diff: tuple[str, ...]) -> None:

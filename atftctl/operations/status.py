@@ -11,7 +11,9 @@ from atftctl.domain.result import Result
 from atftctl.host import locks
 from atftctl.host.files import tail
 from atftctl.observe import history as observed_history
+from atftctl.observe import quarantine
 from atftctl.observe import staged as observed_staged
+from atftctl.observe.configs import digest
 from atftctl.observe.snapshots import last_good, newest
 from atftctl.operations import trainer
 from atftctl.operations.change import Request, held_by, locked
@@ -29,6 +31,8 @@ def status(project: Project) -> Result:
     features = state(project.runbook, facts)
     lines = []
     lines += _left_staged(project)
+    if why := quarantine.reason(project.layout, digest(facts.configs)):
+        lines.append(f"this config is quarantined: {why}")
     if facts.open_operation:
         lines.append(f"an operation was left open: atftctl recover will {facts.open_operation.remedy}")
     if holder is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.apply import baseline as stored
+from atftctl.apply import quarantine as kept_quarantine
 from atftctl.decide.checklist import checklist
 from atftctl.decide.settings import changes
 from atftctl.domain.errors import Refused
@@ -17,7 +18,7 @@ from atftctl.domain.result import Result
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
 from atftctl.host import git
 from atftctl.host.files import inside, sha256_file, tail
-from atftctl.observe import configs, probes, process, runs, snapshots
+from atftctl.observe import configs, probes, process, quarantine, runs, snapshots
 from atftctl.operations.change import Request, Stopwatch, locked
 from atftctl.operations.project import Project, now, open_operation, unreadable
 from atftctl.protocol import Exit
@@ -54,7 +55,7 @@ def verify(project: Project, request: Request) -> Result:
     data: dict[str, Any] = {"verdict": verdict.value, "checks": [_plain(check) for check in checks]}
     if verdict is Verdict.PASS:
         passed = {check.name: check.detail for check in checks}
-        lines = _mark(project, before, measured, passed, request)
+        lines = _mark(project, before, configs.digest(found), measured, passed, request)
     else:
         lines = (NEXT[verdict],)
     return Result(
@@ -195,7 +196,12 @@ def _errors(project: Project) -> dict[str, Any] | None:
 
 
 def _mark(
-    project: Project, before: dict[str, str], measured: dict[str, Any], checks: dict[str, str], request: Request
+    project: Project,
+    before: dict[str, str],
+    config_digest: str,
+    measured: dict[str, Any],
+    checks: dict[str, str],
+    request: Request,
 ) -> tuple[str, ...]:
     """Marks only what was really checked: the configs that were read, and the one model file that was evaluated, also
     where the trainer has replaced it since. What that means for the user, in lines."""
@@ -206,6 +212,8 @@ def _mark(
         return "a config was changed while it was measured: nothing is marked", "next: atftctl verify, again"
     with locked(layout, "verify", request):
         stored.mark_verified(layout, checked, checks, now())
+        if quarantine.reason(layout, config_digest):
+            kept_quarantine.lift(layout, config_digest, "verify passed", now())
     holding = [one.id for one in snapshots.list_snapshots(layout) if checked.items() <= one.digests().items()]
     if holding:
         return f"snapshot {holding[-1]} holds exactly this: it is verified-good", "next: atftctl reenable --phase N"

@@ -1,0 +1,46 @@
+"""`atftctl guard -- COMMAND`: the command, unless something stands against it."""
+
+import os
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from atftctl.cli import options as o
+from atftctl.cli import run
+
+REFUSED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127  # as of env and timeout; all others are the command's own
+
+
+def guard(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What starts the trainer.")],
+    override: Annotated[
+        str, typer.Option("--override", metavar="REASON", help="Start a quarantined config all the same.")
+    ] = "",
+    project: o.Project = o.HERE,
+) -> None:
+    """Run a command that starts a trainer, unless an operation is open, a config is broken or quarantined.
+
+    Its exit code is the command's; our own refusals are 125.
+    """
+    from atftctl.cli import boundary
+
+    def verb() -> Any:
+        from atftctl.operations import guard as operation
+
+        operation.check(run.open_project(project, ""), override)
+
+    try:
+        boundary.guarded("guard", verb, as_json=False)
+    except typer.Exit:
+        raise typer.Exit(REFUSED) from None
+    _become(command)
+
+
+def _become(command: list[str]) -> NoReturn:
+    """Signals and the exit code are the command's own from here on."""
+    try:
+        os.execvp(command[0], command)  # noqa: S606
+    except OSError as error:
+        sys.stderr.write(f"error: can't run {command[0]}: {error.strerror}\n")
+        raise typer.Exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE) from None

@@ -1,0 +1,15 @@
+"""Which configs are quarantined: their digest caused a rollback, and nobody has lifted it since."""
+
+from __future__ import annotations
+
+from atftctl.host.layout import Layout
+from atftctl.host.records import read_lines
+
+
+def reason(layout: Layout, digest: str) -> str:
+    """Why this one is; "" where it is not."""
+    found = ""
+    for line in read_lines(layout.quarantine):
+        if digest and line.get("digest") == digest:
+            found = f"{line.get('why')} ({line.get('at')}, {line.get('operator')})" if line.get("quarantined") else ""
+    return found

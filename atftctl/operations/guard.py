@@ -1,0 +1,40 @@
+"""`guard`: may a trainer be started here now? For whoever starts it otherwise than by `atftctl trainer start`."""
+
+from __future__ import annotations
+
+from atftctl.apply import quarantine as kept
+from atftctl.apply import space
+from atftctl.domain.errors import Refused
+from atftctl.host import locks
+from atftctl.observe import quarantine
+from atftctl.observe.configs import digest
+from atftctl.operations.change import held_by
+from atftctl.operations.project import Project, now, observe, unreadable
+
+
+def check(project: Project, override: str) -> None:
+    """Raises Refused. `override`: the reason why a quarantined config is to be started all the same; from then on it is
+    no longer quarantined."""
+    layout = project.layout
+    holder = locks.holder(layout.lock)
+    if holder is not None:
+        raise Refused(held_by(holder), then="wait for it")
+    facts = observe(project)
+    if facts.open_operation:
+        raise Refused(
+            f"an operation was left open: recovery will {facts.open_operation.remedy}", then="atftctl recover"
+        )
+    if broken := unreadable(facts.configs.values()):
+        raise Refused(broken[0], then="mend it, or take a copy back: atftctl backup list, atftctl restore ID")
+    if facts.process.alive:
+        raise Refused(f"the trainer runs already, pid {facts.process.pid}", then="atftctl trainer status")
+    found = digest(facts.configs)
+    why = quarantine.reason(layout, found)
+    if why and not override:
+        raise Refused(
+            f"this config ({found[:12]}) is quarantined: {why}",
+            then="change it, or: atftctl guard --override 'why it is safe now' -- COMMAND",
+        )
+    if why:
+        space.prepare(layout)
+        kept.lift(layout, found, f"overridden: {override}", now())
