@@ -55,6 +55,24 @@ def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
     run.command("runbook lint", verb, json)
 
 
+@runbook_app.command("render")
+def runbook_render(
+    check: Annotated[bool, typer.Option("--check", help="Only compare: exit 1 where a page is out of date.")] = False,
+    dry_run: o.DryRun = False,
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """The runbook as pages for people, beside it, in English and Japanese."""
+
+    def verb() -> Any:
+        from atftctl.operations import pages
+
+        with run.request(o.Change(dry_run, True, "", json)) as request:
+            return pages.render(run.open_project(project, ""), request, check=check)
+
+    run.command("runbook render", verb, json)
+
+
 Resume = Annotated[str, typer.Option("--resume", metavar="last|best|scratch", help="From which checkpoint.")]
 
 

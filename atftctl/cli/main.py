@@ -213,6 +213,19 @@ def show_(
 
 
 @app.command()
+def doctor(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """What is missing on this machine, and what that costs. Changes nothing."""
+    from atftctl.cli import show
+
+    def verb() -> Any:
+        from atftctl.operations import doctor as operation
+
+        return operation.doctor(run.open_project(project, lang))
+
+    run.command("doctor", verb, json, show.findings)
+
+
+@app.command()
 def verify(
     effects: Annotated[
         bool, typer.Option("--effects", help="Instead: does each flag do what it is there for?")

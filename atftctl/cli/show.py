@@ -121,6 +121,18 @@ def checklist(one: Result) -> None:
     contacts(one.contacts)
 
 
+def findings(one: Result) -> None:
+    """What there is, and, below what is missing, what that costs."""
+    say(one.headline, "green" if one.exit_code is Exit.DONE else "red")
+    width = max(len(row["name"]) for row in one.data["findings"])
+    for row in one.data["findings"]:
+        colour = "" if not row["costs"] else "red" if row["needed"] else "yellow"
+        say(f"  {'ok' if not row['costs'] else '--'}  {row['name'].ljust(width)}  {row['words']}", colour)
+        if row["costs"]:
+            say(f"        {row['costs']}", "dim")
+    contacts(one.contacts)
+
+
 def effects(one: Result) -> None:
     """For each flag its verdict and whether it is on; below it what was measured with and without it."""
     colours = {"acts": "green", "does not act": "red"}

@@ -42,7 +42,7 @@ def render(
     contents: dict[str, Content] = {}
     diff: list[str] = []
     for target in plan.targets:
-        path = _replaceable(layout, target.path)
+        path = replaceable(layout, target.path)
         if target.changes:
             before = path.read_bytes() if path.exists() else b""
             after = _edit(target, before)
@@ -85,7 +85,7 @@ def _edit(target: Target, before: bytes) -> bytes:
         ) from None
 
 
-def _replaceable(layout: Layout, name: str) -> Path:
+def replaceable(layout: Layout, name: str) -> Path:
     """A file that we may replace: inside the project, no symlink, ours, not marked read-only, its folder writable."""
     try:
         path = inside(layout.root, name)

@@ -1,0 +1,155 @@
+"""`doctor`: what is missing on this machine, and what that costs. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from atftctl.apply.space import RESERVE
+from atftctl.domain.errors import AtftError
+from atftctl.domain.result import Result
+from atftctl.domain.words import size_words
+from atftctl.host import git, locks
+from atftctl.host.command import run
+from atftctl.host.errors import HostError
+from atftctl.host.files import free_bytes, inside, size_of
+from atftctl.observe import probes
+from atftctl.observe import snapshots as observed
+from atftctl.operations.project import Project, open_operation
+from atftctl.protocol import Exit
+
+IMPORT_LIMIT_S = 60.0
+PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`costs`: what can't be done as things stand, "" where nothing is missing. `needed`: a rescue can't do without."""
+
+    name: str
+    words: str
+    costs: str = ""
+    needed: bool = False
+
+
+def doctor(project: Project) -> Result:
+    """Exit 1 where something is missing that a rescue needs."""
+    found = [one for look in LOOKS for one in _tried(look, project)]
+    missing = [one for one in found if one.costs]
+    bad = [one for one in missing if one.needed]
+    headline = f"{len(bad)} things that a rescue needs are missing" if bad else "all that a rescue needs is there"
+    if missing and not bad:
+        headline += f"; {len(missing)} things are missing beside that"
+    return Result(
+        "doctor",
+        Exit.CHECK_FAILED if bad else Exit.DONE,
+        headline,
+        data={"findings": [vars(one) for one in found]},
+        contacts=project.contacts if bad else (),
+    )
+
+
+def _tried(look: Callable[[Project], Iterator[Finding]], project: Project) -> list[Finding]:
+    """A look that fails is a finding."""
+    try:
+        return list(look(project))
+    except (AtftError, HostError, OSError) as error:
+        return [Finding(look.__name__.strip("_"), str(error), "it could not be looked at")]
+
+
+def _machine(project: Project) -> Iterator[Finding]:
+    del project
+    version = ".".join(map(str, sys.version_info[:3]))
+    old = sys.version_info < PYTHON
+    yield Finding("python", version, "Python 3.11 or newer is needed" if old else "", needed=True)
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+        words, costs = "there", ""
+    except (AttributeError, OSError) as error:
+        words, costs = str(error), "no process can be stopped safely (Linux 5.3 or newer)"
+    yield Finding("pidfd", words, costs, needed=True)
+    readable = Path("/proc/self/stat").exists()
+    yield Finding(
+        "/proc", "there" if readable else "missing", "" if readable else "no process can be seen", needed=True
+    )
+    git_there = shutil.which("git")
+    yield Finding("git", git_there or "missing", "" if git_there else "no commit in snapshots; no rollback --git")
+
+
+def _files(project: Project) -> Iterator[Finding]:
+    """Can what a rollback changes be changed?"""
+    from atftctl.operations.render import replaceable
+
+    for name in project.runbook.files.configs:
+        path = inside(project.layout.root, name)
+        if not path.exists():
+            yield Finding(name, "missing", "the trainer can't start, a rollback can't edit it", needed=True)
+            continue
+        replaceable(project.layout, name)
+        yield Finding(name, "can be replaced")
+    yield from (Finding("runbook", words, "others may change what is run") for words in project.warnings)
+
+
+def _space(project: Project) -> Iterator[Finding]:
+    layout = project.layout
+    files = project.runbook.files
+    one = sum(size_of(layout.root / name) for name in (*files.configs, *files.models))
+    free, wanted = free_bytes(layout.root), 2 * one + RESERVE
+    short = free < wanted
+    words = f"{size_words(free)} free; a restore takes up to {size_words(wanted)}"
+    yield Finding("room", words, "a snapshot or a restore of the models may find no room" if short else "")
+    there = layout.reserve.exists()
+    yield Finding(
+        "reserve",
+        size_words(RESERVE) if there else "not there",
+        "" if there or not layout.state.exists() else "a full disk would stop the first rollback",
+    )
+
+
+def _trainer(project: Project) -> Iterator[Finding]:
+    """Only `verify`, the baseline and the trainer itself need these."""
+    rules = project.runbook.trainer
+    program = rules.command[0].replace("{python}", sys.executable) if rules.command else ""
+    found = shutil.which(program) if program else None
+    yield Finding("trainer's program", found or f"{program or 'none'}: not found", "" if found else "no trainer starts")
+    for name in ("torch", "pandas", "numpy", "pyarrow", "arch"):
+        argv = [sys.executable, "-c", f"import {name}; print(getattr({name}, '__version__', ''))"]
+        done = run(argv, cwd=project.layout.root, env=probes.environment(project.layout.root), limit_s=IMPORT_LIMIT_S)
+        last = ([line for line in done.output.splitlines() if line.strip()] or [""])[-1]
+        costs = "" if done.code == 0 else "no verify, no baseline, no trainer from here; rollback and restore work"
+        yield Finding(name, last[:100], costs)
+
+
+def _state(project: Project) -> Iterator[Finding]:
+    layout = project.layout
+    opened, holder = open_operation(layout), locks.holder(layout.lock)
+    yield Finding(
+        "operations",
+        f"open: {opened.remedy}" if opened else "none is open",
+        "nothing can be measured until: atftctl recover" if opened else "",
+    )
+    if holder is not None:
+        yield Finding("lock", f"held by {holder.get('operator', '?')} (pid {holder.get('pid', '?')})")
+    known, broken = observed.scan(layout)
+    good = observed.last_good(layout, known)
+    yield Finding(
+        "snapshots",
+        f"{len(known)}, {len(broken)} damaged; last verified-good: {good.id if good else 'none'}",
+        "" if good else "rollback has nowhere to go by itself: atftctl backup, then atftctl verify",
+    )
+    there = layout.baseline.exists()
+    yield Finding(
+        "baseline",
+        "recorded" if there else "none",
+        "" if there else "verify stays inconclusive: atftctl rollback --immediate, train, atftctl baseline record",
+    )
+    commit, dirty = git.head(layout.root)
+    words = f"{commit[:12]}{', with changes' if dirty else ''}" if commit else "no repository"
+    yield Finding("repository", words, "" if commit else "no rollback --git, no code in snapshots")
+
+
+LOOKS = (_machine, _files, _space, _trainer, _state)
