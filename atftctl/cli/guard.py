@@ -17,6 +17,7 @@ def guard(
     override: Annotated[
         str, typer.Option("--override", metavar="REASON", help="Start a quarantined config all the same.")
     ] = "",
+    json: o.Json = False,
     project: o.Project = o.HERE,
 ) -> None:
     """Run a command that starts a trainer, unless an operation is open, a config is broken or quarantined.
@@ -31,7 +32,7 @@ def guard(
         operation.check(run.open_project(project, ""), override)
 
     try:
-        boundary.guarded("guard", verb, as_json=False)
+        boundary.guarded("guard", verb, as_json=json)
     except typer.Exit:
         raise typer.Exit(REFUSED) from None
     _become(command)

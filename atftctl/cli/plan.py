@@ -14,9 +14,9 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="Of the plan.")]
 @app.command("save", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def save(
     file: File,
-    words: Annotated[
-        list[str], typer.Argument(metavar="COMMAND...", help="As it would be typed: rollback --symptom oom")
-    ],
+    words: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="As typed: rollback --symptom oom")],
+    json: o.Json = False,
+    project: o.Project = o.HERE,
 ) -> None:
     """Look at a change as --dry-run does, and keep its plan."""
     from atftctl.cli.request import tell
@@ -29,7 +29,7 @@ def save(
         tell(lambda plan, diff: plans.save(file, words, plan, diff))
         return None
 
-    _in_place(verb, [*words, "--dry-run"])
+    _in_place(verb, words, ["--dry-run", *_options(json=json, project=project)])
 
 
 @app.command("apply")
@@ -38,6 +38,7 @@ def apply(
     yes: o.Yes = False,
     dry_run: o.DryRun = False,
     json: o.Json = False,
+    project: o.Project = o.HERE,
 ) -> None:
     """Do what a saved plan says; refused where the world has moved since."""
     from atftctl.cli.request import tell
@@ -52,14 +53,18 @@ def apply(
         tell(saved.compare)
         return None
 
-    options = [name for name, there in (("--yes", yes), ("--dry-run", dry_run), ("--json", json)) if there]
-    _in_place(verb, words, options)
+    options = [name for name, there in (("--yes", yes), ("--dry-run", dry_run)) if there]
+    _in_place(verb, words, [*options, *_options(json=json, project=project)])
 
 
-def _in_place(prepare: Any, words: list[str], options: list[str] | None = None) -> NoReturn:
+def _options(*, json: bool, project: Path) -> list[str]:
+    return [*(["--json"] if json else []), *(["--project", str(project)] if project != o.HERE else [])]
+
+
+def _in_place(prepare: Any, words: list[str], options: list[str]) -> NoReturn:
     """Prepare, then run the command of these words in this process; its exit code is ours."""
     from atftctl.cli import boundary
     from atftctl.cli.main import app as root
 
-    boundary.guarded("plan", prepare, as_json="--json" in (options or ()))
-    raise typer.Exit(int(root(args=[*words, *(options or ())], standalone_mode=False) or 0))
+    boundary.guarded("plan", prepare, as_json="--json" in options)
+    raise typer.Exit(int(root(args=[*words, *options], standalone_mode=False) or 0))

@@ -46,7 +46,12 @@ def to_snapshot(project: Project, word: str, wish: Wish, request: Request) -> Re
     if wish.live:
         raise WrongUsage("--live is for settings; a snapshot brings models too", stands="nothing has changed")
     layout = project.layout
-    snapshot = snapshots.find(layout, snapshots.list_snapshots(layout), word)
+    try:
+        snapshot = snapshots.find(layout, snapshots.list_snapshots(layout), word)
+    except WrongUsage as error:
+        if word == "last-good":
+            error.then = "another way back: rollback --symptom NAME, --immediate, --to ID; atftctl runbook show"
+        raise
     paths = [file.path for file in snapshot.files]
 
     def act(how: Request) -> Result:

@@ -1,0 +1,313 @@
+"""`rollback --git` and `--full`: real repositories, real reverts, a real package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from atftctl.apply import packages as apply_packages
+from atftctl.domain.plan import Package
+from atftctl.host.layout import Layout
+from atftctl.observe import packages as observed_packages
+from tests.support import CONFIG, ROOT, RUNBOOK, Ended, Project
+
+SMOKE = """smoke: ["{python}", -c, "import pathlib; assert 'broken' not in pathlib.Path('src/code.py').read_text()"]"""
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+
+
+def git(project: Project, *words: str, check: bool = True) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    done = subprocess.run(["git", *identity, *words], cwd=project.root, capture_output=True, text=True)
+    assert done.returncode == 0 or not check, done.stderr
+    return done.stdout.strip()
+
+
+def commit(project: Project, subject: str, **files: str | None) -> str:
+    for name, content in files.items():
+        path = f"src/{name}.py"
+        if content is None:
+            (project.root / path).unlink()
+        else:
+            project.write(path, content)
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", subject)
+    return git(project, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(project: Project) -> Project:
+    line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  smoke:"))
+    project.replace(RUNBOOK, line, f"  {SMOKE}")
+    project.write(".gitignore", ".atftctl/\nbackups/\nlogs/\nmodels/\nbehaviour\n")
+    git(project, "init", "-q", "-b", "main")
+    commit(project, "start", code="one\ntwo\nthree\nfour\nfive\n")
+    return project
+
+
+def stands(project: Project) -> tuple[str, str, dict[str, bytes]]:
+    """Branch, status, files: what a refusal must not have moved."""
+    tree = {name: data for name, data in project.tree().items() if not name.startswith((".git/", ".atftctl/"))}
+    return git(project, "rev-parse", "main"), git(project, "status", "--porcelain"), tree
+
+
+def refused(project: Project, words: tuple[str, ...], *said: str) -> Ended:
+    before = stands(project)
+    done = project.run("rollback", "--git", *words, "--yes")
+    assert done.code == 3 and all(one in done.err for one in said), done
+    assert stands(project) == before
+    assert not list((project.root / ".atftctl/worktrees").glob("*")) and "prunable" not in git(
+        project, "worktree", "list"
+    )
+    return done
+
+
+def test_candidates_are_shown_and_nothing_is_guessed(repository: Project) -> None:
+    name = commit(repository, "feat: two", code="one\nTWO\nthree\nfour\nfive\n")
+    commit(repository, "docs: nothing", other="x\n")
+    found = refused(repository, (), "which commits?", name[:12], "feat: two")
+    assert "docs" not in found.err
+    tree = repository.tree()
+    shown = repository.run("rollback", "--git", "--grep", "feat", "--dry-run")
+    assert shown.code == 0 and "src/code.py" in shown.out and repository.tree() == tree
+
+
+def test_newest_first_with_the_trainer_and_undone_by_a_commit_on_top(repository: Project) -> None:
+    commit(repository, "feat: two", code="one\nTWO\nthree\nfour\nfive\n")
+    commit(repository, "improve: a new file", new="new\n")
+    commit(repository, "fix: two again", code="one\nTWO!\nthree\nfour\nfive\n")
+    commit(repository, "docs: gone", code="one\nTWO!\nthree\nfour\nfive\n", other="kept\n")
+    before = git(repository, "rev-parse", "HEAD")
+    repository.run("trainer", "start")
+    done = repository.run("rollback", "--git", "--grep", "feat|improve|fix", "--yes", "--json")
+    assert done.code == 0, done
+    assert repository.read("src/code.py") == b"one\ntwo\nthree\nfour\nfive\n"
+    assert not (repository.root / "src/new.py").exists() and repository.read("src/other.py") == b"kept\n"
+    subjects = git(repository, "log", "--format=%s", f"{before}..HEAD").splitlines()
+    assert subjects == ['Revert "feat: two"', 'Revert "improve: a new file"', 'Revert "fix: two again"']
+    assert git(repository, "status", "--porcelain") == "" and done.json["data"]["first_step"]
+    undone = repository.run("undo", "--yes")
+    assert undone.code == 0, undone
+    assert git(repository, "diff", before, "HEAD", "--stat") == "" and git(repository, "status", "--porcelain") == ""
+    assert git(repository, "merge-base", "--is-ancestor", before, "HEAD") == "", "history is never rewritten"
+    assert repository.run("undo", "--yes").code == 0, "an undo can be undone"
+    assert not (repository.root / "src/new.py").exists() and git(repository, "status", "--porcelain") == ""
+
+
+def test_a_merge_goes_back_to_its_first_parent(repository: Project) -> None:
+    git(repository, "switch", "-qc", "side")
+    commit(repository, "work", new="side\n")
+    git(repository, "switch", "-q", "main")
+    commit(repository, "main goes on", code="one\ntwo\nthree\nfour\nFIVE\n")
+    git(repository, "merge", "-q", "--no-ff", "side", "-m", "feat: merge side")
+    name = git(repository, "rev-parse", "HEAD")
+    assert repository.run("rollback", "--git", name, "--yes").code == 0
+    assert not (repository.root / "src/new.py").exists() and b"FIVE" in repository.read("src/code.py")
+
+
+def test_since_takes_all_after_it(repository: Project) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    commit(repository, "a", a="a\n")
+    commit(repository, "b", b="b\n")
+    assert repository.run("rollback", "--git", "--since", first, "--yes").code == 0
+    assert git(repository, "diff", first, "HEAD", "--stat") == ""
+    refused(repository, ("--since", "nonsense"), "is no commit")
+
+
+def test_what_stands_in_the_way_is_named_and_nothing_has_moved(repository: Project) -> None:
+    name = commit(repository, "feat: two", code="one\nTWO\nthree\nfour\nfive\n")
+    later = commit(repository, "later", code="one\nTWO, and more\nthree\nfour\nfive\n")
+    refused(repository, (name,), "can't be taken back", "conflict in src/code.py")
+    other = git(repository, "commit-tree", "HEAD^{tree}", "-m", "stranger")
+    refused(repository, (other,), "is not in the branch")
+    repository.write("src/code.py", "changed\n")
+    refused(repository, (later,), "not committed", "src/code.py")
+    git(repository, "checkout", "-q", "src/code.py")
+    git(repository, "checkout", "-q", "--detach")
+    refused(repository, (later,), "HEAD is detached")
+    git(repository, "switch", "-q", "main")
+    (repository.root / ".git/MERGE_HEAD").write_text(later)
+    refused(repository, (later,), "in the middle of something else")
+    (repository.root / ".git/MERGE_HEAD").unlink()
+    hook = repository.root / ".git/hooks/prepare-commit-msg"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho the hook says no >&2\nexit 1\n")
+    hook.chmod(0o755)
+    refused(repository, (later,), "the hook says no")
+    hook.unlink()
+    bad = commit(repository, "feat: mend", code="one\ntwo\nthree\nfour\nfive\n")
+    repository.write("src/code.py", "broken\n")
+    git(repository, "commit", "-qam", "hm")
+    commit(repository, "feat: mend for good", code="one\ntwo\n")
+    refused(repository, ("HEAD",), "the smoke check fails")
+    assert bad
+    gone = commit(repository, "drop", other="x\n")
+    commit(repository, "drop it", other=None)
+    repository.write("src/other.py", "mine, and git does not know it")
+    git(repository, "rm", "-q", "--cached", "src/other.py", check=False)
+    refused(repository, ("HEAD",), "does not know stands there")
+    assert gone
+
+
+def test_a_shallow_clone_and_no_repository(repository: Project, tmp_path: Path) -> None:
+    commit(repository, "feat: x", new="x\n")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{repository.root}", str(clone)], check=True)
+    shallow = Project(clone, repository.env)
+    done = shallow.run("rollback", "--git", "HEAD", "--yes")
+    assert done.code == 3 and "shallow" in done.err
+    shutil.rmtree(clone / ".git")
+    done = shallow.run("rollback", "--git", "HEAD", "--yes")
+    assert done.code == 3 and "not a git repository" in done.err, done
+
+
+def test_a_push_only_where_verify_passes(repository: Project, tmp_path: Path) -> None:
+    remote = tmp_path / "remote.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(remote)], check=True)
+    git(repository, "remote", "add", "origin", str(remote))
+    git(repository, "push", "-q", "origin", "main")
+    name = commit(repository, "feat: x", new="x\n")
+    git(repository, "push", "-q", "origin", "main")
+    before = git(repository, "ls-remote", "origin", "main")
+    done = repository.run("rollback", "--git", name, "--push", "--yes")
+    assert done.code == 1 and "not pushed" in done.out and not (repository.root / "src/new.py").exists(), done
+    assert git(repository, "ls-remote", "origin", "main") == before
+
+
+def test_an_undo_is_refused_where_the_branch_went_on(repository: Project) -> None:
+    name = commit(repository, "feat: x", new="x\n")
+    assert repository.run("rollback", "--git", name, "--yes").code == 0
+    commit(repository, "life goes on", other="y\n")
+    done = repository.run("undo", "--yes")
+    assert done.code == 3 and "the branch has moved on" in done.err and "git revert" in done.err
+
+
+@pytest.fixture
+def own_tree(tmp_path: Path) -> Project:
+    """A project that holds the tool itself, as this repository does, and runs it from there."""
+    root = tmp_path / "self"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(
+        ".git", ".venv", ".*cache", "__pycache__", ".atftctl", "backups", "logs", "models", "cache", "*.egg-info",
+        ".hypothesis", "runs",
+    ))  # fmt: skip
+    project = Project(root, {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"})
+    line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  smoke:"))
+    project.replace(RUNBOOK, line, '  smoke: ["{python}", -c, "pass"]')
+    git(project, "init", "-q", "-b", "main")
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "start")
+    return project
+
+
+def test_the_tool_takes_its_own_files_back(own_tree: Project) -> None:
+    """Files of `atftctl/` change and go under the running tool, which goes on from its private copy, and comes back."""
+    for name in ("operations/drill.py", "operations/proof.py", "cli/show.py", "apply/history.py"):
+        (own_tree.root / "atftctl" / name).rename(own_tree.root / "atftctl" / f"{name}.moved")
+    git(own_tree, "add", "-A")
+    git(own_tree, "commit", "-qm", "break the tool")
+    git(own_tree, "revert", "--no-edit", "HEAD")
+    assert git(own_tree, "log", "-1", "--format=%s") == 'Revert "break the tool"'
+    done = own_tree.run("rollback", "--git", "HEAD", "--yes")
+    assert done.code == 0 and "moved" not in done.err, done
+    assert not (own_tree.root / "atftctl/operations/proof.py").exists()
+    assert git(own_tree, "status", "--porcelain") == ""
+    assert not list(Path("/tmp").glob(f"atftctl-private-*/{done.code}x"))
+    again = subprocess.run(
+        [sys.executable, "-m", "atftctl", "undo", "--yes", "--project", str(own_tree.root)],
+        env={**own_tree.env, "PYTHONPATH": str(ROOT)}, cwd="/", capture_output=True, text=True,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert own_tree.run("status").code == 0
+
+
+def test_in_full(own_tree: Project) -> None:
+    """The improvements' files out, settings of before, and the baseline trains without them: a real probe."""
+    pytest.importorskip("torch")
+    own_tree.replace(CONFIG, "stocks: 120", "stocks: 40")
+    own_tree.replace(CONFIG, "hidden_size: 32", "hidden_size: 16")
+    folder = own_tree.root / "atftctl/trainer/improvements"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.py")}
+    config = own_tree.read(CONFIG)
+    done = own_tree.run("rollback", "--full", "--yes", "--json")
+    assert done.code == 0 and "the baseline trains" in str(done.json["data"]["lines"]), done
+    assert [path.name for path in folder.glob("*.py")] == ["__init__.py"] and b"use_ema: false" in own_tree.read(CONFIG)
+    copies = own_tree.root / "backups" / done.json["data"]["snapshot"] / "atftctl/trainer/improvements"
+    assert {path.name for path in copies.glob("*.py")} == set(before) - {"__init__.py"}, "moved, not deleted"
+    again = own_tree.run("rollback", "--full", "--yes")
+    assert again.code == 3 and "nothing is left" in again.err
+    assert own_tree.run("undo", "--yes").code == 0
+    assert {path.name: path.read_bytes() for path in folder.glob("*.py")} == before and own_tree.read(CONFIG) == config
+
+
+def test_files_of_before_come_back_from_a_ref(repository: Project) -> None:
+    before = git(repository, "rev-parse", "HEAD")
+    commit(repository, "feat: x", code="improved\n", new="x\n")
+    repository.replace(RUNBOOK, "  files: []\n  packages", "  files: [src/code.py]\n  packages")
+    removed = [line for line in repository.read(RUNBOOK).decode().splitlines() if "trainer/improvements/" in line]
+    for line in removed:
+        repository.replace(RUNBOOK, f"{line}\n", "    - src/new.py\n" if line == removed[0] else "")
+    done = repository.run("rollback", "--full", "--ref", before, "--yes", "--no-restart")
+    assert repository.read("src/code.py") == b"one\ntwo\nthree\nfour\nfive\n", done
+    assert not (repository.root / "src/new.py").exists()
+    assert repository.run("rollback", "--full", "--ref", "nonsense", "--yes").code == 3
+    assert repository.run("undo", "--yes").code == 0 and repository.read("src/code.py") == b"improved\n"
+
+
+def test_packages_go_and_come_back_without_a_network(tmp_path: Path) -> None:
+    """In an environment of its own, with a package made here."""
+    home = tmp_path / "env"
+    venv.create(home, with_pip=True)
+    python = str(home / "bin/python")
+    for name, requires in (("needed-by-nobody", ""), ("needed", ""), ("needs", "needed")):
+        source = tmp_path / name
+        module = name.replace("-", "_")
+        source.mkdir()
+        (source / f"{module}.py").write_text("value = 42\n")
+        site = Path(subprocess.check_output(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+        ).strip())  # fmt: skip
+        info = site / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (site / f"{module}.py").write_text("value = 42\n")
+        lines = f"Requires-Dist: {requires}\n" if requires else ""
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{lines}")
+        (info / "INSTALLER").write_text("pip\n")
+        (info / "RECORD").write_text(
+            f"{module}.py,,\n{info.name}/METADATA,,\n{info.name}/INSTALLER,,\n{info.name}/RECORD,,\n"
+        )
+    script = f"""
+import sys; sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from atftctl.apply import packages
+from atftctl.host.layout import Layout
+from atftctl.observe.packages import removable
+layout = Layout(Path({str(tmp_path)!r}), Path("x"))
+found, kept = removable(["needed_by_nobody", "needed", "not-there"])
+assert [one.name for one in found] == ["needed-by-nobody"] and "needs" in kept["needed"], (found, kept)
+record = {{"away": True, "packages": [vars(one) for one in packages.keep(layout, "op", found)]}}
+packages.change(layout, record); packages.change(layout, record)
+assert not packages._installed("needed-by-nobody")
+packages.change(layout, record | {{"away": False}})
+"""
+    # only what apply.packages and observe.packages need is imported: both stand on the standard library
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert subprocess.check_output([python, "-c", "import needed_by_nobody as n; print(n.value)"], text=True) == "42\n"
+
+
+def test_an_archive_of_a_package_writes_nowhere_else(tmp_path: Path) -> None:
+    import tarfile
+
+    evil = tmp_path / "evil"
+    evil.write_text("x")
+    with tarfile.open(tmp_path / "p.tar", "w") as tar:
+        tar.add(evil, arcname="etc/cron.d/evil")
+    layout = Layout(tmp_path, tmp_path / "x")
+    with pytest.raises(Exception, match="outside of"):
+        apply_packages.put_back(layout, [Package("p", "1", "p.tar")])
+    assert observed_packages.plain("A.b_C") == "a-b-c"
