@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: help setup demo test check bench bench-backup bench-trainer bench-streaming quality drill-ten clean
+.PHONY: help setup demo test check bench bench-backup bench-trainer bench-streaming quality torture drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
 	@echo "make test                       all tests        make check   format, lint, types, import rules"
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
 	@echo "make bench-backup               snapshots beside cp, restic and borg"
+	@echo "make torture                    every changing command struck at every system call (an hour)"
 	@echo "make bench-trainer              speed of a training step; bench-streaming: 4,000 stocks within 2 GiB"
 	@echo "make quality DATA=panel.parquet RankIC on real prices beside ridge and LightGBM"
 
@@ -41,6 +42,10 @@ bench: setup
 # Against cp, restic and borg where they are installed (apt-get install restic borgbackup); 12 GB of disk, 5 minutes.
 bench-backup: setup
 	$(BIN)/python bench/backup.py
+
+# Failpoints, power losses, kills, pairs of operators; PART=points|power|fsyncs|kills|real|pairs for one of them.
+torture: setup
+	$(BIN)/python -m tests.torture $(PART)
 
 bench-trainer: setup
 	DATA=$(DATA) $(BIN)/python bench/trainer.py

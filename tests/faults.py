@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 # Every mutating call that the product makes, by the name under which it makes it.
 CALLS = (
@@ -15,14 +15,17 @@ CALLS = (
     "posix_fallocate", "chown", "open", "link", "utime", "chmod",
 )  # fmt: skip
 KILLED = -signal.SIGKILL
+Kind = Literal["before", "after", "error", "short"]
 
 
 @dataclass
 class Faults:
-    """Counts mutating calls, and at call number `at` (from 1) kills the process, or fails with `error`."""
+    """Counts mutating calls, and at call number `at` (from 1) kills the process before or after it, fails with `error`,
+    or writes but half of what it was given."""
 
     at: int = 0
     error: int = 0
+    kind: Kind = "before"
     seen: list[str] = field(default_factory=list)
 
     def install(self) -> None:
@@ -34,16 +37,27 @@ class Faults:
             if name == "open" and not arguments[1] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 return real(*arguments, **options)
             self.seen.append(name)
-            if len(self.seen) == self.at:
-                if not self.error:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                raise OSError(self.error, os.strerror(self.error))
-            return real(*arguments, **options)
+            if len(self.seen) != self.at:
+                return real(*arguments, **options)
+            return self._strike(real, arguments, options)
 
         return call
 
+    def _strike(self, real: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+        if self.kind == "short":
+            handle, data = arguments[:2]
+            return real(handle, data[: max(len(data) // 2, 1)])
+        try:
+            if self.kind == "after":
+                real(*arguments, **options)
+        finally:  # also where the call itself fails: it was made
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("unreachable")
 
-def in_child(act: Callable[[], None], faults: Faults | None = None) -> tuple[int, list[str]]:
+
+def in_child(act: Callable[[], None], faults: Any = None) -> tuple[int, list[str]]:
     """Run `act` in a forked child with these faults; (exit status, calls seen). Negative: the signal that ended it."""
     readable, writable = os.pipe()
     pid = os.fork()

@@ -13,7 +13,7 @@ from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.process import ProcessRecord
 from atftctl.host import ourselves, procs, records
 from atftctl.host.errors import HostError
-from atftctl.host.files import remove
+from atftctl.host.files import fsync_dir, remove
 from atftctl.host.layout import Layout
 from atftctl.protocol import RUN_ID, Exit
 
@@ -40,12 +40,11 @@ def recover(layout: Layout) -> list[str]:
 
 def _sweep(layout: Layout) -> list[str]:
     """What a crash left half-written, none of it ever visible as a record. Under the lock nobody else is writing."""
-    for operation in records.states(layout.journal):
-        for torn in (layout.operations / operation).glob(".*.tmp"):
-            remove(torn)
-    for folder in (layout.state, layout.journal):
-        for torn in folder.glob(".*.tmp"):
-            remove(torn)
+    opened = [layout.operations / operation for operation in records.states(layout.journal)]
+    for folder in (*opened, layout.state, layout.journal):
+        removed = [remove(torn) for torn in folder.glob(".*.tmp")]
+        if any(removed):
+            fsync_dir(folder)
     lines = []
     if gone := [name for name in snapshots.half_removed(layout) if not history.tells_of_removal(layout, name)]:
         title = f"finished taking away snapshot{'s' * (len(gone) > 1)} {', '.join(gone)}"

@@ -130,9 +130,16 @@ def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
             remove(target)
         else:
             os.replace(target.with_name(move.staged), target)
-    for folder in {inside(layout.root, move.path).parent for move in moves}:
+    for folder in {_standing(inside(layout.root, move.path).parent) for move in moves}:
         fsync_dir(folder)
     unstage(layout, moves)
+
+
+def _standing(folder: Path) -> Path:
+    """Itself, or what is above it where it went when it was empty."""
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
 
 
 def _pending(layout: Layout, move: Move) -> Path | None:
@@ -156,8 +163,10 @@ def _pending(layout: Layout, move: Move) -> Path | None:
 
 
 def unstage(layout: Layout, moves: Sequence[Move]) -> None:
-    for move in moves:
-        remove((layout.root / move.path).with_name(move.staged))
+    """Durably: the journal that names them goes next."""
+    staged = [(layout.root / move.path).with_name(move.staged) for move in moves]
+    for folder in {path.parent for path in staged if remove(path)}:
+        fsync_dir(folder)
 
 
 def sweep(layout: Layout, operation: str) -> None:

@@ -19,7 +19,8 @@ def read(layout: Layout) -> list[dict[str, Any]]:
 
 def tampered(layout: Layout) -> list[str]:
     """Where a line was altered, put in or taken out: each line carries the hash of the one before it, and a file beside
-    the history says how it ends. Empty where all is as it was written. Raises OSError."""
+    the history says how it ends (which a crash may leave one line behind). Empty where all is as it was written. Raises
+    OSError."""
     try:
         lines = layout.history.read_bytes().splitlines()
     except FileNotFoundError:
@@ -37,7 +38,7 @@ def tampered(layout: Layout) -> list[str]:
         end = json.loads(layout.history_end.read_bytes())
         count, digest = int(end["lines"]), str(end["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
-        return [*found, *(["how it ended was not written down, or is gone"] if lines else [])]
+        return [*found, *(["how it ended was not written down, or is gone"] if len(lines) > 1 else [])]
     if len(lines) < count:
         found.append(f"{count - len(lines)} of {count} lines are gone from its end")
     elif count and hashlib.sha256(lines[count - 1]).hexdigest() != digest:

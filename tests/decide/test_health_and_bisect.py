@@ -1,0 +1,173 @@
+"""Judging a window of a trainer's words, and the search for guilty improvements: pure functions, told what was seen."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from atftctl.decide import bisect, health
+from atftctl.domain.errors import Refused
+from atftctl.domain.lifecycle import FOLLOWS, Signs, state_of
+from atftctl.domain.runbook import Checks
+from atftctl.domain.verdict import Verdict
+from atftctl.domain.window import Window
+from atftctl.protocol import TrainerExit
+
+
+def rows(count: int, **columns: Callable[[int], float]) -> list[dict[str, str]]:
+    rng = random.Random(7)
+    base: dict[str, Callable[[int], float]] = {
+        "loss": lambda n: 1.0,
+        "loss_rel": lambda n: 1.0 - n / count * 0.05 + rng.gauss(0, 0.02),
+        "grad_norm": lambda n: 1.5 + rng.random(),
+        "rss_mb": lambda n: 240 + rng.random(),
+    }
+    return [{"step": str(n + 1), **{k: str(f(n)) for k, f in (base | columns).items()}} for n in range(count)]
+
+
+def judge(found: list[dict[str, str]], **options: Any) -> tuple[Verdict, str]:
+    seen = Window(found, options.pop("alive", True), options.pop("fatal", None), options.pop("silent_s", None))
+    return health.judge(seen, steps=options.pop("steps", 300), grad_norm_max=5.0, **options)
+
+
+def test_health_passes_and_too_little_never_does() -> None:
+    assert judge(rows(400))[0] is Verdict.PASS
+    assert judge(rows(299))[0] is Verdict.INCONCLUSIVE
+    assert judge([])[0] is Verdict.INCONCLUSIVE
+    assert judge([{"step": "x"}])[0] is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"alive": False}, "ended without a word"),
+        ({"alive": False, "fatal": {"event": "oom", "step": 3, "message": "no memory"}}, "out of memory in step 4"),
+        ({"silent_s": 300.0}, "no sign of life"),
+    ],
+)
+def test_what_ended_or_hangs_fails_whatever_it_said(options: dict[str, Any], words: str) -> None:
+    verdict, said = judge(rows(400), **options)
+    assert verdict is Verdict.FAIL and words in said
+
+
+@pytest.mark.parametrize("name", ["loss", "loss_rel", "grad_norm"])
+def test_one_number_that_is_none_fails(name: str) -> None:
+    assert judge(rows(400, **{name: lambda n: math.nan if n == 200 else 1.0}))[0] is Verdict.FAIL
+
+
+def test_explosion_and_its_look_alikes() -> None:
+    assert judge(rows(400, grad_norm=lambda n: 9.0 if n in (200, 202, 204) else 1.0))[0] is Verdict.FAIL
+    assert judge(rows(400, grad_norm=lambda n: 90.0 if n == 200 else 1.0))[0] is Verdict.PASS, "a single spike"
+    fresh = rows(400, grad_norm=lambda n: 80 * 0.99**n)
+    assert judge(fresh)[0] is Verdict.PASS, "fresh weights begin high, and are well"
+    assert judge(rows(400, grad_norm=lambda n: 80 * 1.1**n))[0] is Verdict.FAIL
+
+
+def test_a_loss_that_grows_and_one_that_is_worthless() -> None:
+    verdict, words = judge(rows(400, loss_rel=lambda n: 1.0 + 0.004 * max(n - 150, 0)))
+    assert verdict is Verdict.FAIL and "grows" in words
+    assert judge(rows(400, loss_rel=lambda n: 30.0))[0] is Verdict.FAIL
+
+
+def test_two_hundred_healthy_windows_give_no_alarm() -> None:
+    for seed in range(200):
+        rng = random.Random(seed)
+        found = rows(400, loss_rel=lambda n, rng=rng: 1.0 - n / 8000 + rng.gauss(0, 0.05))  # type: ignore[misc]
+        assert judge(found)[0] is Verdict.PASS, seed
+
+
+def test_a_leak_needs_rows_and_growth() -> None:
+    assert judge(rows(400, rss_mb=lambda n: 240 + n * 0.2), leak=True)[0] is Verdict.FAIL
+    assert judge(rows(400), leak=True)[0] is Verdict.PASS
+    assert judge(rows(400, rss_mb=lambda n: 240 + min(n, 100) * 0.5), leak=True)[0] is Verdict.PASS, "a warm-up"
+    assert judge(rows(200, rss_mb=lambda n: 240.0), steps=100, leak=True)[0] is Verdict.INCONCLUSIVE
+
+
+# --- bisect
+
+
+class Counted:
+    """A system with a known culprit; each set is asked once."""
+
+    def __init__(self, shows: Callable[[set[str]], bool]) -> None:
+        self._shows, self.asked = shows, dict[frozenset[str], Verdict]()
+
+    def __call__(self, names: tuple[str, ...]) -> Verdict:
+        key = frozenset(names)
+        if key not in self.asked:
+            self.asked[key] = Verdict.FAIL if self._shows(set(names)) else Verdict.PASS
+        return self.asked[key]
+
+
+NAMES = tuple(f"f{n}" for n in range(11))
+
+
+@pytest.mark.parametrize("culprit", NAMES)
+def test_one_guilty_in_log2_n_runs(culprit: str) -> None:
+    shows = Counted(lambda on: culprit in on)
+    assert bisect.guilty(NAMES, shows) == (culprit,)
+    assert len(shows.asked) <= 2 + math.ceil(math.log2(len(NAMES))) + 1, "both ends, the halves, and one that confirms"
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(range(0, 11, 3), 2)))
+def test_two_that_act_only_together(pair: tuple[int, int]) -> None:
+    culprits = {NAMES[one] for one in pair}
+    assert set(bisect.guilty(NAMES, Counted(lambda on: culprits <= on))) == culprits
+
+
+def test_either_of_two_is_found() -> None:
+    assert bisect.guilty(NAMES, Counted(lambda on: bool(on & {"f2", "f9"}))) in (("f2",), ("f9",))
+
+
+def test_no_answer_is_no_guilt() -> None:
+    with pytest.raises(Refused, match="every improvement off"):
+        bisect.guilty(NAMES, lambda names: Verdict.FAIL)
+    with pytest.raises(Refused, match="does not show"):
+        bisect.guilty(NAMES, lambda names: Verdict.INCONCLUSIVE)
+
+
+def run(count: int, **options: Any) -> dict[str, Any]:
+    found = [
+        {k: int(v) if k == "step" else float(v) for k, v in row.items()}
+        for row in rows(count, **options.pop("columns", {}))
+    ]
+    return {"rows": found, "exit_code": 0, "reason": "", **options}
+
+
+def test_what_a_short_run_shows() -> None:
+    def shows(symptom: str, found: dict[str, Any], baseline: dict[str, Any] | None = None) -> Verdict:
+        return bisect.symptom_shows(symptom, found, Checks(), baseline)[0]
+
+    memory, anomaly = int(TrainerExit.OUT_OF_MEMORY), int(TrainerExit.ANOMALY)
+    assert shows("oom", run(3, exit_code=memory)) is Verdict.FAIL
+    assert shows("oom", run(40)) is Verdict.PASS
+    assert shows("divergence", run(3, exit_code=memory)) is Verdict.INCONCLUSIVE
+    assert shows("divergence", run(3, exit_code=anomaly)) is Verdict.FAIL
+    assert shows("divergence", run(40)) is Verdict.PASS
+    assert shows("oom", {"error": "no data"}) is Verdict.INCONCLUSIVE
+    fast, slow = (run(40, columns={"loss_rel": lambda n, rate=rate: 1 - rate * n}) for rate in (0.01, 0.002))  # type: ignore[misc]
+    assert shows("slow-convergence", slow, fast) is Verdict.FAIL
+    assert shows("slow-convergence", fast, fast) is Verdict.PASS
+
+
+# --- the process's states
+
+
+def test_every_state_follows_from_what_is_known() -> None:
+    alive = Signs(alive=True)
+    assert state_of(Signs(recorded=False)) == "never started"
+    assert state_of(alive) == "starting"
+    assert state_of(Signs(alive=True, first_step=True)) == "running"
+    assert state_of(Signs(alive=True, first_step=True, asked_to_stop=True)) == "stopping"
+    assert state_of(Signs(on_purpose=True)) == "stopped"
+    assert state_of(Signs(ended="finished")) == "finished"
+    assert state_of(Signs()) == "died"
+    assert state_of(Signs(elsewhere=True, alive=True)) == "elsewhere"
+    known = set(FOLLOWS)
+    assert {after for follows in FOLLOWS.values() for after in follows} <= known
+    assert FOLLOWS["stopped"] == ("starting",) and "running" not in FOLLOWS["stopped"], "started is not healthy"

@@ -1,0 +1,313 @@
+"""The changing commands, each with a project that it has something to change in, and what must hold after any end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atftctl.apply import quarantine
+from atftctl.apply.baseline import mark_verified
+from atftctl.decide.assemble import Wish
+from atftctl.host.files import sha256_file
+from atftctl.host.layout import Layout
+from atftctl.observe import history
+from atftctl.observe import snapshots as observed
+from atftctl.operations import (
+    backup,
+    check_backups,
+    code,
+    config,
+    guard,
+    pages,
+    prune,
+    reenable,
+    restore,
+    rollback,
+    staged,
+    status,
+)  # fmt: skip
+from atftctl.operations.change import Request
+from atftctl.operations.project import now, open_for_rescue, open_project
+from tests.faults import Faults, in_child
+from tests.support import CONFIG, RUNBOOK, Project, make_project
+
+FILES_ONLY = Wish(restart=False)
+KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
+KEEP_ONE = "keep: {last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, within: 0h}"
+Act = Callable[[Path], Any]
+
+
+def take(root: Path, label: str = "", *, pin: bool = False) -> str:
+    return str(backup.create(open_project(root), label, "", Request(), pin=pin).data["id"])
+
+
+def layout_of(root: Path) -> Layout:
+    return Layout(root=root, runbook=root / RUNBOOK)
+
+
+def git(root: Path, *words: str) -> str:
+    argv = [
+        "git",
+        "-C",
+        str(root),
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "-c",
+        "core.hooksPath=/dev/null",
+        *words,
+    ]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def nothing(root: Path) -> None:
+    del root
+
+
+def with_snapshots(root: Path) -> None:
+    """Three, the last of them verified-good; then everything is another."""
+    take(root, "first")
+    take(root, "second")
+    names = (CONFIG, "models/best_model.pth")
+    mark_verified(layout_of(root), {name: str(sha256_file(root / name)) for name in names}, {}, now())
+    take(root, "good")
+    Project(root).replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: 0.7")
+    (root / "models/best_model.pth").write_bytes(b"other weights" * 1000)
+    (root / "models/last.pth").unlink()
+
+
+def with_pin(root: Path) -> None:
+    take(root, "first", pin=True)
+
+
+def with_many(root: Path) -> None:
+    Project(root).replace(RUNBOOK, KEEP, KEEP_ONE)
+    for _ in range(3):
+        take(root)
+
+
+def rolled_back(root: Path) -> None:
+    rollback.immediate(open_project(root), FILES_ONLY, Request(reason="torture"))
+
+
+def quarantined(root: Path) -> None:
+    layout_of(root).state.mkdir()
+    from atftctl.observe.configs import digest, read_configs
+
+    found = digest(read_configs(root, open_project(root).runbook.files.configs))
+    quarantine.add(layout_of(root), found, "torture", now())
+
+
+def with_history(root: Path) -> None:
+    (root / ".gitignore").write_text(".atftctl/\nbackups/\nlogs/\nmodels/\n")
+    project = Project(root)
+    line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  smoke:"))
+    project.replace(RUNBOOK, line, "  smoke: []")
+    project.write("src/code.py", "one\n")
+    project.write("src/gone.py", "gone\n")
+    git(root, "init", "-q", "-b", "main")
+    shutil.rmtree(root / ".git/hooks", ignore_errors=True)
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "start")
+    project.write("src/code.py", "two\n")
+    project.write("src/new/deep.py", "new\n")
+    (root / "src/gone.py").unlink()
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "feat: two")
+
+
+def reverted(root: Path) -> None:
+    with_history(root)
+    code.revert(open_project(root), code.Asked(("HEAD",)), FILES_ONLY, Request())
+
+
+def with_improvements(root: Path) -> None:
+    project = Project(root)
+    for line in project.read(RUNBOOK).decode().splitlines():
+        if "trainer/improvements/" in line:
+            name = line.strip("- ")
+            project.write(name, f"# {name}\n")
+
+
+def half_decided(root: Path) -> None:
+    """Killed after the decision, with one of two files in place."""
+    template = root.with_name(f"{root.name}-count")
+    shutil.copytree(root, template, symlinks=True)
+    _, calls = in_child(lambda: rolled_back(template), Faults())
+    shutil.rmtree(template)
+    commits = [at for at, name in enumerate(calls, 1) if name == "replace"]
+    in_child(lambda: rolled_back(root), Faults(commits[-3]))
+    assert list((root / ".atftctl/journal").glob("*.commit.json")), "after the decision"
+
+
+def left_staged(root: Path) -> None:
+    from atftctl.apply import staged as kept
+    from atftctl.domain.staged import StagedState
+
+    layout_of(root).state.mkdir()
+    kept.write(layout_of(root), StagedState("oom", ("table", "immediate"), 0, "changing", (), "now", "me", ""))
+
+
+@dataclass
+class Command:
+    """`undoable`: an undo of it gives back what stood before, byte by byte."""
+
+    name: str
+    act: Act
+    prepare: Act = nothing
+    undoable: bool = False
+    logged: bool = False  # once it has said that it is done, the history tells of it
+    ends: list[Any] = field(default_factory=list)  # states of the project that it may leave
+    template: Path = Path()
+    before: Any = None
+
+    def make(self, folder: Path) -> None:
+        """The template, and both ends."""
+        self.template = make_project(folder / self.name.replace(" ", "-"), folder / "violations").root
+        self.prepare(self.template)
+        drop_reserve(self.template)
+        done = self.fresh(folder, "done")
+        self.before = state(done)
+        exit_code, _ = in_child(lambda: self.act(done))
+        assert exit_code == 0, (self.name, exit_code)
+        self.ends = [self.before, state(done)]
+        if self.name == "recover":
+            self.ends = [state(done)]
+        shutil.rmtree(done)
+
+    def fresh(self, folder: Path, name: str) -> Path:
+        root = folder / f"{self.template.name}-{name}"
+        copy_tree(self.template, root)
+        return root
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """With times and hard links."""
+    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
+
+
+def drop_reserve(root: Path) -> None:
+    """Four megabytes that every copy would have to copy."""
+    with suppress(FileNotFoundError):
+        (root / ".atftctl/reserve").unlink()
+
+
+COMMANDS = (
+    Command("backup", take, undoable=False),
+    Command("backup pinned", lambda root: take(root, pin=True)),
+    Command("backup linked", take, with_pin),
+    Command("backup pin", lambda root: backup.pin(open_project(root), "second", Request(), away=False), with_snapshots),
+    Command("backup unpin", lambda root: backup.pin(open_project(root), "first", Request(), away=True), with_pin),
+    Command("backup rm", lambda root: prune.remove(open_project(root), ["second"], Request()), with_snapshots, logged=True),
+    Command("backup prune", lambda root: prune.prune(open_project(root), Request()), with_many, logged=True),
+    Command("backup verify", lambda root: check_backups.verify(open_project(root), (), Request(), everything=True),
+            with_snapshots),
+    Command("rollback immediate", rolled_back, undoable=True, logged=True),
+    Command("rollback symptom",
+            lambda root: rollback.by_symptom(open_project(root), "oom", FILES_ONLY, Request()),
+            undoable=True, logged=True),
+    Command("rollback feature",
+            lambda root: rollback.by_feature(open_project(root), ["use_ema", "loss_type"], FILES_ONLY, Request()),
+            undoable=True, logged=True),
+    Command("rollback to", lambda root: rollback.to_snapshot(open_project(root), "last-good", FILES_ONLY, Request()),
+            with_snapshots, undoable=True, logged=True),
+    Command("rollback git",
+            lambda root: code.revert(open_project(root), code.Asked(("HEAD",)), FILES_ONLY, Request()),
+            with_history, undoable=True, logged=True),
+    Command("rollback full", lambda root: full(root), with_improvements, undoable=True, logged=True),
+    Command("restore", lambda root: restore.restore(open_project(root), "first", (), FILES_ONLY, Request()),
+            with_snapshots, undoable=True, logged=True),
+    Command("undo", lambda root: restore.undo(open_for_rescue(root), "", FILES_ONLY, Request()), rolled_back,
+            undoable=True, logged=True),
+    Command("undo git", lambda root: restore.undo(open_for_rescue(root), "", FILES_ONLY, Request()), reverted,
+            undoable=True, logged=True),
+    Command("reenable",
+            lambda root: reenable.phase(open_project(root), 1, "", FILES_ONLY, Request()), rolled_back,
+            undoable=True, logged=True),
+    Command("config set",
+            lambda root: config.put(open_project(root), ["gat_temperature=0.9", "loss.type=mse"], FILES_ONLY, Request()),
+            undoable=True, logged=True),
+    Command("recover", lambda root: status.recover(open_for_rescue(root), Request()), half_decided, logged=True),
+    Command("resume drop", lambda root: staged.resume(open_project(root), FILES_ONLY, Request(), drop=True), left_staged),
+    Command("guard override", lambda root: guard.check(open_project(root), "torture"), quarantined),
+    Command("runbook render", lambda root: pages.render(open_project(root), Request(), check=False)),
+)  # fmt: skip
+
+
+def full(root: Path) -> Any:
+    """Without the probe at its end, which needs the trainer."""
+    real = code._trains
+    code._trains = lambda project, done, request: done
+    try:
+        return code.full(open_project(root), "", FILES_ONLY, Request())
+    finally:
+        code._trains = real
+
+
+def state(root: Path) -> Any:
+    """All that a user calls their own, and the branch with what git thinks of it."""
+    files = {}
+    for folder, folders, names in os.walk(root):
+        where = os.path.relpath(folder, root)
+        if where == ".":
+            folders[:] = [name for name in folders if name not in (".atftctl", "backups", ".git")]
+        for name in names:
+            path = Path(folder, name)
+            files[os.path.normpath(f"{where}/{name}")] = (path.read_bytes(), path.stat().st_mode)
+    files.pop("runbooks/atft-gat-fan.en.md", None), files.pop("runbooks/atft-gat-fan.ja.md", None)
+    if not (root / ".git").exists():
+        return files
+    return files, git(root, "rev-parse", "HEAD^{tree}"), git(root, "status", "--porcelain")
+
+
+def recover(root: Path) -> None:
+    status.recover(open_for_rescue(root), Request())
+
+
+def check(command: Command, root: Path, exit_code: int) -> str:
+    """After a clean recovery: what is wrong, "" where all holds. `exit_code`: of the command that was struck."""
+    found = state(root)
+    if found not in command.ends:
+        return f"a mixture: {differences(command.before, found)}"
+    if exit_code == 0 and found != command.ends[-1]:
+        return "said that it was done, and it is not"
+    layout = layout_of(root)
+    if left := [path.name for path in root.rglob(".*") if path.name.endswith((".staged", ".tmp", ".partial", ".gone"))]:
+        return f"left lying about: {left}"
+    if list(layout.journal.glob("*")):
+        return "the journal is not empty"
+    known, broken = observed.scan(layout)
+    if broken:
+        return f"broken snapshots: {broken}"
+    checked = observed.checked(layout)
+    if harmed := [why for one in known if (why := observed.harm(layout, one, checked))]:
+        return f"harmed snapshots: {harmed}"
+    if torn := history.tampered(layout):
+        return f"the history: {torn}"
+    lines = history.read(layout)
+    if exit_code == 0 and command.logged and not lines:
+        return "an acknowledged operation is not in the history"
+    return ""
+
+
+def check_undo(command: Command, root: Path) -> str:
+    """From the new state back to the old one, byte by byte."""
+    if not command.undoable or state(root) == command.before:
+        return ""
+    exit_code, _ = in_child(lambda: restore.undo(open_for_rescue(root), "", FILES_ONLY, Request()))
+    if exit_code:
+        return f"undo ends with {exit_code}"
+    return "" if state(root) == command.before else f"undo is not exact: {differences(command.before, state(root))}"
+
+
+def differences(old: Any, new: Any) -> list[str]:
+    left, right = (one[0] if isinstance(one, tuple) else one for one in (old, new))
+    words = [name for name in sorted({*left, *right}) if left.get(name) != right.get(name)]
+    return words if not isinstance(old, tuple) else [*words, f"tree {old[1:]} → {new[1:]}"]

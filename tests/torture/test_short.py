@@ -1,0 +1,51 @@
+"""The short form of `make torture`: a sample of each part, another one each day."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.torture import crowd, points, power
+from tests.torture.commands import COMMANDS
+
+TODAY = int(time.time() // 86_400)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name.replace(" ", "-"))
+def test_failpoints(command: points.Command, tmp_path: Path) -> None:
+    report = points.Report()
+    points.run([command], tmp_path, report, every=97, first=TODAY)
+    assert report.points > 2 and not report.failures, report.failures
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if "git" not in one.name and one.undoable],
+                         ids=lambda one: one.name.replace(" ", "-"))  # fmt: skip
+def test_power_losses(command: points.Command, tmp_path: Path) -> None:
+    losses = power.Losses()
+    command.make(tmp_path)
+    power.sample(command, tmp_path, 12, TODAY, losses)
+    assert losses.samples == 12 and not losses.failures, losses.failures
+
+
+def test_the_model_of_power_losses_sees_a_missing_fsync(tmp_path: Path) -> None:
+    """A test that can't fail tests nothing: without the fsync of staged files a mixture is found."""
+    command = next(one for one in COMMANDS if one.name == "rollback immediate")
+    command.make(tmp_path)
+    losses = power.Losses()
+    for seed in range(4):
+        power.sample(command, tmp_path, 60, seed, losses, "write_new < stage < change")
+        if losses.failures:
+            break
+    assert losses.failures
+
+
+def test_kills_at_random_times(tmp_path: Path) -> None:
+    told = crowd.kills(tmp_path, 4, TODAY)
+    assert told.runs == 4 and not told.failures, told.failures
+
+
+def test_pairs_of_operators(tmp_path: Path) -> None:
+    told = crowd.pairs(tmp_path, 6, TODAY)
+    assert told.runs == 6 and not told.failures, told.failures
