@@ -1,6 +1,15 @@
-"""`python -m atftctl`: the same as the `atftctl` command."""
+"""`python -m atftctl`, and the `atftctl` command."""
 
-from atftctl.cli.main import main
+from atftctl.host.relay import relay
+
+
+def main() -> None:
+    """Nothing else of ours is imported until it is known which copy of us is to run."""
+    relay()
+    from atftctl.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

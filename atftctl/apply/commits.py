@@ -21,6 +21,11 @@ def finish(layout: Layout, move: CodeMove, removed: Iterable[str], why: str) -> 
             os.removedirs((layout.root / path).parent)
 
 
+def rehearse(layout: Layout, move: CodeMove) -> None:
+    """Before the decision: hooks and locks that would not let the branch move. Raises GitError."""
+    worktree.may_move(layout.root, move.branch, move.old, move.new)
+
+
 def new_worktree(layout: Layout, commit: str) -> str:
     """A work tree of its own at this commit; its name below `.atftctl/worktrees/`. Who made it is in the name, so that
     nobody takes it from under a living process."""
@@ -29,7 +34,11 @@ def new_worktree(layout: Layout, commit: str) -> str:
     name = f"{who.pid}-{who.ticks}-{commit[:12]}"
     make_dirs(layout.worktrees, 0o700)
     drop_worktree(layout, name)
-    worktree.add(layout.root, layout.worktrees / name, commit)
+    try:
+        worktree.add(layout.root, layout.worktrees / name, commit)
+    except worktree.GitError:  # a hook that says no leaves it behind
+        drop_worktree(layout, name)
+        raise
     return name
 
 

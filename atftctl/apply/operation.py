@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from atftctl.apply import commits, history, packages, process, snapshots
+from atftctl.apply import commits, history, packages, process, quarantine, snapshots
 from atftctl.apply.copies import room_needed
 from atftctl.apply.transaction import Content, Move, Transaction, mode_of
 from atftctl.domain.code import CodeMove
@@ -17,7 +17,7 @@ from atftctl.domain.errors import AtftError, PutBack
 from atftctl.domain.plan import Package, Plan, StopTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host import procs, records
+from atftctl.host import ourselves, procs, records
 from atftctl.host.copying import Progress, no_progress
 from atftctl.host.files import free_bytes, inside, make_dirs, sha256_bytes, write_durably
 from atftctl.host.layout import Layout
@@ -36,6 +36,7 @@ class Order:
     start_again: process.StartOrder | None = None  # for putting back a trainer that was stopped
     record: ProcessRecord | None = None  # of the trainer that runs now
     code: CodeMove | None = None  # the branch that follows the files
+    quarantine: str = ""  # the digest of a config that is rolled back
     taking: snapshots.Taking = field(default_factory=snapshots.Taking)  # what the safety snapshot starts from
 
 
@@ -89,6 +90,9 @@ class Operation:
                 "start_again": again.to_json() if again else None,
                 "digest": self.order.digest,
                 "code": self.order.code.to_json() if self.order.code else None,
+                "quarantine": self.order.quarantine,
+                "reload": bool(self.plan.reload),
+                "tool": ourselves.private_home(),
                 "stopping": [{**vars(who), "grace_s": grace_s} for who, _, grace_s in self._stopping],
             }
         )
@@ -140,11 +144,13 @@ class Operation:
         """BEGIN, STAGE, COMMIT, APPLY. Returns with every file new, or raises with every file old."""
         self._keep_packages()
         moves = self._moves()
-        if not moves:
-            self._intend()
+        if not moves and not self._packages:
             return
+        if self.order.code:
+            commits.rehearse(self.layout, self.order.code)
         self._entry["files"] = [
-            {"path": move.path, "old": move.old, "new": move.new, "mode": self._old_mode(move)} for move in moves
+            {"path": move.path, "old": move.old, "new": move.new, "mode": self._old_mode(move), "new_mode": move.mode}
+            for move in moves
         ]
         if self.order.code:
             self._entry["git"] = self.order.code.to_json()
@@ -155,6 +161,9 @@ class Operation:
         self._transaction.decide()
         self.decided = True
         self._transaction.replace()
+        if self.order.quarantine:
+            with suppress(OSError):  # on a full disk the quarantine is lost, and no more than that
+                quarantine.add(self.layout, self.order.quarantine, f"{self.plan.title}, {self.id}", self.now)
         if self.order.code:
             gone = [move.path for move in moves if move.new is None]
             commits.finish(self.layout, self.order.code, gone, f"{self.plan.command} {self.id}")
@@ -211,7 +220,7 @@ class Operation:
             path = inside(self.layout.root, target.path)
             content = self.order.contents.get(target.path)
             new = target.new if not isinstance(content, bytes) else sha256_bytes(content)
-            mode = target.mode if target.snapshot else mode_of(path)
+            mode = target.mode if target.snapshot or target.moded else mode_of(path)
             old = self._stands(target.path)
             if old != target.old and not target.volatile:
                 raise PutBack(

@@ -28,7 +28,7 @@ def keep(layout: Layout, operation: str, packages: Sequence[Package]) -> tuple[P
     for package in packages:
         archive = folder / f"{package.name}-{package.version}.tar"
         with archive.open("wb") as file:
-            with tarfile.open(fileobj=file, mode="w") as tar:
+            with tarfile.open(fileobj=file, mode="w", dereference=True) as tar:
                 for path in _files(package.name):
                     tar.add(path, arcname=str(path), recursive=False)
             file.flush()
@@ -43,8 +43,17 @@ def _files(name: str) -> list[Path]:
     files = metadata.distribution(name).files
     if files is None:
         raise HostError(f"{name} has no list of its files")
-    found = [Path(str(file.locate())).resolve() for file in files]
-    return [path for path in found if path.is_file()]
+    found = [path for file in files if (path := Path(str(file.locate())).resolve()).is_file()]
+    for path in found:
+        _check_place(path, name)
+    return found
+
+
+def _check_place(path: Path, name: str) -> None:
+    """Only what lies in the environment itself can be taken away and put back. Raises HostError."""
+    home = Path(sys.prefix).resolve()
+    if not path.resolve().is_relative_to(home):
+        raise HostError(f"{name} has a file outside of {home}: {path}")
 
 
 def change(layout: Layout, record: Mapping[str, Any]) -> None:
@@ -63,21 +72,20 @@ def take_away(root: Path, names: Iterable[str]) -> None:
         return
     argv = [sys.executable, "-m", "pip", "uninstall", "--yes", "--disable-pip-version-check", *there]
     done = run(argv, cwd=root, env=os.environ, limit_s=LIMIT_S)
-    if done.code != 0:
+    if done.code != 0 or any(map(_installed, there)):
         last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
         raise HostError(f"pip could not uninstall {', '.join(there)}: {last[0]}")
 
 
 def put_back(layout: Layout, packages: Iterable[Package]) -> None:
     """From what was kept. Raises OSError, HostError for an archive that is damaged, or names files elsewhere."""
-    home = Path(sys.prefix).resolve()
     for package in packages:
         try:
             with tarfile.open(layout.root / package.kept) as tar:
                 for member in tar.getmembers():
-                    target = Path("/") / member.name
-                    if not target.resolve().is_relative_to(home) or not member.isreg():
-                        raise HostError(f"{package.kept} names a file outside of {home}: {member.name}")
+                    if not member.isreg():
+                        raise HostError(f"{package.kept} holds more than files: {member.name}")
+                    _check_place(Path("/") / member.name, package.kept)
                 tar.extractall("/", filter="fully_trusted")  # noqa: S202 - every member was looked at
         except tarfile.TarError as error:
             raise HostError(f"{package.kept} can't be read: {error}") from None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from atftctl.apply import commits, history, packages, process, snapshots, transaction
+from atftctl.apply import commits, history, packages, process, quarantine, snapshots, transaction
 from atftctl.apply.process import StartOrder
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import NeedsPerson
@@ -16,6 +17,9 @@ from atftctl.host.errors import HostError
 from atftctl.host.files import fsync_dir, remove
 from atftctl.host.layout import Layout
 from atftctl.protocol import RUN_ID, Exit
+
+# Of an intent, what only recovery needs.
+NOT_TOLD = ("start", "start_again", "digest", "stopping", "code", "quarantine", "reload", "tool")
 
 
 def recover(layout: Layout) -> list[str]:
@@ -56,7 +60,13 @@ def _sweep(layout: Layout) -> list[str]:
         except OSError as error:  # the disk is full even so; a rescue goes on without the line
             lines.append(f"the history could not be told of it: {error.strerror}")
     commits.sweep_worktrees(layout)
+    ourselves.sweep(layout.tools, _tools_in_use(layout))
     return lines + snapshots.sweep(layout)
+
+
+def _tools_in_use(layout: Layout) -> set[str]:
+    """Private copies of the tool that an open operation still needs."""
+    return {str(records.try_read(path).get("tool")) for path in layout.journal.glob("*.intent.json")}
 
 
 def _one(layout: Layout, operation: str, bodies: dict[str, dict[str, Any]]) -> list[str]:
@@ -80,6 +90,12 @@ def _forward(layout: Layout, operation: str, intent: dict[str, Any], commit: dic
     transaction.roll_forward(layout, moves)
     branch = _move_branch(layout, operation, intent, [move.path for move in moves if move.new is None])
     branch += _change_packages(layout, intent)
+    if intent.get("quarantine"):
+        with suppress(OSError):
+            why = f"{intent['title']}, {operation}"
+            quarantine.add(layout, str(intent["quarantine"]), why, datetime.now().astimezone())
+    if intent.get("reload"):
+        branch += "; a running trainer keeps its old settings: atftctl trainer reload"
     started = _bring_up(layout, intent.get("start"), str(intent.get("digest", "")))
     _close(layout, operation, intent, "done, finished by recovery")
     return f"finished {intent['command']} {operation}: all files are the new ones{branch}{started}"
@@ -91,18 +107,27 @@ def _change_packages(layout: Layout, intent: dict[str, Any]) -> str:
     try:
         packages.change(layout, intent["packages"])
     except (HostError, OSError) as error:
-        return f"; the packages were not changed: {error}"
+        raise NeedsPerson(
+            f"{intent['command']} was decided, and its packages can't be changed: {error}",
+            stands="all files are the new ones",
+            then="remove the cause, then: atftctl recover",
+        ) from None
     return "; the packages are changed"
 
 
 def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], removed: list[str]) -> str:
-    """Somebody who moved the branch since has the last word on it; the files are the new ones in any case."""
+    """Raises NeedsPerson where it can't be: the operation stays open, and is not called done."""
     if not intent.get("code"):
         return ""
+    move = CodeMove.from_json(intent["code"])
     try:
-        commits.finish(layout, CodeMove.from_json(intent["code"]), removed, f"{intent['command']} {operation}")
+        commits.finish(layout, move, removed, f"{intent['command']} {operation}")
     except HostError as error:
-        return f"; the branch was not moved: {error}"
+        raise NeedsPerson(
+            f"{intent['command']} {operation} was decided, and its branch can't be moved: {error}",
+            stands=f"all files are the new ones; {move.branch} is to go from {move.old[:12]} to {move.new[:12]}",
+            then="remove the cause (a hook, a lock, another branch that is checked out), then: atftctl recover",
+        ) from None
     return "; the branch has moved"
 
 
@@ -152,9 +177,7 @@ def _record(layout: Layout) -> ProcessRecord | None:
 
 
 def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str) -> None:
-    entry = {
-        key: value for key, value in intent.items() if key not in ("start", "start_again", "digest", "stopping", "code")
-    }
+    entry = {key: value for key, value in intent.items() if key not in NOT_TOLD}
     ended = datetime.now().astimezone().isoformat(timespec="seconds")
     exit_code = Exit.DONE if outcome.startswith("done") else Exit.RESTORED
     history.append(layout, {**entry, "outcome": outcome, "exit_code": int(exit_code), "ended": ended})

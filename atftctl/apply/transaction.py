@@ -149,7 +149,7 @@ def _pending(layout: Layout, move: Move) -> Path | None:
     except OutsideProjectError as error:
         raise NeedsPerson(str(error), stands=_where(layout)) from None
     stands = sha256_file(target)
-    if stands == move.new:
+    if stands == move.new and (move.old != move.new or mode_of(target) == move.mode):
         return None
     if stands not in (move.old, None):
         raise NeedsPerson(

@@ -1,7 +1,7 @@
 """`atftctl plan save|apply`: what a dry run shows, kept in a file, and later done: exactly that, or nothing."""
 
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -21,15 +21,15 @@ def save(
     """Look at a change as --dry-run does, and keep its plan."""
     from atftctl.cli.request import tell
 
-    def verb() -> Any:
+    def prepare() -> None:
         from atftctl.operations import plans
 
-        if file.exists():
-            raise plans.there_already(file)
-        tell(lambda plan, diff: plans.save(file, words, plan, diff))
-        return None
+        plans.refuse_words(words)
+        plans.refuse_file(file)
+        tell(lambda plan, diff: plans.save(file, words, project, plan, diff))
 
-    _in_place(verb, words, ["--dry-run", *_options(json=json, project=project)])
+    code = _in_place(prepare, words, ["--dry-run", *_options(json=json, project=project)])
+    raise typer.Exit(code)
 
 
 @app.command("apply")
@@ -45,26 +45,26 @@ def apply(
 
     words: list[str] = []
 
-    def verb() -> Any:
+    def prepare() -> None:
         from atftctl.operations import plans
 
         saved = plans.read(file)
+        saved.check_here(project)
         words.extend(saved.words)
         tell(saved.compare)
-        return None
 
     options = [name for name, there in (("--yes", yes), ("--dry-run", dry_run)) if there]
-    _in_place(verb, words, [*options, *_options(json=json, project=project)])
+    raise typer.Exit(_in_place(prepare, words, [*options, *_options(json=json, project=project)]))
 
 
 def _options(*, json: bool, project: Path) -> list[str]:
     return [*(["--json"] if json else []), *(["--project", str(project)] if project != o.HERE else [])]
 
 
-def _in_place(prepare: Any, words: list[str], options: list[str]) -> NoReturn:
+def _in_place(prepare: Any, words: list[str], options: list[str]) -> int:
     """Prepare, then run the command of these words in this process; its exit code is ours."""
     from atftctl.cli import boundary
     from atftctl.cli.main import app as root
 
     boundary.guarded("plan", prepare, as_json="--json" in options)
-    raise typer.Exit(int(root(args=[*words, *options], standalone_mode=False) or 0))
+    return int(root(args=[*words, *options], standalone_mode=False) or 0)

@@ -59,6 +59,7 @@ def rollback(
         routes = {"symptom": bool(symptom) and not (staged or bisect), "staged": staged, "bisect": bisect}
         routes |= {"immediate": immediate, "to": bool(to), "feature": bool(feature), "git": git, "full": full}
         _one_route(routes, words)
+        _fitting(routes, git=bool(since or grep or push), full=bool(ref), live=live, no_restart=no_restart)
         opened = run.open_project(project, lang)
         wish = run.wish(no_restart, adopt, live=live)
         with run.request(o.Change(dry_run, yes, reason, json, or_undo)) as request:
@@ -93,6 +94,21 @@ def _code(opened: Any, wish: Any, request: Any, *, git: tuple[Words, str, str, b
         return code.full(opened, ref, wish, request)
     words, since, grep, push = git
     return code.revert(opened, code.Asked(tuple(words or ()), since, grep, push), wish, request)
+
+
+def _fitting(routes: dict[str, bool], *, git: bool, full: bool, live: bool, no_restart: bool) -> None:
+    from atftctl.domain.errors import WrongUsage
+
+    chosen = next((name for name, there in routes.items() if there), "to")
+    wrong = [
+        (git and chosen != "git", "--since, --grep and --push need --git"),
+        (full and chosen != "full", "--ref needs --full"),
+        (live and chosen not in ("symptom", "immediate", "feature"), f"--live is for settings, not for --{chosen}"),
+        (no_restart and chosen == "staged", "--staged restarts the trainer to watch it"),
+    ]
+    for there, words in wrong:
+        if there:
+            raise WrongUsage(words, stands="nothing has changed")
 
 
 def _one_route(routes: dict[str, bool], words: Words) -> None:

@@ -19,7 +19,7 @@ def go_private(opened: Any) -> None:
     """What may change the code of the project goes on from a copy of ours, where we lie in it."""
     from atftctl.host.ourselves import go_private as go
 
-    go(opened.layout.root)
+    go(opened.layout.root, opened.layout.tools)
 
 
 def wish(no_restart: bool, adopt: list[int] | None, *, live: bool = False) -> Any:

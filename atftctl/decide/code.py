@@ -30,6 +30,7 @@ class NewFile:
     path: str
     sha256: str | None
     mode: int = 0o644
+    moded: bool = False  # its mode changes too
 
 
 def candidates(commits: Sequence[Commit]) -> Plan:
@@ -104,10 +105,10 @@ def _targets(facts: Facts, files: Sequence[NewFile], commit: str) -> tuple[Targe
     found = []
     for file in sorted(files, key=lambda one: (one.sha256 is None, one.path)):
         old = facts.digests[file.path]
-        if old == file.sha256:
+        if old == file.sha256 and not file.moded:
             continue
         target = Target(path=file.path, old=old)
         if file.sha256 is not None:
-            target = replace(target, commit=commit, new=file.sha256, mode=file.mode)
+            target = replace(target, commit=commit, new=file.sha256, mode=file.mode, moded=file.moded)
         found.append(target)
     return tuple(found)

@@ -94,7 +94,7 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish, b
     for file in entry["files"]:
         path, old, new = str(file["path"]), file["old"], file["new"]
         stands = facts.digests[path]
-        if stands == old:
+        if stands == old and file.get("new_mode", file["mode"]) == file["mode"]:
             continue
         if (
             stands != new and path not in runbook.files.models

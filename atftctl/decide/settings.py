@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -95,6 +96,10 @@ def wanted_value(change: SettingChange, value: Any) -> SettingChange:
     kinds = {kind_of(one) for one in (change.old, change.new) if one is not None}
     if not isinstance(value, bool | int | float | str) or (kinds and kind_of(value) not in kinds):
         raise Refused(f"{'.'.join(change.key)}: {value!r} is not {' or '.join(sorted(kinds)) or 'a single value'}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Refused(f"{'.'.join(change.key)}: {value} is no number to train with")
+    if type(change.old) is int and isinstance(value, float) and not value.is_integer():
+        raise Refused(f"{'.'.join(change.key)}: {value} is not a whole number, as {change.old} is")
     return replace(change, new=value)
 
 

@@ -37,6 +37,7 @@ class Target:
     copy: str = ""  # where the snapshot's copy lies, relative to the project
     new: str | None = None  # SHA-256 of what comes
     mode: int = 0o644
+    moded: bool = False  # `mode` is to be, though there is no snapshot that says so
     volatile: bool = False  # the trainer writes it: what stands there is taken after its stop
 
     @property

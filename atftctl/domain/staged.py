@@ -21,6 +21,9 @@ class StagedState:
     started: str
     operator: str
     reason: str
+    run_id: str = ""  # of the trainer that is watched
+    pid: int = 0  # of the process that carries it out, and its start
+    ticks: int = 0
 
     @property
     def words(self) -> str:

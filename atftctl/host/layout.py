@@ -59,6 +59,11 @@ class Layout:
         return self.state / "staged.json"
 
     @property
+    def tools(self) -> Path:
+        """Private copies of the tool, each as long as the operation that needs it is open."""
+        return self.state / "tools"
+
+    @property
     def worktrees(self) -> Path:
         """Git's work trees beside the project's own, each as long as one operation needs it."""
         return self.state / "worktrees"

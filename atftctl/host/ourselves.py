@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
-MARK = "ATFTCTL_PRIVATE"  # the private copy's folder, in the environment of the process that runs from it
-BEFORE = "ATFTCTL_PYTHONPATH"  # what PYTHONPATH was, for our children
+from atftctl.host import procs
+from atftctl.host.files import make_dirs
+from atftctl.host.relay import BEFORE, MARK, go_on_from
+
 LEFT_OUT = ("trainer", "__pycache__")  # the trainer is the project's own, and runs in a process of its own
 
 
@@ -21,33 +22,46 @@ def lies_in(root: Path) -> bool:
     return package().is_relative_to(root.resolve())
 
 
-def go_private(root: Path) -> None:
-    """Where our code lies in the project: go on, with the same words, from a copy elsewhere. Returns only where that is
-    not needed."""
-    if not lies_in(root):
+def go_private(root: Path, tools: Path) -> None:
+    """Where our code lies in the project: go on, with the same words, from a copy below `tools`. Returns only where
+    that is not needed. The copy outlives a crash: `relay` finds it by the open operation's intent."""
+    if private_home() or not lies_in(root):
         return
-    home = Path(tempfile.mkdtemp(prefix="atftctl-private-"))
+    who = procs.identify(os.getpid())
+    assert who is not None
+    home = tools / f"{who.pid}-{who.ticks}"
+    make_dirs(home, 0o700)
     shutil.copytree(package(), home / package().name, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    before = os.environ.get("PYTHONPATH", "")
-    path = os.pathsep.join(filter(None, (str(home), before)))
-    env = {**os.environ, MARK: str(home), BEFORE: before, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "atftctl", *sys.argv[1:]], env)  # noqa: S606
+    go_on_from(home)
+
+
+def private_home() -> str:
+    """Where we run from, where that is a private copy."""
+    home = package().parent
+    return str(home) if home.parent.name == "tools" else ""
 
 
 def settle_in() -> None:
-    """In the process that runs from a copy: our children see nothing of it, and it goes when we end."""
-    home = os.environ.pop(MARK, "")
-    if not home:
-        return
-    before = os.environ.pop(BEFORE, "")
-    os.environ.pop("PYTHONPATH", None)
-    if before:
-        os.environ["PYTHONPATH"] = before
-    import atexit
+    """In the process that runs from a copy: our children see nothing of it. It goes when no operation needs it: by the
+    sweep of the next recovery."""
+    if os.environ.pop(MARK, ""):
+        before = os.environ.pop(BEFORE, "")
+        os.environ.pop("PYTHONPATH", None)
+        if before:
+            os.environ["PYTHONPATH"] = before
 
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+
+def sweep(tools: Path, in_use: set[str]) -> None:
+    """Copies whose process has died, and which no open operation names. Best effort."""
+    if not tools.is_dir():
+        return
+    for home in tools.iterdir():
+        pid, _, ticks = home.name.partition("-")
+        alive = pid.isdigit() and ticks.isdigit() and procs.alive(procs.Identity(int(pid), int(ticks), procs.boot_id()))
+        if not alive and str(home) not in in_use and str(home) != private_home():
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def load_all() -> None:

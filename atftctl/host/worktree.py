@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from atftctl.host.errors import HostError
@@ -17,20 +18,21 @@ class GitError(HostError):
     """Git said no; `words` are its own."""
 
 
-def git(root: Path, *words: str, limit_s: float = LIMIT_S) -> str:
-    """Its standard output. Objects and references are durable when it returns. Raises GitError."""
+def git(root: Path, *words: str, limit_s: float = LIMIT_S, said: str = "") -> str:
+    """Its standard output. Objects and references are durable when it returns. `said`: to its standard input. Raises
+    GitError."""
     argv = ["git", "-C", str(root), "-c", "core.fsmonitor=false", "-c", "core.fsync=all", *words]
     try:
         done = subprocess.run(
-            argv, capture_output=True, timeout=limit_s, check=False, env=environment(), stdin=subprocess.DEVNULL
+            argv, capture_output=True, timeout=limit_s, check=False, env=environment(), input=os.fsencode(said)
         )
     except FileNotFoundError:
         raise GitError("git is not installed here") from None
     except subprocess.TimeoutExpired:
         raise GitError(f"git {words[0]} was not done within {limit_s:g} s") from None
     if done.returncode:
-        said = os.fsdecode(done.stderr or done.stdout).strip().splitlines()
-        raise GitError(f"git {words[0]}: {'; '.join(line.strip() for line in said[:6]) or f'exit {done.returncode}'}")
+        lines = os.fsdecode(done.stderr or done.stdout).strip().splitlines()
+        raise GitError(f"git {words[0]}: {'; '.join(line.strip() for line in lines[:6]) or f'exit {done.returncode}'}")
     return os.fsdecode(done.stdout)
 
 
@@ -59,7 +61,15 @@ def is_ancestor(root: Path, old: str, new: str) -> bool:
 def under_way(root: Path) -> str:
     """What else git is in the middle of: a merge, a rebase …; "" for nothing."""
     folder = Path(git(root, "rev-parse", "--absolute-git-dir").strip())
-    names = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "rebase-merge", "rebase-apply")
+    names = (
+        "MERGE_HEAD",
+        "CHERRY_PICK_HEAD",
+        "REVERT_HEAD",
+        "BISECT_LOG",
+        "rebase-merge",
+        "rebase-apply",
+        "sequencer",
+    )
     return next((name for name in names if (folder / name).exists()), "")
 
 
@@ -141,7 +151,7 @@ def log(root: Path, *words: str) -> list[tuple[str, tuple[str, ...], str, str]]:
 def file_at(root: Path, commit: str, path: str) -> tuple[bytes, int] | None:
     """(bytes, mode) of a file in a commit; None where it has none. `path` from the project's folder."""
     entry = git(root, "ls-tree", commit, "--", path).split()
-    if not entry or entry[1] != "blob":
+    if not entry or entry[1] != "blob" or entry[0] == SYMLINK:
         return None
     argv = ["git", "-C", str(root), "cat-file", "--filters", f"{commit}:./{path}"]
     done = subprocess.run(argv, capture_output=True, check=False, env=environment(), timeout=LIMIT_S)
@@ -155,16 +165,41 @@ def commit_tree(root: Path, tree_of: str, parent: str, message: str) -> str:
     return git(root, *identity(root), "commit-tree", f"{tree_of}^{{tree}}", "-p", parent, "-m", message).strip()
 
 
+def may_move(root: Path, name: str, old: str, new: str) -> None:
+    """Would the branch move? Hooks and locks are asked, nothing is changed. Raises GitError."""
+    if (Path(git(root, "rev-parse", "--absolute-git-dir").strip()) / "index.lock").exists():
+        raise GitError("git's index is locked (index.lock): another git runs here, or died")
+    words = f"start\nupdate {name} {new} {old}\nprepare\nabort\n"
+    git(root, "update-ref", "--stdin", said=words)
+
+
 def move_branch(root: Path, name: str, old: str, new: str, message: str) -> None:
-    """From `old` and from nothing else; the index follows, files are not touched. May be done again."""
+    """From `old` and from nothing else; of the index the paths between both follow; files are not touched. May be done
+    again. Raises GitError where another branch is checked out, or this one has moved on."""
+    if (found := branch(root)) != name:
+        raise GitError(f"{found or 'no branch'} is checked out, not {name}")
     stands = git(root, "rev-parse", "--verify", name).strip()
     if stands != new:
         git(root, "update-ref", "-m", message, name, new, old)
-    git(root, "read-tree", new)
+    raw = git(root, "diff-tree", "-r", "-z", "--no-renames", "--no-relative", "--full-index", old, new).split("\0")
+    lines = [_index_line(head, path) for head, path in zip(raw[::2], raw[1::2], strict=False)]
+    git(root, "update-index", "-z", "--index-info", said="".join(lines))
     try:
         git(root, "update-index", "-q", "--refresh")
     except GitError:
         return  # it says so where a file differs from the index; that is for the user to see
+
+
+def _index_line(head: str, path: str) -> str:
+    """What `update-index --index-info` takes: the newer side's mode and object; mode 0 takes a path out."""
+    _, mode, _, blob = head.lstrip(":").split()[:4]
+    return f"0 {'0' * len(blob)}\t{path}\0" if mode == NONE else f"{mode} {blob}\t{path}\0"
+
+
+def hidden(root: Path, paths: Sequence[str]) -> list[str]:
+    """Those whose changes git was told not to see: skip-worktree, assume-unchanged."""
+    found = git(root, "ls-files", "-v", "-z", "--", *paths).split("\0")
+    return [line[2:] for line in found if line and (line[0] == "S" or line[0].islower())]
 
 
 def push(root: Path, remote: str, name: str) -> str:

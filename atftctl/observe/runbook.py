@@ -49,13 +49,21 @@ def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
     name = str(layout.runbook.relative_to(layout.root))
     warnings = _check_owner(layout.runbook, name)
     try:
-        document = read(layout.runbook.read_bytes())
+        data = layout.runbook.read_bytes()
+    except OSError as error:
+        raise Refused(f"{name} can't be read: {error.strerror}") from None
+    return parse(layout, data), warnings
+
+
+def parse(layout: Layout, data: bytes) -> Runbook:
+    """A runbook's text. Raises Refused."""
+    name = str(layout.runbook.relative_to(layout.root))
+    try:
+        document = read(data)
     except YamlError as error:
         raise Refused(
             f"{name}:{error.line or 1}: {error.reason}", then="undo, recover and restore work even so"
         ) from None
-    except OSError as error:
-        raise Refused(f"{name} can't be read: {error.strerror}") from None
     binder = Binder(document, name)
     if isinstance(document.value, dict) and document.value.get("version") != VERSION:
         raise binder.fail(("version",), f"this atftctl reads version {VERSION}")
@@ -67,7 +75,7 @@ def load(layout: Layout) -> tuple[Runbook, tuple[str, ...]]:
     _check_staged(runbook, binder)
     _check_code(runbook, binder, layout)
     _check_plans(runbook, binder)
-    return runbook, warnings
+    return runbook
 
 
 def _check_owner(path: Path, name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from atftctl.domain.errors import Refused
 from atftctl.domain.staged import StagedState
 from atftctl.domain.window import Window
-from atftctl.host import records
+from atftctl.host import procs, records
 from atftctl.host.layout import Layout
 from atftctl.observe import process, runs
 
@@ -22,6 +22,19 @@ def read(layout: Layout) -> StagedState | None:
         raise Refused(
             f"where the staged rollback stands can't be read: {error}", then=f"atftctl history; then rm {layout.staged}"
         ) from None
+
+
+def at_work(state: StagedState) -> bool:
+    """Does the process that carries it out still live?"""
+    return bool(state.pid) and procs.alive(procs.Identity(state.pid, state.ticks, procs.boot_id()))
+
+
+def left_alone(layout: Layout, state: StagedState) -> str:
+    """Why what is seen now says nothing about the stage: somebody else has the trainer in hand; "" where nobody has."""
+    record = process.read_record(layout)
+    if record is None or record.run_id != state.run_id:
+        return "another trainer was started meanwhile"
+    return "the trainer was stopped on purpose" if record.wanted == "stopped" else ""
 
 
 def window(layout: Layout, command: Sequence[str]) -> Window:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from atftctl.domain.errors import AtftError, DiskFull, NeedsPerson, Refused
@@ -18,6 +18,7 @@ from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError
 from atftctl.host.layout import Layout
 from atftctl.observe import process as observed_process
+from atftctl.observe import runbook as observed_runbook
 from atftctl.observe.configs import digest as configs_digest
 from atftctl.operations.project import Project, now
 from atftctl.operations.render import Rendered, again_rendered, render
@@ -190,19 +191,8 @@ def _apply(
     exit_code = proof.exit_code
     unhealthy = "changed, not healthy" if plan.targets else "not healthy"
     outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, unhealthy)
-    _quarantine(operation, configs_digest(facts.configs), rendered.digest)
     _close(operation, outcome, exit_code, watch, proof)
     return _result(project, operation, plan, watch, proof)
-
-
-def _quarantine(operation: Operation, before: str, after: str) -> None:
-    """The config that had to be rolled back: `guard` starts no trainer with it. Lost on a full disk, no more than that
-    is lost."""
-    from atftctl.apply import quarantine
-
-    if operation.plan.command == "rollback" and before and before != after:
-        with suppress(OSError):
-            quarantine.add(operation.layout, before, f"{operation.plan.title}, {operation.id}", operation.now)
 
 
 def _prepare(project: Project, process: Process, operation: Operation, watch: Stopwatch, diff: tuple[str, ...]) -> None:
@@ -238,16 +228,29 @@ def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, reque
 
     record = observed_process.read_record(project.layout)
     can_start = bool(project.runbook.trainer.command)
+    then = _as_it_will_stand(project, rendered)
+    before = configs_digest(facts.configs)
+    rolled_back = plan.command == "rollback" and before != rendered.digest
     return Order(
         reason=request.reason,
         contents=rendered.contents,
         digest=rendered.digest,
-        start=project.start_order(plan.start.resume) if plan.start and can_start else None,
+        start=then.start_order(plan.start.resume) if plan.start and can_start else None,
         start_again=project.start_order("last") if can_start else None,
         record=record,
         code=plan.code,
+        quarantine=before if rolled_back else "",
         taking=taking(project, facts.snapshots, facts.configs),
     )
+
+
+def _as_it_will_stand(project: Project, rendered: Rendered) -> Project:
+    """With the runbook that the change brings, where it brings one: the trainer is started by that."""
+    content = rendered.contents.get(str(project.layout.runbook.relative_to(project.layout.root)))
+    if content is None:
+        return project
+    data = content if isinstance(content, bytes) else content.read_bytes()
+    return replace(project, runbook=observed_runbook.parse(project.layout, data))
 
 
 def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch, proof: Proof) -> None:

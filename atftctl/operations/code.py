@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,8 @@ from atftctl.host.command import run
 from atftctl.host.files import sha256_bytes
 from atftctl.host.worktree import GitError
 from atftctl.observe import packages, probes
-from atftctl.operations.change import Request, Stopwatch, carry_out, locked
+from atftctl.operations import branch
+from atftctl.operations.change import Request, Stopwatch, carry_out, locked, yes
 from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
 from atftctl.protocol import Exit
@@ -51,10 +53,11 @@ class Reverted:
 def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Result:
     """Raises Refused, and nothing has moved, for whatever git, a hook or the smoke check says no to."""
     try:
-        base = _may_move(project)
+        base = branch.may_move(project)
         chosen = _chosen(project, asked, base)
+        plan = decide.candidates(chosen)
+        request.seen(plan, ())
         if request.dry_run:
-            plan = decide.candidates(chosen)
             return Result("rollback", Exit.DONE, plan.title, plan=plan, data={"dry_run": True, "diff": []})
         watch = Stopwatch(request.report)
         found = _in_worktree(project, chosen, base, request, watch)
@@ -63,7 +66,7 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
     paths = [file.path for file in found.files]
 
     def look() -> Facts:
-        if _may_move(project) != base:
+        if branch.may_move(project) != base:
             raise Refused("the branch has moved meanwhile", then="look at it again, and run it again")
         return observe(project, paths)
 
@@ -71,29 +74,11 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
         return decide.reverted(project.runbook, facts, chosen, found.move, found.files, wish)
 
     def act(how: Request) -> Result:
-        return carry_out(project, look, plan_of, how, found.contents)
+        return carry_out(project, look, plan_of, replace(how, seen=yes), found.contents)
 
     done = or_undone(project, act, wish, request)
     done = replace(done, parts=(*watch.parts, *done.parts))
     return _push(project, done, found.move, request) if asked.push and done.exit_code is Exit.DONE else done
-
-
-def _may_move(project: Project) -> str:
-    """The commit that stands. Raises Refused where a branch can't be moved safely, GitError."""
-    root = project.layout.root
-    branch = worktree.branch(root)
-    if not branch:
-        raise Refused("HEAD is detached: there is no branch to move", then="git switch main")
-    if worktree.shallow(root):
-        raise Refused("the repository is shallow: its history is cut", then="git fetch --unshallow")
-    if what := worktree.under_way(root):
-        raise Refused(f"git is in the middle of something else ({what})", then="git status; finish or abort that first")
-    if dirty := worktree.dirty(root):
-        raise Refused(
-            f"the work tree has changes that are not committed: {', '.join(dirty[:8])}",
-            then="git commit or git stash them, then this again; rollback --to, --symptom work even so",
-        )
-    return worktree.commit_of(root, "HEAD")
 
 
 def _chosen(project: Project, asked: Asked, base: str) -> list[Commit]:
@@ -108,13 +93,9 @@ def _chosen(project: Project, asked: Asked, base: str) -> list[Commit]:
         pattern = re.compile(asked.grep or ("" if asked.since else rules.pattern), re.IGNORECASE)
     except re.error as error:
         raise Refused(f"--grep {asked.grep!r} is no pattern: {error}") from None
-    log = worktree.log(root, "--topo-order", *words)
-    taken_back = {name for _, _, _, body in log for name in re.findall(r"This reverts commit ([0-9a-f]{40})", body)}
-    names = {
-        name
-        for name, _, subject, _ in log
-        if pattern.search(subject) and not subject.startswith("Revert ") and name not in taken_back
-    }
+    log = worktree.log(root, "--first-parent", *words)
+    settled = frozenset() if asked.since else _settled(log)
+    names = {name for name, _, subject, _ in log if pattern.search(subject) and name not in settled}
     found = [_commit(project, name) for name, *_ in log if name in names]
     where = f"since {asked.since}" if asked.since else f"among the newest {rules.most}"
     if not found:
@@ -126,6 +107,22 @@ def _chosen(project: Project, asked: Asked, base: str) -> list[Commit]:
             f"which commits? {where} these match {pattern.pattern!r}: {lines}", then=f"rollback --git {names_}"
         )
     return found
+
+
+def _settled(log: Sequence[tuple[str, tuple[str, ...], str, str]]) -> frozenset[str]:
+    """Commits that a later one took back, and those that took them; but for what an undo of ours brought back since."""
+    found, until = set[str](), ""
+    for name, _, subject, body in log:
+        if until and not name.startswith(until):
+            found.add(name)
+            continue
+        until = ""
+        if undone := re.match(r"Undo \S+: back to what ([0-9a-f]+) held", subject):
+            found.add(name)
+            until = undone[1]
+        elif subject.startswith("Revert "):
+            found |= {name, *re.findall(r"This reverts commit ([0-9a-f]{40})", body)}
+    return frozenset(found)
 
 
 def _ancestor(project: Project, word: str, base: str) -> str:
@@ -169,7 +166,7 @@ def _in_worktree(project: Project, chosen: Sequence[Commit], base: str, request:
         new = worktree.commit_of(folder, "HEAD")
         with watch.part("smoke check"):
             _smoke(project, name)
-        return _read(project, name, CodeMove(worktree.branch(layout.root), base, new))
+        return _read(project, CodeMove(worktree.branch(layout.root), base, new))
     finally:
         kept_commits.drop_worktree(layout, name)
 
@@ -187,22 +184,24 @@ def _smoke(project: Project, name: str) -> None:
         raise Refused(f"the smoke check fails with these commits taken back (exit {done.code}): {last[0][:300]}")
 
 
-def _read(project: Project, name: str, move: CodeMove) -> Reverted:
+def _read(project: Project, move: CodeMove) -> Reverted:
     """The files between the two commits, as a checkout has them."""
     root = project.layout.root
-    top = worktree.prefix(root)
-    folder = project.layout.worktrees / name / top
     files, contents = [], {}
-    for path, old, new in worktree.changed_files(root, move.old, move.new, relative=top):
+    changed = worktree.changed_files(root, move.old, move.new, relative=worktree.prefix(root))
+    if unseen := worktree.hidden(root, [path for path, *_ in changed]):
+        raise Refused(f"git was told not to see changes of {unseen[0]}", then="git update-index --no-skip-worktree")
+    for path, old, new in changed:
         if {old, new} & {worktree.SYMLINK, worktree.MODULE}:
             raise Refused(f"{path} is a symlink or a submodule: git revert it by hand")
-        if old == worktree.NONE and (root / path).exists():
+        if old == worktree.NONE and os.path.lexists(root / path):
             raise Refused(f"{path} would come back, and a file that git does not know stands there")
-        if new == worktree.NONE:
+        found = None if new == worktree.NONE else worktree.file_at(root, move.new, path)
+        if found is None:
             files.append(decide.NewFile(path, None))
             continue
-        contents[path] = (folder / path).read_bytes()
-        files.append(decide.NewFile(path, sha256_bytes(contents[path]), (folder / path).stat().st_mode & 0o777))
+        contents[path], mode = found
+        files.append(decide.NewFile(path, sha256_bytes(contents[path]), mode, moded=old != new))
     if not files:
         raise Refused("with these commits taken back nothing is another")
     return Reverted(move, tuple(files), contents)
@@ -258,7 +257,7 @@ def _of_before(project: Project, ref: str) -> tuple[str, tuple[decide.NewFile, .
         if found is None:
             raise Refused(f"{path} is not in {ref}", then="--ref names another commit")
         contents[path], mode = found
-        files.append(decide.NewFile(path, sha256_bytes(contents[path]), mode))
+        files.append(decide.NewFile(path, sha256_bytes(contents[path]), mode, moded=not (root / path).exists()))
     return commit, tuple(files), contents
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from atftctl.decide import routes
@@ -38,6 +39,8 @@ def put(project: Project, words: Sequence[str], wish: Wish, request: Request) ->
 
     def decide(facts: Facts) -> Plan:
         changes = [wanted_value(locate(project.runbook, facts.configs, key), value) for key, value in pairs.items()]
+        if len({change.key for change in changes}) < len(changes):
+            raise WrongUsage("one setting is named twice", stands="nothing has changed")
         return routes.set_values(project.runbook, facts, changes, wish)
 
     return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)
@@ -53,6 +56,9 @@ def _pairs(words: Sequence[str]) -> dict[str, object]:
 
 
 def _value(text: str) -> object:
+    """As a config would have it. Raises WrongUsage."""
+    if re.fullmatch(r"[\d_]+(:[\d_.]+)+", text):  # 12:30 is 750 to YAML 1.1, and a word to YAML 1.2
+        raise WrongUsage(f"{text!r} is read differently by different readers", stands="nothing has changed")
     try:
         return read(text.encode()).value
     except YamlError as error:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from atftctl.apply import quarantine as kept
 from atftctl.apply import space
 from atftctl.domain.errors import Refused
+from atftctl.domain.facts import Process
 from atftctl.host import locks
 from atftctl.observe import quarantine
+from atftctl.observe import staged as observed_staged
 from atftctl.observe.configs import digest
 from atftctl.operations.change import held_by
 from atftctl.operations.project import Project, now, observe, unreadable
@@ -26,8 +28,10 @@ def check(project: Project, override: str) -> None:
         )
     if broken := unreadable(facts.configs.values()):
         raise Refused(broken[0], then="mend it, or take a copy back: atftctl backup list, atftctl restore ID")
-    if facts.process.alive:
-        raise Refused(f"the trainer runs already, pid {facts.process.pid}", then="atftctl trainer status")
+    if why := _somebody(facts.process):
+        raise Refused(why, then="atftctl trainer status")
+    if (staged := observed_staged.read(layout)) and observed_staged.at_work(staged):
+        raise Refused(f"{staged.words} (pid {staged.pid})", then="wait for it")
     found = digest(facts.configs)
     why = quarantine.reason(layout, found)
     if why and not override:
@@ -38,3 +42,16 @@ def check(project: Project, override: str) -> None:
     if why:
         space.prepare(layout)
         kept.lift(layout, found, f"overridden: {override}", now())
+
+
+def _somebody(process: Process) -> str:
+    """Who trains here already, or may."""
+    if process.where:
+        return f"a trainer was started on {process.where}, and can't be seen from here"
+    if process.alive:
+        return f"the trainer runs already, pid {process.pid}"
+    if process.leftovers:
+        return f"processes of the last run are left: pid {', '.join(map(str, process.leftovers))}"
+    if process.strangers:
+        return f"a trainer that was started by hand runs here: pid {process.strangers[0].pid}"
+    return ""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
+from atftctl.apply import quarantine as kept
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Result
+from atftctl.observe import quarantine
+from atftctl.observe.configs import digest
 from atftctl.operations.change import Request, yes
-from atftctl.operations.project import Project
+from atftctl.operations.project import Project, now, observe
 from atftctl.protocol import Exit
 
 
@@ -30,6 +34,7 @@ def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, re
     except AtftError as error:
         return replace(done, lines=(*done.lines, f"putting it back failed too: {error.what}"))
     words = "" if back.exit_code is Exit.DONE else f"; {back.headline}"
+    words += _as_before(project, quiet)
     return replace(
         done,
         exit_code=Exit.RESTORED,
@@ -38,3 +43,21 @@ def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, re
         parts=(*done.parts, *back.parts),
         data={**done.data, "undone_by": back.data.get("operation")},
     )
+
+
+def _as_before(project: Project, request: Request) -> str:
+    """What stands again is no culprit, and a trainer that had taken the new settings up takes up the old ones."""
+    facts = observe(project)
+    stands = digest(facts.configs)
+    if stands and quarantine.reason(project.layout, stands):
+        with suppress(OSError):
+            kept.lift(project.layout, stands, "put back", now())
+    if not facts.process.alive or not facts.process.digest or facts.process.digest == stands:
+        return ""
+    from atftctl.operations.reload import reload
+
+    try:
+        reload(project, "last", request)
+    except AtftError as error:
+        return f"; the trainer runs with other settings ({error.what}): atftctl trainer restart"
+    return ""

@@ -11,6 +11,7 @@ from atftctl.decide import restoring
 from atftctl.decide.assemble import Wish
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import Refused
+from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
@@ -18,6 +19,7 @@ from atftctl.domain.words import size_words
 from atftctl.host import worktree
 from atftctl.host.worktree import GitError
 from atftctl.observe import handmade, history, snapshots
+from atftctl.operations import branch
 from atftctl.operations.change import Request, Stopwatch, carry_out
 from atftctl.operations.project import Project, observe
 from atftctl.protocol import Exit
@@ -92,30 +94,39 @@ def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
     entry = history.find(history.read(project.layout), word)
     paths = [str(file["path"]) for file in entry["files"]]
     back = _branch_back(project, entry, request)
-    return carry_out(
-        project,
-        lambda: observe(project, paths),
-        lambda facts: restoring.undo(project.runbook, facts, entry, wish, back),
-        request,
-    )
+
+    def look() -> Facts:
+        if back:
+            _stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
+        return observe(project, paths)
+
+    return carry_out(project, look, lambda facts: restoring.undo(project.runbook, facts, entry, wish, back), request)
 
 
 def _branch_back(project: Project, entry: Mapping[str, Any], request: Request) -> CodeMove | None:
-    """What was committed before comes back as a commit on top: history is never rewritten. Raises Refused where the
-    branch has moved on since."""
+    """What was committed before comes back as a commit on top: history is never rewritten."""
     if not entry.get("git"):
         return None
     move, root = CodeMove.from_json(entry["git"]), project.layout.root
+    _stands_still(project, move, str(entry["operation"]))
+    if request.dry_run:
+        return CodeMove(move.branch, move.new, move.old)
+    message = f"Undo {entry['operation']}: back to what {move.old[:12]} held"
     try:
-        head = worktree.commit_of(root, "HEAD")
-        if worktree.branch(root) != move.branch or head != move.new:
-            raise Refused(
-                f"the branch has moved on since {entry['operation']}",
-                then=f"git revert {move.old[:12]}..{move.new[:12]} takes its commits back",
-            )
-        if request.dry_run:
-            return CodeMove(move.branch, head, move.old)
-        message = f"Undo {entry['operation']}: back to what {move.old[:12]} held"
-        return CodeMove(move.branch, head, worktree.commit_tree(root, move.old, head, message))
+        return CodeMove(move.branch, move.new, worktree.commit_tree(root, move.old, move.new, message))
     except GitError as error:
         raise Refused(str(error)) from None
+
+
+def _stands_still(project: Project, move: CodeMove, operation: str) -> None:
+    """Raises Refused where the branch has moved on since, or what is committed is not what stands."""
+    try:
+        head = branch.may_move(project)
+        found = worktree.branch(project.layout.root)
+    except GitError as error:
+        raise Refused(str(error)) from None
+    if found != move.branch or head != move.new:
+        raise Refused(
+            f"the branch has moved on since {operation}",
+            then=f"git switch {move.branch.removeprefix('refs/heads/')}; git revert takes single commits back",
+        )

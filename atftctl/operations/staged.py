@@ -3,6 +3,7 @@ improvements stay on. It can be left at any instant, and gone on with: `resume`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +19,8 @@ from atftctl.domain.plan import Plan, RunStage
 from atftctl.domain.result import Part, Result
 from atftctl.domain.staged import StagedState
 from atftctl.domain.verdict import EXIT_OF, Verdict
-from atftctl.host import locks
+from atftctl.host import locks, procs
+from atftctl.observe import process
 from atftctl.observe import staged as observed
 from atftctl.observe.runbook import find_symptom
 from atftctl.operations.change import Request, carry_out, locked, yes
@@ -43,9 +45,17 @@ def staged(project: Project, word: str, wish: Wish, request: Request) -> Result:
     if not request.confirm(plan, ()):
         raise Refused("not done: you said no")
     with locked(layout, "rollback --staged", request):
-        state = _begin(plan, symptom, request)
+        if other := observed.read(layout):
+            raise Refused(other.words, then="atftctl resume goes on with it; atftctl resume --drop forgets it")
+        state = _mine(_begin(plan, symptom, request))
         kept.write(layout, state)
     return _run(project, state, wish, request)
+
+
+def _mine(state: StagedState) -> StagedState:
+    """Carried out by this process from now on."""
+    who = procs.identify(os.getpid())
+    return replace(state, pid=who.pid, ticks=who.ticks) if who else state
 
 
 def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
@@ -57,6 +67,8 @@ def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
 def resume(project: Project, wish: Wish, request: Request, *, drop: bool) -> Result:
     """Go on with what was left in the middle: an open operation, and a staged rollback."""
     state = observed.read(project.layout)
+    if state and observed.at_work(state):
+        raise Refused(f"{state.words}: {state.operator} is at it (pid {state.pid})", then="wait for it, or ask them")
     if request.dry_run:
         words = f"would go on: {state.words}" if state else "would finish or unwind what a crash left open"
         return Result("resume", Exit.DONE, f"dry run: {words}")
@@ -69,7 +81,7 @@ def resume(project: Project, wish: Wish, request: Request, *, drop: bool) -> Res
             return Result("resume", Exit.DONE, "; ".join(recovered), data={"recovered": recovered})
         raise Refused("nothing was left in the middle", then="atftctl history shows what was done")
     request.report.note(state.words)
-    return _run(project, state, wish, request)
+    return _run(project, _mine(state), wish, request)
 
 
 def _run(project: Project, state: StagedState, wish: Wish, request: Request) -> Result:
@@ -84,7 +96,8 @@ def _run(project: Project, state: StagedState, wish: Wish, request: Request) -> 
         parts.append(Part(f"watch {state.stages[state.at]}", time.monotonic() - begun))
         request.report.note(f"stage {state.at + 1} of {len(state.stages)} ({state.stages[state.at]}): {words}")
         if verdict is not Verdict.FAIL or state.at + 1 == len(state.stages):
-            return _ended(project, state, verdict, words, parts)
+            done = _ended(project, state, verdict, words, parts)
+            return _put_back(project, done, state, wish, quiet) if quiet.or_undo and verdict is Verdict.FAIL else done
         state = replace(state, at=state.at + 1, doing="changing")
         kept.write(project.layout, state)
 
@@ -99,12 +112,14 @@ def _change(project: Project, state: StagedState, wish: Wish, quiet: Request, pa
 
     done: tuple[str, ...] = ()
     if not decide_stage(observe(project)).empty:
-        result = carry_out(project, lambda: observe(project), decide_stage, quiet)
+        result = carry_out(project, lambda: observe(project), decide_stage, replace(quiet, or_undo=False))
         parts += result.parts
         done = (str(result.data["operation"]),)
         if result.exit_code is Exit.INTERRUPTED:
             raise Interrupted(result.headline, stands=state.words, then="atftctl resume")
-    state = replace(state, doing="watching", operations=(*state.operations, *done))
+    record = process.read_record(project.layout)
+    run_id = record.run_id if record else ""
+    state = replace(state, doing="watching", operations=(*state.operations, *done), run_id=run_id)
     kept.write(project.layout, state)
     return state
 
@@ -116,6 +131,8 @@ def _judge(project: Project, state: StagedState, request: Request) -> tuple[Verd
     deadline = time.monotonic() + rules.window_s
     request.report.part("watch")
     while True:
+        if why := observed.left_alone(project.layout, state):
+            return Verdict.INCONCLUSIVE, why
         seen = observed.window(project.layout, project.runbook.trainer.command)
         verdict, words = health.judge(seen, steps=rules.window_steps, grad_norm_max=checks.grad_norm_max, leak=leak)
         if verdict is not Verdict.INCONCLUSIVE or time.monotonic() >= deadline:
@@ -171,6 +188,15 @@ def _ended(project: Project, state: StagedState, verdict: Verdict, words: str, p
         },
         contacts=project.contacts if verdict is Verdict.FAIL else (),
     )
+
+
+def _put_back(project: Project, done: Result, state: StagedState, wish: Wish, quiet: Request) -> Result:
+    """Every stage, newest first: `--or-undo`."""
+    from atftctl.operations.restore import undo
+
+    for operation in reversed(state.operations):
+        undo(project, operation, wish, replace(quiet, or_undo=False, reason=f"put back: {done.headline}"))
+    return replace(done, exit_code=Exit.RESTORED, headline=f"put back: {done.headline}", lines=())
 
 
 def _still_on(project: Project) -> str:

@@ -52,7 +52,9 @@ def repository(project: Project) -> Project:
 
 def stands(project: Project) -> tuple[str, str, dict[str, bytes]]:
     """Branch, status, files: what a refusal must not have moved."""
-    tree = {name: data for name, data in project.tree().items() if not name.startswith((".git/", ".atftctl/"))}
+    tree = {
+        name: data for name, data in project.tree().items() if not name.startswith((".git/", ".atftctl/", "backups/"))
+    }
     return git(project, "rev-parse", "main"), git(project, "status", "--porcelain"), tree
 
 
@@ -216,13 +218,163 @@ def test_the_tool_takes_its_own_files_back(own_tree: Project) -> None:
     assert done.code == 0 and "moved" not in done.err, done
     assert not (own_tree.root / "atftctl/operations/proof.py").exists()
     assert git(own_tree, "status", "--porcelain") == ""
-    assert not list(Path("/tmp").glob(f"atftctl-private-*/{done.code}x"))
     again = subprocess.run(
         [sys.executable, "-m", "atftctl", "undo", "--yes", "--project", str(own_tree.root)],
         env={**own_tree.env, "PYTHONPATH": str(ROOT)}, cwd="/", capture_output=True, text=True,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
     assert own_tree.run("status").code == 0
+
+
+def test_a_kill_between_two_files_of_the_tool_itself(own_tree: Project) -> None:
+    """Half of two versions can't be imported: the private copy that the operation ran from goes on."""
+    plan, change = "atftctl/domain/plan.py", "atftctl/operations/change.py"
+    own_tree.replace(plan, "MANY = 8", "MARK = 1\nMANY = 8")
+    own_tree.replace(change, "from atftctl.domain.plan import Plan\n", "from atftctl.domain.plan import MARK, Plan\n")
+    git(own_tree, "commit", "-qam", "feat: mark")
+    before = own_tree.read(change)
+    own_tree.write(
+        "site/sitecustomize.py",
+        "import os\nreal = os.replace\n"
+        "def replace(source, target):\n"
+        "    real(source, target)\n"
+        "    if str(target).endswith('domain/plan.py'): os.kill(os.getpid(), 9)\n"
+        "os.replace = replace\n",
+    )
+    own_tree.write(".gitignore", own_tree.read(".gitignore") + b"site/\n")
+    git(own_tree, "commit", "-qam", "ignore")
+    path = f"{own_tree.root / 'site'}:{own_tree.root}"
+    killed = own_tree.run("rollback", "--git", "HEAD~1", "--yes", env={"PYTHONPATH": path})
+    assert killed.code == -9, killed
+    assert b"MARK" not in own_tree.read(plan) and own_tree.read(change) == before, "half of two versions"
+    imported = subprocess.run(
+        [sys.executable, "-c", "import atftctl.operations.change"],
+        env=own_tree.env, cwd=own_tree.root, capture_output=True, check=False,
+    )  # fmt: skip
+    assert imported.returncode == 1
+    done = own_tree.run("recover")
+    assert done.code == 0 and "all files are the new ones; the branch has moved" in done.out, done
+    assert b"MARK" not in own_tree.read(change) and git(own_tree, "status", "--porcelain") == ""
+    assert own_tree.run("undo", "--yes").code == 0 and own_tree.read(change) == before
+    own_tree.run("backup")
+    assert not list((own_tree.root / ".atftctl/tools").glob("*")), "the private copies are gone"
+
+
+def dies_before_the_branch_moves(project: Project) -> dict[str, str]:
+    """An environment in which the tool dies when it is about to call `git update-ref` in earnest."""
+    folder = project.root.parent / "strike"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        "import os, subprocess\nreal = subprocess.run\n"
+        "def run(argv, *more, **options):\n"
+        "    if 'update-ref' in argv and '-m' in argv: os.kill(os.getpid(), 9)\n"
+        "    return real(argv, *more, **options)\n"
+        "subprocess.run = run\n"
+    )
+    return {"PYTHONPATH": f"{folder}:{project.env['PYTHONPATH']}"}
+
+
+def test_a_branch_that_cannot_move_is_never_called_done(repository: Project) -> None:
+    """Seen before the decision; after it (a crash came between) the operation stays open until the cause is gone."""
+    name = commit(repository, "feat: x", new="x\n")
+    hook = repository.root / ".git/hooks/reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        "#!/bin/sh\nif [ $1 = prepared ] && grep -q refs/heads/main; then echo main is protected >&2; exit 1; fi\n"
+    )
+    hook.chmod(0o755)
+    before = stands(repository)
+    done = repository.run("rollback", "--git", name, "--yes")
+    assert done.code == 4 and "main is protected" in done.err and stands(repository) == before, done
+    hook.unlink()
+    (repository.root / ".git/index.lock").write_text("")
+    assert repository.run("rollback", "--git", name, "--yes").code in (3, 4) and stands(repository)[0] == before[0]
+    (repository.root / ".git/index.lock").unlink()
+
+    killed = repository.run("rollback", "--git", name, "--yes", env=dies_before_the_branch_moves(repository))
+    assert killed.code == -9 and not (repository.root / "src/new.py").exists(), killed
+    git(repository, "switch", "-qc", "rescue")
+    stuck = repository.run("recover")
+    assert stuck.code == 5 and "rescue is checked out" in stuck.err and "stays" not in stuck.out, stuck
+    assert git(repository, "rev-parse", "main") == name, "a branch that is not checked out is left alone"
+    git(repository, "switch", "-q", "main")
+    assert repository.run("recover").code == 0 and git(repository, "status", "--porcelain") == ""
+    assert git(repository, "log", "-1", "--format=%s") == 'Revert "feat: x"'
+    assert repository.run("undo", "--yes").code == 0 and repository.read("src/new.py") == b"x\n"
+
+
+def test_modes_and_the_index_of_others(repository: Project) -> None:
+    repository.write("src/run.sh", "#!/bin/sh\n")
+    (repository.root / "src/run.sh").chmod(0o755)
+    commit(repository, "a script")
+    (repository.root / "src/code.py").chmod(0o755)
+    moded = commit(repository, "feat: executable")
+    (repository.root / "src/run.sh").unlink()
+    dropped = commit(repository, "feat: no script")
+    assert repository.run("rollback", "--git", moded, dropped, "--yes").code == 0
+    modes = [(repository.root / "src" / name).stat().st_mode & 0o777 for name in ("code.py", "run.sh")]
+    assert modes == [0o644, 0o755] and git(repository, "status", "--porcelain") == ""
+    repository.write("other.py", "v1\n")
+    git(repository, "add", "other.py")
+    assert "not committed" in repository.run("undo", "--yes").err
+    git(repository, "rm", "-q", "--cached", "other.py")
+    assert repository.run("undo", "--yes").code == 0
+    assert (repository.root / "src/code.py").stat().st_mode & 0o777 == 0o755 and not (
+        repository.root / "src/run.sh"
+    ).exists()
+    assert git(repository, "status", "--porcelain") == "?? other.py"
+
+
+def test_a_sparse_checkout_stays_sparse(repository: Project) -> None:
+    repository.write("big/data", "x")
+    commit(repository, "big")
+    name = commit(repository, "feat: x", new="x\n")
+    git(repository, "sparse-checkout", "set", "src", "configs", "runbooks")
+    assert not (repository.root / "big").exists()
+    assert repository.run("rollback", "--git", name, "--yes").code == 0
+    assert git(repository, "status", "--porcelain") == "" and not (repository.root / "big").exists()
+    other = commit(repository, "feat: y", code="changed\n")
+    git(repository, "update-index", "--assume-unchanged", "src/code.py")
+    repository.write("src/code.py", "mine\n")
+    assert "not to see" in repository.run("rollback", "--git", other, "--yes").err
+    assert repository.read("src/code.py") == b"mine\n"
+
+
+def test_what_was_committed_comes_whatever_the_check_wrote(repository: Project) -> None:
+    repository.replace(RUNBOOK, SMOKE, """smoke: ["{python}", -c, "open('src/code.py', 'a').write('SMOKE')"]""")
+    git(repository, "commit", "-qam", "smoke")
+    name = commit(repository, "feat: two", code="one\nTWO\nthree\nfour\nfive\n")
+    assert repository.run("rollback", "--git", name, "--yes").code == 0
+    assert repository.read("src/code.py") == b"one\ntwo\nthree\nfour\nfive\n"
+
+
+def test_since_over_a_merge_and_reverts_and_the_same_again_after_an_undo(repository: Project) -> None:
+    base = git(repository, "rev-parse", "HEAD")
+    name = commit(repository, "feat: a", a="a\n")
+    git(repository, "revert", "--no-edit", name)
+    git(repository, "switch", "-qc", "side")
+    commit(repository, "side work", side="side\n")
+    git(repository, "switch", "-q", "main")
+    git(repository, "merge", "-q", "--no-ff", "side", "-m", "merge side")
+    commit(repository, "feat: b", b="b\n")
+    assert repository.run("rollback", "--git", "--since", base, "--yes").code == 0
+    assert git(repository, "diff", base, "HEAD", "--stat") == ""
+    assert repository.run("undo", "--yes").code == 0
+    assert repository.run("rollback", "--git", "--grep", "feat: b", "--yes").code == 0, "the undo brought it back"
+    assert not (repository.root / "src/b.py").exists() and (repository.root / "src/side.py").exists()
+
+
+def test_the_trainer_is_started_by_the_runbook_that_stands_then(repository: Project) -> None:
+    line = next(line for line in repository.read(RUNBOOK).decode().splitlines() if line.startswith("  command:"))
+    repository.replace(RUNBOOK, line, line.replace("train,", "train, "))
+    standin = line.split(", ")[1]
+    repository.write("src/launch.py", f"import runpy, sys; runpy.run_path({standin!r}, run_name='__main__')")
+    repository.replace(RUNBOOK, f" {standin},", " src/launch.py,")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "feat: own launcher")
+    assert repository.run("trainer", "start").code == 0
+    done = repository.run("rollback", "--git", "HEAD", "--yes")
+    assert done.code == 0 and not (repository.root / "src/launch.py").exists(), done
 
 
 def test_in_full(own_tree: Project) -> None:
@@ -293,6 +445,12 @@ record = {{"away": True, "packages": [vars(one) for one in packages.keep(layout,
 packages.change(layout, record); packages.change(layout, record)
 assert not packages._installed("needed-by-nobody")
 packages.change(layout, record | {{"away": False}})
+import needed_by_nobody, os, sysconfig
+os.link(needed_by_nobody.__file__, needed_by_nobody.__file__ + ".2")
+packages.keep(layout, "op2", found)
+packages.change(layout, record | {{"away": False}})
+elsewhere = Path({str(tmp_path)!r}) / "elsewhere"; elsewhere.mkdir()
+(Path(sysconfig.get_path("purelib")) / "more.pth").write_text(str(elsewhere))
 """
     # only what apply.packages and observe.packages need is imported: both stand on the standard library
     done = subprocess.run([python, "-c", script], capture_output=True, text=True)

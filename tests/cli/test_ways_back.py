@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, wait_for
@@ -342,3 +343,100 @@ def test_stopping_is_a_state(project: Project) -> None:
     while child.poll() is None and time.monotonic() < deadline:
         seen.add(project.run("trainer", "status", "--json").json["data"]["state"])
     assert child.wait() == 0 and "stopping" in seen, seen
+
+
+def test_only_changes_have_plans_and_only_here(project: Project) -> None:
+    ran = project.run("plan", "save", "../p", "guard", "--", "touch", "executed")
+    assert ran.code == 2 and "has no plan" in ran.err and not (project.root / "executed").exists()
+    assert project.run("plan", "save", "../p", "rollback", "--symptom", "oom", "--yes").code == 2
+    project.replace(RUNBOOK, "window_steps: 300", "window_steps: 60")
+    project.behave("bad-if:improvements.use_ema=true")
+    start(project)
+    wait_for(lambda: "died" in project.run("status").out, 20)
+    assert project.run("plan", "save", "../staged", "rollback", "--staged").code == 0
+    project.run("config", "set", "use_ema=false", "huber_loss=false", "--yes", "--no-restart")
+    assert "has moved" in project.run("plan", "apply", "../staged", "--yes").err
+    assert project.run("plan", "save", "../p", "rollback", "--immediate").code == 0
+    project.replace(RUNBOOK, "grace_s: 5", "grace_s: 6")
+    assert "runbook would be others" in project.run("plan", "apply", "../p", "--yes").err
+
+
+def test_a_deliberate_stop_or_another_operator_is_no_failed_stage(project: Project) -> None:
+    quick_stages(project)
+    project.replace(RUNBOOK, "window_steps: 60", "window_steps: 100000")
+    for words in (("trainer", "stop"), ("trainer", "restart")):
+        start(project)
+        child = project.start("rollback", "--staged", "--symptom", "oom", "--yes")
+        wait_for(lambda: b'"watching"' in state(project), 30)
+        at_it = project.run("resume")
+        assert at_it.code == 3 and "is at it" in at_it.err
+        assert project.run("guard", "--", "true").code == 125
+        assert project.run(*words).code == 0
+        out, _ = child.communicate(timeout=30)
+        assert child.returncode == 6 and ("on purpose" in out or "another trainer" in out), out
+        assert "gat_temperature: 0.8" in project.read(CONFIG).decode(), "no further stage"
+        assert project.run("resume", "--drop").code == 0
+        project.run("undo", "--yes", "--no-restart")
+        project.run("trainer", "stop")
+
+
+def test_staged_or_undo_takes_every_stage_back(project: Project) -> None:
+    quick_stages(project)
+    project.behave("bad-if:data.memory_map=true")
+    start(project)
+    wait_for(lambda: "died" in project.run("status").out, 20)
+    before = project.configs()
+    done = project.run("rollback", "--staged", "--symptom", "oom", "--or-undo", "--yes")
+    assert done.code == 4 and project.configs() == before, done
+
+
+def test_what_does_not_go_together(project: Project) -> None:
+    for words in (
+        ("--since", "HEAD~1"), ("--symptom", "oom", "--push"), ("--ref", "HEAD"), ("--to", "latest", "--live"),
+        ("--git", "HEAD", "--live"), ("--full", "--live"), ("--staged", "--no-restart"), ("--staged", "--live"),
+        ("use_ema",),
+    ):  # fmt: skip
+        assert project.run("rollback", *words, "--yes").code == 2, words
+    for words in (("use_ema=false", "improvements.use_ema=true"), ("gat_temperature", "12:30")):
+        assert project.run("config", "set", *words, "--yes").code == 2, words
+    for words in (("gat_temperature", ".nan"), ("scheduler.warmup_steps", "1.5")):
+        assert project.run("config", "set", *words, "--yes").code == 3, words
+
+
+def test_live_put_back_is_put_back_in_the_trainer_too(project: Project) -> None:
+    """The stand-in, as the real one, has EMA on only if both switches are: the echo shows what was not taken up."""
+    project.run("config", "set", "use_ema=false", "ema.enabled=false", "--yes")
+    start(project)
+    wanted = project.run("trainer", "status", "--json").json["data"]["digest"]
+    done = project.run("config", "set", "use_ema=true", "training.max_steps=777", "--live", "--yes")
+    assert done.code == 4, done
+    assert project.run("trainer", "status", "--json").json["data"]["digest"] == wanted
+    assert project.run("guard", "--", "true").code == 125 and "quarantined" not in project.run("status").out
+
+
+def test_a_rollback_that_was_killed_has_quarantined_its_config(project: Project) -> None:
+    project.replace(RUNBOOK, "ready_s: 20", "ready_s: 60")
+    start(project)
+    project.behave("silent")
+    child = project.start("rollback", "--symptom", "oom", "--yes")
+    wait_for(lambda: b"use_ema: false" in project.read(CONFIG), 20)
+    time.sleep(0.3)
+    child.kill()
+    child.wait()
+    assert project.run("recover").code == 0
+    project.run("trainer", "stop")
+    project.replace(CONFIG, "use_ema: false", "use_ema: true")
+    project.replace(CONFIG, "online_normalization: false", "online_normalization: true")
+    refused = project.run("guard", "--", "true")
+    assert refused.code == 125 and "quarantined" in refused.err, refused
+
+
+def test_guard_sees_those_started_by_hand_and_what_is_left(project: Project) -> None:
+    project.behave("double-fork")
+    start(project)
+    pid = project.record()["pid"]
+    os.kill(pid, 9)
+    wait_for(lambda: "are left" in project.run("trainer", "status").out, 20)
+    refused = project.run("guard", "--", "true")
+    assert refused.code == 125 and "are left" in refused.err
+    project.run("trainer", "stop")
