@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: help setup demo test check bench bench-backup bench-trainer bench-streaming quality torture drill-ten clean
+.PHONY: help setup demo test check bench bench-backup bench-routes bench-trainer bench-streaming quality torture drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -38,6 +38,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python bench/startup.py
+
+# How long each route takes to decide, a rollback with a 2 GiB model beside cp, the history of 10,000 operations.
+bench-routes: setup
+	$(BIN)/python bench/routes.py
 
 # Against cp, restic and borg where they are installed (apt-get install restic borgbackup); 12 GB of disk, 5 minutes.
 bench-backup: setup

@@ -172,13 +172,13 @@ def unstage(layout: Layout, moves: Sequence[Move]) -> None:
 def sweep(layout: Layout, operation: str) -> None:
     """Take an ended operation's records away: whatever is left after a crash in between must still tell its end.
 
-    After DONE that record goes last; after unwinding, BEGIN goes before the INTENT that explains it.
+    DONE goes after all others are gone for sure; without it BEGIN goes, for sure, before the INTENT that explains it.
     """
-    gone = False
-    for state in ("begin", "intent", "done"):
-        gone |= remove(layout.journal / f"{operation}.{state}.json")
-    if gone:
-        fsync_dir(layout.journal)
+    done = (layout.journal / f"{operation}.done.json").exists()
+    for states in (("begin", "intent"), ("done",)) if done else (("begin",), ("intent",)):
+        gone = [remove(layout.journal / f"{operation}.{state}.json") for state in states]
+        if any(gone):
+            fsync_dir(layout.journal)
 
 
 def _where(layout: Layout) -> str:

@@ -197,12 +197,22 @@ def _apply(
 
 def _prepare(project: Project, process: Process, operation: Operation, watch: Stopwatch, diff: tuple[str, ...]) -> None:
     """All before the decision: evidence, stop, snapshot. Whatever ends it here is put back."""
+    from atftctl.decide.diagnose import cause
     from atftctl.observe.evidence import collect
 
     plan = operation.plan
     with watch.part("evidence"):
         found = collect(project.layout, project.runbook.files.configs, process)
-        operation.open({**found, "change.diff": "\n".join(diff).encode("utf-8", "surrogateescape")})
+        diagnosis = (
+            cause(process.last_event) if process.last_event and not process.alive else f"trainer {process.state}"
+        )
+        operation.open(
+            {
+                **found,
+                "change.diff": "\n".join(diff).encode("utf-8", "surrogateescape"),
+                "diagnosis.txt": f"{diagnosis}\n".encode(),
+            }
+        )
     if plan.stops:
         with watch.part("stop"):
             operation.stop()

@@ -440,3 +440,28 @@ def test_guard_sees_those_started_by_hand_and_what_is_left(project: Project) -> 
     refused = project.run("guard", "--", "true")
     assert refused.code == 125 and "are left" in refused.err
     project.run("trainer", "stop")
+
+
+def test_every_way_works_with_next_to_nothing(project: Project) -> None:
+    """No torch, no pandas, no git, no terminal, a home that can't be written to, no UTF-8 locale."""
+    good = mark_good(project)
+    for name in ("torch", "pandas", "numpy", "git"):
+        project.write(f"block/{name}.py", "raise ImportError('broken')")
+    env = {
+        "PYTHONPATH": f"{project.root}/block:{project.env['PYTHONPATH']}", "PATH": "/nowhere", "LANG": "C", "LC_ALL": "C",
+        "HOME": "/proc/1", "TERM": "dumb",
+    }  # fmt: skip
+    before = project.configs()
+    for words in (
+        ("doctor",), ("rollback", "--feature", "use_ema", "--yes"), ("rollback", "--to", good, "--yes"),
+        ("rollback", "--symptom", "学習発散", "--yes"), ("rollback", "--yes"), ("rollback", "--immediate", "--yes"),
+        ("undo", "--yes"), ("config", "set", "gat_temperature=0.9", "--yes"), ("undo", "--yes"), ("show",),
+        ("history", "--check"), ("status", "--lang", "ja"), ("runbook", "render"), ("guard", "--override", "x", "--", "/bin/true"),
+        ("plan", "save", "../p", "rollback", "--immediate"), ("plan", "apply", "../p", "--yes"), ("rollback", "--yes"),
+    ):  # fmt: skip
+        done = project.run(*words, env=env)
+        assert done.code == 0, (words, done)
+    assert project.configs() == before
+    assert "git is not installed" in project.run("rollback", "--git", "HEAD", "--yes", env=env).err
+    shown = project.run("show", "--json", env=env).json["data"]
+    assert "diagnosis.txt" in shown["evidence"]["files"]

@@ -49,3 +49,12 @@ def test_kills_at_random_times(tmp_path: Path) -> None:
 def test_pairs_of_operators(tmp_path: Path) -> None:
     told = crowd.pairs(tmp_path, 6, TODAY)
     assert told.runs == 6 and not told.failures, told.failures
+
+
+def test_a_record_that_went_before_the_one_that_explains_it(tmp_path: Path) -> None:
+    """Found by the model: after two crashes BEGIN stood without its INTENT, and recovery gave up."""
+    command = next(one for one in COMMANDS if one.name == "undo")
+    command.make(tmp_path)
+    losses = power.Losses()
+    power.sample(command, tmp_path, 12, 1, losses)
+    assert not losses.failures, losses.failures
