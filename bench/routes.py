@@ -23,8 +23,8 @@ from atftctl.domain.plan import Plan
 from atftctl.host.files import sha256_bytes
 from atftctl.observe import snapshots
 from atftctl.operations import backup, rollback
-from atftctl.operations.change import Request
 from atftctl.operations.project import observe, open_project
+from atftctl.operations.request import Request
 from tests.support import CONFIG, Project, make_project
 
 ROUNDS = 200

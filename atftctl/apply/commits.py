@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from atftctl.domain.code import CodeMove
-from atftctl.host import procs, worktree
+from atftctl.host import makers, worktree
 from atftctl.host.files import make_dirs, remove_tree
 from atftctl.host.layout import Layout
 
@@ -29,9 +29,7 @@ def rehearse(layout: Layout, move: CodeMove) -> None:
 def new_worktree(layout: Layout, commit: str) -> str:
     """A work tree of its own at this commit; its name below `.atftctl/worktrees/`. Who made it is in the name, so that
     nobody takes it from under a living process."""
-    who = procs.identify(os.getpid())
-    assert who is not None
-    name = f"{who.pid}-{who.ticks}-{commit[:12]}"
+    name = f"{makers.mine()}-{commit[:12]}"
     make_dirs(layout.worktrees, 0o700)
     drop_worktree(layout, name)
     try:
@@ -54,10 +52,7 @@ def sweep_worktrees(layout: Layout) -> None:
     if not layout.worktrees.is_dir():
         return
     for folder in layout.worktrees.iterdir():
-        pid, _, rest = folder.name.partition("-")
-        ticks = rest.partition("-")[0]
-        alive = pid.isdigit() and ticks.isdigit() and procs.alive(procs.Identity(int(pid), int(ticks), procs.boot_id()))
-        if not alive:
+        if not makers.alive(folder.name):
             with suppress(OSError):
                 drop_worktree(layout, folder.name)
     with suppress(worktree.GitError):

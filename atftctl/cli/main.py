@@ -11,6 +11,7 @@ from atftctl.cli import options as o
 from atftctl.cli import run
 from atftctl.cli.guard import guard
 from atftctl.cli.late import LateGroups
+from atftctl.cli.looks import doctor, history, show_, status
 from atftctl.cli.rollback import rollback
 
 app = typer.Typer(
@@ -39,8 +40,12 @@ def _root(
     del version
 
 
-app.command()(rollback)
+for _command in (status, rollback):
+    app.command()(_command)
 app.command(context_settings={"allow_interspersed_args": False})(guard)
+for _command in (history, doctor):
+    app.command()(_command)
+app.command("show")(show_)
 
 
 @app.command()
@@ -161,68 +166,6 @@ def recover(json: o.Json = False, project: o.Project = o.HERE) -> None:
             return operation.recover(run.open_project(project, "", rescue=True), request)
 
     run.command("recover", verb, json)
-
-
-@app.command()
-def status(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """Where things stand. Changes nothing."""
-    from atftctl.cli import show
-
-    def verb() -> Any:
-        from atftctl.operations import status as operation
-
-        return operation.status(run.open_project(project, lang))
-
-    run.command("status", verb, json, show.status)
-
-
-@app.command()
-def history(
-    most: Annotated[int, typer.Option("--most", metavar="N", min=1, help="How many, the newest.")] = 20,
-    check: Annotated[bool, typer.Option("--check", help="Was a line altered or taken out?")] = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """What was done here, by whom and why."""
-    from atftctl.cli import show, show_history
-
-    def verb() -> Any:
-        from atftctl.operations import status as operation
-
-        opened = run.open_project(project, "", rescue=True)
-        return operation.check_history(opened) if check else operation.history(opened, most)
-
-    run.command("history", verb, json, show.result if check else show_history.operations)
-
-
-@app.command("show")
-def show_(
-    operation: o.Operation = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """All that is known of one operation: plan, diff, evidence, timeline, verdict, who, why."""
-    from atftctl.cli import show_history
-
-    def verb() -> Any:
-        from atftctl.operations import status as verbs
-
-        return verbs.show(run.open_project(project, "", rescue=True), operation)
-
-    run.command("show", verb, json, show_history.operation)
-
-
-@app.command()
-def doctor(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """What is missing on this machine, and what that costs. Changes nothing."""
-    from atftctl.cli import show
-
-    def verb() -> Any:
-        from atftctl.operations import doctor as operation
-
-        return operation.doctor(run.open_project(project, lang))
-
-    run.command("doctor", verb, json, show.findings)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from atftctl.cli import ask, show
 from atftctl.cli.options import Change
 from atftctl.domain.plan import Plan
-from atftctl.operations.change import Confirm, Request, yes
+from atftctl.operations.request import Confirm, Request, yes
 
 
 class _Plans:

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from atftctl.host import procs
+from atftctl.host import makers
 from atftctl.host.files import make_dirs
 from atftctl.host.relay import BEFORE, MARK, go_on_from
 
@@ -27,9 +27,7 @@ def go_private(root: Path, tools: Path) -> None:
     that is not needed. The copy outlives a crash: `relay` finds it by the open operation's intent."""
     if private_home() or not lies_in(root):
         return
-    who = procs.identify(os.getpid())
-    assert who is not None
-    home = tools / f"{who.pid}-{who.ticks}"
+    home = tools / makers.mine()
     make_dirs(home, 0o700)
     shutil.copytree(package(), home / package().name, ignore=shutil.ignore_patterns(*LEFT_OUT))
     sys.stdout.flush()
@@ -58,9 +56,7 @@ def sweep(tools: Path, in_use: set[str]) -> None:
     if not tools.is_dir():
         return
     for home in tools.iterdir():
-        pid, _, ticks = home.name.partition("-")
-        alive = pid.isdigit() and ticks.isdigit() and procs.alive(procs.Identity(int(pid), int(ticks), procs.boot_id()))
-        if not alive and str(home) not in in_use and str(home) != private_home():
+        if not makers.alive(home.name) and str(home) not in in_use and str(home) != private_home():
             shutil.rmtree(home, ignore_errors=True)
 
 

@@ -62,23 +62,15 @@ def heartbeat(root: Path, run_id: str) -> Mapping[str, Any]:
 
 def metrics_since(root: Path, offset: int) -> list[dict[str, str]]:
     """The whole rows of metrics.csv after a byte offset, as words by column; at most 2 MB of the newest."""
-    import csv
-
-    from atftctl.host.files import tail
-
-    path = root / protocol.METRICS
-    try:
-        with path.open("rb") as file:
-            header = file.readline().decode("utf-8", "replace").strip()
-    except FileNotFoundError:
-        return []
-    lines = [line for line in tail(path, 100_000, limit=2 << 20, since=offset) if line != header]
-    rows = csv.DictReader(lines, fieldnames=header.split(","))
-    return [row for row in rows if None not in row and None not in row.values()]
+    return _metrics(root, 100_000, since=offset, limit=2 << 20)
 
 
 def last_metrics(root: Path, rows: int) -> list[dict[str, str]]:
     """The last whole rows of metrics.csv as words by column."""
+    return _metrics(root, rows)
+
+
+def _metrics(root: Path, rows: int, **window: int) -> list[dict[str, str]]:
     import csv
 
     from atftctl.host.files import tail
@@ -89,6 +81,6 @@ def last_metrics(root: Path, rows: int) -> list[dict[str, str]]:
             header = file.readline().decode("utf-8", "replace").strip()
     except FileNotFoundError:
         return []
-    lines = [line for line in tail(path, rows) if line != header]
-    names = header.split(",")
-    return [row for row in csv.DictReader(lines, fieldnames=names) if None not in row and None not in row.values()]
+    lines = [line for line in tail(path, rows, **window) if line != header]
+    found = csv.DictReader(lines, fieldnames=header.split(","))
+    return [row for row in found if None not in row and None not in row.values()]

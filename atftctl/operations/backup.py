@@ -19,8 +19,9 @@ from atftctl.observe import snapshots as observed
 from atftctl.observe.configs import read_configs
 from atftctl.observe.sources import Sources, sources
 from atftctl.operations import room
-from atftctl.operations.change import Request, Stopwatch, locked
+from atftctl.operations.change import locked
 from atftctl.operations.project import Project, now
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.operations.taking import taking
 from atftctl.protocol import Exit
 

@@ -22,8 +22,8 @@ from atftctl.host.yaml_edit import edit
 from atftctl.host.yaml_read import read
 from atftctl.observe import probes
 from atftctl.observe.runbook import find_symptom
-from atftctl.operations.change import Request
 from atftctl.operations.project import Project, observe, unreadable
+from atftctl.operations.request import Request
 from atftctl.protocol import Exit, config_digest, merge_settings
 
 LEAK_STEPS = 320  # a leak needs 300 rows to show

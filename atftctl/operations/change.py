@@ -3,17 +3,16 @@ through it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from atftctl.domain.errors import AtftError, DiskFull, NeedsPerson, Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import Plan
 from atftctl.domain.process import ProcessRecord
-from atftctl.domain.result import Part, Reporter, Result, Silent
+from atftctl.domain.result import Result
 from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError
 from atftctl.host.layout import Layout
@@ -22,6 +21,7 @@ from atftctl.observe import runbook as observed_runbook
 from atftctl.observe.configs import digest as configs_digest
 from atftctl.operations.project import Project, now
 from atftctl.operations.render import Rendered, again_rendered, render
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
 if TYPE_CHECKING:
@@ -29,42 +29,6 @@ if TYPE_CHECKING:
     from atftctl.operations.proof import Proof
 
 # What only applying needs is imported by the functions that apply: a dry run is there in a third less time.
-
-Confirm = Callable[[Plan, tuple[str, ...]], bool]
-
-
-def yes(plan: Plan, diff: tuple[str, ...]) -> bool:
-    del plan, diff
-    return True
-
-
-@dataclass(frozen=True)
-class Request:
-    """How a change is asked for."""
-
-    reason: str = ""
-    dry_run: bool = False
-    or_undo: bool = False  # a change that is not healthy is put back
-    confirm: Confirm = yes
-    seen: Confirm = yes  # told of every plan before anything else is done with it; may raise
-    report: Reporter = field(default_factory=Silent)
-
-
-class Stopwatch:
-    """How long each part took; tells the reporter when one begins."""
-
-    def __init__(self, report: Reporter) -> None:
-        self._report = report
-        self.parts: list[Part] = []
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        self._report.part(name)
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            self.parts.append(Part(name, time.monotonic() - begun))
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from atftctl.host.files import make_dirs
 from atftctl.observe import handmade, integrity
 from atftctl.observe import snapshots as observed
 from atftctl.observe.integrity import Copy, Found
-from atftctl.operations.change import Request, Stopwatch
 from atftctl.operations.project import Project, now
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
 

@@ -23,9 +23,10 @@ from atftctl.host.files import sha256_bytes
 from atftctl.host.worktree import GitError
 from atftctl.observe import packages, probes
 from atftctl.operations import branch
-from atftctl.operations.change import Request, Stopwatch, carry_out, locked, yes
+from atftctl.operations.change import carry_out, locked
 from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
+from atftctl.operations.request import Request, Stopwatch, yes
 from atftctl.protocol import Exit
 
 PROBE_STEPS = 5

@@ -17,9 +17,9 @@ from atftctl.host.files import inside, sha256_file
 from atftctl.host.layout import CODE_DIFF
 from atftctl.observe import probes, snapshots
 from atftctl.observe.sources import sources
-from atftctl.operations.change import Request, Stopwatch
 from atftctl.operations.project import Project
 from atftctl.operations.render import text_diff
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
 NOW = "now"

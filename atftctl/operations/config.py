@@ -15,9 +15,10 @@ from atftctl.domain.result import Result
 from atftctl.host.errors import YamlError
 from atftctl.host.yaml_read import read
 from atftctl.observe.configs import read_configs
-from atftctl.operations.change import Request, carry_out
+from atftctl.operations.change import carry_out
 from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
+from atftctl.operations.request import Request
 from atftctl.protocol import Exit
 
 

@@ -21,8 +21,8 @@ from atftctl.host import git
 from atftctl.observe import probes, process, runs
 from atftctl.observe.runbook import find_symptom
 from atftctl.operations import backup, reenable, rollback, trainer, verify
-from atftctl.operations.change import Request
 from atftctl.operations.project import Project, open_project
+from atftctl.operations.request import Request
 from atftctl.operations.scratch import copy_project, set_values
 from atftctl.protocol import Exit
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
 from atftctl.observe import configs, probes
-from atftctl.operations.change import Request, Stopwatch
 from atftctl.operations.project import Project, unreadable
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
 ACTS, INERT = "acts", "does not act"

@@ -12,8 +12,8 @@ from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Result
 from atftctl.observe import quarantine
 from atftctl.observe.configs import digest
-from atftctl.operations.change import Request, yes
 from atftctl.operations.project import Project, now, observe
+from atftctl.operations.request import Request, yes
 from atftctl.protocol import Exit
 
 

@@ -10,8 +10,8 @@ from atftctl.domain.plan import show
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Runbook, Settings, Text
 from atftctl.host.files import write_durably
-from atftctl.operations.change import Request
 from atftctl.operations.project import Project
+from atftctl.operations.request import Request
 from atftctl.protocol import Exit
 
 LANGUAGES = ("en", "ja")

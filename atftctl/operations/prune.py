@@ -18,8 +18,9 @@ from atftctl.host.interrupts import deferred
 from atftctl.host.layout import Layout
 from atftctl.observe import history as observed_history
 from atftctl.observe import snapshots as observed
-from atftctl.operations.change import Request, locked
+from atftctl.operations.change import locked
 from atftctl.operations.project import Project, now
+from atftctl.operations.request import Request
 from atftctl.protocol import Exit
 
 FINAL = "this can't be undone"

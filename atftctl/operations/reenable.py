@@ -7,8 +7,9 @@ from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.result import Result
 from atftctl.domain.words import nearest
-from atftctl.operations.change import Request, carry_out
+from atftctl.operations.change import carry_out
 from atftctl.operations.project import Project, observe
+from atftctl.operations.request import Request
 
 
 def phase(project: Project, number: int, plan_name: str, wish: Wish, request: Request) -> Result:

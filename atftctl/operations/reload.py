@@ -15,8 +15,9 @@ from atftctl.host.files import size_of
 from atftctl.observe import process as observed
 from atftctl.observe import runs
 from atftctl.observe.configs import digest
-from atftctl.operations.change import Request, Stopwatch, locked
+from atftctl.operations.change import locked
 from atftctl.operations.project import Project, observe, unreadable
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.operations.trainer import log
 from atftctl.protocol import Exit
 

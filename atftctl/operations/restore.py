@@ -20,8 +20,9 @@ from atftctl.host import worktree
 from atftctl.host.worktree import GitError
 from atftctl.observe import handmade, history, snapshots
 from atftctl.operations import branch
-from atftctl.operations.change import Request, Stopwatch, carry_out
+from atftctl.operations.change import carry_out
 from atftctl.operations.project import Project, observe
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
 

@@ -13,9 +13,10 @@ from atftctl.domain.result import Result
 from atftctl.domain.words import nearest
 from atftctl.observe import snapshots
 from atftctl.observe.runbook import find_symptom
-from atftctl.operations.change import Request, carry_out
+from atftctl.operations.change import carry_out
 from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
+from atftctl.operations.request import Request
 
 
 def by_symptom(project: Project, word: str, wish: Wish, request: Request) -> Result:

@@ -23,8 +23,9 @@ from atftctl.host import locks, procs
 from atftctl.observe import process
 from atftctl.observe import staged as observed
 from atftctl.observe.runbook import find_symptom
-from atftctl.operations.change import Request, carry_out, locked, yes
+from atftctl.operations.change import carry_out, locked
 from atftctl.operations.project import Project, now, observe
+from atftctl.operations.request import Request, yes
 from atftctl.protocol import Exit
 
 POLL_S = 0.2

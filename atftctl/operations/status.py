@@ -16,8 +16,9 @@ from atftctl.observe import staged as observed_staged
 from atftctl.observe.configs import digest
 from atftctl.observe.snapshots import last_good, newest
 from atftctl.operations import trainer
-from atftctl.operations.change import Request, held_by, locked
+from atftctl.operations.change import held_by, locked
 from atftctl.operations.project import Project, observe
+from atftctl.operations.request import Request
 from atftctl.protocol import Exit
 
 

@@ -13,9 +13,10 @@ from atftctl.host import locks, procs
 from atftctl.host.errors import HostError
 from atftctl.observe import process as observed
 from atftctl.observe.configs import digest
-from atftctl.operations.change import Request, Stopwatch, locked
+from atftctl.operations.change import locked
 from atftctl.operations.project import Project, now, observe, unreadable
 from atftctl.operations.proof import await_proof
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
 Adopt = tuple[int, ...]

@@ -19,8 +19,9 @@ from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
 from atftctl.host import git
 from atftctl.host.files import inside, sha256_file, tail
 from atftctl.observe import configs, probes, process, quarantine, runs, snapshots
-from atftctl.operations.change import Request, Stopwatch, locked
+from atftctl.operations.change import locked
 from atftctl.operations.project import Project, now, open_operation, unreadable
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
 SERVICE_WATCH_S = 10.0

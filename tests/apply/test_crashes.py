@@ -15,8 +15,8 @@ import pytest
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import Refused
 from atftctl.operations import restore, rollback, status
-from atftctl.operations.change import Request
 from atftctl.operations.project import open_for_rescue, open_project
+from atftctl.operations.request import Request
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
 from tests.support import CONFIG, TRAINING, make_project
 

@@ -27,8 +27,8 @@ from atftctl.host.zip_crc import ZipWatch
 from atftctl.observe import history, integrity
 from atftctl.observe import snapshots as observed
 from atftctl.operations import backup, check_backups, prune, restore, rollback, status
-from atftctl.operations.change import Request
 from atftctl.operations.project import now, open_for_rescue, open_project
+from atftctl.operations.request import Request
 from tests.apply.test_snapshots import layout_of, problems, rot, take
 from tests.faults import BROKEN, KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project

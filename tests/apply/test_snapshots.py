@@ -23,8 +23,8 @@ from atftctl.observe import integrity
 from atftctl.observe import snapshots as observed
 from atftctl.operations import backup, check_backups, prune, rollback, room
 from atftctl.operations import project as projects
-from atftctl.operations.change import Request
 from atftctl.operations.project import open_project
+from atftctl.operations.request import Request
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, Project, make_project
 

@@ -32,8 +32,8 @@ from atftctl.operations import (
     staged,
     status,
 )  # fmt: skip
-from atftctl.operations.change import Request
 from atftctl.operations.project import now, open_for_rescue, open_project
+from atftctl.operations.request import Request
 from tests.faults import Faults, in_child
 from tests.support import CONFIG, RUNBOOK, Project, make_project
 
