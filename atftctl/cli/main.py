@@ -40,12 +40,12 @@ def _root(
     del version
 
 
-for _command in (status, rollback):
-    app.command()(_command)
+app.command()(status)
+app.command()(rollback)
 app.command(context_settings={"allow_interspersed_args": False})(guard)
-for _command in (history, doctor):
-    app.command()(_command)
+app.command()(history)
 app.command("show")(show_)
+app.command()(doctor)
 
 
 @app.command()
