@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from atftctl.cli import show
 from atftctl.domain.errors import Refused
-from atftctl.domain.plan import Plan
-from atftctl.domain.words import size_words
+from atftctl.domain.plan import ChangePackages, Plan, RemoveSnapshot, RunStage
+from atftctl.domain.words import listed, size_words
 
 
 def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
@@ -26,11 +27,22 @@ def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
 
 def _summary(plan: Plan) -> str:
     """The plan in one line, for the question under it."""
+    kinds = Counter(type(step) for step in plan.steps)
     words = [f"stop pid {step.pid}" for step in plan.stops]
     if plan.targets:
-        words.append(f"change {', '.join(target.path for target in plan.targets)}")
+        words.append(f"change {listed([target.path for target in plan.targets], 3)}")
+    if plan.code:
+        words.append(f"move {plan.code.branch.removeprefix('refs/heads/')}")
+    if kinds[ChangePackages]:
+        words.append("change the environment's packages")
+    if kinds[RunStage]:
+        words.append(f"go through up to {kinds[RunStage]} stages, each with a restart")
+    if kinds[RemoveSnapshot]:
+        words.append(f"remove {kinds[RemoveSnapshot]} snapshots for good")
     if plan.start:
         words.append(f"start the trainer from {plan.start.resume}")
+    if plan.reload:
+        words.append("have the running trainer take it up")
     text = ", ".join(words) or "recover"
     return text[0].upper() + text[1:]
 
