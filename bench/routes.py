@@ -88,7 +88,7 @@ def history(project: Project) -> None:
         lines.append(json.dumps(entry).encode())
         before = sha256_bytes(lines[-1])
     path.write_bytes(b"\n".join(lines) + b"\n")
-    end = {"lines": len(lines), "sha256": before}
+    end = {"lines": len(lines), "sha256": before, "next": ""}
     (project.root / ".atftctl/history.end.json").write_text(json.dumps(end))
     for words in (("history",), ("history", "--check"), ("show",)):
         times = []

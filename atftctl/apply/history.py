@@ -38,9 +38,16 @@ def append(layout: Layout, entry: Mapping[str, Any]) -> None:
         return
     before = sha256_bytes(lines[-1]) if lines else ""
     line = records.plain({**entry, "before": before})
+    _end(layout, len(lines), before, sha256_bytes(line))  # a crash from here on leaves an announced line, or none
     append_durably(layout.history, line + b"\n")
-    with suppress(OSError):  # without it a line less at the end is not seen; nothing else is lost
-        write_durably(layout.history_end, json.dumps({"lines": len(lines) + 1, "sha256": sha256_bytes(line)}).encode())
+    _end(layout, len(lines) + 1, sha256_bytes(line), "")
+
+
+def _end(layout: Layout, lines: int, digest: str, following: str) -> None:
+    """How the history ends, and which line may come. On a full disk it is not said; that stops nothing."""
+    end = {"lines": lines, "sha256": digest, "next": following}
+    with suppress(OSError):
+        write_durably(layout.history_end, json.dumps(end).encode())
 
 
 def append_freeing(layout: Layout, entry: Mapping[str, Any], free: Callable[[], object]) -> None:

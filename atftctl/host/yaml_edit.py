@@ -146,7 +146,7 @@ def _values_1_2(text: str) -> list[Any]:
 
     try:
         return [_expand(value) for value in YAML(typ="safe", pure=True).load_all(text)]
-    except (YAMLError, ValueError, TypeError, RecursionError) as error:
+    except (YAMLError, ValueError, TypeError, IndexError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         reason = str(getattr(error, "problem", "") or error).splitlines()[0]
         raise YamlError(reason, line=mark.line + 1 if mark else 0) from None

@@ -66,7 +66,7 @@ def parse(text: str) -> list[Node]:
         if "'\\t'" in reason:
             reason = "a tab where YAML 1.2 allows none; replace it by spaces"
         raise YamlError(reason, line=mark.line + 1 if mark else 0) from None
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, IndexError, RecursionError) as error:  # IndexError: its scanner, at some ends
         raise YamlError(str(error).splitlines()[0] if str(error) else "can't be read") from None
 
 

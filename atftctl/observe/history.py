@@ -17,35 +17,6 @@ def read(layout: Layout) -> list[dict[str, Any]]:
     return [entry for entry in read_lines(layout.history) if _whole(entry)]
 
 
-def tampered(layout: Layout) -> list[str]:
-    """Where a line was altered, put in or taken out: each line carries the hash of the one before it, and a file beside
-    the history says how it ends (which a crash may leave one line behind). Empty where all is as it was written. Raises
-    OSError."""
-    try:
-        lines = layout.history.read_bytes().splitlines()
-    except FileNotFoundError:
-        lines = []
-    found, before = [], ""
-    for number, line in enumerate(lines, 1):
-        try:
-            said = json.loads(line).get("before")
-        except (ValueError, AttributeError, RecursionError):  # cut short by a crash; the next line vouches for it
-            said = before
-        if said != before:
-            found.append(f"line {number} does not follow line {number - 1}: one of them was altered, or a line is gone")
-        before = hashlib.sha256(line).hexdigest()
-    try:
-        end = json.loads(layout.history_end.read_bytes())
-        count, digest = int(end["lines"]), str(end["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return [*found, *(["how it ended was not written down, or is gone"] if len(lines) > 1 else [])]
-    if len(lines) < count:
-        found.append(f"{count - len(lines)} of {count} lines are gone from its end")
-    elif count and hashlib.sha256(lines[count - 1]).hexdigest() != digest:
-        found.append(f"line {count} is not the one that was written")
-    return found
-
-
 def _whole(entry: dict[str, Any]) -> bool:
     if not all(isinstance(entry.get(name), str) for name in ("operation", "command", "title")):
         return False
@@ -53,6 +24,48 @@ def _whole(entry: dict[str, Any]) -> bool:
     return isinstance(files, list) and all(
         isinstance(file, dict) and {"path", "old", "new", "mode"} <= file.keys() for file in files
     )
+
+
+def tampered(layout: Layout) -> list[str]:
+    """Where a line was altered, put in or taken out: each line carries the hash of the one before it, and a file beside
+    the history, written before and after each line, says how it ends. Empty where all is as it was written. Raises
+    OSError."""
+    try:
+        lines = layout.history.read_bytes().splitlines()
+    except FileNotFoundError:
+        lines = []
+    found, hashes = [], [""]
+    for number, line in enumerate(lines, 1):
+        entry = _entry(line)
+        if entry is not None and entry.get("before") != hashes[-1]:
+            found.append(f"line {number} does not follow line {number - 1}: one of them was altered, or a line is gone")
+        hashes.append(hashlib.sha256(line).hexdigest())
+    return found + _end(layout, lines, hashes)
+
+
+def _end(layout: Layout, lines: list[bytes], hashes: list[str]) -> list[str]:
+    try:
+        end = json.loads(layout.history_end.read_bytes())
+        count, last, following = int(end["lines"]), str(end["sha256"]), str(end["next"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ["how it ends is not written down, or that was taken away"] if lines else []
+    if len(lines) < count:
+        return [f"{count - len(lines)} of {count} lines are gone from its end"]
+    if hashes[count] != last:
+        return [f"line {count} is not the one that was written"]
+    torn = len(lines) == count + 1 and _entry(lines[count]) is None  # by a crash, while it was written
+    if len(lines) > count and following and hashes[count + 1] != following and not torn:
+        return [f"line {count + 1} is not the one that was written"]
+    return []
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """None for what a crash cut short; the next line vouches for it."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def evidence(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ OF_GIT = ("rollback git", "undo git")  # git's own files are git's; the model se
 
 
 def home() -> str:
-    """Memory is quick, and its file system gives no inode twice."""
+    """Memory is quick."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
 
 

@@ -67,6 +67,11 @@ def git(root: Path, *words: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def without_pages(root: Path) -> None:
+    for page in (root / "runbooks").glob("*.md"):
+        page.unlink()
+
+
 def nothing(root: Path) -> None:
     del root
 
@@ -237,7 +242,8 @@ COMMANDS = (
     Command("recover", lambda root: status.recover(open_for_rescue(root), Request()), half_decided, logged=True),
     Command("resume drop", lambda root: staged.resume(open_project(root), FILES_ONLY, Request(), drop=True), left_staged),
     Command("guard override", lambda root: guard.check(open_project(root), "torture"), quarantined),
-    Command("runbook render", lambda root: pages.render(open_project(root), Request(), check=False)),
+    Command("runbook render", lambda root: pages.render(open_project(root), Request(), check=False),
+            without_pages),
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ class Trace:
         self.sites: Counter[str] = Counter()
         self.seen: list[str] = []  # for in_child
         self._at: dict[int, int] = {}  # where a handle writes next
+        self._ids: dict[int, int] = {}  # a file system gives inodes again: each new file has a number of its own
 
     def install(self) -> None:
         for name in ("open", "write", "pwrite", "lseek", "fsync", "replace", "rename", "unlink", "mkdir", "rmdir", "link",
@@ -45,6 +46,11 @@ class Trace:
 
     def save(self) -> None:
         self.out.write_bytes(pickle.dumps((self.ops, self.sites)))
+
+    def _id(self, inode: int, *, new: bool = False) -> int:
+        if new:
+            self._ids[inode] = (1 << 64) + len(self.ops)
+        return self._ids.get(inode, inode)
 
     def _path(self, path: Any) -> str:
         full = os.path.abspath(path)
@@ -56,7 +62,8 @@ class Trace:
             handle = real(path, flags, *more, **options)
             self._at[handle] = 0
             if flags & os.O_CREAT and not there and self._path(path):
-                self.ops.append(("create", self._path(path), os.fstat(handle).st_ino, os.fstat(handle).st_mode))
+                facts = os.fstat(handle)
+                self.ops.append(("create", self._path(path), self._id(facts.st_ino, new=True), facts.st_mode))
             return handle
 
         return call
@@ -67,7 +74,7 @@ class Trace:
             flags = fcntl.fcntl(handle, fcntl.F_GETFL)
             at = facts.st_size if flags & os.O_APPEND else self._at.get(handle, 0)
             done = real(handle, data)
-            self.ops.append(("write", facts.st_ino, at, bytes(data[:done])))
+            self.ops.append(("write", self._id(facts.st_ino), at, bytes(data[:done])))
             self._at[handle] = at + done
             return done
 
@@ -76,7 +83,7 @@ class Trace:
     def _pwrite(self, real: Callable[..., int]) -> Callable[..., int]:
         def call(handle: int, data: bytes, offset: int) -> int:
             done = real(handle, data, offset)
-            self.ops.append(("write", os.fstat(handle).st_ino, offset, data[:done]))
+            self.ops.append(("write", self._id(os.fstat(handle).st_ino), offset, data[:done]))
             return done
 
         return call
@@ -105,13 +112,13 @@ class Trace:
             if os.path.isdir(f"/proc/self/fd/{handle}"):
                 self.ops.append(("fsyncdir", self._path(os.readlink(f"/proc/self/fd/{handle}")) or "."))
             else:
-                self.ops.append(("fsync", facts.st_ino))
+                self.ops.append(("fsync", self._id(facts.st_ino)))
 
         return call
 
     def _named(self, name: str, real: Callable[..., None]) -> Callable[..., None]:
         def call(*arguments: Any, **options: Any) -> None:
-            inode = os.lstat(arguments[0]).st_ino if name in ("replace", "rename", "link") else 0
+            inode = self._id(os.lstat(arguments[0]).st_ino) if name in ("replace", "rename", "link") else 0
             real(*arguments, **options)
             paths = [self._path(one) for one in arguments[: 2 if name in ("replace", "rename", "link") else 1]]
             if all(paths):
@@ -141,21 +148,21 @@ class Trace:
     def _ftruncate(self, real: Any) -> Any:
         def call(handle: int, size: int) -> None:
             real(handle, size)
-            self.ops.append(("size", os.fstat(handle).st_ino, size))
+            self.ops.append(("size", self._id(os.fstat(handle).st_ino), size))
 
         return call
 
     def _posix_fallocate(self, real: Any) -> Any:
         def call(handle: int, offset: int, size: int) -> None:
             real(handle, offset, size)
-            self.ops.append(("size", os.fstat(handle).st_ino, offset + size))
+            self.ops.append(("size", self._id(os.fstat(handle).st_ino), offset + size))
 
         return call
 
     def _fchmod(self, real: Any) -> Any:
         def call(handle: int, mode: int) -> None:
             real(handle, mode)
-            self.ops.append(("mode", os.fstat(handle).st_ino, mode))
+            self.ops.append(("mode", self._id(os.fstat(handle).st_ino), mode))
 
         return call
 
@@ -309,7 +316,7 @@ def sample(command: Command, folder: Path, count: int, seed: int, losses: Losses
     base = Disk.read(command.template)
     root, out = folder / "traced", folder / "trace"
     base.write(root)
-    base = Disk.read(root)  # with the inodes that the trace will name; tmpfs gives none of them twice
+    base = Disk.read(root)  # with the inodes that the trace will name
     code, ops, sites = traced(lambda: command.act(root), root, out, without)
     assert code == 0, (command.name, code)
     losses.sites += sites
