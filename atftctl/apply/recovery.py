@@ -45,8 +45,9 @@ def recover(layout: Layout) -> list[str]:
 def _sweep(layout: Layout) -> list[str]:
     """What a crash left half-written, none of it ever visible as a record. Under the lock nobody else is writing."""
     opened = [layout.operations / operation for operation in records.states(layout.journal)]
-    for folder in (*opened, layout.state, layout.journal):
-        removed = [remove(torn) for torn in folder.glob(".*.tmp")]
+    pages = (layout.runbook.parent, f".{layout.runbook.stem}.*.md.*.tmp")  # of `runbook render`
+    for folder, pattern in (*((one, ".*.tmp") for one in (*opened, layout.state, layout.journal)), pages):
+        removed = [remove(torn) for torn in folder.glob(pattern)]
         if any(removed):
             fsync_dir(folder)
     lines = []
