@@ -71,7 +71,7 @@ def in_child(act: Callable[[], None], faults: Any = None) -> tuple[int, list[str
                 act()
             except BaseException as error:  # the exit code is the message
                 code = int(getattr(error, "exit_code", 99))
-                if code == 99:
+                if code == 99 and not isinstance(error, OSError):  # which the command line makes a refusal
                     import traceback
 
                     traceback.print_exc()

@@ -36,12 +36,11 @@ def locked(layout: Layout, command: str, request: Request) -> Iterator[list[str]
     """The project's lock, after recovery; yields what recovery did, and tells it. A second operator is told who
     holds it. An error under the lock says what recovery changed before it."""
     from atftctl.apply import space
-    from atftctl.apply.recovery import recover
 
     space.prepare(layout)
     try:
         with locks.exclusive(layout.lock, command=command, reason=request.reason):
-            done = recover(layout)
+            done = _recovered(layout)
             for line in done:
                 request.report.note(line)
             try:
@@ -54,6 +53,28 @@ def locked(layout: Layout, command: str, request: Request) -> Iterator[list[str]
                 space.refill(layout)
     except LockHeldError as error:
         raise Refused(held_by(error.holder), then="wait for it, or ask them; the lock goes with its process") from None
+
+
+def _recovered(layout: Layout) -> list[str]:
+    """What recovery did. On a full disk it has the reserve. Raises NeedsPerson where it was stopped in the middle."""
+    from atftctl.apply import space
+    from atftctl.apply.recovery import recover
+
+    try:
+        try:
+            return recover(layout)
+        except OSError as error:
+            if error.errno not in space.FULL or not space.release(layout):
+                raise
+            return recover(layout)
+    except OSError as error:
+        if not any(layout.journal.glob("*.json")):
+            raise
+        raise NeedsPerson(
+            f"recovery was stopped: {error.strerror or error}{f': {error.filename}' if error.filename else ''}",
+            stands="an operation stays open; its files may be partly in place",
+            then="remove the cause (a full disk?), then: atftctl recover",
+        ) from None
 
 
 def held_by(holder: Mapping[str, str]) -> str:
