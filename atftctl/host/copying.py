@@ -23,7 +23,7 @@ from atftctl.host.files import READ_BACK, Identity, allocated, give, identity, w
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-CHUNK = 8 << 20
+CHUNK = 2 << 20  # larger ones cost page faults: 8 MB pieces are copied at a third of the speed (measured)
 WRITEBACK = 32 << 20  # the disk is kept busy while the rest is copied, instead of all at the fsync
 SYNC_RANGE = 7  # fs.h: SYNC_FILE_RANGE_WAIT_BEFORE | WRITE | WAIT_AFTER
 FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
