@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import tarfile
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,8 @@ LIMIT_S = 300.0
 def keep(layout: Layout, operation: str, packages: Sequence[Package]) -> tuple[Package, ...]:
     """Their files, in an archive each beside the operation's evidence: putting them back needs no network. Raises
     OSError, HostError."""
+    import tarfile
+
     folder = layout.operations / operation
     make_dirs(folder, 0o700)
     kept = []
@@ -40,6 +40,8 @@ def keep(layout: Layout, operation: str, packages: Sequence[Package]) -> tuple[P
 
 
 def _files(name: str) -> list[Path]:
+    from importlib import metadata
+
     files = metadata.distribution(name).files
     if files is None:
         raise HostError(f"{name} has no list of its files")
@@ -79,6 +81,8 @@ def take_away(root: Path, names: Iterable[str]) -> None:
 
 def put_back(layout: Layout, packages: Iterable[Package]) -> None:
     """From what was kept. Raises OSError, HostError for an archive that is damaged, or names files elsewhere."""
+    import tarfile
+
     for package in packages:
         try:
             with tarfile.open(layout.root / package.kept) as tar:
@@ -92,6 +96,8 @@ def put_back(layout: Layout, packages: Iterable[Package]) -> None:
 
 
 def _installed(name: str) -> bool:
+    from importlib import metadata
+
     try:
         metadata.distribution(name)
     except metadata.PackageNotFoundError:

@@ -1,38 +1,63 @@
-"""Commands that have verbs of their own are imported and built when one is called, or all are listed: an emergency
-command has no time to make those that it does not run."""
+"""Commands are imported and built when one is called, or all are listed: an emergency command has no time to make those
+that it does not run."""
 
 from importlib import import_module
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
-from typer.main import get_group
+from typer.main import get_command, get_group
 
-GROUPS = {
-    "plan": ("atftctl.cli.plan", "app"),
-    "config": ("atftctl.cli.config", "app"),
-    "backup": ("atftctl.cli.backup", "app"),
-    "trainer": ("atftctl.cli.groups", "trainer_app"),
-    "baseline": ("atftctl.cli.groups", "baseline_app"),
-    "runbook": ("atftctl.cli.groups", "runbook_app"),
+# By name, in the order of `--help`: the module, and the function or the group of commands in it.
+COMMANDS = {
+    "status": ("looks", "status"),
+    "rollback": ("rollback", "rollback"),
+    "undo": ("changes", "undo"),
+    "verify": ("checks", "verify"),
+    "reenable": ("changes", "reenable"),
+    "backup": ("backup", "app"),
+    "restore": ("changes", "restore"),
+    "resume": ("changes", "resume"),
+    "recover": ("changes", "recover"),
+    "history": ("looks", "history"),
+    "show": ("looks", "show_"),
+    "config": ("config", "app"),
+    "plan": ("plan", "app"),
+    "trainer": ("groups", "trainer_app"),
+    "guard": ("guard", "guard"),
+    "doctor": ("looks", "doctor"),
+    "baseline": ("groups", "baseline_app"),
+    "runbook": ("groups", "runbook_app"),
+    "drill": ("checks", "drill"),
 }
+AS_THEY_ARE = ("guard",)  # what follows the first word is somebody else's
 
 
-class LateGroups(TyperGroup):
+class LateCommands(TyperGroup):
     """The root of the commands."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in GROUPS:
+        if cmd_name in COMMANDS:
             self._build(cmd_name)
-        elif cmd_name not in self.commands:
+        else:
             self.list_commands(ctx)  # a typo: what is near it is looked for among all
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        for name in GROUPS:
+        del ctx
+        for name in COMMANDS:
             self._build(name)
-        return super().list_commands(ctx)
+        return list(COMMANDS)
 
     def _build(self, name: str) -> None:
-        if name not in self.commands:
-            module, app = GROUPS[name]
-            self.commands[name] = get_group(getattr(import_module(module), app))
+        if name in self.commands:
+            return
+        module, attribute = COMMANDS[name]
+        found = getattr(import_module(f"atftctl.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            self.commands[name] = get_group(found)
+            return
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        settings = {"allow_interspersed_args": False} if name in AS_THEY_ARE else {}
+        alone.command(name, context_settings=settings)(found)
+        self.commands[name] = get_command(alone)

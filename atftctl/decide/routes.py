@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from atftctl.decide.assemble import Wish, assemble
-from atftctl.decide.settings import changes, same, targets
-from atftctl.decide.staged import settings_of
+from atftctl.decide.settings import changes, same, settings_of, targets
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, SettingChange

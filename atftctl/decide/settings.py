@@ -10,7 +10,7 @@ from typing import Any
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts
 from atftctl.domain.plan import SettingChange, Target, show
-from atftctl.domain.runbook import Runbook, Settings, kind_of
+from atftctl.domain.runbook import Runbook, Settings, Stage, kind_of
 from atftctl.domain.words import nearest
 
 KeyPath = tuple[str, ...]
@@ -27,6 +27,12 @@ def changes(runbook: Runbook, configs: Mapping[str, ConfigFile], wanted: Setting
         if not same(old, value):
             found.append(SettingChange(name, feature.file, feature.path, old, value))
     return tuple(found)
+
+
+def settings_of(runbook: Runbook, symptom: str, stage: Stage) -> Settings:
+    """Stage 1 is the table's row, 2 the block, 3 everything (DESIGN section 5)."""
+    found = runbook.symptoms[symptom]
+    return {"table": found.table, "block": found.settings, "immediate": runbook.immediate.settings}[stage]
 
 
 def readable(config: ConfigFile) -> ConfigFile:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from atftctl.decide.diagnose import SYMPTOMS
-from atftctl.decide.settings import changes
+from atftctl.decide.settings import changes, settings_of
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, RunStage
-from atftctl.domain.runbook import Runbook, Settings, Stage
-
-
-def settings_of(runbook: Runbook, symptom: str, stage: Stage) -> Settings:
-    """Stage 1 is the table's row, 2 the block, 3 everything (DESIGN section 5)."""
-    found = runbook.symptoms[symptom]
-    return {"table": found.table, "block": found.settings, "immediate": runbook.immediate.settings}[stage]
+from atftctl.domain.runbook import Runbook
 
 
 def symptom_of(runbook: Runbook, facts: Facts) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Commit:
     """`files`: what it changes, relative to the project; `outside`: what it changes beside the project."""
 
@@ -22,7 +22,7 @@ class Commit:
         return len(self.parents) > 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CodeMove:
     """The branch goes from `old` to `new`, which has `old` among its ancestors: history is never rewritten."""
 

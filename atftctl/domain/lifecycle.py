@@ -23,7 +23,7 @@ FOLLOWS: dict[ProcessState, tuple[ProcessState, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Signs:
     """What is known of the recorded run."""
 

@@ -1,4 +1,7 @@
-"""The plan: a frozen list of steps that would change something. What a dry run shows is what apply takes."""
+"""The plan: a frozen list of steps that would change something. What a dry run shows is what apply takes.
+
+Most have no `eq`, no `repr`: see runbook.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class Target:
         return not (self.changes or self.snapshot or self.commit)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RecoverFirst:
     what: str
 
@@ -53,13 +56,13 @@ class RecoverFirst:
         return f"recover: {self.what}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SaveEvidence:
     def describe(self) -> str:
         return "save the evidence: logs, metrics, config, process"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StopTrainer:
     pid: int
     grace_s: float
@@ -73,7 +76,7 @@ class StopTrainer:
         return f"stop the trainer, pid {self.pid}{hand}: ask, wait up to {self.grace_s:g} s, then kill"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TakeSnapshot:
     paths: tuple[str, ...]
 
@@ -81,7 +84,7 @@ class TakeSnapshot:
         return f"snapshot what stands now ({len(self.paths)} files)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChangeFiles:
     """All of these at once or none."""
 
@@ -115,7 +118,7 @@ def _counted(targets: list[Target]) -> str:
     return "; ".join([*words, *([f"take out {gone:,} files"] if gone else [])])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StartTrainer:
     resume: str
     memory_limit_mb: int
@@ -126,7 +129,7 @@ class StartTrainer:
         return f"start the trainer from {self.resume}{limit}, wait up to {self.ready_s:g} s for its first step"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReloadTrainer:
     """The running trainer takes the new settings up by itself, and echoes them."""
 
@@ -137,7 +140,7 @@ class ReloadTrainer:
         return f"have the running trainer, pid {self.pid}, take it up; wait up to {self.ready_s:g} s for its echo"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunStage:
     """One stage: change, restart, watch, judge; the next one only where this one is not healthy."""
 
@@ -151,7 +154,7 @@ class RunStage:
         return f"stage {self.number} ({self.name}): {words}; restart, watch {self.steps} steps, stop here if healthy"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RevertCommits:
     """Newest first, in a work tree of its own."""
 
@@ -165,7 +168,7 @@ class RevertCommits:
         return f"revert {'; '.join(words)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class MoveBranch:
     move: CodeMove
 
@@ -174,7 +177,7 @@ class MoveBranch:
         return f"move the branch {name} from {self.move.old[:12]} to {self.move.new[:12]}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Package:
     """An installed one; or one whose files an operation kept."""
 
@@ -183,7 +186,7 @@ class Package:
     kept: str = ""  # where its files were kept, relative to the project
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChangePackages:
     packages: tuple[Package, ...]
     away: bool
@@ -193,7 +196,7 @@ class ChangePackages:
         return f"uninstall {names} (its files are kept)" if self.away else f"put {names} back"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RemoveSnapshot:
     """`words`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
 
@@ -228,7 +231,7 @@ CHANGING = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     command: str
     title: str

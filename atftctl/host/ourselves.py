@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
 
 from atftctl.host import makers
 from atftctl.host.files import make_dirs
-from atftctl.host.relay import BEFORE, MARK, go_on_from
+from atftctl.host.relay import go_on_from
 
 LEFT_OUT = ("trainer", "__pycache__")  # the trainer is the project's own, and runs in a process of its own
 
@@ -39,16 +38,6 @@ def private_home() -> str:
     """Where we run from, where that is a private copy."""
     home = package().parent
     return str(home) if home.parent.name == "tools" else ""
-
-
-def settle_in() -> None:
-    """In the process that runs from a copy: our children see nothing of it. It goes when no operation needs it: by the
-    sweep of the next recovery."""
-    if os.environ.pop(MARK, ""):
-        before = os.environ.pop(BEFORE, "")
-        os.environ.pop("PYTHONPATH", None)
-        if before:
-            os.environ["PYTHONPATH"] = before
 
 
 def sweep(tools: Path, in_use: set[str]) -> None:

@@ -2,7 +2,6 @@
 that was changing our own code, the tree that we were started from may be half of two versions, and the private copy
 that the operation ran from goes on."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -19,6 +18,16 @@ def relay() -> None:
         go_on_from(Path(home))
 
 
+def settle_in() -> None:
+    """In the process that runs from a copy: our children see nothing of it. It goes when no operation needs it: by the
+    sweep of the next recovery."""
+    if os.environ.pop(MARK, ""):
+        before = os.environ.pop(BEFORE, "")
+        os.environ.pop("PYTHONPATH", None)
+        if before:
+            os.environ["PYTHONPATH"] = before
+
+
 def left_open(start: Path) -> str:
     """The private copy that a decided operation of the project at `start`, or above it, ran from; "" for none."""
     for folder in (start, *start.parents):
@@ -26,6 +35,8 @@ def left_open(start: Path) -> str:
         if not journal.is_dir():
             continue
         for commit in journal.glob("*.commit.json"):
+            import json
+
             try:
                 intent = commit.with_name(commit.name.replace(".commit.json", ".intent.json"))
                 home = str(json.loads(intent.read_bytes())["body"].get("tool") or "")

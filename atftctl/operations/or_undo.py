@@ -6,12 +6,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from atftctl.apply import quarantine as kept
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Result
-from atftctl.observe import quarantine
-from atftctl.observe.configs import digest
 from atftctl.operations.project import Project, now, observe
 from atftctl.operations.request import Request, yes
 from atftctl.protocol import Exit
@@ -47,6 +44,10 @@ def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, re
 
 def _as_before(project: Project, request: Request) -> str:
     """What stands again is no culprit, and a trainer that had taken the new settings up takes up the old ones."""
+    from atftctl.apply import quarantine as kept
+    from atftctl.observe import quarantine
+    from atftctl.observe.configs import digest
+
     facts = observe(project)
     stands = digest(facts.configs)
     if stands and quarantine.reason(project.layout, stands):

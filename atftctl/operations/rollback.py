@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from atftctl.decide import restoring, routes
+from atftctl.decide import routes
 from atftctl.decide.assemble import Wish
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.facts import Facts
@@ -44,6 +44,8 @@ def by_feature(project: Project, names: Sequence[str], wish: Wish, request: Requ
 
 def to_snapshot(project: Project, word: str, wish: Wish, request: Request) -> Result:
     """All files of a snapshot, as a unit."""
+    from atftctl.decide import restoring
+
     if wish.live:
         raise WrongUsage("--live is for settings; a snapshot brings models too", stands="nothing has changed")
     layout = project.layout
