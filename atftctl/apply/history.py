@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from atftctl.host import records
-from atftctl.host.files import append_durably, sha256_bytes, write_durably
+from atftctl.host.files import append_durably, remove, sha256_bytes, write_durably
 from atftctl.host.layout import Layout
 from atftctl.host.locks import operator
 
@@ -38,16 +38,21 @@ def append(layout: Layout, entry: Mapping[str, Any]) -> None:
         return
     before = sha256_bytes(lines[-1]) if lines else ""
     line = records.plain({**entry, "before": before})
-    _end(layout, len(lines), before, sha256_bytes(line))  # a crash from here on leaves an announced line, or none
+    announced = _end(layout, len(lines), before, sha256_bytes(line))  # a crash leaves an announced line, or none
     append_durably(layout.history, line + b"\n")
-    _end(layout, len(lines) + 1, sha256_bytes(line), "")
+    if not _end(layout, len(lines) + 1, sha256_bytes(line), "") and not announced:
+        with suppress(OSError):
+            remove(layout.history_end)  # better not known than wrong
 
 
-def _end(layout: Layout, lines: int, digest: str, following: str) -> None:
-    """How the history ends, and which line may come. On a full disk it is not said; that stops nothing."""
+def _end(layout: Layout, lines: int, digest: str, following: str) -> bool:
+    """How the history ends, and which line may come. False where that can't be said (a full disk): it stops nothing."""
     end = {"lines": lines, "sha256": digest, "next": following}
-    with suppress(OSError):
+    try:
         write_durably(layout.history_end, json.dumps(end).encode())
+    except OSError:
+        return False
+    return True
 
 
 def append_freeing(layout: Layout, entry: Mapping[str, Any], free: Callable[[], object]) -> None:

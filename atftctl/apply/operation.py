@@ -174,6 +174,7 @@ class Operation:
         if step and step.away:
             self._packages = packages.keep(self.layout, self.id, step.packages)
         elif step:
+            packages.rehearse_back(self.layout, step.packages)
             self._packages = step.packages
         if step:
             self._entry["packages"] = {"away": step.away, "packages": [vars(one) for one in self._packages]}

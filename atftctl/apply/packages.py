@@ -22,6 +22,8 @@ def keep(layout: Layout, operation: str, packages: Sequence[Package]) -> tuple[P
     OSError, HostError."""
     import tarfile
 
+    if run([sys.executable, "-m", "pip", "--version"], cwd=layout.root, env=os.environ, limit_s=LIMIT_S).code != 0:
+        raise HostError("pip is not there, which would have to uninstall them")
     folder = layout.operations / operation
     make_dirs(folder, 0o700)
     kept = []
@@ -79,8 +81,8 @@ def take_away(root: Path, names: Iterable[str]) -> None:
         raise HostError(f"pip could not uninstall {', '.join(there)}: {last[0]}")
 
 
-def put_back(layout: Layout, packages: Iterable[Package]) -> None:
-    """From what was kept. Raises OSError, HostError for an archive that is damaged, or names files elsewhere."""
+def rehearse_back(layout: Layout, packages: Iterable[Package]) -> None:
+    """Could they be put back? Raises OSError, HostError for an archive that is gone or damaged, or is of elsewhere."""
     import tarfile
 
     for package in packages:
@@ -90,9 +92,19 @@ def put_back(layout: Layout, packages: Iterable[Package]) -> None:
                     if not member.isreg():
                         raise HostError(f"{package.kept} holds more than files: {member.name}")
                     _check_place(Path("/") / member.name, package.kept)
-                tar.extractall("/", filter="fully_trusted")  # noqa: S202 - every member was looked at
         except tarfile.TarError as error:
             raise HostError(f"{package.kept} can't be read: {error}") from None
+
+
+def put_back(layout: Layout, packages: Iterable[Package]) -> None:
+    """From what was kept. Raises OSError, HostError."""
+    import tarfile
+
+    packages = list(packages)
+    rehearse_back(layout, packages)
+    for package in packages:
+        with tarfile.open(layout.root / package.kept) as tar:
+            tar.extractall("/", filter="fully_trusted")  # noqa: S202 - every member was looked at
 
 
 def _installed(name: str) -> bool:

@@ -108,11 +108,9 @@ def _change_packages(layout: Layout, intent: dict[str, Any]) -> str:
     try:
         packages.change(layout, intent["packages"])
     except (HostError, OSError) as error:
-        raise NeedsPerson(
-            f"{intent['command']} was decided, and its packages can't be changed: {error}",
-            stands="all files are the new ones",
-            then="remove the cause, then: atftctl recover",
-        ) from None
+        names = ", ".join(str(one.get("name")) for one in intent["packages"]["packages"])
+        way = "uninstall" if intent["packages"]["away"] else "install"
+        return f"; the packages stay as they are ({error}): pip {way} {names}"  # no reason to stop a rescue for
     return "; the packages are changed"
 
 
@@ -127,7 +125,8 @@ def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], removed
         raise NeedsPerson(
             f"{intent['command']} {operation} was decided, and its branch can't be moved: {error}",
             stands=f"all files are the new ones; {move.branch} is to go from {move.old[:12]} to {move.new[:12]}",
-            then="remove the cause (a hook, a lock, another branch that is checked out), then: atftctl recover",
+            then="remove the cause (a hook, a lock, another branch that is checked out; a commit that came meanwhile: "
+            f"git reset --soft {move.old[:12]}), then: atftctl recover",
         ) from None
     return "; the branch has moved"
 

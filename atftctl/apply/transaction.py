@@ -158,7 +158,11 @@ def _pending(layout: Layout, move: Move) -> Path | None:
             then="move it away, then: atftctl recover",
         )
     if move.new is not None and sha256_file(target.with_name(move.staged)) != move.new:
-        raise NeedsPerson(f"{move.staged}, staged for {move.path}, is missing or damaged", stands=_where(layout))
+        raise NeedsPerson(
+            f"{move.staged}, staged for {move.path}, is missing or damaged",
+            stands=_where(layout),
+            then="if something took it away since (git stash, git clean), bring it back, then: atftctl recover",
+        )
     return target
 
 

@@ -19,16 +19,18 @@ def save(
     project: o.Project = o.HERE,
 ) -> None:
     """Look at a change as --dry-run does, and keep its plan."""
+    from atftctl.cli import boundary
     from atftctl.cli.request import tell
+    from atftctl.operations import plans
 
     def prepare() -> None:
-        from atftctl.operations import plans
-
         plans.refuse_words(words)
         plans.refuse_file(file)
         tell(lambda plan, diff: plans.save(file, words, project, plan, diff))
 
     code = _in_place(prepare, words, ["--dry-run", *_options(json=json, project=project)])
+    if code == 0 and not file.exists():
+        boundary.guarded("plan save", lambda: plans.refuse_unseen(words), as_json=json)
     raise typer.Exit(code)
 
 

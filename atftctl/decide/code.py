@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from atftctl.decide.assemble import Wish, assemble
+from atftctl.decide.assemble import Wish, assemble, stops_of
 from atftctl.decide.settings import changes, targets
 from atftctl.domain.code import CodeMove, Commit
 from atftctl.domain.errors import Refused
@@ -33,11 +33,14 @@ class NewFile:
     moded: bool = False  # its mode changes too
 
 
-def candidates(commits: Sequence[Commit]) -> Plan:
+def candidates(runbook: Runbook, facts: Facts, commits: Sequence[Commit], base: str, wish: Wish) -> Plan:
     """What `--git --dry-run` shows: what would be taken back. Whether it can be is found out in a work tree beside the
     project's, which a dry run does not make."""
+    stops = stops_of(runbook, facts.process, wish) if wish.restart else ()
     notes = ("conflicts, hooks and the smoke check are looked at in a work tree of its own before anything moves",)
-    return Plan("rollback", _title(commits, ", newest first"), (RevertCommits(tuple(commits)),), notes=notes)
+    return Plan(
+        "rollback", _title(commits, ", newest first"), (RevertCommits(tuple(commits), base), *stops), notes=notes
+    )
 
 
 def _title(commits: Sequence[Commit], more: str) -> str:
@@ -59,7 +62,7 @@ def reverted(
         wish=wish,
         about={"commits": ", ".join(one.id[:12] for one in commits)},
     )
-    return with_steps(plan, first=(RevertCommits(tuple(commits)),), after=(MoveBranch(move),))
+    return with_steps(plan, first=(RevertCommits(tuple(commits), move.old),), after=(MoveBranch(move),))
 
 
 def taken_out(

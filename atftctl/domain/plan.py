@@ -159,13 +159,14 @@ class RevertCommits:
     """Newest first, in a work tree of its own."""
 
     commits: tuple[Commit, ...]
+    base: str
 
     def describe(self) -> str:
         words = [
             f"{one.id[:12]} {one.subject} ({'merge, ' if one.merge else ''}{listed(one.files, 4) or 'no files here'})"
             for one in self.commits
         ]
-        return f"revert {'; '.join(words)}"
+        return f"revert, on top of {self.base[:12]}: {'; '.join(words)}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,6 +3,7 @@ that was changing our own code, the tree that we were started from may be half o
 that the operation ran from goes on."""
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -29,23 +30,47 @@ def settle_in() -> None:
 
 
 def left_open(start: Path) -> str:
-    """The private copy that a decided operation of the project at `start`, or above it, ran from; "" for none."""
-    for folder in (start, *start.parents):
-        journal = folder / ".atftctl" / "journal"
-        if not journal.is_dir():
-            continue
-        for commit in journal.glob("*.commit.json"):
-            import json
-
-            try:
-                intent = commit.with_name(commit.name.replace(".commit.json", ".intent.json"))
-                home = str(json.loads(intent.read_bytes())["body"].get("tool") or "")
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                continue
-            if home and Path(home, "atftctl", "__main__.py").is_file():
-                return home
+    """The private copy that a decided operation of the project at `start` ran from; "" for none. The project is the
+    nearest one; its records must be whole, and they and the copy ours or root's alone to write."""
+    folder = next((one for one in (start, *start.parents) if _is_project(one)), None)
+    if folder is None or not _ours(folder / ".atftctl") or not _ours(folder / ".atftctl/journal"):
         return ""
+    for commit in (folder / ".atftctl/journal").glob("*.commit.json"):
+        intent = commit.with_name(commit.name.replace(".commit.json", ".intent.json"))
+        home = Path(str((_whole(intent) or {}).get("tool") or "/"))
+        inside = home.parent == folder / ".atftctl" / "tools" and not home.is_symlink()
+        if _whole(commit) is not None and inside and _ours(home.parent) and _ours(home) and _ours(home / "atftctl"):
+            return str(home)
     return ""
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / ".atftctl").is_dir() or any((folder / "runbooks").glob("*.yaml"))
+
+
+def _ours(folder: Path) -> bool:
+    try:
+        facts = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid in (os.geteuid(), 0) and not facts.st_mode & 0o022
+
+
+def _whole(record: Path) -> dict[str, object] | None:
+    """The body of a sealed record (host.records, which is not imported here); None for what is not whole."""
+    import hashlib
+    import json
+
+    try:
+        found = json.loads(record.read_bytes())
+        text = json.dumps(found["body"], ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
+        return (
+            dict(found["body"])
+            if (found["version"], found["sha256"]) == (1, hashlib.sha256(text).hexdigest())
+            else None
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def go_on_from(home: Path) -> NoReturn:
@@ -59,6 +84,7 @@ def go_on_from(home: Path) -> NoReturn:
 def _project() -> Path:
     """Where --project points, else here; words that are wrong are for the command line to refuse."""
     words = sys.argv[1:]
+    words = words[: words.index("--")] if "--" in words else words  # what follows is for others
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word == "--project":
             return Path(following).absolute()

@@ -48,13 +48,13 @@ def _end(layout: Layout, lines: list[bytes], hashes: list[str]) -> list[str]:
         end = json.loads(layout.history_end.read_bytes())
         count, last, following = int(end["lines"]), str(end["sha256"]), str(end["next"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ["how it ends is not written down, or that was taken away"] if lines else []
+        return ["how it ends is not known: the disk was full, or that was taken away"] if lines else []
     if len(lines) < count:
         return [f"{count - len(lines)} of {count} lines are gone from its end"]
     if hashes[count] != last:
         return [f"line {count} is not the one that was written"]
     torn = len(lines) == count + 1 and _entry(lines[count]) is None  # by a crash, while it was written
-    if len(lines) > count and following and hashes[count + 1] != following and not torn:
+    if len(lines) > count and hashes[count + 1] != following and not torn:
         return [f"line {count + 1} is not the one that was written"]
     return []
 

@@ -29,12 +29,15 @@ def at_work(state: StagedState) -> bool:
     return bool(state.pid) and procs.alive(procs.Identity(state.pid, state.ticks, procs.boot_id()))
 
 
-def left_alone(layout: Layout, state: StagedState) -> str:
-    """Why what is seen now says nothing about the stage: somebody else has the trainer in hand; "" where nobody has."""
+def left_alone(layout: Layout, state: StagedState, command: Sequence[str]) -> str:
+    """Why what was seen says nothing about the stage: somebody else has the trainer in hand; "" where nobody has. To be
+    asked after the look, since a stop comes before it is known for one."""
     record = process.read_record(layout)
     if record is None or record.run_id != state.run_id:
         return "another trainer was started meanwhile"
-    return "the trainer was stopped on purpose" if record.wanted == "stopped" else ""
+    if process.observe(layout, command).state in ("stopping", "stopped", "elsewhere"):
+        return "the trainer was stopped on purpose"
+    return ""
 
 
 def window(layout: Layout, command: Sequence[str]) -> Window:

@@ -53,10 +53,13 @@ class Reverted:
 
 def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Result:
     """Raises Refused, and nothing has moved, for whatever git, a hook or the smoke check says no to."""
+    if not request.dry_run:
+        with locked(project.layout, "rollback --git", request):
+            pass  # what a crash left open comes first: the tree may be half of two
     try:
         base = branch.may_move(project)
         chosen = _chosen(project, asked, base)
-        plan = decide.candidates(chosen)
+        plan = decide.candidates(project.runbook, observe(project), chosen, base, wish)
         request.seen(plan, ())
         if request.dry_run:
             return Result("rollback", Exit.DONE, plan.title, plan=plan, data={"dry_run": True, "diff": []})

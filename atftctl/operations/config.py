@@ -21,6 +21,9 @@ from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit
 
+# What YAML 1.1 and 1.2 read differently: 12:30 is 750, 010 is 8, 1_0 is 10, yes is true to the one, not to the other.
+AMBIGUOUS = re.compile(r"[-+]?([\d_]+(:[\d_.]+)+|0[\d_]+|[\d_.]*\d_[\d_.]*|y|n|yes|no|on|off)", re.IGNORECASE)
+
 
 def get(project: Project, word: str) -> Result:
     """One setting by its key or its feature's name; all of them where none is named."""
@@ -53,13 +56,19 @@ def _pairs(words: Sequence[str]) -> dict[str, object]:
         return {words[0]: _value(words[1])}
     if not words or not all("=" in word for word in words):
         raise WrongUsage("KEY VALUE, or KEY=VALUE…", stands="nothing has changed")
-    return {key: _value(value) for key, _, value in (word.partition("=") for word in words)}
+    pairs = [word.partition("=") for word in words]
+    if len({key for key, _, _ in pairs}) < len(pairs):
+        raise WrongUsage("one setting is named twice", stands="nothing has changed")
+    return {key: _value(value) for key, _, value in pairs}
 
 
 def _value(text: str) -> object:
     """As a config would have it. Raises WrongUsage."""
-    if re.fullmatch(r"[\d_]+(:[\d_.]+)+", text):  # 12:30 is 750 to YAML 1.1, and a word to YAML 1.2
-        raise WrongUsage(f"{text!r} is read differently by different readers", stands="nothing has changed")
+    if AMBIGUOUS.fullmatch(text):
+        raise WrongUsage(
+            f"{text!r} is read differently by different readers; quote it if a word is meant",
+            stands="nothing has changed",
+        )
     try:
         return read(text.encode()).value
     except YamlError as error:

@@ -17,6 +17,7 @@ from atftctl.protocol import Exit
 def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, request: Request) -> Result:
     """What `act` did; where that is not healthy and `--or-undo` was asked for, or where the running trainer did not
     take the settings up, what stood before stands again (exit 4)."""
+    known = _quarantined(project)
     done = act(request)
     unhealthy = done.exit_code is Exit.CHECK_FAILED and done.plan is not None and bool(done.plan.targets)
     if not unhealthy or not (request.or_undo or wish.live):
@@ -31,7 +32,7 @@ def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, re
     except AtftError as error:
         return replace(done, lines=(*done.lines, f"putting it back failed too: {error.what}"))
     words = "" if back.exit_code is Exit.DONE else f"; {back.headline}"
-    words += _as_before(project, quiet)
+    words += _as_before(project, quiet, known)
     return replace(
         done,
         exit_code=Exit.RESTORED,
@@ -42,7 +43,17 @@ def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, re
     )
 
 
-def _as_before(project: Project, request: Request) -> str:
+def _quarantined(project: Project) -> str:
+    """What stands against the config of before, from an earlier rollback: that stays."""
+    if not project.layout.quarantine.exists():
+        return ""
+    from atftctl.observe import quarantine
+    from atftctl.observe.configs import digest, read_configs
+
+    return quarantine.reason(project.layout, digest(read_configs(project.layout.root, project.runbook.files.configs)))
+
+
+def _as_before(project: Project, request: Request, known: str) -> str:
     """What stands again is no culprit, and a trainer that had taken the new settings up takes up the old ones."""
     from atftctl.apply import quarantine as kept
     from atftctl.observe import quarantine
@@ -50,7 +61,7 @@ def _as_before(project: Project, request: Request) -> str:
 
     facts = observe(project)
     stands = digest(facts.configs)
-    if stands and quarantine.reason(project.layout, stands):
+    if stands and not known and quarantine.reason(project.layout, stands):
         with suppress(OSError):
             kept.lift(project.layout, stands, "put back", now())
     if not facts.process.alive or not facts.process.digest or facts.process.digest == stands:

@@ -78,6 +78,11 @@ def refuse_words(words: Sequence[str]) -> None:
             raise WrongUsage(f"{word} is for plan save and plan apply themselves", stands="nothing has changed")
 
 
+def refuse_unseen(words: Sequence[str]) -> None:
+    """Raises Refused: the command ended, and had no plan to show."""
+    raise Refused(f"{' '.join(words)} has no plan that could be kept")
+
+
 def refuse_file(file: Path) -> None:
     """Raises Refused: a plan is never written over."""
     if file.exists():

@@ -20,8 +20,8 @@ from atftctl.host import worktree
 from atftctl.host.worktree import GitError
 from atftctl.observe import handmade, history, snapshots
 from atftctl.operations import branch
-from atftctl.operations.change import carry_out
-from atftctl.operations.project import Project, observe
+from atftctl.operations.change import carry_out, locked
+from atftctl.operations.project import Project, observe, open_operation
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
@@ -92,6 +92,9 @@ def _relative(project: Project, paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
+    if not request.dry_run and open_operation(project.layout):
+        with locked(project.layout, "undo", request):
+            pass  # what a crash left open comes first, and has a line in the history then
     entry = history.find(history.read(project.layout), word)
     paths = [str(file["path"]) for file in entry["files"]]
     back = _branch_back(project, entry, request)

@@ -68,12 +68,19 @@ def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
 def resume(project: Project, wish: Wish, request: Request, *, drop: bool) -> Result:
     """Go on with what was left in the middle: an open operation, and a staged rollback."""
     state = observed.read(project.layout)
-    if state and observed.at_work(state):
-        raise Refused(f"{state.words}: {state.operator} is at it (pid {state.pid})", then="wait for it, or ask them")
+    _refuse_at_work(state)
     if request.dry_run:
         words = f"would go on: {state.words}" if state else "would finish or unwind what a crash left open"
         return Result("resume", Exit.DONE, f"dry run: {words}")
     with locked(project.layout, "resume", request) as recovered:
+        state = observed.read(project.layout)
+        if state and observed.at_work(state):
+            raise Refused(
+                f"{state.words}: {state.operator} is at it (pid {state.pid})", then="wait for it, or ask them"
+            )
+        if state and not drop:
+            state = _mine(state)
+            kept.write(project.layout, state)
         if drop and state:
             kept.clear(project.layout)
             return Result("resume", Exit.DONE, f"forgotten: {state.words}; all files stay as they are")
@@ -82,7 +89,13 @@ def resume(project: Project, wish: Wish, request: Request, *, drop: bool) -> Res
             return Result("resume", Exit.DONE, "; ".join(recovered), data={"recovered": recovered})
         raise Refused("nothing was left in the middle", then="atftctl history shows what was done")
     request.report.note(state.words)
-    return _run(project, _mine(state), wish, request)
+    return _run(project, state, wish, request)
+
+
+def _refuse_at_work(state: StagedState | None) -> None:
+    """One process carries it out, and no other."""
+    if state and observed.at_work(state):
+        raise Refused(f"{state.words}: {state.operator} is at it (pid {state.pid})", then="wait for it, or ask them")
 
 
 def _run(project: Project, state: StagedState, wish: Wish, request: Request) -> Result:
@@ -127,14 +140,14 @@ def _change(project: Project, state: StagedState, wish: Wish, quiet: Request, pa
 
 def _judge(project: Project, state: StagedState, request: Request) -> tuple[Verdict, str]:
     """Watch until the window is full, the time is up, or something is wrong; then what came of it."""
-    rules, checks = project.runbook.staged, project.runbook.checks
+    rules, checks, command = project.runbook.staged, project.runbook.checks, project.runbook.trainer.command
     leak = state.symptom == "memory-leak"
     deadline = time.monotonic() + rules.window_s
     request.report.part("watch")
     while True:
-        if why := observed.left_alone(project.layout, state):
+        seen = observed.window(project.layout, command)
+        if why := observed.left_alone(project.layout, state, command):
             return Verdict.INCONCLUSIVE, why
-        seen = observed.window(project.layout, project.runbook.trainer.command)
         verdict, words = health.judge(seen, steps=rules.window_steps, grad_norm_max=checks.grad_norm_max, leak=leak)
         if verdict is not Verdict.INCONCLUSIVE or time.monotonic() >= deadline:
             break

@@ -181,6 +181,17 @@ def test_a_push_only_where_verify_passes(repository: Project, tmp_path: Path) ->
     assert git(repository, "ls-remote", "origin", "main") == before
 
 
+def test_a_saved_plan_of_git_is_for_this_commit_and_this_trainer(repository: Project) -> None:
+    name = commit(repository, "feat: two", code="one\nTWO\nthree\nfour\nfive\n")
+    assert repository.run("plan", "save", "../p", "rollback", "--git", name).code == 0
+    repository.run("trainer", "start")
+    assert "has moved" in repository.run("plan", "apply", "../p", "--yes").err
+    repository.run("trainer", "stop")
+    assert repository.run("plan", "apply", "../p", "--yes").code == 0
+    assert repository.run("undo", "--yes").code == 0
+    assert "has moved" in repository.run("plan", "apply", "../p", "--yes").err, "on top of another commit by now"
+
+
 def test_an_undo_is_refused_where_the_branch_went_on(repository: Project) -> None:
     name = commit(repository, "feat: x", new="x\n")
     assert repository.run("rollback", "--git", name, "--yes").code == 0
@@ -294,6 +305,8 @@ def test_a_branch_that_cannot_move_is_never_called_done(repository: Project) -> 
     killed = repository.run("rollback", "--git", name, "--yes", env=dies_before_the_branch_moves(repository))
     assert killed.code == -9 and not (repository.root / "src/new.py").exists(), killed
     git(repository, "switch", "-qc", "rescue")
+    status = repository.run("rollback", "--git", "HEAD", "--yes")
+    assert status.code == 5 and "rescue is checked out" in status.err, "what is open comes first, not the dirty tree"
     stuck = repository.run("recover")
     assert stuck.code == 5 and "rescue is checked out" in stuck.err and "stays" not in stuck.out, stuck
     assert git(repository, "rev-parse", "main") == name, "a branch that is not checked out is left alone"
@@ -445,6 +458,9 @@ record = {{"away": True, "packages": [vars(one) for one in packages.keep(layout,
 packages.change(layout, record); packages.change(layout, record)
 assert not packages._installed("needed-by-nobody")
 packages.change(layout, record | {{"away": False}})
+from atftctl.host.errors import HostError
+try: packages.rehearse_back(layout, [type(found[0])("x", "1", "gone.tar")]); raise SystemExit("gone is gone")
+except OSError: pass
 import needed_by_nobody, os, sysconfig
 os.link(needed_by_nobody.__file__, needed_by_nobody.__file__ + ".2")
 packages.keep(layout, "op2", found)

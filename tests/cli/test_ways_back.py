@@ -6,6 +6,7 @@ import json
 import os
 import time
 
+from atftctl.host.files import sha256_bytes
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, wait_for
 
 
@@ -250,6 +251,10 @@ def test_a_line_of_the_history_that_was_altered_or_taken_out_is_found(project: P
         b"".join(lines[:2]),
         whole.replace(b'"outcome": "done"', b'"outcome": "gone"'),
         lines[1] + lines[0] + lines[2],
+        whole
+        + json.dumps(
+            {"operation": "x", "command": "y", "title": "z", "before": sha256_bytes(lines[-1].strip())}
+        ).encode(),
     ):
         project.write(path, broken)
         found = project.run("history", "--check")
@@ -397,7 +402,8 @@ def test_what_does_not_go_together(project: Project) -> None:
         ("use_ema",),
     ):  # fmt: skip
         assert project.run("rollback", *words, "--yes").code == 2, words
-    for words in (("use_ema=false", "improvements.use_ema=true"), ("gat_temperature", "12:30")):
+    for words in (("use_ema=false", "improvements.use_ema=true"), ("gat_temperature", "12:30"), ("training.threads", "010"),
+                  ("training.threads", "1_0"), ("data.path", "yes"), ("training.threads=2", "training.threads=4")):  # fmt: skip
         assert project.run("config", "set", *words, "--yes").code == 2, words
     for words in (("gat_temperature", ".nan"), ("scheduler.warmup_steps", "1.5")):
         assert project.run("config", "set", *words, "--yes").code == 3, words
@@ -465,3 +471,36 @@ def test_every_way_works_with_next_to_nothing(project: Project) -> None:
     assert "git is not installed" in project.run("rollback", "--git", "HEAD", "--yes", env=env).err
     shown = project.run("show", "--json", env=env).json["data"]
     assert "diagnosis.txt" in shown["evidence"]["files"]
+
+
+def test_a_failed_try_lifts_no_quarantine_of_an_earlier_rollback(project: Project) -> None:
+    start(project)
+    project.run("rollback", "--immediate", "--yes")
+    project.run("trainer", "stop")
+    project.run("undo", "--yes")
+    project.behave("die")
+    project.run("trainer", "start")
+    assert project.run("config", "set", "optimizer.lr", "0.002", "--or-undo", "--yes").code == 4
+    assert "quarantined" in project.run("guard", "--", "true").err
+
+
+def test_a_plan_of_a_command_that_shows_none_is_refused(project: Project) -> None:
+    project.run("backup")
+    refused = project.run("plan", "save", "../p", "restore", "latest", "--to", "../out")
+    assert (
+        refused.code == 3 and "has no plan that could be kept" in refused.err and not (project.root / "../p").exists()
+    )
+
+
+def test_a_private_copy_is_run_only_for_a_whole_operation_of_this_project(project: Project) -> None:
+    """Nobody's planted journal, above the project or in it, runs code of theirs."""
+    for folder in (project.root.parent, project.root):
+        evil = folder / ".atftctl/tools/1-1/atftctl"
+        evil.mkdir(parents=True)
+        (evil / "__main__.py").write_text("print('PWNED')")
+        journal = folder / ".atftctl/journal"
+        journal.mkdir()
+        (journal / "x.intent.json").write_text(json.dumps({"body": {"tool": str(evil.parent)}}))
+        (journal / "x.commit.json").write_text("x")
+        for words in (("status",), ("--help",), ("guard", "--", "echo", "--project", str(project.root))):
+            assert "PWNED" not in project.run(*words).out
