@@ -6,19 +6,20 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from atftctl.apply.transaction import Move
 from atftctl.domain.code import CodeMove
 from atftctl.host import makers, worktree
 from atftctl.host.files import make_dirs, remove_tree
 from atftctl.host.layout import Layout
 
 
-def finish(layout: Layout, move: CodeMove, removed: Iterable[str], why: str) -> None:
+def finish(layout: Layout, move: CodeMove, files: Iterable[Move], why: str) -> None:
     """All files are the new ones by now: the branch moves, and folders that are left empty go, as git has it. Raises
     GitError where the branch is neither the old nor the new one."""
     worktree.move_branch(layout.root, move.branch, move.old, move.new, f"atftctl: {why}")
-    for path in removed:
+    for gone in (file.path for file in files if file.new is None):
         with suppress(OSError):  # not empty, or gone already
-            os.removedirs((layout.root / path).parent)
+            os.removedirs((layout.root / gone).parent)
 
 
 def rehearse(layout: Layout, move: CodeMove) -> None:

@@ -165,8 +165,7 @@ class Operation:
             with suppress(OSError):  # on a full disk the quarantine is lost, and no more than that
                 quarantine.add(self.layout, self.order.quarantine, f"{self.plan.title}, {self.id}", self.now)
         if self.order.code:
-            gone = [move.path for move in moves if move.new is None]
-            commits.finish(self.layout, self.order.code, gone, f"{self.plan.command} {self.id}")
+            commits.finish(self.layout, self.order.code, moves, f"{self.plan.command} {self.id}")
 
     def _keep_packages(self) -> None:
         """Before the decision: what is taken away can be put back then."""

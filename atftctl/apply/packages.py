@@ -34,7 +34,6 @@ def keep(layout: Layout, operation: str, packages: Sequence[Package]) -> tuple[P
                 for path in _files(package.name):
                     tar.add(path, arcname=str(path), recursive=False)
             file.flush()
-        with archive.open("rb") as file:
             os.fsync(file.fileno())
         kept.append(Package(package.name, package.version, str(archive.relative_to(layout.root))))
     fsync_dir(folder)

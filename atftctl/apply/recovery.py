@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from atftctl.apply import commits, history, packages, process, quarantine, snapshots, transaction
 from atftctl.apply.process import StartOrder
+from atftctl.apply.transaction import Move
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.process import ProcessRecord
@@ -89,7 +91,7 @@ def _forward(layout: Layout, operation: str, intent: dict[str, Any], commit: dic
     if any(ourselves.lies_in(layout.root / move.path.split("/")[0]) for move in moves):
         ourselves.load_all()
     transaction.roll_forward(layout, moves)
-    branch = _move_branch(layout, operation, intent, [move.path for move in moves if move.new is None])
+    branch = _move_branch(layout, operation, intent, moves)
     branch += _change_packages(layout, intent)
     if intent.get("quarantine"):
         with suppress(OSError):
@@ -114,13 +116,13 @@ def _change_packages(layout: Layout, intent: dict[str, Any]) -> str:
     return "; the packages are changed"
 
 
-def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], removed: list[str]) -> str:
+def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: Sequence[Move]) -> str:
     """Raises NeedsPerson where it can't be: the operation stays open, and is not called done."""
     if not intent.get("code"):
         return ""
     move = CodeMove.from_json(intent["code"])
     try:
-        commits.finish(layout, move, removed, f"{intent['command']} {operation}")
+        commits.finish(layout, move, files, f"{intent['command']} {operation}")
     except HostError as error:
         raise NeedsPerson(
             f"{intent['command']} {operation} was decided, and its branch can't be moved: {error}",

@@ -94,6 +94,7 @@ def undo(
 
 
 def resume(
+    operation: Annotated[str, typer.Argument(metavar="[OPERATION]", help="Which one, where it is to be that.")] = "",
     drop: Annotated[bool, typer.Option("--drop", help="Forget it instead; all files stay as they are.")] = False,
     dry_run: o.DryRun = False,
     reason: o.Reason = "",
@@ -104,10 +105,10 @@ def resume(
     """Go on with what was left in the middle: a staged rollback, an operation that a crash left open."""
 
     def verb() -> Any:
-        from atftctl.operations import staged as operation
+        from atftctl.operations import staged as verbs
 
         with run.request(o.Change(dry_run, True, reason, json)) as request:
-            return operation.resume(run.open_project(project, ""), run.wish(False, adopt), request, drop=drop)
+            return verbs.resume(run.open_project(project, ""), operation, run.wish(False, adopt), request, drop=drop)
 
     run.command("resume", verb, json)
 

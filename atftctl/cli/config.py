@@ -29,8 +29,8 @@ def get(
 @app.command("set")
 def put(
     words: Annotated[list[str], typer.Argument(metavar="KEY VALUE | KEY=VALUE...", help="Keys or features' names.")],
-    live: Annotated[bool, typer.Option("--live", help="The running trainer takes it up, no restart.")] = False,
-    or_undo: Annotated[bool, typer.Option("--or-undo", help="Put it back where the trainer is not healthy.")] = False,
+    live: o.Live = False,
+    or_undo: o.OrUndo = False,
     dry_run: o.DryRun = False,
     yes: o.Yes = False,
     reason: o.Reason = "",

@@ -21,6 +21,8 @@ NoRestart = Annotated[bool, typer.Option("--no-restart", help="Change files only
 Adopt = Annotated[
     list[int] | None, typer.Option("--adopt", metavar="PID", help="This trainer, started by hand, may be stopped.")
 ]
+Live = Annotated[bool, typer.Option("--live", help="The running trainer takes settings up, no restart.")]
+OrUndo = Annotated[bool, typer.Option("--or-undo", help="Put it back where the trainer is not healthy.")]
 Lang = Annotated[str, typer.Option("--lang", metavar="en|ja", help="Language of the runbook's texts.")]
 Only = Annotated[str, typer.Option("--only", metavar="configs|models", help="One kind of files.")]
 

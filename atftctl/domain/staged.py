@@ -22,8 +22,11 @@ class StagedState:
     operator: str
     reason: str
     run_id: str = ""  # of the trainer that is watched
-    pid: int = 0  # of the process that carries it out, and its start
-    ticks: int = 0
+    maker: str = ""  # the process that carries it out, as host.makers names it: pid-ticks
+
+    @property
+    def pid(self) -> str:
+        return self.maker.partition("-")[0]
 
     @property
     def words(self) -> str:

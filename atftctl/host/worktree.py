@@ -19,8 +19,12 @@ class GitError(HostError):
 
 
 def git(root: Path, *words: str, limit_s: float = LIMIT_S, said: str = "") -> str:
-    """Its standard output. Objects and references are durable when it returns. `said`: to its standard input. Raises
-    GitError."""
+    """Its standard output as text. Objects and references are durable when it returns. `said`: to its standard input.
+    Raises GitError."""
+    return os.fsdecode(_bytes(root, *words, limit_s=limit_s, said=said))
+
+
+def _bytes(root: Path, *words: str, limit_s: float = LIMIT_S, said: str = "") -> bytes:
     argv = ["git", "-C", str(root), "-c", "core.fsmonitor=false", "-c", "core.fsync=all", *words]
     try:
         done = subprocess.run(
@@ -33,7 +37,14 @@ def git(root: Path, *words: str, limit_s: float = LIMIT_S, said: str = "") -> st
     if done.returncode:
         lines = os.fsdecode(done.stderr or done.stdout).strip().splitlines()
         raise GitError(f"git {words[0]}: {'; '.join(line.strip() for line in lines[:6]) or f'exit {done.returncode}'}")
-    return os.fsdecode(done.stdout)
+    return done.stdout
+
+
+def _diff_tree(root: Path, old: str, new: str) -> list[tuple[list[str], str]]:
+    """([mode before, mode after, object before, object after], path from the repository's top)."""
+    words = ("diff-tree", "-r", "-z", "--no-renames", "--no-relative", "--full-index", old, new)
+    raw = git(root, *words).split("\0")
+    return [(head.lstrip(":").split()[:4], path) for head, path in zip(raw[::2], raw[1::2], strict=False)]
 
 
 def branch(root: Path) -> str:
@@ -108,11 +119,11 @@ def revert(folder: Path, commit: str, *, merge: bool) -> None:
     words = ["revert", "--no-edit", *(("-m", "1") if merge else ()), commit]
     try:
         git(folder, *identity(folder), *words)
-    except GitError as error:
+    except GitError:
         conflicts = [line for line in git(folder, "diff", "--name-only", "--diff-filter=U").splitlines() if line]
         if conflicts:
             raise GitError(f"conflict in {', '.join(conflicts)}") from None
-        raise error from None
+        raise
 
 
 def identity(folder: Path) -> tuple[str, ...]:
@@ -126,12 +137,8 @@ def identity(folder: Path) -> tuple[str, ...]:
 
 def changed_files(root: Path, old: str, new: str, *, relative: str) -> list[tuple[str, str, str]]:
     """(path from the project's folder, mode in `old`, mode in `new`); "000000" where there is none."""
-    words = git(root, "diff-tree", "-r", "-z", "--no-renames", "--no-relative", old, new).split("\0")
-    found = []
-    for head, path in zip(words[::2], words[1::2], strict=False):
-        was, now = head.lstrip(":").split()[:2]
-        found.append((os.path.relpath(path, relative or "."), was, now))
-    return found
+    diff = _diff_tree(root, old, new)
+    return [(os.path.relpath(path, relative or "."), was, now) for (was, now, *_), path in diff]
 
 
 def files_of(root: Path, commit: str) -> list[str]:
@@ -153,11 +160,7 @@ def file_at(root: Path, commit: str, path: str) -> tuple[bytes, int] | None:
     entry = git(root, "ls-tree", commit, "--", path).split()
     if not entry or entry[1] != "blob" or entry[0] == SYMLINK:
         return None
-    argv = ["git", "-C", str(root), "cat-file", "--filters", f"{commit}:./{path}"]
-    done = subprocess.run(argv, capture_output=True, check=False, env=environment(), timeout=LIMIT_S)
-    if done.returncode:
-        raise GitError(os.fsdecode(done.stderr).strip())
-    return done.stdout, int(entry[0], 8) & 0o777
+    return _bytes(root, "cat-file", "--filters", f"{commit}:./{path}"), int(entry[0], 8) & 0o777
 
 
 def commit_tree(root: Path, tree_of: str, parent: str, message: str) -> str:
@@ -181,8 +184,7 @@ def move_branch(root: Path, name: str, old: str, new: str, message: str) -> None
     stands = git(root, "rev-parse", "--verify", name).strip()
     if stands != new:
         git(root, "update-ref", "-m", message, name, new, old)
-    raw = git(root, "diff-tree", "-r", "-z", "--no-renames", "--no-relative", "--full-index", old, new).split("\0")
-    lines = [_index_line(head, path) for head, path in zip(raw[::2], raw[1::2], strict=False)]
+    lines = [_index_line(mode, blob, path) for (_, mode, _, blob), path in _diff_tree(root, old, new)]
     git(root, "update-index", "-z", "--index-info", said="".join(lines))
     try:
         git(root, "update-index", "-q", "--refresh")
@@ -190,9 +192,8 @@ def move_branch(root: Path, name: str, old: str, new: str, message: str) -> None
         return  # it says so where a file differs from the index; that is for the user to see
 
 
-def _index_line(head: str, path: str) -> str:
+def _index_line(mode: str, blob: str, path: str) -> str:
     """What `update-index --index-info` takes: the newer side's mode and object; mode 0 takes a path out."""
-    _, mode, _, blob = head.lstrip(":").split()[:4]
     return f"0 {'0' * len(blob)}\t{path}\0" if mode == NONE else f"{mode} {blob}\t{path}\0"
 
 

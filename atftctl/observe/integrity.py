@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile, found_damaged
+from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
 from atftctl.host.copying import Progress, hash_file, no_progress
 from atftctl.host.errors import HostError
-from atftctl.host.files import inode_key, sha256_file
+from atftctl.host.files import sha256_file
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 from atftctl.host.records import BadRecordError, seal, unseal
+from atftctl.observe.snapshots import copy_of
 
 GONE = "gone"
 
@@ -64,21 +64,13 @@ def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: Reliance)
 
 def _look(layout: Layout, snapshot: Snapshot, file: SnapshotFile, reliance: Reliance, found: Found) -> str:
     """What is wrong with one copy, unread; what can be hashed is among `found.copies` then."""
-    try:
-        facts = os.lstat(layout.snapshot(snapshot.id) / file.path)
-    except OSError as error:
-        return f"{file.path}: {error.strerror}"
-    if not stat.S_ISREG(facts.st_mode):
-        return f"{file.path} is no regular file any more"
-    if facts.st_size != file.size:
-        return f"{file.path} has {facts.st_size:,} bytes, not {file.size:,}"
-    key = inode_key(facts)
-    copy = found.copies.setdefault(key, Copy(key, facts.st_size))
-    copy.users.append((snapshot, file))
-    copy.checked = max(copy.checked, reliance.last_checked(key, file))
-    copy.looked = max(copy.looked, copy.checked, reliance.checked.get(key, ("", ""))[1])
-    damaged = found_damaged(reliance.checked, key, file)
-    return f"{file.path} is damaged: found when it was hashed last" if damaged else ""
+    key, wrong = copy_of(str(layout.snapshot(snapshot.id)), file, reliance.checked)
+    if key:
+        copy = found.copies.setdefault(key, Copy(key, file.size))
+        copy.users.append((snapshot, file))
+        copy.checked = max(copy.checked, reliance.last_checked(key, file))
+        copy.looked = max(copy.looked, copy.checked, reliance.checked.get(key, ("", ""))[1])
+    return wrong
 
 
 def _manifest(layout: Layout, snapshot: Snapshot, found: Found) -> None:

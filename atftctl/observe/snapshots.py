@@ -103,17 +103,24 @@ def harm(layout: Layout, snapshot: Snapshot, known: Checked) -> str:
         if any(Path(top, *parts[:end]).is_symlink() for end in range(len(parts) + 1)):
             return f"{folder or snapshot.id} is a symlink"
     for file in snapshot.files:
-        try:
-            facts = os.lstat(f"{top}/{file.path}")
-        except OSError as error:
-            return f"{file.path}: {error.strerror}"
-        if not stat.S_ISREG(facts.st_mode):
-            return f"{file.path} is no regular file any more"
-        if facts.st_size != file.size:
-            return f"{file.path} has {facts.st_size:,} bytes, not {file.size:,}"
-        if found_damaged(known, inode_key(facts), file):
-            return f"{file.path} is damaged: its hash is not the recorded one"
+        if wrong := copy_of(top, file, known)[1]:
+            return wrong
     return ""
+
+
+def copy_of(top: str, file: SnapshotFile, known: Checked) -> tuple[str, str]:
+    """One copy, unread: its key on disk, "" where there is nothing to be hashed; and what is wrong with it."""
+    try:
+        facts = os.lstat(f"{top}/{file.path}")
+    except OSError as error:
+        return "", f"{file.path}: {error.strerror}"
+    if not stat.S_ISREG(facts.st_mode):
+        return "", f"{file.path} is no regular file any more"
+    if facts.st_size != file.size:
+        return "", f"{file.path} has {facts.st_size:,} bytes, not {file.size:,}"
+    key = inode_key(facts)
+    damaged = found_damaged(known, key, file)
+    return key, f"{file.path} is damaged: found when it was hashed last" if damaged else ""
 
 
 def last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from atftctl.domain.errors import Refused
 from atftctl.domain.staged import StagedState
 from atftctl.domain.window import Window
-from atftctl.host import procs, records
+from atftctl.host import makers, records
 from atftctl.host.layout import Layout
 from atftctl.observe import process, runs
 
@@ -26,23 +26,18 @@ def read(layout: Layout) -> StagedState | None:
 
 def at_work(state: StagedState) -> bool:
     """Does the process that carries it out still live?"""
-    return bool(state.pid) and procs.alive(procs.Identity(state.pid, state.ticks, procs.boot_id()))
+    return makers.alive(state.maker)
 
 
-def left_alone(layout: Layout, state: StagedState, command: Sequence[str]) -> str:
-    """Why what was seen says nothing about the stage: somebody else has the trainer in hand; "" where nobody has. To be
-    asked after the look, since a stop comes before it is known for one."""
-    record = process.read_record(layout)
-    if record is None or record.run_id != state.run_id:
-        return "another trainer was started meanwhile"
-    if process.observe(layout, command).state in ("stopping", "stopped", "elsewhere"):
-        return "the trainer was stopped on purpose"
-    return ""
-
-
-def window(layout: Layout, command: Sequence[str]) -> Window:
-    """The recorded trainer since its start."""
+def look(layout: Layout, state: StagedState, command: Sequence[str]) -> tuple[Window, str]:
+    """The trainer since its start; and why that says nothing about the stage, since somebody else has the trainer in
+    hand ("" where nobody has)."""
     found, record = process.observe(layout, command), process.read_record(layout)
     rows = runs.metrics_since(layout.root, record.metrics_from) if record else []
     fatal = None if found.alive else found.last_event
-    return Window(rows, found.alive, fatal, found.silent_s)
+    others = ""
+    if record is None or {record.run_id, found.run_id} != {state.run_id}:
+        others = "another trainer was started meanwhile"
+    elif "stopped" in (found.state, record.wanted) or found.state in ("stopping", "elsewhere"):
+        others = "the trainer was stopped on purpose"
+    return Window(rows, found.alive, fatal, found.silent_s), others

@@ -21,7 +21,7 @@ from atftctl.observe import runbook as observed_runbook
 from atftctl.observe.configs import digest as configs_digest
 from atftctl.operations.project import Project, now
 from atftctl.operations.render import Rendered, again_rendered, render
-from atftctl.operations.request import Request, Stopwatch
+from atftctl.operations.request import Request, Stopwatch, dry_run
 from atftctl.protocol import Exit
 
 if TYPE_CHECKING:
@@ -107,10 +107,7 @@ def carry_out(
         room.for_restore(project, plan, facts.snapshots)
     request.seen(plan, rendered.diff)
     if request.dry_run:
-        return Result(
-            plan.command, Exit.DONE, f"dry run: {plan.title}",
-            plan=plan, parts=tuple(watch.parts), data={"dry_run": True, "diff": list(rendered.diff)},
-        )  # fmt: skip
+        return dry_run(plan, rendered.diff, watch.parts)
     if not request.confirm(plan, rendered.diff):
         raise Refused("not done: you said no")
     from atftctl.apply import space

@@ -26,7 +26,7 @@ from atftctl.operations import branch
 from atftctl.operations.change import carry_out, locked
 from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
-from atftctl.operations.request import Request, Stopwatch, yes
+from atftctl.operations.request import Request, Stopwatch, dry_run, yes
 from atftctl.protocol import Exit
 
 PROBE_STEPS = 5
@@ -62,7 +62,7 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
         plan = decide.candidates(project.runbook, observe(project), chosen, base, wish)
         request.seen(plan, ())
         if request.dry_run:
-            return Result("rollback", Exit.DONE, plan.title, plan=plan, data={"dry_run": True, "diff": []})
+            return dry_run(plan)
         watch = Stopwatch(request.report)
         found = _in_worktree(project, chosen, base, request, watch)
     except GitError as error:

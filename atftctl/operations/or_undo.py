@@ -17,16 +17,17 @@ from atftctl.protocol import Exit
 def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, request: Request) -> Result:
     """What `act` did; where that is not healthy and `--or-undo` was asked for, or where the running trainer did not
     take the settings up, what stood before stands again (exit 4)."""
-    known = _quarantined(project)
+    may_put_back = request.or_undo or wish.live
+    known = _quarantined(project) if may_put_back else ""
     done = act(request)
     unhealthy = done.exit_code is Exit.CHECK_FAILED and done.plan is not None and bool(done.plan.targets)
-    if not unhealthy or not (request.or_undo or wish.live):
+    if not unhealthy or not may_put_back:
         return done
     from atftctl.operations.restore import undo
 
     request.report.note(f"{done.headline}: putting it back")
     again = Wish(restart=wish.restart and not wish.live, adopt=wish.adopt)
-    quiet = replace(request, confirm=yes, or_undo=False, reason=f"put back: {done.headline}")
+    quiet = replace(request, confirm=yes, seen=yes, or_undo=False, reason=f"put back: {done.headline}")
     try:
         back = undo(project, str(done.data["operation"]), again, quiet)
     except AtftError as error:

@@ -20,7 +20,7 @@ from atftctl.observe import history as observed_history
 from atftctl.observe import snapshots as observed
 from atftctl.operations.change import locked
 from atftctl.operations.project import Project, now
-from atftctl.operations.request import Request
+from atftctl.operations.request import Request, dry_run
 from atftctl.protocol import Exit
 
 FINAL = "this can't be undone"
@@ -120,9 +120,7 @@ def _remove(
 ) -> Result:
     layout = project.layout
     if request.dry_run:
-        return Result(
-            plan.command, Exit.DONE, f"dry run: {plan.title}", plan=plan, data={"dry_run": True, "diff": [], **data}
-        )
+        return dry_run(plan, **data)
     if not request.confirm(plan, ()):
         raise Refused("not done: you said no")
     with locked(layout, plan.command, request), deferred() as held:

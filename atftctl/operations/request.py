@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from atftctl.domain.plan import Plan
-from atftctl.domain.result import Part, Reporter, Silent
+from atftctl.domain.result import Part, Reporter, Result, Silent
+from atftctl.protocol import Exit
 
 Confirm = Callable[[Plan, tuple[str, ...]], bool]
 
@@ -28,6 +30,12 @@ class Request:
     confirm: Confirm = yes
     seen: Confirm = yes  # told of every plan before anything else is done with it; may raise
     report: Reporter = field(default_factory=Silent)
+
+
+def dry_run(plan: Plan, diff: Sequence[str] = (), parts: Sequence[Part] = (), **data: Any) -> Result:
+    """How every dry run of a plan ends."""
+    data = {"dry_run": True, "diff": list(diff), **data}
+    return Result(plan.command, Exit.DONE, f"dry run: {plan.title}", plan=plan, parts=tuple(parts), data=data)
 
 
 class Stopwatch:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from atftctl.decide import restoring
 from atftctl.decide.assemble import Wish
@@ -16,10 +14,7 @@ from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.words import size_words
-from atftctl.host import worktree
-from atftctl.host.worktree import GitError
 from atftctl.observe import handmade, history, snapshots
-from atftctl.operations import branch
 from atftctl.operations.change import carry_out, locked
 from atftctl.operations.project import Project, observe, open_operation
 from atftctl.operations.request import Request, Stopwatch
@@ -97,40 +92,15 @@ def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
             pass  # what a crash left open comes first, and has a line in the history then
     entry = history.find(history.read(project.layout), word)
     paths = [str(file["path"]) for file in entry["files"]]
-    back = _branch_back(project, entry, request)
+    back = None
+    if entry.get("git"):
+        from atftctl.operations import branch  # git is nothing that other undos have time for
+
+        back = branch.back(project, entry, request)
 
     def look() -> Facts:
         if back:
-            _stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
+            branch.stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
         return observe(project, paths)
 
     return carry_out(project, look, lambda facts: restoring.undo(project.runbook, facts, entry, wish, back), request)
-
-
-def _branch_back(project: Project, entry: Mapping[str, Any], request: Request) -> CodeMove | None:
-    """What was committed before comes back as a commit on top: history is never rewritten."""
-    if not entry.get("git"):
-        return None
-    move, root = CodeMove.from_json(entry["git"]), project.layout.root
-    _stands_still(project, move, str(entry["operation"]))
-    if request.dry_run:
-        return CodeMove(move.branch, move.new, move.old)
-    message = f"Undo {entry['operation']}: back to what {move.old[:12]} held"
-    try:
-        return CodeMove(move.branch, move.new, worktree.commit_tree(root, move.old, move.new, message))
-    except GitError as error:
-        raise Refused(str(error)) from None
-
-
-def _stands_still(project: Project, move: CodeMove, operation: str) -> None:
-    """Raises Refused where the branch has moved on since, or what is committed is not what stands."""
-    try:
-        head = branch.may_move(project)
-        found = worktree.branch(project.layout.root)
-    except GitError as error:
-        raise Refused(str(error)) from None
-    if found != move.branch or head != move.new:
-        raise Refused(
-            f"the branch has moved on since {operation}",
-            then=f"git switch {move.branch.removeprefix('refs/heads/')}; git revert takes single commits back",
-        )

@@ -46,8 +46,6 @@ def to_snapshot(project: Project, word: str, wish: Wish, request: Request) -> Re
     """All files of a snapshot, as a unit."""
     from atftctl.decide import restoring
 
-    if wish.live:
-        raise WrongUsage("--live is for settings; a snapshot brings models too", stands="nothing has changed")
     layout = project.layout
     try:
         snapshot = snapshots.find(layout, snapshots.list_snapshots(layout), word)

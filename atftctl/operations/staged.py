@@ -3,7 +3,6 @@ improvements stay on. It can be left at any instant, and gone on with: `resume`.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,13 +18,14 @@ from atftctl.domain.plan import Plan, RunStage
 from atftctl.domain.result import Part, Result
 from atftctl.domain.staged import StagedState
 from atftctl.domain.verdict import EXIT_OF, Verdict
-from atftctl.host import locks, procs
+from atftctl.host import locks, makers
+from atftctl.host.layout import Layout
 from atftctl.observe import process
 from atftctl.observe import staged as observed
 from atftctl.observe.runbook import find_symptom
 from atftctl.operations.change import carry_out, locked
-from atftctl.operations.project import Project, now, observe
-from atftctl.operations.request import Request, yes
+from atftctl.operations.project import Project, now, observe, open_operation
+from atftctl.operations.request import Request, dry_run, yes
 from atftctl.protocol import Exit
 
 POLL_S = 0.2
@@ -34,29 +34,30 @@ POLL_S = 0.2
 def staged(project: Project, word: str, wish: Wish, request: Request) -> Result:
     """Raises Refused where one is under way already, or where there is nothing to watch."""
     layout, runbook = project.layout, project.runbook
-    before = observed.read(layout)
-    if before:
-        raise Refused(before.words, then="atftctl resume goes on with it; atftctl resume --drop forgets it")
+    _refuse_another(layout)
     facts = observe(project)
     symptom = find_symptom(runbook, word)[0] if word else decide.symptom_of(runbook, facts)
     plan = decide.staged(runbook, facts, symptom, project.language)
     request.seen(plan, ())
     if request.dry_run:
-        return Result("rollback", Exit.DONE, f"dry run: {plan.title}", plan=plan, data={"dry_run": True, "diff": []})
+        return dry_run(plan)
     if not request.confirm(plan, ()):
         raise Refused("not done: you said no")
     with locked(layout, "rollback --staged", request):
-        if other := observed.read(layout):
-            raise Refused(other.words, then="atftctl resume goes on with it; atftctl resume --drop forgets it")
+        _refuse_another(layout)
         state = _mine(_begin(plan, symptom, request))
         kept.write(layout, state)
     return _run(project, state, wish, request)
 
 
+def _refuse_another(layout: Layout) -> None:
+    if other := observed.read(layout):
+        raise Refused(other.words, then="atftctl resume goes on with it; atftctl resume --drop forgets it")
+
+
 def _mine(state: StagedState) -> StagedState:
     """Carried out by this process from now on."""
-    who = procs.identify(os.getpid())
-    return replace(state, pid=who.pid, ticks=who.ticks) if who else state
+    return replace(state, maker=makers.mine())
 
 
 def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
@@ -65,19 +66,18 @@ def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
     return StagedState(symptom, names, 0, "changing", (), started, locks.operator(), request.reason)
 
 
-def resume(project: Project, wish: Wish, request: Request, *, drop: bool) -> Result:
-    """Go on with what was left in the middle: an open operation, and a staged rollback."""
+def resume(project: Project, word: str, wish: Wish, request: Request, *, drop: bool) -> Result:
+    """Go on with what was left in the middle: an open operation, and a staged rollback. `word`: the operation that is
+    meant, or how its id begins; "" for whatever there is. Raises Refused for one that was not left in the middle."""
     state = observed.read(project.layout)
     _refuse_at_work(state)
+    _refuse_other(project, state, word)
     if request.dry_run:
         words = f"would go on: {state.words}" if state else "would finish or unwind what a crash left open"
         return Result("resume", Exit.DONE, f"dry run: {words}")
     with locked(project.layout, "resume", request) as recovered:
         state = observed.read(project.layout)
-        if state and observed.at_work(state):
-            raise Refused(
-                f"{state.words}: {state.operator} is at it (pid {state.pid})", then="wait for it, or ask them"
-            )
+        _refuse_at_work(state)
         if state and not drop:
             state = _mine(state)
             kept.write(project.layout, state)
@@ -90,6 +90,14 @@ def resume(project: Project, wish: Wish, request: Request, *, drop: bool) -> Res
         raise Refused("nothing was left in the middle", then="atftctl history shows what was done")
     request.report.note(state.words)
     return _run(project, state, wish, request)
+
+
+def _refuse_other(project: Project, state: StagedState | None, word: str) -> None:
+    opened = open_operation(project.layout)
+    left = [*(state.operations if state else ()), *([opened.id] if opened else [])]
+    if word and not any(one.startswith(word) for one in left):
+        then = f"what was: {', '.join(left) or 'nothing'}"
+        raise Refused(f"{word} was not left in the middle", then=f"{then}; atftctl history")
 
 
 def _refuse_at_work(state: StagedState | None) -> None:
@@ -145,9 +153,9 @@ def _judge(project: Project, state: StagedState, request: Request) -> tuple[Verd
     deadline = time.monotonic() + rules.window_s
     request.report.part("watch")
     while True:
-        seen = observed.window(project.layout, command)
-        if why := observed.left_alone(project.layout, state, command):
-            return Verdict.INCONCLUSIVE, why
+        seen, others = observed.look(project.layout, state, command)
+        if others:
+            return Verdict.INCONCLUSIVE, others
         verdict, words = health.judge(seen, steps=rules.window_steps, grad_norm_max=checks.grad_norm_max, leak=leak)
         if verdict is not Verdict.INCONCLUSIVE or time.monotonic() >= deadline:
             break

@@ -328,17 +328,14 @@ def test_a_model_that_is_no_regular_file(root: Path, what: str) -> None:
 
 def test_folders_however_deep(root: Path) -> None:
     also(root, "deep")
-    here = os.open(root, os.O_RDONLY)
-    try:
-        where = os.getcwd()
-        os.chdir(root)
-        for _ in range(600):
-            os.mkdir("deep")
-            os.chdir("deep")
-        os.chdir(where)
-    finally:
-        os.close(here)
-    take(root)
+    leaf = "/".join(["deep"] * 600) + "/leaf"
+    (root / leaf).parent.mkdir(parents=True)
+    (root / leaf).write_text("at the bottom")
+    name = take(root)
+    assert (root / "backups" / name / leaf).read_text() == "at the bottom"
+    (root / leaf).unlink()
+    restore.restore(open_project(root), name, (), Wish(restart=False), Request())
+    assert (root / leaf).read_text() == "at the bottom"
 
 
 def test_samples_come_round_past_a_damaged_copy(root: Path) -> None:

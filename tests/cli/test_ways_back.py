@@ -191,7 +191,9 @@ def test_staged_is_gone_on_with_after_a_kill(project: Project) -> None:
     refused = project.run("rollback", "--staged", "--yes")
     assert refused.code == 3 and "at stage 2 of 3" in refused.err
     assert project.run("resume", "--dry-run").code == 0
-    done = project.run("resume")
+    assert "was not left in the middle" in project.run("resume", "2024").err
+    first = project.run("history", "--json").json["data"]["operations"][-1]["operation"]
+    done = project.run("resume", first)
     assert done.code == 0 and "healthy after stage 2 of 3" in done.out, done
     assert project.run("resume").code == 3, "nothing was left in the middle"
 

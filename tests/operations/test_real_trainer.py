@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.support import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, wait_for
+from tests.support import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, real_trainer, wait_for
 
 pytest.importorskip("torch")
 pytest.importorskip("arch")
@@ -16,15 +16,9 @@ pytest.importorskip("arch")
 @pytest.fixture
 def real(project: Project) -> Project:
     """The project with the real trainer on a small market, quick to evaluate."""
-    command = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  command:"))
-    project.replace(RUNBOOK, command, '  command: ["{python}", "-m", atftctl.trainer, train, --resume, "{resume}"]')
-    project.replace(RUNBOOK, "ready_s: 20", "ready_s: 120")
+    real_trainer(project)
     project.replace(RUNBOOK, "probe_steps: 60", "probe_steps: 50")
-    project.replace(CONFIG, "hidden_size: 32", "hidden_size: 16")
-    project.replace(CONFIG, "stocks: 120", "stocks: 40")
     project.replace(TRAINING, "evaluate_every: 200", "evaluate_every: 30")
-    for name in ("best_model.pth", "last.pth"):
-        (project.root / "models" / name).unlink()
     return project
 
 

@@ -240,7 +240,7 @@ COMMANDS = (
             lambda root: config.put(open_project(root), ["gat_temperature=0.9", "loss.type=mse"], FILES_ONLY, Request()),
             undoable=True, logged=True),
     Command("recover", lambda root: status.recover(open_for_rescue(root), Request()), half_decided, logged=True),
-    Command("resume drop", lambda root: staged.resume(open_project(root), FILES_ONLY, Request(), drop=True), left_staged),
+    Command("resume drop", lambda root: staged.resume(open_project(root), "", FILES_ONLY, Request(), drop=True), left_staged),
     Command("guard override", lambda root: guard.check(open_project(root), "torture"), quarantined),
     Command("runbook render", lambda root: pages.render(open_project(root), Request(), check=False),
             without_pages),

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support import CONFIG, RUNBOOK, Project, make_project, processes_of, wait_for
+from tests.support import CONFIG, Project, make_project, processes_of, real_trainer, wait_for
 
 ROLL_BACK = ("rollback", "--immediate", "--yes", "--json")
 
@@ -34,18 +34,6 @@ def fresh(template: Project, folder: Path, number: int) -> Project:
     root = folder / f"run{number}"
     subprocess.run(["cp", "-a", str(template.root), str(root)], check=True)
     return Project(root, template.env)
-
-
-def real_trainer(project: Project) -> Project:
-    """In place of the stand-in: small, and quick to its first step."""
-    line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  command:"))
-    project.replace(RUNBOOK, line, '  command: ["{python}", "-m", atftctl.trainer, train, --resume, "{resume}"]')
-    project.replace(RUNBOOK, "ready_s: 20", "ready_s: 120")
-    project.replace(CONFIG, "hidden_size: 32", "hidden_size: 16")
-    project.replace(CONFIG, "stocks: 120", "stocks: 40")
-    for name in ("best_model.pth", "last.pth"):
-        (project.root / "models" / name).unlink()
-    return project
 
 
 def kills(folder: Path, count: int, seed: int, *, real: bool = False) -> Told:
