@@ -1,10 +1,12 @@
 """`python -m atftctl`, and the `atftctl` command."""
 
 from atftctl.host.relay import relay
+from atftctl.host.settle import settle
 
 
 def main() -> None:
     """Nothing else of ours is imported until it is known which copy of us is to run."""
+    settle()
     relay()
     from atftctl.cli.main import main as run
 

@@ -94,9 +94,11 @@ def parse_event(line: bytes) -> dict[str, Any] | None:
     """The record of a line, or None for what is not whole (a writer may have died in the middle)."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or "event" not in record or not isinstance(record.get("t"), int | float):
+    if not isinstance(record, dict) or not isinstance(record.get("t"), int | float):
+        return None
+    if not isinstance(record.get("event"), str):
         return None
     return record
 

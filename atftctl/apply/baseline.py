@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from atftctl.host import footprint
 from atftctl.host.files import append_durably, write_durably
 from atftctl.host.layout import Layout
 
 
 def write(layout: Layout, baseline: Mapping[str, Any]) -> None:
+    footprint.leave("recorded the baseline")
     write_durably(layout.baseline, json.dumps(baseline, ensure_ascii=False, indent=1).encode())
 
 

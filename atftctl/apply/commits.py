@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 
-from atftctl.apply.transaction import Move
+from atftctl.apply.moves import Move
 from atftctl.domain.code import CodeMove
-from atftctl.host import makers, worktree
-from atftctl.host.files import make_dirs, remove_tree
+from atftctl.host import git, makers, worktree
+from atftctl.host.errors import HostError
+from atftctl.host.files import remove
+from atftctl.host.folders import make_dirs, opened, remove_tree
+from atftctl.host.git import GitError
 from atftctl.host.layout import Layout
+
+CLOCK_S = 2.0  # what the file system's clock may be behind ours
 
 
 def finish(layout: Layout, move: CodeMove, files: Iterable[Move], why: str) -> None:
@@ -18,13 +25,44 @@ def finish(layout: Layout, move: CodeMove, files: Iterable[Move], why: str) -> N
     GitError where the branch is neither the old nor the new one."""
     worktree.move_branch(layout.root, move.branch, move.old, move.new, f"atftctl: {why}")
     for gone in (file.path for file in files if file.new is None):
-        with suppress(OSError):  # not empty, or gone already
-            os.removedirs((layout.root / gone).parent)
+        for folder in (layout.root / gone).parents:
+            if folder == layout.root or not _removed(folder):
+                break
+
+
+def _removed(folder: Path) -> bool:
+    """An empty folder is gone; False for one that is not empty, or is no folder of the project's own any more."""
+    try:
+        with opened(folder.parent) as parent:
+            os.rmdir(folder.name, dir_fd=parent)
+    except (OSError, HostError):
+        return False
+    return True
 
 
 def rehearse(layout: Layout, move: CodeMove) -> None:
     """Before the decision: hooks and locks that would not let the branch move. Raises GitError."""
     worktree.may_move(layout.root, move.branch, move.old, move.new)
+
+
+def has_moved(layout: Layout, move: CodeMove) -> bool:
+    """Raises GitError."""
+    return git.text(layout.root, "rev-parse", "--verify", move.branch) == move.new
+
+
+def remove_our_locks(layout: Layout, move: CodeMove, started: str) -> list[str]:
+    """Lock files that git of our operation left when it died: the operation found none before it began, and they are
+    younger than it. The names of those that were removed. Raises GitError where a git is at work here."""
+    try:
+        since = datetime.fromisoformat(started).timestamp() - CLOCK_S
+    except ValueError:
+        return []
+    left = worktree.left_by_the_dead(worktree.locks_of(layout.root, move.branch), since)
+    if left and (pids := worktree.living(layout.root)):
+        raise GitError(f"git is at work here (pid {', '.join(map(str, pids))})")
+    for lock in left:
+        remove(lock)
+    return [lock.name for lock in left]
 
 
 def new_worktree(layout: Layout, commit: str) -> str:
@@ -35,7 +73,7 @@ def new_worktree(layout: Layout, commit: str) -> str:
     drop_worktree(layout, name)
     try:
         worktree.add(layout.root, layout.worktrees / name, commit)
-    except worktree.GitError:  # a hook that says no leaves it behind
+    except GitError:  # a hook that says no leaves it behind
         drop_worktree(layout, name)
         raise
     return name
@@ -43,7 +81,7 @@ def new_worktree(layout: Layout, commit: str) -> str:
 
 def drop_worktree(layout: Layout, name: str) -> None:
     folder = layout.worktrees / name
-    with suppress(worktree.GitError):
+    with suppress(GitError):
         worktree.drop(layout.root, folder)
     remove_tree(folder)
 
@@ -56,5 +94,5 @@ def sweep_worktrees(layout: Layout) -> None:
         if not makers.alive(folder.name):
             with suppress(OSError):
                 drop_worktree(layout, folder.name)
-    with suppress(worktree.GitError):
+    with suppress(GitError):
         worktree.forget(layout.root)

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from atftctl.domain.errors import PutBack
 from atftctl.domain.snapshot import Reliance, SnapshotFile
+from atftctl.host.containment import Within, locate
 from atftctl.host.copying import Progress, copy_new, hash_file
-from atftctl.host.errors import ChangedError, HostError, NotRegularError
-from atftctl.host.files import Identity, Within, allocated, identity, inode_key, make_dirs, remove, settled
+from atftctl.host.errors import ChangedError, HostError
+from atftctl.host.files import LINK, Identity, allocated, identity, inode_key, remove, settled
+from atftctl.host.folders import make_dirs, opened
 from atftctl.host.layout import Layout
 from atftctl.host.zip_crc import ZipWatch, blank
 
@@ -38,7 +40,7 @@ class Copier:
 
     @cached_property
     def _within(self) -> Within:
-        return Within(self.layout.root)
+        return Within(self.layout.root, self.layout.outside)
 
     def take(self, path: str, *, durable: bool = True) -> SnapshotFile | None:
         """The copy, or None where the source is gone. A source that changes while it is copied is taken again, then
@@ -47,9 +49,9 @@ class Copier:
         for _ in range(TRIES):
             try:
                 facts = os.lstat(source)
-                if stat.S_ISLNK(facts.st_mode):
-                    raise NotRegularError(f"{path} is a symlink")
                 make_dirs(copy.parent, 0o700)
+                if stat.S_ISLNK(facts.st_mode):
+                    return self._symlink(path, source, copy)
                 linked = self._link(path, copy, identity(facts))
                 return linked or self._copy(path, source, copy, facts.st_mode, durable=durable)
             except FileNotFoundError:
@@ -58,6 +60,13 @@ class Copier:
             except ChangedError:
                 remove(copy)
         raise PutBack(f"{path} changes while it is copied ({TRIES} tries)", stands="no snapshot was taken")
+
+    def _symlink(self, path: str, source: Path, copy: Path) -> SnapshotFile:
+        """A symlink is kept as one; what it leads to has a copy of its own."""
+        target = os.readlink(source)
+        with opened(copy.parent) as folder:
+            os.symlink(target, copy.name, dir_fd=folder)
+        return SnapshotFile(path, f"{LINK}{target}", 0, 0o777)
 
     def _copy(self, path: str, source: Path, copy: Path, mode: int, *, durable: bool) -> SnapshotFile:
         watch = ZipWatch()
@@ -89,8 +98,9 @@ class Copier:
                 return None
             checked = _utc(self.now)
         try:
-            os.link(before, copy, follow_symlinks=False)
-        except OSError:  # it is gone, it has too many links, the file system has none
+            with opened(before.parent) as old, opened(copy.parent) as new:
+                os.link(before.name, copy.name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
+        except (OSError, HostError):  # it is gone, it has too many links, the file system has none
             return None
         return replace(file, checked=checked)
 
@@ -124,12 +134,14 @@ def linkable(layout: Layout, reliance: Reliance, path: str, live: Identity) -> t
 
 def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dict[str, int]:
     """Bytes on disk that copying each path takes: nothing for one that is linked, no holes."""
-    needed, within = {}, Within(layout.root)
+    needed = {}
     for path in paths:
         try:
-            facts = os.lstat(within(path))
+            located = locate(layout.root, path, layout.outside)
+            facts = os.lstat(located.real)
         except (OSError, HostError):  # gone, or not to be looked at: whoever copies it says so
             continue
+        path = located.path  # noqa: PLW2901 - the copy is of what a symlink leads to
         copied = linkable(layout, reliance, path, identity(facts)) is None
         needed[path] = allocated(facts) if copied else 0
     return needed

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from atftctl.domain.errors import PutBack, Refused
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
+from atftctl.host.containment import inside
 from atftctl.host.copying import Progress, copy_new
 from atftctl.host.errors import HostError
-from atftctl.host.files import free_bytes, fsync_dir, inside, make_dirs, remove_tree
+from atftctl.host.files import LINK, free_bytes, rename
+from atftctl.host.folders import fsync_dir, make_dirs, opened, remove_tree
 from atftctl.host.layout import Layout
 
 
 def export(layout: Layout, snapshot: Snapshot, files: Sequence[SnapshotFile], folder: Path, progress: Progress) -> None:
     """Raises Refused where the folder holds something, PutBack where a copy is damaged; nothing is left behind."""
-    folder = folder.absolute()
+    folder = folder.parent.resolve() / folder.name
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise Refused(f"{folder} is there already, and not an empty folder", then="name a new one")
     if not folder.parent.is_dir():
@@ -33,7 +35,7 @@ def export(layout: Layout, snapshot: Snapshot, files: Sequence[SnapshotFile], fo
         }
         for one in folders:
             fsync_dir(one)
-        os.rename(partial, folder)
+        rename(partial, folder)
         fsync_dir(folder.parent)
     except OSError as error:
         remove_tree(partial)
@@ -45,6 +47,10 @@ def export(layout: Layout, snapshot: Snapshot, files: Sequence[SnapshotFile], fo
 
 def _one(layout: Layout, snapshot: Snapshot, file: SnapshotFile, target: Path, progress: Progress) -> None:
     make_dirs(target.parent, 0o700)
+    if file.is_link:
+        with opened(target.parent) as folder:
+            os.symlink(file.sha256.removeprefix(LINK), target.name, dir_fd=folder)
+        return
     try:
         copied = copy_new(layout.root / snapshot.where(file), target, file.mode, progress=progress, keep_time=True)
     except HostError as error:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from atftctl.host import records
-from atftctl.host.files import append_durably, remove, sha256_bytes, write_durably
+from atftctl.host.files import append_durably, read_bytes, remove, sha256_bytes, write_durably
 from atftctl.host.layout import Layout
 from atftctl.host.locks import operator
 
@@ -31,7 +31,7 @@ def new_entry(command: str, title: str, reason: str, now: datetime) -> dict[str,
 def append(layout: Layout, entry: Mapping[str, Any]) -> None:
     """Add the line unless this operation has one (recovery may come here twice)."""
     try:
-        lines = layout.history.read_bytes().splitlines()
+        lines = read_bytes(layout.history).splitlines()
     except FileNotFoundError:
         lines = []
     if any(_operation(line) == entry["operation"] for line in lines[-50:]):

@@ -3,15 +3,19 @@ this order."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from atftctl.apply import commits, history, packages, process, quarantine, snapshots
 from atftctl.apply.copies import room_needed
-from atftctl.apply.transaction import Content, Move, Transaction, mode_of
+from atftctl.apply.launch import LaunchSpec
+from atftctl.apply.moves import Content, Move, mode_of
+from atftctl.apply.transaction import FOR_GOOD, Transaction
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import AtftError, PutBack
 from atftctl.domain.plan import Package, Plan, StopTrainer
@@ -19,7 +23,8 @@ from atftctl.domain.process import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import ourselves, procs, records
 from atftctl.host.copying import Progress, no_progress
-from atftctl.host.files import free_bytes, inside, make_dirs, sha256_bytes, write_durably
+from atftctl.host.files import free_bytes, sha256_bytes, write_durably
+from atftctl.host.folders import make_dirs
 from atftctl.host.layout import Layout
 
 MARGIN = 2 << 20
@@ -32,8 +37,8 @@ class Order:
     reason: str
     contents: Mapping[str, Content]  # by target path
     digest: str  # of the configs as they will stand, "" where it can't be known
-    start: process.StartOrder | None = None  # for after the change
-    start_again: process.StartOrder | None = None  # for putting back a trainer that was stopped
+    start: LaunchSpec | None = None  # for after the change
+    start_again: LaunchSpec | None = None  # for putting back a trainer that was stopped
     record: ProcessRecord | None = None  # of the trainer that runs now
     code: CodeMove | None = None  # the branch that follows the files
     quarantine: str = ""  # the digest of a config that is rolled back
@@ -52,6 +57,7 @@ class Operation:
     progress: Progress = no_progress
     snapshot: Snapshot | None = None
     decided: bool = False
+    going_back: bool = False  # decided, and then found impossible: the decision to go back is written
     id: str = ""
     _packages: tuple[Package, ...] = ()
     _stopping: list[tuple[procs.Identity, ProcessRecord | None, float]] = field(default_factory=list)
@@ -86,8 +92,8 @@ class Operation:
         self._transaction.intend(
             {
                 **self._entry,
-                "start": start.to_json() if start else None,
-                "start_again": again.to_json() if again else None,
+                "start": start.resume if start else None,
+                "start_again": again.resume if again else None,
                 "digest": self.order.digest,
                 "code": self.order.code.to_json() if self.order.code else None,
                 "quarantine": self.order.quarantine,
@@ -106,7 +112,8 @@ class Operation:
                 continue
             self._stopping.append((who, record, step.grace_s))
             self._intend()
-            killed += process.stop(self.layout, record, who, grace_s=step.grace_s, note=self.note)
+            adopted = bool(step.adopt_ticks)
+            killed += process.stop(self.layout, record, who, grace_s=step.grace_s, note=self.note, adopted=adopted)
         return killed
 
     def _who(self, step: StopTrainer) -> tuple[procs.Identity | None, ProcessRecord | None]:
@@ -149,7 +156,7 @@ class Operation:
         if self.order.code:
             commits.rehearse(self.layout, self.order.code)
         self._entry["files"] = [
-            {"path": move.path, "old": move.old, "new": move.new, "mode": self._old_mode(move), "new_mode": move.mode}
+            {"path": move.path, "old": move.old, "new": move.new, "mode": move.old_mode, "new_mode": move.mode}
             for move in moves
         ]
         if self.order.code:
@@ -160,12 +167,30 @@ class Operation:
         self._transaction.stage(self.order.contents)
         self._transaction.decide()
         self.decided = True
-        self._transaction.replace()
+        try:
+            self._transaction.replace()
+        except OSError as error:
+            if error.errno in FOR_GOOD:
+                self._decide_to_go_back(error)
+            raise
         if self.order.quarantine:
             with suppress(OSError):  # on a full disk the quarantine is lost, and no more than that
                 quarantine.add(self.layout, self.order.quarantine, f"{self.plan.title}, {self.id}", self.now)
         if self.order.code:
             commits.finish(self.layout, self.order.code, moves, f"{self.plan.command} {self.id}")
+
+    def _decide_to_go_back(self, error: OSError) -> None:
+        """A file can't be replaced, and never will be: all of them go back. Raises PutBack once that is decided."""
+        name = self.snapshot.id if self.snapshot else ""
+        if self.snapshot and not self.snapshot.pinned:
+            snapshots.pin(self.layout, name, snapshots.needed_by(self.id))
+        self._transaction.decide_to_go_back(name)
+        self.going_back = True
+        raise PutBack(
+            f"{error.filename or 'a file'} can't be replaced: {error.strerror}",
+            stands="every file is as it was",
+            then="atftctl doctor says what stands against it",
+        ) from error
 
     def _keep_packages(self) -> None:
         """Before the decision: what is taken away can be put back then."""
@@ -199,13 +224,16 @@ class Operation:
         )
 
     def unwind(self, error: BaseException) -> None:
-        """Before COMMIT: staged files away, a trainer that we stopped started again. Raises what could not be put
-        back."""
-        if self.decided:
+        """Before COMMIT, or after the decision to go back: old files in place, staged files away, a trainer that we
+        stopped started again. Raises what could not be put back."""
+        if self.going_back:
+            self._transaction.go_back(self.snapshot.id if self.snapshot else "")
+        elif self.decided:
             raise AssertionError("unwind after the decision")
-        self._transaction.unwind()
+        else:
+            self._transaction.unwind()
         for who, record, grace_s in self._stopping:  # asked to leave, it must not be taken for one that stays
-            process.stop(self.layout, record, who, grace_s=grace_s, note=self.note)
+            process.stop(self.layout, record, who, grace_s=grace_s, note=self.note, adopted=record is None)
         if self._stopping and self.order.start_again:
             process.start(self.layout, self.order.start_again, digest="", now=datetime.now().astimezone())
         exit_code = error.exit_code if isinstance(error, AtftError) else PutBack.exit_code
@@ -213,14 +241,16 @@ class Operation:
         with suppress(OSError):  # on a full disk the line is lost; nothing had changed that it would tell of
             self._record("put back", int(exit_code), error=str(error) or type(error).__name__)
         self._transaction.close()
+        if self.going_back and self.snapshot:
+            snapshots.unpin_after(self.layout, self.snapshot.id, self.id)
 
     def _moves(self) -> list[Move]:
         moves = []
         for number, target in enumerate(self.plan.targets):
-            path = inside(self.layout.root, target.path)
+            path = self.layout.place(target.path)
             content = self.order.contents.get(target.path)
             new = target.new if not isinstance(content, bytes) else sha256_bytes(content)
-            mode = target.mode if target.snapshot or target.moded else mode_of(path)
+            mode = target.mode & 0o777 if target.snapshot or target.moded else mode_of(path)
             old = self._stands(target.path)
             if old != target.old and not target.volatile:
                 raise PutBack(
@@ -228,7 +258,18 @@ class Operation:
                     then="look at the plan again, and run it again",
                 )
             staged = f".{self.id}.{number}.staged"  # never longer than a file system takes, as the target's name may be
-            moves.append(Move(target.path, staged, old, None if target.removes else new, mode))
+            new = None if target.removes else new
+            moves.append(
+                Move(
+                    target.path,
+                    staged,
+                    old,
+                    new,
+                    mode,
+                    self._old_mode(target.path, mode),
+                    _folder(self.layout, target.path, path),
+                )
+            )
         return moves
 
     def _stands(self, path: str) -> str | None:
@@ -237,12 +278,18 @@ class Operation:
             return None
         return self.snapshot.digests().get(path)
 
-    def _old_mode(self, move: Move) -> int:
-        if self.snapshot:
-            for file in self.snapshot.files:
-                if file.path == move.path:
-                    return file.mode
-        return move.mode
+    def _old_mode(self, path: str, default: int) -> int:
+        file = self.snapshot.file(path) if self.snapshot else None
+        return file.mode if file else default
+
+
+def _folder(layout: Layout, path: str, target: Path) -> str | None:
+    """Where the staged file of this target lies, where that is not beside it: its folder is a file now, or it is a
+    folder now itself."""
+    there = next(folder for folder in target.parents if os.path.lexists(folder))
+    if there.is_dir() and (target.is_symlink() or not target.is_dir()):
+        return None
+    return str(next(folder for folder in PurePosixPath(path).parents if (layout.root / folder).is_dir()))
 
 
 def _stamp() -> str:

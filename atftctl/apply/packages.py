@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.domain.plan import Package
+from atftctl.host import rights
 from atftctl.host.command import run
 from atftctl.host.errors import HostError
-from atftctl.host.files import fsync_dir, make_dirs
+from atftctl.host.files import open_regular
+from atftctl.host.folders import fsync_dir, make_dirs
 from atftctl.host.layout import Layout
 
 LIMIT_S = 300.0
@@ -22,6 +24,7 @@ def keep(layout: Layout, operation: str, packages: Sequence[Package]) -> tuple[P
     OSError, HostError."""
     import tarfile
 
+    _refuse_for_another(layout.root)
     if run([sys.executable, "-m", "pip", "--version"], cwd=layout.root, env=os.environ, limit_s=LIMIT_S).code != 0:
         raise HostError("pip is not there, which would have to uninstall them")
     folder = layout.operations / operation
@@ -61,6 +64,7 @@ def _check_place(path: Path, name: str) -> None:
 
 def change(layout: Layout, record: Mapping[str, Any]) -> None:
     """As an operation's record says; may be done again. Raises OSError, HostError."""
+    _refuse_for_another(layout.root)
     found = [Package(**one) for one in record["packages"]]
     if record["away"]:
         take_away(layout.root, [one.name for one in found])
@@ -84,15 +88,24 @@ def rehearse_back(layout: Layout, packages: Iterable[Package]) -> None:
     """Could they be put back? Raises OSError, HostError for an archive that is gone or damaged, or is of elsewhere."""
     import tarfile
 
+    _refuse_for_another(layout.root)
     for package in packages:
         try:
-            with tarfile.open(layout.root / package.kept) as tar:
+            with open_regular(_archive(layout, package)) as file, tarfile.open(fileobj=file) as tar:
                 for member in tar.getmembers():
                     if not member.isreg():
                         raise HostError(f"{package.kept} holds more than files: {member.name}")
                     _check_place(Path("/") / member.name, package.kept)
         except tarfile.TarError as error:
             raise HostError(f"{package.kept} can't be read: {error}") from None
+
+
+def _archive(layout: Layout, package: Package) -> Path:
+    """Raises HostError for an archive that is not one that an operation kept."""
+    path = Path(package.kept)
+    if path.parts[:2] != (".atftctl", "operations") or len(path.parts) != 4 or ".." in path.parts:
+        raise HostError(f"{package.kept!r} is not where an operation keeps packages")
+    return layout.root / path
 
 
 def put_back(layout: Layout, packages: Iterable[Package]) -> None:
@@ -102,8 +115,24 @@ def put_back(layout: Layout, packages: Iterable[Package]) -> None:
     packages = list(packages)
     rehearse_back(layout, packages)
     for package in packages:
-        with tarfile.open(layout.root / package.kept) as tar:
+        with open_regular(_archive(layout, package)) as file, tarfile.open(fileobj=file) as tar:
             tar.extractall("/", filter="fully_trusted")  # noqa: S202 - every member was looked at
+
+
+def have_changed(record: object) -> bool:
+    """Has the change of packages that an operation's record tells of begun?"""
+    if not isinstance(record, Mapping):
+        return False
+    names = [str(one.get("name")) for one in record.get("packages") or () if isinstance(one, Mapping)]
+    return any(_installed(name) is not bool(record.get("away")) for name in names)
+
+
+def _refuse_for_another(root: Path) -> None:
+    """Root changes no packages where somebody else owns the project: what is kept there would then run as root. Raises
+    HostError."""
+    if (user := rights.user_of(root)) is not None:
+        who = user.name or f"uid {user.uid}"
+        raise HostError(f"packages are changed by the owner of the project only: sudo -u {who} atftctl …")
 
 
 def _installed(name: str) -> bool:

@@ -7,71 +7,59 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from atftctl import protocol
-from atftctl.domain.errors import NeedsPerson
+from atftctl.apply.launch import LaunchSpec
+from atftctl.domain.errors import NeedsPerson, Refused
 from atftctl.domain.process import ProcessRecord
-from atftctl.host import gpu, procs
+from atftctl.host import footprint, gpu, procs
 from atftctl.host.errors import HostError, StillAliveError
-from atftctl.host.files import make_dirs, remove, size_of, write_durably
+from atftctl.host.files import remove, try_read, write_durably
+from atftctl.host.folders import make_dirs
 from atftctl.host.layout import Layout
+from atftctl.host.logs import inode_of_log, real_path, size_of_log
+from atftctl.state import process_record
+from atftctl.state.process_record import may_signal
 
+read_record, identity = process_record.read, process_record.identity
 RELEASE_S = 15.0  # for memory of graphics cards, after the process that held it is gone
 
 
-@dataclass(frozen=True)
-class StartOrder:
-    """All that a start needs, so that recovery can start the trainer with the runbook broken."""
-
-    argv: tuple[str, ...]
-    resume: str
-    memory_limit_mb: int
-    processes: int = 1
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, body: dict[str, Any]) -> StartOrder:
-        return cls(
-            tuple(body["argv"]), str(body["resume"]), int(body["memory_limit_mb"]), int(body.get("processes", 1))
-        )
-
-
-def start(layout: Layout, order: StartOrder, *, digest: str, now: datetime) -> ProcessRecord:
+def start(layout: Layout, order: LaunchSpec, *, digest: str, now: datetime) -> ProcessRecord:
     """Start the trainer in the project's folder. The record is written before and after: a crash in between loses
     nothing."""
-    for name in (protocol.OUTPUT, protocol.BEST):
-        make_dirs((layout.root / name).parent)
+    output = real_path(layout.root, protocol.OUTPUT)
+    for path in (output, real_path(layout.root, protocol.BEST)):
+        make_dirs(path.parent)
     record = ProcessRecord(
         run_id=f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}",
         wanted="running",
         started_at=now.astimezone().isoformat(timespec="seconds"),
         digest=digest,
         resume=order.resume,
-        events_from=size_of(layout.root / protocol.EVENTS),
-        log_from=size_of(layout.root / protocol.LOG),
-        metrics_from=size_of(layout.root / protocol.METRICS),
+        events_from=size_of_log(layout.root, protocol.EVENTS),
+        log_from=size_of_log(layout.root, protocol.LOG),
+        metrics_from=size_of_log(layout.root, protocol.METRICS),
+        events_inode=inode_of_log(layout.root, protocol.EVENTS),
         host=procs.here()[0],
         namespace=procs.here()[1],
         processes=order.processes,
     )
-    before = layout.process.read_bytes() if layout.process.exists() else None
+    before = try_read(layout.process)
     write_record(layout, record)
     try:
         child = procs.spawn(
             order.argv,
             cwd=layout.root,
             env=environment(layout, record.run_id),
-            output=layout.root / protocol.OUTPUT,
+            output=output,
             memory_limit_mb=order.memory_limit_mb,
         )
     except (HostError, OSError):
         _put_record_back(layout, before)  # nothing runs; what was known of the last run stays known
         raise
+    footprint.leave(f"started the trainer, pid {child.pid}")
     who = procs.identify(child.pid)
     if who:
         record = dataclasses.replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot)
@@ -108,17 +96,33 @@ def stop(
     *,
     grace_s: float,
     note: Callable[[str], None],
+    adopted: bool = False,
 ) -> list[int]:
     """Stop this very process and all that belongs to it. Raises NeedsPerson where something will not die.
 
     Several processes are asked by a request in the run folder, which all of them see at the same step: their
-    launcher would hand a signal on to each at a step of its own.
+    launcher would hand a signal on to each at a step of its own. `adopted`: the operator named this very process;
+    otherwise it must be the trainer of this project.
     """
-    marker = f"{protocol.RUN_ID}={record.run_id}" if record and record.pid in (0, who.pid) else ""
+    if procs.is_above_us(who):
+        raise Refused(
+            f"this command runs below the trainer itself (pid {who.pid}), and would stop itself with it",
+            then="run it from a shell of its own",
+        )
+    if not adopted and procs.alive(who) and not may_signal(layout, record, who):
+        raise NeedsPerson(
+            f"pid {who.pid} is recorded as the trainer, and is not: it carries no mark of the run, and runs as another user",
+            stands="it was not signalled; no file has changed",
+            then="look at it: ps -p PID; if the record is wrong: rm .atftctl/process.json",
+        )
+    own = record is not None and (record.detached or record.pid in (0, who.pid))
+    marker = process_record.marker(record) if record and own else ""
     pids = {one.pid for one in procs.members(who, marker)}
     try:
         asked = bool(marker) and record is not None and record.processes > 1 and _ask_all(layout, record)
         killed = procs.stop(who, marker, grace_s=grace_s, note=note, signalled=not asked)
+        if pids:
+            footprint.leave(f"stopped pid {', '.join(map(str, sorted(pids)))}")
     except StillAliveError as error:
         letters = {pid: procs.state_letter(pid) for pid in error.pids}
         sleeping = [str(pid) for pid, letter in letters.items() if letter == "D"]
@@ -136,13 +140,13 @@ def ask(layout: Layout, record: ProcessRecord, want: str, **words: str) -> str:
     """A request to the running trainer, which it takes up at its next step; the request's id. Raises OSError."""
     number = secrets.token_hex(4)
     body = {"v": 1, "id": number, "run_id": record.run_id, "want": want, **words}
-    write_durably(layout.root / protocol.REQUEST, json.dumps(body).encode())
+    write_durably(real_path(layout.root, protocol.REQUEST), json.dumps(body).encode())
     return number
 
 
 def withdraw(layout: Layout) -> None:
     """A request that nobody took up."""
-    remove(layout.root / protocol.REQUEST)
+    remove(real_path(layout.root, protocol.REQUEST))
 
 
 def _ask_all(layout: Layout, record: ProcessRecord) -> bool:
@@ -157,6 +161,7 @@ def _ask_all(layout: Layout, record: ProcessRecord) -> bool:
 def mark_stopped(layout: Layout, record: ProcessRecord) -> None:
     """Stopped on purpose: a rollback will not start it again. Written before the first signal."""
     write_record(layout, dataclasses.replace(record, wanted="stopped"))
+    footprint.leave("recorded that the trainer is to stay down")
 
 
 def command(words: Sequence[str], **values: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from atftctl.host import footprint
 from atftctl.host.files import append_durably
 from atftctl.host.layout import Layout
 from atftctl.host.locks import operator
@@ -20,4 +21,5 @@ def lift(layout: Layout, digest: str, why: str, now: datetime) -> None:
 
 def _say(layout: Layout, words: dict[str, object], now: datetime) -> None:
     line = {**words, "at": now.isoformat(timespec="seconds"), "operator": operator()}
+    footprint.leave("changed the quarantine of configs")
     append_durably(layout.quarantine, (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace"))

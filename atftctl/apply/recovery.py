@@ -1,47 +1,182 @@
-"""After a crash: what had been decided is finished, what had not is unwound, anything else is left to a person."""
+"""After a crash: what had been decided is finished, what had not is unwound, anything else is left to a person.
+
+The records are read as hints from the past, and are held against the present: files must lie in the project, processes
+must be the trainer's, and a trainer is started by the command of the runbook as it is now.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from atftctl.apply import commits, history, packages, process, quarantine, snapshots, transaction
-from atftctl.apply.process import StartOrder
-from atftctl.apply.transaction import Move
+from atftctl.apply.launch import Launcher, no_launcher
+from atftctl.apply.moves import Move, moves_of, roll_forward, unstage, untouched
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import NeedsPerson
-from atftctl.domain.process import ProcessRecord
+from atftctl.domain.runbook import Resume
 from atftctl.host import ourselves, procs, records
 from atftctl.host.errors import HostError
-from atftctl.host.files import fsync_dir, remove
-from atftctl.host.layout import Layout
-from atftctl.protocol import RUN_ID, Exit
+from atftctl.host.files import remove
+from atftctl.host.folders import fsync_dir
+from atftctl.host.layout import SNAPSHOT_NAME, Layout
+from atftctl.protocol import Exit
+from atftctl.state.process_record import may_signal
 
 # Of an intent, what only recovery needs.
 NOT_TOLD = ("start", "start_again", "digest", "stopping", "code", "quarantine", "reload", "tool")
+Bodies = dict[str, dict[str, Any]]  # of one operation's records, by state
 
 
-def recover(layout: Layout) -> list[str]:
-    """Bring every open operation to its end, oldest first; a line for each. It may die and be called again.
+@dataclass
+class Recovered:
+    """A line for each thing that recovery did; `not_started`: a trainer should run, and no runbook says how."""
 
-    All records are read before anything is touched: one that is not whole, or newer than we are, stops it here.
-    """
-    try:
-        found = {
-            operation: {state: records.read(layout.journal, operation, state) or {} for state in states}
-            for operation, states in records.states(layout.journal).items()
-        }
-    except records.BadRecordError as error:
-        raise NeedsPerson(
-            f"the journal can't be trusted: {error}",
-            stands=f"nothing was touched; the journal is {layout.journal}, the snapshots are in {layout.backups}",
-            then="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
-        ) from None
-    lines = _sweep(layout)
-    return lines + [line for operation, bodies in found.items() for line in _one(layout, operation, bodies)]
+    lines: list[str] = field(default_factory=list)
+    not_started: bool = False
+
+
+@dataclass
+class Recovery:
+    """Brings every open operation to its end, oldest first. It may die and be begun again."""
+
+    layout: Layout
+    launcher: Launcher = no_launcher
+    back: bool = False  # take back what was decided, instead of finishing it
+    done: Recovered = field(default_factory=Recovered)
+
+    def run(self) -> Recovered:
+        """All records are read before anything is touched: one that is not whole, or newer than we are, stops it here.
+        Raises NeedsPerson, OSError."""
+        found = self._read()
+        self.done.lines += _sweep(self.layout)
+        for operation, bodies in found.items():
+            self._one(operation, bodies)
+        return self.done
+
+    def _read(self) -> dict[str, Bodies]:
+        journal = self.layout.journal
+        try:
+            return {
+                operation: {state: records.read(journal, operation, state) or {} for state in states}
+                for operation, states in records.states(journal).items()
+            }
+        except records.BadRecordError as error:
+            raise NeedsPerson(
+                f"the journal can't be trusted: {error}",
+                stands=f"nothing was touched; {untouched(self.layout)}",
+                then="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
+            ) from None
+
+    def _one(self, operation: str, bodies: Bodies) -> None:
+        if "done" in bodies:
+            transaction.sweep(self.layout, operation)
+            return
+        if "intent" not in bodies:
+            raise NeedsPerson(
+                f"operation {operation} has no intent record", stands=f"nothing was touched; {untouched(self.layout)}"
+            )
+        intent = bodies["intent"]
+        if "commit" in bodies and (self.back or "abort" in bodies):
+            line = self._go_back(operation, intent, bodies)
+        elif "commit" in bodies:
+            line = self._forward(operation, intent, bodies["commit"])
+        else:
+            line = self._unwind(operation, intent, bodies.get("begin"))
+        self.done.lines.append(line)
+
+    def _forward(self, operation: str, intent: dict[str, Any], commit: dict[str, Any]) -> str:
+        layout, moves = self.layout, moves_of(commit)
+        if any(ourselves.lies_in(layout.root / move.path.split("/")[0]) for move in moves):
+            ourselves.load_all()
+        try:
+            roll_forward(layout, moves)
+        except OSError as error:
+            if error.errno not in transaction.FOR_GOOD:
+                raise
+            raise NeedsPerson(
+                f"{_name(intent, operation)} was decided, and can't be finished: {error.strerror}: {error.filename}",
+                stands="some files may be the new ones, the others are as they were",
+                then="remove the cause, then: atftctl recover; or put all files back: atftctl recover --back",
+            ) from None
+        more = _move_branch(layout, operation, intent, moves) + _change_packages(layout, intent)
+        if intent.get("quarantine"):
+            with suppress(OSError, HostError):
+                why = f"{intent.get('title')}, {operation}"
+                quarantine.add(layout, str(intent["quarantine"]), why, datetime.now().astimezone())
+        if intent.get("reload"):
+            more += "; a running trainer keeps its old settings: atftctl trainer reload"
+        started = self._bring_up(intent.get("start"), str(intent.get("digest", "")))
+        _close(layout, operation, intent, "done, finished by recovery")
+        return f"finished {_name(intent, operation)}: all files are the new ones{more}{started}"
+
+    def _go_back(self, operation: str, intent: dict[str, Any], bodies: Bodies) -> str:
+        """As was decided before the crash, or as `recover --back` asks for now."""
+        layout = self.layout
+        snapshot = str(bodies.get("abort", {}).get("snapshot") or intent.get("snapshot") or "")
+        if snapshot and not SNAPSHOT_NAME.fullmatch(snapshot):
+            raise NeedsPerson(f"{snapshot!r} is no snapshot", stands=f"nothing was touched; {untouched(layout)}")
+        moving = transaction.Transaction(layout, operation, moves_of(bodies["commit"]))
+        if "abort" not in bodies:
+            _refuse_moved(layout, operation, intent)
+            moving.decide_to_go_back(snapshot)
+        moving.go_back(snapshot)
+        stopped = self._finish_stop(intent.get("stopping"))
+        started = self._bring_up(intent.get("start_again"), "")
+        _close(layout, operation, {**intent, "files": []}, "put back by recovery")
+        if snapshot:
+            snapshots.unpin_after(layout, snapshot, operation)
+        return f"took back {_name(intent, operation)}: all files are the old ones{stopped}{started}"
+
+    def _unwind(self, operation: str, intent: dict[str, Any], begin: dict[str, Any] | None) -> str:
+        if begin:
+            unstage(self.layout, moves_of(begin))
+        stopped = self._finish_stop(intent.get("stopping"))
+        started = self._bring_up(intent.get("start_again"), "")
+        _close(self.layout, operation, {**intent, "files": []}, "put back by recovery")
+        return f"unwound {_name(intent, operation)}: all files are the old ones{stopped}{started}"
+
+    def _finish_stop(self, stopping: Any) -> str:
+        """A trainer that was asked to stop may still be leaving; it is not taken for one that runs on. Only the recorded
+        trainer of this project is waited for or killed: one that the dead command had adopted is only told of."""
+        words = ""
+        for entry in stopping if isinstance(stopping, list) else []:
+            try:
+                who = procs.Identity(int(entry["pid"]), int(entry["ticks"]), str(entry["boot"]))
+                grace_s = min(float(entry["grace_s"]), 86_400.0)
+            except (KeyError, TypeError, ValueError):
+                continue
+            if not procs.alive(who):
+                continue
+            record = process.read_record(self.layout)
+            if may_signal(self.layout, record, who):
+                process.stop(self.layout, record, who, grace_s=grace_s, note=lambda _: None)
+            else:
+                words += f"; pid {who.pid} was to be stopped, and is not the recorded trainer: left alone"
+        return words
+
+    def _bring_up(self, resume: Any, digest: str) -> str:
+        """The wanted state of the process: running, unless it is already."""
+        resume = resume.get("resume") if isinstance(resume, dict) else resume  # as earlier builds recorded it
+        if not resume or _runs(self.layout):
+            return ""
+        launch = self.launcher(resume) if resume in get_args(Resume) else None
+        if launch is None:
+            self.done.not_started = True
+            return "; the trainer is not started, since no trusted runbook says how: atftctl trainer start"
+        try:
+            record = process.start(self.layout, launch, digest=digest, now=datetime.now().astimezone())
+        except (HostError, OSError) as error:  # the files are what counts here; a bad command must not lock the project
+            self.done.not_started = True
+            return f"; the trainer could not be started ({error}): mend trainer.command, then atftctl trainer start"
+        return f"; started the trainer, pid {record.pid}"
+
+
+def _name(intent: dict[str, Any], operation: str) -> str:
+    return f"{intent.get('command')} {operation}"
 
 
 def _sweep(layout: Layout) -> list[str]:
@@ -72,115 +207,67 @@ def _tools_in_use(layout: Layout) -> set[str]:
     return {str(records.try_read(path).get("tool")) for path in layout.journal.glob("*.intent.json")}
 
 
-def _one(layout: Layout, operation: str, bodies: dict[str, dict[str, Any]]) -> list[str]:
-    if "done" in bodies:
-        transaction.sweep(layout, operation)
-        return []
-    if "intent" not in bodies:
-        raise NeedsPerson(
-            f"operation {operation} has no intent record",
-            stands=f"nothing was touched; the journal is {layout.journal}",
-        )
-    if "commit" in bodies:
-        return [_forward(layout, operation, bodies["intent"], bodies["commit"])]
-    return [_back(layout, operation, bodies["intent"], bodies.get("begin"))]
-
-
-def _forward(layout: Layout, operation: str, intent: dict[str, Any], commit: dict[str, Any]) -> str:
-    moves = transaction.moves_of(commit)
-    if any(ourselves.lies_in(layout.root / move.path.split("/")[0]) for move in moves):
-        ourselves.load_all()
-    transaction.roll_forward(layout, moves)
-    branch = _move_branch(layout, operation, intent, moves)
-    branch += _change_packages(layout, intent)
-    if intent.get("quarantine"):
-        with suppress(OSError):
-            why = f"{intent['title']}, {operation}"
-            quarantine.add(layout, str(intent["quarantine"]), why, datetime.now().astimezone())
-    if intent.get("reload"):
-        branch += "; a running trainer keeps its old settings: atftctl trainer reload"
-    started = _bring_up(layout, intent.get("start"), str(intent.get("digest", "")))
-    _close(layout, operation, intent, "done, finished by recovery")
-    return f"finished {intent['command']} {operation}: all files are the new ones{branch}{started}"
-
-
 def _change_packages(layout: Layout, intent: dict[str, Any]) -> str:
     if not intent.get("packages"):
         return ""
     try:
         packages.change(layout, intent["packages"])
-    except (HostError, OSError) as error:
-        names = ", ".join(str(one.get("name")) for one in intent["packages"]["packages"])
-        way = "uninstall" if intent["packages"]["away"] else "install"
-        return f"; the packages stay as they are ({error}): pip {way} {names}"  # no reason to stop a rescue for
+    except (HostError, OSError, KeyError, TypeError) as error:
+        return f"; the packages stay as they are ({error}): atftctl show says which"  # no reason to stop a rescue for
     return "; the packages are changed"
+
+
+def _code_of(intent: dict[str, Any]) -> CodeMove | None:
+    """Raises NeedsPerson for a record that names no branch of git."""
+    if not intent.get("code"):
+        return None
+    try:
+        return CodeMove.from_json(intent["code"])
+    except (KeyError, TypeError, ValueError):
+        raise NeedsPerson("the journal can't be trusted: it names no branch", stands="no file was touched") from None
 
 
 def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: Sequence[Move]) -> str:
     """Raises NeedsPerson where it can't be: the operation stays open, and is not called done."""
-    if not intent.get("code"):
+    move = _code_of(intent)
+    if move is None:
         return ""
-    move = CodeMove.from_json(intent["code"])
     try:
-        commits.finish(layout, move, files, f"{intent['command']} {operation}")
+        freed = commits.remove_our_locks(layout, move, str(intent.get("started", "")))
+        commits.finish(layout, move, files, _name(intent, operation))
     except HostError as error:
         raise NeedsPerson(
-            f"{intent['command']} {operation} was decided, and its branch can't be moved: {error}",
+            f"{_name(intent, operation)} was decided, and its branch can't be moved: {error}",
             stands=f"all files are the new ones; {move.branch} is to go from {move.old[:12]} to {move.new[:12]}",
             then="remove the cause (a hook, a lock, another branch that is checked out; a commit that came meanwhile: "
             f"git reset --soft {move.old[:12]}), then: atftctl recover",
         ) from None
-    return "; the branch has moved"
+    words = f"; removed git's lock {', '.join(freed)}, left by the operation that died" if freed else ""
+    return f"{words}; the branch has moved"
 
 
-def _back(layout: Layout, operation: str, intent: dict[str, Any], begin: dict[str, Any] | None) -> str:
-    if begin:
-        transaction.unstage(layout, transaction.moves_of(begin))
-    _finish_stop(layout, intent.get("stopping") or [])
-    started = _bring_up(layout, intent.get("start_again"), "")
-    _close(layout, operation, {**intent, "files": []}, "put back by recovery")
-    return f"unwound {intent['command']} {operation}: all files are the old ones{started}"
-
-
-def _finish_stop(layout: Layout, stopping: list[dict[str, Any]]) -> None:
-    """A trainer that was asked to stop may still be leaving; it is not taken for one that runs on."""
-    for one in stopping:
-        who = procs.Identity(int(one["pid"]), int(one["ticks"]), str(one["boot"]))
-        if procs.alive(who):
-            process.stop(layout, _record(layout), who, grace_s=float(one["grace_s"]), note=lambda _: None)
-
-
-def _bring_up(layout: Layout, order: dict[str, Any] | None, digest: str) -> str:
-    """The wanted state of the process: running, unless it is already."""
-    if not order or _runs(layout):
-        return ""
-    try:
-        record = process.start(layout, StartOrder.from_json(order), digest=digest, now=datetime.now().astimezone())
-    except (HostError, OSError) as error:  # the files are what counts here; a bad command must not lock the project
-        return f"; the trainer could not be started ({error}): mend trainer.command, then atftctl trainer start"
-    return f"; started the trainer, pid {record.pid}"
+def _refuse_moved(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
+    """Raises NeedsPerson where the branch or the packages have changed by now: an undo takes these back too."""
+    move = _code_of(intent)
+    if (move and commits.has_moved(layout, move)) or packages.have_changed(intent.get("packages")):
+        raise NeedsPerson(
+            f"{_name(intent, operation)} can't simply go back: its branch or its packages have changed already",
+            stands=untouched(layout),
+            then=f"atftctl recover finishes it; then: atftctl undo {operation}",
+        )
 
 
 def _runs(layout: Layout) -> bool:
     """Is the recorded trainer alive, or one whose record a crash cut short?"""
-    record = _record(layout)
-    if record is None:
-        return False
-    if record.pid:
-        return procs.alive(procs.Identity(record.pid, record.ticks, record.boot))
-    return procs.find_marked(f"{RUN_ID}={record.run_id}") is not None
-
-
-def _record(layout: Layout) -> ProcessRecord | None:
-    try:
-        return ProcessRecord.from_json(json.loads(layout.process.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    record = process.read_record(layout)
+    return record is not None and process.identity(record) is not None
 
 
 def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str) -> None:
     entry = {key: value for key, value in intent.items() if key not in NOT_TOLD}
     ended = datetime.now().astimezone().isoformat(timespec="seconds")
     exit_code = Exit.DONE if outcome.startswith("done") else Exit.RESTORED
-    history.append(layout, {**entry, "outcome": outcome, "exit_code": int(exit_code), "ended": ended})
+    history.append(
+        layout, {**entry, "operation": operation, "outcome": outcome, "exit_code": int(exit_code), "ended": ended}
+    )
     transaction.Transaction(layout, operation).close()

@@ -15,21 +15,12 @@ from atftctl.apply.copies import Copier
 from atftctl.apply.space import FULL
 from atftctl.domain.errors import AtftError, DiskFull, PutBack
 from atftctl.domain.snapshot import Passes, Reliance, Snapshot, SnapshotFile, passed_by, to_manifest
-from atftctl.host import git, records
+from atftctl.host import footprint, git, records
+from atftctl.host.containment import locate
 from atftctl.host.copying import Progress, no_progress, read_back
-from atftctl.host.errors import HostError
-from atftctl.host.files import (
-    READ_BACK,
-    fsync_dir,
-    inode_key,
-    make_dirs,
-    remove,
-    remove_tree,
-    size_of,
-    sync_file_system,
-    write_durably,
-    write_new,
-)
+from atftctl.host.errors import HostError, OutsideProjectError
+from atftctl.host.files import READ_BACK, inode_key, read_bytes, remove, rename, size_of, write_durably, write_new
+from atftctl.host.folders import fsync_dir, make_dirs, remove_tree, sync_file_system
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 
 NOT_TAKEN = "no snapshot was taken; the others are untouched"
@@ -49,7 +40,8 @@ class Taking:
     reliance: Reliance = field(default_factory=Reliance)
     passes: Passes = ()
     optional: frozenset[str] = frozenset()  # these are left out where they can't be read
-    kept_elsewhere: tuple[str, ...] = ()  # not in the diff of a dirty work tree
+    kept_elsewhere: tuple[str, ...] = ()  # files that are not in the diff of a dirty work tree
+    secrets: tuple[str, ...] = ()  # patterns of such files
     pin: str = ""
 
 
@@ -71,10 +63,11 @@ def take(
         make_dirs(partial, 0o700)
         try:
             snapshot = _fill(Copier(layout, partial, taking.reliance, now, progress, note), name, taking)
-            os.rename(partial, layout.snapshot(name))
+            rename(partial, layout.snapshot(name))
         except BaseException:
             remove_tree(partial)
             raise
+        footprint.leave(f"took snapshot {name}")
         fsync_dir(layout.backups)
     except OSError as error:
         raise _words(error) from error
@@ -102,7 +95,7 @@ def _fill(copier: Copier, name: str, taking: Taking) -> Snapshot:
         left_out={**about.left_out, **left_out},
         commit=commit,
         dirty=dirty,
-        code_diff=_code_diff(copier, taking.kept_elsewhere) if dirty else "",
+        code_diff=_code_diff(copier, taking) if dirty else "",
         passed=passed_by(digests, taking.passes),
         pinned=bool(taking.pin),
         folder=str(layout.snapshot(name).relative_to(layout.root)),
@@ -124,16 +117,17 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
         try:
             files[path] = copier.take(path, durable=durable)
         except (OSError, HostError, PutBack) as error:
-            if path not in taking.optional or _full(error):
+            if (path in taking.paths and path not in taking.optional) or _full(error):
                 raise _of_path(path, error) from error
             remove(copier.folder / path)
             files[path] = None
             left_out[path] = _reason(error)
             copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
 
-    small = [path for path in taking.paths if size_of(copier.layout.root / path) <= READ_BACK]
+    paths = _followed(copier, taking, left_out)
+    small = [path for path in paths if size_of(copier.layout.root / path) <= READ_BACK]
     together = set(small) if len(small) >= MANY else set()
-    for path in taking.paths:
+    for path in paths:
         attempt(path, durable=path not in together)
     if together:
         sync_file_system(copier.folder)
@@ -141,7 +135,24 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
             if (file := files.get(path)) and not _reads_back(copier, file):
                 remove(copier.folder / path)
                 attempt(path, durable=True)
-    return [file for path in taking.paths if (file := files.get(path))], left_out
+    return [file for path in paths if (file := files.get(path))], left_out
+
+
+def _followed(copier: Copier, taking: Taking, left_out: dict[str, str]) -> list[str]:
+    """The paths as they are now: a symlink and, beside it, the file that it leads to. What may not be followed is left
+    out where that is allowed. Raises OutsideProjectError."""
+    layout, found = copier.layout, dict[str, None]()
+    for path in taking.paths:
+        try:
+            located = locate(layout.root, path, layout.outside)
+        except (OSError, OutsideProjectError) as error:
+            if path not in taking.optional:
+                raise _of_path(path, error) from error
+            left_out[path] = _reason(error)
+            copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
+            continue
+        found |= {link: None for link, _ in located.links} | {located.path: None}
+    return list(found)
 
 
 def _reads_back(copier: Copier, file: SnapshotFile) -> bool:
@@ -171,9 +182,9 @@ def _reason(error: Exception) -> str:
     return error.what if isinstance(error, AtftError) else str(error)
 
 
-def _code_diff(copier: Copier, kept_elsewhere: tuple[str, ...]) -> str:
+def _code_diff(copier: Copier, taking: Taking) -> str:
     """What the work tree changes on its commit, as a patch; its SHA-256. Never in the way of a snapshot."""
-    patch = git.diff(copier.layout.root, limit=DIFF_LIMIT, without=kept_elsewhere)
+    patch = git.diff(copier.layout.root, limit=DIFF_LIMIT, without=taking.secrets, files=taking.kept_elsewhere)
     if patch is None:
         copier.note("the work tree's changes to the code are not in the snapshot: git gave no diff of less than 32 MB")
         return ""
@@ -226,8 +237,9 @@ def hide(layout: Layout, names: Iterable[str], gone: list[str]) -> None:
     """Out of sight, which is the end of them; `sweep` takes the bytes. `gone` grows as they go: who meets an OSError
     knows how far it went."""
     for name in names:
-        os.rename(layout.snapshot(name), layout.backups / f"{HIDDEN}{name}{GONE}")
+        rename(layout.snapshot(name), layout.backups / f"{HIDDEN}{name}{GONE}")
         gone.append(name)
+        footprint.leave(f"removed snapshot {name}")
     fsync_dir(layout.backups)
 
 
@@ -245,13 +257,29 @@ def pin(layout: Layout, name: str, words: str) -> None:
     """Kept whatever the retention says. A marker beside the manifest, which itself never changes."""
     partial = layout.backups / f"{HIDDEN}{name}{PARTIAL}"  # where `sweep` finds it, and no snapshot holds a stray
     write_new(partial, words.encode("utf-8", "replace"), 0o600)
-    os.replace(partial, layout.snapshot(name) / PIN)
+    rename(partial, layout.snapshot(name) / PIN)
+    footprint.leave(f"pinned snapshot {name}")
     fsync_dir(layout.snapshot(name))
+
+
+def needed_by(operation: str) -> str:
+    """What a pin says of a snapshot whose copies an operation is going back to."""
+    return f"operation {operation} is going back to it\n"
+
+
+def unpin_after(layout: Layout, name: str, operation: str) -> None:
+    """Take the pin away that `operation` set, and no other. Best effort: a pin that stays does no harm."""
+    try:
+        if read_bytes(layout.snapshot(name) / PIN, 4096) == needed_by(operation).encode():
+            unpin(layout, name)
+    except (OSError, HostError):
+        return
 
 
 def unpin(layout: Layout, name: str) -> bool:
     """True if it was pinned."""
     gone = remove(layout.snapshot(name) / PIN)
     if gone:
+        footprint.leave(f"unpinned snapshot {name}")
         fsync_dir(layout.snapshot(name))
     return gone

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 from contextlib import suppress
 
-from atftctl.host.files import free_bytes, make_dirs, preallocate, remove
+from atftctl.host.files import free_bytes, preallocate, remove
+from atftctl.host.folders import make_dirs
 from atftctl.host.layout import Layout
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from atftctl.domain.staged import StagedState
 from atftctl.host import records
-from atftctl.host.files import fsync_dir, remove, write_durably
+from atftctl.host.files import remove, write_durably
+from atftctl.host.folders import fsync_dir
 from atftctl.host.layout import Layout
 
 

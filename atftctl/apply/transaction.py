@@ -1,48 +1,37 @@
 """The commit protocol: several files change all at once or not at all, whatever dies in the middle.
 
-INTENT, BEGIN, COMMIT and DONE are sealed records. COMMIT is the one decision point: before it everything is rolled
-back, from it on everything is rolled forward. Every record is durable before it is acted on. Rolling either way
-can itself die and be done again: each move is judged by the hash of what stands there.
+INTENT, BEGIN, COMMIT, ABORT and DONE are sealed records. COMMIT is the one decision point: before it everything is
+rolled back, from it on everything is rolled forward. Where that is impossible for good, ABORT is the decision to go
+back. What counts is DONE before ABORT before COMMIT before BEGIN. Every record is durable before it is acted on.
+Rolling either way can itself die and be done again: each move is judged by the hash of what stands there.
 """
 
 from __future__ import annotations
 
-import os
-import stat
+import errno
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
+from atftctl.apply.moves import Content, Move, is_old, roll_forward, stage, staged_path, unstage, untouched
 from atftctl.domain.errors import NeedsPerson, PutBack
-from atftctl.host import records
-from atftctl.host.copying import copy_new
-from atftctl.host.errors import OutsideProjectError
-from atftctl.host.files import fsync_dir, inside, know_hash, make_dirs, remove, sha256_file, write_new
+from atftctl.host import footprint, records
+from atftctl.host.files import LINK, digest_of, remove, rename, sha256_file
+from atftctl.host.folders import fsync_dir
 from atftctl.host.layout import Layout
 
-Content = bytes | Path
-
-
-@dataclass(frozen=True)
-class Move:
-    """One target in the journal. `old` or `new` is None where there is, or shall be, no file."""
-
-    path: str
-    staged: str
-    old: str | None
-    new: str | None
-    mode: int
+# A rename that fails so fails again: mounted over, immutable, read-only, a folder in its place.
+FOR_GOOD = (errno.EBUSY, errno.EPERM, errno.EACCES, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY,
+            errno.EXDEV, errno.ELOOP)  # fmt: skip
 
 
 class Transaction:
     """One operation's way through the protocol. Held under the lock throughout."""
 
-    def __init__(self, layout: Layout, operation: str) -> None:
+    def __init__(self, layout: Layout, operation: str, moves: Sequence[Move] = ()) -> None:
         self.operation = operation
         self._layout = layout
-        self._moves: tuple[Move, ...] = ()
+        self._moves: tuple[Move, ...] = tuple(moves)
 
     def intend(self, body: Mapping[str, Any]) -> None:
         """Say what is about to happen, before the first thing does."""
@@ -54,59 +43,93 @@ class Transaction:
 
     def stage(self, contents: Mapping[str, Content]) -> None:
         """Write each new file beside its target. Raises PutBack where a copy is not what it should be."""
-        folders = set()
         for move in self._moves:
-            target = inside(self._layout.root, move.path)
-            make_dirs(target.parent)
-            folders.add(target.parent)
             if move.new is None:
                 continue
-            staged = target.with_name(move.staged)
-            content = contents[move.path]
-            if isinstance(content, bytes):
-                digest = write_new(staged, content, move.mode)
-            else:
-                digest = copy_new(content, staged, move.mode).sha256
-            if digest != move.new:
+            if stage(self._layout, move, contents.get(move.path, b"")) != move.new:
                 raise PutBack(f"the copy for {move.path} is damaged: its hash is not the one that was promised")
-            _keep_owner(target, staged)
-            know_hash(staged, digest)
-        for folder in folders:
+        for folder in {staged_path(self._layout, move).parent for move in self._moves if move.new is not None}:
             fsync_dir(folder)
 
     def decide(self) -> None:
         """The one decision point: what stands must still be what the plan was based on."""
         for move in self._moves:
-            if sha256_file(inside(self._layout.root, move.path)) != move.old:
+            target = self._layout.place(move.path)
+            if not (move.folder is not None and target.is_dir()) and digest_of(target) != move.old:
                 raise PutBack(f"{move.path} was changed by somebody else in this moment")
-        try:
-            body = {"moves": [asdict(move) for move in self._moves]}
-            records.write(self._layout.journal, self.operation, "commit", body)
-        except OSError as error:
-            self._withdraw(error)
-            raise
+        self._record("commit", "no file has changed yet; the staged files stay beside their targets")
+        footprint.leave(f"operation {self.operation} was decided, and its files change")
 
-    def _withdraw(self, error: OSError) -> None:
-        """A COMMIT record that failed half-way may be visible and yet not durable: it must be gone before we unwind."""
+    def _record(self, state: str, stands: str, **more: Any) -> None:
+        """COMMIT or ABORT. One that failed half-way may be visible and yet not durable: it must be gone before anything
+        else is done. Raises OSError; NeedsPerson where it can't be known to be gone."""
+        path = self._layout.journal / f"{self.operation}.{state}.json"
         try:
-            if remove(self._layout.journal / f"{self.operation}.commit.json"):
-                fsync_dir(self._layout.journal)
-        except OSError:
-            raise NeedsPerson(
-                f"whether {self.operation} is decided is not known: {error}",
-                stands="no file has changed yet; the staged files stay beside their targets",
-                then="mend the disk, then: atftctl recover",
-            ) from None
+            body = {"moves": [asdict(move) for move in self._moves], **more}
+            records.write(self._layout.journal, self.operation, state, body)
+        except OSError as error:
+            try:
+                if remove(path):
+                    fsync_dir(path.parent)
+            except OSError:
+                raise NeedsPerson(
+                    f"whether {self.operation} is decided ({state}) is not known: {error}",
+                    stands=stands,
+                    then="mend the disk, then: atftctl recover",
+                ) from None
+            raise
 
     def replace(self) -> None:
         roll_forward(self._layout, self._moves)
 
+    def decide_to_go_back(self, snapshot: str) -> None:
+        """ABORT, once it is certain that all old files can come back: from the copies of this snapshot, by their hash.
+        Raises NeedsPerson where they can't, and where ABORT can't be written; nothing has changed then."""
+        copies = self._layout.snapshot(snapshot) if snapshot else None
+        for move in self._moves:
+            if not move.old or move.old.startswith(LINK) or is_old(self._layout, move):
+                continue
+            if copies is None or sha256_file(copies / move.path) != move.old:
+                raise NeedsPerson(
+                    f"{move.path} can't go back: its copy in snapshot {snapshot or '?'} is damaged or gone",
+                    stands=untouched(self._layout),
+                    then="remove the cause, then: atftctl recover",
+                )
+        try:
+            self._record("abort", "some files are the new ones", snapshot=snapshot)
+        except OSError as error:
+            raise NeedsPerson(
+                f"the decision to go back can't be written: {error.strerror or error}",
+                stands=f"some files are the new ones; {untouched(self._layout)}",
+                then="remove the cause, then: atftctl recover",
+            ) from None
+
+    def go_back(self, snapshot: str) -> None:
+        """After ABORT: every file as it was; those that are so already are left alone. May die, and be done again.
+        Raises NeedsPerson, OSError, HostError."""
+        copies = self._layout.snapshot(snapshot)
+        back = [move.back() for move in self._moves if not is_old(self._layout, move)]
+        for move in back:
+            staged = staged_path(self._layout, move)
+            if move.new is not None and digest_of(staged) != move.new:
+                remove(staged)
+                if stage(self._layout, move, copies / move.path) != move.new:
+                    raise NeedsPerson(
+                        f"the copy of {move.path} in snapshot {snapshot} is damaged",
+                        stands=untouched(self._layout),
+                        then="atftctl backup verify --all shows whole copies; then: atftctl recover",
+                    )
+        roll_forward(self._layout, back)
+        unstage(self._layout, [*self._moves, *(move.back() for move in self._moves)])
+
     def close(self) -> None:
-        """After the history line: the record becomes DONE, then everything goes."""
+        """After the history line: COMMIT becomes DONE, then everything else goes."""
         journal = self._layout.journal
-        commit = journal / f"{self.operation}.commit.json"
-        if commit.exists():
-            os.rename(commit, journal / f"{self.operation}.done.json")
+        try:
+            rename(journal / f"{self.operation}.commit.json", journal / f"{self.operation}.done.json")
+        except FileNotFoundError:
+            pass
+        else:
             fsync_dir(journal)
         sweep(self._layout, self.operation)
 
@@ -115,93 +138,13 @@ class Transaction:
         unstage(self._layout, self._moves)
 
 
-def moves_of(body: Mapping[str, Any]) -> tuple[Move, ...]:
-    return tuple(Move(**move) for move in body["moves"])
-
-
-def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
-    """Put every staged file in place; what is there already is left alone. Looks at all before it touches one.
-
-    Raises NeedsPerson where a target is neither old nor new, or a staged file is missing or damaged.
-    """
-    todo = [(move, target) for move in moves if (target := _pending(layout, move))]
-    for move, target in todo:
-        if move.new is None:
-            remove(target)
-        else:
-            os.replace(target.with_name(move.staged), target)
-    for folder in {_standing(inside(layout.root, move.path).parent) for move in moves}:
-        fsync_dir(folder)
-    unstage(layout, moves)
-
-
-def _standing(folder: Path) -> Path:
-    """Itself, or what is above it where it went when it was empty."""
-    while not folder.is_dir():
-        folder = folder.parent
-    return folder
-
-
-def _pending(layout: Layout, move: Move) -> Path | None:
-    """The target that this move has still to replace; None where it is done."""
-    try:
-        target = inside(layout.root, move.path)
-    except OutsideProjectError as error:
-        raise NeedsPerson(str(error), stands=_where(layout)) from None
-    stands = sha256_file(target)
-    if stands == move.new and (move.old != move.new or mode_of(target) == move.mode):
-        return None
-    if stands not in (move.old, None):
-        raise NeedsPerson(
-            f"{move.path} is neither the old nor the new file",
-            stands=_where(layout),
-            then="move it away, then: atftctl recover",
-        )
-    if move.new is not None and sha256_file(target.with_name(move.staged)) != move.new:
-        raise NeedsPerson(
-            f"{move.staged}, staged for {move.path}, is missing or damaged",
-            stands=_where(layout),
-            then="if something took it away since (git stash, git clean), bring it back, then: atftctl recover",
-        )
-    return target
-
-
-def unstage(layout: Layout, moves: Sequence[Move]) -> None:
-    """Durably: the journal that names them goes next."""
-    staged = [(layout.root / move.path).with_name(move.staged) for move in moves]
-    for folder in {path.parent for path in staged if remove(path)}:
-        fsync_dir(folder)
-
-
 def sweep(layout: Layout, operation: str) -> None:
     """Take an ended operation's records away: whatever is left after a crash in between must still tell its end.
 
     DONE goes after all others are gone for sure; without it BEGIN goes, for sure, before the INTENT that explains it.
     """
     done = (layout.journal / f"{operation}.done.json").exists()
-    for states in (("begin", "intent"), ("done",)) if done else (("begin",), ("intent",)):
+    for states in (("begin", "intent", "abort"), ("done",)) if done else (("begin",), ("intent",)):
         gone = [remove(layout.journal / f"{operation}.{state}.json") for state in states]
         if any(gone):
             fsync_dir(layout.journal)
-
-
-def _where(layout: Layout) -> str:
-    return f"the journal {layout.journal} and the snapshots in {layout.backups} are untouched"
-
-
-def _keep_owner(target: Path, staged: Path) -> None:
-    """Root restores a user's file as the user's. Only root can; preflight refused anybody else."""
-    try:
-        facts = target.stat()
-    except FileNotFoundError:
-        facts = target.parent.stat()
-    if (facts.st_uid, facts.st_gid) != (os.geteuid(), os.getegid()):
-        with suppress(PermissionError):
-            os.chown(staged, facts.st_uid, facts.st_gid)
-
-
-def mode_of(path: Path, default: int = 0o644) -> int:
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return default

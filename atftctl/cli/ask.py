@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from atftctl.cli import show
+from atftctl.cli.terminal import emit, printable
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import ChangePackages, Plan, RemoveSnapshot, RunStage
 from atftctl.domain.words import listed, size_words
@@ -19,7 +20,7 @@ def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
         raise Refused("there is no terminal to ask, and no --yes", then="look with --dry-run, then run it with --yes")
     show.plan(plan, diff)
     try:
-        answer = input(f"{_summary(plan)}? [y/N] ")
+        answer = input(f"{printable(_summary(plan))}? [y/N] ")
     except EOFError:
         return False
     return answer.strip().lower() in ("y", "yes", "はい")
@@ -106,9 +107,9 @@ class Teller:
         if self._quiet:
             return
         if self._live is not None:
-            self._live.console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+            self._live.console.print(f"  {printable(text)}", markup=False, highlight=False, soft_wrap=True)
         else:
-            sys.stderr.write(f"  {text}\n")
+            emit(f"  {text}", stream=sys.stderr)
             sys.stderr.flush()
 
     def stop(self) -> None:

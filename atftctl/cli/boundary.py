@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
 
 import typer
 
 from atftctl.cli import show
-from atftctl.domain.errors import AtftError, Interrupted, NeedsPerson, Refused
+from atftctl.cli.terminal import emit, emit_json
+from atftctl.domain.errors import AtftError, Interrupted, NeedsPerson, Refused, WrongUsage
 from atftctl.domain.result import Result
-from atftctl.host.errors import HostError
+from atftctl.host import footprint
+from atftctl.host.errors import HostError, UntrustedError
 from atftctl.protocol import Exit
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ def run(
     result = guarded(command, verb, as_json=as_json)
     with _printing():
         if as_json:
-            _print_json(envelope(command, result.exit_code, show.data(result), error=None))
+            emit_json(envelope(command, result.exit_code, show.data(result), error=None))
         else:
             render(result)
     raise typer.Exit(int(result.exit_code))
@@ -66,24 +67,28 @@ def envelope(command: str, exit_code: Exit, data: dict[str, Any], error: dict[st
     }
 
 
-def usage_as_json(app: typer.Typer) -> int:
-    """Run the app; a usage error becomes the envelope. The exit code."""
-    try:
-        return int(app(standalone_mode=False) or 0)
-    except Exception as error:
-        message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        words = " ".join(sys.argv[1:2])
-        _print_json(
-            envelope(
-                words,
-                Exit.USAGE,
-                {},
-                {"what": message(), "stands": "", "then": f"atftctl {words} --help", "contacts": []},
-            )
-        )
+def usage(error: Exception, words: Sequence[str]) -> int:
+    """The end of a command line that could not be parsed; the exit code. Raises what is no such error."""
+    import click
+
+    if isinstance(error, click.Abort):
+        return int(Exit.INTERRUPTED)
+    if not isinstance(error, click.ClickException):
+        raise error
+    as_json = "--json" in words
+    if not words and isinstance(error, click.UsageError) and error.ctx:  # asked for nothing: told what there is
+        for line in error.ctx.get_help().splitlines():
+            emit(line)
+        return int(Exit.DONE)
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "atftctl"
+    if type(error).__name__ == "NoArgsIsHelpError" and not as_json:
+        for line in error.format_message().splitlines():
+            emit(line, stream=sys.stderr)
         return int(Exit.USAGE)
+    told = WrongUsage(error.format_message(), then=f"{command} --help")
+    with _printing():
+        _say_error(command.removeprefix("atftctl").strip(), told, (), as_json)
+    return int(Exit.USAGE)
 
 
 def _expected(error: BaseException) -> AtftError:
@@ -91,11 +96,14 @@ def _expected(error: BaseException) -> AtftError:
     if isinstance(error, AtftError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted", stands="nothing has changed by this command")
-    if isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
-        return Refused(f"{error.strerror or error}{where}", then="atftctl status shows where things stand")
-    return Refused(str(error))
+        return Interrupted("interrupted", then="atftctl status shows where things stand" if footprint.so_far() else "")
+    where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+    words = f"{(isinstance(error, OSError) and error.strerror) or error}{where}"
+    if footprint.so_far():
+        return NeedsPerson(words, then="atftctl status shows where things stand")
+    if isinstance(error, UntrustedError):
+        return Refused(words, then=error.hint)
+    return Refused(words, then="atftctl status shows where things stand" if isinstance(error, OSError) else "")
 
 
 def _bug() -> AtftError:
@@ -121,15 +129,14 @@ def _fail(command: str, error: AtftError, as_json: bool) -> NoReturn:
 
 
 def _say_error(command: str, error: AtftError, contacts: tuple[str, ...], as_json: bool) -> None:
+    stands = error.stands or footprint.state()
     if as_json:
-        words = {"what": error.what, "stands": error.stands, "then": error.then, "contacts": list(contacts)}
-        _print_json(envelope(command, error.exit_code, {}, words))
+        words: dict[str, Any] = {"what": error.what, "stands": stands, "then": error.then, "contacts": list(contacts)}
+        if error.lines:
+            words["lines"] = list(error.lines)
+        emit_json(envelope(command, error.exit_code, {}, words))
     else:
-        show.error(error.what, error.stands, error.then, contacts)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        show.error(error.what, stands, error.then, contacts, error.lines)
 
 
 @contextmanager

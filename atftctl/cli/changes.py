@@ -113,13 +113,19 @@ def resume(
     run.command("resume", verb, json)
 
 
-def recover(json: o.Json = False, project: o.Project = o.HERE) -> None:
+def recover(
+    back: Annotated[
+        bool, typer.Option("--back", help="Put all files back, also those of an operation that was decided.")
+    ] = False,
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
     """Finish or unwind what a crash left open."""
 
     def verb() -> Any:
         from atftctl.operations import status as operation
 
         with run.request(o.Change(False, True, "", json)) as request:
-            return operation.recover(run.open_project(project, "", rescue=True), request)
+            return operation.recover(run.open_project(project, "", rescue=True), request, back=back)
 
     run.command("recover", verb, json)

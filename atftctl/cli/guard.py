@@ -8,6 +8,7 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
+from atftctl.cli.terminal import emit
 
 REFUSED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127  # as of env and timeout; all others are the command's own
 
@@ -39,9 +40,15 @@ def guard(
 
 
 def _become(command: list[str]) -> NoReturn:
-    """Signals and the exit code are the command's own from here on."""
+    """Signals and the exit code are the command's own from here on; the mark of a run too, that we took away from our
+    own children."""
+    from atftctl.host.settle import inherited_mark
+    from atftctl.protocol import RUN_ID
+
+    if mark := inherited_mark():
+        os.environ[RUN_ID] = mark
     try:
         os.execvp(command[0], command)  # noqa: S606
     except OSError as error:
-        sys.stderr.write(f"error: can't run {command[0]}: {error.strerror}\n")
+        emit(f"error: can't run {command[0]}: {error.strerror}", stream=sys.stderr)
         raise typer.Exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE) from None

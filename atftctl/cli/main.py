@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ app = typer.Typer(
     name="atftctl",
     cls=LateCommands,
     help="Take the ATFT-GAT-FAN training service back to a known-good state, prove it, bring improvements back.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -22,8 +24,9 @@ app = typer.Typer(
 def _version(asked: bool) -> None:
     if asked:
         from atftctl import __version__
+        from atftctl.cli.terminal import emit
 
-        typer.echo(f"atftctl {__version__}")
+        emit(f"atftctl {__version__}")
         raise typer.Exit
 
 
@@ -36,6 +39,7 @@ def _root(
 
 def main() -> None:
     """The `atftctl` command."""
+    from atftctl.cli.words import in_order
     from atftctl.host.interrupts import as_interrupt
     from atftctl.host.relay import settle_in
 
@@ -45,13 +49,15 @@ def main() -> None:
 
     settle_in()
     as_interrupt()
-    if "--json" in sys.argv:
-        boundary_json()
-    app()
+    sys.exit(run(in_order(sys.argv[1:])))
 
 
-def boundary_json() -> None:
-    """Wrong options too end in the envelope, where JSON was asked for."""
-    from atftctl.cli.boundary import usage_as_json
+def run(words: Sequence[str]) -> int:
+    """One command line; its exit code. Wrong usage ends as every other error does: printable, and as JSON where that was
+    asked for."""
+    try:
+        return int(app(args=list(words), standalone_mode=False) or 0)
+    except Exception as error:
+        from atftctl.cli.boundary import usage
 
-    sys.exit(usage_as_json(app))
+        return usage(error, words)

@@ -4,47 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from atftctl.cli.terminal import emit, printable, say
 from atftctl.domain.plan import ChangeFiles, Plan
 from atftctl.domain.result import Part, Result
 from atftctl.protocol import Exit
 
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 WORDS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "inconclusive": ("yellow", "inconclusive")}
-
-
-def styled(text: str, style: str, stream: Any = None) -> str:
-    stream = stream or sys.stdout
-    if os.environ.get("NO_COLOR") or not stream.isatty() or os.environ.get("TERM") == "dumb":
-        return text
-    return f"\x1b[{CODES[style]}m{text}\x1b[0m"
-
-
-def say(text: str = "", style: str = "") -> None:
-    """One line; on a terminal folded between words, what follows set in below its first word. File names may hold
-    newlines and escape sequences: they are shown, not obeyed."""
-    text = printable(text)
-    if not sys.stdout.isatty():
-        print(text)
-        return
-    import shutil
-    import textwrap
-
-    width = max(shutil.get_terminal_size().columns, 40)
-    inner = " " * (len(text) - len(text.lstrip()) + 2)
-    for line in textwrap.wrap(text, width, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False) or [
-        ""
-    ]:
-        print(styled(line, style) if style else line)
-
-
-def printable(text: str) -> str:
-    return UNPRINTABLE.sub(lambda one: repr(one[0])[1:-1], text)
 
 
 def result(one: Result) -> None:
@@ -74,7 +43,7 @@ def plan(one: Plan, diff: Sequence[str] = ()) -> None:
 
 def coloured_diff(lines: Iterable[str]) -> None:
     for line in lines:
-        print(styled(f"    {line}", _diff_colour(line)))
+        emit(f"    {line.expandtabs()}", _diff_colour(line))
 
 
 def _diff_colour(line: str) -> str:
@@ -101,12 +70,14 @@ def contacts(lines: Iterable[str]) -> None:
         say(f"  contact  {line}")
 
 
-def error(what: str, stands: str, then: str, people: Iterable[str] = ()) -> None:
-    """What happened, what stands now, what to do next; to standard error."""
-    lines = [styled(f"error: {what}", "red", sys.stderr)]
-    lines += [f"  {line}" for line in (stands and f"now: {stands}", then and f"next: {then}") if line]
-    lines += [f"  contact: {line}" for line in people]
-    sys.stderr.write("\n".join(lines) + "\n")
+def error(what: str, stands: str, then: str, people: Iterable[str] = (), lines: Iterable[str] = ()) -> None:
+    """What happened, what is true now, what to do next; to standard error."""
+    say(f"error: {what}", "red", sys.stderr)
+    for line in lines:
+        emit(f"  {line}", stream=sys.stderr)
+    for line in (stands and f"now: {stands}", then and f"next: {then}", *(f"contact: {one}" for one in people)):
+        if line:
+            emit(f"  {line}", stream=sys.stderr)
 
 
 def checklist(one: Result) -> None:
@@ -169,7 +140,7 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Columns; on a terminal by rich, that folds what is too wide, else tab by tab for a pipe."""
     if not sys.stdout.isatty():
         for row in rows:
-            print("\t".join(map(printable, row)))
+            sys.stdout.write("\t".join(map(printable, row)) + "\n")
         return
     from rich.console import Console
     from rich.table import Table

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from atftctl.cli.show import coloured_diff, result, say, table, timeline
+from atftctl.cli.show import coloured_diff, result, table, timeline
+from atftctl.cli.terminal import say
 from atftctl.domain.result import Result
 from atftctl.domain.words import size_words
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from atftctl.cli.show import coloured_diff, say, table
+from atftctl.cli.show import coloured_diff, table
+from atftctl.cli.terminal import say
 from atftctl.domain.result import Result
 
 MOST = 20  # files; the rest is counted

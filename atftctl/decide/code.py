@@ -33,11 +33,21 @@ class NewFile:
     moded: bool = False  # its mode changes too
 
 
-def candidates(runbook: Runbook, facts: Facts, commits: Sequence[Commit], base: str, wish: Wish) -> Plan:
+def touches_service(runbook: Runbook, commit: Commit) -> bool:
+    """Does it change what the running service is made of? By `git.service` of the runbook; where that is empty, by the
+    files that the runbook names."""
+    named = (*runbook.files.of(""), *runbook.full.remove, *runbook.full.files)
+    places = [place.rstrip("/") for place in runbook.git.service or named]
+    return any(path == place or path.startswith(f"{place}/") for path in commit.files for place in places)
+
+
+def candidates(
+    runbook: Runbook, facts: Facts, commits: Sequence[Commit], base: str, wish: Wish, notes: tuple[str, ...] = ()
+) -> Plan:
     """What `--git --dry-run` shows: what would be taken back. Whether it can be is found out in a work tree beside the
     project's, which a dry run does not make."""
     stops = stops_of(runbook, facts.process, wish) if wish.restart else ()
-    notes = ("conflicts, hooks and the smoke check are looked at in a work tree of its own before anything moves",)
+    notes += ("conflicts, hooks and the smoke check are looked at in a work tree of its own before anything moves",)
     return Plan(
         "rollback", _title(commits, ", newest first"), (RevertCommits(tuple(commits), base), *stops), notes=notes
     )
@@ -48,7 +58,13 @@ def _title(commits: Sequence[Commit], more: str) -> str:
 
 
 def reverted(
-    runbook: Runbook, facts: Facts, commits: Sequence[Commit], move: CodeMove, files: Sequence[NewFile], wish: Wish
+    runbook: Runbook,
+    facts: Facts,
+    commits: Sequence[Commit],
+    move: CodeMove,
+    files: Sequence[NewFile],
+    wish: Wish,
+    notes: tuple[str, ...] = (),
 ) -> Plan:
     """Raises Refused where a file that git does not know stands in the way."""
     found = _targets(facts, files, move.new)
@@ -60,6 +76,7 @@ def reverted(
         targets=found,
         resume="last",
         wish=wish,
+        notes=notes,
         about={"commits": ", ".join(one.id[:12] for one in commits)},
     )
     return with_steps(plan, first=(RevertCommits(tuple(commits), move.old),), after=(MoveBranch(move),))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import posixpath
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,11 +28,30 @@ def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], o
         file
         for file in snapshot.files
         if (not paths or any(_below(file.path, path) for path in paths))
-        and (not only or file.path in runbook.files.of(only))
+        and (not only or (file.path in models_of(runbook, snapshot)) is (only == "models"))
+        and (not only or file.path in (*models_of(runbook, snapshot), *runbook.files.of(only)))
     ]
     if not chosen:
         raise Refused(f"snapshot {snapshot.id} holds no {only or 'files'} of these")
     return chosen
+
+
+def models_of(runbook: Runbook, snapshot: Snapshot) -> frozenset[str]:
+    """The paths of models in a snapshot: those that the runbook names, and what they are symlinks to."""
+    found, waiting = set[str](), list(runbook.files.models)
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        parts = path.split("/")
+        for place in ("/".join(parts[:end]) for end in range(1, len(parts) + 1)):
+            file = snapshot.file(place)
+            if file and file.is_link:
+                found.add(place)
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(place), file.sha256.removeprefix("link:")))
+                waiting.append(posixpath.normpath(posixpath.join(target, posixpath.relpath(path, place))))
+    return frozenset(found)
 
 
 def _below(path: str, asked: str) -> bool:
@@ -50,14 +70,13 @@ def restore(
 ) -> Plan:
     """These files of a snapshot come back; those that are equal by hash are not touched. As `rollback`: the snapshot as
     a unit, and a trainer that died is started from it."""
+    known = models_of(runbook, snapshot)
     wanted = tuple(
-        replace(
-            _from_snapshot(runbook, facts, file.path, snapshot.id, file.sha256, file.mode), copy=snapshot.where(file)
-        )
+        replace(_from_snapshot(known, facts, file.path, snapshot.id, file.sha256, file.mode), copy=snapshot.where(file))
         for file in chosen
         if facts.digests[file.path] != file.sha256
     )
-    models = [target.path for target in wanted if target.path in runbook.files.models]
+    models = [target.path for target in wanted if target.path in known]
     if models and facts.process.alive and not wish.restart:
         raise Refused(f"the trainer runs and would write over {models[0]}", then="stop it first: atftctl trainer stop")
     if not snapshot.verified and snapshot.folder:
@@ -79,9 +98,9 @@ def restore(
     return plan
 
 
-def _from_snapshot(runbook: Runbook, facts: Facts, path: str, snapshot: str, new: str, mode: int) -> Target:
+def _from_snapshot(models: Collection[str], facts: Facts, path: str, snapshot: str, new: str, mode: int) -> Target:
     """A model's state is taken after the trainer's stop: it saves when it leaves."""
-    volatile = path in runbook.files.models
+    volatile = path in models
     old = None if volatile else facts.digests[path]
     return Target(path=path, old=old, snapshot=snapshot, new=new, mode=mode, volatile=volatile)
 
@@ -90,15 +109,15 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish, b
     """The files of one operation as they were before it. Refused where somebody changed them since. `back`: the commit
     on top of the branch that holds what was before, where the operation moved the branch."""
     operation, snapshot = str(entry["operation"]), str(entry.get("snapshot", ""))
+    taken = next((one for one in facts.snapshots if one.id == snapshot), None)
+    models = models_of(runbook, taken) if taken else frozenset(runbook.files.models)
     wanted = []
     for file in entry["files"]:
         path, old, new = str(file["path"]), file["old"], file["new"]
         stands = facts.digests[path]
         if stands == old and file.get("new_mode", file["mode"]) == file["mode"]:
             continue
-        if (
-            stands != new and path not in runbook.files.models
-        ):  # a trainer writes models; the safety snapshot keeps them
+        if stands != new and path not in models:  # a trainer writes models; the safety snapshot keeps them
             raise Refused(
                 f"{path} was changed after {operation}; undoing would lose that change",
                 then=f"if that is what you want: atftctl restore {snapshot}",
@@ -106,7 +125,7 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish, b
         if old is None:
             wanted.append(Target(path=path, old=stands))
         else:
-            wanted.append(_from_snapshot(runbook, facts, path, snapshot, old, int(file["mode"])))
+            wanted.append(_from_snapshot(models, facts, path, snapshot, old, int(file["mode"])))
     packages = _packages(entry)
     if not wanted and not packages:
         raise Refused(f"{operation} is undone already: its files are as they were before it")

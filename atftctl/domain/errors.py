@@ -6,13 +6,15 @@ from atftctl.protocol import Exit
 
 
 class AtftError(Exception):
-    """An expected end. `what` is one line; `stands` and `then` are one line each or empty."""
+    """An expected end. `what` is one line; `stands` and `then` are one line each or empty. Where `stands` is empty, the
+    error boundary says what this process has changed so far: nothing, or what."""
 
     exit_code = Exit.REFUSED
 
-    def __init__(self, what: str, *, stands: str = "", then: str = "") -> None:
+    def __init__(self, what: str, *, stands: str = "", then: str = "", lines: tuple[str, ...] = ()) -> None:
         super().__init__(what)
         self.what = what
+        self.lines = lines  # more of what happened, where a line can't hold it
         self.stands = stands
         self.then = then
 
@@ -24,12 +26,9 @@ class WrongUsage(AtftError):  # noqa: N818 - these are named as the exit codes a
 
 
 class Refused(AtftError):  # noqa: N818
-    """Not done, and nothing changed."""
+    """Not done."""
 
     exit_code = Exit.REFUSED
-
-    def __init__(self, what: str, *, stands: str = "nothing has changed", then: str = "") -> None:
-        super().__init__(what, stands=stands, then=then)
 
 
 class PutBack(AtftError):  # noqa: N818

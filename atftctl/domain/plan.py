@@ -292,6 +292,10 @@ def with_steps(plan: Plan, *, first: tuple[Step, ...] = (), after: tuple[Step, .
     return replace(plan, steps=(*first, *plan.steps[:at], *after, *plan.steps[at:]))
 
 
+def with_notes(plan: Plan, notes: tuple[str, ...]) -> Plan:
+    return replace(plan, notes=(*plan.notes, *notes)) if notes else plan
+
+
 def show(value: Any) -> str:
     """A setting's value as the config would say it."""
     if isinstance(value, bool):

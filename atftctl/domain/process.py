@@ -25,12 +25,21 @@ class ProcessRecord:
     host: str = ""
     namespace: str = ""  # of pids: a container has one of its own
     processes: int = 1  # more than one: the recorded process is their launcher
+    detached: bool = False  # its command went on in the background: another process of the run is the trainer
+    events_inode: int = 0  # of the event log when it was started; rotated since, another file has its name
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> ProcessRecord:
-        """Raises KeyError or TypeError for a record that is not one."""
+        """Raises KeyError, TypeError or ValueError for a record that is not one."""
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
-        return cls(**known)
+        found = cls(**known)
+        for name, field in cls.__dataclass_fields__.items():
+            kind = {"int": int, "bool": bool}.get(str(field.type), str)
+            if type(known.get(name, field.default)) is not kind:
+                raise TypeError(f"{name} is no {kind.__name__}")
+        if found.wanted not in ("running", "stopped") or found.pid < 0 or found.ticks < 0:
+            raise ValueError("no such process")
+        return found

@@ -32,6 +32,7 @@ class Files:
     configs: tuple[str, ...]
     models: tuple[str, ...]
     also: tuple[str, ...] = ()  # further files, and folders with all that lies in them
+    allow_outside: tuple[str, ...] = ()  # folders outside of the project that symlinks of models may lead to
 
     def of(self, kind: Kind) -> tuple[str, ...]:
         """Those of one kind; of "" all."""
@@ -107,6 +108,9 @@ class Git:
     pattern: str = "improve|feat|fix"  # of subjects, whatever their case
     most: int = 10  # of the newest commits
     smoke: tuple[str, ...] = ()  # run in the reverted work tree
+    service: tuple[
+        str, ...
+    ] = ()  # files and folders that the running service is made of; marked in the list of commits
     smoke_limit_s: float = 300.0
     remote: str = "origin"
 
@@ -145,6 +149,7 @@ class TrainerRules:
     probe: tuple[str, ...]
     grace_s: float
     ready_s: float
+    validate: tuple[str, ...] = ()  # asks the trainer whether settings can be trained with; docs/runbook.md
     memory_limit_mb: int = 0  # 0: no limit
     processes: int = 1
     launcher: tuple[str, ...] = ()  # stands before the command's words where there are several; `{processes}`

@@ -6,7 +6,7 @@ No `eq`, no `repr`: see runbook.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,11 @@ class SnapshotFile:
     zip: str = ""  # "whole", or what is damaged; "" where it is no checkpoint
     copy: str = ""  # where its bytes lie, relative to the project, where that is not the snapshot's folder
     source: Source | None = None  # None where the file had changed so recently that these would prove nothing
+
+    @property
+    def is_link(self) -> bool:
+        """A symlink; its digest is "link:" and its target."""
+        return self.sha256.startswith("link:")
 
     @property
     def damaged(self) -> bool:
@@ -111,14 +116,54 @@ def _fields(file: SnapshotFile) -> dict[str, Any]:
 
 def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapshot:
     """Raises ValueError, KeyError or TypeError for what is no manifest of ours."""
-    if body["version"] != VERSION:
-        raise ValueError(f"its manifest is of version {body['version']}; this atftctl knows version {VERSION}")
+    if type(body["version"]) is not int or body["version"] != VERSION:
+        raise ValueError(f"its manifest is of version {body['version']!r}; this atftctl knows version {VERSION}")
     known = {key: body[key] for key in Snapshot.__dataclass_fields__ if key in body}
-    files = tuple(
-        SnapshotFile(**{**file, "source": tuple(file["source"]) if file["source"] else None}) for file in body["files"]
-    )
+    for key, kind in (*((key, str) for key in TEXTS), ("number", int), ("dirty", bool)):
+        if type(known.get(key, kind())) is not kind:
+            raise TypeError(f"in its manifest {key} is no {kind.__name__}")
+    for key in ("baseline", "left_out"):
+        if not isinstance(known.get(key, {}), dict):
+            raise TypeError(f"in its manifest {key} is no mapping")
+    if not isinstance(body["files"], list):
+        raise TypeError("in its manifest files is no list")
+    files = tuple(_file(entry) for entry in body["files"])
     passed = Passed(**body["passed"]) if body.get("passed") else None
+    if passed and not (isinstance(passed.at, str) and isinstance(passed.checks, dict)):
+        raise TypeError("in its manifest passed is no checklist")
+    datetime.fromisoformat(known["created"])
     return Snapshot(**{**known, "id": name, "files": files, "passed": passed, **observed})
+
+
+TEXTS = (
+    "created", "label", "reason", "commit", "code_diff", "operation", "operator", "runbook_sha256", "config_digest",
+)  # fmt: skip
+
+
+def _file(entry: Any) -> SnapshotFile:
+    """One entry of a manifest. Permissions are those of a file of data: no setuid, setgid, sticky. Raises TypeError,
+    ValueError."""
+    if not isinstance(entry, dict):
+        raise TypeError("in its manifest an entry of files is no mapping")
+    source = entry.get("source")
+    file = SnapshotFile(**{**entry, "source": tuple(source) if isinstance(source, list) else None})
+    texts = (file.path, file.sha256, file.checked, file.zip, file.copy)
+    if not all(type(text) is str for text in texts) or not all(
+        type(number) is int for number in (file.size, file.mode, file.mtime_ns, *(file.source or ()))
+    ):
+        raise TypeError(f"in its manifest the entry of {file.path!r} has a value of another kind")
+    if (
+        file.copy
+        or (file.source is not None and len(file.source) != 5)
+        or (file.checked and not _has_zone(file.checked))
+    ):
+        raise ValueError(f"in its manifest the entry of {file.path!r} says what no entry says")
+    return file if file.mode <= 0o777 else replace(file, mode=file.mode & 0o777)
+
+
+def _has_zone(text: str) -> bool:
+    """A time that can be compared with others."""
+    return datetime.fromisoformat(text).tzinfo is not None
 
 
 Checked = Mapping[str, tuple[str, str]]  # by a copy's key on disk: (SHA-256 that was found, when)

@@ -10,6 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from atftctl.host import rights
+from atftctl.host.settle import clean_child
+
 
 @dataclass(frozen=True)
 class Done:
@@ -20,10 +23,12 @@ class Done:
 
 
 def limited(memory_limit_mb: int) -> Callable[[], None]:
-    """For the child, between fork and exec: RLIMIT_DATA, which holds for all that it starts."""
+    """For the child, between fork and exec: signals as by default, and RLIMIT_DATA, which holds for all that it
+    starts."""
     import resource
 
     def limit() -> None:
+        clean_child()
         if memory_limit_mb:
             size = memory_limit_mb << 20
             resource.setrlimit(resource.RLIMIT_DATA, (size, size))
@@ -32,12 +37,15 @@ def limited(memory_limit_mb: int) -> Callable[[], None]:
 
 
 def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float, memory_limit_mb: int = 0) -> Done:
-    """Standard output and error together. The child is in a group of its own, so that nothing of it stays behind."""
+    """Standard output and error together. The child is in a group of its own, so that nothing of it stays behind; it has
+    the rights of the owner of `cwd`."""
+    user = rights.user_of(cwd)
     try:
         child = subprocess.Popen(
-            list(argv), cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL,
+            list(argv), cwd=cwd, env=rights.environment(env, user), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here
+            **rights.options(user),
         )  # fmt: skip
     except OSError as error:
         return Done(127, f"can't start {argv[0]}: {error.strerror}")

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atftctl.host.errors import ChangedError, DamagedError, NotRegularError
-from atftctl.host.files import READ_BACK, Identity, allocated, give, identity, write_all
+from atftctl.host.errors import ChangedError, DamagedError
+from atftctl.host.files import CREATE, READ_BACK, Identity, allocated, identity, open_regular, write_all
+from atftctl.host.folders import give, opened
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -65,17 +66,18 @@ def copy_new(
     """
     with _reading(source, settle=True) as (reading, before):
         feed = watch(reading) if watch else None
-        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            digest = _fill(writing, reading, before, feed, progress)
-            if keep_time:
-                os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
-            os.fchmod(writing, stat.S_IMODE(mode))
-            give(target)
-            if durable:
-                os.fsync(writing)
-        finally:
-            os.close(writing)
+        with opened(target.parent) as folder:
+            writing = os.open(target.name, CREATE, 0o600, dir_fd=folder)
+            try:
+                digest = _fill(writing, reading, before, feed, progress)
+                if keep_time:
+                    os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
+                os.fchmod(writing, stat.S_IMODE(mode))
+                give(writing, folder)
+                if durable:
+                    os.fsync(writing)
+            finally:
+                os.close(writing)
     if identity(os.lstat(source)) != identity(before):
         raise ChangedError(f"{source} changed while it was copied")
     if durable and before.st_size <= READ_BACK:
@@ -93,16 +95,11 @@ def hash_file(path: Path, *, watch: Watch | None = None, progress: Progress = no
 def _reading(path: Path, *, settle: bool = False) -> Iterator[tuple[int, os.stat_result]]:
     """A regular file, open for reading, and its facts; a pipe does not make it wait, a symlink is not followed.
     `settle`: so that any later change shows in its times."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
+    with open_regular(path) as file:
+        handle = file.fileno()
         if settle:
             _write_out(handle)
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode):
-            raise NotRegularError(f"{path} is not a regular file")
-        yield handle, facts
-    finally:
-        os.close(handle)
+        yield handle, os.fstat(handle)
 
 
 def _write_out(handle: int) -> None:

@@ -46,3 +46,15 @@ class StillAliveError(HostError):
     def __init__(self, pids: list[int]) -> None:
         super().__init__(f"still alive after SIGKILL: {', '.join(map(str, pids))}")
         self.pids = pids
+
+
+class SymlinkError(HostError):
+    """A symlink where a folder or a file was expected."""
+
+
+class UntrustedError(HostError):
+    """State that somebody could have written whom the operator has not said to trust; `hint` says what to do."""
+
+    def __init__(self, what: str, *, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint

@@ -1,7 +1,8 @@
-"""Durable file operations. Every mutating call of the product goes through here, as `os.…`, so that tests can kill
-at each.
+"""Durable file operations. Every mutating call of the product goes through here or through `folders`, as `os.…`, so
+that tests can kill at each.
 
-A failed fsync is never retried: the kernel may have dropped the dirty pages, and a second fsync would say yes.
+No symlink is passed through, neither in a folder nor at a file's name. A failed fsync is never retried: the kernel may
+have dropped the dirty pages, and a second fsync would say yes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import time
 from io import BufferedReader
 from pathlib import Path
 
-from atftctl.host.errors import NotRegularError, OutsideProjectError
+from atftctl.host.errors import HostError, NotRegularError, SymlinkError
+from atftctl.host.folders import give, opened, real_name, shared_mode
 
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 READ_BACK = 8 << 20  # bytes; reading back a larger copy would cost as much as making it
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # no file has such a name
 SETTLED_NS = 2 * 10**9  # no file system keeps times coarser than this
@@ -68,103 +71,57 @@ def sha256_file(path: Path) -> str | None:
     return digest
 
 
+LINK = "link:"  # what stands for the digest of a symlink, before its target
+
+
+def is_link(digest: str | None) -> bool:
+    return digest is not None and digest.startswith(LINK)
+
+
+def digest_of(path: Path) -> str | None:
+    """What stands at a name: the SHA-256 of a regular file, "link:TARGET" for a symlink, None for nothing. Raises
+    NotRegularError for a folder or a pipe; OSError."""
+    try:
+        return f"{LINK}{os.readlink(path)}"
+    except OSError:  # no symlink
+        return sha256_file(path)
+
+
 def open_regular(path: Path) -> BufferedReader:
-    """Open for reading; a pipe does not make us wait. Raises NotRegularError, OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    """Open for reading; a pipe does not make us wait, and no symlink is passed through. Raises NotRegularError,
+    SymlinkError, OSError."""
+    return _regular(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), path)
+
+
+def _regular(handle: int, path: Path) -> BufferedReader:
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise NotRegularError(f"{path} is not a regular file")
+        if os.path.dirname(real := real_name(handle)) != os.path.dirname(os.path.abspath(path)):
+            raise SymlinkError(f"{path} leads through a symlink, to {real}")
+    except BaseException:
         os.close(handle)
-        raise NotRegularError(f"{path} is not a regular file")
+        raise
     return os.fdopen(handle, "rb")
+
+
+def read_bytes(path: Path, limit: int = -1) -> bytes:
+    """What a regular file holds, at most so many bytes. Raises NotRegularError, OSError."""
+    with open_regular(path) as file:
+        return file.read(limit)
+
+
+def try_read(path: Path) -> bytes | None:
+    """What a regular file holds; None where there is none that can be read."""
+    try:
+        return read_bytes(path)
+    except (OSError, HostError):
+        return None
 
 
 def know_hash(path: Path, digest: str) -> None:
     """This process has just written the file and hashed it on the way: it need not be read again."""
     _hashed[identity(path.stat())] = digest
-
-
-def inside(root: Path, relative: str) -> Path:
-    """`root / relative`, refused where it would lead out of `root`: absolute, `..`, or a symlink that points
-    elsewhere."""
-    if not relative or relative.startswith(("/", "~")) or ".." in Path(relative).parts:
-        raise OutsideProjectError(f"{relative!r} does not stay inside the project")
-    path = root / relative
-    try:
-        real = path.resolve()
-    except (RuntimeError, OSError):  # Python before 3.13 raises RuntimeError for a loop
-        raise OutsideProjectError(f"{relative!r} is a symlink that leads to itself") from None
-    if not real.is_relative_to(root.resolve()):
-        raise OutsideProjectError(f"{relative!r} is a symlink that leads out of the project, to {real}")
-    if _is_link(path):
-        raise OutsideProjectError(f"{relative!r} is a symlink; replacing it would leave the file behind it unchanged")
-    return path
-
-
-def _is_link(path: Path) -> bool:
-    try:
-        return path.is_symlink()
-    except OSError:  # in a folder that is closed to us: whoever opens the file is told so
-        return False
-
-
-class Within:
-    """`inside` for many files: each folder is looked at once. Whoever opens the file itself says O_NOFOLLOW."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._folders: dict[str, Path] = {}
-
-    def __call__(self, relative: str) -> Path:
-        folder, _, name = relative.rpartition("/")
-        if not folder or name in ("", ".", ".."):
-            return inside(self._root, relative)
-        if folder not in self._folders:
-            self._folders[folder] = inside(self._root, folder)
-        return self._folders[folder] / name
-
-
-def fsync_dir(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_file_system(path: Path) -> None:
-    """All that was written to the file system of this folder is durable: for thousands of files at once, where an fsync
-    each would take minutes. Linux reports what could not be written (since 5.8)."""
-    import ctypes
-
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(handle):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
-    finally:
-        os.close(handle)
-
-
-def make_dirs(path: Path, mode: int = 0o755) -> None:
-    """`mkdir -p`, each new name durable in its parent."""
-    missing: list[Path] = []
-    while not path.exists():
-        missing.append(path)
-        path = path.parent
-    for folder in reversed(missing):
-        try:
-            os.mkdir(folder, mode)
-        except FileExistsError:
-            continue
-        give(folder)
-        fsync_dir(folder.parent)
-
-
-def give(path: Path) -> None:
-    """What root makes in a user's folder is the user's, so that a rescue by root does not lock the user out."""
-    if os.geteuid() != 0:
-        return
-    owner = path.parent.stat()
-    if (owner.st_uid, owner.st_gid) != (0, 0):
-        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def write_new(path: Path, data: bytes, mode: int) -> str:
@@ -173,50 +130,73 @@ def write_new(path: Path, data: bytes, mode: int) -> str:
     Refuses a name that exists and never follows a symlink (O_EXCL, O_NOFOLLOW). A file half written stays: its
     owner knows its name and cleans up.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        write_all(handle, data)
-        os.fchmod(handle, stat.S_IMODE(mode))
-        give(path)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with opened(path.parent) as folder:
+        handle = os.open(path.name, CREATE, 0o600, dir_fd=folder)
+        try:
+            write_all(handle, data)
+            os.fchmod(handle, stat.S_IMODE(mode))
+            give(handle, folder)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
     return sha256_bytes(data)
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
     """The whole new content at `path`, or the old one: temp beside it, fsync, rename, fsync of the folder."""
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write_new(temp, data, mode)
-        os.replace(temp, path)
-    except BaseException:
-        remove(temp)
-        raise
-    fsync_dir(path.parent)
+    with opened(path.parent, readable=True) as folder:
+        try:
+            write_new(temp, data, shared_mode(mode, os.fstat(folder)))
+            os.replace(temp.name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            remove(temp)
+            raise
+        os.fsync(folder)
 
 
 def append_durably(path: Path, line: bytes) -> None:
     """One line added at the end, fsynced; a torn line left by a crash is closed with a newline first."""
-    created = not path.exists()
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    with opened(path.parent, readable=True) as folder:
+        handle, created = open_own(path.name, os.O_RDWR | os.O_APPEND, folder)
+        try:
+            size = os.fstat(handle).st_size
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            write_all(handle, b"\n" + line if torn else line)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
         if created:
-            give(path)
-        size = os.fstat(handle).st_size
-        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        write_all(handle, b"\n" + line if torn else line)
-        os.fsync(handle)
-    finally:
+            os.fsync(folder)
+
+
+def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
+    """A file of ours to be written in place, and whether it was made now. Nothing but a regular file with one name is
+    opened: no symlink, no pipe, no hard link to somebody's file. Raises NotRegularError, OSError."""
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle, created = os.open(name, flags, dir_fd=folder), False
+    except FileNotFoundError:
+        mode = shared_mode(0o644, os.fstat(folder))
+        handle, created = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder), True
+    try:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+            raise NotRegularError(f"{real_name(handle)} is not a file of ours: no regular file, or it has another name")
+        if created:
+            os.fchmod(handle, mode)
+            give(handle, folder)
+    except BaseException:
         os.close(handle)
-    if created:
-        fsync_dir(path.parent)
+        raise
+    return handle, created
 
 
 def remove(path: Path) -> bool:
     """True if the file was there and is gone now."""
     try:
-        os.unlink(path)
+        with opened(path.parent) as folder:
+            os.unlink(path.name, dir_fd=folder)
     except OSError as error:
         if error.errno in NOT_THERE:
             return False
@@ -224,26 +204,21 @@ def remove(path: Path) -> bool:
     return True
 
 
-def remove_tree(path: Path) -> None:
-    """A folder of ours and all in it; never follows a symlink."""
-    if path.is_symlink() or not path.is_dir():
-        remove(path)
-        return
-    if stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU != stat.S_IRWXU:
-        os.chmod(path, stat.S_IRWXU)  # closed by hand; whose it is may open it
-    for child in path.iterdir():
-        remove_tree(child)
-    os.rmdir(path)
+def rename(source: Path, target: Path) -> None:
+    """`target` becomes `source`, at once. The folders are the caller's to fsync."""
+    with opened(source.parent) as old, opened(target.parent) as new:
+        os.replace(source.name, target.name, src_dir_fd=old, dst_dir_fd=new)
 
 
 def preallocate(path: Path, size: int) -> None:
     """A file of `size` bytes that really occupies them."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        give(path)
-        os.posix_fallocate(handle, 0, size)
-    finally:
-        os.close(handle)
+    with opened(path.parent) as folder:
+        handle = os.open(path.name, CREATE, 0o600, dir_fd=folder)
+        try:
+            give(handle, folder)
+            os.posix_fallocate(handle, 0, size)
+        finally:
+            os.close(handle)
 
 
 def free_bytes(path: Path) -> int:
@@ -257,18 +232,6 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def tail(path: Path, lines: int, *, limit: int = 256 * 1024, since: int = 0) -> list[str]:
-    """The last `lines` lines after byte `since`, reading at most `limit` bytes; empty where there is no such file."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(since if since <= size else 0, size - limit))
-            text = file.read().decode("utf-8", "replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return text.splitlines()[-lines:]
 
 
 def write_all(handle: int, data: bytes) -> None:

@@ -1,45 +1,170 @@
-"""Git, as facts beside a snapshot and as the home of a scratch copy. A machine without git loses these, and
-nothing else."""
+"""Git, read: facts beside a snapshot, and what a rollback of code decides from. A machine without git loses these, and
+nothing else.
+
+Reading runs no program that a repository's config names (filters, hooks, fsmonitor, gpg), whoever wrote that config,
+and depends on no setting of the user: plumbing, with a fixed configuration. It writes nothing, the index included.
+Paths are literal: a file whose name begins with `:` is a file.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from atftctl.host import rights
+from atftctl.host.errors import HostError
+
 LIMIT_S = 20.0
+NONE, SYMLINK, MODULE = "000000", "120000", "160000"  # modes, as diff-tree has them
 ELSEWHERE = (  # git rev-parse --local-env-vars
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS",
     "GIT_DIR", "GIT_EXTERNAL_DIFF", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE",
     "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
+    "GIT_WORK_TREE", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
 )  # fmt: skip
+FIXED = (
+    "core.fsmonitor=false", "core.hooksPath=/dev/null", "core.quotePath=true", "core.pager=cat", "color.ui=false",
+    "diff.noprefix=false", "diff.mnemonicPrefix=false", "diff.orderFile=/dev/null", "diff.renames=false",
+    "diff.relative=false", "status.renames=false", "protocol.allow=never", "log.showSignature=false",
+)  # fmt: skip
+FILTER = re.compile(r"filter\.(?P<name>.*)\.(clean|smudge|process|required)", re.IGNORECASE | re.DOTALL)
+
+
+class GitError(HostError):
+    """Git said no; the words are its own."""
+
+
+@dataclass(frozen=True)
+class CommitText:
+    """One commit object: its parents, the first paragraph of its message in a line, and the rest."""
+
+    id: str
+    parents: tuple[str, ...]
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A file that differs between two commits, by its path from the repository's top; "000000" for none."""
+
+    path: str
+    old_mode: str
+    new_mode: str
+    new_blob: str
+
+
+def read(root: Path, *words: str, limit_s: float = LIMIT_S, said: bytes = b"") -> bytes:
+    """The standard output of a reading command. `said`: to its standard input. Raises GitError."""
+    options = [word for setting in (*FIXED, *_without_filters(root)) for word in ("-c", setting)]
+    return execute(root, options, words, limit_s, said)
+
+
+def text(root: Path, *words: str) -> str:
+    """As `read`, as text without the last newline. Raises GitError."""
+    return os.fsdecode(read(root, *words)).strip("\n")
+
+
+def execute(root: Path, options: Sequence[str], words: Sequence[str], limit_s: float, said: bytes = b"") -> bytes:
+    """One command of git in this folder, with the rights of the folder's owner; its standard output. Raises GitError."""
+    name = next((word for word in words if not word.startswith("-") and "=" not in word), words[0])
+    try:
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+            ["git", *options, *words],
+            cwd=root,
+            capture_output=True,
+            timeout=limit_s,
+            check=False,
+            input=said,
+            env=environment(root),
+            **rights.options(rights.user_of(root)),
+        )
+    except FileNotFoundError:
+        raise GitError("git is not installed here" if root.is_dir() else f"{root} is no folder") from None
+    except subprocess.TimeoutExpired:
+        raise GitError(f"git {name} was not done within {limit_s:g} s") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise GitError(f"git can't be run: {error}") from None
+    if done.returncode:
+        lines = os.fsdecode(done.stderr or done.stdout).strip().splitlines()
+        raise GitError(f"git {name}: {'; '.join(line.strip() for line in lines[:6]) or f'exit {done.returncode}'}")
+    return done.stdout
+
+
+@cache
+def _without_filters(root: Path) -> tuple[str, ...]:
+    """Settings that keep the repository's filters from running. A name with a `=` in it can't be said so, and is not
+    one that git's own tools would write."""
+    try:
+        names = os.fsdecode(execute(root, (), ("config", "--list", "--name-only", "-z"), LIMIT_S)).split("\0")
+    except GitError:
+        return ()
+    filters = {match["name"] for name in names if (match := FILTER.fullmatch(name)) and "=" not in name}
+    values = {"clean": "", "smudge": "", "process": "", "required": "false"}
+    return tuple(f"filter.{name}.{key}={value}" for name in sorted(filters) for key, value in values.items())
+
+
+def environment(root: Path, *, literal: bool = True) -> dict[str, str]:
+    """The project's repository and no other, whatever a hook or a shell has said of another."""
+    ours = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    fixed = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
+    paths = {"GIT_LITERAL_PATHSPECS": "1"} if literal else {}
+    return rights.environment({**ours, **fixed, **paths}, rights.user_of(root))
 
 
 def head(root: Path) -> tuple[str, bool]:
     """(commit, dirty) of the work tree; ("", False) where there is no git, no repository or no commit yet.
 
-    Two calls of the git command: importing GitPython costs 110 ms that an emergency does not have.
+    Calls of the git command: importing GitPython costs 110 ms that an emergency does not have.
     """
-    commit = _git(root, "rev-parse", "HEAD")
-    if not commit:
-        return "", False
-    return commit, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-
-
-def diff(root: Path, *, limit: int, without: Sequence[str] = ()) -> bytes | None:
-    """What the work tree changes on HEAD, as a patch that `git apply` takes; None where git can't tell, or where it is
-    longer than `limit` bytes. Untracked files are not in it. `without`: files and patterns that are left out."""
-    argv = _argv(
-        root, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color",
-        "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--submodule=short", "--no-relative",
-        "--", ".", *(f":(exclude,glob,icase){one}" for one in without),
-    )  # fmt: skip
     try:
-        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
-    except OSError:
+        return text(root, "rev-parse", "--verify", "--quiet", "HEAD"), bool(dirty(root))
+    except GitError:
+        return "", False
+
+
+def dirty(root: Path) -> list[str]:
+    """Tracked files that differ from HEAD, in the whole repository, by their path from its top. Files that a filter
+    would have to be run for are not compared. Raises GitError."""
+    words = ("diff", "--name-only", "-z", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "HEAD", "--")
+    found = [name for name in os.fsdecode(read(root, *words)).split("\0") if name]
+    return found if not found or not _without_filters(root) else _unfiltered(root, found)
+
+
+def _unfiltered(root: Path, names: list[str]) -> list[str]:
+    top = Path(text(root, "rev-parse", "--show-toplevel"))
+    said = b"".join(os.fsencode(name) + b"\0" for name in names)
+    fields = os.fsdecode(read(top, "check-attr", "-z", "--stdin", "filter", said=said)).split("\0")
+    known = {setting.split(".", 1)[1].rpartition(".")[0] for setting in _without_filters(root)}
+    return [path for path, _, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False) if value not in known]
+
+
+def diff(root: Path, *, limit: int, without: Sequence[str] = (), files: Sequence[str] = ()) -> bytes | None:
+    """What the work tree changes on HEAD, as a patch that `git apply` takes; None where git can't tell, or where it is
+    longer than `limit` bytes. Untracked files are not in it. `without`: patterns, `files`: paths that are left out."""
+    excluded = [*(f":(exclude,glob,icase){one}" for one in without), *(f":(exclude,literal){one}" for one in files)]
+    options = [word for setting in (*FIXED, *_without_filters(root)) for word in ("-c", setting)]
+    argv = [
+        "git", *options, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color",
+        "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--submodule=short", "--ignore-submodules=dirty",
+        "--no-relative", "--", ".", *excluded,
+    ]  # fmt: skip
+    try:
+        child = subprocess.Popen(
+            argv,
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(root, literal=False),
+            **rights.options(rights.user_of(root)),
+        )
+    except (OSError, subprocess.SubprocessError):
         return None
     late = threading.Timer(LIMIT_S, child.kill)
     late.start()
@@ -54,49 +179,144 @@ def diff(root: Path, *, limit: int, without: Sequence[str] = ()) -> bytes | None
     return patch if child.returncode == 0 else None
 
 
-def log(root: Path, old: str, new: str, most: int = 50) -> list[str] | None:
+def log_lines(root: Path, old: str, new: str, most: int = 50) -> list[str] | None:
     """Commits that are in `new` and not in `old`, newest first, a line each; None where git knows one of them not."""
-    found = _git_bytes(root, "log", "--oneline", "--no-decorate", f"-{most}", f"{old}..{new}", "--")
-    return None if found is None else os.fsdecode(found).splitlines()
+    try:
+        names = text(root, "rev-list", f"-{most}", f"{old}..{new}", "--").split()
+        return [f"{one.id[:9]} {one.subject}" for one in commits(root, names)]
+    except GitError:
+        return None
+
+
+def commits(root: Path, names: Iterable[str]) -> list[CommitText]:
+    """The commits of these ids. Raises GitError."""
+    names = list(names)
+    if not names:
+        return []
+    data = read(root, "cat-file", "--batch", said=b"".join(f"{name}\n".encode() for name in names))
+    found, at = [], 0
+    for name in names:
+        end = data.index(b"\n", at)
+        fields = data[at:end].split()
+        if len(fields) != 3 or fields[1] != b"commit":
+            raise GitError(f"{name} is no commit")
+        begin, size = end + 1, int(fields[2])
+        found.append(_commit(name, data[begin : begin + size]))
+        at = begin + size + 1
+    return found
+
+
+def _commit(name: str, data: bytes) -> CommitText:
+    head, _, message = data.partition(b"\n\n")
+    lines = head.split(b"\n")
+    parents = tuple(line[7:].decode() for line in lines if line.startswith(b"parent "))
+    encoding = next((line[9:].decode("ascii", "replace") for line in lines if line.startswith(b"encoding ")), "utf-8")
+    try:
+        words = message.decode(encoding, "replace")
+    except LookupError:
+        words = message.decode("utf-8", "replace")
+    first, _, body = words.strip("\n").partition("\n\n")
+    return CommitText(name, parents, " ".join(first.split("\n")), body)
+
+
+def branch(root: Path) -> str:
+    """The branch that is checked out; "" where HEAD is detached. Raises GitError."""
+    try:
+        return text(root, "symbolic-ref", "-q", "HEAD")
+    except GitError:
+        read(root, "rev-parse", "--git-dir")
+        return ""
+
+
+def commit_of(root: Path, word: str) -> str:
+    """Raises GitError for what is no commit."""
+    return text(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{word}^{{commit}}")
+
+
+def is_ancestor(root: Path, old: str, new: str) -> bool:
+    try:
+        read(root, "merge-base", "--is-ancestor", old, new)
+    except GitError:
+        return False
+    return True
+
+
+def git_folder(root: Path) -> Path:
+    """Where the repository itself lies. Raises GitError."""
+    return Path(text(root, "rev-parse", "--absolute-git-dir"))
+
+
+def under_way(root: Path) -> str:
+    """What else git is in the middle of: a merge, a rebase …; "" for nothing."""
+    folder = git_folder(root)
+    names = (
+        "MERGE_HEAD",
+        "CHERRY_PICK_HEAD",
+        "REVERT_HEAD",
+        "BISECT_LOG",
+        "rebase-merge",
+        "rebase-apply",
+        "sequencer",
+    )
+    return next((name for name in names if (folder / name).exists()), "")
+
+
+def shallow(root: Path) -> bool:
+    return text(root, "rev-parse", "--is-shallow-repository") == "true"
+
+
+def prefix(root: Path) -> str:
+    """Where the project lies in the repository: "" at its top, else "folder/"."""
+    return text(root, "rev-parse", "--show-prefix")
+
+
+def changes(root: Path, old: str, new: str) -> list[FileChange]:
+    """Every file that differs between two commits. Raises GitError."""
+    words = ("diff-tree", "-r", "-z", "--no-renames", "--no-relative", "--full-index", old, new)
+    raw = os.fsdecode(read(root, *words, limit_s=120.0)).split("\0")
+    found = []
+    for head, path in zip(raw[::2], raw[1::2], strict=False):
+        old_mode, new_mode, _, new_blob = head.lstrip(":").split()[:4]
+        found.append(FileChange(path, old_mode, new_mode, new_blob))
+    return found
+
+
+def files_of(root: Path, commit: str) -> list[str]:
+    """What a commit changes against its first parent, from the repository's top. Raises GitError."""
+    words = ("diff-tree", "-r", "-z", "--no-renames", "--no-relative", "--no-commit-id", "--root", "--name-only")
+    parents = text(root, "rev-list", "--parents", "-n", "1", commit).split()[1:2]
+    return [name for name in os.fsdecode(read(root, *words, *parents, commit)).split("\0") if name]
+
+
+def tree_files(root: Path, commit: str) -> list[str]:
+    """Every file of a commit, from the repository's top. Raises GitError."""
+    words = ("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit)
+    return [name for name in os.fsdecode(read(root, *words)).split("\0") if name]
+
+
+def file_at(root: Path, commit: str, path: str) -> tuple[bytes, int] | None:
+    """(bytes, mode) of a file in a commit, as the repository has it, no filter applied; None where it has none, or
+    something else by that name. `path` from the project's folder. Raises GitError."""
+    full = f"{prefix(root)}{path}"
+    entry = os.fsdecode(read(root, "ls-tree", "-z", "--full-tree", commit, "--", full)).split("\0")[0]
+    fields, _, name = entry.partition("\t")
+    mode, kind, blob = (*fields.split(), "", "", "")[:3]
+    if kind != "blob" or mode == SYMLINK or name != full:
+        return None
+    return read(root, "cat-file", "blob", blob), int(mode, 8) & 0o777
+
+
+def hidden(root: Path) -> set[str]:
+    """Files whose changes git was told not to see (skip-worktree, assume-unchanged), from the project's folder. Raises
+    GitError."""
+    found = os.fsdecode(read(root, "ls-files", "-v", "-z")).split("\0")
+    return {line[2:] for line in found if line and (line[0] == "S" or line[0].islower())}
 
 
 def tracked_files(root: Path) -> list[str]:
     """Files that git tracks below `root`, and those that it would not ignore; empty without a repository."""
-    return [name for name in _git(root, "ls-files", "-z", "-co", "--exclude-standard").split("\0") if name]
-
-
-def create_repository(root: Path, message: str) -> str:
-    """A new repository with everything in `root` as its first commit; the commit's id."""
-    import git
-
-    repository = git.Repo.init(root, initial_branch="main")
-    with repository.config_writer() as config:
-        config.set_value("user", "name", "atftctl")
-        config.set_value("user", "email", "atftctl@localhost")
-        config.set_value("commit", "gpgsign", "false")
-    repository.git.add("--all")
-    repository.git.commit("--quiet", "--no-verify", "-m", message)
-    return str(repository.head.commit.hexsha)
-
-
-def _git(root: Path, *words: str) -> str:
-    return os.fsdecode(_git_bytes(root, *words) or b"").strip("\n")
-
-
-def _git_bytes(root: Path, *words: str) -> bytes | None:
-    """None where git is not there, is too slow, or says no. Writes nothing, the index included."""
     try:
-        done = subprocess.run(_argv(root, *words), capture_output=True, timeout=LIMIT_S, check=False, env=environment())
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def _argv(root: Path, *words: str) -> list[str]:
-    return ["git", "-C", str(root), "-c", "core.fsmonitor=false", *words]
-
-
-def environment() -> dict[str, str]:
-    """The project's repository and no other, whatever a hook or a shell has said of another."""
-    ours = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    return {**ours, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+        found = os.fsdecode(read(root, "ls-files", "-z", "-co", "--exclude-standard"))
+    except GitError:
+        return []
+    return [name for name in found.split("\0") if name]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from atftctl.host.containment import folder_inside, refuse_words
+from atftctl.host.errors import OutsideProjectError
 
 # Of a snapshot's own files; all others in its folder are copies.
 MANIFEST = "manifest.json"
@@ -11,7 +15,15 @@ CODE_DIFF = "code.diff"
 PIN = ".pinned"
 OWN = (MANIFEST, CODE_DIFF, PIN)
 
+SNAPSHOT_NAME = re.compile(r"\d{8}_\d{6}(_\d+)?")  # of a snapshot's folder
 OURS = (".atftctl", "backups", ".git")  # folders of a project that no snapshot holds
+
+
+def is_reserved(path: str) -> bool:
+    """A path from the project's folder that belongs to the tool, to a repository of git, or to a snapshot itself: no
+    record, manifest or runbook may name it as a file to change."""
+    parts = Path(path).parts
+    return parts[:1] in [(name,) for name in OURS] or ".git" in parts or path in OWN
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,16 @@ class Layout:
 
     root: Path
     runbook: Path
+    outside: tuple[str, ...] = ()  # `files.allow_outside` of the runbook
+
+    def place(self, path: str) -> Path:
+        """Where a file that may be changed lies, with no symlink in its folder's name; the file itself may be one.
+        Raises OutsideProjectError for what leads out of the project, or is the tool's own."""
+        refuse_words(path)
+        if is_reserved(path):
+            raise OutsideProjectError(f"{path!r} belongs to atftctl or to git; it is never changed as a file")
+        full = self.root / path
+        return folder_inside(self.root, path, full.parent, self.outside) / full.name
 
     @property
     def state(self) -> Path:

@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from atftctl.host.errors import LockHeldError
-from atftctl.host.files import give
+from atftctl.host.files import open_own, open_regular
+from atftctl.host.folders import opened
 
 LOOK_S = 0.5
 
@@ -23,9 +24,9 @@ def exclusive(path: Path, *, command: str, reason: str) -> Iterator[None]:
 
     The file stays when the lock is let go: removing it would let two holders lock two inodes of one name.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with opened(path.parent) as folder:
+        handle, _ = open_own(path.name, os.O_RDWR, folder)
     try:
-        give(path)
         _take(handle)
         _write(handle, describe_self(command, reason))
         try:
@@ -53,15 +54,13 @@ def _take(handle: int) -> None:
 def holder(path: Path) -> dict[str, str] | None:
     """Who holds the lock now, or None; takes nothing and writes nothing."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(handle)
-    finally:
-        os.close(handle)
+        with open_regular(path) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _read(file.fileno())
+    except (FileNotFoundError, NotADirectoryError):
+        pass
     return None
 
 
@@ -91,7 +90,7 @@ def _read(handle: int) -> dict[str, str]:
     """The holder may be writing at this instant; then nothing is known of it but that it is there."""
     try:
         words = json.loads(os.pread(handle, 4096, 0) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in words.items()} if isinstance(words, dict) else {}
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from atftctl.host import makers
-from atftctl.host.files import make_dirs
+from atftctl.host.folders import make_dirs
 from atftctl.host.relay import go_on_from
 
 LEFT_OUT = ("trainer", "__pycache__")  # the trainer is the project's own, and runs in a process of its own

@@ -107,30 +107,39 @@ def anonymous_mb(pid: int) -> float | None:
 def spawn(
     argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path, memory_limit_mb: int = 0
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own, its output appended to a file; it lives on when we end.
+    """Start a child in a session of its own, with the rights of the owner of `cwd`, its output appended to a file; it
+    lives on when we end.
 
     The limit is RLIMIT_DATA, set in the child before exec, so that it holds for all that the child starts.
     """
     import subprocess
 
+    from atftctl.host import rights
     from atftctl.host.command import limited
+    from atftctl.host.files import open_own
+    from atftctl.host.folders import opened
 
-    with output.open("ab") as out:
-        try:
-            return subprocess.Popen(
-                list(argv),
-                cwd=cwd,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here when a trainer is started
-            )
-        except OSError as error:
-            raise HostError(f"can't start {argv[0]}: {error.strerror}") from None
-        except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
-            raise HostError(f"can't start {argv[0]} with a memory limit of {memory_limit_mb} MB: {error}") from None
+    user = rights.user_of(cwd)
+    with opened(output.parent) as folder:
+        out, _ = open_own(output.name, os.O_WRONLY | os.O_APPEND, folder)
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=rights.environment(env, user),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here when a trainer is started
+            **rights.options(user),
+        )
+    except OSError as error:
+        raise HostError(f"can't start {argv[0]}: {error.strerror}") from None
+    except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
+        raise HostError(f"can't start {argv[0]} with a memory limit of {memory_limit_mb} MB: {error}") from None
+    finally:
+        os.close(out)
 
 
 def members(who: Identity, marker: str) -> set[Identity]:
@@ -138,36 +147,72 @@ def members(who: Identity, marker: str) -> set[Identity]:
 
     Parentage alone loses a child that forked twice, a session alone loses torchrun's workers; the marker is
     inherited by all of them. A pid that was given away again proves that the old session is empty: the kernel
-    reuses no number that is still a session's.
+    reuses no number that is still a session's. We and our ancestors are none of them, whatever our shell carries.
     """
     if who.boot != boot_id():
         return set()
-    table = {pid: facts for pid in _pids() if (facts := _stat(pid)) and facts.state not in "ZX"}
+    table = _table()
+    ancestors = _ancestors(table)
     found = set()
     if who.pid not in table or table[who.pid].ticks == who.ticks:
-        found = {pid for pid, facts in table.items() if who.pid in (pid, facts.session)}
+        found = {pid for pid, facts in table.items() if who.pid in (pid, facts.session)} - ancestors
     if marker:
-        found |= {pid for pid in table if _carries(pid, marker)}
+        found |= _marked(table, marker, ancestors)
     grew = True
     while grew:
-        below = {pid for pid, facts in table.items() if facts.parent in found} - found
+        below = {pid for pid, facts in table.items() if facts.parent in found} - found - ancestors
         found |= below
         grew = bool(below)
-    found.discard(os.getpid())
     return {Identity(pid, table[pid].ticks, who.boot) for pid in found}
+
+
+def _table() -> dict[int, _Stat]:
+    """Every living process."""
+    return {pid: facts for pid in _pids() if (facts := _stat(pid)) and facts.state not in "ZX"}
+
+
+def _ancestors(table: Mapping[int, _Stat]) -> set[int]:
+    """We, and all above us."""
+    found, pid = set[int](), os.getpid()
+    while pid in table and pid not in found:
+        found.add(pid)
+        pid = table[pid].parent
+    return found
+
+
+def _marked(table: Mapping[int, _Stat], marker: str, ancestors: set[int]) -> set[int]:
+    """Who carries the marker. A shell of the operator that carries it too is not the run, nor what else it started: a
+    run has sessions of its own."""
+    sessions = {table[pid].session for pid in ancestors}
+    return {pid for pid, facts in table.items() if facts.session not in sessions and _carries(pid, marker)}
 
 
 def find_marked(marker: str) -> Identity | None:
     """The oldest living process that carries `marker` in its environment."""
-    found = [
-        (facts.ticks, pid)
-        for pid in _pids()
-        if _carries(pid, marker) and (facts := _stat(pid)) and facts.state not in "ZX"
-    ]
+    table = _table()
+    found = [(table[pid].ticks, pid) for pid in _marked(table, marker, _ancestors(table))]
     if not found:
         return None
     ticks, pid = min(found)
     return Identity(pid, ticks, boot_id())
+
+
+def is_above_us(who: Identity) -> bool:
+    """Are we running below this process?"""
+    return who.pid in _ancestors(_table())
+
+
+def carries(who: Identity, marker: str) -> bool:
+    """Does this process carry the marker of a run in its environment?"""
+    return _carries(who.pid, marker)
+
+
+def uid_of(who: Identity) -> int | None:
+    """The user that a process runs as; None where it is gone."""
+    try:
+        return Path(f"/proc/{who.pid}").stat().st_uid
+    except OSError:
+        return None
 
 
 def find_command(words: Sequence[str], cwd: Path) -> list[Found]:
@@ -187,6 +232,20 @@ def find_command(words: Sequence[str], cwd: Path) -> list[Found]:
             found.append(Found(pid, facts.ticks, uid, _user(pid, uid), " ".join(arguments)))
     parents = {one.pid for one in found}
     return [one for one in found if (facts := _stat(one.pid)) and facts.parent not in parents]
+
+
+def named(name: str, folders: set[str]) -> list[int]:
+    """Processes of this program whose working folder is one of these."""
+    found = []
+    for pid in _table():
+        arguments = _read_list(pid, "cmdline")
+        try:
+            folder = os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            continue
+        if folder in folders and arguments and os.path.basename(arguments[0]) == name:
+            found.append(pid)
+    return found
 
 
 def send(who: Identity, number: signal.Signals) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from atftctl.host.errors import HostError
-from atftctl.host.files import sha256_bytes, write_durably
+from atftctl.host import files
+from atftctl.host.errors import HostError, NotRegularError, SymlinkError
+from atftctl.host.files import read_bytes, sha256_bytes, write_durably
 
 VERSION = 1
 LONG = 100_000
@@ -34,7 +35,9 @@ def unseal(data: bytes, name: str) -> dict[str, Any]:
         version, body, digest = record["version"], record["body"], record["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BadRecordError(f"{name} is not a whole record") from None
-    if version != VERSION:
+    if not isinstance(body, dict):
+        raise BadRecordError(f"{name} is not a whole record")
+    if type(version) is not int or version != VERSION:
         raise BadRecordError(f"{name} is of version {version}; this atftctl knows version {VERSION}")
     if _digest(body) != digest:
         raise BadRecordError(f"{name} was changed after it was written")
@@ -62,25 +65,33 @@ def write(folder: Path, operation: str, state: str, body: Mapping[str, Any]) -> 
 def read(folder: Path, operation: str, state: str) -> dict[str, Any] | None:
     path = folder / f"{operation}.{state}.json"
     try:
-        return unseal(path.read_bytes(), path.name)
+        return unseal(read_bytes(path), path.name)
     except FileNotFoundError:
         return None
+    except (NotRegularError, SymlinkError) as error:
+        raise BadRecordError(str(error)) from None
 
 
 def try_read(path: Path) -> dict[str, Any]:
     """The body; empty where there is none that can be trusted."""
     try:
-        return unseal(path.read_bytes(), path.name)
-    except (OSError, BadRecordError):
+        return unseal(read_bytes(path), path.name)
+    except (OSError, HostError):
         return {}
+
+
+def try_json(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds; empty where it holds none, or can't be read."""
+    try:
+        found = json.loads(files.try_read(path) or b"null")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines; lines that are not whole are passed over, a missing file is empty."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:
-        return []
+    lines = (files.try_read(path) or b"").splitlines()
     found = []
     for line in lines:
         try:

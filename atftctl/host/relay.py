@@ -1,6 +1,8 @@
 """Which copy of the tool is to run. Standard library only, and nothing of ours: where a crash left an operation open
 that was changing our own code, the tree that we were started from may be half of two versions, and the private copy
-that the operation ran from goes on."""
+that the operation ran from goes on.
+
+Whatever stands in the project's state, nothing is raised here, and nothing is waited for."""
 
 import os
 import stat
@@ -32,16 +34,22 @@ def settle_in() -> None:
 def left_open(start: Path) -> str:
     """The private copy that a decided operation of the project at `start` ran from; "" for none. The project is the
     nearest one; its records must be whole, and they and the copy ours or root's alone to write."""
-    folder = next((one for one in (start, *start.parents) if _is_project(one)), None)
-    if folder is None or not _ours(folder / ".atftctl") or not _ours(folder / ".atftctl/journal"):
+    try:
+        folder = next((folder for folder in (start, *start.parents) if _is_project(folder)), None)
+        if folder is None or not _ours(folder / ".atftctl") or not _ours(folder / ".atftctl/journal"):
+            return ""
+        return next(filter(None, map(_home, sorted((folder / ".atftctl/journal").glob("*.commit.json")))), "")
+    except OSError:
         return ""
-    for commit in (folder / ".atftctl/journal").glob("*.commit.json"):
-        intent = commit.with_name(commit.name.replace(".commit.json", ".intent.json"))
-        home = Path(str((_whole(intent) or {}).get("tool") or "/"))
-        inside = home.parent == folder / ".atftctl" / "tools" and not home.is_symlink()
-        if _whole(commit) is not None and inside and _ours(home.parent) and _ours(home) and _ours(home / "atftctl"):
-            return str(home)
-    return ""
+
+
+def _home(commit: Path) -> str:
+    """The private copy of one decided operation; "" where it has none that may be run."""
+    intent = commit.with_name(commit.name.replace(".commit.json", ".intent.json"))
+    home = Path(str((_whole(intent) or {}).get("tool") or "/"))
+    inside = home.parent == commit.parent.parent / "tools" and not home.is_symlink()
+    runs = inside and all(map(_ours, (home.parent, home, home / "atftctl")))
+    return str(home) if runs and _whole(commit) is not None else ""
 
 
 def _is_project(folder: Path) -> bool:
@@ -62,14 +70,19 @@ def _whole(record: Path) -> dict[str, object] | None:
     import json
 
     try:
-        found = json.loads(record.read_bytes())
+        handle = os.open(record, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(handle)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & 0o022:
+                return None
+            found = json.loads(file.read())
         text = json.dumps(found["body"], ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
         return (
             dict(found["body"])
             if (found["version"], found["sha256"]) == (1, hashlib.sha256(text).hexdigest())
             else None
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -85,9 +98,9 @@ def _project() -> Path:
     """Where --project points, else here; words that are wrong are for the command line to refuse."""
     words = sys.argv[1:]
     words = words[: words.index("--")] if "--" in words else words  # what follows is for others
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for at, word in enumerate(words):
         if word == "--project":
-            return Path(following).absolute()
+            return Path(os.path.realpath("".join(words[at + 1 : at + 2])))
         if word.startswith("--project="):
-            return Path(word.partition("=")[2]).absolute()
+            return Path(os.path.realpath(word.partition("=")[2]))
     return Path.cwd()

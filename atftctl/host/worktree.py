@@ -1,116 +1,44 @@
-"""Git as something that changes: reverts in a work tree beside the project's, and the branch moved at the end."""
+"""Git as something that changes: reverts in a work tree beside the project's, and the branch moved at the end. Here the
+repository's own config counts: its hooks run, its filters too, with the rights of whoever owns the project."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from atftctl.host.errors import HostError
-from atftctl.host.git import environment
+from atftctl.host import git
+from atftctl.host.folders import remove_tree
+from atftctl.host.git import NONE, GitError
 
 LIMIT_S = 120.0
-NONE, SYMLINK, MODULE = "000000", "120000", "160000"  # modes, as diff-tree has them
+DURABLE = ("-c", "core.fsmonitor=false", "-c", "core.fsync=all")
+LOCKS = ("index.lock", "HEAD.lock", "packed-refs.lock")
 
 
-class GitError(HostError):
-    """Git said no; `words` are its own."""
-
-
-def git(root: Path, *words: str, limit_s: float = LIMIT_S, said: str = "") -> str:
+def run(root: Path, *words: str, limit_s: float = LIMIT_S, said: bytes = b"") -> str:
     """Its standard output as text. Objects and references are durable when it returns. `said`: to its standard input.
     Raises GitError."""
-    return os.fsdecode(_bytes(root, *words, limit_s=limit_s, said=said))
+    return os.fsdecode(git.execute(root, DURABLE, words, limit_s, said))
 
 
-def _bytes(root: Path, *words: str, limit_s: float = LIMIT_S, said: str = "") -> bytes:
-    argv = ["git", "-C", str(root), "-c", "core.fsmonitor=false", "-c", "core.fsync=all", *words]
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, timeout=limit_s, check=False, env=environment(), input=os.fsencode(said)
-        )
-    except FileNotFoundError:
-        raise GitError("git is not installed here") from None
-    except subprocess.TimeoutExpired:
-        raise GitError(f"git {words[0]} was not done within {limit_s:g} s") from None
-    if done.returncode:
-        lines = os.fsdecode(done.stderr or done.stdout).strip().splitlines()
-        raise GitError(f"git {words[0]}: {'; '.join(line.strip() for line in lines[:6]) or f'exit {done.returncode}'}")
-    return done.stdout
-
-
-def _diff_tree(root: Path, old: str, new: str) -> list[tuple[list[str], str]]:
-    """([mode before, mode after, object before, object after], path from the repository's top)."""
-    words = ("diff-tree", "-r", "-z", "--no-renames", "--no-relative", "--full-index", old, new)
-    raw = git(root, *words).split("\0")
-    return [(head.lstrip(":").split()[:4], path) for head, path in zip(raw[::2], raw[1::2], strict=False)]
-
-
-def branch(root: Path) -> str:
-    """The branch that is checked out; "" where HEAD is detached. Raises GitError."""
-    try:
-        return git(root, "symbolic-ref", "-q", "HEAD").strip()
-    except GitError:
-        git(root, "rev-parse", "--git-dir")
-        return ""
-
-
-def commit_of(root: Path, word: str) -> str:
-    """Raises GitError for what is no commit."""
-    return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{word}^{{commit}}").strip()
-
-
-def is_ancestor(root: Path, old: str, new: str) -> bool:
-    try:
-        git(root, "merge-base", "--is-ancestor", old, new)
-    except GitError:
-        return False
-    return True
-
-
-def under_way(root: Path) -> str:
-    """What else git is in the middle of: a merge, a rebase …; "" for nothing."""
-    folder = Path(git(root, "rev-parse", "--absolute-git-dir").strip())
-    names = (
-        "MERGE_HEAD",
-        "CHERRY_PICK_HEAD",
-        "REVERT_HEAD",
-        "BISECT_LOG",
-        "rebase-merge",
-        "rebase-apply",
-        "sequencer",
-    )
-    return next((name for name in names if (folder / name).exists()), "")
-
-
-def shallow(root: Path) -> bool:
-    return git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
-
-
-def dirty(root: Path) -> list[str]:
-    """Tracked files that differ from HEAD, in the whole repository."""
-    words = git(root, "status", "--porcelain", "-z", "--untracked-files=no").split("\0")
-    return [word[3:] for word in words if word]
-
-
-def prefix(root: Path) -> str:
-    """Where the project lies in the repository: "" at its top, else "folder/"."""
-    return git(root, "rev-parse", "--show-prefix").strip()
+def checked_out(root: Path, commit: str, path: str) -> bytes:
+    """The bytes that `git checkout COMMIT -- PATH` would write. Raises GitError."""
+    return git.execute(root, DURABLE, ("cat-file", "--filters", f"{commit}:./{path}"), LIMIT_S)
 
 
 def add(root: Path, folder: Path, commit: str) -> None:
-    git(root, "worktree", "add", "--detach", "--quiet", str(folder), commit)
+    run(root, "worktree", "add", "--detach", "--quiet", str(folder), commit)
 
 
 def drop(root: Path, folder: Path) -> None:
     """Gone, and forgotten by git. Raises GitError."""
-    git(root, "worktree", "remove", "--force", "--force", str(folder))
+    run(root, "worktree", "remove", "--force", "--force", str(folder))
 
 
 def forget(root: Path) -> None:
     """Work trees whose folders are gone."""
-    git(root, "worktree", "prune")
+    run(root, "worktree", "prune")
 
 
 def revert(folder: Path, commit: str, *, merge: bool) -> None:
@@ -118,92 +46,120 @@ def revert(folder: Path, commit: str, *, merge: bool) -> None:
     revert half done."""
     words = ["revert", "--no-edit", *(("-m", "1") if merge else ()), commit]
     try:
-        git(folder, *identity(folder), *words)
-    except GitError:
-        conflicts = [line for line in git(folder, "diff", "--name-only", "--diff-filter=U").splitlines() if line]
-        if conflicts:
-            raise GitError(f"conflict in {', '.join(conflicts)}") from None
+        run(folder, *identity(folder), *words)
+    except GitError as error:
+        conflicts = os.fsdecode(git.read(folder, "diff", "--name-only", "-z", "--diff-filter=U")).split("\0")
+        if named := [name for name in conflicts if name]:
+            raise GitError(f"conflict in {', '.join(named)}") from None
+        if "gpg" in str(error) or "sign" in str(error):
+            raise CannotSignError(str(error)) from None
         raise
 
 
+class CannotSignError(GitError):
+    """The repository wants its commits signed, and that failed."""
+
+
 def identity(folder: Path) -> tuple[str, ...]:
-    """Who commits, where nobody has told git."""
-    try:
-        git(folder, "config", "user.email")
-    except GitError:
-        return ("-c", "user.name=atftctl", "-c", "user.email=atftctl@localhost")
-    return ()
+    """Who commits, where nobody has told git: what is missing of name and address."""
+    found: tuple[str, ...] = ()
+    for key, value in (("user.name", "atftctl"), ("user.email", "atftctl@localhost")):
+        try:
+            known = git.text(folder, "config", key)
+        except GitError:
+            known = ""
+        if not known and not os.environ.get(f"GIT_COMMITTER_{key.rpartition('.')[2].upper()}"):
+            found += ("-c", f"{key}={value}")
+    return found
 
 
-def changed_files(root: Path, old: str, new: str, *, relative: str) -> list[tuple[str, str, str]]:
-    """(path from the project's folder, mode in `old`, mode in `new`); "000000" where there is none."""
-    diff = _diff_tree(root, old, new)
-    return [(os.path.relpath(path, relative or "."), was, now) for (was, now, *_), path in diff]
-
-
-def files_of(root: Path, commit: str) -> list[str]:
-    """What a commit changes against its first parent, from the repository's top."""
-    words = ("diff-tree", "-r", "-z", "--no-renames", "--no-relative", "--no-commit-id", "--root", "--name-only")
-    parents = git(root, "rev-list", "--parents", "-n", "1", commit).split()[1:2]
-    return [name for name in git(root, *words, *parents, commit).split("\0") if name]
-
-
-def log(root: Path, *words: str) -> list[tuple[str, tuple[str, ...], str, str]]:
-    """(commit, parents, subject, body), newest first."""
-    lines = git(root, "log", "-z", "--format=%H%x1f%P%x1f%s%x1f%b", *words, "--").split("\0")
-    fields = [line.split("\x1f") for line in lines if line]
-    return [(one[0], tuple(one[1].split()), one[2], one[3]) for one in fields]
-
-
-def file_at(root: Path, commit: str, path: str) -> tuple[bytes, int] | None:
-    """(bytes, mode) of a file in a commit; None where it has none. `path` from the project's folder."""
-    entry = git(root, "ls-tree", commit, "--", path).split()
-    if not entry or entry[1] != "blob" or entry[0] == SYMLINK:
-        return None
-    return _bytes(root, "cat-file", "--filters", f"{commit}:./{path}"), int(entry[0], 8) & 0o777
+def check_out_again(folder: Path, commit: str, names: Iterable[str]) -> None:
+    """These files of a work tree of ours, as git checks them out for this commit: with that commit's attributes, and
+    whatever has been written there since."""
+    for name in names:
+        remove_tree(folder / name)
+    run(folder, "reset", "--hard", "--quiet", commit)
 
 
 def commit_tree(root: Path, tree_of: str, parent: str, message: str) -> str:
     """A commit on top of `parent` that holds what `tree_of` held."""
-    return git(root, *identity(root), "commit-tree", f"{tree_of}^{{tree}}", "-p", parent, "-m", message).strip()
+    return run(root, *identity(root), "commit-tree", f"{tree_of}^{{tree}}", "-p", parent, "-m", message).strip()
+
+
+def locks_of(root: Path, name: str) -> list[Path]:
+    """The lock files that a move of this branch takes, whether they are there or not. Raises GitError."""
+    folder = git.git_folder(root)
+    common = Path(git.text(root, "rev-parse", "--git-common-dir"))
+    common = common if common.is_absolute() else (root / common).resolve()
+    return [*(folder / lock for lock in LOCKS[:2]), common / LOCKS[2], common / f"{name}.lock"]
 
 
 def may_move(root: Path, name: str, old: str, new: str) -> None:
     """Would the branch move? Hooks and locks are asked, nothing is changed. Raises GitError."""
-    if (Path(git(root, "rev-parse", "--absolute-git-dir").strip()) / "index.lock").exists():
-        raise GitError("git's index is locked (index.lock): another git runs here, or died")
-    words = f"start\nupdate {name} {new} {old}\nprepare\nabort\n"
-    git(root, "update-ref", "--stdin", said=words)
+    if locked := [lock.name for lock in locks_of(root, name) if lock.exists()]:
+        raise GitError(f"git's repository is locked ({', '.join(locked)}): another git runs here, or died")
+    run(root, "update-ref", "--stdin", said=os.fsencode(f"start\nupdate {name} {new} {old}\nprepare\nabort\n"))
 
 
 def move_branch(root: Path, name: str, old: str, new: str, message: str) -> None:
     """From `old` and from nothing else; of the index the paths between both follow; files are not touched. May be done
     again. Raises GitError where another branch is checked out, or this one has moved on."""
-    if (found := branch(root)) != name:
+    if (found := git.branch(root)) != name:
         raise GitError(f"{found or 'no branch'} is checked out, not {name}")
-    stands = git(root, "rev-parse", "--verify", name).strip()
-    if stands != new:
-        git(root, "update-ref", "-m", message, name, new, old)
-    lines = [_index_line(mode, blob, path) for (_, mode, _, blob), path in _diff_tree(root, old, new)]
-    git(root, "update-index", "-z", "--index-info", said="".join(lines))
+    if git.text(root, "rev-parse", "--verify", name) != new:
+        run(root, "update-ref", "-m", message, name, new, old)
+    lines = [_index_line(change) for change in git.changes(root, old, new)]
+    run(root, "update-index", "-z", "--index-info", said=os.fsencode("".join(sorted(lines))))
     try:
-        git(root, "update-index", "-q", "--refresh")
+        run(root, "update-index", "-q", "--refresh")
     except GitError:
         return  # it says so where a file differs from the index; that is for the user to see
 
 
-def _index_line(mode: str, blob: str, path: str) -> str:
-    """What `update-index --index-info` takes: the newer side's mode and object; mode 0 takes a path out."""
-    return f"0 {'0' * len(blob)}\t{path}\0" if mode == NONE else f"{mode} {blob}\t{path}\0"
-
-
-def hidden(root: Path, paths: Sequence[str]) -> list[str]:
-    """Those whose changes git was told not to see: skip-worktree, assume-unchanged."""
-    found = git(root, "ls-files", "-v", "-z", "--", *paths).split("\0")
-    return [line[2:] for line in found if line and (line[0] == "S" or line[0].islower())]
+def _index_line(change: git.FileChange) -> str:
+    """What `update-index --index-info` takes: the newer side's mode and object; mode 0 takes a path out. Sorted, those
+    that go come first: a file whose name becomes a folder must be out by then."""
+    if change.new_mode == NONE:
+        return f"0 {'0' * len(change.new_blob)}\t{change.path}\0"
+    return f"{change.new_mode} {change.new_blob}\t{change.path}\0"
 
 
 def push(root: Path, remote: str, name: str) -> str:
     """Never forced. Git's own words. Raises GitError."""
-    git(root, "push", "--porcelain", remote, f"{name}:{name}", limit_s=300)
+    run(root, "push", "--porcelain", remote, f"{name}:{name}", limit_s=300)
     return f"pushed {name} to {remote}"
+
+
+def create_repository(root: Path, message: str) -> str:
+    """A new repository with everything in `root` as its first commit; the commit's id."""
+    import git as gitpython
+
+    repository = gitpython.Repo.init(root, initial_branch="main")
+    with repository.config_writer() as config:
+        config.set_value("user", "name", "atftctl")
+        config.set_value("user", "email", "atftctl@localhost")
+        config.set_value("commit", "gpgsign", "false")
+    repository.git.add("--all")
+    repository.git.commit("--quiet", "--no-verify", "-m", message)
+    return str(repository.head.commit.hexsha)
+
+
+def living(root: Path) -> list[int]:
+    """Processes of git that work in this repository. Raises GitError."""
+    from atftctl.host import procs
+
+    folders = {str(root.resolve()), git.text(root, "rev-parse", "--show-toplevel"), str(git.git_folder(root))}
+    return procs.named("git", folders)
+
+
+def left_by_the_dead(locks: Sequence[Path], since: float) -> list[Path]:
+    """Those that are there, and were made after `since` (seconds since 1970)."""
+    found = []
+    for lock in locks:
+        try:
+            facts = lock.lstat()
+        except OSError:
+            continue
+        if facts.st_mtime >= since:
+            found.append(lock)
+    return found

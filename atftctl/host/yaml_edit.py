@@ -42,6 +42,8 @@ def edit(data: bytes, edits: Edits) -> bytes:
 def _splice(text: str, number: int, wanted: Edits) -> str:
     """Values that stand there are replaced in one pass; keys that are missing are added one by one."""
     documents = parse(text)
+    if documents and number >= len(documents):
+        raise YamlError("YAML readers do not agree where its documents begin")
     replacements: list[tuple[int, int, str]] = []
     missing: dict[KeyPath, Value] = {}
     for path, value in wanted.items():

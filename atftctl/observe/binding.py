@@ -1,5 +1,5 @@
-"""A YAML document onto a dataclass: every unknown key, missing key and wrong type is refused with file, line and
-key."""
+"""A YAML document onto a dataclass: every unknown key, missing key and wrong type is found, each with file, line, key
+and the nearest valid name."""
 
 from __future__ import annotations
 
@@ -7,33 +7,83 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.words import nearest
 from atftctl.host.yaml_read import Document
 
-T = TypeVar("T")
 Path = tuple[str | int, ...]
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in a document: where, what, and what to do about it."""
+
+    where: str
+    what: str
+    then: str = ""
+
+    @property
+    def words(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class UnboundError(Exception):
+    """A part of the document could not be bound; why is among the binder's problems."""
+
+
 class Binder:
-    """Binds one document; `file` is the name that errors carry."""
+    """Binds one document; `file` is the name that problems carry. Problems are collected, so that all are told at
+    once."""
 
     def __init__(self, document: Document, file: str) -> None:
         self._document = document
         self._file = file
+        self.problems: list[Problem] = []
+        self.broken: set[str | int] = set()  # keys of the document itself that have a problem below them
 
-    def bind(self, cls: type[T]) -> T:
-        """Raises Refused with file, line, key and the nearest valid name."""
-        bound: T = self._dataclass(cls, self._document.value, ())
-        return bound
+    def bind(self, cls: Any, fallback: Any) -> Any:
+        """The document as an object of this class. A key that is missing or can't be bound has the value that it has in
+        `fallback`; `problems` tells of each."""
+        value = self._document.value
+        if not isinstance(value, dict):
+            self.problem((), "a mapping was expected")
+            return fallback
+        found = self._fields(cls, value, ())
+        return dataclasses.replace(fallback, **found)
 
-    def fail(self, path: Path, reason: str, *, then: str = "") -> Refused:
+    def problem(self, path: Path, reason: str, *, then: str = "") -> None:
         where = f"{self._file}:{self._document.line(path)}"
         key = ".".join(map(str, path))
-        return Refused(f"{where}: {key + ': ' if key else ''}{reason}", then=then)
+        self.broken |= set(path[:1])
+        self.problems.append(Problem(where, f"{key + ': ' if key else ''}{reason}", then))
+
+    def _wrong(self, path: Path, reason: str, *, then: str = "") -> UnboundError:
+        self.problem(path, reason, then=then)
+        return UnboundError()
+
+    def _fields(self, cls: Any, value: Mapping[Any, Any], path: Path) -> dict[str, Any]:
+        """The fields of a dataclass that could be bound, by name."""
+        hints = _hints(cls)
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        for key in value:
+            if key not in fields:
+                self.problem((*path, str(key)), "unknown key", then=nearest(str(key), fields))
+        for name, field in fields.items():
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            if required and name not in value:
+                self.problem(path, f"key {name!r} is missing")
+                self.broken |= set((*path, name)[:1])
+        found = {}
+        for name in fields:
+            if name in value:
+                try:
+                    found[name] = self._value(hints[name], value[name], (*path, name))
+                except UnboundError:
+                    continue
+        return found
 
     def _value(self, kind: Any, value: Any, path: Path) -> Any:
         origin = typing.get_origin(kind)
@@ -51,17 +101,12 @@ class Binder:
 
     def _dataclass(self, cls: Any, value: Any, path: Path) -> Any:
         if not isinstance(value, dict):
-            raise self.fail(path, "a mapping was expected")
-        hints = _hints(cls)
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        for key in value:
-            if key not in fields:
-                raise self.fail((*path, str(key)), "unknown key", then=nearest(str(key), fields))
-        for name, field in fields.items():
-            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-            if required and name not in value:
-                raise self.fail(path, f"key {name!r} is missing")
-        return cls(**{name: self._value(hints[name], item, (*path, name)) for name, item in value.items()})
+            raise self._wrong(path, "a mapping was expected")
+        found = self._fields(cls, value, path)
+        try:
+            return cls(**found)
+        except TypeError:  # something that it can't do without is missing, and has been told
+            raise UnboundError from None
 
     def _union(self, kind: Any, value: Any, path: Path) -> Any:
         options = typing.get_args(kind)
@@ -70,34 +115,52 @@ class Binder:
         for option in options:
             if dataclasses.is_dataclass(option) or type(value) is option:
                 return self._value(option, value, path)
-        raise self.fail(path, f"expected {' or '.join(_NAMES.get(one, str(one)) for one in options)}")
+        raise self._wrong(path, f"expected {' or '.join(_NAMES.get(option, str(option)) for option in options)}")
 
     def _literal(self, kind: Any, value: Any, path: Path) -> Any:
         options = typing.get_args(kind)
-        if value not in options:
-            raise self.fail(
-                path,
-                f"{value!r} is none of {', '.join(map(str, options))}",
-                then=nearest(str(value), options),
-            )
+        if isinstance(value, dict | list) or value not in options:
+            reason = f"{value!r} is none of {', '.join(map(str, options))}"
+            raise self._wrong(path, reason, then=nearest(str(value), options))
         return value
 
     def _tuple(self, item: Any, value: Any, path: Path) -> Any:
         if not isinstance(value, list):
-            raise self.fail(path, "a list was expected")
-        return tuple(self._value(item, one, (*path, index)) for index, one in enumerate(value))
+            raise self._wrong(path, "a list was expected")
+        found, whole = [], True
+        for index, entry in enumerate(value):
+            try:
+                found.append(self._value(item, entry, (*path, index)))
+            except UnboundError:
+                whole = False
+        if not whole:
+            raise UnboundError
+        return tuple(found)
 
     def _mapping(self, item: Any, value: Any, path: Path) -> Any:
         if not isinstance(value, dict):
-            raise self.fail(path, "a mapping was expected")
-        return {str(key): self._value(item, one, (*path, str(key))) for key, one in value.items()}
+            raise self._wrong(path, "a mapping was expected")
+        found = {}
+        for key, entry in value.items():
+            try:
+                found[str(key)] = self._value(item, entry, (*path, str(key)))
+            except UnboundError:
+                continue
+        return found
 
     def _scalar(self, kind: Any, value: Any, path: Path) -> Any:
         if kind is float and type(value) is int:
             return float(value)
         if type(value) is not kind:
-            raise self.fail(path, f"{value!r} is not {_NAMES.get(kind, kind)}")
+            raise self._wrong(path, f"{value!r} is not {_NAMES.get(kind, kind)}")
         return value
+
+
+def refuse(problems: list[Problem]) -> None:
+    """Raises Refused with the first problem, and says how many there are."""
+    if problems:
+        more = f" (and {len(problems) - 1} more: atftctl runbook lint)" if len(problems) > 1 else ""
+        raise Refused(f"{problems[0].words}{more}", then=problems[0].then)
 
 
 _CACHE: dict[Any, dict[str, Any]] = {}

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from atftctl.domain.facts import ConfigFile
+from atftctl.host.containment import inside
 from atftctl.host.errors import NotRegularError, OutsideProjectError, YamlError
-from atftctl.host.files import inside, open_regular, sha256_bytes
+from atftctl.host.files import open_regular, sha256_bytes
 from atftctl.host.yaml_read import read
 from atftctl.protocol import config_digest, merge_settings
 

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 
 from atftctl import protocol
 from atftctl.domain.facts import Process
-from atftctl.host.files import tail
+from atftctl.host.containment import inside
+from atftctl.host.errors import HostError
+from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
+from atftctl.host.logs import tail
 
 LOG_LINES = 400
 METRIC_LINES = 1000
@@ -26,15 +29,11 @@ def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[st
         (protocol.EVENTS, LOG_LINES),
         (protocol.METRICS, METRIC_LINES),
     ):
-        try:
-            text = tail(layout.root / name, lines)
-        except OSError:
-            continue
-        if text:
+        if text := tail(layout.root, name, lines):
             found[name.replace("/", "__")] = ("\n".join(text) + "\n").encode()
     for name in configs:
         try:
-            found[name.replace("/", "__")] = (layout.root / name).read_bytes()
-        except OSError:
+            found[name.replace("/", "__")] = read_bytes(inside(layout.root, name, layout.outside))
+        except (OSError, HostError):
             continue
     return found

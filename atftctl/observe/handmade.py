@@ -13,6 +13,7 @@ from atftctl.domain.runbook import Files
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.host.copying import hash_file
 from atftctl.host.errors import HostError, YamlError
+from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
 from atftctl.host.yaml_read import read
 from atftctl.host.zip_crc import ZipWatch, blank, checkpoint
@@ -71,8 +72,8 @@ def look_into(layout: Layout, one: Handmade) -> tuple[str, str]:
     """(SHA-256, what is wrong or ""). Nobody wrote its hash down: a config must read, a checkpoint's CRCs must hold."""
     watch = ZipWatch()
     try:
-        digest = hash_file(layout.root / one.path, watch=watch.start)
-        if one.of.endswith((".yaml", ".yml")) and read((layout.root / one.path).read_bytes()).value is None:
+        digest = hash_file(layout.place(one.path), watch=watch.start)
+        if one.of.endswith((".yaml", ".yml")) and read(read_bytes(layout.place(one.path))).value is None:
             return digest, "it is empty"
     except YamlError as error:
         return digest, f"it can't be read as YAML: {error}"

@@ -9,8 +9,10 @@ from typing import Any
 
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.words import nearest
-from atftctl.host.layout import Layout
-from atftctl.host.records import read_lines
+from atftctl.host.errors import HostError
+from atftctl.host.files import read_bytes
+from atftctl.host.layout import SNAPSHOT_NAME, Layout
+from atftctl.host.records import read_lines, try_json
 
 
 def read(layout: Layout) -> list[dict[str, Any]]:
@@ -20,10 +22,16 @@ def read(layout: Layout) -> list[dict[str, Any]]:
 def _whole(entry: dict[str, Any]) -> bool:
     if not all(isinstance(entry.get(name), str) for name in ("operation", "command", "title")):
         return False
-    files = entry.get("files", [])
-    return isinstance(files, list) and all(
-        isinstance(file, dict) and {"path", "old", "new", "mode"} <= file.keys() for file in files
-    )
+    snapshot, files = entry.get("snapshot", ""), entry.get("files", [])
+    if not isinstance(snapshot, str) or (snapshot and not SNAPSHOT_NAME.fullmatch(snapshot)):
+        return False
+    return isinstance(files, list) and all(isinstance(file, dict) and _whole_file(file) for file in files)
+
+
+def _whole_file(file: dict[str, Any]) -> bool:
+    digests = all(name in file and isinstance(file[name], str | None) for name in ("old", "new"))
+    modes = all(type(file.get(name, 0)) is int for name in ("mode", "new_mode"))
+    return digests and modes and isinstance(file.get("path"), str) and "mode" in file
 
 
 def tampered(layout: Layout) -> list[str]:
@@ -31,7 +39,7 @@ def tampered(layout: Layout) -> list[str]:
     the history, written before and after each line, says how it ends. Empty where all is as it was written. Raises
     OSError."""
     try:
-        lines = layout.history.read_bytes().splitlines()
+        lines = read_bytes(layout.history).splitlines()
     except FileNotFoundError:
         lines = []
     found, hashes = [], [""]
@@ -45,9 +53,9 @@ def tampered(layout: Layout) -> list[str]:
 
 def _end(layout: Layout, lines: list[bytes], hashes: list[str]) -> list[str]:
     try:
-        end = json.loads(layout.history_end.read_bytes())
+        end = json.loads(read_bytes(layout.history_end))
         count, last, following = int(end["lines"]), str(end["sha256"]), str(end["next"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, HostError, ValueError, KeyError, TypeError, RecursionError):
         return ["how it ends is not known: the disk was full, or that was taken away"] if lines else []
     if len(lines) < count:
         return [f"{count - len(lines)} of {count} lines are gone from its end"]
@@ -70,17 +78,13 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 def evidence(path: Path) -> dict[str, Any]:
     """A JSON object of an operation's evidence; empty where it is not there, or not whole."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return try_json(path)
 
 
 def find_any(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     """By id, unique beginning of an id, or "" for the newest. Raises WrongUsage."""
     if not entries:
-        raise WrongUsage("no operation yet", stands="nothing has changed")
+        raise WrongUsage("no operation yet")
     return entries[-1] if not word else _by_word(entries, word)
 
 
@@ -88,7 +92,7 @@ def find(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     """By id, unique beginning of an id, or "" for the newest that changed files."""
     changed = [entry for entry in entries if entry.get("files") or entry.get("packages")]
     if not changed:
-        raise WrongUsage("there is no operation to undo", stands="nothing has changed")
+        raise WrongUsage("there is no operation to undo")
     if not word:
         return changed[-1]
     return _by_word(changed, word)
@@ -101,10 +105,8 @@ def _by_word(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     if found:
         raise WrongUsage(
             f"{word!r} could be {', '.join(str(one['operation']) for one in found)}",
-            stands="nothing has changed",
         )
     raise WrongUsage(
         f"no operation {word!r}",
-        stands="nothing has changed",
         then=nearest(word, [entry["operation"] for entry in entries[-50:]]),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
 from atftctl.host.copying import Progress, hash_file, no_progress
 from atftctl.host.errors import HostError
-from atftctl.host.files import sha256_file
+from atftctl.host.files import read_bytes, sha256_file
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 from atftctl.host.records import BadRecordError, seal, unseal
 from atftctl.observe.snapshots import copy_of
@@ -74,7 +74,7 @@ def _look(layout: Layout, snapshot: Snapshot, file: SnapshotFile, reliance: Reli
 
 
 def _manifest(layout: Layout, snapshot: Snapshot, found: Found) -> None:
-    data = layout.manifest(snapshot.id).read_bytes()
+    data = read_bytes(layout.manifest(snapshot.id))
     if data != seal(unseal(data, MANIFEST)):
         found.problem(snapshot.id, "its manifest was edited")
     if snapshot.code_diff and sha256_file(layout.snapshot(snapshot.id) / CODE_DIFF) != snapshot.code_diff:
@@ -87,7 +87,11 @@ def _strays(layout: Layout, snapshot: Snapshot) -> list[str]:
     there, links = set(), [top] if top.is_symlink() else []
     for folder, folders, names in os.walk(top):
         there |= {os.path.relpath(f"{folder}/{name}", top) for name in names}
-        links += [path for name in folders if (path := Path(folder, name)).is_symlink()]
+        links += [
+            path
+            for name in folders
+            if (path := Path(folder, name)).is_symlink() and os.path.relpath(path, top) not in known
+        ]
     strays = [f"{name} is not in its manifest" for name in sorted(there - known)]
     return strays + [
         f"{os.path.relpath(one, layout.backups)} is a symlink: what is behind it is no copy" for one in links

@@ -6,13 +6,17 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from atftctl.domain.errors import Inconclusive
 from atftctl.domain.runbook import Runbook
+from atftctl.host import rights
 from atftctl.host.command import run
+from atftctl.host.errors import HostError
+from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
 
 
@@ -25,32 +29,44 @@ def probe(
     steps: int = 0,
 ) -> dict[str, Any]:
     """What `trainer probe KIND` measured. Raises Inconclusive where it could not be run at all."""
-    with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:
-        scratch = Path(folder)
+    with scratch(layout) as folder:
         options = ["--steps", str(steps or runbook.checks.probe_steps)]
         for name in runbook.files.configs:
             options += ["--config", name]
         for number, text in enumerate((baseline_configs or {}).values()):
-            copy = scratch / f"baseline-{number}.yaml"
+            copy = folder / f"baseline-{number}.yaml"
             copy.write_text(text, encoding="utf-8")
             options += ["--baseline-config", str(copy)]
-        return _ask(layout, runbook, kind, options, scratch / "measured.json")
+        return _ask(layout, runbook, kind, options, folder / "measured.json")
 
 
-def short_run(layout: Layout, runbook: Runbook, configs: Sequence[Path], steps: int) -> dict[str, Any]:
-    """A few training steps from fresh weights, under the trainer's memory limit. Raises Inconclusive where it could not
-    be run at all."""
-    with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:
-        options = ["--steps", str(steps), *(word for one in configs for word in ("--config", str(one)))]
+def short_run(layout: Layout, runbook: Runbook, configs: Sequence[bytes], steps: int) -> dict[str, Any]:
+    """A few training steps from fresh weights with these configs, under the trainer's memory limit. Raises Inconclusive
+    where it could not be run at all."""
+    with scratch(layout) as folder:
+        options = ["--steps", str(steps)]
+        for number, text in enumerate(configs):
+            copy = folder / f"config-{number}.yaml"
+            copy.write_bytes(text)
+            options += ["--config", str(copy)]
         limit_mb = runbook.trainer.memory_limit_mb
-        return _ask(layout, runbook, "run", options, Path(folder) / "measured.json", memory_limit_mb=limit_mb)
+        return _ask(layout, runbook, "run", options, folder / "measured.json", memory_limit_mb=limit_mb)
 
 
 def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str, Any]:
     """Two checkpoints compared by tensor. Raises Inconclusive where it could not be run at all."""
-    with tempfile.TemporaryDirectory(prefix="atftctl-") as folder:
+    with scratch(layout) as folder:
         options = ["--file", str(old), "--file", str(new)]
-        return _ask(layout, runbook, "tensors", options, Path(folder) / "measured.json")
+        return _ask(layout, runbook, "tensors", options, folder / "measured.json")
+
+
+@contextmanager
+def scratch(layout: Layout) -> Iterator[Path]:
+    """A folder for one measurement, that whoever owns the project may write into."""
+    with tempfile.TemporaryDirectory(prefix="atftctl-") as name:
+        folder = Path(name).resolve()
+        rights.give_folder(folder, rights.user_of(layout.root))
+        yield folder
 
 
 def _ask(
@@ -66,8 +82,8 @@ def _ask(
         memory_limit_mb=memory_limit_mb,
     )
     try:
-        return dict(json.loads(out.read_bytes()))
-    except (OSError, ValueError):
+        return dict(json.loads(read_bytes(out)))
+    except (OSError, HostError, ValueError, TypeError, RecursionError):
         last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
         raise Inconclusive(
             f"the probe measured nothing (exit {done.code}): {last[0][:300]}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -15,30 +14,13 @@ from atftctl.domain.process import ProcessRecord
 from atftctl.host import procs, records
 from atftctl.host.layout import Layout
 from atftctl.observe import runs
+from atftctl.state import process_record
 
 WORKER_LOST = int(protocol.TrainerExit.WORKER_LOST)
 CAUSES = (protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST)
 
 
-def read_record(layout: Layout) -> ProcessRecord | None:
-    """The record of the last start; None without one, or where it can't be read."""
-    try:
-        return ProcessRecord.from_json(json.loads(layout.process.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def marker(record: ProcessRecord) -> str:
-    return f"{protocol.RUN_ID}={record.run_id}"
-
-
-def identity(record: ProcessRecord) -> procs.Identity | None:
-    """The living process of a record. One without a pid (a crash came between start and record) is found by its
-    marker."""
-    if not record.pid:
-        return procs.find_marked(marker(record))
-    who = procs.Identity(record.pid, record.ticks, record.boot)
-    return who if procs.alive(who) else None
+read_record, identity, members = process_record.read, process_record.identity, process_record.members
 
 
 def elsewhere(record: ProcessRecord) -> str:
@@ -49,12 +31,6 @@ def elsewhere(record: ProcessRecord) -> str:
     return record.host if record.host != host else f"another container of {host}"
 
 
-def members(record: ProcessRecord) -> set[procs.Identity]:
-    """Every living process of this run, also where its main process is gone."""
-    who = identity(record) or procs.Identity(record.pid, record.ticks, record.boot)
-    return procs.members(who, marker(record))
-
-
 def observe(layout: Layout, command: Sequence[str]) -> Process:
     """The state of the recorded trainer, from the process table and its own events."""
     record = read_record(layout)
@@ -63,7 +39,7 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
     who = identity(record)
     ours = frozenset(one.pid for one in members(record))
     strangers = _strangers(layout, command, ours)
-    seen = list(runs.events(layout.root, offset=record.events_from, run_id=record.run_id))
+    seen = list(runs.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id))
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
     where = elsewhere(record) if record.wanted == "running" else ""
     section, silent_s = _sign_of_life(layout, record) if who else ("", None)

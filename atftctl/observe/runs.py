@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
-import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from atftctl import protocol
+from atftctl.host import records
+from atftctl.host.errors import HostError
+from atftctl.host.files import open_regular
+from atftctl.host.logs import inode_of_log, open_log, real_path, size_of_log, tail
 
 POLL_S = 0.02
+HEADER_LIMIT = 64 << 10  # bytes
 
 
-def events(root: Path, *, offset: int = 0, run_id: str = "") -> Iterator[dict[str, Any]]:
-    """Events of one run (or of all), from a byte offset of the log onwards."""
+def events(root: Path, *, offset: int = 0, inode: int = 0, run_id: str = "") -> Iterator[dict[str, Any]]:
+    """Events of one run (or of all), from a byte offset of the log onwards; `inode`: of the file that the offset is
+    meant for, 0 where that is not known."""
+    for path, start in _parts(root, offset, inode):
+        try:
+            with open_regular(path) as file:
+                file.seek(start)
+                for line in file:
+                    record = protocol.parse_event(line)
+                    if record and (not run_id or record.get("run_id") == run_id):
+                        yield record
+        except (OSError, HostError):
+            continue
+
+
+def _parts(root: Path, offset: int, inode: int) -> list[tuple[Path, int]]:
+    """The files that hold the event log from `offset` of the file with this inode on, and where each begins. Where the
+    log was rotated since, that file has another name by now (events.jsonl.1), and the trainer may go on writing there;
+    one that was compressed or deleted is lost."""
+    path = real_path(root, protocol.EVENTS)
+    found = inode_of_log(root, protocol.EVENTS)
+    if not inode or found == inode:
+        return [(path, offset if offset <= size_of_log(root, protocol.EVENTS) else 0)]
     try:
-        with (root / protocol.EVENTS).open("rb") as file:
-            file.seek(offset)
-            for line in file:
-                record = protocol.parse_event(line)
-                if record and (not run_id or record.get("run_id") == run_id):
-                    yield record
-    except FileNotFoundError:
-        return
+        names = os.listdir(path.parent)
+    except OSError:
+        names = []
+    others = [path.parent / name for name in names if name.startswith(path.name) and name != path.name]
+    rotated = [(other, offset) for other in others if _inode(other) == inode]
+    return [*rotated, *([(path, 0)] if found else [])]
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return 0
 
 
 def await_event(
@@ -31,6 +62,7 @@ def await_event(
     *,
     run_id: str,
     offset: int,
+    inode: int = 0,
     wanted: tuple[str, ...],
     alive: Callable[[], bool],
     limit_s: float,
@@ -41,7 +73,7 @@ def await_event(
     deadline = time.monotonic() + limit_s
     while True:
         living = alive()  # asked before the log is read, so that a last word is not missed
-        for record in events(root, offset=offset, run_id=run_id):
+        for record in events(root, offset=offset, inode=inode, run_id=run_id):
             if record["event"] in wanted and (not request or record.get("request") == request):
                 return record, ""
         if not living:
@@ -53,11 +85,9 @@ def await_event(
 
 def heartbeat(root: Path, run_id: str) -> Mapping[str, Any]:
     """The last sign of life of this run; empty without one."""
-    try:
-        beat = json.loads((root / protocol.HEARTBEAT).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return beat if isinstance(beat, dict) and beat.get("run_id") == run_id else {}
+    beat = records.try_json(real_path(root, protocol.HEARTBEAT))
+    numbers = all(isinstance(beat.get(name), int | float) for name in ("t", "limit_s"))
+    return beat if numbers and beat.get("run_id") == run_id else {}
 
 
 def metrics_since(root: Path, offset: int) -> list[dict[str, str]]:
@@ -73,14 +103,11 @@ def last_metrics(root: Path, rows: int) -> list[dict[str, str]]:
 def _metrics(root: Path, rows: int, **window: int) -> list[dict[str, str]]:
     import csv
 
-    from atftctl.host.files import tail
-
-    path = root / protocol.METRICS
     try:
-        with path.open("rb") as file:
-            header = file.readline().decode("utf-8", "replace").strip()
-    except FileNotFoundError:
+        with open_log(root, protocol.METRICS) as file:
+            header = file.readline(HEADER_LIMIT).decode("utf-8", "replace").strip()
+    except (OSError, HostError):
         return []
-    lines = [line for line in tail(path, rows, **window) if line != header]
+    lines = [line for line in tail(root, protocol.METRICS, rows, **window) if line != header]
     found = csv.DictReader(lines, fieldnames=header.split(","))
     return [row for row in found if None not in row and None not in row.values()]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import stat
 from dataclasses import replace
 from datetime import datetime
@@ -23,11 +21,13 @@ from atftctl.domain.snapshot import (
     passed_by,
 )
 from atftctl.domain.words import nearest
-from atftctl.host.files import Identity, identity, inode_key, settled
-from atftctl.host.layout import PIN, Layout
-from atftctl.host.records import BadRecordError, read_lines, unseal
+from atftctl.host import trust
+from atftctl.host.containment import refuse_words
+from atftctl.host.errors import HostError, OutsideProjectError
+from atftctl.host.files import LINK, Identity, identity, inode_key, read_bytes, settled
+from atftctl.host.layout import PIN, SNAPSHOT_NAME, Layout, is_reserved
+from atftctl.host.records import read_lines, try_json, unseal
 
-NAME = re.compile(r"\d{8}_\d{6}(_\d+)?")  # of a snapshot's folder
 _read: dict[str, tuple[Identity, Snapshot]] = {}  # an operation looks several times; a manifest never changes
 
 
@@ -43,23 +43,29 @@ def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
     found: list[Snapshot] = []
     broken: dict[str, str] = {}
     passed = passes(layout)
-    where = layout.backups.relative_to(layout.root)
+    where, project = layout.backups.relative_to(layout.root), layout.root.stat()
     for name in _folders(layout):
-        if layout.snapshot(name).is_symlink():
-            broken[name] = "it is a symlink"
+        if why := _untrusted(layout.snapshot(name), project):
+            broken[name] = why
             continue
         try:
             snapshot = _one(layout, name, str(where / name))
         except FileNotFoundError:
-            if NAME.fullmatch(name):
+            if SNAPSHOT_NAME.fullmatch(name):
                 broken[name] = "it has no manifest"
-        except (OSError, BadRecordError, ValueError, KeyError, TypeError) as error:
+        except (OSError, HostError, ValueError, KeyError, TypeError) as error:
             broken[name] = getattr(error, "strerror", None) or str(error)
         else:
             found.append(
                 snapshot if snapshot.passed else replace(snapshot, passed=passed_by(snapshot.digests(), passed))
             )
     return tuple(sorted(found, key=lambda one: (one.number, one.id))), broken
+
+
+def _untrusted(folder: Path, project: os.stat_result) -> str:
+    """Why nothing is restored from this folder, whatever its manifest says; "" where nothing stands against it."""
+    facts = folder.lstat()
+    return "it is a symlink" if stat.S_ISLNK(facts.st_mode) else trust.why_not(facts, project)
 
 
 def _folders(layout: Layout) -> list[str]:
@@ -69,7 +75,7 @@ def _folders(layout: Layout) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     found = [name for name in names if not name.startswith(".") and layout.snapshot(name).is_dir()]
-    return [name for name in found if NAME.fullmatch(name) or not layout.snapshot(name).is_symlink()]
+    return [name for name in found if SNAPSHOT_NAME.fullmatch(name) or not layout.snapshot(name).is_symlink()]
 
 
 def _one(layout: Layout, name: str, folder: str) -> Snapshot:
@@ -77,12 +83,23 @@ def _one(layout: Layout, name: str, folder: str) -> Snapshot:
     path = layout.manifest(name)
     read, seen = _read.get(str(path)), identity(path.stat())
     if read is None or read[0] != seen:
-        snapshot = from_manifest(name, unseal(path.read_bytes(), "its manifest"), folder=folder)
+        snapshot = from_manifest(name, unseal(read_bytes(path), "its manifest"), folder=folder)
+        if wrong := [file.path for file in snapshot.files if not _may_hold(file.path)]:
+            raise ValueError(f"its manifest names {wrong[0]!r}, which no snapshot holds")
         read = (seen, snapshot)
         if settled(seen):
             _read[str(path)] = read
     pinned = os.path.lexists(layout.snapshot(name) / PIN)
     return replace(read[1], pinned=True) if pinned else read[1]
+
+
+def _may_hold(path: str) -> bool:
+    """May a snapshot hold a file of this name?"""
+    try:
+        refuse_words(path)
+    except OutsideProjectError:
+        return False
+    return not is_reserved(path)
 
 
 def damaged_one(layout: Layout, name: str, why: str) -> Snapshot:
@@ -114,6 +131,9 @@ def copy_of(top: str, file: SnapshotFile, known: Checked) -> tuple[str, str]:
         facts = os.lstat(f"{top}/{file.path}")
     except OSError as error:
         return "", f"{file.path}: {error.strerror}"
+    if file.is_link:
+        same = stat.S_ISLNK(facts.st_mode) and LINK + os.readlink(f"{top}/{file.path}") == file.sha256
+        return "", "" if same else f"{file.path} is not the symlink that it was"
     if not stat.S_ISREG(facts.st_mode):
         return "", f"{file.path} is no regular file any more"
     if facts.st_size != file.size:
@@ -149,10 +169,9 @@ def checked(layout: Layout) -> dict[str, tuple[str, str]]:
     """What copies were found to hold, and when, by their identity on disk. Lost or unreadable, copies are hashed again:
     no harm."""
     try:
-        found = json.loads(layout.checked.read_bytes())
-        known = {str(key): (str(digest), str(at)) for key, (digest, at) in found.items()}
+        known = {str(key): (str(digest), str(at)) for key, (digest, at) in try_json(layout.checked).items()}
         return {key: one for key, one in known.items() if _is_time(one[1])}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError):
         return {}
 
 
@@ -172,7 +191,7 @@ def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot
     """By id, unique beginning of an id, label, `latest` (not one that an operation took for its own safety) or
     `last-good`."""
     if not snapshots:
-        raise WrongUsage("there is no snapshot yet", stands="nothing has changed", then="take one: atftctl backup")
+        raise WrongUsage("there is no snapshot yet", then="take one: atftctl backup")
     if not word:
         raise WrongUsage("which snapshot?", then="an id, a label, latest or last-good; atftctl backup list shows them")
     if word == "last-good":
@@ -180,7 +199,6 @@ def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot
         if good is None:
             raise WrongUsage(
                 "no whole snapshot is verified-good",
-                stands="nothing has changed",
                 then="run atftctl verify, then atftctl backup; or name a snapshot",
             )
         return good
@@ -191,10 +209,9 @@ def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot
     if len(exact) == 1:
         return exact[0]
     if exact:
-        raise WrongUsage(f"{word!r} could be {', '.join(one.id for one in exact)}", stands="nothing has changed")
+        raise WrongUsage(f"{word!r} could be {', '.join(one.id for one in exact)}")
     names = [one.id for one in snapshots] + [one.label for one in snapshots if one.label]
     raise WrongUsage(
         f"no snapshot {word!r}",
-        stands="nothing has changed",
         then=nearest(word, [*names, "latest", "last-good"]),
     )

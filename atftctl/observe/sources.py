@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atftctl.domain.runbook import Files, Kind
-from atftctl.host.files import inside
+from atftctl.host.containment import locate
+from atftctl.host.errors import OutsideProjectError
 from atftctl.host.layout import OURS, OWN, Layout
 
 # Never copied out of a folder. Who wants one kept names it in the runbook.
@@ -29,19 +30,27 @@ class Sources:
 
 
 def sources(layout: Layout, files: Files, only: Kind = "") -> Sources:
-    """`only`: configs or models, else all; no file that is not there. Raises OSError, OutsideProjectError."""
+    """`only`: configs or models, else all; no file that is not there. A symlink that stays inside the project is a path
+    of its own, beside the file that it leads to. Raises OSError; OutsideProjectError for a config."""
     paths: dict[str, None] = {}
     left_out: dict[str, str] = {}
     for name in files.of(only):
-        top = inside(layout.root, name.rstrip("/"))
-        if top.is_dir():
-            for path, why in _walk(layout.root, top):
+        try:
+            found = locate(layout.root, name.rstrip("/"), layout.outside)
+        except OutsideProjectError as error:
+            if name in files.configs:
+                raise
+            left_out[name] = f"{error}; files.allow_outside of the runbook can allow that place"
+            continue
+        paths |= {link: None for link, _ in found.links}
+        if found.real.is_dir():
+            for path, why in _walk(found.path, found.real):
                 if why:
                     left_out[path] = why
                 else:
                     paths[path] = None
-        elif _there(top):
-            paths[str(Path(name))] = None
+        elif _there(found.real):
+            paths[found.path] = None
     return Sources(tuple(paths), {path: why for path, why in left_out.items() if path not in paths})
 
 
@@ -54,8 +63,8 @@ def _there(path: Path) -> bool:
     return True
 
 
-def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
-    """(path, why it is left out or ""), in order of name. A symlink is not followed, so that no loop has an end to
+def _walk(name: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """(path, why it is left out or ""), in order of name; paths begin with the folder's `name`. A symlink is not followed, so that no loop has an end to
     find; folders wait on a stack of our own, however deep they are."""
     waiting = [str(folder)]
     while waiting:
@@ -63,7 +72,7 @@ def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
             found = sorted(entries, key=lambda one: one.name)
         deeper = []
         for entry in found:
-            path = os.path.relpath(entry.path, root)
+            path = os.path.normpath(os.path.join(name, os.path.relpath(entry.path, folder)))
             if not entry.is_symlink() and entry.is_dir():
                 if path not in OURS and entry.name != ".git":
                     deeper.append(entry.path)

@@ -8,6 +8,8 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.staged import StagedState
 from atftctl.domain.window import Window
 from atftctl.host import makers, records
+from atftctl.host.errors import HostError
+from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
 from atftctl.observe import process, runs
 
@@ -15,10 +17,10 @@ from atftctl.observe import process, runs
 def read(layout: Layout) -> StagedState | None:
     """Raises Refused for a record that can't be read."""
     try:
-        return StagedState.from_json(records.unseal(layout.staged.read_bytes(), str(layout.staged)))
+        return StagedState.from_json(records.unseal(read_bytes(layout.staged), str(layout.staged)))
     except FileNotFoundError:
         return None
-    except (OSError, records.BadRecordError, KeyError, TypeError, ValueError) as error:
+    except (OSError, HostError, KeyError, TypeError, ValueError) as error:
         raise Refused(
             f"where the staged rollback stands can't be read: {error}", then=f"atftctl history; then rm {layout.staged}"
         ) from None

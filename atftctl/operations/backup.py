@@ -34,7 +34,7 @@ def create(project: Project, label: str, only: Kind, request: Request, *, pin: b
     if request.dry_run:
         return _dry_run(project, found)
     watch = Stopwatch(request.report)
-    with locked(project.layout, "backup", request), watch.part("copy"):
+    with locked(project, "backup", request), watch.part("copy"):
         found = _sources(project, only)  # recovery may have put files in place
         words = _pin_words(request) if pin else ""
         order = _order(project, found, label=label, reason=request.reason, pin=words)
@@ -148,7 +148,7 @@ def pin(project: Project, word: str, request: Request, *, away: bool) -> Result:
         raise Refused(f"{snapshot.id} is {'pinned already' if snapshot.pinned else 'not pinned'}")
     if request.dry_run:
         return Result(command, Exit.DONE, f"dry run: would {'unpin' if away else 'pin'} {snapshot.id}")
-    with locked(project.layout, command, request):
+    with locked(project, command, request):
         if away:
             snapshots.unpin(project.layout, snapshot.id)
         else:

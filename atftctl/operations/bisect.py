@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from atftctl.decide import bisect as decide
@@ -17,7 +15,10 @@ from atftctl.domain.facts import Facts
 from atftctl.domain.result import Part, Result
 from atftctl.domain.verdict import Verdict
 from atftctl.domain.words import listed
-from atftctl.host.files import inside, make_dirs, write_durably
+from atftctl.host import records
+from atftctl.host.containment import inside
+from atftctl.host.files import read_bytes, write_durably
+from atftctl.host.folders import make_dirs
 from atftctl.host.yaml_edit import edit
 from atftctl.host.yaml_read import read
 from atftctl.observe import probes
@@ -77,17 +78,12 @@ class Runs:
                 for name in self.on
                 if name not in names and runbook.feature(name).file == path
             }
-            text = inside(self.project.layout.root, path).read_bytes()
+            text = read_bytes(inside(self.project.layout.root, path))
             texts[path] = edit(text, off) if off else text
         return texts
 
     def _run(self, texts: dict[str, bytes]) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="atftctl-bisect-") as folder:
-            files = []
-            for number, text in enumerate(texts.values()):
-                files.append(Path(folder) / f"config-{number}.yaml")
-                files[-1].write_bytes(text)
-            return probes.short_run(self.project.layout, self.project.runbook, files, self.steps)
+        return probes.short_run(self.project.layout, self.project.runbook, list(texts.values()), self.steps)
 
 
 _WORDS = {Verdict.FAIL: "it shows", Verdict.PASS: "it does not", Verdict.INCONCLUSIVE: "no answer"}
@@ -125,9 +121,9 @@ def bisect(project: Project, word: str, request: Request) -> Result:
 
 def _known(project: Project) -> dict[str, dict[str, Any]]:
     try:
-        found = json.loads(project.layout.bisected.read_bytes())
-        return {str(key): dict(run) for key, run in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        found = records.try_json(project.layout.bisected)
+        return {str(key): dict(run) for key, run in found.items() if isinstance(run.get("rows"), list)}
+    except (ValueError, TypeError, AttributeError):
         return {}
 
 

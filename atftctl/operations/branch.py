@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import Refused
-from atftctl.host import worktree
-from atftctl.host.worktree import GitError
+from atftctl.domain.words import listed
+from atftctl.host import git, worktree
+from atftctl.host.git import GitError
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 
 
+def obstacle(project: Project) -> Refused | None:
+    """Why the branch can't be moved safely, whatever is to be changed; None where nothing stands against it. Raises
+    GitError."""
+    root = project.layout.root
+    if not git.branch(root):
+        return Refused("HEAD is detached: there is no branch to move", then="git switch main")
+    if git.shallow(root):
+        return Refused("the repository is shallow: its history is cut", then="git fetch --unshallow")
+    if what := git.under_way(root):
+        return Refused(
+            f"git is in the middle of something else ({what})", then="git status; finish or abort that first"
+        )
+    return None
+
+
 def may_move(project: Project) -> str:
     """The commit that stands. Raises Refused where a branch can't be moved safely, GitError."""
+    if found := obstacle(project):
+        raise found
+    return git.commit_of(project.layout.root, "HEAD")
+
+
+def dirty_among(project: Project, paths: Collection[str]) -> list[str]:
+    """Those of these files (by their path from the repository's top) that differ from the last commit, in the work tree
+    or in the index. Raises GitError."""
     root = project.layout.root
-    if not worktree.branch(root):
-        raise Refused("HEAD is detached: there is no branch to move", then="git switch main")
-    if worktree.shallow(root):
-        raise Refused("the repository is shallow: its history is cut", then="git fetch --unshallow")
-    if what := worktree.under_way(root):
-        raise Refused(f"git is in the middle of something else ({what})", then="git status; finish or abort that first")
-    if dirty := worktree.dirty(root):
+    words = ("diff", "--cached", "--name-only", "-z", "--no-ext-diff", "--no-textconv", "HEAD", "--")
+    staged = os.fsdecode(git.read(root, *words)).split("\0")
+    return sorted({*git.dirty(root), *staged} & set(paths))
+
+
+def refuse_dirty(paths: Collection[str]) -> None:
+    """Raises Refused where there are any, as `git revert` does."""
+    if paths:
         raise Refused(
-            f"the work tree has changes that are not committed: {', '.join(dirty[:8])}",
-            then="git commit or git stash them, then this again; rollback --to, --symptom work even so",
+            f"these files have changes that are not committed, and the commits change them too: {listed(sorted(paths), 8)}",
+            then="git commit or git restore them, then this again; rollback --to, --symptom work even so",
         )
-    return worktree.commit_of(root, "HEAD")
 
 
 def back(project: Project, entry: Mapping[str, Any], request: Request) -> CodeMove:
     """For the undo of an operation that moved the branch: what was committed before comes back as a commit on top.
     History is never rewritten. Raises Refused."""
-    move, root = CodeMove.from_json(entry["git"]), project.layout.root
+    try:
+        move, root = CodeMove.from_json(entry["git"]), project.layout.root
+    except (KeyError, TypeError):
+        raise Refused(f"the history does not say which branch {entry['operation']} moved") from None
     stands_still(project, move, str(entry["operation"]))
     if request.dry_run:
         return CodeMove(move.branch, move.new, move.old)
@@ -45,10 +73,10 @@ def back(project: Project, entry: Mapping[str, Any], request: Request) -> CodeMo
 
 
 def stands_still(project: Project, move: CodeMove, operation: str) -> None:
-    """Raises Refused where the branch has moved on since, or what is committed is not what stands."""
+    """Raises Refused where the branch has moved on since. Each file is held against the operation's record besides."""
     try:
         head = may_move(project)
-        found = worktree.branch(project.layout.root)
+        found = git.branch(project.layout.root)
     except GitError as error:
         raise Refused(str(error)) from None
     if found != move.branch or head != move.new:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 from atftctl.domain.errors import AtftError, DiskFull, NeedsPerson, Refused
 from atftctl.domain.facts import Facts, Process
-from atftctl.domain.plan import Plan
+from atftctl.domain.plan import Plan, with_notes
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.result import Result
 from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError
-from atftctl.host.layout import Layout
+from atftctl.host.files import read_bytes
 from atftctl.observe import process as observed_process
 from atftctl.observe import runbook as observed_runbook
+from atftctl.observe.binding import refuse
 from atftctl.observe.configs import digest as configs_digest
+from atftctl.operations import settings_check
 from atftctl.operations.project import Project, now
 from atftctl.operations.render import Rendered, again_rendered, render
 from atftctl.operations.request import Request, Stopwatch, dry_run
@@ -26,28 +28,32 @@ from atftctl.protocol import Exit
 
 if TYPE_CHECKING:
     from atftctl.apply.operation import Operation, Order
+    from atftctl.apply.recovery import Recovered
     from atftctl.operations.proof import Proof
 
 # What only applying needs is imported by the functions that apply: a dry run is there in a third less time.
 
 
 @contextmanager
-def locked(layout: Layout, command: str, request: Request) -> Iterator[list[str]]:
+def locked(project: Project, command: str, request: Request, *, back: bool = False) -> Iterator[Recovered]:
     """The project's lock, after recovery; yields what recovery did, and tells it. A second operator is told who
-    holds it. An error under the lock says what recovery changed before it."""
+    holds it. An error under the lock says what recovery changed before it. `back`: recovery takes back what was
+    decided."""
     from atftctl.apply import space
 
+    layout = project.layout
     space.prepare(layout)
     try:
         with locks.exclusive(layout.lock, command=command, reason=request.reason):
-            done = _recovered(layout)
-            for line in done:
+            done = _recovered(project, back=back)
+            for line in done.lines:
                 request.report.note(line)
             try:
                 yield done
             except AtftError as error:
-                if done:
-                    error.stands = "; after that: ".join(filter(None, ["; ".join(done), error.stands]))
+                if done.lines:
+                    before = "; ".join(done.lines)
+                    error.stands = "; after that: ".join(filter(None, [before, error.stands]))
                 raise
             finally:
                 space.refill(layout)
@@ -55,18 +61,19 @@ def locked(layout: Layout, command: str, request: Request) -> Iterator[list[str]
         raise Refused(held_by(error.holder), then="wait for it, or ask them; the lock goes with its process") from None
 
 
-def _recovered(layout: Layout) -> list[str]:
+def _recovered(project: Project, *, back: bool) -> Recovered:
     """What recovery did. On a full disk it has the reserve. Raises NeedsPerson where it was stopped in the middle."""
     from atftctl.apply import space
-    from atftctl.apply.recovery import recover
+    from atftctl.apply.recovery import Recovery
 
+    layout = project.layout
     try:
         try:
-            return recover(layout)
+            return Recovery(layout, project.launch, back).run()
         except OSError as error:
             if error.errno not in space.FULL or not space.release(layout):
                 raise
-            return recover(layout)
+            return Recovery(layout, project.launch, back).run()
     except OSError as error:
         if not any(layout.journal.glob("*.json")):
             raise
@@ -101,6 +108,7 @@ def carry_out(
         facts = look()
         plan = decide(facts)
         rendered = render(project, plan, check_copies=bool(plan.stops), given=given)
+        plan = with_notes(plan, (*rendered.notes, *settings_check.ask(project, plan, rendered)))
     if any(target.snapshot for target in plan.targets):
         from atftctl.operations import room
 
@@ -114,7 +122,7 @@ def carry_out(
 
     for attempt in (1, 2):
         try:
-            with locked(project.layout, plan.command, request):
+            with locked(project, plan.command, request):
                 facts = look()
                 again = decide(facts)
                 if not _same_change(plan, again):
@@ -219,7 +227,6 @@ def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, reque
     from atftctl.operations.taking import taking
 
     record = observed_process.read_record(project.layout)
-    can_start = bool(project.runbook.trainer.command)
     then = _as_it_will_stand(project, rendered)
     before = configs_digest(facts.configs)
     rolled_back = plan.command == "rollback" and before != rendered.digest
@@ -227,8 +234,8 @@ def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, reque
         reason=request.reason,
         contents=rendered.contents,
         digest=rendered.digest,
-        start=then.start_order(plan.start.resume) if plan.start and can_start else None,
-        start_again=project.start_order("last") if can_start else None,
+        start=then.launch(plan.start.resume) if plan.start else None,
+        start_again=project.launch("last"),
         record=record,
         code=plan.code,
         quarantine=before if rolled_back else "",
@@ -241,8 +248,10 @@ def _as_it_will_stand(project: Project, rendered: Rendered) -> Project:
     content = rendered.contents.get(str(project.layout.runbook.relative_to(project.layout.root)))
     if content is None:
         return project
-    data = content if isinstance(content, bytes) else content.read_bytes()
-    return replace(project, runbook=observed_runbook.parse(project.layout, data))
+    data = content if isinstance(content, bytes) else read_bytes(content)
+    found = observed_runbook.parse(project.layout, data)
+    refuse(list(found.problems))
+    return replace(project, runbook=found.runbook)
 
 
 def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch, proof: Proof) -> None:

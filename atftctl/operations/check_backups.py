@@ -11,7 +11,7 @@ from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError
-from atftctl.host.files import make_dirs
+from atftctl.host.folders import make_dirs
 from atftctl.observe import handmade, integrity
 from atftctl.observe import snapshots as observed
 from atftctl.observe.integrity import Copy, Found

@@ -7,22 +7,26 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from atftctl.apply import commits as kept_commits
 from atftctl.apply.process import command
 from atftctl.decide import code as decide
 from atftctl.decide.assemble import Wish
+from atftctl.decide.settings import KeyPath
 from atftctl.domain.code import CodeMove, Commit
 from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Part, Result
-from atftctl.host import worktree
+from atftctl.domain.words import listed
+from atftctl.host import git, worktree
 from atftctl.host.command import run
-from atftctl.host.files import sha256_bytes
-from atftctl.host.worktree import GitError
+from atftctl.host.files import digest_of, read_bytes, sha256_bytes, sha256_file
+from atftctl.host.git import GitError
 from atftctl.observe import packages, probes
-from atftctl.operations import branch
+from atftctl.operations import branch, carried_settings
 from atftctl.operations.change import carry_out, locked
 from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
@@ -49,20 +53,25 @@ class Reverted:
     move: CodeMove
     files: tuple[decide.NewFile, ...]
     contents: Mapping[str, bytes]
+    notes: tuple[str, ...] = ()
 
 
 def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Result:
     """Raises Refused, and nothing has moved, for whatever git, a hook or the smoke check says no to."""
     if not request.dry_run:
-        with locked(project.layout, "rollback --git", request):
+        with locked(project, "rollback --git", request):
             pass  # what a crash left open comes first: the tree may be half of two
     try:
-        base = branch.may_move(project)
+        base = git.commit_of(project.layout.root, "HEAD")
         chosen = _chosen(project, asked, base)
-        plan = decide.candidates(project.runbook, observe(project), chosen, base, wish)
+        against = _against(project, chosen, base)
+        notes = tuple(f"as things stand this is refused: {error.what}" for error in against)
+        plan = decide.candidates(project.runbook, observe(project), chosen, base, wish, notes)
         request.seen(plan, ())
         if request.dry_run:
             return dry_run(plan)
+        if against:
+            raise against[0]
         watch = Stopwatch(request.report)
         found = _in_worktree(project, chosen, base, request, watch)
     except GitError as error:
@@ -75,7 +84,7 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
         return observe(project, paths)
 
     def plan_of(facts: Facts) -> Plan:
-        return decide.reverted(project.runbook, facts, chosen, found.move, found.files, wish)
+        return decide.reverted(project.runbook, facts, chosen, found.move, found.files, wish, found.notes)
 
     def act(how: Request) -> Result:
         return carry_out(project, look, plan_of, replace(how, seen=yes), found.contents)
@@ -85,94 +94,132 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
     return _push(project, done, found.move, request) if asked.push and done.exit_code is Exit.DONE else done
 
 
+def _against(project: Project, chosen: Sequence[Commit], base: str) -> list[Refused]:
+    """What stands against taking these commits back, as far as it can be seen before it is tried. Raises GitError."""
+    found = [error for error in (branch.obstacle(project),) if error]
+    if strays := [path for commit in chosen for path in commit.outside]:
+        found.append(Refused(f"{strays[0]} is outside of the project, and one of these commits changes it"))
+    top = git.prefix(project.layout.root)
+    touched = {f"{top}{path}" for commit in chosen for path in commit.files}
+    blocked = [path for path in branch.dirty_among(project, touched) if not _carried(project, base, path, top)]
+    try:
+        branch.refuse_dirty(blocked)
+    except Refused as error:
+        found.append(error)
+    return found
+
+
+def _carried(project: Project, base: str, path: str, top: str) -> bool:
+    """Is a file that is not committed a config whose changes are settings that we made ourselves?"""
+    name = path.removeprefix(top)
+    return name in project.runbook.files.configs and carried_settings.own_edits(project, base, name) is not None
+
+
 def _chosen(project: Project, asked: Asked, base: str) -> list[Commit]:
     """Newest first. Raises Refused where none is named, with those that the guide's pattern finds."""
     root, rules = project.layout.root, project.runbook.git
     if asked.commits:
         names = {_ancestor(project, word, base) for word in asked.commits}
-        order = worktree.git(root, "rev-list", "--topo-order", base).split()
+        order = git.text(root, "rev-list", "--topo-order", base).split()
         return [_commit(project, name) for name in order if name in names]
     words = (f"{_ancestor(project, asked.since, base)}..{base}",) if asked.since else (f"-{rules.most}", base)
     try:
         pattern = re.compile(asked.grep or ("" if asked.since else rules.pattern), re.IGNORECASE)
     except re.error as error:
         raise Refused(f"--grep {asked.grep!r} is no pattern: {error}") from None
-    log = worktree.log(root, "--first-parent", *words)
+    log = git.commits(root, git.text(root, "rev-list", "--first-parent", *words, "--").split())
     settled = frozenset() if asked.since else _settled(log)
-    names = {name for name, _, subject, _ in log if pattern.search(subject) and name not in settled}
-    found = [_commit(project, name) for name, *_ in log if name in names]
+    names = {one.id for one in log if pattern.search(one.subject) and one.id not in settled}
+    found = [_commit(project, one.id) for one in log if one.id in names]
     where = f"since {asked.since}" if asked.since else f"among the newest {rules.most}"
     if not found:
         raise Refused(f"no commit {where} matches {pattern.pattern!r}", then="name them: rollback --git COMMIT…")
     if not (asked.since or asked.grep):
-        lines = "; ".join(f"{one.id[:12]} {one.subject} ({len(one.files)} files)" for one in found)
-        names_ = " ".join(one.id[:12] for one in found)
-        raise Refused(
-            f"which commits? {where} these match {pattern.pattern!r}: {lines}", then=f"rollback --git {names_}"
-        )
+        raise _which(project, found, f"{where} these match {pattern.pattern!r}")
     return found
 
 
-def _settled(log: Sequence[tuple[str, tuple[str, ...], str, str]]) -> frozenset[str]:
+def _which(project: Project, found: Sequence[Commit], words: str) -> Refused:
+    """The candidates with their files; those that touch the service are marked, and are what the hint takes back."""
+    lines = []
+    for commit in found:
+        mark = "service " if decide.touches_service(project.runbook, commit) else "        "
+        files = listed(commit.files, 4) or "no files here"
+        lines.append(f"{mark} {commit.id[:12]} {commit.subject} ({len(commit.files)} files: {files})")
+    named = [commit for commit in found if decide.touches_service(project.runbook, commit)] or list(found)
+    ids = " ".join(commit.id[:12] for commit in named)
+    return Refused(f"which commits? {words}", lines=tuple(lines), then=f"atftctl rollback --git {ids}")
+
+
+def _settled(log: Sequence[git.CommitText]) -> frozenset[str]:
     """Commits that a later one took back, and those that took them; but for what an undo of ours brought back since."""
     found, until = set[str](), ""
-    for name, _, subject, body in log:
-        if until and not name.startswith(until):
-            found.add(name)
+    for commit in log:
+        if until and not commit.id.startswith(until):
+            found.add(commit.id)
             continue
         until = ""
-        if undone := re.match(r"Undo \S+: back to what ([0-9a-f]+) held", subject):
-            found.add(name)
+        if undone := re.match(r"Undo \S+: back to what ([0-9a-f]+) held", commit.subject):
+            found.add(commit.id)
             until = undone[1]
-        elif subject.startswith("Revert "):
-            found |= {name, *re.findall(r"This reverts commit ([0-9a-f]{40})", body)}
+        elif commit.subject.startswith("Revert "):
+            found |= {commit.id, *re.findall(r"This reverts commit ([0-9a-f]{40,64})", commit.body)}
     return frozenset(found)
 
 
 def _ancestor(project: Project, word: str, base: str) -> str:
     root = project.layout.root
     try:
-        name = worktree.commit_of(root, word)
+        name = git.commit_of(root, word)
     except GitError:
         raise Refused(f"{word!r} is no commit", then="git log --oneline shows them") from None
-    if not worktree.is_ancestor(root, name, base):
+    if not git.is_ancestor(root, name, base):
         raise Refused(f"{word} is not in the branch that is checked out")
     return name
 
 
 def _commit(project: Project, name: str) -> Commit:
     root = project.layout.root
-    _, parents, subject, _ = worktree.log(root, "-1", name)[0]
-    top = worktree.prefix(root)
-    files = worktree.files_of(root, name)
+    [found] = git.commits(root, [name])
+    top = git.prefix(root)
+    files = git.files_of(root, name)
     inside = tuple(one.removeprefix(top) for one in files if one.startswith(top))
-    return Commit(name, parents, subject, inside, tuple(one for one in files if not one.startswith(top)))
+    outside = tuple(one for one in files if not one.startswith(top))
+    return Commit(name, found.parents, found.subject, inside, outside)
 
 
 def _in_worktree(project: Project, chosen: Sequence[Commit], base: str, request: Request, watch: Stopwatch) -> Reverted:
     """Revert, check, read the files; the work tree goes again. Raises Refused, GitError."""
     layout = project.layout
-    if strays := [path for one in chosen for path in one.outside]:
-        raise Refused(f"{strays[0]} is outside of the project, and one of these commits changes it")
-    with locked(layout, "rollback --git", request):
+    with locked(project, "rollback --git", request):
         name = kept_commits.new_worktree(layout, base)
     folder = layout.worktrees / name
     try:
         with watch.part("revert"):
             for one in chosen:
-                try:
-                    worktree.revert(folder, one.id, merge=one.merge)
-                except GitError as error:
-                    raise Refused(
-                        f"{one.id[:12]} ({one.subject}) can't be taken back: {error}",
-                        then="name the later commits that build on it too, or --since",
-                    ) from None
-        new = worktree.commit_of(folder, "HEAD")
+                _revert(folder, one)
+        new = git.commit_of(folder, "HEAD")
         with watch.part("smoke check"):
             _smoke(project, name)
-        return _read(project, CodeMove(worktree.branch(layout.root), base, new))
+        return _read(project, folder, CodeMove(git.branch(layout.root), base, new))
     finally:
         kept_commits.drop_worktree(layout, name)
+
+
+def _revert(folder: Path, commit: Commit) -> None:
+    """Raises Refused."""
+    what = f"{commit.id[:12]} ({commit.subject}) can't be taken back"
+    try:
+        worktree.revert(folder, commit.id, merge=commit.merge)
+    except worktree.CannotSignError as error:
+        raise Refused(
+            f"{what}: its commit can't be signed: {error}",
+            then="mend the signing key, or do without for now: git config commit.gpgsign false",
+        ) from None
+    except GitError as error:
+        conflict = str(error).startswith("conflict")
+        then = "name the later commits that build on it too, or --since" if conflict else "git revert it by hand to see"
+        raise Refused(f"{what}: {error}", then=then) from None
 
 
 def _smoke(project: Project, name: str) -> None:
@@ -180,7 +227,7 @@ def _smoke(project: Project, name: str) -> None:
     rules, root = project.runbook.git, project.layout.root
     if not rules.smoke:
         return
-    folder = project.layout.worktrees / name / worktree.prefix(root)
+    folder = project.layout.worktrees / name / git.prefix(root)
     argv = command(rules.smoke, python=sys.executable)
     done = run(argv, cwd=folder, env=probes.environment(folder), limit_s=rules.smoke_limit_s)
     if done.code != 0:
@@ -188,27 +235,85 @@ def _smoke(project: Project, name: str) -> None:
         raise Refused(f"the smoke check fails with these commits taken back (exit {done.code}): {last[0][:300]}")
 
 
-def _read(project: Project, move: CodeMove) -> Reverted:
-    """The files between the two commits, as a checkout has them."""
+def _read(project: Project, folder: Path, move: CodeMove) -> Reverted:
+    """The files between the two commits, as git checks them out for the newer one. Raises Refused, GitError."""
     root = project.layout.root
-    files, contents = [], {}
-    changed = worktree.changed_files(root, move.old, move.new, relative=worktree.prefix(root))
-    if unseen := worktree.hidden(root, [path for path, *_ in changed]):
+    top, changes = git.prefix(root), git.changes(root, move.old, move.new)
+    if unseen := sorted(git.hidden(root) & {change.path.removeprefix(top) for change in changes}):
         raise Refused(f"git was told not to see changes of {unseen[0]}", then="git update-index --no-skip-worktree")
-    for path, old, new in changed:
-        if {old, new} & {worktree.SYMLINK, worktree.MODULE}:
-            raise Refused(f"{path} is a symlink or a submodule: git revert it by hand")
-        if old == worktree.NONE and os.path.lexists(root / path):
-            raise Refused(f"{path} would come back, and a file that git does not know stands there")
-        found = None if new == worktree.NONE else worktree.file_at(root, move.new, path)
-        if found is None:
+    attributes = any(PurePosixPath(change.path).name == ".gitattributes" for change in changes)
+    anew = git.tree_files(folder, move.new) if attributes else [change.path for change in changes]
+    worktree.check_out_again(folder, move.new, anew)
+    if attributes:
+        changes += _with_other_bytes(project, folder, move.new, {change.path for change in changes}, top)
+    going = {change.path for change in changes if change.new_mode == git.NONE}
+    files, contents, notes = [], dict[str, bytes](), list[str]()
+    edits = _edits(project, move.old, [change.path for change in changes], top)
+    for change in changes:
+        path = os.path.relpath(change.path, top or ".")
+        if git.MODULE in (change.old_mode, change.new_mode):
+            raise Refused(f"{path} is a submodule: git revert it by hand")
+        if change.old_mode == git.NONE:
+            _refuse_in_the_way(root, path, change.path, going, top)
+        if change.new_mode == git.NONE:
             files.append(decide.NewFile(path, None))
             continue
-        contents[path], mode = found
-        files.append(decide.NewFile(path, sha256_bytes(contents[path]), mode, moded=old != new))
+        if change.new_mode == git.SYMLINK:
+            files.append(decide.NewFile(path, digest_of(folder / change.path), 0o777))
+            continue
+        data = read_bytes((folder / change.path).resolve())
+        if path in edits:
+            committed = worktree.checked_out(root, move.old, path)
+            data, told = carried_settings.carry(edits[path], committed, data)
+            notes += told
+        contents[path] = data
+        mode = int(change.new_mode, 8) & 0o777
+        files.append(decide.NewFile(path, sha256_bytes(data), mode, moded=change.old_mode != change.new_mode))
     if not files:
         raise Refused("with these commits taken back nothing is another")
-    return Reverted(move, tuple(files), contents)
+    return Reverted(move, tuple(files), contents, tuple(notes))
+
+
+def _edits(project: Project, base: str, paths: Sequence[str], top: str) -> dict[str, dict[KeyPath, Any]]:
+    """Settings that we made ourselves in configs among these. Raises Refused for another file that is not committed."""
+    found, blocked = {}, []
+    for path in branch.dirty_among(project, paths):
+        name = path.removeprefix(top)
+        edits = carried_settings.own_edits(project, base, name) if name in project.runbook.files.configs else None
+        if edits is None:
+            blocked.append(path)
+        else:
+            found[name] = edits
+    branch.refuse_dirty(blocked)
+    return found
+
+
+def _with_other_bytes(project: Project, folder: Path, commit: str, known: set[str], top: str) -> list[git.FileChange]:
+    """Files that the commits do not change, and that git checks out with other bytes now: their attributes changed."""
+    root, found = project.layout.root, []
+    for path in set(git.tree_files(folder, commit)) - known - set(git.dirty(root)):
+        if not path.startswith(top):
+            continue
+        stands, comes = root / path.removeprefix(top), folder / path
+        if stands.is_symlink() or not stands.is_file() or sha256_file(stands.resolve()) == sha256_file(comes.resolve()):
+            continue
+        mode = f"100{stands.stat().st_mode & 0o777:o}"
+        found.append(git.FileChange(path, mode, mode, ""))
+    return found
+
+
+def _refuse_in_the_way(root: Path, path: str, full: str, going: set[str], top: str) -> None:
+    """Raises Refused where something stands where a file would come back that git does not know."""
+    place = root / path
+    if not os.path.lexists(place):
+        return
+    if place.is_dir() and not place.is_symlink():
+        inside = [os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names]
+        strange = [name for name in inside if f"{top}{os.path.relpath(name, root)}" not in going]
+        if inside and not strange:
+            return
+        raise Refused(f"{path} would come back as a file, and a folder stands there that git does not know all of")
+    raise Refused(f"{path} would come back, and a file that git does not know stands there")
 
 
 def _push(project: Project, done: Result, move: CodeMove, request: Request) -> Result:
@@ -255,12 +360,12 @@ def _of_before(project: Project, ref: str) -> tuple[str, tuple[decide.NewFile, .
     """The files that go, and those that come back from `ref`."""
     root, rules = project.layout.root, project.runbook.full
     files, contents = [decide.NewFile(path, None) for path in rules.remove], {}
-    commit = worktree.commit_of(root, ref) if rules.files else ""
+    commit = git.commit_of(root, ref) if rules.files else ""
     for path in rules.files:
-        found = worktree.file_at(root, commit, path)
+        found = git.file_at(root, commit, path)
         if found is None:
             raise Refused(f"{path} is not in {ref}", then="--ref names another commit")
-        contents[path], mode = found
+        contents[path], mode = worktree.checked_out(root, commit, path), found[1]
         files.append(decide.NewFile(path, sha256_bytes(contents[path]), mode, moded=not (root / path).exists()))
     return commit, tuple(files), contents
 

@@ -13,7 +13,7 @@ from atftctl.domain.plan import show
 from atftctl.domain.result import Result
 from atftctl.host import git, yaml_read
 from atftctl.host.errors import HostError, YamlError
-from atftctl.host.files import inside, sha256_file
+from atftctl.host.files import digest_of, read_bytes
 from atftctl.host.layout import CODE_DIFF
 from atftctl.observe import probes, snapshots
 from atftctl.observe.sources import sources
@@ -42,7 +42,7 @@ def _side(project: Project, word: str) -> Side:
     layout = project.layout
     if word == NOW:
         paths = {path: layout.root / path for path in sources(layout, project.runbook.files).paths}
-        digests = {path: sha256_file(inside(layout.root, path)) for path in paths}
+        digests = {path: digest_of(layout.place(path)) for path in paths}
         return Side("what stands now", paths, digests, *git.head(layout.root))
     one = snapshots.find(layout, snapshots.list_snapshots(layout), word)
     copies = {file.path: layout.root / one.where(file) for file in one.files}
@@ -78,8 +78,8 @@ def diff(project: Project, old: str, new: str, request: Request) -> Result:
 def _read(side: Side, name: str) -> bytes:
     path = side.paths.get(name)
     try:
-        return path.read_bytes() if path and path.stat().st_size < 1 << 20 else b""
-    except OSError:
+        return read_bytes(path) if path and path.stat().st_size < 1 << 20 else b""
+    except (OSError, HostError):
         return b""
 
 
@@ -125,6 +125,6 @@ def _tensors(project: Project, old: Path | None, new: Path | None) -> dict[str, 
 def _code(root: Path, left: Side, right: Side) -> dict[str, Any]:
     found: dict[str, Any] = {"old": left.commit, "new": right.commit, "dirty": [left.dirty, right.dirty]}
     if left.commit and right.commit and left.commit != right.commit:
-        found["added"] = git.log(root, left.commit, right.commit)
-        found["taken_back"] = git.log(root, right.commit, left.commit)
+        found["added"] = git.log_lines(root, left.commit, right.commit)
+        found["taken_back"] = git.log_lines(root, right.commit, left.commit)
     return found | {"patches": [side.patch for side in (left, right) if side.patch]}

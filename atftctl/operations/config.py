@@ -44,7 +44,7 @@ def put(project: Project, words: Sequence[str], wish: Wish, request: Request) ->
     def decide(facts: Facts) -> Plan:
         changes = [wanted_value(locate(project.runbook, facts.configs, key), value) for key, value in pairs.items()]
         if len({change.key for change in changes}) < len(changes):
-            raise WrongUsage("one setting is named twice", stands="nothing has changed")
+            raise WrongUsage("one setting is named twice")
         return routes.set_values(project.runbook, facts, changes, wish)
 
     return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)
@@ -55,10 +55,10 @@ def _pairs(words: Sequence[str]) -> dict[str, object]:
     if len(words) == 2 and "=" not in words[0]:
         return {words[0]: _value(words[1])}
     if not words or not all("=" in word for word in words):
-        raise WrongUsage("KEY VALUE, or KEY=VALUE…", stands="nothing has changed")
+        raise WrongUsage("KEY VALUE, or KEY=VALUE…")
     pairs = [word.partition("=") for word in words]
     if len({key for key, _, _ in pairs}) < len(pairs):
-        raise WrongUsage("one setting is named twice", stands="nothing has changed")
+        raise WrongUsage("one setting is named twice")
     return {key: _value(value) for key, _, value in pairs}
 
 
@@ -67,9 +67,8 @@ def _value(text: str) -> object:
     if AMBIGUOUS.fullmatch(text):
         raise WrongUsage(
             f"{text!r} is read differently by different readers; quote it if a word is meant",
-            stands="nothing has changed",
         )
     try:
         return read(text.encode()).value
     except YamlError as error:
-        raise WrongUsage(f"{text!r} is no value: {error.reason}", stands="nothing has changed") from None
+        raise WrongUsage(f"{text!r} is no value: {error.reason}") from None

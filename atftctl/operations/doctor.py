@@ -15,8 +15,9 @@ from atftctl.domain.result import Result
 from atftctl.domain.words import size_words
 from atftctl.host import git, locks
 from atftctl.host.command import run
+from atftctl.host.containment import inside
 from atftctl.host.errors import HostError
-from atftctl.host.files import free_bytes, inside, size_of
+from atftctl.host.files import free_bytes, size_of
 from atftctl.observe import probes
 from atftctl.observe import snapshots as observed
 from atftctl.operations.project import Project, open_operation

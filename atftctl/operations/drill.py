@@ -17,7 +17,7 @@ from atftctl.decide.assemble import Wish
 from atftctl.decide.diagnose import cause
 from atftctl.domain.errors import Inconclusive, NeedsPerson, Refused, WrongUsage
 from atftctl.domain.result import Part, Reporter, Result
-from atftctl.host import git
+from atftctl.host import worktree
 from atftctl.observe import probes, process, runs
 from atftctl.observe.runbook import find_symptom
 from atftctl.operations import backup, reenable, rollback, trainer, verify
@@ -132,7 +132,7 @@ def _prepare(drill: Drill, home: Path, data: str) -> str:
     set_values(root, training, {("training", "evaluate_every"): TRAIN_STEPS, ("training", "checkpoint_every"): 10})
     runbook = str(drill.project.layout.runbook.relative_to(drill.project.layout.root))
     set_values(root, runbook, {("checks", "probe_steps"): 50, ("trainer", "memory_limit_mb"): 0})
-    commit = git.create_repository(root, "scratch copy for a drill")
+    commit = worktree.create_repository(root, "scratch copy for a drill")
     drill.project = open_project(root, drill.project.language)
     return f"{root}, commit {commit[:12]}"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from atftctl.apply.operation import Operation
 from atftctl.apply.space import FULL
-from atftctl.domain.errors import DiskFull, Interrupted, NeedsPerson, PutBack
+from atftctl.domain.errors import AtftError, DiskFull, Interrupted, NeedsPerson, PutBack
 from atftctl.host.errors import HostError
 
 
 def ended_badly(operation: Operation, error: BaseException) -> BaseException:
     """Put back what had not been decided; say what stands where it had been."""
-    if operation.decided:
+    if operation.decided and not operation.going_back:
+        if isinstance(error, NeedsPerson):
+            return error
         return NeedsPerson(
             f"{operation.plan.command} {operation.id} was decided, and then: {words_of(error)}",
             stands="the operation stays open; its files may be partly in place",
@@ -20,10 +22,13 @@ def ended_badly(operation: Operation, error: BaseException) -> BaseException:
         return error  # a process that will not die: the trainer is not started beside it
     try:
         operation.unwind(error)
+    except NeedsPerson as second:
+        return second
     except (OSError, HostError) as second:
+        partly = "some files are the new ones, the others are as they were"
         return NeedsPerson(
             f"{words_of(error)}; putting back failed too: {words_of(second)}",
-            stands="no file of the project has changed; the operation stays open",
+            stands=f"{partly if operation.going_back else 'no file of the project has changed'}; the operation stays open",
             then="remove the cause, then: atftctl recover",
         )
     return _put_back(error)
@@ -38,8 +43,8 @@ def _put_back(error: BaseException) -> BaseException:
         return DiskFull(words_of(error), stands=stands, then="make room, then run it again")
     if isinstance(error, OSError | HostError):
         return PutBack(words_of(error), stands=stands, then="remove the cause, then run it again")
-    if isinstance(error, PutBack) and not error.stands:
-        return PutBack(error.what, stands=stands, then=error.then)
+    if isinstance(error, AtftError) and not error.stands:
+        error.stands = stands
     return error
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from atftctl.domain.plan import show
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Runbook, Settings, Text
-from atftctl.host.files import write_durably
+from atftctl.host.files import read_bytes, write_durably
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit
@@ -88,7 +88,7 @@ def render(project: Project, request: Request, *, check: bool) -> Result:
 
 def _stands(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError:
         return b""
 

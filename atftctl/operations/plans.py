@@ -11,7 +11,8 @@ from typing import Any
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.plan import Plan
 from atftctl.host import locks, records
-from atftctl.host.files import sha256_file, write_durably
+from atftctl.host.errors import HostError
+from atftctl.host.files import read_bytes, sha256_file, write_durably
 from atftctl.host.layout import Layout
 from atftctl.observe.runbook import find_project
 from atftctl.operations.project import now
@@ -72,10 +73,10 @@ def refuse_words(words: Sequence[str]) -> None:
     """Raises WrongUsage for a command that has no plan, and for words that are said to `plan` itself."""
     if not any(tuple(words[: len(one)]) == one for one in COMMANDS):
         known = ", ".join(" ".join(one) for one in COMMANDS)
-        raise WrongUsage(f"{' '.join(words[:2])!r} has no plan", stands="nothing has changed", then=f"known: {known}")
+        raise WrongUsage(f"{' '.join(words[:2])!r} has no plan", then=f"known: {known}")
     for word in words:
         if word.partition("=")[0] in OURS:
-            raise WrongUsage(f"{word} is for plan save and plan apply themselves", stands="nothing has changed")
+            raise WrongUsage(f"{word} is for plan save and plan apply themselves")
 
 
 def refuse_unseen(words: Sequence[str]) -> None:
@@ -98,14 +99,14 @@ def save(file: Path, words: Sequence[str], start: Path, plan: Plan, diff: tuple[
         "diff": list(diff),
         "made": f"{now().isoformat(timespec='seconds')} by {locks.operator()}",
     }
-    write_durably(file, records.seal(body), 0o600)
+    write_durably(file.parent.resolve() / file.name, records.seal(body), 0o600)
     return True
 
 
 def read(file: Path) -> Saved:
     """Raises Refused for what is no plan, or was edited; OSError."""
     try:
-        body = records.unseal(file.read_bytes(), str(file))
+        body = records.unseal(read_bytes(file.resolve()), str(file))
         return Saved(tuple(map(str, body["words"])), dict(body["plan"]), dict(body["here"]), str(body["made"]))
-    except (records.BadRecordError, KeyError, TypeError, ValueError) as error:
+    except (HostError, KeyError, TypeError, ValueError) as error:
         raise Refused(f"{file} is no plan that atftctl saved: {error}") from None

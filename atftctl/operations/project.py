@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation
-from atftctl.domain.runbook import Checks, Files, Immediate, Runbook, TrainerRules
+from atftctl.domain.runbook import Files, Runbook
 from atftctl.host import records
-from atftctl.host.files import inside, sha256_file
+from atftctl.host.files import digest_of
 from atftctl.host.layout import Layout
 from atftctl.observe import process, runbook, snapshots
+from atftctl.observe.binding import Problem
 from atftctl.observe.configs import read_configs
 
 if TYPE_CHECKING:
-    from atftctl.apply.process import StartOrder
+    from atftctl.apply.launch import LaunchSpec
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,24 @@ class Project:
     runbook: Runbook
     language: str = "en"
     warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()  # of the runbook
 
     @property
     def contacts(self) -> tuple[str, ...]:
         say = self.language
         return tuple(f"{one.when.say(say)}: {one.how.say(say)}" for one in self.runbook.contacts)
 
-    def start_order(self, resume: str) -> StartOrder:
-        """The runbook's command, as words, ready to run."""
-        from atftctl.apply.process import StartOrder, command
+    def launch(self, resume: str) -> LaunchSpec | None:
+        """The runbook's command, as words, ready to run; None where the runbook names none, or can't be read."""
+        from atftctl.apply.launch import LaunchSpec
+        from atftctl.apply.process import command
 
         rules = self.runbook.trainer
+        if not rules.command:
+            return None
         words = rules.command if rules.processes == 1 else (*rules.launcher, *_after_interpreter(rules.command))
         filled = command(words, python=sys.executable, resume=resume, processes=str(rules.processes))
-        return StartOrder(filled, resume, rules.memory_limit_mb, rules.processes)
+        return LaunchSpec(filled, resume, rules.memory_limit_mb, rules.processes)
 
 
 def _after_interpreter(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -50,38 +54,32 @@ def _after_interpreter(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def open_project(start: Path, language: str = "en") -> Project:
-    layout = runbook.find_project(start)
-    loaded, warnings = runbook.load(layout)
-    return Project(layout, loaded, language, warnings)
+    """For whatever needs a runbook that is whole. Raises Refused for another one."""
+    found = runbook.load(runbook.find_project(start))
+    return Project(found.layout, found.runbook, language, found.warnings)
+
+
+def open_to_look(start: Path, language: str = "en") -> Project:
+    """For what changes nothing: a broken runbook is told of, and serves as far as it goes."""
+    found = runbook.examine(runbook.find_project(start))
+    return Project(found.layout, found.runbook, language, found.warnings, found.problems)
 
 
 def open_for_rescue(start: Path, language: str = "en") -> Project:
     """For undo, recover and restore: a broken runbook is no obstacle, the trainer is left alone then."""
-    layout = runbook.find_project(start, rescue=True)
-    try:
-        loaded, warnings = runbook.load(layout)
-    except Refused as error:
-        return Project(layout, _bare_runbook(layout), language, (f"{error.what}; the trainer is left alone",))
-    return Project(layout, loaded, language, warnings)
+    found = runbook.examine(runbook.find_project(start, rescue=True))
+    if not found.problems:
+        return Project(found.layout, found.runbook, language, found.warnings)
+    warning = f"{found.problems[0].words}; the trainer is left alone"
+    return Project(found.layout, _bare_runbook(found.layout), language, (warning,), found.problems)
 
 
 def _bare_runbook(layout: Layout) -> Runbook:
     """A runbook that knows no more than the snapshots do: which files there are."""
     known = {file.path: None for snapshot in snapshots.list_snapshots(layout) for file in snapshot.files}
     configs = tuple(path for path in known if path.endswith((".yaml", ".yml")))
-    return Runbook(
-        version=runbook.VERSION,
-        service="?",
-        files=Files(configs=configs, models=tuple(path for path in known if path not in configs)),
-        features={},
-        immediate=Immediate(minutes=0, resume="last", settings={}),
-        symptoms={},
-        plans={},
-        reenable_plan="",
-        trainer=TrainerRules(command=(), probe=(), grace_s=30.0, ready_s=0.0),
-        checks=Checks(),
-        contacts=(),
-    )
+    models = tuple(path for path in known if path not in configs)
+    return replace(runbook.bare(), files=Files(configs=configs, models=models))
 
 
 def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
@@ -91,7 +89,7 @@ def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
     digests = {path: config.sha256 for path, config in configs.items()}
     for path in digests_of:
         if path not in digests:
-            digests[path] = sha256_file(inside(layout.root, path))
+            digests[path] = _digest(layout.place(path))
     return Facts(
         configs=configs,
         process=process.observe(layout, project.runbook.trainer.command),
@@ -100,6 +98,11 @@ def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
         digests=digests,
         warnings=project.warnings,
     )
+
+
+def _digest(path: Path) -> str | None:
+    """Of what stands there; a folder is no file, though its name may become one."""
+    return None if path.is_dir() and not path.is_symlink() else digest_of(path)
 
 
 def open_operation(layout: Layout) -> OpenOperation | None:

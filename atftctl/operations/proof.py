@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from atftctl import protocol
@@ -11,12 +11,14 @@ from atftctl.decide.settings import not_taken_up
 from atftctl.domain.errors import AtftError
 from atftctl.domain.plan import SettingChange, StartTrainer
 from atftctl.domain.process import ProcessRecord
-from atftctl.host.files import tail
+from atftctl.host import procs
 from atftctl.host.layout import Layout
+from atftctl.host.logs import tail
 from atftctl.observe import process as observed_process
 from atftctl.observe import runs
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
+from atftctl.state.process_record import marker
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def await_proof(
 
 def _in_effect(project: Project, record: ProcessRecord, proof: Proof, changes: tuple[SettingChange, ...]) -> Proof:
     """A flag that was written and that nobody reads (or that a double switch holds back) is no rollback."""
-    said = runs.events(project.layout.root, offset=record.events_from, run_id=record.run_id)
+    said = runs.events(project.layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
     effective = next((event.get("effective") for event in said if event["event"] == protocol.STARTED), None)
     words = not_taken_up(effective if isinstance(effective, dict) else {}, changes)
     return Proof(False, "; ".join(words), proof.seen) if words else proof
@@ -80,6 +82,7 @@ def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer
     event, why = _await(project, record, step, (*ends, protocol.OOM))
     if event and event["event"] == protocol.OOM and event.get("recoverable"):
         event, why = _await(project, record, step, ends)  # what it recovers from by itself is no end
+    _follow(project, record)
     if event is None:
         return Proof(False, f"the trainer did not come up: {why}; {_last_output(project.layout)}")
     if event["event"] != protocol.FIRST_STEP:
@@ -98,11 +101,27 @@ def _await(
         run_id=record.run_id,
         offset=record.events_from,
         wanted=wanted,
-        alive=lambda: observed_process.identity(record) is not None,
+        inode=record.events_inode,
+        alive=lambda: _lives(record),
         limit_s=step.ready_s,
     )
 
 
+def _lives(record: ProcessRecord) -> bool:
+    """Its process, or another one of the run: its command may have gone on in the background."""
+    return observed_process.identity(record) is not None or bool(observed_process.members(record))
+
+
+def _follow(project: Project, record: ProcessRecord) -> None:
+    """Where the command has gone on in the background (setsid, a daemon, a launcher that leaves), the process that
+    carries the run's mark is the trainer from now on."""
+    from atftctl.apply.process import write_record
+
+    who = procs.find_marked(marker(record)) if observed_process.identity(record) is None else None
+    if who:
+        write_record(project.layout, replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot, detached=True))
+
+
 def _last_output(layout: Layout) -> str:
-    lines = [line for line in tail(layout.root / protocol.OUTPUT, 5) if line.strip()]
+    lines = [line for line in tail(layout.root, protocol.OUTPUT, 5) if line.strip()]
     return f"its last line: {lines[-1][:200]}" if lines else "it said nothing"

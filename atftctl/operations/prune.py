@@ -41,7 +41,7 @@ def prune(project: Project, request: Request) -> Result:
     plan, kept = decide()
     if plan is None:
         if snapshots.half_removed(layout) and not request.dry_run:
-            with locked(layout, "backup prune", request):  # which ends what a crash left
+            with locked(project, "backup prune", request):  # which ends what a crash left
                 pass
         return Result(
             "backup prune", Exit.DONE, f"nothing goes: all {len(kept)} snapshots are kept", data={"kept": kept}
@@ -123,7 +123,7 @@ def _remove(
         return dry_run(plan, **data)
     if not request.confirm(plan, ()):
         raise Refused("not done: you said no")
-    with locked(layout, plan.command, request), deferred() as held:
+    with locked(project, plan.command, request), deferred() as held:
         found = again()
         if found is None or _ids(found) != _ids(plan):
             raise Refused(

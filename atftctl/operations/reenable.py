@@ -15,7 +15,7 @@ from atftctl.operations.request import Request
 def phase(project: Project, number: int, plan_name: str, wish: Wish, request: Request) -> Result:
     name = plan_name or project.runbook.reenable_plan
     if name not in project.runbook.plans:
-        raise WrongUsage(f"no plan {name!r}", stands="nothing has changed", then=nearest(name, project.runbook.plans))
+        raise WrongUsage(f"no plan {name!r}", then=nearest(name, project.runbook.plans))
     return carry_out(
         project,
         lambda: observe(project),

@@ -11,7 +11,7 @@ from atftctl.apply import process
 from atftctl.domain.errors import NeedsPerson, Refused
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.result import Result
-from atftctl.host.files import size_of
+from atftctl.host.logs import inode_of_log, size_of_log
 from atftctl.observe import process as observed
 from atftctl.observe import runs
 from atftctl.observe.configs import digest
@@ -29,7 +29,7 @@ def reload(project: Project, resume: str, request: Request) -> Result:
         words = "already runs with these settings" if record.digest == wanted else "would take up the config as it is"
         return Result("trainer reload", Exit.DONE, f"dry run: the trainer {words}")
     watch = Stopwatch(request.report)
-    with locked(project.layout, "trainer reload", request):
+    with locked(project, "trainer reload", request):
         record, wanted = _running(project)
         with watch.part("reload"):
             event = take_up(project, record, wanted, resume)
@@ -46,12 +46,13 @@ def reload(project: Project, resume: str, request: Request) -> Result:
 def take_up(project: Project, record: ProcessRecord, wanted: str, resume: str = "last") -> Mapping[str, Any]:
     """Its echo of the settings whose digest is `wanted`. Raises Refused where it refused them, NeedsPerson where it
     does not answer, or took up others."""
-    offset = size_of(project.layout.root / protocol.EVENTS)
+    offset = size_of_log(project.layout.root, protocol.EVENTS)
+    inode = inode_of_log(project.layout.root, protocol.EVENTS)
     try:
         number = process.ask(project.layout, record, protocol.WANT_RELOAD, resume=resume)
     except OSError as error:
         raise Refused(f"the request can't be written: {error.strerror}", stands="the old settings go on") from None
-    event = _await(project, record, number, offset)
+    event = _await(project, record, number, offset, inode)
     if event["event"] == protocol.RELOAD_REFUSED:
         raise Refused(
             f"the trainer refused the settings: {event.get('message')}", stands="it goes on with the old ones"
@@ -78,11 +79,12 @@ def _running(project: Project) -> tuple[ProcessRecord, str]:
     return record, digest(facts.configs)
 
 
-def _await(project: Project, record: ProcessRecord, number: str, offset: int) -> Mapping[str, Any]:
+def _await(project: Project, record: ProcessRecord, number: str, offset: int, inode: int) -> Mapping[str, Any]:
     event, why = runs.await_event(
         project.layout.root,
         run_id=record.run_id,
         offset=offset,
+        inode=inode,
         wanted=(protocol.RELOADED, protocol.RELOAD_REFUSED),
         alive=lambda: observed.identity(record) is not None,
         limit_s=project.runbook.trainer.ready_s,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan, Target
 from atftctl.host import yaml_read
-from atftctl.host.errors import OutsideProjectError, YamlError
-from atftctl.host.files import READ_BACK, inside, sha256_file, size_of
+from atftctl.host.attributes import losses
+from atftctl.host.errors import HostError, OutsideProjectError, YamlError
+from atftctl.host.files import LINK, READ_BACK, is_link, read_bytes, sha256_file, size_of
 from atftctl.host.layout import Layout
+from atftctl.host.obstacles import mount_points, why_not_replaceable
 from atftctl.operations.project import Project
 from atftctl.protocol import config_digest, merge_settings
 
@@ -23,11 +25,13 @@ LONG = 200_000  # bytes; nobody reads the diff of a longer file
 
 @dataclass(frozen=True)
 class Rendered:
-    """`contents` by target path; `diff` of the texts; `digest` of the configs as they will stand ("" if unreadable)."""
+    """`contents` by target path; `diff` of the texts; `digest` of the configs as they will stand ("" if unreadable);
+    `notes` of what files lose beside their bytes."""
 
     contents: Mapping[str, Content]
     diff: tuple[str, ...]
     digest: str
+    notes: tuple[str, ...] = ()
 
 
 def render(
@@ -41,18 +45,23 @@ def render(
     layout = project.layout
     contents: dict[str, Content] = {}
     diff: list[str] = []
+    notes: list[str] = []
+    mounted = mount_points()
     for target in plan.targets:
-        path = replaceable(layout, target.path)
+        path = replaceable(layout, target.path, mounted)
+        notes += [f"{target.path}: {loss}" for loss in losses(path)]
         if target.changes:
-            before = path.read_bytes() if path.exists() else b""
+            before = _bytes(path)
             after = _edit(target, before)
             contents[target.path] = after
             diff += text_diff(target.path, before, after)
+        elif is_link(target.new):
+            diff.append(f"{target.path}: a symlink to {str(target.new).removeprefix(LINK)}")
         elif target.commit:
             content = (given or {})[target.path]
             contents[target.path] = content
             if len(content) < LONG:
-                diff += text_diff(target.path, path.read_bytes() if path.exists() else b"", content)
+                diff += text_diff(target.path, _bytes(path), content)
         elif target.snapshot:
             copy = copy_of(layout, target)
             if (check_copies or size_of(copy) <= READ_BACK) and sha256_file(copy) != target.new:
@@ -62,9 +71,9 @@ def render(
                 )
             contents[target.path] = copy
             if target.path in project.runbook.files.configs:
-                before = path.read_bytes() if path.exists() else b""
+                before = _bytes(path)
                 diff += text_diff(target.path, before, _snapshot_bytes(layout, target))
-    return Rendered(contents, tuple(diff), _digest(project, contents))
+    return Rendered(contents, tuple(diff), _digest(project, contents), tuple(notes))
 
 
 def again_rendered(project: Project, rendered: Rendered) -> Rendered:
@@ -85,17 +94,23 @@ def _edit(target: Target, before: bytes) -> bytes:
         ) from None
 
 
-def replaceable(layout: Layout, name: str) -> Path:
-    """A file that we may replace: inside the project, no symlink, ours, not marked read-only, its folder writable."""
+def replaceable(layout: Layout, name: str, mounted: Collection[str] = ()) -> Path:
+    """Where a file lies that we may replace: inside the project, ours, not protected, its folder writable. Raises
+    Refused, which says what stands against it and what to do."""
     try:
-        path = inside(layout.root, name)
+        path = layout.place(name)
     except OutsideProjectError as error:
         raise Refused(str(error)) from None
+    why, then = why_not_replaceable(path, mounted)
+    if why:
+        raise Refused(f"{name} {why}", then=then)
     try:
-        facts = path.stat()
-    except FileNotFoundError:
+        facts = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return path
     if not stat.S_ISREG(facts.st_mode):
+        if stat.S_ISLNK(facts.st_mode) or stat.S_ISDIR(facts.st_mode):
+            return path
         raise Refused(f"{name} is not a regular file")
     if facts.st_uid != os.geteuid() and os.geteuid() != 0:
         raise Refused(
@@ -116,9 +131,15 @@ def copy_of(layout: Layout, target: Target) -> Path:
 
 def _snapshot_bytes(layout: Layout, target: Target) -> bytes:
     try:
-        return copy_of(layout, target).read_bytes()
-    except OSError as error:
-        raise Refused(f"{target.path} in snapshot {target.snapshot} can't be read: {error.strerror}") from None
+        return read_bytes(copy_of(layout, target))
+    except (OSError, HostError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise Refused(f"{target.path} in snapshot {target.snapshot} can't be read: {why}") from None
+
+
+def _bytes(path: Path) -> bytes:
+    """What stands there; nothing where no file does."""
+    return b"" if not path.exists() or path.is_dir() or path.is_symlink() else read_bytes(path)
 
 
 def text_diff(name: str, before: bytes, after: bytes) -> list[str]:
@@ -136,8 +157,8 @@ def _digest(project: Project, contents: Mapping[str, Content]) -> str:
     for name in project.runbook.files.configs:
         content = contents.get(name, project.layout.root / name)
         try:
-            value = yaml_read.read(content if isinstance(content, bytes) else content.read_bytes()).value
-        except (OSError, YamlError):
+            value = yaml_read.read(content if isinstance(content, bytes) else read_bytes(content)).value
+        except (OSError, HostError):
             return ""
         if value is not None and not isinstance(value, dict):
             return ""

@@ -88,7 +88,7 @@ def _relative(project: Project, paths: tuple[str, ...]) -> tuple[str, ...]:
 
 def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
     if not request.dry_run and open_operation(project.layout):
-        with locked(project.layout, "undo", request):
+        with locked(project, "undo", request):
             pass  # what a crash left open comes first, and has a line in the history then
     entry = history.find(history.read(project.layout), word)
     paths = [str(file["path"]) for file in entry["files"]]

@@ -37,7 +37,7 @@ def by_feature(project: Project, names: Sequence[str], wish: Wish, request: Requ
     known = project.runbook.features
     for name in names:
         if name not in known:
-            raise WrongUsage(f"no feature {name!r}", stands="nothing has changed", then=nearest(name, known))
+            raise WrongUsage(f"no feature {name!r}", then=nearest(name, known))
     names = tuple(dict.fromkeys(names))
     return _change(project, lambda facts: routes.rollback_features(project.runbook, facts, names, wish), wish, request)
 

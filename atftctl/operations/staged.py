@@ -43,7 +43,7 @@ def staged(project: Project, word: str, wish: Wish, request: Request) -> Result:
         return dry_run(plan)
     if not request.confirm(plan, ()):
         raise Refused("not done: you said no")
-    with locked(layout, "rollback --staged", request):
+    with locked(project, "rollback --staged", request):
         _refuse_another(layout)
         state = _mine(_begin(plan, symptom, request))
         kept.write(layout, state)
@@ -75,7 +75,7 @@ def resume(project: Project, word: str, wish: Wish, request: Request, *, drop: b
     if request.dry_run:
         words = f"would go on: {state.words}" if state else "would finish or unwind what a crash left open"
         return Result("resume", Exit.DONE, f"dry run: {words}")
-    with locked(project.layout, "resume", request) as recovered:
+    with locked(project, "resume", request) as recovered:
         state = observed.read(project.layout)
         _refuse_at_work(state)
         if state and not drop:
@@ -85,8 +85,9 @@ def resume(project: Project, word: str, wish: Wish, request: Request, *, drop: b
             kept.clear(project.layout)
             return Result("resume", Exit.DONE, f"forgotten: {state.words}; all files stay as they are")
     if state is None:
-        if recovered:
-            return Result("resume", Exit.DONE, "; ".join(recovered), data={"recovered": recovered})
+        if recovered.lines:
+            code = Exit.CHECK_FAILED if recovered.not_started else Exit.DONE
+            return Result("resume", code, "; ".join(recovered.lines), data={"recovered": recovered.lines})
         raise Refused("nothing was left in the middle", then="atftctl history shows what was done")
     request.report.note(state.words)
     return _run(project, state, wish, request)

@@ -9,7 +9,7 @@ from atftctl.decide.settings import state
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
 from atftctl.host import locks
-from atftctl.host.files import tail
+from atftctl.host.logs import tail
 from atftctl.observe import history as observed_history
 from atftctl.observe import quarantine
 from atftctl.observe import staged as observed_staged
@@ -99,7 +99,7 @@ def show(project: Project, word: str) -> Result:
     data = {
         **entry,
         "steps": plan.get("steps", []),
-        "diff": tail(folder / "change.diff", 500),
+        "diff": tail(folder, "change.diff", 500),
         "evidence": {"folder": str(folder.relative_to(layout.root)), "files": evidence},
     }
     return Result("show", Exit.DONE, f"{entry['command']} {entry['operation']}: {entry['title']}", data=data)
@@ -119,11 +119,19 @@ def check_history(project: Project) -> Result:
     )
 
 
-def recover(project: Project, request: Request) -> Result:
-    """Finish or unwind what a crash left open."""
-    with locked(project.layout, "recover", request) as done:
+def recover(project: Project, request: Request, *, back: bool = False) -> Result:
+    """Finish or unwind what a crash left open. `back`: put back what was decided, too. Exit 1 where the trainer should
+    run and could not be started."""
+    with locked(project, "recover", request, back=back) as done:
         pass
-    return Result("recover", Exit.DONE, "; ".join(done) or "nothing was left open", data={"recovered": done})
+    return Result(
+        "recover",
+        Exit.CHECK_FAILED if done.not_started else Exit.DONE,
+        "; ".join(done.lines) or "nothing was left open",
+        lines=("next: atftctl trainer start",) if done.not_started else (),
+        data={"recovered": done.lines},
+        contacts=project.contacts if done.not_started else (),
+    )
 
 
 def lint(project: Project) -> Result:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from atftctl.apply.snapshots import Taking
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host import locks
+from atftctl.host import locks, records
 from atftctl.host.files import sha256_file
 from atftctl.observe import configs as observed_configs
 from atftctl.observe import snapshots
@@ -43,7 +42,8 @@ def taking(
         paths=found.paths if found else (),
         reliance=snapshots.reliance(layout, known, runbook.backups.recheck_s),
         passes=snapshots.passes(layout),
-        kept_elsewhere=(*files.of(""), *(f"**/{one}" for one in SECRETS)),
+        kept_elsewhere=files.of(""),
+        secrets=tuple(f"**/{pattern}" for pattern in SECRETS),
         pin=pin,
     )
 
@@ -51,7 +51,7 @@ def taking(
 def _baseline_figures(project: Project) -> dict[str, Any]:
     """The recorded baseline in short; a missing or broken one is no obstacle to a snapshot."""
     try:
-        found = json.loads(project.layout.baseline.read_bytes())
+        found = records.try_json(project.layout.baseline)
         return {
             "recorded": str(found["recorded"]),
             "config_digest": str(found["config_digest"]),
@@ -60,5 +60,5 @@ def _baseline_figures(project: Project) -> dict[str, Any]:
             "memory_mb": float(found["cost"]["memory_mb"]),
             "step_s": float(found["cost"]["step_s"]),
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from atftctl.apply import history, process
 from atftctl.decide.assemble import Wish, refuse_foreign, stops_of
 from atftctl.decide.diagnose import cause
@@ -13,6 +16,7 @@ from atftctl.host import locks, procs
 from atftctl.host.errors import HostError
 from atftctl.observe import process as observed
 from atftctl.observe.configs import digest
+from atftctl.operations import settings_check
 from atftctl.operations.change import locked
 from atftctl.operations.project import Project, now, observe, unreadable
 from atftctl.operations.proof import await_proof
@@ -20,6 +24,7 @@ from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
 Adopt = tuple[int, ...]
+UNHEALTHY = "next: atftctl status; its words are in logs/training.log and logs/trainer.out"
 
 
 def start(project: Project, resume: str, request: Request) -> Result:
@@ -27,14 +32,15 @@ def start(project: Project, resume: str, request: Request) -> Result:
         _may_start(observe(project), ())
         return Result("trainer start", Exit.DONE, f"dry run: would start the trainer from {resume}")
     watch = Stopwatch(request.report)
-    with locked(project.layout, "trainer start", request):
+    with locked(project, "trainer start", request):
         facts = observe(project)  # after recovery, which may have started one
         if facts.process.alive:
             raise Refused(f"the trainer runs already, pid {facts.process.pid}", then="atftctl trainer restart")
         _may_start(facts, ())
+        checked = settings_check.require(project)
         for step in stops_of(project.runbook, facts.process, Wish()):  # what a dead run left behind
             _stop(project, step, request, watch)
-        return _start(project, facts, resume, request, watch, "trainer start")
+        return _start(project, facts, resume, request, watch, "trainer start", checked)
 
 
 def stop(project: Project, adopt: Adopt, request: Request) -> Result:
@@ -43,13 +49,12 @@ def stop(project: Project, adopt: Adopt, request: Request) -> Result:
         words = "; ".join(step.describe() for step in stops) or "no trainer runs"
         return Result("trainer stop", Exit.DONE, f"dry run: would {words}" if stops else f"dry run: {words}")
     watch = Stopwatch(request.report)
-    with locked(project.layout, "trainer stop", request):
+    with locked(project, "trainer stop", request):
         stops = stops_of(project.runbook, observe(project).process, Wish(adopt=adopt))
         _on_purpose(project)
         words = "; ".join(_stop(project, step, request, watch) for step in stops)
-        if stops:
-            log(project, "trainer stop", request, words)
-    return Result("trainer stop", Exit.DONE, words or "no trainer runs", parts=tuple(watch.parts))
+        told = log(project, "trainer stop", request, words) if stops else ()
+    return Result("trainer stop", Exit.DONE, words or "no trainer runs", lines=told, parts=tuple(watch.parts))
 
 
 def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Result:
@@ -60,12 +65,13 @@ def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Re
         words = "; ".join([*steps, f"start the trainer from {resume}"])
         return Result("trainer restart", Exit.DONE, f"dry run: would {words}")
     watch = Stopwatch(request.report)
-    with locked(project.layout, "trainer restart", request):
+    with locked(project, "trainer restart", request):
         facts = observe(project)
         _may_start(facts, adopt)
+        checked = settings_check.require(project)
         for step in stops_of(project.runbook, facts.process, Wish(adopt=adopt)):
             request.report.note(_stop(project, step, request, watch))
-        return _start(project, facts, resume, request, watch, "trainer restart")
+        return _start(project, facts, resume, request, watch, "trainer restart", checked)
 
 
 def status(project: Project) -> Result:
@@ -135,7 +141,14 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
         return "no trainer runs"
     try:
         with watch.part("stop"):
-            killed = process.stop(project.layout, record, who, grace_s=step.grace_s, note=request.report.note)
+            killed = process.stop(
+                project.layout,
+                record,
+                who,
+                grace_s=step.grace_s,
+                note=request.report.note,
+                adopted=bool(step.adopt_ticks),
+            )
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted while pid {who.pid} was stopping",
@@ -145,46 +158,56 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
     return f"stopped the trainer, pid {step.pid}" + (f"; {len(killed)} process(es) had to be killed" if killed else "")
 
 
-def _start(project: Project, facts: Facts, resume: str, request: Request, watch: Stopwatch, command: str) -> Result:
+def _start(
+    project: Project, facts: Facts, resume: str, request: Request, watch: Stopwatch, command: str, checked: str
+) -> Result:
     rules = project.runbook.trainer
+    warned = tuple(f"warning: {warning}" for warning in (checked,) if warning)
     try:
         with watch.part("start"):
-            record = process.start(project.layout, project.start_order(resume), digest=digest(facts.configs), now=now())
+            launch = project.launch(resume)
+            if launch is None:
+                raise Refused("the runbook names no command that starts the trainer")
+            record = process.start(project.layout, launch, digest=digest(facts.configs), now=now())
     except (OSError, HostError) as error:
         log(project, command, request, str(error), Exit.CHECK_FAILED)
         raise NeedsPerson(str(error), stands="no trainer runs", then="mend trainer.command in the runbook") from None
     with watch.part("first step"):
         proof = await_proof(project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s))
-    log(project, command, request, proof.words or f"started pid {record.pid}", proof.exit_code)
+    told = log(project, command, request, proof.words or f"started pid {record.pid}", proof.exit_code)
     seen = proof.seen or {}
     lines = (f"proof: step {seen.get('step')} with config {str(seen.get('digest'))[:12]}",)
     return Result(
         command,
         proof.exit_code,
         f"the trainer runs, pid {record.pid}" if proof.healthy else proof.words,
-        lines=lines
-        if proof.healthy
-        else ("next: atftctl status; its words are in logs/training.log and logs/trainer.out",),
+        lines=(*warned, *(lines if proof.healthy else (UNHEALTHY,)), *told),
         data={"pid": record.pid, "run_id": record.run_id, "first_step": dict(proof.seen or {})},
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,
     )
 
 
-def log(project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE) -> None:
+def log(project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE) -> tuple[str, ...]:
+    """A line of the history. What was done is done, also where that can't be written down: then the words for it."""
     stamp = now()
-    history.append(
-        project.layout,
-        {
-            "operation": f"{stamp.strftime('%Y%m%d_%H%M%S_%f')}-process",
-            "command": command,
-            "title": title,
-            "reason": request.reason,
-            "operator": locks.operator(),
-            "started": stamp.isoformat(timespec="seconds"),
-            "ended": stamp.isoformat(timespec="seconds"),
-            "outcome": "done" if exit_code is Exit.DONE else "not healthy",
-            "exit_code": int(exit_code),
-            "files": [],
-        },
-    )
+    try:
+        history.append(project.layout, _line(command, request, title, stamp, exit_code))
+    except (OSError, HostError) as error:
+        return (f"the history could not be told of it: {getattr(error, 'strerror', None) or error}",)
+    return ()
+
+
+def _line(command: str, request: Request, title: str, stamp: datetime, exit_code: Exit) -> dict[str, Any]:
+    return {
+        "operation": f"{stamp.strftime('%Y%m%d_%H%M%S_%f')}-process",
+        "command": command,
+        "title": title,
+        "reason": request.reason,
+        "operator": locks.operator(),
+        "started": stamp.isoformat(timespec="seconds"),
+        "ended": stamp.isoformat(timespec="seconds"),
+        "outcome": "done" if exit_code is Exit.DONE else "not healthy",
+        "exit_code": int(exit_code),
+        "files": [],
+    }

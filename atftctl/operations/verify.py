@@ -17,7 +17,10 @@ from atftctl.domain.facts import Process
 from atftctl.domain.result import Result
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
 from atftctl.host import git
-from atftctl.host.files import inside, sha256_file, tail
+from atftctl.host.containment import inside
+from atftctl.host.errors import HostError
+from atftctl.host.files import read_bytes, sha256_file
+from atftctl.host.logs import tail
 from atftctl.observe import configs, probes, process, quarantine, runs, snapshots
 from atftctl.operations.change import locked
 from atftctl.operations.project import Project, now, open_operation, unreadable
@@ -26,6 +29,7 @@ from atftctl.protocol import Exit
 
 SERVICE_WATCH_S = 10.0
 BASELINE_VERSION = 1
+IDENTITY = ("identity", "weights", "predictions")  # of what a RankIC was measured on, and with
 NEXT = {
     Verdict.FAIL: "next: atftctl undo takes the last operation back; atftctl history lists them",
     Verdict.INCONCLUSIVE: "next: what is missing stands in the lines above",
@@ -97,7 +101,7 @@ def record_baseline(project: Project, request: Request, *, anyway: bool = False)
                 f"no baseline was recorded: {name}: {measured[name]['error']}",
                 stands="the old baseline, if any, stands",
             )
-    with locked(layout, "baseline record", request):
+    with locked(project, "baseline record", request):
         stored.write(
             layout,
             {
@@ -105,7 +109,7 @@ def record_baseline(project: Project, request: Request, *, anyway: bool = False)
                 "recorded": now().isoformat(timespec="seconds"),
                 "commit": git.head(layout.root)[0],
                 "config_digest": configs.digest(found),
-                "configs": {name: (layout.root / name).read_text(encoding="utf-8") for name in runbook.files.configs},
+                "configs": {name: read_bytes(inside(layout.root, name)).decode() for name in runbook.files.configs},
                 "rankic": measured["rankic"],
                 "cost": measured["cost"],
                 "model": measured["model"],
@@ -139,17 +143,29 @@ def _refuse_open(project: Project) -> None:
 def read_baseline(project: Project) -> dict[str, Any] | None:
     """None where there is none. Raises Refused for one that can't be read: it must not pass as none."""
     try:
-        found = json.loads(project.layout.baseline.read_bytes())
+        found = json.loads(read_bytes(project.layout.baseline))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, HostError, ValueError, RecursionError) as error:
         raise Refused(f"the baseline can't be read: {error}", then="record it again: atftctl baseline record") from None
-    if found.get("version") != BASELINE_VERSION:
+    if not isinstance(found, dict) or found.get("version") != BASELINE_VERSION or not _is_baseline(found):
+        version = found.get("version") if isinstance(found, dict) else None
         raise Refused(
-            f"the baseline is of version {found.get('version')}",
+            f"the baseline is not whole, or of another version ({version})",
             then="record it again: atftctl baseline record",
         )
     return dict(found)
+
+
+def _is_baseline(found: dict[str, Any]) -> bool:
+    """Does it hold the figures that later runs are held against?"""
+    try:
+        figures = (found["cost"]["memory_mb"], found["cost"]["step_s"], *found["rankic"]["by_date"].values())
+        texts = (*found["configs"].values(), found["config_digest"], *(found["rankic"][name] for name in IDENTITY))
+    except (KeyError, TypeError, AttributeError):
+        return False
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in figures)
+    return numbers and figures[0] > 0 and all(text is not None for text in texts)
 
 
 def _compare_memory(measured: dict[str, Any], baseline: dict[str, Any] | None) -> None:
@@ -185,13 +201,15 @@ def _errors(project: Project) -> dict[str, Any] | None:
     record = process.read_record(project.layout)
     if record is None:
         return None
-    events = list(runs.events(project.layout.root, offset=record.events_from, run_id=record.run_id))
+    events = list(
+        runs.events(project.layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
+    )
     lines = [
         f"{event['event']}: {event.get('message') or event.get('reason') or event.get('quantity', '')}"
         for event in events
         if event["event"] in (protocol.OOM, protocol.ANOMALY) and not event.get("recoverable")
     ]
-    log = tail(project.layout.root / protocol.LOG, 2000, since=record.log_from)
+    log = tail(project.layout.root, protocol.LOG, 2000, since=record.log_from)
     lines += [line for line in log if " ERROR " in line or "Traceback" in line]
     return {"lines": lines, "since": record.started_at.replace("T", " ")[:19]}
 
@@ -211,7 +229,7 @@ def _mark(
     stands = {path: sha256_file(inside(layout.root, path)) for path in checked}
     if any(stands[path] != digest for path, digest in before.items()):
         return "a config was changed while it was measured: nothing is marked", "next: atftctl verify, again"
-    with locked(layout, "verify", request):
+    with locked(project, "verify", request):
         stored.mark_verified(layout, checked, checks, now())
         if quarantine.reason(layout, config_digest):
             kept_quarantine.lift(layout, config_digest, "verify passed", now())

@@ -1,16 +1,18 @@
-"""`python -m atftctl.trainer train|probe`: the trainer's command line. Run in the project's folder."""
+"""`python -m atftctl.trainer train|probe|validate`: the trainer's command line. Run in the project's folder."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
+from atftctl.trainer.answer import caught, write
 from atftctl.trainer.control import Control
 
 if TYPE_CHECKING:
@@ -22,22 +24,38 @@ CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
 def main() -> int:
     arguments = _parser().parse_args()
     configs = [Path(one) for one in arguments.config or CONFIGS]
+    if arguments.verb == "validate":
+        return validate(configs)
     if arguments.verb == "probe":
-        from atftctl.trainer import probe
-
-        if arguments.kind == "tensors":
-            from atftctl.trainer.compare import compare
-
-            old, new = (Path(one) for one in arguments.file)
-            probe.write(probe.caught(lambda: compare(old, new)), Path(arguments.out))
-            return TrainerExit.FINISHED
-        baseline = [Path(one) for one in arguments.baseline_config or ()]
-        probe.write(
-            probe.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, arguments.steps),
-            Path(arguments.out),
-        )
+        write(caught(lambda: _measure(arguments, configs)), Path(arguments.out))
         return TrainerExit.FINISHED
     return train(configs, Path(arguments.root).absolute(), arguments.resume)
+
+
+def validate(configs: list[Path]) -> int:
+    """Can these settings be trained with? A JSON object on standard output: `valid`, and `problems` as sentences.
+    Imports no torch."""
+    from atftctl.trainer.settings import SettingsError, load
+
+    try:
+        load(configs)
+    except SettingsError as error:
+        print(json.dumps({"valid": False, "problems": [str(error)]}, ensure_ascii=False))
+        return TrainerExit.BAD_SETTINGS
+    print(json.dumps({"valid": True, "problems": []}))
+    return TrainerExit.FINISHED
+
+
+def _measure(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, Any]:
+    if arguments.kind == "tensors":
+        from atftctl.trainer.compare import compare
+
+        old, new = (Path(name) for name in arguments.file)
+        return compare(old, new)
+    from atftctl.trainer import probe
+
+    baseline = [Path(name) for name in arguments.baseline_config or ()]
+    return probe.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, arguments.steps)
 
 
 def train(configs: list[Path], root: Path, resume: str) -> int:
@@ -89,7 +107,7 @@ def _last_word(code: TrainerExit, reason: str, recorder: Recorder, *, together: 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m atftctl.trainer", description="The ATFT-GAT-FAN trainer")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name in ("train", "probe"):
+    for name in ("train", "probe", "validate"):
         verb = verbs.add_parser(name)
         verb.add_argument("--root", default=".", help="the run folder: logs/ and models/ are below it")
         verb.add_argument(

@@ -6,11 +6,8 @@ Each probe is caught by itself: one that fails leaves `{"error": …}` in its pl
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import statistics
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import torch
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer import checkpoint, evaluate, settings
+from atftctl.trainer.answer import caught
 from atftctl.trainer.effects import effects
 from atftctl.trainer.ends import end_of
 from atftctl.trainer.loop import Trainer
@@ -27,7 +25,6 @@ from atftctl.trainer.memory import PeakMemory, limited, steady_allocations
 from atftctl.trainer.model.atft import parameter_count
 from atftctl.trainer.record import Recorder, rss_anon_mb
 from atftctl.trainer.state import take_up
-from atftctl.trainer.step import Ended
 
 TRAINING_STEPS = 12  # enough to see the peak of memory and that the loss is finite
 WARM_UP = 3  # steps that are not measured: thread pools, allocator, caches
@@ -227,22 +224,3 @@ def _resolved(loaded: settings.Settings, root: Path) -> settings.Settings:
         data=dataclasses.replace(loaded.data, path=str(root / path) if path else None),
         improvements=dataclasses.replace(loaded.improvements, enable_wandb=False),
     )
-
-
-def caught(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What was measured, or `error`."""
-    try:
-        return measure()
-    except Ended as ended:
-        return {"error": ended.reason}
-    except Exception as error:  # noqa: BLE001 - what failed is the finding
-        return {"error": f"{type(error).__name__}: {error}"}
-
-
-def write(found: dict[str, Any], out: Path) -> None:
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(one) for key, one in value.items()}
-        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-    out.write_text(json.dumps(plain(found)), encoding="utf-8")

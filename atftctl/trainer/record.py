@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class Recorder:
     def metrics(self, row: dict[str, Any]) -> None:
         if not self.lead:
             return
+        if self._metrics.reopened():
+            self._metrics.add((",".join(self._columns) + "\n").encode())
         self._metrics.add((",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
 
     def warn(self, message: str) -> None:
@@ -59,15 +62,42 @@ class Recorder:
 
 class _Lines:
     """A file that grows by lines. A line that a full disk has no room for is lost, and training goes on; one that was
-    written half is closed before the next, so that it does not take that with it."""
+    written half is closed before the next, so that it does not take that with it.
+
+    A file that was rotated away is left, and a new one begun under its name.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        size = os.fstat(self._file).st_size
-        self.empty = size == 0
-        self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        facts = os.fstat(self._file)
+        self._identity = facts.st_dev, facts.st_ino
+        self.empty = facts.st_size == 0
+        self._torn = facts.st_size > 0 and os.pread(self._file, 1, facts.st_size - 1) != b"\n"
+
+    def reopened(self) -> bool:
+        """Open the file anew where another one, or none, has its name by now; True where it is empty then."""
+        try:
+            facts = os.stat(self._path)
+            if (facts.st_dev, facts.st_ino) == self._identity:
+                return False
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
+        old = self._file
+        try:
+            self._open()
+        except OSError:
+            return False
+        os.close(old)
+        return self.empty
 
     def add(self, line: bytes, *, durable: bool = False) -> None:
+        self.reopened()
         whole = b"\n" + line if self._torn else line
         try:
             written = os.write(self._file, whole)
@@ -98,7 +128,7 @@ def _logger(path: Path, level: int) -> logging.Logger:
     logger.propagate = False
     logger.setLevel(level)
     line = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    for handler in (logging.FileHandler(path, encoding="utf-8"), _Stderr()):
+    for handler in (WatchedFileHandler(path, encoding="utf-8"), _Stderr()):
         handler.setFormatter(line)
         logger.addHandler(handler)
     return logger

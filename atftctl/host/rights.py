@@ -1,0 +1,75 @@
+"""With whose rights a program runs. Root who works in a user's project starts everything there as that user: nothing
+that the user could have written may run as root."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SUDO = ("SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND")
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody else, whose rights a child gets."""
+
+    uid: int
+    gid: int
+    name: str = ""
+    home: str = ""
+
+
+def user_of(folder: Path) -> User | None:
+    """Whose rights a program gets that works in this folder; None for our own."""
+    if os.geteuid() != 0:
+        return None
+    facts = folder.stat()
+    if facts.st_uid == 0:
+        return None
+    import pwd
+
+    try:
+        entry = pwd.getpwuid(facts.st_uid)
+    except KeyError:  # a container's user that has no name here
+        return User(facts.st_uid, facts.st_gid, home=str(folder))
+    return User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+
+
+def options(user: User | None) -> dict[str, Any]:
+    """For subprocess.Popen: the user, the group and the further groups."""
+    if user is None:
+        return {}
+    groups = os.getgrouplist(user.name, user.gid) if user.name else [user.gid]
+    return {"user": user.uid, "group": user.gid, "extra_groups": groups}
+
+
+def environment(env: Mapping[str, str], user: User | None) -> dict[str, str]:
+    """The environment as that user has it, as far as programs look for their own files by it."""
+    if user is None:
+        return dict(env)
+    kept = {name: value for name, value in env.items() if name not in SUDO and not name.startswith("XDG_")}
+    return {**kept, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
+
+
+def give_folder(folder: Path, user: User | None) -> None:
+    """A scratch folder of ours, for that user's program to write into."""
+    if user is not None:
+        os.chown(folder, user.uid, user.gid)
+
+
+def links_are_ours(root: Path, path: Path) -> bool:
+    """May a symlink on the way from `root` to `path` be followed? Root follows one only where nobody but root could
+    have put it there."""
+    if os.geteuid() != 0:
+        return True
+    for folder in (path.parent, *path.parent.parents):
+        if folder == root.parent:
+            break
+        facts = folder.lstat() if os.path.lexists(folder) else None
+        if facts and (facts.st_uid != 0 or (not stat.S_ISLNK(facts.st_mode) and facts.st_mode & 0o022)):
+            return False
+    return True

@@ -1,0 +1,57 @@
+"""Settings that the tool itself changed in a config, carried over key by key when a commit that changes the same config
+is taken back: the improvement's commit usually touches the very config that was rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from atftctl.decide.settings import KeyPath, flat, same
+from atftctl.domain.plan import show
+from atftctl.host import worktree
+from atftctl.host.errors import HostError, YamlError
+from atftctl.host.files import read_bytes, sha256_bytes
+from atftctl.host.yaml_read import read
+from atftctl.observe import history
+from atftctl.operations.project import Project
+
+
+def own_edits(project: Project, base: str, path: str) -> dict[KeyPath, Any] | None:
+    """The settings by which a config differs from the commit `base`, where an operation of ours wrote it as it stands
+    and these edits are all that it differs by; None otherwise."""
+    from atftctl.host.yaml_edit import edit
+
+    try:
+        stands = read_bytes(project.layout.place(path))
+        committed = worktree.checked_out(project.layout.root, base, path)
+        before, after = flat(read(committed).value or {}), flat(read(stands).value or {})
+        if not _is_ours(project, path, sha256_bytes(stands)) or before.keys() - after.keys():
+            return None
+        found = {key: value for key, value in after.items() if key not in before or not same(before[key], value)}
+        return found if found and edit(committed, found) == stands else None
+    except (OSError, HostError):
+        return None
+
+
+def _is_ours(project: Project, path: str, digest: str) -> bool:
+    """Did the newest operation that changed this file leave it so?"""
+    written = [
+        file["new"] for entry in history.read(project.layout) for file in entry.get("files", []) if file["path"] == path
+    ]
+    return written[-1:] == [digest]
+
+
+def carry(edits: Mapping[KeyPath, Any], committed: bytes, reverted: bytes) -> tuple[bytes, list[str]]:
+    """The reverted config with these settings in it, and what is to be said of each. A setting that goes with the
+    commit is not brought back. Raises YamlError where it can't be edited."""
+    from atftctl.host.yaml_edit import edit
+
+    before, after = flat(read(committed).value or {}), flat(read(reverted).value or {})
+    gone = [key for key in edits if key in before and key not in after]
+    wanted = {key: value for key, value in edits.items() if key not in gone and not same(after.get(key), value)}
+    notes = [f"{'.'.join(key)}: {show(edits[key])} is kept, as an operation of atftctl set it" for key in wanted]
+    notes += [f"{'.'.join(key)} goes with the commits, and what an operation of atftctl set it to" for key in gone]
+    try:
+        return (edit(reverted, wanted) if wanted else reverted), notes
+    except YamlError as error:
+        raise YamlError(f"its settings can't be carried over: {error.reason}", line=error.line) from None

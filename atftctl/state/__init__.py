@@ -1,0 +1,1 @@
+"""The format of each of our own files below `.atftctl/`: read in one module each."""

@@ -1,0 +1,49 @@
+"""The record of the trainer that was started last: `.atftctl/process.json`; and the living processes that it means."""
+
+from __future__ import annotations
+
+from atftctl.domain.process import ProcessRecord
+from atftctl.host import procs, records, rights
+from atftctl.host.layout import Layout
+from atftctl.protocol import RUN_ID
+
+
+def read(layout: Layout) -> ProcessRecord | None:
+    """None without one, or where it can't be read."""
+    try:
+        return ProcessRecord.from_json(records.try_json(layout.process))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def marker(record: ProcessRecord) -> str:
+    return f"{RUN_ID}={record.run_id}"
+
+
+def identity(record: ProcessRecord) -> procs.Identity | None:
+    """The living process of a record. One whose process is gone, or was never written down (a crash came between start
+    and record), is found by its marker: a launcher may have put the trainer into the background and left."""
+    who = procs.Identity(record.pid, record.ticks, record.boot)
+    if record.pid and procs.alive(who):
+        return who
+    if record.pid and not record.detached:
+        return None
+    return procs.find_marked(marker(record))
+
+
+def members(record: ProcessRecord) -> set[procs.Identity]:
+    """Every living process of this run, also where its main process is gone."""
+    who = identity(record) or procs.Identity(record.pid, record.ticks, record.boot)
+    return procs.members(who, marker(record))
+
+
+def may_signal(layout: Layout, record: ProcessRecord | None, who: procs.Identity) -> bool:
+    """Is this process the trainer of this project? It carries the run's marker, or it is the recorded one; and where
+    root acts in a user's project, the recorded one runs as that user."""
+    if record is None or procs.is_above_us(who):
+        return False
+    if procs.carries(who, marker(record)):
+        return True
+    recorded = (record.pid, record.ticks, record.boot) == (who.pid, who.ticks, who.boot)
+    user = rights.user_of(layout.root)
+    return recorded and (user is None or procs.uid_of(who) == user.uid)
