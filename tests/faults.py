@@ -12,7 +12,7 @@ from typing import Any, Literal
 # Every mutating call that the product makes, by the name under which it makes it.
 CALLS = (
     "write", "fsync", "replace", "rename", "unlink", "mkdir", "rmdir", "fchmod", "ftruncate", "pwrite",
-    "posix_fallocate", "chown", "open", "link", "utime", "chmod",
+    "posix_fallocate", "chown", "fchown", "open", "link", "symlink", "setxattr", "utime", "chmod",
 )  # fmt: skip
 KILLED = -signal.SIGKILL
 Kind = Literal["before", "after", "error", "short"]

@@ -69,25 +69,20 @@ def envelope(command: str, exit_code: Exit, data: dict[str, Any], error: dict[st
 
 def usage(error: Exception, words: Sequence[str]) -> int:
     """The end of a command line that could not be parsed; the exit code. Raises what is no such error."""
-    import click
-
-    if isinstance(error, click.Abort):
+    if isinstance(error, typer.Abort):
         return int(Exit.INTERRUPTED)
-    if not isinstance(error, click.ClickException):
+    message, context = getattr(error, "format_message", None), getattr(error, "ctx", None)
+    if message is None:
         raise error
-    as_json = "--json" in words
-    if not words and isinstance(error, click.UsageError) and error.ctx:  # asked for nothing: told what there is
-        for line in error.ctx.get_help().splitlines():
-            emit(line)
-        return int(Exit.DONE)
-    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "atftctl"
-    if type(error).__name__ == "NoArgsIsHelpError" and not as_json:
-        for line in error.format_message().splitlines():
-            emit(line, stream=sys.stderr)
-        return int(Exit.USAGE)
-    told = WrongUsage(error.format_message(), then=f"{command} --help")
+    command = str(getattr(context, "command_path", "atftctl"))
+    if type(error).__name__ == "NoArgsIsHelpError":  # asked for nothing: told what there is
+        with _printing():
+            for line in message().splitlines():
+                emit(line)
+        return int(Exit.USAGE if words else Exit.DONE)
+    told = WrongUsage(message(), then=f"{command} --help")
     with _printing():
-        _say_error(command.removeprefix("atftctl").strip(), told, (), as_json)
+        _say_error(" ".join(words[:1]), told, (), "--json" in words)
     return int(Exit.USAGE)
 
 

@@ -48,7 +48,7 @@ def render(
     notes: list[str] = []
     mounted = mount_points()
     for target in plan.targets:
-        path = replaceable(layout, target.path, mounted)
+        path = replaceable(layout, target.path, mounted, folder=bool(target.commit))
         notes += [f"{target.path}: {loss}" for loss in losses(path)]
         if target.changes:
             before = _bytes(path)
@@ -94,9 +94,9 @@ def _edit(target: Target, before: bytes) -> bytes:
         ) from None
 
 
-def replaceable(layout: Layout, name: str, mounted: Collection[str] = ()) -> Path:
-    """Where a file lies that we may replace: inside the project, ours, not protected, its folder writable. Raises
-    Refused, which says what stands against it and what to do."""
+def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, folder: bool = False) -> Path:
+    """Where a file lies that we may replace: inside the project, ours, not protected, its folder writable. `folder`: its
+    name may be a folder's by now. Raises Refused, which says what stands against it and what to do."""
     try:
         path = layout.place(name)
     except OutsideProjectError as error:
@@ -109,7 +109,7 @@ def replaceable(layout: Layout, name: str, mounted: Collection[str] = ()) -> Pat
     except (FileNotFoundError, NotADirectoryError):
         return path
     if not stat.S_ISREG(facts.st_mode):
-        if stat.S_ISLNK(facts.st_mode) or stat.S_ISDIR(facts.st_mode):
+        if stat.S_ISLNK(facts.st_mode) or (folder and stat.S_ISDIR(facts.st_mode)):
             return path
         raise Refused(f"{name} is not a regular file")
     if facts.st_uid != os.geteuid() and os.geteuid() != 0:

@@ -139,7 +139,7 @@ def test_an_error_at_every_call_is_put_back_or_left_open_and_said(world: World, 
 
 def test_a_journal_from_a_newer_version_is_left_alone(world: World) -> None:
     root = world.fresh()
-    in_child(lambda: roll_back(root), Faults(world.calls.index("rename") + 12))
+    in_child(lambda: roll_back(root), Faults(len(world.calls) - 30))
     records = sorted((root / ".atftctl" / "journal").glob("*.json"))
     assert records
     for record in records:

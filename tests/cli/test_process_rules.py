@@ -76,7 +76,7 @@ def test_recovery_goes_on_where_the_trainer_cannot_be_started(project: Project) 
     project.replace(RUNBOOK, '"{python}", ', '"/nonexistent/python", ')
     killed_at(project, "atftctl.apply.transaction.roll_forward", *OOM)
     done = project.run("recover")
-    assert done.code == 0 and "could not be started" in done.out, done
+    assert done.code == 1 and "could not be started" in done.out and "atftctl trainer start" in done.out, done
     assert project.run("recover").out.startswith("nothing was left open")
 
 

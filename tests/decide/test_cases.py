@@ -19,7 +19,7 @@ from atftctl.observe import runbook as observed
 from tests.support import CONFIG, ROOT, TRAINING
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
-BOOK, _ = observed.load(observed.find_project(ROOT))
+BOOK = observed.load(observed.find_project(ROOT)).runbook
 
 
 def facts_of(case: dict[str, Any]) -> Facts:

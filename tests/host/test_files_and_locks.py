@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.host import files, locks, records
+from atftctl.host import containment, files, locks, logs, records
 from atftctl.host.errors import LockHeldError, OutsideProjectError
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "~/x", ""])
 def test_a_path_that_leaves_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutsideProjectError):
-        files.inside(tmp_path, name)
+        containment.inside(tmp_path, name)
 
 
 def test_a_symlink_that_leads_out_is_refused(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_symlink_that_leads_out_is_refused(tmp_path: Path) -> None:
     root.mkdir()
     (root / "link").symlink_to(outside)
     with pytest.raises(OutsideProjectError, match="leads out"):
-        files.inside(root, "link/file")
+        containment.inside(root, "link/file")
 
 
 def test_write_new_never_follows_and_never_overwrites(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_an_append_after_a_torn_line_starts_a_new_one(tmp_path: Path) -> None:
 def test_the_tail_reads_no_more_than_it_needs(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("".join(f"line {number}\n" for number in range(100_000)))
-    assert files.tail(path, 2) == ["line 99998", "line 99999"]
-    assert files.tail(tmp_path / "none", 2) == []
+    assert logs.tail(tmp_path, "log", 2) == ["line 99998", "line 99999"]
+    assert logs.tail(tmp_path, "none", 2) == []
 
 
 def test_the_lock_names_its_holder_and_goes_with_the_process(tmp_path: Path) -> None:

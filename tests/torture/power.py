@@ -52,18 +52,20 @@ class Trace:
             self._ids[inode] = (1 << 64) + len(self.ops)
         return self._ids.get(inode, inode)
 
-    def _path(self, path: Any) -> str:
-        full = os.path.abspath(path)
+    def _path(self, path: Any, folder: int | None = None) -> str:
+        """`folder`: the descriptor that the path is relative to, where it is."""
+        full = os.path.abspath(path) if folder is None else os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)
         return os.path.relpath(full, self.root) if full.startswith(f"{self.root}/") else ""
 
     def _open(self, real: Callable[..., int]) -> Callable[..., int]:
         def call(path: Any, flags: int, *more: Any, **options: Any) -> int:
-            there = os.path.lexists(path)
+            name = self._path(path, options.get("dir_fd"))
+            there = os.path.lexists(os.path.join(self.root, name))
             handle = real(path, flags, *more, **options)
             self._at[handle] = 0
-            if flags & os.O_CREAT and not there and self._path(path):
+            if flags & os.O_CREAT and not there and name:
                 facts = os.fstat(handle)
-                self.ops.append(("create", self._path(path), self._id(facts.st_ino, new=True), facts.st_mode))
+                self.ops.append(("create", name, self._id(facts.st_ino, new=True), facts.st_mode))
             return handle
 
         return call
@@ -118,9 +120,12 @@ class Trace:
 
     def _named(self, name: str, real: Callable[..., None]) -> Callable[..., None]:
         def call(*arguments: Any, **options: Any) -> None:
-            inode = self._id(os.lstat(arguments[0]).st_ino) if name in ("replace", "rename", "link") else 0
+            source = options.get("src_dir_fd", options.get("dir_fd"))
+            two = name in ("replace", "rename", "link")
+            inode = self._id(os.stat(arguments[0], dir_fd=source, follow_symlinks=False).st_ino) if two else 0
+            paths = [self._path(arguments[0], source)]
+            paths += [self._path(arguments[1], options.get("dst_dir_fd"))] if two else []
             real(*arguments, **options)
-            paths = [self._path(one) for one in arguments[: 2 if name in ("replace", "rename", "link") else 1]]
             if all(paths):
                 kind = {"replace": "move", "rename": "move"}.get(name, name)
                 self.ops.append((kind, *paths, inode))

@@ -35,7 +35,7 @@ def test_the_model_of_power_losses_sees_a_missing_fsync(tmp_path: Path) -> None:
     command.make(tmp_path)
     losses = power.Losses()
     for seed in range(4):
-        power.sample(command, tmp_path, 60, seed, losses, "write_new < stage < change")
+        power.sample(command, tmp_path, 60, seed, losses, "write_new < stage < stage")
         if losses.failures:
             break
     assert losses.failures
