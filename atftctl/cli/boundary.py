@@ -22,6 +22,13 @@ T = TypeVar("T")
 ENVELOPE_VERSION = 1
 WITH_CONTACTS = (Exit.CHECK_FAILED, Exit.RESTORED, Exit.STOPPED)
 _contacts: tuple[str, ...] = ()
+_reported_as = ""  # the command that people called, where it runs another one
+
+
+def report_as(command: str) -> None:
+    """Whatever ends from now on is told as the end of this command."""
+    global _reported_as  # noqa: PLW0603 - one command a process
+    _reported_as = command
 
 
 def know_contacts(contacts: tuple[str, ...]) -> None:
@@ -35,6 +42,7 @@ def run(
 ) -> NoReturn:
     """Run a verb to its end and leave with its exit code."""
     result = guarded(command, verb, as_json=as_json)
+    command = _reported_as or command
     with _printing():
         if as_json:
             emit_json(envelope(command, result.exit_code, show.data(result), error=None))
@@ -117,6 +125,7 @@ def _bug() -> AtftError:
 
 
 def _fail(command: str, error: AtftError, as_json: bool) -> NoReturn:
+    command = _reported_as or command
     contacts = _contacts if error.exit_code in WITH_CONTACTS else ()
     with _printing():
         _say_error(command, error, contacts, as_json)

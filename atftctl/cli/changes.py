@@ -36,7 +36,8 @@ def reenable(
 
 def restore(
     snapshot: Annotated[
-        str, typer.Argument(help="An id, the beginning of one, a label, latest, last-good; or a copy made by cp.")
+        str,
+        typer.Argument(help="An id, the beginning of one, a label, latest, last-good; a copy made by cp; or git:REF."),
     ],
     paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files or folders.")] = None,
     only: o.Only = "",
@@ -51,13 +52,15 @@ def restore(
     json: o.Json = False,
     project: o.Project = o.HERE,
 ) -> None:
-    """Take files back from a snapshot, all at once or not at all."""
+    """Take files back from a snapshot, or from a commit of git, all at once or not at all."""
 
     def verb() -> Any:
         from atftctl.operations import restore as operation
 
         opened = run.open_project(project, "", rescue=True)
         chosen, kind = tuple(paths or ()), o.kind(only)
+        if snapshot.startswith("git:") and not dry_run:
+            run.go_private(opened)
         with run.request(o.Change(dry_run, yes, reason, json)) as request:
             if to is not None:
                 return operation.export(opened, snapshot, chosen, to, request, only=kind)

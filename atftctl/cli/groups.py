@@ -50,7 +50,7 @@ def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
     def verb() -> Any:
         from atftctl.operations import status as operation
 
-        return operation.lint(run.open_project(project, ""))
+        return operation.lint(run.open_project(project, "", look=True))
 
     run.command("runbook lint", verb, json)
 
@@ -139,7 +139,7 @@ def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Cha
 
         if resume not in ("", "last", "best", "scratch"):
             raise WrongUsage(f"--resume {resume!r} is none of last, best, scratch")
-        opened = run.open_project(project, "")
+        opened = run.open_project(project, "", look=verb_name == "status", rescue=verb_name == "stop")
         with run.request(change) as request:
             if verb_name == "status":
                 return operation.status(opened)

@@ -15,7 +15,7 @@ def status(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
     def verb() -> Any:
         from atftctl.operations import status as operation
 
-        return operation.status(run.open_project(project, lang))
+        return operation.status(run.open_project(project, lang, look=True))
 
     run.command("status", verb, json, show.status)
 
@@ -61,6 +61,6 @@ def doctor(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE)
     def verb() -> Any:
         from atftctl.operations import doctor as operation
 
-        return operation.doctor(run.open_project(project, lang))
+        return operation.doctor(run.open_project(project, lang, look=True))
 
     run.command("doctor", verb, json, show.findings)

@@ -21,16 +21,22 @@ def save(
     """Look at a change as --dry-run does, and keep its plan."""
     from atftctl.cli import boundary
     from atftctl.cli.request import tell
+    from atftctl.cli.terminal import emit
     from atftctl.operations import plans
 
-    def prepare() -> None:
-        plans.refuse_words(words)
-        plans.refuse_file(file)
-        tell(lambda plan, diff: plans.save(file, words, project, plan, diff))
+    boundary.report_as("plan save")
+    wanted, as_json = [word for word in words if word != "--json"], json or "--json" in words
 
-    code = _in_place(prepare, words, ["--dry-run", *_options(json=json, project=project)])
+    def prepare() -> None:
+        plans.refuse_words(wanted)
+        plans.refuse_file(file)
+        tell(lambda plan, diff: plans.save(file, wanted, project, plan, diff))
+
+    code = _in_place(prepare, wanted, ["--dry-run", *_options(json=as_json, project=project)])
     if code == 0 and not file.exists():
-        boundary.guarded("plan save", lambda: plans.refuse_unseen(words), as_json=json)
+        boundary.guarded("plan save", lambda: plans.refuse_unseen(wanted), as_json=as_json)
+    if code == 0 and not as_json:
+        emit(f"saved: atftctl plan apply {file}")
     raise typer.Exit(code)
 
 
@@ -43,8 +49,10 @@ def apply(
     project: o.Project = o.HERE,
 ) -> None:
     """Do what a saved plan says; refused where the world has moved since."""
+    from atftctl.cli import boundary
     from atftctl.cli.request import tell
 
+    boundary.report_as("plan apply")
     words: list[str] = []
 
     def prepare() -> None:

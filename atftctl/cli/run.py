@@ -6,11 +6,13 @@ from typing import Any, NoReturn
 from atftctl.cli import options as o
 
 
-def open_project(project: Path, lang: str, *, rescue: bool = False) -> Any:
+def open_project(project: Path, lang: str, *, rescue: bool = False, look: bool = False) -> Any:
+    """`rescue`: whatever state the runbook is in; `look`: as far as it can be read."""
     from atftctl.cli.boundary import know_contacts
     from atftctl.operations import project as projects
 
-    opened = (projects.open_for_rescue if rescue else projects.open_project)(project, o.language(lang))
+    how = projects.open_for_rescue if rescue else projects.open_to_look if look else projects.open_project
+    opened = how(project, o.language(lang))
     know_contacts(opened.contacts)
     return opened
 

@@ -67,7 +67,7 @@ def reverted(
     notes: tuple[str, ...] = (),
 ) -> Plan:
     """Raises Refused where a file that git does not know stands in the way."""
-    found = _targets(facts, files, move.new)
+    found = new_targets(facts, files, move.new)
     plan = assemble(
         command="rollback",
         title=_title(commits, ": " + listed([one.subject for one in commits], 3)),
@@ -96,7 +96,7 @@ def taken_out(
     settings = targets(
         changes(runbook, facts.configs, runbook.immediate.settings), facts.configs, runbook.files.configs
     )
-    code = _targets(facts, files, ref)
+    code = new_targets(facts, files, ref)
     both = [target.path for target in code if target.path in runbook.files.configs]
     if both:
         raise Refused(
@@ -120,7 +120,7 @@ def taken_out(
     return with_steps(plan, after=(ChangePackages(tuple(packages), away=True),) if packages else ())
 
 
-def _targets(facts: Facts, files: Sequence[NewFile], commit: str) -> tuple[Target, ...]:
+def new_targets(facts: Facts, files: Sequence[NewFile], commit: str) -> tuple[Target, ...]:
     """Files that stand as they are to are left alone; those that go, go last."""
     found = []
     for file in sorted(files, key=lambda one: (one.sha256 is None, one.path)):

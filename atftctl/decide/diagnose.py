@@ -35,8 +35,10 @@ def remedy(runbook: Runbook, facts: Facts) -> str:
     """The command for what the last event says; another word where its settings are in place already."""
     name = SYMPTOMS.get(str((facts.process.last_event or {}).get("event")), "")
     symptom = runbook.symptoms.get(name)
-    if symptom is None or any(config.error for config in facts.configs.values()):
-        return ""
+    if any(config.error for config in facts.configs.values()):
+        return ""  # of which there is more to say
+    if symptom is None:
+        return "next: atftctl trainer start"
     if changes(runbook, facts.configs, symptom.settings):
         return f"next: atftctl rollback --symptom {name}"
     if name == "oom":

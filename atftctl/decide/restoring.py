@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from atftctl.decide.assemble import Wish, assemble
+from atftctl.decide.code import NewFile, new_targets
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
@@ -103,6 +104,23 @@ def _from_snapshot(models: Collection[str], facts: Facts, path: str, snapshot: s
     volatile = path in models
     old = None if volatile else facts.digests[path]
     return Target(path=path, old=old, snapshot=snapshot, new=new, mode=mode, volatile=volatile)
+
+
+def from_commit(runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit: str, title: str, wish: Wish) -> Plan:
+    """Files come back as a commit has them; the branch stays where it is. Raises Refused where they stand so already."""
+    plan = assemble(
+        command="restore",
+        title=title,
+        runbook=runbook,
+        facts=facts,
+        targets=new_targets(facts, files, commit),
+        resume="last",
+        wish=wish,
+        about={"commit": commit[:12]},
+    )
+    if plan.empty:
+        raise Refused(f"the files are already as commit {commit[:12]} has them")
+    return plan
 
 
 def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish, back: CodeMove | None = None) -> Plan:

@@ -39,7 +39,7 @@ def readable(config: ConfigFile) -> ConfigFile:
     if config.error:
         raise Refused(
             f"{config.path}: {config.error}",
-            then="mend it, or take a copy back: atftctl backup list, atftctl restore ID",
+            then=config.way_back or "mend it by hand",
         )
     return config
 
@@ -123,9 +123,9 @@ def state(runbook: Runbook, facts: Facts) -> dict[str, str]:
     """Each feature's word for `status`: off, on, its value where it has neither, or unreadable."""
     words = {}
     for name, feature in runbook.features.items():
-        config = facts.configs[feature.file]
-        value = config.get(feature.path)
-        if config.error:
+        config = facts.configs.get(feature.file)
+        value = config.get(feature.path) if config else None
+        if config is None or config.error:
             words[name] = "unreadable"
         elif same(feature.baseline, feature.improved) and value is not None:
             words[name] = show(value)  # a number that a remedy may raise, no switch

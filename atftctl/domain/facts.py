@@ -12,12 +12,14 @@ from atftctl.domain.snapshot import Snapshot
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConfigFile:
-    """One config file as it stands. `sha256` is None where there is no file; `error` says why it can't be read."""
+    """One config file as it stands. `sha256` is None where there is no file; `error` says why it can't be read, and
+    `way_back` is the command that brings a copy of it back that can be."""
 
     path: str
     sha256: str | None
     data: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
+    way_back: str = ""
 
     def get(self, key: tuple[str, ...]) -> Any:
         """The value at `key`, or None where it, or something above it, is missing."""

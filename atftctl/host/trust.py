@@ -126,7 +126,7 @@ def refuse(path: Path, project: os.stat_result) -> None:
         return
     except PermissionError:
         path, facts = path.parent, path.parent.stat()
-        raise UntrustedError(f"{describe(path, facts)} is closed to us", hint=advice(facts, "")) from None
+        raise UntrustedError(f"{describe(path, facts)} is closed to us", hint=advice(facts, str(path))) from None
     if stat.S_ISLNK(facts.st_mode):
         raise UntrustedError(f"{path} is a symlink; atftctl never makes one there", hint=f"look at it, then: rm {path}")
     if why := why_not(facts, project):
@@ -139,7 +139,9 @@ def describe(path: Path, facts: os.stat_result) -> str:
 
 def advice(facts: os.stat_result, path: str) -> str:
     """What the operator can do about a file or folder with these facts that is not obeyed."""
-    if path and facts.st_uid == os.geteuid() and facts.st_uid not in unmapped():
+    if facts.st_uid == os.geteuid() and facts.st_uid not in unmapped():
+        if facts.st_mode & stat.S_IRWXU != stat.S_IRWXU and stat.S_ISDIR(facts.st_mode):
+            return f"chmod -R u+rwX {path}"
         others = "o-w" if facts.st_mode & stat.S_IWOTH else "g-w"
         return f"chmod -R {others} {path}"
     shared = f", gid {facts.st_gid}" if facts.st_mode & stat.S_ISGID else ""

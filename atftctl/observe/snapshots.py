@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from atftctl.domain.errors import WrongUsage
+from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.snapshot import (
     Checked,
     Passed,
@@ -182,28 +182,35 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def newest(snapshots: tuple[Snapshot, ...]) -> Snapshot:
-    """What `latest` means: the newest that was asked for; else the newest that an operation took for its safety."""
-    return ([one for one in snapshots if not one.operation] or list(snapshots))[-1]
+def newest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
+    """What `latest` means: the newest that was asked for; else the newest that an operation took for its safety. One
+    whose copies are known to be damaged is passed over."""
+    known = checked(layout)
+    asked = [snapshot for snapshot in snapshots if not snapshot.operation]
+    taken = [snapshot for snapshot in snapshots if snapshot.operation]
+    return next((one for one in (*reversed(asked), *reversed(taken)) if not harm(layout, one, known)), None)
 
 
 def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
     """By id, unique beginning of an id, label, `latest` (not one that an operation took for its own safety) or
     `last-good`."""
     if not snapshots:
-        raise WrongUsage("there is no snapshot yet", then="take one: atftctl backup")
+        raise Refused("there is no snapshot yet", then="take one: atftctl backup")
     if not word:
         raise WrongUsage("which snapshot?", then="an id, a label, latest or last-good; atftctl backup list shows them")
     if word == "last-good":
         good = last_good(layout, snapshots)
         if good is None:
-            raise WrongUsage(
+            raise Refused(
                 "no whole snapshot is verified-good",
                 then="run atftctl verify, then atftctl backup; or name a snapshot",
             )
         return good
     if word == "latest":
-        return newest(snapshots)
+        latest = newest(layout, snapshots)
+        if latest is None:
+            raise Refused("every snapshot is damaged", then="atftctl backup list says what is wrong with each")
+        return latest
     exact = [one for one in snapshots if word in (one.id, one.label)]
     exact = exact or [one for one in snapshots if one.id.startswith(word) or one.label.startswith(word)]
     if len(exact) == 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,13 +11,7 @@ from atftctl.domain.runbook import Files, Kind
 from atftctl.host.containment import locate
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.layout import OURS, OWN, Layout
-
-# Never copied out of a folder. Who wants one kept names it in the runbook.
-SECRETS = (
-    ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.asc", "*.gpg",
-    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd",
-    ".envrc", ".git-credentials", "credentials", "credentials.json", "*service_account*.json", "secrets.*",
-)  # fmt: skip
+from atftctl.observe.secret_names import is_secret
 
 
 @dataclass(frozen=True)
@@ -88,8 +81,4 @@ def _why_not(entry: os.DirEntry[str], path: str) -> str:
         return "no regular file"
     if path in OWN:
         return "a snapshot's own file has this name"
-    return "it looks like a secret; name it in files.also to keep it" if _secret(entry.name) else ""
-
-
-def _secret(name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in SECRETS)
+    return "it looks like a secret; name it in files.also to keep it" if is_secret(path) else ""

@@ -23,7 +23,7 @@ from atftctl.host.yaml_edit import edit
 from atftctl.host.yaml_read import read
 from atftctl.observe import probes
 from atftctl.observe.runbook import find_symptom
-from atftctl.operations.project import Project, observe, unreadable
+from atftctl.operations.project import Project, observe, require_readable
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit, config_digest, merge_settings
 
@@ -92,9 +92,7 @@ _WORDS = {Verdict.FAIL: "it shows", Verdict.PASS: "it does not", Verdict.INCONCL
 def bisect(project: Project, word: str, request: Request) -> Result:
     """Raises Refused where short runs can't tell."""
     facts = observe(project)
-    broken = unreadable(facts.configs.values())
-    if broken:
-        raise Refused(broken[0], then="atftctl backup list shows what can be restored")
+    require_readable(project, facts.configs)
     symptom = find_symptom(project.runbook, word)[0] if word else symptom_of(project.runbook, facts)
     if project.runbook.symptoms[symptom].judge == "verify":
         raise Refused(

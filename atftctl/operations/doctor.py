@@ -10,21 +10,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.apply.space import RESERVE
-from atftctl.domain.errors import AtftError
+from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.result import Result
 from atftctl.domain.words import size_words
 from atftctl.host import git, locks
 from atftctl.host.command import run
-from atftctl.host.containment import inside
 from atftctl.host.errors import HostError
 from atftctl.host.files import free_bytes, size_of
 from atftctl.observe import probes
 from atftctl.observe import snapshots as observed
-from atftctl.operations.project import Project, open_operation
+from atftctl.operations import health
+from atftctl.operations.project import Project, observe, open_operation
 from atftctl.protocol import Exit
 
 IMPORT_LIMIT_S = 60.0
 PYTHON = (3, 11)
+PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "arch")  # the first takes as long as all others together
+IMPORTS = """
+import importlib, os, sys
+names, child = sys.argv[1:], os.fork()
+for name in names[1:] if child else names[:1]:
+    try:
+        found = importlib.import_module(name)
+        print(name, getattr(found, "__version__", "there"), sep="\\t")
+    except BaseException as error:
+        print(name, f"!{type(error).__name__}: {error}".splitlines()[0], sep="\\t")
+sys.stdout.flush()
+if child:
+    os.waitpid(child, 0)
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class Finding:
 
 def doctor(project: Project) -> Result:
     """Exit 1 where something is missing that a rescue needs."""
-    found = [one for look in LOOKS for one in _tried(look, project)]
+    found = [finding for look in LOOKS for finding in _tried(look, project)]
     missing = [one for one in found if one.costs]
     bad = [one for one in missing if one.needed]
     headline = f"{len(bad)} things that a rescue needs are missing" if bad else "all that a rescue needs is there"
@@ -83,16 +97,26 @@ def _machine(project: Project) -> Iterator[Finding]:
 
 def _files(project: Project) -> Iterator[Finding]:
     """Can what a rollback changes be changed?"""
+    from atftctl.host.obstacles import mount_points
     from atftctl.operations.render import replaceable
 
+    mounted = mount_points()
     for name in project.runbook.files.configs:
-        path = inside(project.layout.root, name)
-        if not path.exists():
-            yield Finding(name, "missing", "the trainer can't start, a rollback can't edit it", needed=True)
-            continue
-        replaceable(project.layout, name)
-        yield Finding(name, "can be replaced")
-    yield from (Finding("runbook", words, "others may change what is run") for words in project.warnings)
+        try:
+            replaceable(project.layout, name, mounted)
+        except Refused as error:
+            yield Finding(name, error.what, f"no rollback can change it: {error.then}", needed=True)
+        else:
+            yield Finding(name, "can be replaced")
+
+
+def _health(project: Project) -> Iterator[Finding]:
+    """What `status` and every refusal say, too."""
+    found = health.faults(project, observe(project))
+    for fault in found:
+        yield Finding(fault.name, fault.what, fault.hint or "look at it", needed=fault.blocks)
+    if not any(fault.name == "runbook" for fault in found):
+        yield Finding("runbook", str(project.layout.runbook.relative_to(project.layout.root)))
 
 
 def _space(project: Project) -> Iterator[Finding]:
@@ -117,29 +141,38 @@ def _trainer(project: Project) -> Iterator[Finding]:
     program = rules.command[0].replace("{python}", sys.executable) if rules.command else ""
     found = shutil.which(program) if program else None
     yield Finding("trainer's program", found or f"{program or 'none'}: not found", "" if found else "no trainer starts")
-    for name in ("torch", "pandas", "numpy", "pyarrow", "arch"):
-        argv = [sys.executable, "-c", f"import {name}; print(getattr({name}, '__version__', ''))"]
-        done = run(argv, cwd=project.layout.root, env=probes.environment(project.layout.root), limit_s=IMPORT_LIMIT_S)
-        last = ([line for line in done.output.splitlines() if line.strip()] or [""])[-1]
-        costs = "" if done.code == 0 else "no verify, no baseline, no trainer from here; rollback and restore work"
-        yield Finding(name, last[:100], costs)
+    if not rules.validate:
+        yield Finding(
+            "trainer.validate", "not named", "settings out of their range are found out when the trainer dies"
+        )
+    if found and Path(found).name.startswith("python"):
+        yield from _packages(project, found)
+
+
+def _packages(project: Project, python: str) -> Iterator[Finding]:
+    """What the trainer's own interpreter can import; it takes the heaviest one in a process beside the others."""
+    root = project.layout.root
+    missing = "no verify, no baseline, no trainer from here; rollback and restore work"
+    done = run([python, "-c", IMPORTS, *PACKAGES], cwd=root, env=probes.environment(root), limit_s=IMPORT_LIMIT_S)
+    lines = [line.partition("\t") for line in done.output.splitlines() if "\t" in line]
+    told = {name: words for name, _, words in lines if name in PACKAGES}
+    for name in PACKAGES:
+        words = told.get(name, f"!not asked: {done.output[-100:]}")
+        yield Finding(name, words.removeprefix("!"), missing if words.startswith("!") else "")
 
 
 def _state(project: Project) -> Iterator[Finding]:
     layout = project.layout
-    opened, holder = open_operation(layout), locks.holder(layout.lock)
-    yield Finding(
-        "operations",
-        f"open: {opened.remedy}" if opened else "none is open",
-        "nothing can be measured until: atftctl recover" if opened else "",
-    )
+    holder = locks.holder(layout.lock)
+    if not open_operation(layout):
+        yield Finding("operations", "none is open")
     if holder is not None:
         yield Finding("lock", f"held by {holder.get('operator', '?')} (pid {holder.get('pid', '?')})")
-    known, broken = observed.scan(layout)
+    known, damaged = observed.list_snapshots(layout), health.damaged_snapshots(project)
     good = observed.last_good(layout, known)
     yield Finding(
         "snapshots",
-        f"{len(known)}, {len(broken)} damaged; last verified-good: {good.id if good else 'none'}",
+        f"{len(known)}, {len(damaged)} damaged; last verified-good: {good.id if good else 'none'}",
         "" if good else "rollback has nowhere to go by itself: atftctl backup, then atftctl verify",
     )
     there = layout.baseline.exists()
@@ -153,4 +186,4 @@ def _state(project: Project) -> Iterator[Finding]:
     yield Finding("repository", words, "" if commit else "no rollback --git, no code in snapshots")
 
 
-LOOKS = (_machine, _files, _space, _trainer, _state)
+LOOKS = (_machine, _health, _files, _space, _trainer, _state)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
 from atftctl.observe import configs, probes
-from atftctl.operations.project import Project, unreadable
+from atftctl.operations.project import Project, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
@@ -14,9 +13,7 @@ ACTS, INERT = "acts", "does not act"
 
 def effects(project: Project, request: Request) -> Result:
     """A flag that is on and does not act fails: rolling it back would change nothing."""
-    broken = unreadable(configs.read_configs(project.layout.root, project.runbook.files.configs).values())
-    if broken:
-        raise Refused(broken[0], then="atftctl backup list shows what can be restored")
+    require_readable(project, configs.read_configs(project.layout.root, project.runbook.files.configs))
     watch = Stopwatch(request.report)
     with watch.part("probes"):
         found = probes.probe(project.layout, project.runbook, "effects")["effects"]

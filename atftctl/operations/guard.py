@@ -11,7 +11,7 @@ from atftctl.observe import quarantine
 from atftctl.observe import staged as observed_staged
 from atftctl.observe.configs import digest
 from atftctl.operations.change import held_by
-from atftctl.operations.project import Project, now, observe, unreadable
+from atftctl.operations.project import Project, now, observe, require_readable
 
 
 def check(project: Project, override: str) -> None:
@@ -26,8 +26,7 @@ def check(project: Project, override: str) -> None:
         raise Refused(
             f"an operation was left open: recovery will {facts.open_operation.remedy}", then="atftctl recover"
         )
-    if broken := unreadable(facts.configs.values()):
-        raise Refused(broken[0], then="mend it, or take a copy back: atftctl backup list, atftctl restore ID")
+    require_readable(project, facts.configs)
     if why := _somebody(facts.process):
         raise Refused(why, then="atftctl trainer status")
     if (staged := observed_staged.read(layout)) and observed_staged.at_work(staged):

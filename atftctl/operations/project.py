@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation
 from atftctl.domain.runbook import Files, Runbook
+from atftctl.domain.snapshot import Snapshot
 from atftctl.host import records
 from atftctl.host.files import digest_of
 from atftctl.host.layout import Layout
@@ -85,7 +87,8 @@ def _bare_runbook(layout: Layout) -> Runbook:
 def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
     """All that decisions are made from. `digests_of`: further files whose hash the decision needs."""
     layout = project.layout
-    configs = read_configs(layout.root, project.runbook.files.configs)
+    known = snapshots.list_snapshots(layout)
+    configs = with_ways_back(layout, known, read_configs(layout.root, project.runbook.files.configs))
     digests = {path: config.sha256 for path, config in configs.items()}
     for path in digests_of:
         if path not in digests:
@@ -93,7 +96,7 @@ def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
     return Facts(
         configs=configs,
         process=process.observe(layout, project.runbook.trainer.command),
-        snapshots=snapshots.list_snapshots(layout),
+        snapshots=known,
         open_operation=open_operation(layout),
         digests=digests,
         warnings=project.warnings,
@@ -123,5 +126,23 @@ def now() -> datetime:
     return datetime.now().astimezone()
 
 
-def unreadable(configs: Iterable[ConfigFile]) -> list[str]:
-    return [f"{config.path}: {config.error}" for config in configs if config.error]
+def with_ways_back(
+    layout: Layout, known: tuple[Snapshot, ...], configs: Mapping[str, ConfigFile]
+) -> dict[str, ConfigFile]:
+    """Each config that can't be read, with the command that brings a copy of it back."""
+    if not any(config.error for config in configs.values()):
+        return dict(configs)
+    from atftctl.operations.way_back import of_config
+
+    return {
+        path: replace(config, way_back=of_config(layout, known, path)) if config.error else config
+        for path, config in configs.items()
+    }
+
+
+def require_readable(project: Project, configs: Mapping[str, ConfigFile], stands: str = "") -> None:
+    """Raises Refused for a config that can't be read, with the command that brings a copy of it back."""
+    found = with_ways_back(project.layout, snapshots.list_snapshots(project.layout), configs)
+    for config in found.values():
+        if config.error:
+            raise Refused(f"{config.path}: {config.error}", stands=stands, then=config.way_back)

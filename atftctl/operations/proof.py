@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,8 @@ from atftctl.observe import runs
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
 from atftctl.state.process_record import marker
+
+LEAVES_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer
     if event and event["event"] == protocol.OOM and event.get("recoverable"):
         event, why = _await(project, record, step, ends)  # what it recovers from by itself is no end
     _follow(project, record)
+    if event and event["event"] != protocol.FIRST_STEP:
+        _await_end(record)
     if event is None:
         return Proof(False, f"the trainer did not come up: {why}; {_last_output(project.layout)}")
     if event["event"] != protocol.FIRST_STEP:
@@ -110,6 +115,13 @@ def _await(
 def _lives(record: ProcessRecord) -> bool:
     """Its process, or another one of the run: its command may have gone on in the background."""
     return observed_process.identity(record) is not None or bool(observed_process.members(record))
+
+
+def _await_end(record: ProcessRecord) -> None:
+    """It has said its last word, and may still be leaving: what is told next must agree with what `status` sees."""
+    deadline = time.monotonic() + LEAVES_S
+    while observed_process.identity(record) is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _follow(project: Project, record: ProcessRecord) -> None:

@@ -16,7 +16,7 @@ from atftctl.observe import process as observed
 from atftctl.observe import runs
 from atftctl.observe.configs import digest
 from atftctl.operations.change import locked
-from atftctl.operations.project import Project, observe, unreadable
+from atftctl.operations.project import Project, observe, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.operations.trainer import log
 from atftctl.protocol import Exit
@@ -70,9 +70,7 @@ def take_up(project: Project, record: ProcessRecord, wanted: str, resume: str = 
 def _running(project: Project) -> tuple[ProcessRecord, str]:
     """The record of the trainer that runs, and the digest of the config as it stands."""
     facts = observe(project)
-    broken = unreadable(facts.configs.values())
-    if broken:
-        raise Refused(broken[0], stands="the trainer was not asked")
+    require_readable(project, facts.configs, stands="the trainer was not asked")
     record = observed.read_record(project.layout)
     if record is None or not facts.process.alive:
         raise Refused(f"no trainer of ours runs ({facts.process.state})", then="atftctl trainer start")

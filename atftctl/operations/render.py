@@ -95,7 +95,7 @@ def _edit(target: Target, before: bytes) -> bytes:
 
 
 def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, folder: bool = False) -> Path:
-    """Where a file lies that we may replace: inside the project, ours, not protected, its folder writable. `folder`: its
+    """Where a file lies that we may replace: in the project, ours, not protected, its folder writable. `folder`: its
     name may be a folder's by now. Raises Refused, which says what stands against it and what to do."""
     try:
         path = layout.place(name)

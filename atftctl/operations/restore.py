@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from atftctl.decide import restoring
 from atftctl.decide.assemble import Wish
+from atftctl.decide.code import NewFile
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.words import size_words
+from atftctl.domain.words import listed, size_words
+from atftctl.host.files import sha256_bytes
 from atftctl.observe import handmade, history, snapshots
 from atftctl.operations.change import carry_out, locked
-from atftctl.operations.project import Project, observe, open_operation
+from atftctl.operations.project import Project, now, observe, open_operation
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
+
+GIT = "git:"  # what stands before a commit, in place of a snapshot
 
 
 def restore(
     project: Project, word: str, paths: tuple[str, ...], wish: Wish, request: Request, *, only: Kind = ""
 ) -> Result:
+    if word.startswith(GIT):
+        return _from_git(project, word.removeprefix(GIT) or "HEAD", _relative(project, paths), wish, request, only)
     snapshot, notes = _find(project, word)
     chosen = restoring.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
     return carry_out(
@@ -32,6 +41,40 @@ def restore(
         lambda facts: restoring.restore(project.runbook, facts, snapshot, chosen, wish, notes),
         request,
     )
+
+
+def _from_git(project: Project, ref: str, paths: tuple[str, ...], wish: Wish, request: Request, only: Kind) -> Result:
+    """Files as a commit has them: the configs that the runbook names, or these. Needs nothing of what stands."""
+    from atftctl.host import git
+
+    root, kind = project.layout.root, only or "configs"
+    names = paths or project.runbook.files.of(kind)
+    try:
+        commit = git.commit_of(root, ref)
+        tracked = {name: found for name in names if (found := git.file_at(root, commit, name))}
+        contents = {name: _checked_out(root, commit, name, found[0], request) for name, found in tracked.items()}
+    except git.GitError as error:
+        raise Refused(str(error), then="git log --oneline shows the commits") from None
+    if missing := [name for name in names if name not in tracked]:
+        raise Refused(f"{missing[0]} is not in {ref} ({commit[:12]})", then=f"git ls-tree -r --name-only {commit[:12]}")
+    if not names:
+        raise Refused("the runbook names no configs, or can't be read", then=f"atftctl restore git:{ref} PATH")
+    files = [NewFile(name, sha256_bytes(data)) for name, data in contents.items()]
+    title = f"{listed(sorted(contents), 3)} from commit {commit[:12]}"
+    return carry_out(
+        project,
+        lambda: observe(project, list(contents)),
+        lambda facts: restoring.from_commit(project.runbook, facts, files, commit, title, wish),
+        request,
+        contents,
+    )
+
+
+def _checked_out(root: Path, commit: str, name: str, blob: bytes, request: Request) -> bytes:
+    """As git would check the file out; a dry run runs no filter of the repository's."""
+    from atftctl.host import worktree
+
+    return blob if request.dry_run else worktree.checked_out(root, commit, name)
 
 
 def export(
@@ -103,4 +146,25 @@ def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
             branch.stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
         return observe(project, paths)
 
-    return carry_out(project, look, lambda facts: restoring.undo(project.runbook, facts, entry, wish, back), request)
+    done = carry_out(project, look, lambda facts: restoring.undo(project.runbook, facts, entry, wish, back), request)
+    return _without_quarantine(project, entry, done) if not request.dry_run else done
+
+
+def _without_quarantine(project: Project, entry: Mapping[str, Any], done: Result) -> Result:
+    """The config that an undo brings back is no longer quarantined by the rollback that it takes back; one that another
+    rollback quarantined before is."""
+    from atftctl.apply import quarantine as kept
+    from atftctl.observe import quarantine
+    from atftctl.observe.configs import digest, read_configs
+
+    layout, operation = project.layout, str(entry["operation"])
+    stands = digest(read_configs(layout.root, project.runbook.files.configs))
+    if not quarantine.made_by(layout, stands, operation):
+        return done
+    try:
+        kept.lift(layout, stands, f"undone: {operation}", now())
+    except OSError as error:
+        line = f"the config stays quarantined ({error.strerror}): atftctl guard --override REASON -- COMMAND"
+    else:
+        line = f"the config that stands again is no longer quarantined by {operation}"
+    return replace(done, lines=(*done.lines, line))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from atftctl.decide import routes
 from atftctl.decide.assemble import Wish
-from atftctl.domain.errors import WrongUsage
+from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
@@ -49,7 +49,7 @@ def to_snapshot(project: Project, word: str, wish: Wish, request: Request) -> Re
     layout = project.layout
     try:
         snapshot = snapshots.find(layout, snapshots.list_snapshots(layout), word)
-    except WrongUsage as error:
+    except (Refused, WrongUsage) as error:
         if word == "last-good":
             error.then = "another way back: rollback --symptom NAME, --immediate, --to ID; atftctl runbook show"
         raise

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from atftctl.decide.diagnose import cause, remedy
 from atftctl.decide.settings import state
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
 from atftctl.host import locks
 from atftctl.host.logs import tail
 from atftctl.observe import history as observed_history
-from atftctl.observe import quarantine
 from atftctl.observe import staged as observed_staged
-from atftctl.observe.configs import digest
 from atftctl.observe.snapshots import last_good, newest
 from atftctl.operations import trainer
 from atftctl.operations.change import held_by, locked
+from atftctl.operations.health import faults, runbook_faults
 from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit
@@ -30,27 +28,9 @@ def status(project: Project) -> Result:
     running = facts.process
     good = last_good(project.layout, facts.snapshots)
     features = state(project.runbook, facts)
-    lines = []
-    lines += _left_staged(project)
-    if why := quarantine.reason(project.layout, digest(facts.configs)):
-        lines.append(f"this config is quarantined: {why}")
-    if facts.open_operation:
-        lines.append(f"an operation was left open: atftctl recover will {facts.open_operation.remedy}")
-    if holder is not None:
-        lines.append(held_by(holder))
-    lines += [f"{config.path}: {config.error}" for config in facts.configs.values() if config.error]
-    if running.where:
-        lines.append(f"the trainer was started on {running.where}: it can't be seen from here")
-    if running.leftovers:
-        lines.append(
-            f"processes of a dead run are left: {', '.join(map(str, running.leftovers))}; atftctl trainer stop"
-        )
-    if running.silent_s is not None:
-        lines.append(trainer.silence(running))
-    if running.state == "died":
-        lines += [cause(running.last_event or {}), *filter(None, [remedy(project.runbook, facts)])]
-    lines += [f"a trainer started by hand: pid {one.pid}, {one.user}" for one in running.strangers]
-    lines += list(facts.warnings)
+    found = faults(project, facts)
+    lines = [*_left_staged(project), *([held_by(holder)] if holder is not None else [])]
+    lines += [fault.words for fault in found]
     data: dict[str, Any] = {
         "service": project.runbook.service,
         "features": {
@@ -59,11 +39,12 @@ def status(project: Project) -> Result:
         },
         "trainer": trainer.status(project).data,
         "snapshots": len(facts.snapshots),
-        "latest_snapshot": newest(facts.snapshots).id if facts.snapshots else None,
+        "latest_snapshot": latest.id if (latest := newest(project.layout, facts.snapshots)) else None,
         "last_good": good.id if good else None,
         "open_operation": facts.open_operation.id if facts.open_operation else None,
         "last_operation": entries[-1] if entries else None,
         "locked_by": holder,
+        "faults": [vars(fault) for fault in found],
     }
     where = f", pid {running.pid}" if running.pid else ""
     step = f", step {running.step}" if running.step is not None else ""
@@ -135,10 +116,20 @@ def recover(project: Project, request: Request, *, back: bool = False) -> Result
 
 
 def lint(project: Project) -> Result:
-    """A broken runbook does not get this far: reading it is the check."""
+    """All that is wrong in the runbook; exit 1 where something is."""
     book, name = project.runbook, project.layout.runbook.relative_to(project.layout.root)
+    found = runbook_faults(project)
+    wrong = [fault for fault in found if fault.blocks]
     words = f"{len(book.features)} features, {len(book.symptoms)} symptoms, {len(book.plans)} plans"
-    return Result("runbook lint", Exit.DONE, f"{name}: no problem found ({words})", lines=project.warnings)
+    many = f"{len(wrong)} problem{'s' * (len(wrong) > 1)}"
+    return Result(
+        "runbook lint",
+        Exit.CHECK_FAILED if wrong else Exit.DONE,
+        f"{name}: {many if wrong else 'no problem found'} ({words})",
+        lines=tuple(fault.words for fault in found),
+        data={"problems": [vars(fault) for fault in found]},
+        contacts=project.contacts if wrong else (),
+    )
 
 
 def runbook(project: Project) -> Result:

@@ -12,7 +12,8 @@ from atftctl.host import locks, records
 from atftctl.host.files import sha256_file
 from atftctl.observe import configs as observed_configs
 from atftctl.observe import snapshots
-from atftctl.observe.sources import SECRETS, Sources
+from atftctl.observe.secret_names import git_patterns
+from atftctl.observe.sources import Sources
 from atftctl.operations.project import Project
 
 
@@ -43,7 +44,7 @@ def taking(
         reliance=snapshots.reliance(layout, known, runbook.backups.recheck_s),
         passes=snapshots.passes(layout),
         kept_elsewhere=files.of(""),
-        secrets=tuple(f"**/{pattern}" for pattern in SECRETS),
+        secrets=git_patterns(),
         pin=pin,
     )
 

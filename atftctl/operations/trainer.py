@@ -9,7 +9,7 @@ from atftctl.apply import history, process
 from atftctl.decide.assemble import Wish, refuse_foreign, stops_of
 from atftctl.decide.diagnose import cause
 from atftctl.domain.errors import Interrupted, NeedsPerson, Refused
-from atftctl.domain.facts import Facts, Process
+from atftctl.domain.facts import Facts
 from atftctl.domain.plan import StartTrainer, StopTrainer
 from atftctl.domain.result import Result
 from atftctl.host import locks, procs
@@ -18,7 +18,8 @@ from atftctl.observe import process as observed
 from atftctl.observe.configs import digest
 from atftctl.operations import settings_check
 from atftctl.operations.change import locked
-from atftctl.operations.project import Project, now, observe, unreadable
+from atftctl.operations.health import silence
+from atftctl.operations.project import Project, now, observe, require_readable
 from atftctl.operations.proof import await_proof
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
@@ -29,14 +30,14 @@ UNHEALTHY = "next: atftctl status; its words are in logs/training.log and logs/t
 
 def start(project: Project, resume: str, request: Request) -> Result:
     if request.dry_run:
-        _may_start(observe(project), ())
+        _may_start(project, observe(project), ())
         return Result("trainer start", Exit.DONE, f"dry run: would start the trainer from {resume}")
     watch = Stopwatch(request.report)
     with locked(project, "trainer start", request):
         facts = observe(project)  # after recovery, which may have started one
         if facts.process.alive:
             raise Refused(f"the trainer runs already, pid {facts.process.pid}", then="atftctl trainer restart")
-        _may_start(facts, ())
+        _may_start(project, facts, ())
         checked = settings_check.require(project)
         for step in stops_of(project.runbook, facts.process, Wish()):  # what a dead run left behind
             _stop(project, step, request, watch)
@@ -60,14 +61,14 @@ def stop(project: Project, adopt: Adopt, request: Request) -> Result:
 def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Result:
     if request.dry_run:
         facts = observe(project)
-        _may_start(facts, adopt)
+        _may_start(project, facts, adopt)
         steps = [step.describe() for step in stops_of(project.runbook, facts.process, Wish(adopt=adopt))]
         words = "; ".join([*steps, f"start the trainer from {resume}"])
         return Result("trainer restart", Exit.DONE, f"dry run: would {words}")
     watch = Stopwatch(request.report)
     with locked(project, "trainer restart", request):
         facts = observe(project)
-        _may_start(facts, adopt)
+        _may_start(project, facts, adopt)
         checked = settings_check.require(project)
         for step in stops_of(project.runbook, facts.process, Wish(adopt=adopt)):
             request.report.note(_stop(project, step, request, watch))
@@ -82,7 +83,7 @@ def status(project: Project) -> Result:
     if found.memory_mb:
         lines.append(f"memory {found.memory_mb:.0f} MB, mapped files not counted")
     if found.silent_s is not None:
-        lines.append(silence(found))
+        lines.append(f"{silence(found)} → atftctl trainer restart")
     if found.state == "died":
         lines.append(cause(found.last_event or {}))
     if found.where:
@@ -109,19 +110,9 @@ def status(project: Project) -> Result:
     return Result("trainer status", Exit.DONE, f"trainer: {found.state}{where}{step}", lines=tuple(lines), data=data)
 
 
-def silence(found: Process) -> str:
-    """A trainer that lives and does nothing more."""
-    return (
-        f"no sign of life for {found.silent_s:.0f} s in section {found.section}: it hangs; where stands in "
-        "logs/trainer.out → atftctl trainer restart"
-    )
-
-
-def _may_start(facts: Facts, adopt: Adopt) -> None:
+def _may_start(project: Project, facts: Facts, adopt: Adopt) -> None:
     refuse_foreign(facts.process, adopt)
-    broken = unreadable(facts.configs.values())
-    if broken:
-        raise Refused(broken[0], then="mend it, or take a copy back: atftctl backup list, atftctl restore ID")
+    require_readable(project, facts.configs)
 
 
 def _on_purpose(project: Project) -> None:

@@ -23,7 +23,7 @@ from atftctl.host.files import read_bytes, sha256_file
 from atftctl.host.logs import tail
 from atftctl.observe import configs, probes, process, quarantine, runs, snapshots
 from atftctl.operations.change import locked
-from atftctl.operations.project import Project, now, open_operation, unreadable
+from atftctl.operations.project import Project, now, open_operation, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
@@ -41,9 +41,7 @@ def verify(project: Project, request: Request) -> Result:
     layout, runbook = project.layout, project.runbook
     watch = Stopwatch(request.report)
     found = configs.read_configs(layout.root, runbook.files.configs)
-    broken = unreadable(found.values())
-    if broken:
-        raise Refused(broken[0], then="atftctl backup list shows what can be restored")
+    require_readable(project, found)
     _refuse_open(project)
     baseline = read_baseline(project)
     before = {path: config.sha256 for path, config in found.items() if config.sha256}
@@ -81,9 +79,7 @@ def record_baseline(project: Project, request: Request, *, anyway: bool = False)
     layout, runbook = project.layout, project.runbook
     watch = Stopwatch(request.report)
     found = configs.read_configs(layout.root, runbook.files.configs)
-    broken = unreadable(found.values())
-    if broken:
-        raise Refused(broken[0])
+    require_readable(project, found)
     _refuse_open(project)
     on = changes(runbook, found, runbook.immediate.settings)
     if on and not anyway:
