@@ -72,5 +72,5 @@ def tells_of_removal(layout: Layout, snapshot: str) -> bool:
 def _operation(line: bytes) -> str:
     try:
         return str(json.loads(line)["operation"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""

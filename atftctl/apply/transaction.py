@@ -111,8 +111,8 @@ class Transaction:
         back = [move.back() for move in self._moves if not is_old(self._layout, move)]
         for move in back:
             staged = staged_path(self._layout, move)
-            if move.new is not None and digest_of(staged) != move.new:
-                remove(staged)
+            if move.new is not None:
+                remove(staged)  # a crash may have left it without its mode or its owner
                 if stage(self._layout, move, copies / move.path) != move.new:
                     raise NeedsPerson(
                         f"the copy of {move.path} in snapshot {snapshot} is damaged",

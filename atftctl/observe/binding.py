@@ -24,6 +24,7 @@ class Problem:
     where: str
     what: str
     then: str = ""
+    line: int = 0
 
     @property
     def words(self) -> str:
@@ -42,7 +43,7 @@ class Binder:
         self._document = document
         self._file = file
         self.problems: list[Problem] = []
-        self.broken: set[str | int] = set()  # keys of the document itself that have a problem below them
+        self._told: set[Path] = set()
 
     def bind(self, cls: Any, fallback: Any) -> Any:
         """The document as an object of this class. A key that is missing or can't be bound has the value that it has in
@@ -54,11 +55,17 @@ class Binder:
         found = self._fields(cls, value, ())
         return dataclasses.replace(fallback, **found)
 
-    def problem(self, path: Path, reason: str, *, then: str = "") -> None:
-        where = f"{self._file}:{self._document.line(path)}"
+    def problem(self, path: Path, reason: str, *, then: str = "", at: Path | None = None) -> None:
+        """One thing that is wrong at `path`; what was wrong there, above it or below it already is enough. `at`: where
+        it is found, if not there."""
+        if any(path[: len(told)] == told or told[: len(path)] == path for told in self._told if told):
+            return
+        self._told.add(path)
+        path = path if at is None else at
+        line = self._document.line(path)
+        where = f"{self._file}:{line}"
         key = ".".join(map(str, path))
-        self.broken |= set(path[:1])
-        self.problems.append(Problem(where, f"{key + ': ' if key else ''}{reason}", then))
+        self.problems.append(Problem(where, f"{key + ': ' if key else ''}{reason}", then, line))
 
     def _wrong(self, path: Path, reason: str, *, then: str = "") -> UnboundError:
         self.problem(path, reason, then=then)
@@ -74,8 +81,7 @@ class Binder:
         for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required and name not in value:
-                self.problem(path, f"key {name!r} is missing")
-                self.broken |= set((*path, name)[:1])
+                self.problem((*path, name), f"key {name!r} is missing", at=path)
         found = {}
         for name in fields:
             if name in value:
@@ -102,11 +108,7 @@ class Binder:
     def _dataclass(self, cls: Any, value: Any, path: Path) -> Any:
         if not isinstance(value, dict):
             raise self._wrong(path, "a mapping was expected")
-        found = self._fields(cls, value, path)
-        try:
-            return cls(**found)
-        except TypeError:  # something that it can't do without is missing, and has been told
-            raise UnboundError from None
+        return _filled(cls, self._fields(cls, value, path))
 
     def _union(self, kind: Any, value: Any, path: Path) -> Any:
         options = typing.get_args(kind)
@@ -154,6 +156,31 @@ class Binder:
         if type(value) is not kind:
             raise self._wrong(path, f"{value!r} is not {_NAMES.get(kind, kind)}")
         return value
+
+
+def _filled(cls: Any, found: Mapping[str, Any]) -> Any:
+    """An object of this class; what it can't do without, and what could not be bound, says nothing. The problem has been
+    told by then."""
+    required = {
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    return cls(**{name: _nothing(_hints(cls)[name]) for name in required - found.keys()}, **found)
+
+
+def _nothing(kind: Any) -> Any:
+    """A value of this kind that says nothing."""
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind):
+        return _filled(kind, {})
+    if origin is typing.Literal:
+        return typing.get_args(kind)[0]
+    if origin in (typing.Union, types.UnionType):
+        return _nothing(typing.get_args(kind)[0])
+    if origin is tuple:
+        return ()
+    return {} if origin is not None else kind()
 
 
 def refuse(problems: list[Problem]) -> None:

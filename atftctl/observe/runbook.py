@@ -121,7 +121,8 @@ def parse(layout: Layout, data: bytes) -> Examined:
         binder.problem(("version",), f"this atftctl reads version {VERSION}")
     runbook = binder.bind(Runbook, bare())
     check(runbook, binder, layout)
-    return Examined(replace(layout, outside=runbook.files.allow_outside), runbook, tuple(binder.problems))
+    problems = sorted(binder.problems, key=lambda problem: problem.line)
+    return Examined(replace(layout, outside=runbook.files.allow_outside), runbook, tuple(problems))
 
 
 def bare() -> Runbook:

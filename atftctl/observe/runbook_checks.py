@@ -14,21 +14,15 @@ from atftctl.observe.binding import Binder
 
 
 def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
-    """All of them, but for sections that could not be bound: what is said of these by now is enough."""
-    broken = {str(key) for key in binder.broken}
-    if "files" not in broken:
-        _check_files(runbook, binder, layout)
-    if "trainer" not in broken:
-        _check_trainer(runbook, binder)
-    if "backups" not in broken:
-        _check_backups(runbook, binder)
-    if "staged" not in broken:
-        _check_staged(runbook, binder)
-    if not broken & {"git", "full", "files"}:
-        _check_code(runbook, binder)
-    if not broken & {"features", "files"}:
-        _check_features(runbook, binder)
-        _check_plans(runbook, binder, broken)
+    """All of them. The binder passes over what it has told of already."""
+    _check_files(runbook, binder, layout)
+    _check_outside(runbook, binder)
+    _check_trainer(runbook, binder)
+    _check_features(runbook, binder)
+    _check_backups(runbook, binder)
+    _check_staged(runbook, binder)
+    _check_code(runbook, binder)
+    _check_plans(runbook, binder)
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
@@ -51,11 +45,13 @@ def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
             if group == "configs" and not path.is_symlink() and path.exists() and not path.is_file():
                 binder.problem(where, f"{name} is not a file")
             seen.add(plain)
+
+
+def _check_outside(runbook: Runbook, binder: Binder) -> None:
     for index, name in enumerate(runbook.files.allow_outside):
-        if not os.path.isabs(name) or os.path.normpath(name) == "/":
-            binder.problem(
-                ("files", "allow_outside", index), f"{name!r} is no folder by its full path, such as /mnt/models"
-            )
+        if not name.startswith("/") or os.path.normpath(name) == "/":
+            where = ("files", "allow_outside", index)
+            binder.problem(where, f"{name!r} is no folder by its full path, such as /mnt/models")
 
 
 def _check_trainer(runbook: Runbook, binder: Binder) -> None:
@@ -133,7 +129,7 @@ def _check_features(runbook: Runbook, binder: Binder) -> None:
         places[name] = (feature.file, feature.path)
 
 
-def _check_plans(runbook: Runbook, binder: Binder, broken: set[str]) -> None:
+def _check_plans(runbook: Runbook, binder: Binder) -> None:
     _check_settings(runbook, binder, ("immediate", "settings"), runbook.immediate.settings)
     for name, symptom in runbook.symptoms.items():
         _check_settings(runbook, binder, ("symptoms", name, "table"), symptom.table)
@@ -143,7 +139,7 @@ def _check_plans(runbook: Runbook, binder: Binder, broken: set[str]) -> None:
     for name, phases in runbook.plans.items():
         for index, phase in enumerate(phases):
             _check_settings(runbook, binder, ("plans", name, index, "settings"), phase.settings)
-    if not broken & {"plans", "reenable_plan"} and runbook.reenable_plan not in runbook.plans:
+    if runbook.reenable_plan not in runbook.plans:
         binder.problem(
             ("reenable_plan",),
             f"no plan {runbook.reenable_plan!r}",

@@ -169,6 +169,7 @@ class Command:
     prepare: Act = nothing
     undoable: bool = False
     logged: bool = False  # once it has said that it is done, the history tells of it
+    expected: int = 0  # how it ends when nothing strikes
     ends: list[Any] = field(default_factory=list)  # states of the project that it may leave
     template: Path = Path()
     before: Any = None
@@ -181,8 +182,12 @@ class Command:
         done = self.fresh(folder, "done")
         self.before = state(done)
         exit_code, _ = in_child(lambda: self.act(done))
-        assert exit_code == 0, (self.name, exit_code)
+        assert exit_code == self.expected, (self.name, exit_code)
         self.ends = [self.before, state(done)]
+        if self.expected:  # put back; or, killed before that was decided, finished by a recovery that meets no obstacle
+            other = self.fresh(folder, "other")
+            in_child(lambda: rolled_back(other))
+            self.ends = [self.before, state(other), self.before]
         if self.name == "recover":
             self.ends = [state(done)]
         shutil.rmtree(done)
@@ -215,6 +220,7 @@ COMMANDS = (
     Command("backup verify", lambda root: check_backups.verify(open_project(root), (), Request(), everything=True),
             with_snapshots),
     Command("rollback immediate", rolled_back, undoable=True, logged=True),
+    Command("rollback blocked", lambda root: blocked(root), expected=4),
     Command("rollback symptom",
             lambda root: rollback.by_symptom(open_project(root), "oom", FILES_ONLY, Request()),
             undoable=True, logged=True),
@@ -245,6 +251,26 @@ COMMANDS = (
     Command("runbook render", lambda root: pages.render(open_project(root), Request(), check=False),
             without_pages),
 )  # fmt: skip
+
+
+def blocked(root: Path) -> Any:
+    """The second of two configs can't be replaced: all go back."""
+    import errno
+
+    from atftctl.apply import moves
+
+    real = moves.rename
+
+    def rename(source: Path, target: Path) -> None:
+        if target.name == "production.yaml" and source.name.endswith(".staged"):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))
+        real(source, target)
+
+    moves.rename = rename
+    try:
+        return rolled_back(root)
+    finally:
+        moves.rename = real
 
 
 def full(root: Path) -> Any:
@@ -285,7 +311,8 @@ def check(command: Command, root: Path, exit_code: int) -> str:
     if exit_code == 0 and found != command.ends[-1]:
         return "said that it was done, and it is not"
     layout = layout_of(root)
-    if left := [path.name for path in root.rglob(".*") if path.name.endswith((".staged", ".tmp", ".partial", ".gone"))]:
+    ends = (".staged", ".back", ".tmp", ".partial", ".gone")
+    if left := [path.name for path in root.rglob(".*") if path.name.endswith(ends)]:
         return f"left lying about: {left}"
     if list(layout.journal.glob("*")):
         return "the journal is not empty"

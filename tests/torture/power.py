@@ -323,7 +323,7 @@ def sample(command: Command, folder: Path, count: int, seed: int, losses: Losses
     base.write(root)
     base = Disk.read(root)  # with the inodes that the trace will name
     code, ops, sites = traced(lambda: command.act(root), root, out, without)
-    assert code == 0, (command.name, code)
+    assert code == command.expected, (command.name, code)
     losses.sites += sites
     shutil.rmtree(root)
     for number in range(count):
