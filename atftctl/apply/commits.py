@@ -23,7 +23,9 @@ CLOCK_S = 2.0  # what the file system's clock may be behind ours
 def finish(layout: Layout, move: CodeMove, files: Iterable[Move], why: str) -> None:
     """All files are the new ones by now: the branch moves, and folders that are left empty go, as git has it. Raises
     GitError where the branch is neither the old nor the new one."""
-    worktree.move_branch(layout.root, move.branch, move.old, move.new, f"atftctl: {why}")
+    files = list(files)
+    written = [file.path for file in files if file.new is not None]
+    worktree.move_branch(layout.root, move.branch, move.old, move.new, f"atftctl: {why}", written)
     for gone in (file.path for file in files if file.new is None):
         for folder in (layout.root / gone).parents:
             if folder == layout.root or not _removed(folder):

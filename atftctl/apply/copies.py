@@ -54,7 +54,7 @@ class Copier:
                     return self._symlink(path, source, copy)
                 linked = self._link(path, copy, identity(facts))
                 return linked or self._copy(path, source, copy, facts.st_mode, durable=durable)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 remove(copy)
                 return None
             except ChangedError:

@@ -130,7 +130,7 @@ class Operation:
         step = self.plan.snapshot
         if step is None:
             return
-        needed = {target.path for target in self.plan.targets}
+        needed = {target.path for target in self.plan.targets if not self._is_folder(target.path)}
         paths = list(step.paths)
         sizes = room_needed(self.layout, self.order.taking.reliance, paths)
         if sum(sizes.values()) + MARGIN > free_bytes(
@@ -146,6 +146,11 @@ class Operation:
         taking = replace(self.order.taking, about=about, paths=paths, optional=frozenset(paths) - needed)
         self.snapshot = snapshots.take(self.layout, taking, now=self.now, note=self.note, progress=self.progress)
         self._entry["snapshot"] = self.snapshot.id
+
+    def _is_folder(self, path: str) -> bool:
+        """A name that is to become a file's; what lies in it has names of its own in the plan."""
+        place = self.layout.place(path)
+        return place.is_dir() and not place.is_symlink()
 
     def change(self) -> None:
         """BEGIN, STAGE, COMMIT, APPLY. Returns with every file new, or raises with every file old."""

@@ -21,8 +21,10 @@ def take_over(target: Path, staged: Path, mode: int) -> None:
     where there is none, and this mode; durably. What `losses` names stays behind. Raises OSError."""
     try:
         facts, names = os.lstat(target), _extended(target)
-    except FileNotFoundError:
-        facts, names = os.lstat(target.parent), []
+    except (FileNotFoundError, NotADirectoryError):
+        facts, names = os.lstat(next(folder for folder in target.parents if folder.is_dir())), []
+    if stat.S_ISDIR(facts.st_mode):  # of a folder the owner alone
+        names = []
     with opened(staged.parent) as folder:
         if stat.S_ISLNK(os.stat(staged.name, dir_fd=folder, follow_symlinks=False).st_mode):
             with suppress(PermissionError):

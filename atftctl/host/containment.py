@@ -106,7 +106,7 @@ class Within:
 
     def __call__(self, relative: str) -> Path:
         folder, _, name = relative.rpartition("/")
-        if not folder or name in ("", ".", ".."):
+        if name in ("", ".", ".."):
             return inside(self._root, relative, self._outside)
         if folder not in self._folders:
             refuse_words(relative)

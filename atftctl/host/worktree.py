@@ -101,19 +101,32 @@ def may_move(root: Path, name: str, old: str, new: str) -> None:
     run(root, "update-ref", "--stdin", said=os.fsencode(f"start\nupdate {name} {new} {old}\nprepare\nabort\n"))
 
 
-def move_branch(root: Path, name: str, old: str, new: str, message: str) -> None:
-    """From `old` and from nothing else; of the index the paths between both follow; files are not touched. May be done
-    again. Raises GitError where another branch is checked out, or this one has moved on."""
+def move_branch(root: Path, name: str, old: str, new: str, message: str, written: Iterable[str] = ()) -> None:
+    """From `old` and from nothing else; of the index the paths between both follow, and those of `written` (from the
+    project's folder), which have other bytes for the same content; files are not touched. May be done again. Raises
+    GitError where another branch is checked out, or this one has moved on."""
     if (found := git.branch(root)) != name:
         raise GitError(f"{found or 'no branch'} is checked out, not {name}")
     if git.text(root, "rev-parse", "--verify", name) != new:
         run(root, "update-ref", "-m", message, name, new, old)
-    lines = [_index_line(change) for change in git.changes(root, old, new)]
+    changes = git.changes(root, old, new)
+    top = git.prefix(root)
+    lines = [_index_line(change) for change in changes]
+    lines += _same_content(root, new, {f"{top}{path}" for path in written} - {change.path for change in changes})
     run(root, "update-index", "-z", "--index-info", said=os.fsencode("".join(sorted(lines))))
     try:
         run(root, "update-index", "-q", "--refresh")
     except GitError:
         return  # it says so where a file differs from the index; that is for the user to see
+
+
+def _same_content(root: Path, commit: str, paths: set[str]) -> list[str]:
+    """Index lines for files whose content is the same in both commits: git would take another size for a change."""
+    if not paths:
+        return []
+    entries = os.fsdecode(git.read(root, "ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")
+    fields = [entry.partition("\t") for entry in entries if entry]
+    return [f"{head.split()[0]} {head.split()[2]}\t{path}\0" for head, _, path in fields if path in paths]
 
 
 def _index_line(change: git.FileChange) -> str:

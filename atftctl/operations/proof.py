@@ -14,7 +14,7 @@ from atftctl.domain.plan import SettingChange, StartTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.host import procs
 from atftctl.host.layout import Layout
-from atftctl.host.logs import tail
+from atftctl.host.logs import inode_of_log, tail
 from atftctl.observe import process as observed_process
 from atftctl.observe import runs
 from atftctl.operations.project import Project
@@ -126,12 +126,17 @@ def _await_end(record: ProcessRecord) -> None:
 
 def _follow(project: Project, record: ProcessRecord) -> None:
     """Where the command has gone on in the background (setsid, a daemon, a launcher that leaves), the process that
-    carries the run's mark is the trainer from now on."""
+    carries the run's mark is the trainer from now on; and a log that was not there at the start is known by now."""
     from atftctl.apply.process import write_record
 
+    found = record
     who = procs.find_marked(marker(record)) if observed_process.identity(record) is None else None
     if who:
-        write_record(project.layout, replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot, detached=True))
+        found = replace(found, pid=who.pid, ticks=who.ticks, boot=who.boot, detached=True)
+    if not found.events_inode:
+        found = replace(found, events_inode=inode_of_log(project.layout.root, protocol.EVENTS))
+    if found != record:
+        write_record(project.layout, found)
 
 
 def _last_output(layout: Layout) -> str:

@@ -18,7 +18,7 @@ from atftctl.domain.plan import Plan, RunStage
 from atftctl.domain.result import Part, Result
 from atftctl.domain.staged import StagedState
 from atftctl.domain.verdict import EXIT_OF, Verdict
-from atftctl.host import locks, makers
+from atftctl.host import footprint, locks, makers
 from atftctl.host.layout import Layout
 from atftctl.observe import process
 from atftctl.observe import staged as observed
@@ -109,6 +109,18 @@ def _refuse_at_work(state: StagedState | None) -> None:
 
 def _run(project: Project, state: StagedState, wish: Wish, request: Request) -> Result:
     """From where the state says to the first healthy stage. Whatever ends it, the state on disk says where it was."""
+    try:
+        return _stages(project, state, wish, request)
+    except KeyboardInterrupt:
+        left = observed.read(project.layout) or state
+        raise Interrupted(
+            "interrupted",
+            stands="; ".join((left.words, footprint.state("no file has changed yet"))),
+            then="atftctl resume",
+        ) from None
+
+
+def _stages(project: Project, state: StagedState, wish: Wish, request: Request) -> Result:
     quiet = replace(request, confirm=yes, seen=yes, reason=request.reason or state.reason)
     parts: list[Part] = []
     while True:
@@ -160,10 +172,7 @@ def _judge(project: Project, state: StagedState, request: Request) -> tuple[Verd
         verdict, words = health.judge(seen, steps=rules.window_steps, grad_norm_max=checks.grad_norm_max, leak=leak)
         if verdict is not Verdict.INCONCLUSIVE or time.monotonic() >= deadline:
             break
-        try:
-            time.sleep(POLL_S)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted while watching", stands=state.words, then="atftctl resume") from None
+        time.sleep(POLL_S)
     if verdict is Verdict.PASS and project.runbook.symptoms[state.symptom].judge == "verify":
         return _quality(project, request)
     return verdict, words
