@@ -131,7 +131,8 @@ class Operation:
         if step is None:
             return
         needed = {target.path for target in self.plan.targets if not self._is_folder(target.path)}
-        paths = list(step.paths)
+        targets = {target.path for target in self.plan.targets}
+        paths = [path for path in step.paths if path in needed or path not in targets]
         sizes = room_needed(self.layout, self.order.taking.reliance, paths)
         if sum(sizes.values()) + MARGIN > free_bytes(
             self.layout.backups if self.layout.backups.is_dir() else self.layout.root

@@ -13,7 +13,7 @@ from atftctl import protocol
 from atftctl.apply.launch import LaunchSpec
 from atftctl.domain.errors import NeedsPerson, Refused
 from atftctl.domain.process import ProcessRecord
-from atftctl.host import footprint, gpu, procs
+from atftctl.host import control, footprint, gpu, procs
 from atftctl.host.errors import HostError, StillAliveError
 from atftctl.host.files import remove, try_read, write_durably
 from atftctl.host.folders import make_dirs
@@ -49,7 +49,7 @@ def start(layout: Layout, order: LaunchSpec, *, digest: str, now: datetime) -> P
     before = try_read(layout.process)
     write_record(layout, record)
     try:
-        child = procs.spawn(
+        child = control.spawn(
             order.argv,
             cwd=layout.root,
             env=environment(layout, record.run_id),
@@ -111,7 +111,7 @@ def stop(
         )
     if not adopted and procs.alive(who) and not may_signal(layout, record, who):
         raise NeedsPerson(
-            f"pid {who.pid} is recorded as the trainer, and is not: it carries no mark of the run, and runs as another user",
+            f"pid {who.pid} is recorded as the trainer, and is not: it has no mark of the run, and is another user's",
             stands="it was not signalled; no file has changed",
             then="look at it: ps -p PID; if the record is wrong: rm .atftctl/process.json",
         )
@@ -120,7 +120,7 @@ def stop(
     pids = {one.pid for one in procs.members(who, marker)}
     try:
         asked = bool(marker) and record is not None and record.processes > 1 and _ask_all(layout, record)
-        killed = procs.stop(who, marker, grace_s=grace_s, note=note, signalled=not asked)
+        killed = control.stop(who, marker, grace_s=grace_s, note=note, signalled=not asked)
         if pids:
             footprint.leave(f"stopped pid {', '.join(map(str, sorted(pids)))}")
     except StillAliveError as error:

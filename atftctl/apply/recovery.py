@@ -140,8 +140,9 @@ class Recovery:
         return f"unwound {_name(intent, operation)}: all files are the old ones{stopped}{started}"
 
     def _finish_stop(self, stopping: Any) -> str:
-        """A trainer that was asked to stop may still be leaving; it is not taken for one that runs on. Only the recorded
-        trainer of this project is waited for or killed: one that the dead command had adopted is only told of."""
+        """A trainer that was asked to stop may still be leaving; it is not taken for one that runs on. Only the
+        recorded trainer of this project is waited for or killed: one that the dead command had adopted is only told
+        of."""
         words = ""
         for entry in stopping if isinstance(stopping, list) else []:
             try:

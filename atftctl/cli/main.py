@@ -53,11 +53,11 @@ def main() -> None:
 
 
 def run(words: Sequence[str]) -> int:
-    """One command line; its exit code. Wrong usage ends as every other error does: printable, and as JSON where that was
-    asked for."""
+    """One command line; its exit code. Wrong usage ends as every other error does: printable, and as JSON where that
+    was asked for."""
     try:
         return int(app(args=list(words), standalone_mode=False) or 0)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what is no wrong usage is raised again
         from atftctl.cli.boundary import usage
 
         return usage(error, words)

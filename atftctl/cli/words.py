@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 WITH_VALUE = ("--project", "--lang")
 ALONE = ("--json",)
-GROUPS = ("backup", "config", "plan", "trainer", "baseline", "runbook", "alert")  # commands with verbs of their own
-OTHERS_WORDS = ("guard", "plan")  # what follows is, or may be, somebody else's command
+GROUPS = ("backup", "config", "plan", "trainer", "baseline", "runbook")  # commands with verbs of their own
 
 
 def in_order(words: Sequence[str]) -> list[str]:
-    """`help COMMAND` as `COMMAND --help`, and options that stand before the command behind it: every command takes them,
-    and people put them there."""
+    """`help COMMAND` as `COMMAND --help`, and options that stand before the command behind it: every command takes
+    them, and people put them there."""
     leading, rest = _leading(list(words))
     if rest[:1] == ["help"]:
         rest = [*rest[1:], "--help"]

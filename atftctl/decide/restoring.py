@@ -50,7 +50,7 @@ def models_of(runbook: Runbook, snapshot: Snapshot) -> frozenset[str]:
             file = snapshot.file(place)
             if file and file.is_link:
                 found.add(place)
-                target = posixpath.normpath(posixpath.join(posixpath.dirname(place), file.sha256.removeprefix("link:")))
+                target = posixpath.join(posixpath.dirname(place), file.sha256.removeprefix("link:"))
                 waiting.append(posixpath.normpath(posixpath.join(target, posixpath.relpath(path, place))))
     return frozenset(found)
 
@@ -107,7 +107,7 @@ def _from_snapshot(models: Collection[str], facts: Facts, path: str, snapshot: s
 
 
 def from_commit(runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit: str, title: str, wish: Wish) -> Plan:
-    """Files come back as a commit has them; the branch stays where it is. Raises Refused where they stand so already."""
+    """Files come back as a commit has them; the branch stays where it is. Raises Refused where they are so already."""
     plan = assemble(
         command="restore",
         title=title,

@@ -37,8 +37,8 @@ def limited(memory_limit_mb: int) -> Callable[[], None]:
 
 
 def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float, memory_limit_mb: int = 0) -> Done:
-    """Standard output and error together. The child is in a group of its own, so that nothing of it stays behind; it has
-    the rights of the owner of `cwd`."""
+    """Standard output and error together. The child is in a group of its own, so that nothing of it stays behind; it
+    has the rights of the owner of `cwd`."""
     user = rights.user_of(cwd)
     try:
         child = subprocess.Popen(

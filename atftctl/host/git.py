@@ -72,7 +72,7 @@ def text(root: Path, *words: str) -> str:
 
 
 def execute(root: Path, options: Sequence[str], words: Sequence[str], limit_s: float, said: bytes = b"") -> bytes:
-    """One command of git in this folder, with the rights of the folder's owner; its standard output. Raises GitError."""
+    """One command of git in this folder, with the rights of its owner; its standard output. Raises GitError."""
     name = next((word for word in words if not word.startswith("-") and "=" not in word), words[0])
     try:
         done: subprocess.CompletedProcess[bytes] = subprocess.run(

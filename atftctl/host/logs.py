@@ -34,7 +34,7 @@ def size_of_log(root: Path, name: str) -> int:
 
 
 def tail(root: Path, name: str, lines: int, *, limit: int = TAIL_LIMIT, since: int = 0) -> list[str]:
-    """The last `lines` lines after byte `since`, reading at most `limit` bytes; empty where no such file can be read."""
+    """The last `lines` lines after byte `since`, reading at most `limit` bytes; empty where none can be read."""
     try:
         with open_log(root, name) as file:
             size = file.seek(0, os.SEEK_END)

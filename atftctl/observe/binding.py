@@ -159,8 +159,8 @@ class Binder:
 
 
 def _filled(cls: Any, found: Mapping[str, Any]) -> Any:
-    """An object of this class; what it can't do without, and what could not be bound, says nothing. The problem has been
-    told by then."""
+    """An object of this class; what it can't do without, and what could not be bound, says nothing. The problem has
+    been told by then."""
     required = {
         field.name
         for field in dataclasses.fields(cls)

@@ -26,7 +26,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
-    """Where a file's symlinks lead is looked at when the file is touched: a model must not block what leaves it alone."""
+    """Where a file's symlinks lead is looked at when it is touched: a model must not block what leaves it alone."""
     seen: set[str] = set()
     for group in ("configs", "models", "also"):
         for index, name in enumerate(getattr(runbook.files, group)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -42,10 +41,9 @@ def _parts(root: Path, offset: int, inode: int) -> list[tuple[Path, int]]:
     if not inode or found == inode:
         return [(path, offset if offset <= size_of_log(root, protocol.EVENTS) else 0)]
     try:
-        names = os.listdir(path.parent)
+        others = [other for other in path.parent.iterdir() if other.name.startswith(path.name) and other != path]
     except OSError:
-        names = []
-    others = [path.parent / name for name in names if name.startswith(path.name) and name != path.name]
+        others = []
     rotated = [(other, offset) for other in others if _inode(other) == inode]
     return [*rotated, *([(path, 0)] if found else [])]
 

@@ -132,7 +132,7 @@ def copy_of(top: str, file: SnapshotFile, known: Checked) -> tuple[str, str]:
     except OSError as error:
         return "", f"{file.path}: {error.strerror}"
     if file.is_link:
-        same = stat.S_ISLNK(facts.st_mode) and LINK + os.readlink(f"{top}/{file.path}") == file.sha256
+        same = stat.S_ISLNK(facts.st_mode) and f"{LINK}{Path(top, file.path).readlink()}" == file.sha256
         return "", "" if same else f"{file.path} is not the symlink that it was"
     if not stat.S_ISREG(facts.st_mode):
         return "", f"{file.path} is no regular file any more"
@@ -191,6 +191,25 @@ def newest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
     return next((one for one in (*reversed(asked), *reversed(taken)) if not harm(layout, one, known)), None)
 
 
+def _find_last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot:
+    good = last_good(layout, snapshots)
+    if good is None:
+        raise Refused(
+            "no whole snapshot is verified-good", then="run atftctl verify, then atftctl backup; or name a snapshot"
+        )
+    return good
+
+
+def _find_latest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot:
+    latest = newest(layout, snapshots)
+    if latest is None:
+        raise Refused("every snapshot is damaged", then="atftctl backup list says what is wrong with each")
+    return latest
+
+
+BY_WORD = {"last-good": _find_last_good, "latest": _find_latest}
+
+
 def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot:
     """By id, unique beginning of an id, label, `latest` (not one that an operation took for its own safety) or
     `last-good`."""
@@ -198,19 +217,8 @@ def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot
         raise Refused("there is no snapshot yet", then="take one: atftctl backup")
     if not word:
         raise WrongUsage("which snapshot?", then="an id, a label, latest or last-good; atftctl backup list shows them")
-    if word == "last-good":
-        good = last_good(layout, snapshots)
-        if good is None:
-            raise Refused(
-                "no whole snapshot is verified-good",
-                then="run atftctl verify, then atftctl backup; or name a snapshot",
-            )
-        return good
-    if word == "latest":
-        latest = newest(layout, snapshots)
-        if latest is None:
-            raise Refused("every snapshot is damaged", then="atftctl backup list says what is wrong with each")
-        return latest
+    if word in BY_WORD:
+        return BY_WORD[word](layout, snapshots)
     exact = [one for one in snapshots if word in (one.id, one.label)]
     exact = exact or [one for one in snapshots if one.id.startswith(word) or one.label.startswith(word)]
     if len(exact) == 1:

@@ -57,15 +57,15 @@ def _there(path: Path) -> bool:
 
 
 def _walk(name: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """(path, why it is left out or ""), in order of name; paths begin with the folder's `name`. A symlink is not followed, so that no loop has an end to
-    find; folders wait on a stack of our own, however deep they are."""
+    """(path, why it is left out or ""), in order of name; paths begin with the folder's `name`. A symlink is not
+    followed, so that no loop has an end to find; folders wait on a stack of our own, however deep they are."""
     waiting = [str(folder)]
     while waiting:
         with os.scandir(waiting.pop()) as entries:
             found = sorted(entries, key=lambda one: one.name)
         deeper = []
         for entry in found:
-            path = os.path.normpath(os.path.join(name, os.path.relpath(entry.path, folder)))
+            path = os.path.normpath(f"{name}/{os.path.relpath(entry.path, folder)}")
             if not entry.is_symlink() and entry.is_dir():
                 if path not in OURS and entry.name != ".git":
                     deeper.append(entry.path)

@@ -50,7 +50,7 @@ def refuse_dirty(paths: Collection[str]) -> None:
     """Raises Refused where there are any, as `git revert` does."""
     if paths:
         raise Refused(
-            f"these files have changes that are not committed, and the commits change them too: {listed(sorted(paths), 8)}",
+            f"not committed, and changed by the commits too: {listed(sorted(paths), 8)}",
             then="git commit or git restore them, then this again; rollback --to, --symptom work even so",
         )
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from atftctl.apply import commits as kept_commits
 from atftctl.apply.process import command
 from atftctl.decide import code as decide
 from atftctl.decide.assemble import Wish
-from atftctl.decide.settings import KeyPath
 from atftctl.domain.code import CodeMove, Commit
 from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.facts import Facts
@@ -23,14 +20,15 @@ from atftctl.domain.result import Part, Result
 from atftctl.domain.words import listed
 from atftctl.host import git, worktree
 from atftctl.host.command import run
-from atftctl.host.files import digest_of, read_bytes, sha256_bytes, sha256_file
+from atftctl.host.files import sha256_bytes
 from atftctl.host.git import GitError
 from atftctl.observe import packages, probes
-from atftctl.operations import branch, carried_settings
+from atftctl.operations import branch, carried_settings, reverted_files
 from atftctl.operations.change import carry_out, locked
 from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request, Stopwatch, dry_run, yes
+from atftctl.operations.reverted_files import Reverted
 from atftctl.protocol import Exit
 
 PROBE_STEPS = 5
@@ -46,33 +44,18 @@ class Asked:
     push: bool = False
 
 
-@dataclass(frozen=True)
-class Reverted:
-    """What came of it in the work tree: where the branch would go, and the files on the way."""
-
-    move: CodeMove
-    files: tuple[decide.NewFile, ...]
-    contents: Mapping[str, bytes]
-    notes: tuple[str, ...] = ()
-
-
 def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Result:
     """Raises Refused, and nothing has moved, for whatever git, a hook or the smoke check says no to."""
     if not request.dry_run:
         with locked(project, "rollback --git", request):
             pass  # what a crash left open comes first: the tree may be half of two
+    watch = Stopwatch(request.report)
     try:
         base = git.commit_of(project.layout.root, "HEAD")
         chosen = _chosen(project, asked, base)
-        against = _against(project, chosen, base)
-        notes = tuple(f"as things stand this is refused: {error.what}" for error in against)
-        plan = decide.candidates(project.runbook, observe(project), chosen, base, wish, notes)
-        request.seen(plan, ())
+        shown = _shown(project, chosen, base, wish, request)
         if request.dry_run:
-            return dry_run(plan)
-        if against:
-            raise against[0]
-        watch = Stopwatch(request.report)
+            return dry_run(shown)
         found = _in_worktree(project, chosen, base, request, watch)
     except GitError as error:
         raise Refused(str(error), then="git status; git log --oneline") from None
@@ -92,6 +75,17 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
     done = or_undone(project, act, wish, request)
     done = replace(done, parts=(*watch.parts, *done.parts))
     return _push(project, done, found.move, request) if asked.push and done.exit_code is Exit.DONE else done
+
+
+def _shown(project: Project, chosen: Sequence[Commit], base: str, wish: Wish, request: Request) -> Plan:
+    """What would be taken back, and what stands against it. Raises Refused for that, if it is no dry run; GitError."""
+    against = _against(project, chosen, base)
+    notes = tuple(f"as things stand this is refused: {error.what}" for error in against)
+    plan = decide.candidates(project.runbook, observe(project), chosen, base, wish, notes)
+    request.seen(plan, ())
+    if against and not request.dry_run:
+        raise against[0]
+    return plan
 
 
 def _against(project: Project, chosen: Sequence[Commit], base: str) -> list[Refused]:
@@ -201,7 +195,7 @@ def _in_worktree(project: Project, chosen: Sequence[Commit], base: str, request:
         new = git.commit_of(folder, "HEAD")
         with watch.part("smoke check"):
             _smoke(project, name)
-        return _read(project, folder, CodeMove(git.branch(layout.root), base, new))
+        return reverted_files.read(project, folder, CodeMove(git.branch(layout.root), base, new))
     finally:
         kept_commits.drop_worktree(layout, name)
 
@@ -233,87 +227,6 @@ def _smoke(project: Project, name: str) -> None:
     if done.code != 0:
         last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
         raise Refused(f"the smoke check fails with these commits taken back (exit {done.code}): {last[0][:300]}")
-
-
-def _read(project: Project, folder: Path, move: CodeMove) -> Reverted:
-    """The files between the two commits, as git checks them out for the newer one. Raises Refused, GitError."""
-    root = project.layout.root
-    top, changes = git.prefix(root), git.changes(root, move.old, move.new)
-    if unseen := sorted(git.hidden(root) & {change.path.removeprefix(top) for change in changes}):
-        raise Refused(f"git was told not to see changes of {unseen[0]}", then="git update-index --no-skip-worktree")
-    attributes = any(PurePosixPath(change.path).name == ".gitattributes" for change in changes)
-    anew = git.tree_files(folder, move.new) if attributes else [change.path for change in changes]
-    worktree.check_out_again(folder, move.new, anew)
-    if attributes:
-        changes += _with_other_bytes(project, folder, move.new, {change.path for change in changes}, top)
-    going = {change.path for change in changes if change.new_mode == git.NONE}
-    files, contents, notes = [], dict[str, bytes](), list[str]()
-    edits = _edits(project, move.old, [change.path for change in changes], top)
-    for change in changes:
-        path = os.path.relpath(change.path, top or ".")
-        if git.MODULE in (change.old_mode, change.new_mode):
-            raise Refused(f"{path} is a submodule: git revert it by hand")
-        if change.old_mode == git.NONE:
-            _refuse_in_the_way(root, path, change.path, going, top)
-        if change.new_mode == git.NONE:
-            files.append(decide.NewFile(path, None))
-            continue
-        if change.new_mode == git.SYMLINK:
-            files.append(decide.NewFile(path, digest_of(folder / change.path), 0o777))
-            continue
-        data = read_bytes((folder / change.path).resolve())
-        if path in edits:
-            committed = worktree.checked_out(root, move.old, path)
-            data, told = carried_settings.carry(edits[path], committed, data)
-            notes += told
-        contents[path] = data
-        mode = int(change.new_mode, 8) & 0o777
-        files.append(decide.NewFile(path, sha256_bytes(data), mode, moded=change.old_mode != change.new_mode))
-    if not files:
-        raise Refused("with these commits taken back nothing is another")
-    return Reverted(move, tuple(files), contents, tuple(notes))
-
-
-def _edits(project: Project, base: str, paths: Sequence[str], top: str) -> dict[str, dict[KeyPath, Any]]:
-    """Settings that we made ourselves in configs among these. Raises Refused for another file that is not committed."""
-    found, blocked = {}, []
-    for path in branch.dirty_among(project, paths):
-        name = path.removeprefix(top)
-        edits = carried_settings.own_edits(project, base, name) if name in project.runbook.files.configs else None
-        if edits is None:
-            blocked.append(path)
-        else:
-            found[name] = edits
-    branch.refuse_dirty(blocked)
-    return found
-
-
-def _with_other_bytes(project: Project, folder: Path, commit: str, known: set[str], top: str) -> list[git.FileChange]:
-    """Files that the commits do not change, and that git checks out with other bytes now: their attributes changed."""
-    root, found = project.layout.root, []
-    for path in set(git.tree_files(folder, commit)) - known - set(git.dirty(root)):
-        if not path.startswith(top):
-            continue
-        stands, comes = root / path.removeprefix(top), folder / path
-        if stands.is_symlink() or not stands.is_file() or sha256_file(stands.resolve()) == sha256_file(comes.resolve()):
-            continue
-        mode = f"100{stands.stat().st_mode & 0o777:o}"
-        found.append(git.FileChange(path, mode, mode, ""))
-    return found
-
-
-def _refuse_in_the_way(root: Path, path: str, full: str, going: set[str], top: str) -> None:
-    """Raises Refused where something stands where a file would come back that git does not know."""
-    place = root / path
-    if not os.path.lexists(place):
-        return
-    if place.is_dir() and not place.is_symlink():
-        inside = [os.path.join(folder, name) for folder, _, names in os.walk(place) for name in names]
-        strange = [name for name in inside if f"{top}{os.path.relpath(name, root)}" not in going]
-        if inside and not strange:
-            return
-        raise Refused(f"{path} would come back as a file, and a folder stands there that git does not know all of")
-    raise Refused(f"{path} would come back, and a file that git does not know stands there")
 
 
 def _push(project: Project, done: Result, move: CodeMove, request: Request) -> Result:

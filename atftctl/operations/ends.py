@@ -26,9 +26,10 @@ def ended_badly(operation: Operation, error: BaseException) -> BaseException:
         return second
     except (OSError, HostError) as second:
         partly = "some files are the new ones, the others are as they were"
+        files = partly if operation.going_back else "no file of the project has changed"
         return NeedsPerson(
             f"{words_of(error)}; putting back failed too: {words_of(second)}",
-            stands=f"{partly if operation.going_back else 'no file of the project has changed'}; the operation stays open",
+            stands=f"{files}; the operation stays open",
             then="remove the cause, then: atftctl recover",
         )
     return _put_back(error)

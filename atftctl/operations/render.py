@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan, Target
@@ -47,33 +47,36 @@ def render(
     diff: list[str] = []
     notes: list[str] = []
     mounted = mount_points()
+    cleared = {
+        str(folder) for target in plan.targets if target.removes for folder in PurePosixPath(target.path).parents
+    }
     for target in plan.targets:
-        path = replaceable(layout, target.path, mounted, folder=bool(target.commit))
+        path = replaceable(layout, target.path, mounted, folder=target.path in cleared)
         notes += [f"{target.path}: {loss}" for loss in losses(path)]
-        if target.changes:
-            before = _bytes(path)
-            after = _edit(target, before)
-            contents[target.path] = after
-            diff += text_diff(target.path, before, after)
-        elif is_link(target.new):
+        if is_link(target.new):
             diff.append(f"{target.path}: a symlink to {str(target.new).removeprefix(LINK)}")
+        elif target.changes:
+            contents[target.path] = after = _edit(target, _bytes(path))
+            diff += text_diff(target.path, _bytes(path), after)
         elif target.commit:
-            content = (given or {})[target.path]
-            contents[target.path] = content
-            if len(content) < LONG:
-                diff += text_diff(target.path, _bytes(path), content)
+            contents[target.path] = content = (given or {})[target.path]
+            diff += text_diff(target.path, _bytes(path), content) if len(content) < LONG else []
         elif target.snapshot:
-            copy = copy_of(layout, target)
-            if (check_copies or size_of(copy) <= READ_BACK) and sha256_file(copy) != target.new:
-                raise Refused(
-                    f"the copy of {target.path} in snapshot {target.snapshot} is damaged or gone",
-                    then="atftctl backup list shows the others",
-                )
-            contents[target.path] = copy
+            contents[target.path] = _whole_copy(layout, target, check_copies=check_copies)
             if target.path in project.runbook.files.configs:
-                before = _bytes(path)
-                diff += text_diff(target.path, before, _snapshot_bytes(layout, target))
+                diff += text_diff(target.path, _bytes(path), _snapshot_bytes(layout, target))
     return Rendered(contents, tuple(diff), _digest(project, contents), tuple(notes))
+
+
+def _whole_copy(layout: Layout, target: Target, *, check_copies: bool) -> Path:
+    """Raises Refused where it is not what the snapshot says."""
+    copy = copy_of(layout, target)
+    if (check_copies or size_of(copy) <= READ_BACK) and sha256_file(copy) != target.new:
+        raise Refused(
+            f"the copy of {target.path} in snapshot {target.snapshot} is damaged or gone",
+            then="atftctl backup list shows the others",
+        )
+    return copy
 
 
 def again_rendered(project: Project, rendered: Rendered) -> Rendered:
@@ -112,6 +115,12 @@ def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, fol
         if stat.S_ISLNK(facts.st_mode) or (folder and stat.S_ISDIR(facts.st_mode)):
             return path
         raise Refused(f"{name} is not a regular file")
+    _refuse_unwritable(name, path, facts)
+    return path
+
+
+def _refuse_unwritable(name: str, path: Path, facts: os.stat_result) -> None:
+    """Raises Refused for a file that is another user's, or marked as not to be changed."""
     if facts.st_uid != os.geteuid() and os.geteuid() != 0:
         raise Refused(
             f"{name} belongs to another user (uid {facts.st_uid})",
@@ -121,7 +130,6 @@ def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, fol
         raise Refused(f"{name} is read-only", then=f"chmod u+w {name}")
     if not os.access(path.parent, os.W_OK):
         raise Refused(f"the folder of {name} can't be written to")
-    return path
 
 
 def copy_of(layout: Layout, target: Target) -> Path:

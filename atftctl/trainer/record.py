@@ -81,7 +81,7 @@ class _Lines:
     def reopened(self) -> bool:
         """Open the file anew where another one, or none, has its name by now; True where it is empty then."""
         try:
-            facts = os.stat(self._path)
+            facts = self._path.stat()
             if (facts.st_dev, facts.st_ino) == self._identity:
                 return False
         except FileNotFoundError:

@@ -25,6 +25,7 @@ from tests.torture.commands import COMMANDS, git, layout_of, state, with_history
 from tests.torture.power import Losses, sample
 from tests.users import needs_root
 
+FILES_ONLY = Wish(restart=False)
 IMMEDIATE = ("rollback", "--immediate", "--yes")
 
 
@@ -105,7 +106,7 @@ def blocked(name: str, number: int = errno.EBUSY) -> Iterator[None]:
         moves.rename = real
 
 
-def roll_back_blocked(root: Path, number: int = errno.EBUSY, wish: Wish = Wish(restart=False)) -> Any:
+def roll_back_blocked(root: Path, number: int = errno.EBUSY, wish: Wish = FILES_ONLY) -> Any:
     with blocked("production.yaml", number):
         return rollback.immediate(open_project(root), wish, Request())
 
@@ -211,7 +212,7 @@ def test_a_kill_or_an_error_at_every_call_of_the_way_back(template: Path, kind: 
         assert code == KILLED if not error else code in (4, 5), (at, calls[at - 1], code)
         if code == 4:
             assert state(root) == before
-        recovered, again = in_child(lambda root=root: recover(root), Faults())
+        recovered, _ = in_child(lambda root=root: recover(root), Faults())
         assert recovered == 0, (at, calls[at - 1])
         assert state(root) in (before, after) and not clean(root), (at, calls[at - 1], clean(root))
         ends.append("old" if state(root) == before else "new")

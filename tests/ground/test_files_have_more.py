@@ -206,7 +206,7 @@ def test_a_symlink_that_leads_to_a_secret_is_not_copied(project: Project, tmp_pa
     (project.root / "models/last.pth").unlink()
     (project.root / "models/last.pth").symlink_to(tmp_path / "secret")
     assert project.run("backup").code == 0
-    assert not [path for path in (project.root / "backups").rglob("last.pth")]
+    assert not list((project.root / "backups").rglob("last.pth"))
 
 
 SECRET = (".aws_credentials", "kubeconfig", "token.json", ".Renviron", ".ssh/config", ".aws/config", "id_ed25519",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.host import procs
+from atftctl.host import control, procs
 from tests.support import wait_for
 
 RUN = f"procs-test-{os.getpid()}"  # tests run side by side, and each kills by its own mark
@@ -30,7 +30,7 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
         ready = tmp_path / f"ready{len(started)}"
         code = f"import os, signal, sys, time\n{code}\nopen({str(ready)!r}, 'w').close()\ntime.sleep(60)"
         env = {**os.environ, "ATFTCTL_RUN_ID": RUN}
-        child = procs.spawn([sys.executable, "-c", code], cwd=tmp_path, env=env, output=tmp_path / "out")
+        child = control.spawn([sys.executable, "-c", code], cwd=tmp_path, env=env, output=tmp_path / "out")
         who = procs.identify(child.pid)
         assert who is not None
         started.append(who)
@@ -47,14 +47,14 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
 
 def test_a_polite_child_is_asked_and_leaves(spawn: Spawn) -> None:
     who = spawn("signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))")
-    assert procs.stop(who, MARK, grace_s=10) == []
+    assert control.stop(who, MARK, grace_s=10) == []
     assert not procs.alive(who)
 
 
 def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(spawn: Spawn) -> None:
     who = spawn("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     begun = time.monotonic()
-    assert procs.stop(who, MARK, grace_s=0.5) == [who.pid]
+    assert control.stop(who, MARK, grace_s=0.5) == [who.pid]
     assert 0.5 <= time.monotonic() - begun < 5
     assert not procs.alive(who)
 
@@ -63,7 +63,7 @@ def test_a_stopped_child_can_still_answer(spawn: Spawn) -> None:
     who = spawn("signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))")
     os.kill(who.pid, signal.SIGSTOP)
     wait_for(lambda: procs.state_letter(who.pid) == "T")
-    assert procs.stop(who, MARK, grace_s=10) == []
+    assert control.stop(who, MARK, grace_s=10) == []
 
 
 FORKS = {
@@ -78,7 +78,7 @@ def test_nobody_is_left_over(spawn: Spawn, code: str) -> None:
     who = spawn(code)
     wait_for(lambda: len(procs.members(who, MARK)) == 2)
     everyone = procs.members(who, MARK)
-    procs.stop(who, MARK, grace_s=10)
+    control.stop(who, MARK, grace_s=10)
     assert not any(procs.alive(one) for one in everyone)
     assert procs.members(who, MARK) == set()
 
@@ -88,8 +88,8 @@ def test_a_reused_pid_is_never_signalled(spawn: Spawn) -> None:
     who = spawn("")
     stale = dataclasses.replace(who, ticks=who.ticks - 1)
     assert not procs.alive(stale)
-    assert not procs.send(stale, signal.SIGKILL)
-    assert procs.stop(stale, "", grace_s=0.2) == []
+    assert not control.send(stale, signal.SIGKILL)
+    assert control.stop(stale, "", grace_s=0.2) == []
     assert procs.alive(who)
 
 
@@ -110,7 +110,7 @@ def test_a_zombie_has_died() -> None:
 def test_the_memory_limit_is_set_before_exec_and_inherited(tmp_path: Path) -> None:
     code = "import resource, subprocess, sys; print(resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20)"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
-    child = procs.spawn(
+    child = control.spawn(
         [sys.executable, "-c", nested], cwd=tmp_path, env=os.environ, output=tmp_path / "out", memory_limit_mb=300
     )
     assert child.wait() == 0
