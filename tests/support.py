@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import forked
+
 ROOT = Path(__file__).resolve().parent.parent
 STANDIN = ROOT / "tests" / "children" / "standin.py"
 SHARED_DATA = ROOT.parent / "shared" / "data" / "tse.parquet"
@@ -43,6 +45,7 @@ class Project:
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
+    forks: bool = True  # commands run in a fork of the test process; not those of another copy of the tool
 
     @staticmethod
     def argv(*words: str) -> list[str]:
@@ -55,7 +58,14 @@ class Project:
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
         limit_s: float = 120,
+        fresh: bool = False,
     ) -> Ended:
+        """`fresh`: by an interpreter of its own; so is whatever depends on how one starts."""
+        if not fresh and not {"PYTHONPATH", "ATFTCTL_TEST_BLOCK"} & (env or {}).keys() and self.forks:
+            code, out, err = forked.run(
+                words, cwd=cwd or self.root, env={**self.env, **(env or {})}, stdin=stdin, limit_s=limit_s
+            )
+            return Ended(code, out, err)
         done = subprocess.run(
             self.argv(*words),
             cwd=cwd or self.root,

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from atftctl.domain.errors import WrongUsage
+from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.words import nearest
 from atftctl.host.errors import HostError
 from atftctl.host.files import read_bytes
@@ -84,7 +84,7 @@ def evidence(path: Path) -> dict[str, Any]:
 def find_any(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     """By id, unique beginning of an id, or "" for the newest. Raises WrongUsage."""
     if not entries:
-        raise WrongUsage("no operation yet")
+        raise Refused("there is no operation yet")
     return entries[-1] if not word else _by_word(entries, word)
 
 
@@ -92,7 +92,7 @@ def find(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     """By id, unique beginning of an id, or "" for the newest that changed files."""
     changed = [entry for entry in entries if entry.get("files") or entry.get("packages")]
     if not changed:
-        raise WrongUsage("there is no operation to undo")
+        raise Refused("there is no operation to undo")
     if not word:
         return changed[-1]
     return _by_word(changed, word)

@@ -184,11 +184,12 @@ def _is_time(text: str) -> bool:
 
 def newest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
     """What `latest` means: the newest that was asked for; else the newest that an operation took for its safety. One
-    whose copies are known to be damaged is passed over."""
+    whose copies are known to be damaged is passed over, unless there is no other."""
     known = checked(layout)
     asked = [snapshot for snapshot in snapshots if not snapshot.operation]
     taken = [snapshot for snapshot in snapshots if snapshot.operation]
-    return next((one for one in (*reversed(asked), *reversed(taken)) if not harm(layout, one, known)), None)
+    ordered = [*reversed(asked), *reversed(taken)]
+    return next((snapshot for snapshot in ordered if not harm(layout, snapshot, known)), (ordered or [None])[0])
 
 
 def _find_last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot:
@@ -201,10 +202,7 @@ def _find_last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot
 
 
 def _find_latest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot:
-    latest = newest(layout, snapshots)
-    if latest is None:
-        raise Refused("every snapshot is damaged", then="atftctl backup list says what is wrong with each")
-    return latest
+    return newest(layout, snapshots) or snapshots[-1]
 
 
 BY_WORD = {"last-good": _find_last_good, "latest": _find_latest}

@@ -62,10 +62,11 @@ def _configs(project: Project, facts: Facts) -> list[Fault]:
         if config.error
     ]
     if not found and (problem := settings_check.problem_now(project)):
-        hint = "atftctl config set KEY VALUE, or atftctl undo"
+        hint = settings_check.way_out(project, problem)
         found.append(Fault("settings", f"the trainer can't train with the settings: {problem}", hint, blocks=True))
     if why := quarantine.reason(project.layout, digest(facts.configs)):
-        found.append(Fault("quarantine", f"this config is quarantined: {why}", "atftctl rollback, or another setting"))
+        hint = "atftctl guard --override REASON -- COMMAND, if it is safe now"
+        found.append(Fault("quarantine", f"this config is quarantined: {why}", hint))
     return found
 
 

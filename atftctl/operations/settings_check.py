@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from atftctl.domain.errors import Refused
-from atftctl.domain.plan import Plan
+from atftctl.domain.plan import Plan, show
 from atftctl.host.command import run
 from atftctl.host.errors import HostError
 from atftctl.host.files import read_bytes
-from atftctl.observe import probes
+from atftctl.observe import history, probes
 from atftctl.operations.project import Project
 from atftctl.operations.render import Content, Rendered
 
 LIMIT_S = 2.0
+KEY = re.compile(r"([\w.-]+):")
 REFUSES = ("config set", "reenable")
 WARNS = ("rollback",)
 
@@ -51,9 +53,22 @@ def require(project: Project) -> str:
     if problem:
         raise Refused(
             f"the trainer can't train with the settings as they stand: {problem}",
-            then="atftctl config set KEY VALUE, or atftctl undo",
+            then=way_out(project, problem),
         )
     return warning
+
+
+def way_out(project: Project, problem: str) -> str:
+    """A command against what the trainer says of the present settings: the baseline's value, where the sentence begins
+    with a key that the runbook knows; else the undo of what was done last."""
+    key = KEY.match(problem)
+    for feature in project.runbook.features.values():
+        if key and feature.key == key[1]:
+            return f"atftctl config set {feature.key}={show(feature.baseline)}"
+    changed = [entry for entry in history.read(project.layout) if entry.get("files")]
+    if changed:
+        return f"atftctl undo {changed[-1]['operation']}"
+    return f"atftctl config get {key[1]}" if key else "atftctl config get"
 
 
 def problem_now(project: Project) -> str:

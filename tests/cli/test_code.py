@@ -208,7 +208,9 @@ def own_tree(tmp_path: Path) -> Project:
         ".git", ".venv", ".*cache", "__pycache__", ".atftctl", "backups", "logs", "models", "cache", "*.egg-info",
         ".hypothesis", "runs",
     ))  # fmt: skip
-    project = Project(root, {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"})
+    project = Project(
+        root, {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"}, forks=False
+    )
     line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  smoke:"))
     project.replace(RUNBOOK, line, '  smoke: ["{python}", -c, "pass"]')
     git(project, "init", "-q", "-b", "main")

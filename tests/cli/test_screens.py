@@ -74,4 +74,5 @@ def test_both_and_none(project: Project) -> None:
 
 def test_a_broken_config_is_not_promised_a_good_copy(project: Project) -> None:
     project.write(CONFIG, "a: [")
-    assert "atftctl backup list" in project.run("rollback", "--immediate", "--yes").err
+    refused = project.run("rollback", "--immediate", "--yes").err
+    assert "mend it by hand" in refused and "atftctl restore" not in refused

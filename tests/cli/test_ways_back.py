@@ -300,7 +300,7 @@ def test_guard_starts_nothing_that_was_rolled_back(project: Project) -> None:
     project.run("rollback", "--symptom", "oom", "--yes")
     project.run("trainer", "stop")
     assert project.run("guard", "--", "true").code == 0, "the config of after the rollback"
-    project.run("undo", "--yes")
+    project.run("restore", "latest", "--only", "configs", "--yes")
     refused = project.run("guard", "--", "true")
     assert refused.code == 125 and "quarantined: Out of memory" in refused.err, refused
     assert "quarantined" in project.run("status").out
@@ -479,7 +479,7 @@ def test_a_failed_try_lifts_no_quarantine_of_an_earlier_rollback(project: Projec
     start(project)
     project.run("rollback", "--immediate", "--yes")
     project.run("trainer", "stop")
-    project.run("undo", "--yes")
+    project.run("restore", "latest", "--only", "configs", "--yes")
     project.behave("die")
     project.run("trainer", "start")
     assert project.run("config", "set", "optimizer.lr", "0.002", "--or-undo", "--yes").code == 4
