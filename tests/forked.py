@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from atftctl.host import git, rights, trust
+
 LATE = (
     "textwrap", "difflib", "csv", "tarfile", "zipfile", "secrets", "getpass", "importlib.metadata", "concurrent.futures",
     "psutil", "ruamel.yaml", "rich.console", "rich.table", "typer.main", "ctypes", "resource",
@@ -90,6 +92,9 @@ def _become(words: Sequence[str], cwd: Path, env: Mapping[str, str], handles: Se
         )
         sys.argv = ["atftctl", *words]
         _guard(env)
+        rights.forget()
+        trust.operators.cache_clear()
+        git.forget()
         from atftctl.__main__ import main
 
         main()

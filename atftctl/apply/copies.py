@@ -15,6 +15,7 @@ from pathlib import Path
 
 from atftctl.domain.errors import PutBack
 from atftctl.domain.snapshot import Reliance, SnapshotFile
+from atftctl.host.attributes import beside
 from atftctl.host.containment import Within, locate
 from atftctl.host.copying import Progress, copy_new, hash_file
 from atftctl.host.errors import ChangedError, HostError
@@ -84,6 +85,7 @@ class Copier:
             mtime_ns=done.source[3],
             checked=_utc(self.now),
             zip=watch.verdict or blank(path, watch),
+            kept=beside(source),
             source=done.source if settled(done.source) else None,
         )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from atftctl.domain.errors import NeedsPerson
 from atftctl.host.attributes import take_over
+from atftctl.host.containment import is_path
 from atftctl.host.copying import copy_new
 from atftctl.host.errors import HostError, OutsideProjectError
 from atftctl.host.files import LINK, digest_of, know_hash, remove, rename, write_new
@@ -39,11 +40,15 @@ class Move:
     mode: int
     old_mode: int = 0o644
     folder: str | None = None
+    old_kept: dict[str, Any] | None = None  # owner, group and attributes, for a file that is not there to ask
+    new_kept: dict[str, Any] | None = None
 
     def back(self) -> Move:
         """The move that takes this one back."""
         staged = f"{self.staged.removesuffix('.staged')}.back"
-        return Move(self.path, staged, self.new, self.old, self.old_mode, self.mode, self.folder)
+        return Move(
+            self.path, staged, self.new, self.old, self.old_mode, self.mode, self.folder, self.new_kept, self.old_kept
+        )
 
 
 def moves_of(body: Mapping[str, Any]) -> tuple[Move, ...]:
@@ -63,13 +68,23 @@ def moves_of(body: Mapping[str, Any]) -> tuple[Move, ...]:
 
 
 def _is_sound(move: Move) -> bool:
-    words = isinstance(move.path, str) and isinstance(move.staged, str) and STAGED.fullmatch(move.staged)
+    words = is_path(move.path) and isinstance(move.staged, str) and STAGED.fullmatch(move.staged)
     digests = all(one is None or (isinstance(one, str) and DIGEST.fullmatch(one)) for one in (move.old, move.new))
     modes = all(type(mode) is int and 0 <= mode <= 0o777 for mode in (move.mode, move.old_mode))
     folder = move.folder is None or (
         isinstance(move.folder, str) and PurePosixPath(move.path).is_relative_to(PurePosixPath(move.folder))
     )
-    return bool(words and digests and modes and folder)
+    return bool(words and digests and modes and folder and _is_beside(move.old_kept) and _is_beside(move.new_kept))
+
+
+def _is_beside(kept: object) -> bool:
+    """Owner, group and attributes as a manifest has them, or nothing."""
+    return kept is None or (
+        isinstance(kept, dict)
+        and all(type(kept.get(name)) is int for name in ("uid", "gid"))
+        and isinstance(kept.get("attributes"), dict)
+        and all(isinstance(value, str) for value in kept["attributes"].values())
+    )
 
 
 def mode_of(path: Path, default: int = 0o644) -> int:
@@ -99,7 +114,7 @@ def stage(layout: Layout, move: Move, content: Content) -> str:
     else:
         digest = copy_new(content, staged, move.mode).sha256
     if digest == move.new:
-        take_over(target, staged, move.mode)
+        take_over(target, staged, move.mode, move.new_kept)
         if not digest.startswith(LINK):
             know_hash(staged, digest)
     return digest
@@ -196,7 +211,7 @@ def _pending(layout: Layout, move: Move) -> Path | None:
 
 
 def _standing(target: Path, move: Move) -> str | None:
-    """What stands at the target; a folder that is to become a file is nothing yet."""
+    """What stands at the target; a folder is no file, yet or any more."""
     if move.folder is not None and target.is_dir() and not target.is_symlink():
         return None
     return digest_of(target)

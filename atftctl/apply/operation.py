@@ -21,7 +21,7 @@ from atftctl.domain.errors import AtftError, PutBack
 from atftctl.domain.plan import Package, Plan, StopTrainer
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host import ourselves, procs, records
+from atftctl.host import ourselves, procs, records, rights
 from atftctl.host.copying import Progress, no_progress
 from atftctl.host.files import free_bytes, sha256_bytes, write_durably
 from atftctl.host.folders import make_dirs
@@ -99,6 +99,7 @@ class Operation:
                 "quarantine": self.order.quarantine,
                 "reload": bool(self.plan.reload),
                 "tool": ourselves.private_home(),
+                "outside": list(self.layout.outside),
                 "stopping": [{**vars(who), "grace_s": grace_s} for who, _, grace_s in self._stopping],
             }
         )
@@ -252,6 +253,7 @@ class Operation:
 
     def _moves(self) -> list[Move]:
         moves = []
+        paths = frozenset(target.path for target in self.plan.targets)
         for number, target in enumerate(self.plan.targets):
             path = self.layout.place(target.path)
             content = self.order.contents.get(target.path)
@@ -273,10 +275,25 @@ class Operation:
                     new,
                     mode,
                     self._old_mode(target.path, mode),
-                    _folder(self.layout, target.path, path),
+                    _folder(self.layout, target.path, path, paths),
+                    self._kept(self.snapshot, target.path),
+                    self._kept(self._restored(target.snapshot), target.path),
                 )
             )
         return moves
+
+    def _restored(self, name: str) -> Snapshot | None:
+        """The snapshot that a target comes back from."""
+        known = self.order.taking.reliance.snapshots
+        return next((snapshot for snapshot in known if snapshot.id == name), None) if name else None
+
+    def _kept(self, snapshot: Snapshot | None, path: str) -> dict[str, Any] | None:
+        """What a file has beside its bytes, for where it is not there to be asked. Where root acts for a user, nothing
+        becomes anybody else's."""
+        file = snapshot.file(path) if snapshot else None
+        kept = dict(file.kept) if file and file.kept else None
+        user = rights.user_of(self.layout.root)
+        return {**kept, "uid": user.uid, "gid": user.gid} if kept and user else kept
 
     def _stands(self, path: str) -> str | None:
         """What the safety snapshot found, which was hashed while it was copied."""
@@ -289,13 +306,15 @@ class Operation:
         return file.mode if file else default
 
 
-def _folder(layout: Layout, path: str, target: Path) -> str | None:
-    """Where the staged file of this target lies, where that is not beside it: its folder is a file now, or it is a
-    folder now itself."""
+def _folder(layout: Layout, path: str, target: Path, paths: frozenset[str]) -> str | None:
+    """Where the staged file of this target lies, where that is not beside it: a file whose name becomes a folder's, or
+    the other way round, by what stands there or by what comes."""
+    parents = [str(folder) for folder in PurePosixPath(path).parents]
     there = next(folder for folder in target.parents if os.path.lexists(folder))
-    if there.is_dir() and (target.is_symlink() or not target.is_dir()):
+    stands_so = there.is_dir() and (target.is_symlink() or not target.is_dir())
+    if stands_so and not paths & set(parents) and not any(other.startswith(f"{path}/") for other in paths):
         return None
-    return str(next(folder for folder in PurePosixPath(path).parents if (layout.root / folder).is_dir()))
+    return next(folder for folder in parents if (layout.root / folder).is_dir() and folder not in paths)
 
 
 def _stamp() -> str:

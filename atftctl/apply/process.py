@@ -13,7 +13,7 @@ from atftctl import protocol
 from atftctl.apply.launch import LaunchSpec
 from atftctl.domain.errors import NeedsPerson, Refused
 from atftctl.domain.process import ProcessRecord
-from atftctl.host import control, footprint, gpu, procs
+from atftctl.host import control, footprint, gpu, procs, rights
 from atftctl.host.errors import HostError, StillAliveError
 from atftctl.host.files import remove, try_read, write_durably
 from atftctl.host.folders import make_dirs
@@ -117,10 +117,11 @@ def stop(
         )
     own = record is not None and (record.detached or record.pid in (0, who.pid))
     marker = process_record.marker(record) if record and own else ""
-    pids = {one.pid for one in procs.members(who, marker)}
+    uid = None if adopted else rights.uid_of(layout.root)
+    pids = {one.pid for one in procs.members(who, marker, uid)}
     try:
         asked = bool(marker) and record is not None and record.processes > 1 and _ask_all(layout, record)
-        killed = control.stop(who, marker, grace_s=grace_s, note=note, signalled=not asked)
+        killed = control.stop(who, marker, grace_s=grace_s, note=note, signalled=not asked, uid=uid)
         if pids:
             footprint.leave(f"stopped pid {', '.join(map(str, sorted(pids)))}")
     except StillAliveError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, get_args
 
@@ -18,7 +18,7 @@ from atftctl.apply.moves import Move, moves_of, roll_forward, unstage, untouched
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.runbook import Resume
-from atftctl.host import ourselves, procs, records
+from atftctl.host import ourselves, procs, records, rights
 from atftctl.host.errors import HostError
 from atftctl.host.files import remove
 from atftctl.host.folders import fsync_dir
@@ -27,7 +27,7 @@ from atftctl.protocol import Exit
 from atftctl.state.process_record import may_signal
 
 # Of an intent, what only recovery needs.
-NOT_TOLD = ("start", "start_again", "digest", "stopping", "code", "quarantine", "reload", "tool")
+NOT_TOLD = ("start", "start_again", "digest", "stopping", "code", "quarantine", "reload", "tool", "outside")
 Bodies = dict[str, dict[str, Any]]  # of one operation's records, by state
 
 
@@ -73,6 +73,7 @@ class Recovery:
 
     def _one(self, operation: str, bodies: Bodies) -> None:
         if "done" in bodies:
+            _unpin(self.layout, operation, bodies.get("intent", {}))
             transaction.sweep(self.layout, operation)
             return
         if "intent" not in bodies:
@@ -80,6 +81,7 @@ class Recovery:
                 f"operation {operation} has no intent record", stands=f"nothing was touched; {untouched(self.layout)}"
             )
         intent = bodies["intent"]
+        self.layout = _with_outside(self.layout, intent)
         if "commit" in bodies and (self.back or "abort" in bodies):
             line = self._go_back(operation, intent, bodies)
         elif "commit" in bodies:
@@ -127,8 +129,6 @@ class Recovery:
         stopped = self._finish_stop(intent.get("stopping"))
         started = self._bring_up(intent.get("start_again"), "")
         _close(layout, operation, {**intent, "files": []}, "put back by recovery")
-        if snapshot:
-            snapshots.unpin_after(layout, snapshot, operation)
         return f"took back {_name(intent, operation)}: all files are the old ones{stopped}{started}"
 
     def _unwind(self, operation: str, intent: dict[str, Any], begin: dict[str, Any] | None) -> str:
@@ -258,10 +258,27 @@ def _refuse_moved(layout: Layout, operation: str, intent: dict[str, Any]) -> Non
         )
 
 
+def _with_outside(layout: Layout, intent: dict[str, Any]) -> Layout:
+    """The places outside that the operation was allowed, also where the runbook can't be read by now. Where root acts
+    for a user there are none."""
+    named = intent.get("outside")
+    places = [place for place in named if isinstance(place, str)] if isinstance(named, list) else []
+    if not places or rights.user_of(layout.root) is not None:
+        return layout
+    return replace(layout, outside=tuple(dict.fromkeys((*layout.outside, *places))))
+
+
+def _unpin(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
+    """The safety snapshot, where the way back has pinned it."""
+    snapshot = str(intent.get("snapshot") or "")
+    if SNAPSHOT_NAME.fullmatch(snapshot):
+        snapshots.unpin_after(layout, snapshot, operation)
+
+
 def _runs(layout: Layout) -> bool:
     """Is the recorded trainer alive, or one whose record a crash cut short?"""
     record = process.read_record(layout)
-    return record is not None and process.identity(record) is not None
+    return record is not None and process.identity(layout, record) is not None
 
 
 def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str) -> None:
@@ -271,4 +288,5 @@ def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str)
     history.append(
         layout, {**entry, "operation": operation, "outcome": outcome, "exit_code": int(exit_code), "ended": ended}
     )
+    _unpin(layout, operation, intent)
     transaction.Transaction(layout, operation).close()

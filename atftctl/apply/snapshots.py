@@ -143,6 +143,9 @@ def _followed(copier: Copier, taking: Taking, left_out: dict[str, str]) -> list[
     out where that is allowed. Raises OutsideProjectError."""
     layout, found = copier.layout, dict[str, None]()
     for path in taking.paths:
+        if path not in taking.optional and (layout.root / path).is_symlink():
+            found[path] = None  # as a symlink; what it leads to is asked for by its own name
+            continue
         try:
             located = locate(layout.root, path, layout.outside)
         except (OSError, OutsideProjectError) as error:
@@ -151,7 +154,9 @@ def _followed(copier: Copier, taking: Taking, left_out: dict[str, str]) -> list[
             left_out[path] = _reason(error)
             copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
             continue
-        found |= {link: None for link, _ in located.links} | {located.path: None}
+        found |= {link: None for link, _ in located.links}
+        if not located.real.is_dir():
+            found[located.path] = None
     return list(found)
 
 

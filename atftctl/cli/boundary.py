@@ -43,11 +43,15 @@ def run(
     """Run a verb to its end and leave with its exit code."""
     result = guarded(command, verb, as_json=as_json)
     command = _reported_as or command
-    with _printing():
-        if as_json:
-            emit_json(envelope(command, result.exit_code, show.data(result), error=None))
-        else:
-            render(result)
+
+    def tell() -> None:
+        with _printing():
+            if as_json:
+                emit_json(envelope(command, result.exit_code, show.data(result), error=None))
+            else:
+                render(result)
+
+    guarded(command, tell, as_json=as_json)
     raise typer.Exit(int(result.exit_code))
 
 

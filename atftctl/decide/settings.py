@@ -97,14 +97,17 @@ def locate(runbook: Runbook, configs: Mapping[str, ConfigFile], word: str) -> Se
     raise Refused(f"no setting {word!r}", then=nearest(word, [*runbook.features, *(".".join(one) for one in settings)]))
 
 
-def wanted_value(change: SettingChange, value: Any) -> SettingChange:
-    """The change to `value`. Raises Refused for what is of another kind than what stands."""
+def wanted_value(runbook: Runbook, change: SettingChange, value: Any) -> SettingChange:
+    """The change to `value`. Raises Refused for what is of another kind than what stands; a whole number may become
+    another one where the runbook's own value is."""
+    feature = runbook.features.get(change.feature)
+    fraction = feature is not None and isinstance(feature.baseline, float)
     kinds = {kind_of(one) for one in (change.old, change.new) if one is not None}
     if not isinstance(value, bool | int | float | str) or (kinds and kind_of(value) not in kinds):
         raise Refused(f"{'.'.join(change.key)}: {value!r} is not {' or '.join(sorted(kinds)) or 'a single value'}")
     if isinstance(value, float) and not math.isfinite(value):
         raise Refused(f"{'.'.join(change.key)}: {value} is no number to train with")
-    if type(change.old) is int and isinstance(value, float) and not value.is_integer():
+    if type(change.old) is int and isinstance(value, float) and not value.is_integer() and not fraction:
         raise Refused(f"{'.'.join(change.key)}: {value} is not a whole number, as {change.old} is")
     return replace(change, new=value)
 

@@ -28,6 +28,9 @@ class SnapshotFile:
     checked: str = ""
     zip: str = ""  # "whole", or what is damaged; "" where it is no checkpoint
     copy: str = ""  # where its bytes lie, relative to the project, where that is not the snapshot's folder
+    kept: Mapping[str, Any] | None = (
+        None  # uid, gid, attributes by name (base64); None where an earlier build copied it
+    )
     source: Source | None = None  # None where the file had changed so recently that these would prove nothing
 
     @property
@@ -111,7 +114,9 @@ def to_manifest(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _fields(file: SnapshotFile) -> dict[str, Any]:
-    return {name: getattr(file, name) for name in SnapshotFile.__slots__}
+    return {
+        name: value for name in SnapshotFile.__slots__ if (value := getattr(file, name)) is not None or name != "kept"
+    }
 
 
 def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapshot:
@@ -152,6 +157,8 @@ def _file(entry: Any) -> SnapshotFile:
         type(number) is int for number in (file.size, file.mode, file.mtime_ns, *(file.source or ()))
     ):
         raise TypeError(f"in its manifest the entry of {file.path!r} has a value of another kind")
+    if not (file.kept is None or _is_kept(file.kept)):
+        raise TypeError(f"in its manifest the entry of {file.path!r} has an owner or attributes of another kind")
     if (
         file.copy
         or (file.source is not None and len(file.source) != 5)
@@ -159,6 +166,16 @@ def _file(entry: Any) -> SnapshotFile:
     ):
         raise ValueError(f"in its manifest the entry of {file.path!r} says what no entry says")
     return file if file.mode <= 0o777 else replace(file, mode=file.mode & 0o777)
+
+
+def _is_kept(kept: Any) -> bool:
+    """Owner, group and attributes, as `host.attributes` has them."""
+    return (
+        isinstance(kept, dict)
+        and all(type(kept.get(name)) is int and kept[name] >= 0 for name in ("uid", "gid"))
+        and isinstance(kept.get("attributes"), dict)
+        and all(isinstance(one, str) for pair in kept["attributes"].items() for one in pair)
+    )
 
 
 def _has_zone(text: str) -> bool:

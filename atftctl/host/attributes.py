@@ -3,62 +3,98 @@ another one takes them over; what can't be taken over is known before anything i
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from atftctl.host.folders import opened
 
 # Set by the kernel or by a security module for each new file; a copy of them would be refused, or be a lie.
 KERNELS_OWN = ("security.selinux", "security.ima", "security.evm", "security.capability", "system.nfs4_acl")
-NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENODATA, errno.ENOENT)
 
 
-def take_over(target: Path, staged: Path, mode: int) -> None:
-    """Give the staged file the owner, the group and the attributes of the file that it is to replace, or of its folder
-    where there is none, and this mode; durably. What `losses` names stays behind. Raises OSError."""
-    try:
-        facts, names = os.lstat(target), _extended(target)
-    except (FileNotFoundError, NotADirectoryError):
-        facts, names = os.lstat(next(folder for folder in target.parents if folder.is_dir())), []
-    if stat.S_ISDIR(facts.st_mode):  # of a folder the owner alone
-        names = []
+def beside(path: Path) -> dict[str, Any]:
+    """Owner, group and attributes of a file, as a snapshot keeps them: numbers, and base64 by name. Raises OSError."""
+    facts = os.lstat(path)
+    attributes = {name: b64encode(os.getxattr(path, name, follow_symlinks=False)).decode() for name in _extended(path)}
+    return {"uid": facts.st_uid, "gid": facts.st_gid, "attributes": attributes}
+
+
+def take_over(target: Path, staged: Path, mode: int, kept: Mapping[str, Any] | None = None) -> None:
+    """Give the staged file the owner, the group and the attributes of the file that it is to replace, and this mode;
+    durably. Where no file stands: those of `kept`, else the owner of the folder. What `losses` names stays behind.
+    Raises OSError, ValueError."""
+    uid, gid, attributes = _wanted(target, kept)
     with opened(staged.parent) as folder:
         if stat.S_ISLNK(os.stat(staged.name, dir_fd=folder, follow_symlinks=False).st_mode):
             with suppress(PermissionError):
-                os.chown(staged.name, facts.st_uid, facts.st_gid, dir_fd=folder, follow_symlinks=False)
+                os.chown(staged.name, uid, gid, dir_fd=folder, follow_symlinks=False)
             return
         handle = os.open(staged.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        if _own(handle, facts) | _attributes(handle, target, names):
+        if _own(handle, uid, gid) | _attributes(handle, attributes):
             os.fchmod(handle, stat.S_IMODE(mode))  # an access control list has brought its own
             os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def _own(handle: int, facts: os.stat_result) -> bool:
+def _wanted(target: Path, kept: Mapping[str, Any] | None) -> tuple[int, int, dict[str, bytes] | None]:
+    """Owner, group, and attributes; None for those that a new file has by itself."""
+    try:
+        facts = os.lstat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        facts = None
+    if facts is not None and not stat.S_ISDIR(facts.st_mode):
+        names = _extended(target)
+        return facts.st_uid, facts.st_gid, {name: os.getxattr(target, name, follow_symlinks=False) for name in names}
+    if kept is not None:
+        attributes = {name: b64decode(value) for name, value in kept["attributes"].items() if _may_set(name)}
+        return int(kept["uid"]), int(kept["gid"]), attributes
+    folder = os.lstat(next(place for place in target.parents if place.is_dir()))
+    return folder.st_uid, folder.st_gid, None
+
+
+def _own(handle: int, uid: int, gid: int) -> bool:
     """Owner and group, as far as we may give them; whether anything changed. A missing right was told by `losses`."""
     mine = os.fstat(handle)
-    if (mine.st_uid, mine.st_gid) == (facts.st_uid, facts.st_gid):
+    if (mine.st_uid, mine.st_gid) == (uid, gid):
         return False
-    for uid in (facts.st_uid, -1):  # the group alone, where only root may give away a file
+    for owner in (uid, -1):  # the group alone, where only root may give away a file
         with suppress(PermissionError):
-            os.fchown(handle, uid, facts.st_gid)
+            os.fchown(handle, owner, gid)
             return True
     return False
 
 
-def _attributes(handle: int, target: Path, names: list[str]) -> bool:
-    for name in names:
-        try:
-            os.setxattr(handle, name, os.getxattr(target, name, follow_symlinks=False))
-        except OSError as error:
-            if error.errno not in NOT_SUPPORTED or name not in lost_attributes(target):
-                raise
-    return bool(names)
+def _attributes(handle: int, wanted: dict[str, bytes] | None) -> bool:
+    """These and no others: a folder's default access control list is not for a file that had none. Whether anything
+    changed."""
+    if wanted is None:
+        return False
+    strange = [name for name in _names(handle) if name not in wanted and _may_set(name)]
+    for name in strange:
+        os.removexattr(handle, name)
+    for name, value in wanted.items():
+        if _may_set(name):
+            os.setxattr(handle, name, value)
+    return bool(wanted or strange)
+
+
+def _may_set(name: str) -> bool:
+    """Not the kernel's own; those of root only by root."""
+    return name not in KERNELS_OWN and (os.geteuid() == 0 or not name.startswith(("trusted.", "security.")))
+
+
+def _names(handle: int | Path) -> list[str]:
+    try:
+        return os.listxattr(handle)
+    except OSError:
+        return []
 
 
 def _extended(path: Path) -> list[str]:

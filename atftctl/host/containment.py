@@ -51,9 +51,19 @@ def _is_link(path: Path) -> bool:
         return False
 
 
+def is_path(value: object) -> bool:
+    """Can a file have this name?"""
+    try:
+        return isinstance(value, str) and bool(value) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
 def refuse_words(relative: str) -> None:
     """Raises OutsideProjectError for words that lead out by themselves."""
-    if not relative or relative.startswith(("/", "~")) or ".." in Path(relative).parts or "\0" in relative:
+    if not is_path(relative):
+        raise OutsideProjectError(f"{relative!r} is no name of a file")
+    if not relative or relative.startswith(("/", "~")) or ".." in Path(relative).parts:
         raise OutsideProjectError(f"{relative!r} does not stay inside the project")
 
 

@@ -89,10 +89,12 @@ def stop(
     grace_s: float,
     note: Callable[[str], None] = lambda _: None,
     signalled: bool = True,
+    uid: int | None = None,
 ) -> list[int]:
     """Ask (or, where not `signalled`, wait for what was asked otherwise) until one deadline, kill the whole tree, prove
-    that nobody is left. The pids that had to be killed. Raises StillAliveError where something outlives SIGKILL."""
-    left = _ask(who, marker, grace_s, signalled=signalled)
+    that nobody is left. `uid`: only processes of this user are its. The pids that had to be killed. Raises
+    StillAliveError where something outlives SIGKILL."""
+    left = _ask(who, marker, grace_s, uid, signalled=signalled)
     if left:
         note(f"not gone within {grace_s:g} s: killing {len(left)} process(es)")
     killed: set[int] = set()
@@ -100,20 +102,20 @@ def stop(
     while left and time.monotonic() < deadline:
         killed |= {victim.pid for victim in left if send(victim, signal.SIGKILL)}
         time.sleep(POLL_S)
-        left = _living(left, who, marker)
+        left = _living(left, who, marker, uid)
     if left:
         raise StillAliveError(sorted(victim.pid for victim in left))
     return sorted(killed)
 
 
-def _ask(who: procs.Identity, marker: str, grace_s: float, *, signalled: bool) -> set[procs.Identity]:
+def _ask(who: procs.Identity, marker: str, grace_s: float, uid: int | None, *, signalled: bool) -> set[procs.Identity]:
     """SIGTERM to the process itself, and, once it is gone, to what it left behind; who is still there at the end."""
-    left = procs.members(who, marker)
+    left = procs.members(who, marker, uid)
     if signalled:
         _request(who)
     deadline = time.monotonic() + grace_s
     told = False
-    while (left := _living(left, who, marker)) and time.monotonic() < deadline:
+    while (left := _living(left, who, marker, uid)) and time.monotonic() < deadline:
         if not told and not procs.alive(who):
             for orphan in left:
                 _request(orphan)
@@ -128,9 +130,9 @@ def _request(who: procs.Identity) -> None:
         send(who, signal.SIGCONT)
 
 
-def _living(known: set[procs.Identity], who: procs.Identity, marker: str) -> set[procs.Identity]:
+def _living(known: set[procs.Identity], who: procs.Identity, marker: str, uid: int | None) -> set[procs.Identity]:
     _reap(who.pid)
-    return {one for one in known | procs.members(who, marker) if procs.alive(one)}
+    return {one for one in known | procs.members(who, marker, uid) if procs.alive(one)}
 
 
 def _reap(pid: int) -> None:

@@ -176,7 +176,13 @@ def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         handle, created = os.open(name, flags, dir_fd=folder), False
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a pipe that nobody reads
+            raise NotRegularError(f"{real_name(folder)}/{name} is not a regular file") from None
+        if error.errno == errno.ELOOP:
+            raise SymlinkError(f"{real_name(folder)}/{name} is a symlink") from None
+        if error.errno != errno.ENOENT:
+            raise
         mode = shared_mode(0o644, os.fstat(folder))
         handle, created = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder), True
     try:

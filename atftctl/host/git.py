@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,8 +62,22 @@ class FileChange:
 
 def read(root: Path, *words: str, limit_s: float = LIMIT_S, said: bytes = b"") -> bytes:
     """The standard output of a reading command. `said`: to its standard input. Raises GitError."""
-    options = [word for setting in (*FIXED, *_without_filters(root)) for word in ("-c", setting)]
-    return execute(root, options, words, limit_s, said)
+    return execute(root, _options(root), words, limit_s, said, env=_reading(root))
+
+
+def _options(root: Path) -> list[str]:
+    """The fixed configuration; filters too, for git before 2.31, which does not look into its environment for them."""
+    filters = [f"{key}={value}" for key, value in _without_filters(root) if "=" not in key]
+    return [word for setting in (*FIXED, *filters) for word in ("-c", setting)]
+
+
+def _reading(root: Path, *, literal: bool = True) -> dict[str, str]:
+    """The environment of a command that reads: no filter of the repository, and no transport to anywhere."""
+    settings = _without_filters(root)
+    named = {"GIT_CONFIG_COUNT": str(len(settings)), "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+    for number, (key, value) in enumerate(settings):
+        named |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return environment(root, literal=literal) | named
 
 
 def text(root: Path, *words: str) -> str:
@@ -71,7 +85,14 @@ def text(root: Path, *words: str) -> str:
     return os.fsdecode(read(root, *words)).strip("\n")
 
 
-def execute(root: Path, options: Sequence[str], words: Sequence[str], limit_s: float, said: bytes = b"") -> bytes:
+def execute(
+    root: Path,
+    options: Sequence[str],
+    words: Sequence[str],
+    limit_s: float,
+    said: bytes = b"",
+    env: Mapping[str, str] | None = None,
+) -> bytes:
     """One command of git in this folder, with the rights of its owner; its standard output. Raises GitError."""
     name = next((word for word in words if not word.startswith("-") and "=" not in word), words[0])
     try:
@@ -82,7 +103,7 @@ def execute(root: Path, options: Sequence[str], words: Sequence[str], limit_s: f
             timeout=limit_s,
             check=False,
             input=said,
-            env=environment(root),
+            env=env or environment(root),
             **rights.options(rights.user_of(root)),
         )
     except FileNotFoundError:
@@ -98,16 +119,17 @@ def execute(root: Path, options: Sequence[str], words: Sequence[str], limit_s: f
 
 
 @cache
-def _without_filters(root: Path) -> tuple[str, ...]:
-    """Settings that keep the repository's filters from running. A name with a `=` in it can't be said so, and is not
-    one that git's own tools would write."""
-    try:
-        names = os.fsdecode(execute(root, (), ("config", "--list", "--name-only", "-z"), LIMIT_S)).split("\0")
-    except GitError:
-        return ()
-    filters = {match["name"] for name in names if (match := FILTER.fullmatch(name)) and "=" not in name}
+def _without_filters(root: Path) -> tuple[tuple[str, str], ...]:
+    """Settings that keep the repository's filters from running, whatever their names. Raises GitError."""
+    names = os.fsdecode(execute(root, (), ("config", "--list", "--name-only", "-z"), LIMIT_S)).split("\0")
+    filters = {match["name"] for name in names if (match := FILTER.fullmatch(name))}
     values = {"clean": "", "smudge": "", "process": "", "required": "false"}
-    return tuple(f"filter.{name}.{key}={value}" for name in sorted(filters) for key, value in values.items())
+    return tuple((f"filter.{name}.{key}", value) for name in sorted(filters) for key, value in values.items())
+
+
+def forget() -> None:
+    """For a process that goes on as another one."""
+    _without_filters.cache_clear()
 
 
 def environment(root: Path, *, literal: bool = True) -> dict[str, str]:
@@ -141,7 +163,7 @@ def _unfiltered(root: Path, names: list[str]) -> list[str]:
     top = Path(text(root, "rev-parse", "--show-toplevel"))
     said = b"".join(os.fsencode(name) + b"\0" for name in names)
     fields = os.fsdecode(read(top, "check-attr", "-z", "--stdin", "filter", said=said)).split("\0")
-    known = {setting.split(".", 1)[1].rpartition(".")[0] for setting in _without_filters(root)}
+    known = {key.split(".", 1)[1].rpartition(".")[0] for key, _ in _without_filters(root)}
     return [path for path, _, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False) if value not in known]
 
 
@@ -149,9 +171,8 @@ def diff(root: Path, *, limit: int, without: Sequence[str] = (), files: Sequence
     """What the work tree changes on HEAD, as a patch that `git apply` takes; None where git can't tell, or where it is
     longer than `limit` bytes. Untracked files are not in it. `without`: patterns, `files`: paths that are left out."""
     excluded = [*(f":(exclude,glob,icase){one}" for one in without), *(f":(exclude,literal){one}" for one in files)]
-    options = [word for setting in (*FIXED, *_without_filters(root)) for word in ("-c", setting)]
     argv = [
-        "git", *options, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color",
+        "git", *_options(root), "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color",
         "--src-prefix=a/", "--dst-prefix=b/", "-U3", "--submodule=short", "--ignore-submodules=dirty",
         "--no-relative", "--", ".", *excluded,
     ]  # fmt: skip
@@ -161,10 +182,10 @@ def diff(root: Path, *, limit: int, without: Sequence[str] = (), files: Sequence
             cwd=root,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment(root, literal=False),
+            env=_reading(root, literal=False),
             **rights.options(rights.user_of(root)),
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError, GitError):
         return None
     late = threading.Timer(LIMIT_S, child.kill)
     late.start()

@@ -17,7 +17,10 @@ TAIL_LIMIT = 256 * 1024  # bytes
 def real_path(root: Path, name: str) -> Path:
     """Where a file of the run folder really lies: through symlinks, where they may be followed."""
     path = root / name
-    return path.resolve() if links_are_ours(root, path) else path
+    try:
+        return path.resolve() if links_are_ours(root, path) else path
+    except (RuntimeError, OSError):  # a symlink that leads to itself: whoever opens it is told so
+        return path
 
 
 def open_log(root: Path, name: str) -> BufferedReader:

@@ -90,28 +90,35 @@ def anonymous_mb(pid: int) -> float | None:
     return None
 
 
-def members(who: Identity, marker: str) -> set[Identity]:
+def members(who: Identity, marker: str, uid: int | None = None) -> set[Identity]:
     """Every living process of a run: the tree below it, its session, and whoever carries `marker` in its environment.
 
     Parentage alone loses a child that forked twice, a session alone loses torchrun's workers; the marker is
     inherited by all of them. A pid that was given away again proves that the old session is empty: the kernel
-    reuses no number that is still a session's. We and our ancestors are none of them, whatever our shell carries.
+    reuses no number that is still a session's. Where the leader is gone, its session counts for those who carry the
+    marker only: its number may stand in a record that somebody made up. We and our ancestors are none of them, whatever
+    our shell carries. `uid`: only processes of this user.
     """
     if who.boot != boot_id():
         return set()
     table = _table()
     ancestors = _ancestors(table)
     found = set()
-    if who.pid not in table or table[who.pid].ticks == who.ticks:
+    if who.pid in table and table[who.pid].ticks == who.ticks:
         found = {pid for pid, facts in table.items() if who.pid in (pid, facts.session)} - ancestors
     if marker:
         found |= _marked(table, marker, ancestors)
+    found = _of_user(found, uid)
     grew = True
     while grew:
         below = {pid for pid, facts in table.items() if facts.parent in found} - found - ancestors
         found |= below
         grew = bool(below)
-    return {Identity(pid, table[pid].ticks, who.boot) for pid in found}
+    return {Identity(pid, table[pid].ticks, who.boot) for pid in _of_user(found, uid)}
+
+
+def _of_user(pids: set[int], uid: int | None) -> set[int]:
+    return pids if uid is None else {pid for pid in pids if _uid(pid) == uid}
 
 
 def _table() -> dict[int, _Stat]:
@@ -135,10 +142,10 @@ def _marked(table: Mapping[int, _Stat], marker: str, ancestors: set[int]) -> set
     return {pid for pid, facts in table.items() if facts.session not in sessions and _carries(pid, marker)}
 
 
-def find_marked(marker: str) -> Identity | None:
-    """The oldest living process that carries `marker` in its environment."""
+def find_marked(marker: str, uid: int | None = None) -> Identity | None:
+    """The oldest living process that carries `marker` in its environment. `uid`: only of this user."""
     table = _table()
-    found = [(table[pid].ticks, pid) for pid in _marked(table, marker, _ancestors(table))]
+    found = [(table[pid].ticks, pid) for pid in _of_user(_marked(table, marker, _ancestors(table)), uid)]
     if not found:
         return None
     ticks, pid = min(found)
@@ -157,8 +164,12 @@ def carries(who: Identity, marker: str) -> bool:
 
 def uid_of(who: Identity) -> int | None:
     """The user that a process runs as; None where it is gone."""
+    return _uid(who.pid)
+
+
+def _uid(pid: int) -> int | None:
     try:
-        return Path(f"/proc/{who.pid}").stat().st_uid
+        return Path(f"/proc/{pid}").stat().st_uid
     except OSError:
         return None
 

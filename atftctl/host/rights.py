@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,16 @@ class User:
 
 
 def user_of(folder: Path) -> User | None:
-    """Whose rights a program gets that works in this folder; None for our own."""
+    """Whose rights a program gets that works in this project, or in a folder of ours in it; None for our own. Decided
+    once, by the project's own folder: what lies in it is the user's to rename and to replace."""
     if os.geteuid() != 0:
         return None
-    facts = folder.stat()
+    return _owner_of(os.path.abspath(folder).split("/.atftctl/")[0])
+
+
+@cache
+def _owner_of(root: str) -> User | None:
+    facts = os.lstat(root)
     if facts.st_uid == 0:
         return None
     import pwd
@@ -35,8 +42,19 @@ def user_of(folder: Path) -> User | None:
     try:
         entry = pwd.getpwuid(facts.st_uid)
     except KeyError:  # a container's user that has no name here
-        return User(facts.st_uid, facts.st_gid, home=str(folder))
+        return User(facts.st_uid, facts.st_gid, home=root)
     return User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+
+
+def uid_of(folder: Path) -> int | None:
+    """The only user whose processes are the project's, where root acts for one; None where the kernel sees to it."""
+    user = user_of(folder)
+    return user.uid if user else None
+
+
+def forget() -> None:
+    """For a process that goes on as another one."""
+    _owner_of.cache_clear()
 
 
 def options(user: User | None) -> dict[str, Any]:
@@ -55,10 +73,10 @@ def environment(env: Mapping[str, str], user: User | None) -> dict[str, str]:
     return {**kept, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
 
 
-def give_folder(folder: Path, user: User | None) -> None:
-    """A scratch folder of ours, for that user's program to write into."""
+def give(path: Path, user: User | None) -> None:
+    """A file or folder of ours, in a folder that nobody else may write, for that user's program."""
     if user is not None:
-        os.chown(folder, user.uid, user.gid)
+        os.chown(path, user.uid, user.gid, follow_symlinks=False)
 
 
 def links_are_ours(root: Path, path: Path) -> bool:

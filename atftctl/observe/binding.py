@@ -187,7 +187,7 @@ def refuse(problems: list[Problem]) -> None:
     """Raises Refused with the first problem, and says how many there are."""
     if problems:
         more = f" (and {len(problems) - 1} more: atftctl runbook lint)" if len(problems) > 1 else ""
-        raise Refused(f"{problems[0].words}{more}", then=problems[0].then)
+        raise Refused(f"{problems[0].words}{more}", then=problems[0].then or "edit it, then: atftctl runbook lint")
 
 
 _CACHE: dict[Any, dict[str, Any]] = {}

@@ -25,6 +25,8 @@ def read_config(root: Path, name: str) -> ConfigFile:
     except OSError as error:
         return ConfigFile(name, None, error=f"can't be read: {error.strerror}")
     digest = sha256_bytes(data)
+    if not data.strip(b"\0 \t\r\n"):
+        return ConfigFile(name, digest, error="the file is empty")
     try:
         value = read(data).value
     except YamlError as error:

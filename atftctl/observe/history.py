@@ -9,10 +9,18 @@ from typing import Any
 
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.words import nearest
+from atftctl.host.containment import is_path
 from atftctl.host.errors import HostError
 from atftctl.host.files import read_bytes
 from atftctl.host.layout import SNAPSHOT_NAME, Layout
 from atftctl.host.records import read_lines, try_json
+
+# What a line may hold beside its operation, command and title, where anybody reads it.
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "outcome": str, "operator": str, "reason": str, "started": str, "ended": str, "verdict": str, "error": str,
+    "exit_code": int, "parts": dict, "first_step": dict, "changes": list, "removed": list, "about": dict,
+    "git": dict, "packages": dict,
+}  # fmt: skip
 
 
 def read(layout: Layout) -> list[dict[str, Any]]:
@@ -22,6 +30,9 @@ def read(layout: Layout) -> list[dict[str, Any]]:
 def _whole(entry: dict[str, Any]) -> bool:
     if not all(isinstance(entry.get(name), str) for name in ("operation", "command", "title")):
         return False
+    for name, kind in KINDS.items():
+        if name in entry and not isinstance(entry[name], kind):
+            return False
     snapshot, files = entry.get("snapshot", ""), entry.get("files", [])
     if not isinstance(snapshot, str) or (snapshot and not SNAPSHOT_NAME.fullmatch(snapshot)):
         return False
@@ -31,7 +42,7 @@ def _whole(entry: dict[str, Any]) -> bool:
 def _whole_file(file: dict[str, Any]) -> bool:
     digests = all(name in file and isinstance(file[name], str | None) for name in ("old", "new"))
     modes = all(type(file.get(name, 0)) is int for name in ("mode", "new_mode"))
-    return digests and modes and isinstance(file.get("path"), str) and "mode" in file
+    return digests and modes and is_path(file.get("path")) and "mode" in file
 
 
 def tampered(layout: Layout) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from atftctl.domain.runbook import Runbook
 from atftctl.host import rights
 from atftctl.host.command import run
 from atftctl.host.errors import HostError
-from atftctl.host.files import read_bytes
+from atftctl.host.files import read_bytes, write_new
 from atftctl.host.layout import Layout
 
 
@@ -34,10 +35,8 @@ def probe(
         for name in runbook.files.configs:
             options += ["--config", name]
         for number, text in enumerate((baseline_configs or {}).values()):
-            copy = folder / f"baseline-{number}.yaml"
-            copy.write_text(text, encoding="utf-8")
-            options += ["--baseline-config", str(copy)]
-        return _ask(layout, runbook, kind, options, folder / "measured.json")
+            options += ["--baseline-config", folder.put(f"baseline-{number}.yaml", text.encode())]
+        return _ask(layout, runbook, kind, options, folder.out / "measured.json")
 
 
 def short_run(layout: Layout, runbook: Runbook, configs: Sequence[bytes], steps: int) -> dict[str, Any]:
@@ -46,27 +45,44 @@ def short_run(layout: Layout, runbook: Runbook, configs: Sequence[bytes], steps:
     with scratch(layout) as folder:
         options = ["--steps", str(steps)]
         for number, text in enumerate(configs):
-            copy = folder / f"config-{number}.yaml"
-            copy.write_bytes(text)
-            options += ["--config", str(copy)]
+            options += ["--config", folder.put(f"config-{number}.yaml", text)]
         limit_mb = runbook.trainer.memory_limit_mb
-        return _ask(layout, runbook, "run", options, folder / "measured.json", memory_limit_mb=limit_mb)
+        return _ask(layout, runbook, "run", options, folder.out / "measured.json", memory_limit_mb=limit_mb)
 
 
 def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str, Any]:
     """Two checkpoints compared by tensor. Raises Inconclusive where it could not be run at all."""
     with scratch(layout) as folder:
         options = ["--file", str(old), "--file", str(new)]
-        return _ask(layout, runbook, "tensors", options, folder / "measured.json")
+        return _ask(layout, runbook, "tensors", options, folder.out / "measured.json")
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder of ours for one program that runs with the rights of the project's owner: what it reads is put there
+    before by us alone, what it writes goes to `out`."""
+
+    folder: Path
+    out: Path
+    user: rights.User | None
+
+    def put(self, name: str, data: bytes) -> str:
+        """A file for the program to read; its path."""
+        path = self.folder / name
+        write_new(path, data, 0o600)
+        rights.give(path, self.user)
+        return str(path)
 
 
 @contextmanager
-def scratch(layout: Layout) -> Iterator[Path]:
-    """A folder for one measurement, that whoever owns the project may write into."""
+def scratch(layout: Layout) -> Iterator[Scratch]:
     with tempfile.TemporaryDirectory(prefix="atftctl-") as name:
-        folder = Path(name).resolve()
-        rights.give_folder(folder, rights.user_of(layout.root))
-        yield folder
+        folder, user = Path(name).resolve(), rights.user_of(layout.root)
+        out = folder / "out"
+        out.mkdir(0o700)
+        rights.give(out, user)
+        folder.chmod(0o711 if user else 0o700)  # passed through, and not to be written by that user
+        yield Scratch(folder, out, user)
 
 
 def _ask(

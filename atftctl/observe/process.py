@@ -36,8 +36,8 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
     record = read_record(layout)
     if record is None:
         return Process(strangers=_strangers(layout, command, frozenset()))
-    who = identity(record)
-    ours = frozenset(one.pid for one in members(record))
+    who = identity(layout, record)
+    ours = frozenset(one.pid for one in members(layout, record))
     strangers = _strangers(layout, command, ours)
     seen = list(runs.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id))
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
@@ -70,8 +70,10 @@ def _sign_of_life(layout: Layout, record: ProcessRecord) -> tuple[str, float | N
 def _state(
     layout: Layout, record: ProcessRecord, who: procs.Identity | None, seen: list[dict[str, Any]]
 ) -> ProcessState:
-    codes = [event.get("exit_code") for event in seen if event["event"] == protocol.STOPPED]
-    last: dict[Any, Literal["finished", "stopped"]] = {
+    codes = [
+        code for event in seen if event["event"] == protocol.STOPPED and type(code := event.get("exit_code")) is int
+    ]
+    last: dict[int, Literal["finished", "stopped"]] = {
         int(protocol.TrainerExit.FINISHED): "finished",
         int(protocol.TrainerExit.STOPPED): "stopped",
     }
@@ -91,8 +93,9 @@ def _state(
 def _being_stopped(layout: Layout, who: procs.Identity) -> bool:
     """By an operation that is under way, as its intent says."""
     for path in layout.journal.glob("*.intent.json"):
-        intent = records.try_read(path)
-        if any((one.get("pid"), one.get("ticks")) == (who.pid, who.ticks) for one in intent.get("stopping") or ()):
+        stopping = records.try_read(path).get("stopping")
+        entries = [entry for entry in stopping if isinstance(entry, dict)] if isinstance(stopping, list) else []
+        if any((entry.get("pid"), entry.get("ticks")) == (who.pid, who.ticks) for entry in entries):
             return True
     return False
 

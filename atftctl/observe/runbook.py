@@ -9,7 +9,7 @@ from pathlib import Path
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.runbook import Checks, Files, Immediate, Runbook, Symptom, TrainerRules
 from atftctl.domain.words import nearest
-from atftctl.host import settle, trust
+from atftctl.host import rights, settle, trust
 from atftctl.host.errors import HostError, UntrustedError, YamlError
 from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
@@ -64,6 +64,7 @@ def find_project(start: Path, *, rescue: bool = False) -> Layout:
 
 def _trusted(layout: Layout) -> Layout:
     """Whoever could have written our own files could have them do anything. Raises Refused."""
+    rights.user_of(layout.root)  # decided before anything of the project is read
     project = layout.root.stat()
     try:
         for folder in STATE_FOLDERS:
@@ -122,7 +123,9 @@ def parse(layout: Layout, data: bytes) -> Examined:
     runbook = binder.bind(Runbook, bare())
     check(runbook, binder, layout)
     problems = sorted(binder.problems, key=lambda problem: problem.line)
-    return Examined(replace(layout, outside=runbook.files.allow_outside), runbook, tuple(problems))
+    # where root acts for a user, that user's runbook opens no place outside: root could write there, the user could not
+    outside = runbook.files.allow_outside if rights.user_of(layout.root) is None else ()
+    return Examined(replace(layout, outside=outside), runbook, tuple(problems))
 
 
 def bare() -> Runbook:

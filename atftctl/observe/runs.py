@@ -15,6 +15,7 @@ from atftctl.host.logs import inode_of_log, open_log, real_path, size_of_log, ta
 
 POLL_S = 0.02
 HEADER_LIMIT = 64 << 10  # bytes
+ROW_LIMIT = 64 << 10  # characters; no row of metrics is so long, and csv refuses longer fields
 
 
 def events(root: Path, *, offset: int = 0, inode: int = 0, run_id: str = "") -> Iterator[dict[str, Any]]:
@@ -106,6 +107,6 @@ def _metrics(root: Path, rows: int, **window: int) -> list[dict[str, str]]:
             header = file.readline(HEADER_LIMIT).decode("utf-8", "replace").strip()
     except (OSError, HostError):
         return []
-    lines = [line for line in tail(root, protocol.METRICS, rows, **window) if line != header]
+    lines = [line for line in tail(root, protocol.METRICS, rows, **window) if line != header and len(line) < ROW_LIMIT]
     found = csv.DictReader(lines, fieldnames=header.split(","))
     return [row for row in found if None not in row and None not in row.values()]

@@ -9,32 +9,43 @@ what tools of machine learning write. Patterns of fnmatch, in lower case.
 from __future__ import annotations
 
 import fnmatch
+import re
 
 NAMES = (
     # environment files and words that give themselves away
-    ".env", ".env.*", "*.env", "env.local", ".envrc", "*credential*", "*secret*", "*passwd*", "*password*",
+    "env", ".env", ".env.*", "*.env", "env.local", ".envrc", "*creds*", "auth.json", "oauth*.json", "cookies.*",
+    "*credential*", "*secret*", "*passwd*", "*password*",
     "*api_key*", "*api-key*", "*apikey*", "*access_key*", "*accesskey*", "*private_key*", "*private-key*",
     "token", "tokens", "token.*", "tokens.*", "*.token", "*_token", "*-token", "*_token.*", "*-token.*",
     "*service_account*.json", "*service-account*.json", "*serviceaccount*.json", "adc.json",
     # keys and their stores
-    "*.pem", "*.key", "*.ppk", "*.p8", "*.p12", "*.pkcs12", "*.pfx", "*.jks", "*.keystore", "*.keyring", "*.keychain",
+    "*.pem", "*.key", "*.ppk", "*.p8", "*.p12", "*.pkcs12", "*.pfx", "*.jks", "*.keystore", "*.keyring",
+    "*.keychain",
     "*.agilekeychain", "*.kdb", "*.kdbx", "*.kwallet", "*.psafe3", "*.asc", "*.gpg", "*.age", "*.tpm", "*.bek",
-    "*_rsa", "*_dsa", "*_ecdsa", "*_ed25519", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.ovpn", "*.rdp",
+    "*_rsa_key", "*_dsa_key", "*_ecdsa_key", "*_ed25519_key", "deploy_key*", "rootkey.*", "*-key.json",
+    "*_key.json",
+    "*adminsdk*", "keys.txt", "*_rsa", "*_dsa", "*_ecdsa", "*_ed25519", "id_rsa*", "id_dsa*", "id_ecdsa*",
+    "id_ed25519*", "*.ovpn", "*.rdp",
     "otr.private_key", "master.key", "key.json", "keys.json", "known_hosts", "authorized_keys",
     # settings of tools that log in somewhere
-    ".netrc", "_netrc", "netrc", ".pgpass", "pgpass.conf", ".my.cnf", ".mylogin.cnf", ".pypirc", ".npmrc", ".yarnrc",
+    "*netrc*", ".authinfo*", "*webhook*", "vault.yml", "vault.yaml", "config.kube", "docker-config.json",
+    "database.yml",
+    ".huggingface", ".pgpass", "pgpass.conf", ".my.cnf", ".mylogin.cnf", ".pypirc", ".npmrc", ".yarnrc",
     ".yarnrc.yml", ".condarc", "pip.conf", ".dockercfg", ".dockerconfigjson", ".boto", ".s3cfg", ".s3curl",
     ".passwd-s3fs", "rclone.conf", "sftp-config*", "filezilla.xml", "recentservers.xml", ".htpasswd", "htpasswd",
-    ".git-credentials", ".gitconfig", ".hgrc", "kubeconfig", "*.kubeconfig", "kubeconfig.*", "*.tfvars", "*.tfstate",
+    ".git-credentials", ".gitconfig", ".hgrc", "kubeconfig", "*.kubeconfig", "kubeconfig.*", "*.tfvars",
+    "*.tfstate",
     "*.tfstate.*", ".terraformrc", "terraform.rc", ".vault-token", ".vault_pass*", ".renviron", ".rprofile",
     ".kaggle", "kaggle.json", ".comet.config", ".neptune", ".mlflow", "gcloud.json", "application_default_*",
-    ".tugboat", ".trc", "sendgrid.env", ".cloudflared", "robomongo.json", ".remote-sync.json", ".esmtprc", ".msmtprc",
+    ".tugboat", ".trc", "sendgrid.env", ".cloudflared", "robomongo.json", ".remote-sync.json", ".esmtprc",
+    ".msmtprc",
     # what was typed into a shell or a database
     ".bash_history", ".zsh_history", ".sh_history", ".histfile", ".python_history", ".psql_history",
     ".mysql_history", ".sqlite_history", ".rediscli_history", ".irb_history", ".node_repl_history", ".lesshst",
 )  # fmt: skip
 # Folders with nothing but such files, and single files that only their folder gives away.
 FOLDERS = (".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".gcloud", ".oci", ".databricks", ".vault", ".pki")
+COPIES = re.compile(r"(~|\.(bak|old|orig|save|backup|copy|swp|\d+))+$")  # what editors and people add to a name
 IN_FOLDERS = (
     "gcloud/*", "gh/hosts.yml", "doctl/config.yaml", "huggingface/token", "huggingface/stored_tokens",
     "wandb/settings", "gem/credentials", "composer/auth.json",
@@ -43,7 +54,7 @@ IN_FOLDERS = (
 
 def is_secret(path: str) -> bool:
     """Does a file of this name (from the project's folder) look like a secret?"""
-    parts = path.lower().split("/")
+    parts = COPIES.sub("", path.lower()).split("/")
     if any(part in FOLDERS for part in parts[:-1]):
         return True
     if any(fnmatch.fnmatchcase("/".join(parts[-2:]), pattern) for pattern in IN_FOLDERS):
@@ -54,4 +65,5 @@ def is_secret(path: str) -> bool:
 def git_patterns() -> tuple[str, ...]:
     """The same, as git's pathspecs have it (glob, whatever their case)."""
     names = (*NAMES, *IN_FOLDERS)
-    return (*(f"**/{name}" for name in names), *(f"**/{folder}/**" for folder in FOLDERS))
+    copies = (f"**/{name}{end}" for name in names for end in ("~", ".bak", ".old", ".orig"))
+    return (*(f"**/{name}" for name in names), *copies, *(f"**/{folder}/**" for folder in FOLDERS))

@@ -189,7 +189,8 @@ def newest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
     asked = [snapshot for snapshot in snapshots if not snapshot.operation]
     taken = [snapshot for snapshot in snapshots if snapshot.operation]
     ordered = [*reversed(asked), *reversed(taken)]
-    return next((snapshot for snapshot in ordered if not harm(layout, snapshot, known)), (ordered or [None])[0])
+    whole = (snapshot for snapshot in ordered if not harm(layout, snapshot, known))
+    return next(whole, ordered[0] if ordered else None)
 
 
 def _find_last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot:

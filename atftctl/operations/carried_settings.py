@@ -3,7 +3,7 @@ is taken back: the improvement's commit usually touches the very config that was
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from atftctl.decide.settings import KeyPath, flat, same
@@ -25,20 +25,27 @@ def own_edits(project: Project, base: str, path: str) -> dict[KeyPath, Any] | No
         stands = read_bytes(project.layout.place(path))
         committed = worktree.checked_out(project.layout.root, base, path)
         before, after = flat(read(committed).value or {}), flat(read(stands).value or {})
-        if not _is_ours(project, path, sha256_bytes(stands)) or before.keys() - after.keys():
+        if before.keys() - after.keys():
             return None
         found = {key: value for key, value in after.items() if key not in before or not same(before[key], value)}
-        return found if found and edit(committed, found) == stands else None
+        ours = bool(found) and _are_ours(project, path, sha256_bytes(stands), found)
+        return found if ours and edit(committed, found) == stands else None
     except (OSError, HostError):
         return None
 
 
-def _is_ours(project: Project, path: str, digest: str) -> bool:
-    """Did the newest operation that changed this file leave it so?"""
-    written = [
-        file["new"] for entry in history.read(project.layout) for file in entry.get("files", []) if file["path"] == path
+def _are_ours(project: Project, path: str, digest: str, keys: Iterable[KeyPath]) -> bool:
+    """Did an operation leave this file as it stands, and did operations set each of these keys?"""
+    entries = [
+        (entry, file)
+        for entry in history.read(project.layout)
+        for file in entry.get("files", [])
+        if file["path"] == path and file["old"] != file["new"]
     ]
-    return written[-1:] == [digest]
+    if not entries or entries[-1][1]["new"] != digest:
+        return False
+    told = [str(change) for entry, _ in entries for change in entry.get("changes") or ()]
+    return all(any(change.startswith(f"{'.'.join(key)}: ") for change in told) for key in keys)
 
 
 def carry(edits: Mapping[KeyPath, Any], committed: bytes, reverted: bytes) -> tuple[bytes, list[str]]:

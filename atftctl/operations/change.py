@@ -74,11 +74,12 @@ def _recovered(project: Project, *, back: bool) -> Recovered:
             if error.errno not in space.FULL or not space.release(layout):
                 raise
             return Recovery(layout, project.launch, back).run()
-    except OSError as error:
+    except (OSError, HostError) as error:
         if not any(layout.journal.glob("*.json")):
             raise
+        where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
         raise NeedsPerson(
-            f"recovery was stopped: {error.strerror or error}{f': {error.filename}' if error.filename else ''}",
+            f"recovery was stopped: {getattr(error, 'strerror', None) or error}{where}",
             stands="an operation stays open; its files may be partly in place",
             then="remove the cause (a full disk?), then: atftctl recover",
         ) from None

@@ -90,7 +90,7 @@ def _shown(project: Project, chosen: Sequence[Commit], base: str, wish: Wish, re
 
 def _against(project: Project, chosen: Sequence[Commit], base: str) -> list[Refused]:
     """What stands against taking these commits back, as far as it can be seen before it is tried. Raises GitError."""
-    found = [error for error in (branch.obstacle(project),) if error]
+    found = [error for error in (branch.obstacle(project), _locked(project)) if error]
     if strays := [path for commit in chosen for path in commit.outside]:
         found.append(Refused(f"{strays[0]} is outside of the project, and one of these commits changes it"))
     top = git.prefix(project.layout.root)
@@ -101,6 +101,18 @@ def _against(project: Project, chosen: Sequence[Commit], base: str) -> list[Refu
     except Refused as error:
         found.append(error)
     return found
+
+
+def _locked(project: Project) -> Refused | None:
+    """Raises GitError."""
+    root = project.layout.root
+    locks = [lock for lock in worktree.locks_of(root, git.branch(root) or "HEAD") if lock.exists()]
+    if not locks:
+        return None
+    return Refused(
+        f"git's repository is locked: another git runs here, or died ({locks[0].name})",
+        then=f"rm {locks[0]}, if no git runs",
+    )
 
 
 def _carried(project: Project, base: str, path: str, top: str) -> bool:

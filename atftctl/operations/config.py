@@ -42,7 +42,10 @@ def put(project: Project, words: Sequence[str], wish: Wish, request: Request) ->
     pairs = _pairs(words)
 
     def decide(facts: Facts) -> Plan:
-        changes = [wanted_value(locate(project.runbook, facts.configs, key), value) for key, value in pairs.items()]
+        changes = [
+            wanted_value(project.runbook, locate(project.runbook, facts.configs, key), value)
+            for key, value in pairs.items()
+        ]
         if len({change.key for change in changes}) < len(changes):
             raise WrongUsage("one setting is named twice")
         return routes.set_values(project.runbook, facts, changes, wish)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.apply.space import RESERVE
-from atftctl.domain.errors import AtftError, Refused
+from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Result
 from atftctl.domain.words import size_words
 from atftctl.host import git, locks
@@ -96,18 +96,9 @@ def _machine(project: Project) -> Iterator[Finding]:
 
 
 def _files(project: Project) -> Iterator[Finding]:
-    """Can what a rollback changes be changed?"""
-    from atftctl.host.obstacles import mount_points
-    from atftctl.operations.render import replaceable
-
-    mounted = mount_points()
-    for name in project.runbook.files.configs:
-        try:
-            replaceable(project.layout, name, mounted)
-        except Refused as error:
-            yield Finding(name, error.what, f"no rollback can change it: {error.then}", needed=True)
-        else:
-            yield Finding(name, "can be replaced")
+    """What a rollback changes can be changed: what stands against it is among the faults."""
+    wrong = {fault.name for fault in health.faults(project, observe(project))}
+    yield from (Finding(name, "can be replaced") for name in project.runbook.files.configs if name not in wrong)
 
 
 def _health(project: Project) -> Iterator[Finding]:

@@ -245,7 +245,7 @@ def _await(drill: Drill, wanted: tuple[str, ...], after: float = 0.0) -> dict[st
         raise NeedsPerson("no trainer was started")
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
-        living = process.identity(record) is not None
+        living = process.identity(drill.project.layout, record) is not None
         for event in runs.events(drill.root, offset=record.events_from, run_id=record.run_id):
             if event["event"] in wanted and event["t"] >= after:
                 return event
@@ -260,7 +260,7 @@ def _await(drill: Drill, wanted: tuple[str, ...], after: float = 0.0) -> dict[st
 def _await_death(drill: Drill) -> None:
     record = process.read_record(drill.project.layout)
     deadline = time.monotonic() + LIMIT_S
-    while record and process.identity(record) is not None:
+    while record and process.identity(drill.project.layout, record) is not None:
         if time.monotonic() >= deadline:
             raise NeedsPerson(f"no out of memory within {LIMIT_S:g} s under the limit")
         time.sleep(0.05)

@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atftctl.decide.diagnose import cause, remedy
+from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Process
+from atftctl.host.obstacles import mount_points
 from atftctl.observe import quarantine
 from atftctl.observe import snapshots as observed
 from atftctl.observe.configs import digest
@@ -34,6 +36,7 @@ def faults(project: Project, facts: Facts) -> list[Fault]:
         *_open_operation(facts),
         *runbook_faults(project),
         *_configs(project, facts),
+        *_protected(project),
         *trainer_faults(project, facts),
         *_snapshots(project),
     ]
@@ -65,8 +68,20 @@ def _configs(project: Project, facts: Facts) -> list[Fault]:
         hint = settings_check.way_out(project, problem)
         found.append(Fault("settings", f"the trainer can't train with the settings: {problem}", hint, blocks=True))
     if why := quarantine.reason(project.layout, digest(facts.configs)):
-        hint = "atftctl guard --override REASON -- COMMAND, if it is safe now"
-        found.append(Fault("quarantine", f"this config is quarantined: {why}", hint))
+        found.append(Fault("quarantine", f"this config is quarantined, and guard starts no trainer with it: {why}"))
+    return found
+
+
+def _protected(project: Project) -> list[Fault]:
+    """Configs that no rollback could replace."""
+    from atftctl.operations.render import replaceable
+
+    found, mounted = [], mount_points()
+    for name in project.runbook.files.configs:
+        try:
+            replaceable(project.layout, name, mounted)
+        except Refused as error:
+            found.append(Fault(name, error.what, error.then, blocks=True))
     return found
 
 
@@ -98,7 +113,7 @@ def silence(process: Process) -> str:
 def _snapshots(project: Project) -> list[Fault]:
     damaged = damaged_snapshots(project)
     return [
-        Fault("snapshots", f"snapshot {name} is damaged: {why}", f"atftctl backup rm {name}, once it is not needed")
+        Fault("snapshots", f"snapshot {name} is damaged: {why}", f"atftctl backup rm {name}")
         for name, why in damaged.items()
     ]
 

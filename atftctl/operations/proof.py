@@ -12,7 +12,7 @@ from atftctl.decide.settings import not_taken_up
 from atftctl.domain.errors import AtftError
 from atftctl.domain.plan import SettingChange, StartTrainer
 from atftctl.domain.process import ProcessRecord
-from atftctl.host import procs
+from atftctl.host import procs, rights
 from atftctl.host.layout import Layout
 from atftctl.host.logs import inode_of_log, tail
 from atftctl.observe import process as observed_process
@@ -87,7 +87,7 @@ def await_first_step(project: Project, record: ProcessRecord, step: StartTrainer
         event, why = _await(project, record, step, ends)  # what it recovers from by itself is no end
     _follow(project, record)
     if event and event["event"] != protocol.FIRST_STEP:
-        _await_end(record)
+        _await_end(project, record)
     if event is None:
         return Proof(False, f"the trainer did not come up: {why}; {_last_output(project.layout)}")
     if event["event"] != protocol.FIRST_STEP:
@@ -107,20 +107,22 @@ def _await(
         offset=record.events_from,
         wanted=wanted,
         inode=record.events_inode,
-        alive=lambda: _lives(record),
+        alive=lambda: _lives(project, record),
         limit_s=step.ready_s,
     )
 
 
-def _lives(record: ProcessRecord) -> bool:
+def _lives(project: Project, record: ProcessRecord) -> bool:
     """Its process, or another one of the run: its command may have gone on in the background."""
-    return observed_process.identity(record) is not None or bool(observed_process.members(record))
+    return observed_process.identity(project.layout, record) is not None or bool(
+        observed_process.members(project.layout, record)
+    )
 
 
-def _await_end(record: ProcessRecord) -> None:
+def _await_end(project: Project, record: ProcessRecord) -> None:
     """It has said its last word, and may still be leaving: what is told next must agree with what `status` sees."""
     deadline = time.monotonic() + LEAVES_S
-    while observed_process.identity(record) is not None and time.monotonic() < deadline:
+    while observed_process.identity(project.layout, record) is not None and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
@@ -130,7 +132,11 @@ def _follow(project: Project, record: ProcessRecord) -> None:
     from atftctl.apply.process import write_record
 
     found = record
-    who = procs.find_marked(marker(record)) if observed_process.identity(record) is None else None
+    who = (
+        procs.find_marked(marker(record), rights.uid_of(project.layout.root))
+        if observed_process.identity(project.layout, record) is None
+        else None
+    )
     if who:
         found = replace(found, pid=who.pid, ticks=who.ticks, boot=who.boot, detached=True)
     if not found.events_inode:

@@ -84,7 +84,7 @@ def _await(project: Project, record: ProcessRecord, number: str, offset: int, in
         offset=offset,
         inode=inode,
         wanted=(protocol.RELOADED, protocol.RELOAD_REFUSED),
-        alive=lambda: observed.identity(record) is not None,
+        alive=lambda: observed.identity(project.layout, record) is not None,
         limit_s=project.runbook.trainer.ready_s,
         request=number,
     )

@@ -35,6 +35,7 @@ def read(project: Project, folder: Path, move: CodeMove) -> Reverted:
     top, changes = git.prefix(root), _changes(project, folder, move)
     edits = _edits(project, move.old, [change.path for change in changes], top)
     going = {change.path for change in changes if change.new_mode == git.NONE}
+    _refuse_folder_links(changes)
     files, contents, notes = [], dict[str, bytes](), list[str]()
     for change in changes:
         path = os.path.relpath(change.path, top or ".")
@@ -67,6 +68,17 @@ def _changes(project: Project, folder: Path, move: CodeMove) -> list[git.FileCha
     names = [change.path for change in changes]
     worktree.check_out_again(folder, move.new, git.tree_files(folder, move.new) if attributes else names)
     return changes + (_with_other_bytes(project, folder, move.new, set(names), top) if attributes else [])
+
+
+def _refuse_folder_links(changes: Sequence[git.FileChange]) -> None:
+    """Raises Refused where a symlink becomes a folder, or a folder a symlink: what lies below its name would be written
+    through it."""
+    links = {change.path for change in changes if git.SYMLINK in (change.old_mode, change.new_mode)}
+    for change in changes:
+        if through := links & {str(folder) for folder in PurePosixPath(change.path).parents}:
+            raise Refused(
+                f"{through.pop()} is a symlink in one commit and a folder in the other: git revert it by hand"
+            )
 
 
 def _refuse(root: Path, path: str, change: git.FileChange, going: set[str], top: str) -> None:

@@ -87,14 +87,13 @@ def _answer(project: Project, contents: Mapping[str, Content]) -> tuple[str, str
             options = []
             for number, name in enumerate(project.runbook.files.configs):
                 content = contents.get(name, layout.place(name))
-                copy = folder / f"config-{number}{Path(name).suffix}"
-                copy.write_bytes(content if isinstance(content, bytes) else read_bytes(content))
-                options += ["--config", str(copy)]
+                data = content if isinstance(content, bytes) else read_bytes(content)
+                options += ["--config", folder.put(f"config-{number}{Path(name).suffix}", data)]
             argv = [*(word.replace("{python}", sys.executable) for word in words), *options]
             done = run(argv, cwd=layout.root, env=probes.environment(layout.root), limit_s=LIMIT_S)
     except (OSError, HostError) as error:
         return "", f"the settings were not checked: {getattr(error, 'strerror', None) or error}"
-    return _read(done.code, done.output, str(folder) + os.sep)
+    return _read(done.code, done.output, str(folder.folder) + os.sep)
 
 
 def _read(code: int | None, output: str, folder: str) -> tuple[str, str]:

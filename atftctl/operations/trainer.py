@@ -31,6 +31,7 @@ UNHEALTHY = "next: atftctl status; its words are in logs/training.log and logs/t
 def start(project: Project, resume: str, request: Request) -> Result:
     if request.dry_run:
         _may_start(project, observe(project), ())
+        settings_check.require(project)
         return Result("trainer start", Exit.DONE, f"dry run: would start the trainer from {resume}")
     watch = Stopwatch(request.report)
     with locked(project, "trainer start", request):
@@ -62,6 +63,7 @@ def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Re
     if request.dry_run:
         facts = observe(project)
         _may_start(project, facts, adopt)
+        settings_check.require(project)
         steps = [step.describe() for step in stops_of(project.runbook, facts.process, Wish(adopt=adopt))]
         words = "; ".join([*steps, f"start the trainer from {resume}"])
         return Result("trainer restart", Exit.DONE, f"dry run: would {words}")
@@ -127,7 +129,7 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
     if step.adopt_ticks:
         who = procs.Identity(step.pid, step.adopt_ticks, procs.boot_id())
     elif record:
-        who = observed.identity(record) or procs.Identity(record.pid, record.ticks, record.boot)
+        who = observed.identity(project.layout, record) or procs.Identity(record.pid, record.ticks, record.boot)
     else:
         return "no trainer runs"
     try:
@@ -162,7 +164,12 @@ def _start(
             record = process.start(project.layout, launch, digest=digest(facts.configs), now=now())
     except (OSError, HostError) as error:
         log(project, command, request, str(error), Exit.CHECK_FAILED)
-        raise NeedsPerson(str(error), stands="no trainer runs", then="mend trainer.command in the runbook") from None
+        then = (
+            "mend trainer.command in the runbook"
+            if "can't start" in str(error)
+            else "remove the cause, then run it again"
+        )
+        raise NeedsPerson(str(error), stands="no trainer runs", then=then) from None
     with watch.part("first step"):
         proof = await_proof(project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s))
     told = log(project, command, request, proof.words or f"started pid {record.pid}", proof.exit_code)

@@ -15,6 +15,8 @@ BY_HAND = "mend it by hand; neither a snapshot nor git has a copy that can be re
 
 def of_config(layout: Layout, snapshots: tuple[Snapshot, ...], path: str) -> str:
     """A command that can be pasted, with a real id; words where there is none."""
+    if (layout.root / path).is_symlink():
+        return f"put the file itself there: cp --remove-destination $(readlink -f {path}) {path}"
     known = observed.checked(layout)
     for snapshot in reversed(snapshots):
         if snapshot.file(path) and not observed.harm(layout, snapshot, known) and _reads(layout, snapshot, path):

@@ -20,30 +20,27 @@ def marker(record: ProcessRecord) -> str:
     return f"{RUN_ID}={record.run_id}"
 
 
-def identity(record: ProcessRecord) -> procs.Identity | None:
+def identity(layout: Layout, record: ProcessRecord) -> procs.Identity | None:
     """The living process of a record. One whose process is gone, or was never written down (a crash came between start
     and record), is found by its marker: a launcher may have put the trainer into the background and left."""
-    who = procs.Identity(record.pid, record.ticks, record.boot)
-    if record.pid and procs.alive(who):
+    who, uid = procs.Identity(record.pid, record.ticks, record.boot), rights.uid_of(layout.root)
+    if record.pid and procs.alive(who) and uid in (None, procs.uid_of(who)):
         return who
     if record.pid and not record.detached:
         return None
-    return procs.find_marked(marker(record))
+    return procs.find_marked(marker(record), uid)
 
 
-def members(record: ProcessRecord) -> set[procs.Identity]:
+def members(layout: Layout, record: ProcessRecord) -> set[procs.Identity]:
     """Every living process of this run, also where its main process is gone."""
-    who = identity(record) or procs.Identity(record.pid, record.ticks, record.boot)
-    return procs.members(who, marker(record))
+    who = identity(layout, record) or procs.Identity(record.pid, record.ticks, record.boot)
+    return procs.members(who, marker(record), rights.uid_of(layout.root))
 
 
 def may_signal(layout: Layout, record: ProcessRecord | None, who: procs.Identity) -> bool:
     """Is this process the trainer of this project? It carries the run's marker, or it is the recorded one; and where
-    root acts in a user's project, the recorded one runs as that user."""
-    if record is None or procs.is_above_us(who):
+    root acts in a user's project, it runs as that user."""
+    if record is None or procs.is_above_us(who) or rights.uid_of(layout.root) not in (None, procs.uid_of(who)):
         return False
-    if procs.carries(who, marker(record)):
-        return True
     recorded = (record.pid, record.ticks, record.boot) == (who.pid, who.ticks, who.boot)
-    user = rights.user_of(layout.root)
-    return recorded and (user is None or procs.uid_of(who) == user.uid)
+    return recorded or procs.carries(who, marker(record))
