@@ -27,8 +27,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/atftctl drill --symptom oom $(if $(DATA),--data $(DATA))
 
+# The trainer's own tests by themselves: a process that has PyTorch loaded forks slowly, and the others fork often.
 test: setup
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/trainer
+	$(BIN)/pytest -n 2 --dist worksteal tests/trainer
 
 check: setup
 	$(BIN)/ruff format --check -q .
@@ -50,6 +52,7 @@ bench-backup: setup
 # Failpoints, power losses, kills, pairs of operators; PART=points|power|fsyncs|kills|real|pairs for one of them.
 torture: setup
 	$(BIN)/python -m tests.torture $(PART)
+	ATFTCTL_TORTURE_EVERY=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 1800 tests/apply/test_crashes.py tests/ground -k "call or crash"
 
 bench-trainer: setup
 	DATA=$(DATA) $(BIN)/python bench/trainer.py

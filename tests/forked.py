@@ -1,8 +1,12 @@
-"""The command in a fork of the test process, where every module is loaded already: the same code, the same kernel, a
-process of its own; what is saved is a fifth of a second of start-up a command. Start-up itself has tests of its own."""
+"""The command in a fork of a small process that has every module loaded already: the same code, the same kernel, a
+process of its own; what is saved is a fifth of a second of start-up a command. Start-up itself has tests of its own.
+
+Run as a program it is that process: a line of JSON in (words, folder, environment, files), a line of JSON out.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,54 +16,78 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from atftctl.host import git, rights, trust
-
+ROOT = Path(__file__).resolve().parent.parent
 LATE = (
     "textwrap", "difflib", "csv", "tarfile", "zipfile", "secrets", "getpass", "importlib.metadata", "concurrent.futures",
     "psutil", "ruamel.yaml", "rich.console", "rich.table", "typer.main", "ctypes", "resource",
 )  # fmt: skip
-_loaded: list[str] = []
-
-
-def load() -> None:
-    """Everything that a command may import late. Once a test process."""
-    if _loaded:
-        return
-    import importlib
-
-    from atftctl.host import ourselves
-
-    ourselves.load_all()
-    _loaded.extend(importlib.import_module(name).__name__ for name in LATE)
+_servers: dict[int, subprocess.Popen[str]] = {}  # by the test process that started it
 
 
 def run(
     words: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: str | None, limit_s: float
 ) -> tuple[int, str, str]:
     """(exit code, standard output, standard error); negative for a signal, as subprocess has it. Raises TimeoutExpired."""
-    load()
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        given.write((stdin or "").encode())
-        given.seek(0)
-        pid = os.fork()
-        if pid == 0:
-            handles = (
-                given.fileno() if stdin is not None else os.open(os.devnull, os.O_RDONLY),
-                out.fileno(),
-                err.fileno(),
-            )
-            _become(words, cwd, env, handles)
-        code = _wait(pid, words, limit_s)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "backslashreplace"))
+    with tempfile.TemporaryDirectory(prefix="forked-") as folder:
+        files = [f"{folder}/{name}" for name in ("in", "out", "err")]
+        Path(files[0]).write_text(stdin or "")
+        asked = {"words": list(words), "cwd": str(cwd), "env": dict(env), "files": files, "limit_s": limit_s,
+                 "has_input": stdin is not None}  # fmt: skip
+        code = _ask(asked)
+        texts = [Path(name).read_bytes().decode("utf-8", "backslashreplace") for name in files[1:]]
+    if code is None:
+        raise subprocess.TimeoutExpired(list(words), limit_s)
     return code, texts[0], texts[1]
 
 
-def _wait(pid: int, words: Sequence[str], limit_s: float) -> int:
+def _ask(asked: dict[str, Any]) -> int | None:
+    server = _servers.get(os.getpid())
+    if server is None or server.poll() is not None:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        server = _servers[os.getpid()] = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+            cwd=ROOT,
+        )
+    assert server.stdin and server.stdout
+    server.stdin.write(json.dumps(asked) + "\n")
+    server.stdin.flush()
+    found: int | None = json.loads(server.stdout.readline())
+    return found
+
+
+def serve() -> None:
+    """One command after the other, until there is nobody to ask any more."""
+    import importlib
+
+    from atftctl.host import ourselves
+
+    ourselves.load_all()
+    for name in LATE:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            names = [asked["files"][0] if asked["has_input"] else os.devnull, *asked["files"][1:]]
+            modes = (os.O_RDONLY, *[os.O_WRONLY | os.O_CREAT | os.O_APPEND] * 2)
+            _become(
+                asked["words"],
+                Path(asked["cwd"]),
+                asked["env"],
+                [os.open(n, m, 0o600) for n, m in zip(names, modes, strict=True)],
+            )
+        sys.stdout.write(json.dumps(_wait(pid, asked["limit_s"])) + "\n")
+        sys.stdout.flush()
+
+
+def _wait(pid: int, limit_s: float) -> int | None:
+    """The exit code; None where the time was up."""
     deadline = time.monotonic() + limit_s
     pause = 0.002
     while True:
@@ -69,7 +97,7 @@ def _wait(pid: int, words: Sequence[str], limit_s: float) -> int:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise subprocess.TimeoutExpired(list(words), limit_s)
+            return None
         time.sleep(pause)
         pause = min(pause * 1.5, 0.02)
 
@@ -92,9 +120,6 @@ def _become(words: Sequence[str], cwd: Path, env: Mapping[str, str], handles: Se
         )
         sys.argv = ["atftctl", *words]
         _guard(env)
-        rights.forget()
-        trust.operators.cache_clear()
-        git.forget()
         from atftctl.__main__ import main
 
         main()
@@ -118,3 +143,7 @@ def _guard(env: Mapping[str, str]) -> None:
 
     if env.get("ATFTCTL_TEST_VIOLATIONS"):
         runpy.run_path(str(Path(__file__).parent / "children" / "guarded" / "sitecustomize.py"))
+
+
+if __name__ == "__main__":
+    serve()

@@ -124,20 +124,27 @@ def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapsh
     if type(body["version"]) is not int or body["version"] != VERSION:
         raise ValueError(f"its manifest is of version {body['version']!r}; this atftctl knows version {VERSION}")
     known = {key: body[key] for key in Snapshot.__dataclass_fields__ if key in body}
-    for key, kind in (*((key, str) for key in TEXTS), ("number", int), ("dirty", bool)):
-        if type(known.get(key, kind())) is not kind:
-            raise TypeError(f"in its manifest {key} is no {kind.__name__}")
-    for key in ("baseline", "left_out"):
-        if not isinstance(known.get(key, {}), dict):
-            raise TypeError(f"in its manifest {key} is no mapping")
-    if not isinstance(body["files"], list):
-        raise TypeError("in its manifest files is no list")
+    _check_kinds(known, body)
     files = tuple(_file(entry) for entry in body["files"])
     passed = Passed(**body["passed"]) if body.get("passed") else None
     if passed and not (isinstance(passed.at, str) and isinstance(passed.checks, dict)):
         raise TypeError("in its manifest passed is no checklist")
     datetime.fromisoformat(known["created"])
     return Snapshot(**{**known, "id": name, "files": files, "passed": passed, **observed})
+
+
+def _check_kinds(known: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """Raises TypeError for a part that is of another kind than a manifest's."""
+    for key, kind in (*((key, str) for key in TEXTS), ("number", int), ("dirty", bool)):
+        if type(known.get(key, kind())) is not kind:
+            raise TypeError(f"in its manifest {key} is no {kind.__name__}")
+    for key in ("baseline", "left_out"):
+        if not isinstance(known.get(key, {}), dict):
+            raise TypeError(f"in its manifest {key} is no mapping")
+    if known.get("baseline") and not _are_figures(known["baseline"]):
+        raise TypeError("in its manifest baseline holds no figures")
+    if not isinstance(body["files"], list):
+        raise TypeError("in its manifest files is no list")
 
 
 TEXTS = (
@@ -166,6 +173,12 @@ def _file(entry: Any) -> SnapshotFile:
     ):
         raise ValueError(f"in its manifest the entry of {file.path!r} says what no entry says")
     return file if file.mode <= 0o777 else replace(file, mode=file.mode & 0o777)
+
+
+def _are_figures(baseline: Mapping[str, Any]) -> bool:
+    """What is kept of the recorded baseline, in short."""
+    numbers = all(type(baseline.get(name)) in (int, float) for name in ("rankic", "dates", "memory_mb", "step_s"))
+    return numbers and all(isinstance(baseline.get(name), str) for name in ("recorded", "config_digest"))
 
 
 def _is_kept(kept: Any) -> bool:

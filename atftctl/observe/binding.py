@@ -187,7 +187,8 @@ def refuse(problems: list[Problem]) -> None:
     """Raises Refused with the first problem, and says how many there are."""
     if problems:
         more = f" (and {len(problems) - 1} more: atftctl runbook lint)" if len(problems) > 1 else ""
-        raise Refused(f"{problems[0].words}{more}", then=problems[0].then or "edit it, then: atftctl runbook lint")
+        first = next((problem for problem in problems if problem.then), problems[0])
+        raise Refused(f"{first.words}{more}", then=first.then or "edit it, then: atftctl runbook lint")
 
 
 _CACHE: dict[Any, dict[str, Any]] = {}

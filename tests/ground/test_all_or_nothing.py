@@ -19,6 +19,7 @@ from atftctl.host import procs
 from atftctl.operations import restore, rollback, status
 from atftctl.operations.project import open_for_rescue, open_project
 from atftctl.operations.request import Request
+from tests.apply.test_crashes import EVERY, TODAY
 from tests.faults import KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project, wait_for
 from tests.torture.commands import COMMANDS, git, layout_of, state, with_history
@@ -203,7 +204,7 @@ def test_a_kill_or_an_error_at_every_call_of_the_way_back(template: Path, kind: 
     _, calls = in_child(lambda: roll_back_blocked(counted), Faults())
     first = after_the_decision(calls, template)
     ends, told = [], set()
-    for at in range(first, len(calls) + 1):
+    for at in range(first + TODAY % EVERY, len(calls) + 1, EVERY):
         root = copied(template, "struck")
         error = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}.get(kind, 0)
         faults = Faults(at, error, kind if kind in ("before", "after") else "error")  # type: ignore[arg-type]
@@ -226,12 +227,12 @@ def test_a_crash_inside_the_recovery_of_the_way_back(template: Path) -> None:
     counted = copied(template, "count")
     _, calls = in_child(lambda: roll_back_blocked(counted), Faults())
     first, pairs = after_the_decision(calls, template), 0
-    for at in range(first, len(calls) + 1, 4):
+    for at in range(first + TODAY % EVERY, len(calls) + 1, 2 * EVERY):
         crashed = copied(template, "crashed")
         in_child(lambda crashed=crashed: roll_back_blocked(crashed), Faults(at))
         probe = copied(crashed, "probe")
         _, more = in_child(lambda probe=probe: recover(probe), Faults())
-        for second in range(1, len(more) + 1, 3):
+        for second in range(1 + TODAY % EVERY, len(more) + 1, EVERY):
             probe = copied(crashed, "probe")
             in_child(lambda probe=probe: recover(probe), Faults(second))
             assert in_child(lambda probe=probe: recover(probe))[0] == 0, (at, second)

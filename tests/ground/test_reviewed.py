@@ -17,6 +17,7 @@ from atftctl.decide.assemble import Wish
 from atftctl.operations import code
 from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
+from tests.apply.test_crashes import EVERY, TODAY
 from tests.faults import KILLED, Faults, in_child
 from tests.ground.test_all_or_nothing import clean, copied, recover
 from tests.ground.test_git import commit, git, repository_in
@@ -173,7 +174,7 @@ def test_a_kill_at_every_call_while_files_and_folders_change_places(tmp_path: Pa
     counted = copied(template, "count")
     _, calls = in_child(lambda: back(counted), Faults())
     first = next(at for at, name in enumerate(calls) if name == "symlink" or at > len(calls) * 2 // 3)
-    for at in range(first, len(calls) + 1, 2):
+    for at in range(first + TODAY % EVERY, len(calls) + 1, EVERY):
         root = copied(template, "struck")
         if in_child(lambda root=root: back(root), Faults(at))[0] != KILLED:
             continue

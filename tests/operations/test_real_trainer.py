@@ -41,7 +41,7 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     assert real.run("baseline", "record").code == 0
     good = real.run("backup", "--label", "good", "--json").json["data"]
     assert good["verified_good"] is False
-    assert real.run("restore", "last-good", "--yes").code == 2, "nothing is verified yet"
+    assert real.run("restore", "last-good", "--yes").code == 3, "nothing is verified yet"
 
     real.replace(TRAINING, "evaluate_every: 30", "evaluate_every: 100000")  # the best model stays what it is
     assert real.run("trainer", "start").code == 0
