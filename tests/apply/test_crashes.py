@@ -21,8 +21,8 @@ from atftctl.operations.request import Request
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
 from tests.support import CONFIG, TRAINING, make_project
 
-# All calls take minutes: `make torture` strikes each (EVERY=1), the tests a third of them, another one each day.
-EVERY = int(os.environ.get("ATFTCTL_TORTURE_EVERY", "3"))
+# All calls take minutes: `make torture` strikes each (EVERY=1), the tests a fifth of them, others each day.
+EVERY = int(os.environ.get("ATFTCTL_TORTURE_EVERY", "5"))
 TODAY = int(time.time() // 86_400)
 UNCAUGHT = 99  # an OSError before the operation began: the command line's boundary makes it exit 3
 NAMES = (CONFIG, TRAINING)

@@ -397,8 +397,11 @@ def test_an_interrupted_staged_rollback_says_what_it_has_done(project: Project) 
              and b"rollback" in project.read(".atftctl/history.jsonl"))  # fmt: skip
     process.send_signal(signals.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode in (0, 1, 130), (out, err)
-    if process.returncode == 130:
+    # CPython (run_eval_code_obj) ends by SIGINT itself where the interrupt came inside an exec of text, as dataclasses
+    # use while a module is imported, though it was caught. To a shell both are 130.
+    interrupted = (130, -signals.SIGINT)
+    assert process.returncode in (0, 1, *interrupted), (out, err)
+    if process.returncode in interrupted:
         assert "nothing has changed" not in err and "atftctl resume" in err, err
 
 
