@@ -3,11 +3,13 @@ another one takes them over; what can't be taken over is known before anything i
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from atftctl.host.folders import opened
 
 # Set by the kernel or by a security module for each new file; a copy of them would be refused, or be a lie.
 KERNELS_OWN = ("security.selinux", "security.ima", "security.evm", "security.capability", "system.nfs4_acl")
+CAP_SYS_ADMIN = 21  # capability.h
 
 
 def beside(path: Path) -> dict[str, Any]:
@@ -81,13 +84,33 @@ def _attributes(handle: int, wanted: dict[str, bytes] | None) -> bool:
         os.removexattr(handle, name)
     for name, value in wanted.items():
         if _may_set(name):
-            os.setxattr(handle, name, value)
+            _set(handle, name, value)
     return bool(wanted or strange)
 
 
+def _set(handle: int, name: str, value: bytes) -> None:
+    """A file system that has no attributes, as one that a snapshot was copied to, must not stop a rescue."""
+    try:
+        os.setxattr(handle, name, value)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+
+
 def _may_set(name: str) -> bool:
-    """Not the kernel's own; those of root only by root."""
-    return name not in KERNELS_OWN and (os.geteuid() == 0 or not name.startswith(("trusted.", "security.")))
+    """Not the kernel's own; those of the administrator only by root with that right."""
+    return name not in KERNELS_OWN and (not name.startswith(("trusted.", "security.")) or _administrator())
+
+
+@cache
+def _administrator() -> bool:
+    """CAP_SYS_ADMIN, which root in a container lacks: xattr(7) asks for it before trusted.* and security.* are set."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        capabilities = next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1]
+    except (OSError, StopIteration, IndexError):
+        return os.geteuid() == 0
+    return bool(int(capabilities, 16) >> CAP_SYS_ADMIN & 1)
 
 
 def _names(handle: int | Path) -> list[str]:
@@ -107,10 +130,8 @@ def _extended(path: Path) -> list[str]:
 
 
 def lost_attributes(path: Path) -> list[str]:
-    """Attributes that only root may set."""
-    if os.geteuid() == 0:
-        return []
-    return [name for name in _extended(path) if name.startswith(("trusted.", "security."))]
+    """Attributes that only an administrator may set, and we are none."""
+    return [name for name in _extended(path) if not _may_set(name)]
 
 
 def losses(path: Path) -> list[str]:
@@ -125,5 +146,5 @@ def losses(path: Path) -> list[str]:
     if os.geteuid() != 0 and facts.st_gid not in (os.getegid(), *os.getgroups(), os.stat(path.parent).st_gid):
         found.append(f"its group (gid {facts.st_gid}) is lost: you are not in it")
     if names := lost_attributes(path):
-        found.append(f"its attributes {', '.join(names)} are lost: only root may set them")
+        found.append(f"its attributes {', '.join(names)} are lost: only an administrator (CAP_SYS_ADMIN) may set them")
     return found

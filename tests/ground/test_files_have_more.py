@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,40 @@ def test_an_attribute_that_only_root_may_set_is_said() -> None:
         assert "trusted.note" not in run_as(project, ALICE, "rollback", "--symptom", "oom", "--dry-run").err
         assert project.run(*OOM).code == 0
         assert os.getxattr(project.root / CONFIG, "trusted.note") == b"x", "root keeps it"
+
+
+@needs_root
+def test_root_in_a_container_keeps_what_it_may(project: Project) -> None:
+    """Without CAP_SYS_ADMIN: the loss is said, and the rollback is done."""
+    try:
+        os.setxattr(project.root / CONFIG, "security.note", b"x")
+        os.setxattr(project.root / CONFIG, "user.note", b"y")
+    except OSError:
+        pytest.skip("this file system has no attributes")
+    without = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", sys.executable, "-m", "atftctl"]
+    ended = subprocess.run([*without, *OOM], cwd=project.root, env=project.env, capture_output=True, text=True)
+    assert ended.returncode == 0 and "security.note" in ended.stdout + ended.stderr, ended
+    assert attributes(project.root / CONFIG) == {"user.note": b"y"}
+
+
+@needs_root
+def test_a_snapshot_on_a_file_system_without_attributes_is_restored(project: Project, tmp_path: Path) -> None:
+    set_attributes(project.root / CONFIG)
+    assert project.run("backup").code == 0
+    place = tmp_path / "plain"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "ramfs", "none", place], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        shutil.copytree(project.root, place / "project", symlinks=True)
+        moved = Project(place / "project", project.env)
+        before = (moved.root / CONFIG).read_bytes()
+        (moved.root / CONFIG).unlink()
+        assert moved.run("restore", "latest", "--yes").code == 0
+        assert (moved.root / CONFIG).read_bytes() == before and not os.listxattr(moved.root / CONFIG)
+        assert moved.run("undo", "--yes").code == 0 and not (moved.root / CONFIG).exists()
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def linked(project: Project) -> None:
