@@ -27,10 +27,13 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/atftctl drill --symptom oom $(if $(DATA),--data $(DATA))
 
-# The trainer's own tests by themselves: a process that has PyTorch loaded forks slowly, and the others fork often.
+# The trainer's own tests in a process of their own: one that has PyTorch loaded forks slowly, and the others fork often.
+# Beside the others, which mostly wait for the disk; their output comes last.
+TRAINER_TESTS := $(VENV)/test-trainer.out
 test: setup
-	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/trainer
-	$(BIN)/pytest -n 2 --dist worksteal tests/trainer
+	@$(BIN)/pytest -n 1 tests/trainer >$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
+	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/trainer; others=$$?; \
+	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); exit $$((others | ended))
 
 check: setup
 	$(BIN)/ruff format --check -q .
