@@ -20,6 +20,7 @@ from atftctl.operations.project import open_for_rescue, open_project
 from atftctl.operations.request import Request
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
 from tests.support import CONFIG, TRAINING, make_project
+from tests.users import needs_root
 
 # All calls take minutes: `make torture` strikes each (EVERY=1), the tests a fifth of them, others each day.
 EVERY = int(os.environ.get("ATFTCTL_TORTURE_EVERY", "5"))
@@ -155,7 +156,7 @@ def test_a_journal_from_a_newer_version_is_left_alone(world: World) -> None:
     assert before == after
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@needs_root
 def test_a_plain_user_is_refused_a_file_of_another(world: World) -> None:
     """The user is another one, as the kernel sees it; the file is root's. Exit 3, and nothing has changed."""
     with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders are closed to other users

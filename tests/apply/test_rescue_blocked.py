@@ -32,6 +32,7 @@ from atftctl.operations.request import Request
 from tests.apply.test_snapshots import layout_of, problems, rot, take
 from tests.faults import BROKEN, KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project
+from tests.users import needs_root
 
 KEEP_ONE = "keep: {last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, within: 0h}"
 KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
@@ -91,7 +92,7 @@ def test_a_models_folder_that_is_none(root: Path, what: str) -> None:
     assert (root / CONFIG).read_bytes() == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@needs_root
 def test_folders_that_may_not_be_looked_into_and_leftovers_that_may_not_be_removed(root: Path) -> None:
     with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders are closed to other users
         os.chmod(open_to_all, 0o755)

@@ -27,6 +27,7 @@ from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, Project, make_project
+from tests.users import needs_root
 
 NOW = projects.now()
 
@@ -343,7 +344,7 @@ def bad_sector(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("atftctl.host.copying.os.read", read)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@needs_root
 def test_a_file_that_may_not_be_read_is_named(root: Path) -> None:
     """The user is another one, as the kernel sees it; one file of four is closed to them."""
     with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders are closed to other users

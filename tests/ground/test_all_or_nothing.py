@@ -303,27 +303,31 @@ def test_recover_back_undoes_nothing_else(root: Path) -> None:
     assert in_child(lambda: recover(root, back=True))[0] == 0 and state(root) == after
 
 
-def test_not_once_the_branch_has_moved(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", tmp_path / "violations")
-    with_history(project.root)
+KILL = "os.kill(os.getpid(), 9)"
+
+
+def kill_where_the_branch_moves(project: Project, tmp_path: Path, before: str = "pass", after: str = "pass") -> None:
+    """`rollback --git` that dies before or after git moves the branch: Python to run there."""
     script = tmp_path / "strike"
     script.mkdir()
     (script / "sitecustomize.py").write_text(
         "import os, subprocess\nreal = subprocess.run\n"
         "def run(argv, *more, **options):\n"
+        "    moves = 'update-ref' in argv and '-m' in argv\n"
+        f"    if moves: {before}\n"
         "    done = real(argv, *more, **options)\n"
-        "    if 'update-ref' in argv and '-m' in argv: os.kill(os.getpid(), 9)\n"
+        f"    if moves: {after}\n"
         "    return done\nsubprocess.run = run\n"
     )
-    killed = project.run(
-        "rollback",
-        "--git",
-        "HEAD",
-        "--yes",
-        "--no-restart",
-        env={"PYTHONPATH": f"{script}:{project.env['PYTHONPATH']}"},
-    )
+    path = f"{script}:{project.env['PYTHONPATH']}"
+    killed = project.run("rollback", "--git", "HEAD", "--yes", "--no-restart", env={"PYTHONPATH": path})
     assert killed.code == -9, killed
+
+
+def test_not_once_the_branch_has_moved(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", tmp_path / "violations")
+    with_history(project.root)
+    kill_where_the_branch_moves(project, tmp_path, after=KILL)
     refused = project.run("recover", "--back")
     assert refused.code == 5 and "atftctl undo" in refused.err, refused
     assert project.run("recover").code == 0 and project.run("undo", "--yes", "--no-restart").code == 0
@@ -333,25 +337,8 @@ def test_not_once_the_branch_has_moved(tmp_path: Path) -> None:
 def test_a_lock_that_our_git_left_is_removed(tmp_path: Path, lock: str) -> None:
     project = make_project(tmp_path / "project", tmp_path / "violations")
     with_history(project.root)
-    script = tmp_path / "strike"
-    script.mkdir()
-    (script / "sitecustomize.py").write_text(
-        "import os, subprocess\nreal = subprocess.run\n"
-        "def run(argv, *more, **options):\n"
-        "    if 'update-ref' in argv and '-m' in argv:\n"
-        f"        open({str(project.root / '.git' / lock)!r}, 'w').close()\n"
-        "        os.kill(os.getpid(), 9)\n"
-        "    return real(argv, *more, **options)\nsubprocess.run = run\n"
-    )
-    killed = project.run(
-        "rollback",
-        "--git",
-        "HEAD",
-        "--yes",
-        "--no-restart",
-        env={"PYTHONPATH": f"{script}:{project.env['PYTHONPATH']}"},
-    )
-    assert killed.code == -9, killed
+    leave = f"open({str(project.root / '.git' / lock)!r}, 'w').close()"
+    kill_where_the_branch_moves(project, tmp_path, before=f"{leave}; {KILL}")
     done = project.run("recover")
     assert done.code == 0 and "removed git's lock" in done.out and "the branch has moved" in done.out, done
     assert git(project.root, "status", "--porcelain") == "" and not (project.root / ".git" / lock).exists()
