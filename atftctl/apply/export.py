@@ -10,7 +10,7 @@ from atftctl.domain.errors import PutBack, Refused
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.host.containment import inside
 from atftctl.host.copying import Progress, copy_new
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files import LINK, free_bytes, rename
 from atftctl.host.folders import fsync_dir, make_dirs, opened, remove_tree
 from atftctl.host.layout import Layout
@@ -39,7 +39,7 @@ def export(layout: Layout, snapshot: Snapshot, files: Sequence[SnapshotFile], fo
         fsync_dir(folder.parent)
     except OSError as error:
         remove_tree(partial)
-        raise PutBack(f"{error.strerror}: {error.filename or folder}", stands=f"{folder} was not made") from error
+        raise PutBack(f"{reason(error)}: {error.filename or folder}", stands=f"{folder} was not made") from error
     except BaseException:
         remove_tree(partial)
         raise

@@ -18,7 +18,7 @@ from atftctl.host.attributes import take_over
 from atftctl.host.containment import is_path
 from atftctl.host.copying import copy_new
 from atftctl.host.errors import HostError, OutsideProjectError
-from atftctl.host.files import LINK, digest_of, know_hash, remove, rename, write_new
+from atftctl.host.files import LINK, digest_of, is_link, know_hash, remove, rename, write_new
 from atftctl.host.folders import fsync_dir, make_dirs, opened
 from atftctl.host.layout import Layout
 
@@ -107,7 +107,7 @@ def stage(layout: Layout, move: Move, content: Content) -> str:
     target, staged = layout.place(move.path), staged_path(layout, move)
     if move.folder is None:
         make_dirs(target.parent)
-    if (move.new or "").startswith(LINK):
+    if is_link(move.new):
         digest = _stage_link(staged, str(move.new))
     elif isinstance(content, bytes):
         digest = write_new(staged, content, move.mode)
@@ -115,7 +115,7 @@ def stage(layout: Layout, move: Move, content: Content) -> str:
         digest = copy_new(content, staged, move.mode).sha256
     if digest == move.new:
         take_over(target, staged, move.mode, move.new_kept)
-        if not digest.startswith(LINK):
+        if not is_link(digest):
             know_hash(staged, digest)
     return digest
 
@@ -137,7 +137,7 @@ def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
             remove(target)
             continue
         if move.folder is not None:
-            _make_way(layout, move, target)
+            _make_way(target)
         rename(staged_path(layout, move), target)
     for folder in {_existing(layout.place(move.path).parent) for move in moves}:
         fsync_dir(folder)
@@ -160,9 +160,8 @@ def in_order(moves: Iterable[Move]) -> list[Move]:
     return sorted(moves, key=rank)
 
 
-def _make_way(layout: Layout, move: Move, target: Path) -> None:
+def _make_way(target: Path) -> None:
     """For a file in a folder that was a file, or the other way round: the old ones are gone by now."""
-    del layout, move
     if target.is_dir() and not target.is_symlink():
         for folder, _, _ in os.walk(target, topdown=False):
             with opened(Path(folder).parent) as parent:
@@ -182,7 +181,7 @@ def is_old(layout: Layout, move: Move) -> bool:
     target = layout.place(move.path)
     if _standing(target, move) != move.old:
         return False
-    return move.old != move.new or (move.old or "").startswith(LINK) or mode_of(target) == move.old_mode
+    return move.old != move.new or is_link(move.old) or mode_of(target) == move.old_mode
 
 
 def _pending(layout: Layout, move: Move) -> Path | None:
@@ -192,8 +191,7 @@ def _pending(layout: Layout, move: Move) -> Path | None:
         stands = _standing(target, move)
     except HostError as error:
         raise NeedsPerson(str(error), stands=untouched(layout)) from None
-    is_link = (move.new or "").startswith(LINK)
-    if stands == move.new and (move.old != move.new or is_link or mode_of(target) == move.mode):
+    if stands == move.new and (move.old != move.new or is_link(move.new) or mode_of(target) == move.mode):
         return None
     if stands not in (move.old, None):
         raise NeedsPerson(

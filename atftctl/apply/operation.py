@@ -23,6 +23,7 @@ from atftctl.domain.process import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import ourselves, procs, records, rights
 from atftctl.host.copying import Progress, no_progress
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files import free_bytes, sha256_bytes, write_durably
 from atftctl.host.folders import make_dirs
 from atftctl.host.layout import Layout
@@ -83,7 +84,7 @@ class Operation:
             }.items():
                 write_durably(folder / name, data, 0o600)
         except OSError as error:
-            self.note(f"the evidence could not be saved: {error.strerror}")
+            self.note(f"the evidence could not be saved: {reason(error)}")
 
     def _intend(self) -> None:
         """Who, why, and both wanted states of the process: after the change, and after putting back."""
@@ -181,7 +182,7 @@ class Operation:
                 self._decide_to_go_back(error)
             raise
         if self.order.quarantine:
-            with suppress(OSError):  # on a full disk the quarantine is lost, and no more than that
+            with suppress(OSError, HostError):  # on a full disk the quarantine is lost, and no more than that
                 quarantine.add(self.layout, self.order.quarantine, f"{self.plan.title}, {self.id}", self.now)
         if self.order.code:
             commits.finish(self.layout, self.order.code, moves, f"{self.plan.command} {self.id}")
@@ -194,7 +195,7 @@ class Operation:
         self._transaction.decide_to_go_back(name)
         self.going_back = True
         raise PutBack(
-            f"{error.filename or 'a file'} can't be replaced: {error.strerror}",
+            f"{error.filename or 'a file'} can't be replaced: {reason(error)}",
             stands="every file is as it was",
             then="atftctl doctor says what stands against it",
         ) from error
@@ -245,7 +246,7 @@ class Operation:
             process.start(self.layout, self.order.start_again, digest="", now=datetime.now().astimezone())
         exit_code = error.exit_code if isinstance(error, AtftError) else PutBack.exit_code
         self._entry["files"] = []
-        with suppress(OSError):  # on a full disk the line is lost; nothing had changed that it would tell of
+        with suppress(OSError, HostError):  # on a full disk the line is lost; nothing had changed that it would tell of
             self._record("put back", int(exit_code), error=str(error) or type(error).__name__)
         self._transaction.close()
         if self.going_back and self.snapshot:

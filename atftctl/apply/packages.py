@@ -80,8 +80,7 @@ def take_away(root: Path, names: Iterable[str]) -> None:
     argv = [sys.executable, "-m", "pip", "uninstall", "--yes", "--disable-pip-version-check", *there]
     done = run(argv, cwd=root, env=os.environ, limit_s=LIMIT_S)
     if done.code != 0 or any(map(_installed, there)):
-        last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
-        raise HostError(f"pip could not uninstall {', '.join(there)}: {last[0]}")
+        raise HostError(f"pip could not uninstall {', '.join(there)}: {done.last_line}")
 
 
 def rehearse_back(layout: Layout, packages: Iterable[Package]) -> None:

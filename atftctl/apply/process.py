@@ -113,7 +113,7 @@ def stop(
         raise NeedsPerson(
             f"pid {who.pid} is recorded as the trainer, and is not: it has no mark of the run, and is another user's",
             stands="it was not signalled; no file has changed",
-            then="look at it: ps -p PID; if the record is wrong: rm .atftctl/process.json",
+            then=f"look at it: ps -p {who.pid}; if the record is wrong: rm .atftctl/process.json",
         )
     own = record is not None and (record.detached or record.pid in (0, who.pid))
     marker = process_record.marker(record) if record and own else ""

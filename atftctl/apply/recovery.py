@@ -19,7 +19,7 @@ from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.runbook import Resume
 from atftctl.host import ourselves, procs, records, rights
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason, reason_and_place
 from atftctl.host.files import remove
 from atftctl.host.folders import fsync_dir
 from atftctl.host.layout import SNAPSHOT_NAME, Layout
@@ -100,7 +100,7 @@ class Recovery:
             if error.errno not in transaction.FOR_GOOD:
                 raise
             raise NeedsPerson(
-                f"{_name(intent, operation)} was decided, and can't be finished: {error.strerror}: {error.filename}",
+                f"{_name(intent, operation)} was decided, and can't be finished: {reason_and_place(error)}",
                 stands="some files may be the new ones, the others are as they were",
                 then="remove the cause, then: atftctl recover; or put all files back: atftctl recover --back",
             ) from None
@@ -196,8 +196,8 @@ def _sweep(layout: Layout) -> list[str]:
         line = {**entry, "removed": gone, "outcome": "done", "exit_code": int(Exit.DONE)}
         try:
             history.append_freeing(layout, line, lambda: snapshots.sweep(layout))
-        except OSError as error:  # the disk is full even so; a rescue goes on without the line
-            lines.append(f"the history could not be told of it: {error.strerror}")
+        except (OSError, HostError) as error:  # the disk is full even so; a rescue goes on without the line
+            lines.append(f"the history could not be told of it: {reason(error)}")
     commits.sweep_worktrees(layout)
     ourselves.sweep(layout.tools, _tools_in_use(layout))
     return lines + snapshots.sweep(layout)

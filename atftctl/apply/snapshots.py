@@ -18,7 +18,7 @@ from atftctl.domain.snapshot import Passes, Reliance, Snapshot, SnapshotFile, pa
 from atftctl.host import footprint, git, records
 from atftctl.host.containment import locate
 from atftctl.host.copying import Progress, no_progress, read_back
-from atftctl.host.errors import HostError, OutsideProjectError
+from atftctl.host.errors import HostError, OutsideProjectError, reason, reason_and_place
 from atftctl.host.files import READ_BACK, inode_key, read_bytes, remove, rename, size_of, write_durably, write_new
 from atftctl.host.folders import fsync_dir, make_dirs, remove_tree, sync_file_system
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
@@ -75,7 +75,7 @@ def take(
 
 
 def _words(error: OSError) -> PutBack:
-    what = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    what = reason_and_place(error)
     if error.errno in FULL:
         return DiskFull(what, stands=NOT_TAKEN, then="make room (atftctl backup prune), then run it again")
     return PutBack(what, stands=NOT_TAKEN, then="remove the cause, then run it again")
@@ -182,9 +182,7 @@ def _full(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return error.what if isinstance(error, AtftError) else str(error)
+    return error.what if isinstance(error, AtftError) else reason(error)
 
 
 def _code_diff(copier: Copier, taking: Taking) -> str:
@@ -220,7 +218,7 @@ def sweep(layout: Layout) -> list[str]:
         try:
             remove_tree(path)
         except OSError as error:
-            left.append(f"{path.relative_to(layout.root)} can't be removed ({error.strerror}); it takes room, no more")
+            left.append(f"{path.relative_to(layout.root)} can't be removed ({reason(error)}); it takes room, no more")
     return left
 
 

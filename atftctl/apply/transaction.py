@@ -16,7 +16,8 @@ from typing import Any
 from atftctl.apply.moves import Content, Move, is_old, roll_forward, stage, staged_path, unstage, untouched
 from atftctl.domain.errors import NeedsPerson, PutBack
 from atftctl.host import footprint, records
-from atftctl.host.files import LINK, digest_of, remove, rename, sha256_file
+from atftctl.host.errors import reason
+from atftctl.host.files import digest_of, is_link, remove, rename, sha256_file
 from atftctl.host.folders import fsync_dir
 from atftctl.host.layout import Layout
 
@@ -87,7 +88,7 @@ class Transaction:
         Raises NeedsPerson where they can't, and where ABORT can't be written; nothing has changed then."""
         copies = self._layout.snapshot(snapshot) if snapshot else None
         for move in self._moves:
-            if not move.old or move.old.startswith(LINK) or is_old(self._layout, move):
+            if not move.old or is_link(move.old) or is_old(self._layout, move):
                 continue
             if copies is None or sha256_file(copies / move.path) != move.old:
                 raise NeedsPerson(
@@ -99,7 +100,7 @@ class Transaction:
             self._record("abort", "some files are the new ones", snapshot=snapshot)
         except OSError as error:
             raise NeedsPerson(
-                f"the decision to go back can't be written: {error.strerror or error}",
+                f"the decision to go back can't be written: {reason(error)}",
                 stands=f"some files are the new ones; {untouched(self._layout)}",
                 then="remove the cause, then: atftctl recover",
             ) from None

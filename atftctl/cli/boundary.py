@@ -15,7 +15,7 @@ from atftctl.cli.terminal import emit, emit_json
 from atftctl.domain.errors import AtftError, Interrupted, NeedsPerson, Refused, WrongUsage
 from atftctl.domain.result import Result
 from atftctl.host import footprint
-from atftctl.host.errors import HostError, UntrustedError
+from atftctl.host.errors import HostError, UntrustedError, reason_and_place
 from atftctl.protocol import Exit
 
 T = TypeVar("T")
@@ -104,8 +104,7 @@ def _expected(error: BaseException) -> AtftError:
         return error
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted", then="atftctl status shows where things stand" if footprint.so_far() else "")
-    where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
-    words = f"{(isinstance(error, OSError) and error.strerror) or error}{where}"
+    words = reason_and_place(error)
     if footprint.so_far():
         return NeedsPerson(words, then="atftctl status shows where things stand")
     if isinstance(error, UntrustedError):

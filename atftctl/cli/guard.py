@@ -9,6 +9,7 @@ import typer
 from atftctl.cli import options as o
 from atftctl.cli import run
 from atftctl.cli.terminal import emit
+from atftctl.host.errors import reason
 
 REFUSED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127  # as of env and timeout; all others are the command's own
 
@@ -50,5 +51,5 @@ def _become(command: list[str]) -> NoReturn:
     try:
         os.execvp(command[0], command)  # noqa: S606
     except OSError as error:
-        emit(f"error: can't run {command[0]}: {error.strerror}", stream=sys.stderr)
+        emit(f"error: can't run {command[0]}: {reason(error)}", stream=sys.stderr)
         raise typer.Exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE) from None

@@ -11,7 +11,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts
 from atftctl.domain.plan import SettingChange, Target, show
 from atftctl.domain.runbook import Runbook, Settings, Stage, kind_of
-from atftctl.domain.words import nearest
+from atftctl.domain.words import counted, nearest
 
 KeyPath = tuple[str, ...]
 
@@ -93,7 +93,7 @@ def locate(runbook: Runbook, configs: Mapping[str, ConfigFile], word: str) -> Se
         return SettingChange(features[key], known.file, key, None, known.baseline)
     below = [".".join(one) for one in settings if one[: len(key)] == key]
     if below:
-        raise Refused(f"{word} holds {len(below)} settings", then=f"one of them: {', '.join(below[:8])}")
+        raise Refused(f"{word} holds {counted(len(below), 'setting')}", then=f"one of them: {', '.join(below[:8])}")
     raise Refused(f"no setting {word!r}", then=nearest(word, [*runbook.features, *(".".join(one) for one in settings)]))
 
 

@@ -227,11 +227,6 @@ Step = (
 )
 
 
-CHANGING = (
-    StopTrainer, ChangeFiles, StartTrainer, RecoverFirst, RemoveSnapshot, RunStage, ChangePackages,
-)  # fmt: skip
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     command: str

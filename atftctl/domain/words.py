@@ -17,6 +17,11 @@ def size_words(size: float) -> str:
     return f"{size / 1000:,.1f} TB"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 file", "2,000 files"; `many` where an s does not make the plural."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """The first ones, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""

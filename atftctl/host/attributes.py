@@ -113,7 +113,7 @@ def _administrator() -> bool:
     return bool(int(capabilities, 16) >> CAP_SYS_ADMIN & 1)
 
 
-def _names(handle: int | Path) -> list[str]:
+def _names(handle: int) -> list[str]:
     try:
         return os.listxattr(handle)
     except OSError:

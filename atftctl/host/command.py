@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.host import rights
+from atftctl.host.errors import reason
 from atftctl.host.settle import clean_child
 
 
@@ -20,6 +21,16 @@ class Done:
 
     code: int | None
     output: str
+
+    @property
+    def last_line(self) -> str:
+        """What it said last, or that it said nothing."""
+        return next((line for line in reversed(self.output.splitlines()) if line.strip()), "it said nothing")
+
+    @property
+    def ended(self) -> str:
+        """ "exit 1", or that the time was up."""
+        return "the time was up" if self.code is None else f"exit {self.code}"
 
 
 def limited(memory_limit_mb: int) -> Callable[[], None]:
@@ -48,7 +59,7 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: floa
             **rights.options(user),
         )  # fmt: skip
     except OSError as error:
-        return Done(127, f"can't start {argv[0]}: {error.strerror}")
+        return Done(127, f"can't start {argv[0]}: {reason(error)}")
     try:
         output, _ = child.communicate(timeout=limit_s)
         return Done(child.returncode, output.decode("utf-8", "replace"))

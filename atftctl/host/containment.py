@@ -68,7 +68,7 @@ def refuse_words(relative: str) -> None:
 
 
 def _refuse_outside(root: Path, relative: str, real: Path, outside: Iterable[str]) -> None:
-    places = [root.resolve(), *(Path(place).resolve() for place in outside)]
+    places = [root.resolve(), *(Path(os.path.realpath(place)) for place in outside)]
     if not any(real.is_relative_to(place) for place in places):
         raise OutsideProjectError(f"{relative!r} is a symlink that leads out of the project, to {real}")
 
@@ -98,8 +98,7 @@ def locate(root: Path, relative: str, outside: Iterable[str] = ()) -> Located:
         real = Path(os.path.normpath((root / link).parent / target))
         below = path.relative_to(link)
         if not real.is_relative_to(root):
-            found = (root / path).resolve()
-            _refuse_outside(root, relative, found, outside)
+            found = folder_inside(root, relative, root / path, outside)
             return Located(found, str(path), tuple(links))
         links.append((str(link), target))
         path = real.relative_to(root) / below

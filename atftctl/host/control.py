@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atftctl.host import procs
-from atftctl.host.errors import HostError, StillAliveError
+from atftctl.host.errors import HostError, StillAliveError, reason
 
 if TYPE_CHECKING:
     import subprocess
@@ -56,7 +56,7 @@ def spawn(
             **rights.options(user),
         )
     except OSError as error:
-        raise HostError(f"can't start {argv[0]}: {error.strerror}") from None
+        raise HostError(f"can't start {argv[0]}: {reason(error)}") from None
     except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
         raise HostError(f"can't start {argv[0]} with a memory limit of {memory_limit_mb} MB: {error}") from None
     finally:

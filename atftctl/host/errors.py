@@ -58,3 +58,14 @@ class UntrustedError(HostError):
     def __init__(self, what: str, *, hint: str) -> None:
         super().__init__(what)
         self.hint = hint
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, without the number that an OSError's own text begins with. Never empty."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def reason_and_place(error: BaseException) -> str:
+    """The reason, and the file that it is about where the system named one."""
+    place = getattr(error, "filename", None)
+    return f"{reason(error)}: {place}" if place else reason(error)

@@ -151,11 +151,16 @@ def head(root: Path) -> tuple[str, bool]:
         return "", False
 
 
+DIRTY = (
+    "diff", "--name-only", "-z", "--no-renames", "--no-relative", "--no-ext-diff", "--no-textconv",
+    "--ignore-submodules=dirty", "HEAD", "--",
+)  # fmt: skip
+
+
 def dirty(root: Path) -> list[str]:
     """Tracked files that differ from HEAD, in the whole repository, by their path from its top. Files that a filter
-    would have to be run for are not compared. Raises GitError."""
-    words = ("diff", "--name-only", "-z", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "HEAD", "--")
-    found = [name for name in os.fsdecode(read(root, *words)).split("\0") if name]
+    would have to be run for are not compared: `worktree.dirty` runs it. Raises GitError."""
+    found = [name for name in os.fsdecode(read(root, *DIRTY)).split("\0") if name]
     return found if not found or not _without_filters(root) else _unfiltered(root, found)
 
 

@@ -8,7 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from atftctl.host.errors import HostError
-from atftctl.host.files import open_regular
+from atftctl.host.files import open_regular, size_of
 from atftctl.host.rights import links_are_ours
 
 TAIL_LIMIT = 256 * 1024  # bytes
@@ -30,10 +30,7 @@ def open_log(root: Path, name: str) -> BufferedReader:
 
 def size_of_log(root: Path, name: str) -> int:
     """In bytes; 0 where no such file can be seen."""
-    try:
-        return real_path(root, name).stat().st_size
-    except OSError:
-        return 0
+    return size_of(real_path(root, name))
 
 
 def tail(root: Path, name: str, lines: int, *, limit: int = TAIL_LIMIT, since: int = 0) -> list[str]:

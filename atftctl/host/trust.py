@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from atftctl.host.errors import HostError, UntrustedError
+from atftctl.host.errors import HostError, UntrustedError, reason
 from atftctl.host.files import read_bytes
 
 CONFIG = "atftctl/config.yaml"  # below XDG_CONFIG_HOME
@@ -52,7 +52,7 @@ def operators() -> Trusted:
     except FileNotFoundError:
         return Trusted()
     except (OSError, HostError) as error:
-        return Trusted(problem=f"{path} can't be read: {getattr(error, 'strerror', None) or error}")
+        return Trusted(problem=f"{path} can't be read: {reason(error)}")
 
 
 def _parse(data: bytes) -> Trusted:

@@ -22,9 +22,17 @@ def run(root: Path, *words: str, limit_s: float = LIMIT_S, said: bytes = b"") ->
     return os.fsdecode(git.execute(root, DURABLE, words, limit_s, said))
 
 
-def checked_out(root: Path, commit: str, path: str) -> bytes:
-    """The bytes that `git checkout COMMIT -- PATH` would write. Raises GitError."""
+def checked_out(root: Path, commit: str, path: str, *, filters: bool = True) -> bytes:
+    """The bytes that `git checkout COMMIT -- PATH` would write. Without `filters`, as a dry run asks for it: those that
+    the repository has; no program that its config names is run. Raises GitError."""
+    if not filters:
+        return git.read(root, "cat-file", "blob", f"{commit}:./{path}")
     return git.execute(root, DURABLE, ("cat-file", "--filters", f"{commit}:./{path}"), LIMIT_S)
+
+
+def dirty(root: Path) -> list[str]:
+    """As `git.dirty`, with the files that a filter is run for. Raises GitError."""
+    return [name for name in run(root, *git.DIRTY).split("\0") if name]
 
 
 def add(root: Path, folder: Path, commit: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from atftctl.domain.facts import ConfigFile
 from atftctl.host.containment import inside
-from atftctl.host.errors import NotRegularError, OutsideProjectError, YamlError
+from atftctl.host.errors import NotRegularError, OutsideProjectError, YamlError, reason
 from atftctl.host.files import open_regular, sha256_bytes
 from atftctl.host.yaml_read import read
 from atftctl.protocol import config_digest, merge_settings
@@ -23,7 +23,7 @@ def read_config(root: Path, name: str) -> ConfigFile:
     except (OutsideProjectError, NotRegularError) as error:
         return ConfigFile(name, None, error=str(error))
     except OSError as error:
-        return ConfigFile(name, None, error=f"can't be read: {error.strerror}")
+        return ConfigFile(name, None, error=f"can't be read: {reason(error)}")
     digest = sha256_bytes(data)
     if not data.strip(b"\0 \t\r\n"):
         return ConfigFile(name, digest, error="the file is empty")

@@ -12,7 +12,7 @@ from pathlib import Path
 from atftctl.domain.runbook import Files
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.host.copying import hash_file
-from atftctl.host.errors import HostError, YamlError
+from atftctl.host.errors import HostError, YamlError, reason
 from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
 from atftctl.host.yaml_read import read
@@ -78,7 +78,7 @@ def look_into(layout: Layout, one: Handmade) -> tuple[str, str]:
     except YamlError as error:
         return digest, f"it can't be read as YAML: {error}"
     except (OSError, HostError) as error:
-        return "", f"it can't be read: {getattr(error, 'strerror', None) or error}"
+        return "", f"it can't be read: {reason(error)}"
     if checkpoint(one.of) and not watch.verdict:
         return digest, blank(one.of, watch) or "it is no checkpoint of torch.save: nothing can tell whether it is whole"
     return digest, watch.damage

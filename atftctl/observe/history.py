@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.domain.errors import Refused, WrongUsage
-from atftctl.domain.words import nearest
+from atftctl.domain.words import counted, nearest
 from atftctl.host.containment import is_path
 from atftctl.host.errors import HostError
 from atftctl.host.files import read_bytes
@@ -69,7 +69,8 @@ def _end(layout: Layout, lines: list[bytes], hashes: list[str]) -> list[str]:
     except (OSError, HostError, ValueError, KeyError, TypeError, RecursionError):
         return ["how it ends is not known: the disk was full, or that was taken away"] if lines else []
     if len(lines) < count:
-        return [f"{count - len(lines)} of {count} lines are gone from its end"]
+        gone = count - len(lines)
+        return [f"{gone} of {counted(count, 'line')} {'is' if gone == 1 else 'are'} gone from its end"]
     if hashes[count] != last:
         return [f"line {count} is not the one that was written"]
     torn = len(lines) == count + 1 and _entry(lines[count]) is None  # by a crash, while it was written

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
 from atftctl.host.copying import Progress, hash_file, no_progress
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files import read_bytes, sha256_file
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
 from atftctl.host.records import BadRecordError, seal, unseal
@@ -22,7 +22,7 @@ GONE = "gone"
 class Copy:
     """One file on disk and everything that is said about it: (snapshot, its entry)."""
 
-    key: str  # "device:inode"
+    key: str  # see inode_key
     size: int
     users: list[tuple[Snapshot, SnapshotFile]] = field(default_factory=list)
     checked: str = ""
@@ -122,7 +122,7 @@ def _hash(layout: Layout, copy: Copy, progress: Progress) -> tuple[str, str]:
         except FileNotFoundError:
             continue
         except (OSError, HostError) as error:
-            why = getattr(error, "strerror", None) or str(error)
+            why = reason(error)
     return "", why
 
 

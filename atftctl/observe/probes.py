@@ -100,9 +100,8 @@ def _ask(
     try:
         return dict(json.loads(read_bytes(out)))
     except (OSError, HostError, ValueError, TypeError, RecursionError):
-        last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
         raise Inconclusive(
-            f"the probe measured nothing (exit {done.code}): {last[0][:300]}",
+            f"the probe measured nothing ({done.ended}): {done.last_line[:300]}",
             then="is the trainer installed here? pip install 'atftctl[trainer]'",
         ) from None
 

@@ -10,7 +10,7 @@ from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.runbook import Checks, Files, Immediate, Runbook, Symptom, TrainerRules
 from atftctl.domain.words import nearest
 from atftctl.host import rights, settle, trust
-from atftctl.host.errors import HostError, UntrustedError, YamlError
+from atftctl.host.errors import HostError, UntrustedError, YamlError, reason
 from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
 from atftctl.host.yaml_read import Document, read
@@ -84,7 +84,7 @@ def _names(folder: Path) -> list[str]:
         return []
     except PermissionError as error:
         raise UntrustedError(
-            f"{trust.describe(folder, folder.stat())} can't be looked into: {error.strerror}",
+            f"{trust.describe(folder, folder.stat())} can't be looked into: {reason(error)}",
             hint=trust.advice(folder.stat(), str(folder)),
         ) from None
 
@@ -105,7 +105,7 @@ def examine(layout: Layout) -> Examined:
     except Refused as error:
         return Examined(layout, bare(), (Problem(name, error.what, error.then),))
     except (OSError, HostError) as error:
-        return Examined(layout, bare(), (Problem(name, f"can't be read: {getattr(error, 'strerror', None) or error}"),))
+        return Examined(layout, bare(), (Problem(name, f"can't be read: {reason(error)}"),))
     return replace(parse(layout, data), warnings=warnings)
 
 

@@ -23,7 +23,7 @@ from atftctl.domain.snapshot import (
 from atftctl.domain.words import nearest
 from atftctl.host import trust
 from atftctl.host.containment import refuse_words
-from atftctl.host.errors import HostError, OutsideProjectError
+from atftctl.host.errors import HostError, OutsideProjectError, reason
 from atftctl.host.files import LINK, Identity, identity, inode_key, read_bytes, settled
 from atftctl.host.layout import PIN, SNAPSHOT_NAME, Layout, is_reserved
 from atftctl.host.records import read_lines, try_json, unseal
@@ -54,7 +54,7 @@ def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
             if SNAPSHOT_NAME.fullmatch(name):
                 broken[name] = "it has no manifest"
         except (OSError, HostError, ValueError, KeyError, TypeError) as error:
-            broken[name] = getattr(error, "strerror", None) or str(error)
+            broken[name] = reason(error)
         else:
             found.append(
                 snapshot if snapshot.passed else replace(snapshot, passed=passed_by(snapshot.digests(), passed))
@@ -130,7 +130,7 @@ def copy_of(top: str, file: SnapshotFile, known: Checked) -> tuple[str, str]:
     try:
         facts = os.lstat(f"{top}/{file.path}")
     except OSError as error:
-        return "", f"{file.path}: {error.strerror}"
+        return "", f"{file.path}: {reason(error)}"
     if file.is_link:
         same = stat.S_ISLNK(facts.st_mode) and f"{LINK}{Path(top, file.path).readlink()}" == file.sha256
         return "", "" if same else f"{file.path} is not the symlink that it was"

@@ -13,7 +13,7 @@ from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.words import listed, size_words
 from atftctl.host import locks
-from atftctl.host.errors import OutsideProjectError
+from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.observe import handmade as observed_handmade
 from atftctl.observe import snapshots as observed
 from atftctl.observe.configs import read_configs
@@ -51,7 +51,7 @@ def _sources(project: Project, only: Kind) -> Sources:
     try:
         found = sources(project.layout, project.runbook.files, only)
     except OSError as error:
-        raise Refused(f"{error.filename} can't be read: {error.strerror}") from None
+        raise Refused(f"{error.filename} can't be read: {reason(error)}") from None
     except OutsideProjectError as error:
         raise Refused(str(error)) from None
     if not found.paths:

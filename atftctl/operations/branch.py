@@ -37,13 +37,15 @@ def may_move(project: Project) -> str:
     return git.commit_of(project.layout.root, "HEAD")
 
 
-def dirty_among(project: Project, paths: Collection[str]) -> list[str]:
+def dirty_among(project: Project, paths: Collection[str], *, filters: bool = True) -> list[str]:
     """Those of these files (by their path from the repository's top) that differ from the last commit, in the work tree
-    or in the index. Raises GitError."""
+    or in the index. Without `filters`, as in a dry run, those that a filter is run for are not compared. Raises
+    GitError."""
     root = project.layout.root
+    changed = worktree.dirty(root) if filters else git.dirty(root)
     words = ("diff", "--cached", "--name-only", "-z", "--no-ext-diff", "--no-textconv", "HEAD", "--")
     staged = os.fsdecode(git.read(root, *words)).split("\0")
-    return sorted({*git.dirty(root), *staged} & set(paths))
+    return sorted({*changed, *staged} & set(paths))
 
 
 def refuse_dirty(paths: Collection[str]) -> None:

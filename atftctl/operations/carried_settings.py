@@ -16,14 +16,14 @@ from atftctl.observe import history
 from atftctl.operations.project import Project
 
 
-def own_edits(project: Project, base: str, path: str) -> dict[KeyPath, Any] | None:
+def own_edits(project: Project, base: str, path: str, *, filters: bool = True) -> dict[KeyPath, Any] | None:
     """The settings by which a config differs from the commit `base`, where an operation of ours wrote it as it stands
     and these edits are all that it differs by; None otherwise."""
     from atftctl.host.yaml_edit import edit
 
     try:
         stands = read_bytes(project.layout.place(path))
-        committed = worktree.checked_out(project.layout.root, base, path)
+        committed = worktree.checked_out(project.layout.root, base, path, filters=filters)
         before, after = flat(read(committed).value or {}), flat(read(stands).value or {})
         if before.keys() - after.keys():
             return None

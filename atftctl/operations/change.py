@@ -14,7 +14,7 @@ from atftctl.domain.plan import Plan, with_notes
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.result import Result
 from atftctl.host import locks
-from atftctl.host.errors import HostError, LockHeldError
+from atftctl.host.errors import HostError, LockHeldError, reason, reason_and_place
 from atftctl.host.files import read_bytes
 from atftctl.observe import process as observed_process
 from atftctl.observe import runbook as observed_runbook
@@ -77,9 +77,8 @@ def _recovered(project: Project, *, back: bool) -> Recovered:
     except (OSError, HostError) as error:
         if not any(layout.journal.glob("*.json")):
             raise
-        where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
         raise NeedsPerson(
-            f"recovery was stopped: {getattr(error, 'strerror', None) or error}{where}",
+            f"recovery was stopped: {reason_and_place(error)}",
             stands="an operation stays open; its files may be partly in place",
             then="remove the cause (a full disk?), then: atftctl recover",
         ) from None
@@ -260,11 +259,11 @@ def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch
     seen = {"first_step": dict(proof.seen)} if proof.seen else {}
     try:
         operation.close(outcome, int(exit_code), parts=parts, verdict=proof.words, **seen)
-    except OSError as error:
+    except (OSError, HostError) as error:
         raise NeedsPerson(
-            f"all is in place, but the end of {operation.id} could not be recorded: {error.strerror}",
+            f"all is in place, but the end of {operation.id} could not be recorded: {reason(error)}",
             stands="the new files stand; the operation stays open",
-            then="make room, then: atftctl recover",
+            then="remove the cause (a full disk?), then: atftctl recover",
         ) from None
 
 

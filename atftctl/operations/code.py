@@ -79,7 +79,7 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
 
 def _shown(project: Project, chosen: Sequence[Commit], base: str, wish: Wish, request: Request) -> Plan:
     """What would be taken back, and what stands against it. Raises Refused for that, if it is no dry run; GitError."""
-    against = _against(project, chosen, base)
+    against = _against(project, chosen, base, request)
     notes = tuple(f"as things stand this is refused: {error.what}" for error in against)
     plan = decide.candidates(project.runbook, observe(project), chosen, base, wish, notes)
     request.seen(plan, ())
@@ -88,14 +88,15 @@ def _shown(project: Project, chosen: Sequence[Commit], base: str, wish: Wish, re
     return plan
 
 
-def _against(project: Project, chosen: Sequence[Commit], base: str) -> list[Refused]:
+def _against(project: Project, chosen: Sequence[Commit], base: str, request: Request) -> list[Refused]:
     """What stands against taking these commits back, as far as it can be seen before it is tried. Raises GitError."""
     found = [error for error in (branch.obstacle(project), _locked(project)) if error]
     if strays := [path for commit in chosen for path in commit.outside]:
         found.append(Refused(f"{strays[0]} is outside of the project, and one of these commits changes it"))
     top = git.prefix(project.layout.root)
     touched = {f"{top}{path}" for commit in chosen for path in commit.files}
-    blocked = [path for path in branch.dirty_among(project, touched) if not _carried(project, base, path, top)]
+    dirty = [path.removeprefix(top) for path in branch.dirty_among(project, touched, filters=not request.dry_run)]
+    blocked = [f"{top}{name}" for name in dirty if not _carried(project, base, name, filters=not request.dry_run)]
     try:
         branch.refuse_dirty(blocked)
     except Refused as error:
@@ -115,10 +116,11 @@ def _locked(project: Project) -> Refused | None:
     )
 
 
-def _carried(project: Project, base: str, path: str, top: str) -> bool:
+def _carried(project: Project, base: str, name: str, *, filters: bool) -> bool:
     """Is a file that is not committed a config whose changes are settings that we made ourselves?"""
-    name = path.removeprefix(top)
-    return name in project.runbook.files.configs and carried_settings.own_edits(project, base, name) is not None
+    if name not in project.runbook.files.configs:
+        return False
+    return carried_settings.own_edits(project, base, name, filters=filters) is not None
 
 
 def _chosen(project: Project, asked: Asked, base: str) -> list[Commit]:
@@ -237,8 +239,7 @@ def _smoke(project: Project, name: str) -> None:
     argv = command(rules.smoke, python=sys.executable)
     done = run(argv, cwd=folder, env=probes.environment(folder), limit_s=rules.smoke_limit_s)
     if done.code != 0:
-        last = [line for line in done.output.splitlines() if line.strip()][-1:] or ["it said nothing"]
-        raise Refused(f"the smoke check fails with these commits taken back (exit {done.code}): {last[0][:300]}")
+        raise Refused(f"the smoke check fails with these commits taken back ({done.ended}): {done.last_line[:300]}")
 
 
 def _push(project: Project, done: Result, move: CodeMove, request: Request) -> Result:
@@ -266,7 +267,7 @@ def full(project: Project, ref: str, wish: Wish, request: Request) -> Result:
     rules = project.runbook.full
     removable, staying = packages.removable(rules.packages)
     try:
-        commit, files, contents = _of_before(project, ref or rules.ref)
+        commit, files, contents = _of_before(project, ref or rules.ref, filters=not request.dry_run)
     except GitError as error:
         raise Refused(str(error), then="--ref names another commit") from None
     paths = [file.path for file in files]
@@ -281,7 +282,9 @@ def full(project: Project, ref: str, wish: Wish, request: Request) -> Result:
     return done if request.dry_run or done.exit_code is not Exit.DONE else _trains(project, done, request)
 
 
-def _of_before(project: Project, ref: str) -> tuple[str, tuple[decide.NewFile, ...], dict[str, bytes]]:
+def _of_before(
+    project: Project, ref: str, *, filters: bool
+) -> tuple[str, tuple[decide.NewFile, ...], dict[str, bytes]]:
     """The files that go, and those that come back from `ref`."""
     root, rules = project.layout.root, project.runbook.full
     files, contents = [decide.NewFile(path, None) for path in rules.remove], {}
@@ -290,8 +293,8 @@ def _of_before(project: Project, ref: str) -> tuple[str, tuple[decide.NewFile, .
         found = git.file_at(root, commit, path)
         if found is None:
             raise Refused(f"{path} is not in {ref}", then="--ref names another commit")
-        contents[path], mode = worktree.checked_out(root, commit, path), found[1]
-        files.append(decide.NewFile(path, sha256_bytes(contents[path]), mode, moded=not (root / path).exists()))
+        contents[path] = worktree.checked_out(root, commit, path, filters=filters)
+        files.append(decide.NewFile(path, sha256_bytes(contents[path]), found[1], moded=not (root / path).exists()))
     return commit, tuple(files), contents
 
 

@@ -12,6 +12,7 @@ from atftctl.domain.errors import WrongUsage
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, show
 from atftctl.domain.result import Result
+from atftctl.domain.words import counted
 from atftctl.host.errors import YamlError
 from atftctl.host.yaml_read import read
 from atftctl.observe.configs import read_configs
@@ -34,7 +35,7 @@ def get(project: Project, word: str) -> Result:
         return Result("config get", Exit.DONE, show(one.old), data=data)
     found = {".".join(key): {"file": path, "value": value} for key, (path, value) in effective(configs).items()}
     lines = tuple(f"{key}: {show(one['value'])}" for key, one in found.items())
-    return Result("config get", Exit.DONE, f"{len(found)} settings", lines=lines, data={"settings": found})
+    return Result("config get", Exit.DONE, counted(len(found), "setting"), lines=lines, data={"settings": found})
 
 
 def put(project: Project, words: Sequence[str], wish: Wish, request: Request) -> Result:

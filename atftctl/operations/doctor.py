@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.apply.space import RESERVE
 from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Result
-from atftctl.domain.words import size_words
+from atftctl.domain.words import counted, size_words
 from atftctl.host import git, locks
 from atftctl.host.command import run
 from atftctl.host.errors import HostError
@@ -56,9 +56,11 @@ def doctor(project: Project) -> Result:
     found = [finding for look in LOOKS for finding in _tried(look, project)]
     missing = [one for one in found if one.costs]
     bad = [one for one in missing if one.needed]
-    headline = f"{len(bad)} things that a rescue needs are missing" if bad else "all that a rescue needs is there"
-    if missing and not bad:
-        headline += f"; {len(missing)} things are missing beside that"
+    headline = "all that a rescue needs is there"
+    if bad:
+        headline = f"{counted(len(bad), 'thing')} that a rescue needs {_are(bad)} missing"
+    elif missing:
+        headline += f"; {counted(len(missing), 'thing')} {_are(missing)} missing beside that"
     return Result(
         "doctor",
         Exit.CHECK_FAILED if bad else Exit.DONE,
@@ -66,6 +68,10 @@ def doctor(project: Project) -> Result:
         data={"findings": [vars(one) for one in found]},
         contacts=project.contacts if bad else (),
     )
+
+
+def _are(findings: Sequence[Finding]) -> str:
+    return "is" if len(findings) == 1 else "are"
 
 
 def _tried(look: Callable[[Project], Iterator[Finding]], project: Project) -> list[Finding]:
@@ -95,19 +101,15 @@ def _machine(project: Project) -> Iterator[Finding]:
     yield Finding("git", git_there or "missing", "" if git_there else "no commit in snapshots; no rollback --git")
 
 
-def _files(project: Project) -> Iterator[Finding]:
-    """What a rollback changes can be changed: what stands against it is among the faults."""
-    wrong = {fault.name for fault in health.faults(project, observe(project))}
-    yield from (Finding(name, "can be replaced") for name in project.runbook.files.configs if name not in wrong)
-
-
 def _health(project: Project) -> Iterator[Finding]:
-    """What `status` and every refusal say, too."""
+    """What `status` and every refusal say, too; then the configs that nothing stands against."""
     found = health.faults(project, observe(project))
     for fault in found:
         yield Finding(fault.name, fault.what, fault.hint or "look at it", needed=fault.blocks)
     if not any(fault.name == "runbook" for fault in found):
         yield Finding("runbook", str(project.layout.runbook.relative_to(project.layout.root)))
+    wrong = {fault.name for fault in found}
+    yield from (Finding(name, "can be replaced") for name in project.runbook.files.configs if name not in wrong)
 
 
 def _space(project: Project) -> Iterator[Finding]:
@@ -177,4 +179,4 @@ def _state(project: Project) -> Iterator[Finding]:
     yield Finding("repository", words, "" if commit else "no rollback --git, no code in snapshots")
 
 
-LOOKS = (_machine, _health, _files, _space, _trainer, _state)
+LOOKS = (_machine, _health, _space, _trainer, _state)

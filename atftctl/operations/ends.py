@@ -5,7 +5,7 @@ from __future__ import annotations
 from atftctl.apply.operation import Operation
 from atftctl.apply.space import FULL
 from atftctl.domain.errors import AtftError, DiskFull, Interrupted, NeedsPerson, PutBack
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason_and_place
 
 
 def ended_badly(operation: Operation, error: BaseException) -> BaseException:
@@ -14,7 +14,7 @@ def ended_badly(operation: Operation, error: BaseException) -> BaseException:
         if isinstance(error, NeedsPerson):
             return error
         return NeedsPerson(
-            f"{operation.plan.command} {operation.id} was decided, and then: {words_of(error)}",
+            f"{operation.plan.command} {operation.id} was decided, and then: {reason_and_place(error)}",
             stands="the operation stays open; its files may be partly in place",
             then="remove the cause (a full disk?), then: atftctl recover",
         )
@@ -28,7 +28,7 @@ def ended_badly(operation: Operation, error: BaseException) -> BaseException:
         partly = "some files are the new ones, the others are as they were"
         files = partly if operation.going_back else "no file of the project has changed"
         return NeedsPerson(
-            f"{words_of(error)}; putting back failed too: {words_of(second)}",
+            f"{reason_and_place(error)}; putting back failed too: {reason_and_place(second)}",
             stands=f"{files}; the operation stays open",
             then="remove the cause, then: atftctl recover",
         )
@@ -41,15 +41,9 @@ def _put_back(error: BaseException) -> BaseException:
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted before the decision", stands=stands)
     if isinstance(error, OSError) and error.errno in FULL:
-        return DiskFull(words_of(error), stands=stands, then="make room, then run it again")
+        return DiskFull(reason_and_place(error), stands=stands, then="make room, then run it again")
     if isinstance(error, OSError | HostError):
-        return PutBack(words_of(error), stands=stands, then="remove the cause, then run it again")
+        return PutBack(reason_and_place(error), stands=stands, then="remove the cause, then run it again")
     if isinstance(error, AtftError) and not error.stands:
         error.stands = stands
     return error
-
-
-def words_of(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
-    return str(error) or type(error).__name__

@@ -13,6 +13,7 @@ from atftctl.domain.plan import Plan, RemoveSnapshot
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.words import size_words
+from atftctl.host.errors import reason_and_place
 from atftctl.host.files import allocated, inode_key
 from atftctl.host.interrupts import deferred
 from atftctl.host.layout import Layout
@@ -157,7 +158,7 @@ def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
             raise
         stand = [name for name in _ids(plan) if name not in gone]
         raise NeedsPerson(
-            f"stopped in the middle: {error.strerror or error}",
+            f"stopped in the middle: {reason_and_place(error)}",
             stands=f"gone: {', '.join(gone)}; still there: {', '.join(stand) or 'none that was to go'}",
             then="remove the cause, then: atftctl recover",
         ) from None

@@ -11,6 +11,7 @@ from atftctl.apply import process
 from atftctl.domain.errors import NeedsPerson, Refused
 from atftctl.domain.process import ProcessRecord
 from atftctl.domain.result import Result
+from atftctl.host.errors import reason
 from atftctl.host.logs import inode_of_log, size_of_log
 from atftctl.observe import process as observed
 from atftctl.observe import runs
@@ -33,11 +34,12 @@ def reload(project: Project, resume: str, request: Request) -> Result:
         record, wanted = _running(project)
         with watch.part("reload"):
             event = take_up(project, record, wanted, resume)
-        log(project, "trainer reload", request, f"new settings from {event.get('resumed_from')}")
+        told = log(project, "trainer reload", request, f"new settings from {event.get('resumed_from')}")
     return Result(
         "trainer reload",
         Exit.DONE,
         f"the trainer took up config {wanted[:12]} at step {event['step']}, without a restart",
+        lines=told,
         data={"digest": wanted, "event": dict(event)},
         parts=tuple(watch.parts),
     )
@@ -51,7 +53,7 @@ def take_up(project: Project, record: ProcessRecord, wanted: str, resume: str = 
     try:
         number = process.ask(project.layout, record, protocol.WANT_RELOAD, resume=resume)
     except OSError as error:
-        raise Refused(f"the request can't be written: {error.strerror}", stands="the old settings go on") from None
+        raise Refused(f"the request can't be written: {reason(error)}", stands="the old settings go on") from None
     event = _await(project, record, number, offset, inode)
     if event["event"] == protocol.RELOAD_REFUSED:
         raise Refused(

@@ -12,7 +12,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan, Target
 from atftctl.host import yaml_read
 from atftctl.host.attributes import losses
-from atftctl.host.errors import HostError, OutsideProjectError, YamlError
+from atftctl.host.errors import HostError, OutsideProjectError, YamlError, reason
 from atftctl.host.files import LINK, READ_BACK, is_link, read_bytes, sha256_file, size_of
 from atftctl.host.layout import Layout
 from atftctl.host.obstacles import mount_points, why_not_replaceable
@@ -56,8 +56,9 @@ def render(
         if is_link(target.new):
             diff.append(f"{target.path}: a symlink to {str(target.new).removeprefix(LINK)}")
         elif target.changes:
-            contents[target.path] = after = _edit(target, _bytes(path))
-            diff += text_diff(target.path, _bytes(path), after)
+            before = _bytes(path)
+            contents[target.path] = after = _edit(target, before)
+            diff += text_diff(target.path, before, after)
         elif target.commit:
             contents[target.path] = content = (given or {})[target.path]
             diff += text_diff(target.path, _bytes(path), content) if len(content) < LONG else []
@@ -141,8 +142,7 @@ def _snapshot_bytes(layout: Layout, target: Target) -> bytes:
     try:
         return read_bytes(copy_of(layout, target))
     except (OSError, HostError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise Refused(f"{target.path} in snapshot {target.snapshot} can't be read: {why}") from None
+        raise Refused(f"{target.path} in snapshot {target.snapshot} can't be read: {reason(error)}") from None
 
 
 def _bytes(path: Path) -> bytes:

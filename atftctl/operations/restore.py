@@ -12,12 +12,13 @@ from atftctl.decide import restoring
 from atftctl.decide.assemble import Wish
 from atftctl.decide.code import NewFile
 from atftctl.domain.code import CodeMove
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.words import listed, size_words
+from atftctl.domain.words import counted, listed, size_words
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files import sha256_bytes
 from atftctl.observe import handmade, history, snapshots
 from atftctl.operations.change import carry_out, locked
@@ -45,14 +46,14 @@ def restore(
 
 def _from_git(project: Project, ref: str, paths: tuple[str, ...], wish: Wish, request: Request, only: Kind) -> Result:
     """Files as a commit has them: the configs that the runbook names, or these. Needs nothing of what stands."""
-    from atftctl.host import git
+    from atftctl.host import git, worktree
 
     root, kind = project.layout.root, only or "configs"
     names = paths or project.runbook.files.of(kind)
     try:
         commit = git.commit_of(root, ref)
-        tracked = {name: found for name in names if (found := git.file_at(root, commit, name))}
-        contents = {name: _checked_out(root, commit, name, found[0], request) for name, found in tracked.items()}
+        tracked = [name for name in names if git.file_at(root, commit, name)]
+        contents = {name: worktree.checked_out(root, commit, name, filters=not request.dry_run) for name in tracked}
     except git.GitError as error:
         raise Refused(str(error), then="git log --oneline shows the commits") from None
     if missing := [name for name in names if name not in tracked]:
@@ -70,24 +71,19 @@ def _from_git(project: Project, ref: str, paths: tuple[str, ...], wish: Wish, re
     )
 
 
-def _checked_out(root: Path, commit: str, name: str, blob: bytes, request: Request) -> bytes:
-    """As git would check the file out; a dry run runs no filter of the repository's."""
-    from atftctl.host import worktree
-
-    return blob if request.dry_run else worktree.checked_out(root, commit, name)
-
-
 def export(
     project: Project, word: str, paths: tuple[str, ...], folder: Path, request: Request, *, only: Kind = ""
 ) -> Result:
     """Files of a snapshot into a new folder; the project is not touched. The folder is there whole or not at all."""
     from atftctl.apply.export import export as apply
 
+    if word.startswith(GIT):
+        raise WrongUsage("--to takes files of a snapshot, not of a commit", then="git show COMMIT:./PATH > FILE")
     snapshot, notes = _find(project, word)
     chosen = restoring.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
     size = size_words(sum(file.size for file in chosen))
     if request.dry_run:
-        headline = f"dry run: would write {len(chosen)} files, {size}, into {folder}"
+        headline = f"dry run: would write {counted(len(chosen), 'file')}, {size}, into {folder}"
         return Result("restore", Exit.DONE, headline, lines=notes, data={"files": [file.path for file in chosen]})
     watch = Stopwatch(request.report)
     with watch.part("copy"):
@@ -96,7 +92,7 @@ def export(
     return Result(
         "restore",
         Exit.DONE,
-        f"{len(chosen)} files of {snapshot.id}, {size}, are in {folder}, each with its recorded hash",
+        f"{counted(len(chosen), 'file')} of {snapshot.id}, {size}: in {folder}, each with its recorded hash",
         lines=notes,
         data={"folder": str(folder), "files": [file.path for file in chosen]},
         parts=tuple(watch.parts),
@@ -163,8 +159,8 @@ def _without_quarantine(project: Project, entry: Mapping[str, Any], done: Result
         return done
     try:
         kept.lift(layout, stands, f"undone: {operation}", now())
-    except OSError as error:
-        line = f"the config stays quarantined ({error.strerror}): atftctl guard --override REASON -- COMMAND"
+    except (OSError, HostError) as error:
+        line = f"the config stays quarantined ({reason(error)}): atftctl guard --override REASON -- COMMAND"
     else:
         line = f"the config that stands again is no longer quarantined by {operation}"
     return replace(done, lines=(*done.lines, line))

@@ -106,7 +106,7 @@ def _edits(project: Project, base: str, paths: Sequence[str], top: str) -> dict[
 def _with_other_bytes(project: Project, folder: Path, commit: str, known: set[str], top: str) -> list[git.FileChange]:
     """Files that the commits do not change, and that git checks out with other bytes now: their attributes changed."""
     root, found = project.layout.root, []
-    for path in set(git.tree_files(folder, commit)) - known - set(git.dirty(root)):
+    for path in set(git.tree_files(folder, commit)) - known - set(worktree.dirty(root)):
         if not path.startswith(top):
             continue
         stands, comes = root / path.removeprefix(top), folder / path

@@ -17,9 +17,9 @@ from pathlib import Path
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan, show
 from atftctl.host.command import run
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files import read_bytes
-from atftctl.observe import history, probes
+from atftctl.observe import probes
 from atftctl.operations.project import Project
 from atftctl.operations.render import Content, Rendered
 
@@ -61,6 +61,8 @@ def require(project: Project) -> str:
 def way_out(project: Project, problem: str) -> str:
     """A command against what the trainer says of the present settings: the baseline's value, where the sentence begins
     with a key that the runbook knows; else the undo of what was done last."""
+    from atftctl.observe import history
+
     key = KEY.match(problem)
     for feature in project.runbook.features.values():
         if key and feature.key == key[1]:
@@ -92,7 +94,7 @@ def _answer(project: Project, contents: Mapping[str, Content]) -> tuple[str, str
             argv = [*(word.replace("{python}", sys.executable) for word in words), *options]
             done = run(argv, cwd=layout.root, env=probes.environment(layout.root), limit_s=LIMIT_S)
     except (OSError, HostError) as error:
-        return "", f"the settings were not checked: {getattr(error, 'strerror', None) or error}"
+        return "", f"the settings were not checked: {reason(error)}"
     return _read(done.code, done.output, str(folder.folder) + os.sep)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from atftctl.decide.settings import state
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
+from atftctl.domain.words import counted
 from atftctl.host import locks
 from atftctl.host.logs import tail
 from atftctl.observe import history as observed_history
@@ -67,7 +68,7 @@ def _left_staged(project: Project) -> list[str]:
 
 def history(project: Project, most: int) -> Result:
     entries = observed_history.read(project.layout)
-    return Result("history", Exit.DONE, f"{len(entries)} operations", data={"operations": entries[-most:]})
+    return Result("history", Exit.DONE, counted(len(entries), "operation"), data={"operations": entries[-most:]})
 
 
 def show(project: Project, word: str) -> Result:
@@ -90,10 +91,11 @@ def check_history(project: Project) -> Result:
     """Is each line the one that was written?"""
     problems = observed_history.tampered(project.layout)
     count = len(observed_history.read(project.layout))
+    whole = f"the history is whole: {counted(count, 'operation')}"
     return Result(
         "history",
         Exit.CHECK_FAILED if problems else Exit.DONE,
-        f"{len(problems)} problems in the history" if problems else f"the history is whole: {count} operations",
+        f"{counted(len(problems), 'problem')} in the history" if problems else whole,
         lines=tuple(problems),
         data={"problems": problems, "operations": count},
         contacts=project.contacts if problems else (),
@@ -120,8 +122,9 @@ def lint(project: Project) -> Result:
     book, name = project.runbook, project.layout.runbook.relative_to(project.layout.root)
     found = runbook_faults(project)
     wrong = [fault for fault in found if fault.blocks]
-    words = f"{len(book.features)} features, {len(book.symptoms)} symptoms, {len(book.plans)} plans"
-    many = f"{len(wrong)} problem{'s' * (len(wrong) > 1)}"
+    parts = {"feature": book.features, "symptom": book.symptoms, "plan": book.plans}
+    words = ", ".join(counted(len(part), one) for one, part in parts.items())
+    many = counted(len(wrong), "problem")
     return Result(
         "runbook lint",
         Exit.CHECK_FAILED if wrong else Exit.DONE,

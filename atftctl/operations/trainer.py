@@ -12,8 +12,9 @@ from atftctl.domain.errors import Interrupted, NeedsPerson, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import StartTrainer, StopTrainer
 from atftctl.domain.result import Result
+from atftctl.domain.words import counted
 from atftctl.host import locks, procs
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.observe import process as observed
 from atftctl.observe.configs import digest
 from atftctl.operations import settings_check
@@ -31,8 +32,8 @@ UNHEALTHY = "next: atftctl status; its words are in logs/training.log and logs/t
 def start(project: Project, resume: str, request: Request) -> Result:
     if request.dry_run:
         _may_start(project, observe(project), ())
-        settings_check.require(project)
-        return Result("trainer start", Exit.DONE, f"dry run: would start the trainer from {resume}")
+        warned = _warned(settings_check.require(project))
+        return Result("trainer start", Exit.DONE, f"dry run: would start the trainer from {resume}", lines=warned)
     watch = Stopwatch(request.report)
     with locked(project, "trainer start", request):
         facts = observe(project)  # after recovery, which may have started one
@@ -63,10 +64,10 @@ def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Re
     if request.dry_run:
         facts = observe(project)
         _may_start(project, facts, adopt)
-        settings_check.require(project)
+        warned = _warned(settings_check.require(project))
         steps = [step.describe() for step in stops_of(project.runbook, facts.process, Wish(adopt=adopt))]
         words = "; ".join([*steps, f"start the trainer from {resume}"])
-        return Result("trainer restart", Exit.DONE, f"dry run: would {words}")
+        return Result("trainer restart", Exit.DONE, f"dry run: would {words}", lines=warned)
     watch = Stopwatch(request.report)
     with locked(project, "trainer restart", request):
         facts = observe(project)
@@ -148,14 +149,14 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
             stands="it was asked to stop, and may still be running",
             then="atftctl trainer stop, again",
         ) from None
-    return f"stopped the trainer, pid {step.pid}" + (f"; {len(killed)} process(es) had to be killed" if killed else "")
+    by_force = f"; {counted(len(killed), 'process', 'processes')} had to be killed" if killed else ""
+    return f"stopped the trainer, pid {step.pid}{by_force}"
 
 
 def _start(
     project: Project, facts: Facts, resume: str, request: Request, watch: Stopwatch, command: str, checked: str
 ) -> Result:
     rules = project.runbook.trainer
-    warned = tuple(f"warning: {warning}" for warning in (checked,) if warning)
     try:
         with watch.part("start"):
             launch = project.launch(resume)
@@ -179,11 +180,15 @@ def _start(
         command,
         proof.exit_code,
         f"the trainer runs, pid {record.pid}" if proof.healthy else proof.words,
-        lines=(*warned, *(lines if proof.healthy else (UNHEALTHY,)), *told),
+        lines=(*_warned(checked), *(lines if proof.healthy else (UNHEALTHY,)), *told),
         data={"pid": record.pid, "run_id": record.run_id, "first_step": dict(proof.seen or {})},
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,
     )
+
+
+def _warned(checked: str) -> tuple[str, ...]:
+    return (f"warning: {checked}",) if checked else ()
 
 
 def log(project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE) -> tuple[str, ...]:
@@ -192,7 +197,7 @@ def log(project: Project, command: str, request: Request, title: str, exit_code:
     try:
         history.append(project.layout, _line(command, request, title, stamp, exit_code))
     except (OSError, HostError) as error:
-        return (f"the history could not be told of it: {getattr(error, 'strerror', None) or error}",)
+        return (f"the history could not be told of it: {reason(error)}",)
     return ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import git
-from atftctl.host.errors import HostError, YamlError
+from atftctl.host.errors import HostError
 from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
 from atftctl.host.yaml_read import read
@@ -38,5 +38,5 @@ def of_git(layout: Layout, path: str) -> str:
 def _reads(layout: Layout, snapshot: Snapshot, path: str) -> bool:
     try:
         return isinstance(read(read_bytes(layout.snapshot(snapshot.id) / path)).value, dict)
-    except (OSError, HostError, YamlError):
+    except (OSError, HostError):
         return False

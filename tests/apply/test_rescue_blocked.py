@@ -73,7 +73,7 @@ def test_a_name_as_long_as_the_file_system_takes(root: Path) -> None:
     undone_rollback(root)
 
 
-@pytest.mark.parametrize("what", ["loop", "a file", "a symlink out"])
+@pytest.mark.parametrize("what", ["loop", "a file", "a symlink out", "a loop outside"])
 def test_a_models_folder_that_is_none(root: Path, what: str) -> None:
     before = (root / CONFIG).read_bytes()
     name = take(root)
@@ -83,9 +83,12 @@ def test_a_models_folder_that_is_none(root: Path, what: str) -> None:
         undone_rollback(root)
     else:
         (root / "models").symlink_to("models" if what == "loop" else root.parent / "elsewhere")
+        if what == "a loop outside":
+            shutil.rmtree(root.parent / "elsewhere")
+            (root.parent / "elsewhere").symlink_to(root.parent / "elsewhere")
         undone_rollback(root)
         left_out = snapshot(root, take(root)).left_out
-        why = "leads to itself" if what == "loop" else "leads out of the project"
+        why = "leads to itself" if "loop" in what else "leads out of the project"
         assert why in left_out["models/best_model.pth"] and "allow_outside" in left_out["models/best_model.pth"]
     (root / CONFIG).write_bytes(b"a: 1\n")
     restore.restore(open_for_rescue(root), name, ("configs",), Wish(restart=False), Request())

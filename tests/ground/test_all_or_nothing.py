@@ -373,6 +373,19 @@ def test_what_was_done_is_told_also_where_the_history_is_not(project: Project) -
     assert "nothing has changed" not in started.err + stopped.err
 
 
+def test_a_history_that_is_a_pipe_leaves_the_operation_open_and_says_so(project: Project) -> None:
+    assert project.run("backup").code == 0
+    path = project.root / ".atftctl/history.jsonl"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    ended = project.run("rollback", "--symptom", "oom", "--yes", "--no-restart")
+    assert ended.code == 5 and "all is in place" in ended.err and "history.jsonl" in ended.err, ended
+    stopped = project.run("recover")
+    assert stopped.code == 5 and "history.jsonl" in stopped.err, stopped
+    path.unlink()
+    assert project.run("recover").code == 0 and project.run("undo", "--yes", "--no-restart").code == 0
+
+
 def test_an_interrupted_staged_rollback_says_what_it_has_done(project: Project) -> None:
     import signal as signals
 

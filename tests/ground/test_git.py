@@ -283,6 +283,23 @@ def test_a_config_that_somebody_else_changed_is_not_carried_over(repository: Pro
     assert refused.code == 3 and CONFIG in refused.err, refused
 
 
+def test_an_edit_of_a_file_that_git_filters_is_not_overwritten(repository: Project) -> None:
+    """A filter that only git may run hid it: the edit was taken back with the commit."""
+    git(repository, "config", "filter.same.clean", "cat")
+    git(repository, "config", "filter.same.smudge", "cat")
+    repository.write(".gitattributes", "*.yaml filter=same\n")
+    repository.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: 0.9")
+    commit(repository, "feat: warmer")
+    edited = repository.read(CONFIG) + b"# by hand\n"
+    repository.write(CONFIG, edited)
+    refused = repository.run(*BACK)
+    assert refused.code == 3 and CONFIG in refused.err and repository.read(CONFIG) == edited, refused
+    git(repository, "checkout", "--", CONFIG)
+    assert repository.run("config", "set", "use_ema=false", "--yes").code == 0
+    done = repository.run(*BACK)
+    assert done.code == 0 and b"use_ema: false" in repository.read(CONFIG), done
+
+
 def test_candidates_show_their_files_and_whether_they_touch_the_service(repository: Project) -> None:
     repository.write("tests/test_x.py", "x\n")
     tests_only = commit(repository, "feat: a test")

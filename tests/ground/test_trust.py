@@ -299,10 +299,23 @@ def test_an_unmapped_user_is_nobody_in_particular(project: Project, tmp_path: Pa
 
 
 @needs_root
-@pytest.mark.parametrize("command", ["status", "backup", "rollback --immediate --dry-run", "doctor"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status",
+        "backup",
+        "doctor",
+        "rollback --immediate --dry-run",
+        "rollback --git HEAD --dry-run",
+        "rollback --full --ref HEAD --dry-run",
+        "restore git:HEAD --dry-run",
+    ],
+)
 def test_looking_runs_no_program_of_a_repositorys_config(command: str, tmp_path: Path) -> None:
     with open_project_of(ALICE) as project:
         ran = project.root / "ran"
+        project.replace(RUNBOOK, "  files: []\n", "  files: [loss.py]\n")
+        project.write("loss.py", "loss = 1\n")
         script = project.root / "evil.sh"
         script.write_text(f"#!/bin/sh\ntouch {ran}\ncat\n")
         script.chmod(0o755)
@@ -311,6 +324,8 @@ def test_looking_runs_no_program_of_a_repositorys_config(command: str, tmp_path:
         (project.root / ".gitattributes").write_text("* filter=evil diff=evil\n")
         subprocess.run([*git, "add", "-A"], check=True)
         subprocess.run([*git, "commit", "-qm", "x"], check=True)
+        (project.root / CONFIG).write_bytes(project.read(CONFIG) + b"# another\n")
+        subprocess.run([*git, "commit", "-qam", "improvement"], check=True)
         for key in ("filter.evil.clean", "filter.evil.smudge", "filter.evil.process", "diff.evil.textconv",
                     "diff.evil.command", "core.fsmonitor", "diff.external"):  # fmt: skip
             subprocess.run([*git, "config", key, str(script)], check=True)
