@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from atftctl.host import footprint
+from atftctl.host import footprint, records
 from atftctl.host.files import append_durably, write_durably
 from atftctl.host.layout import Layout
 
 
 def write(layout: Layout, baseline: Mapping[str, Any]) -> None:
     footprint.leave("recorded the baseline")
-    write_durably(layout.baseline, json.dumps(baseline, ensure_ascii=False, indent=1).encode())
+    write_durably(layout.baseline, records.plain(baseline, indent=1))
 
 
 def mark_verified(layout: Layout, digests: Mapping[str, str], checks: Mapping[str, str], now: datetime) -> None:
     """These file digests passed these checks; a snapshot of exactly them is verified-good from now on."""
     line = {"at": now.isoformat(timespec="seconds"), "digests": dict(digests), "checks": dict(checks)}
-    append_durably(layout.verified, (json.dumps(line, ensure_ascii=False) + "\n").encode())
+    append_durably(layout.verified, records.plain(line) + b"\n")

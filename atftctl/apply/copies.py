@@ -19,7 +19,7 @@ from atftctl.host.attributes import beside
 from atftctl.host.containment import Within, locate
 from atftctl.host.copying import Progress, copy_new, hash_file
 from atftctl.host.errors import ChangedError, HostError
-from atftctl.host.files import LINK, Identity, allocated, identity, inode_key, remove, settled
+from atftctl.host.files import LINK, Identity, allocated, identity, inode_key, remove, settled, write_link
 from atftctl.host.folders import make_dirs, opened
 from atftctl.host.layout import Layout
 from atftctl.host.zip_crc import ZipWatch, blank
@@ -65,8 +65,7 @@ class Copier:
     def _symlink(self, path: str, source: Path, copy: Path) -> SnapshotFile:
         """A symlink is kept as one; what it leads to has a copy of its own."""
         target = os.readlink(source)
-        with opened(copy.parent) as folder:
-            os.symlink(target, copy.name, dir_fd=folder)
+        write_link(copy, target)
         return SnapshotFile(path, f"{LINK}{target}", 0, 0o777)
 
     def _copy(self, path: str, source: Path, copy: Path, mode: int, *, durable: bool) -> SnapshotFile:

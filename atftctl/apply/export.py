@@ -11,8 +11,8 @@ from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.host.containment import inside
 from atftctl.host.copying import Progress, copy_new
 from atftctl.host.errors import HostError, reason
-from atftctl.host.files import LINK, free_bytes, rename
-from atftctl.host.folders import fsync_dir, make_dirs, opened, remove_tree
+from atftctl.host.files import LINK, free_bytes, rename, write_link
+from atftctl.host.folders import fsync_dir, make_dirs, remove_tree
 from atftctl.host.layout import Layout
 
 
@@ -48,8 +48,7 @@ def export(layout: Layout, snapshot: Snapshot, files: Sequence[SnapshotFile], fo
 def _one(layout: Layout, snapshot: Snapshot, file: SnapshotFile, target: Path, progress: Progress) -> None:
     make_dirs(target.parent, 0o700)
     if file.is_link:
-        with opened(target.parent) as folder:
-            os.symlink(file.sha256.removeprefix(LINK), target.name, dir_fd=folder)
+        write_link(target, file.sha256.removeprefix(LINK))
         return
     try:
         copied = copy_new(layout.root / snapshot.where(file), target, file.mode, progress=progress, keep_time=True)

@@ -18,7 +18,7 @@ from atftctl.host.attributes import take_over
 from atftctl.host.containment import is_path
 from atftctl.host.copying import copy_new
 from atftctl.host.errors import HostError, OutsideProjectError
-from atftctl.host.files import LINK, digest_of, is_link, know_hash, remove, rename, write_new
+from atftctl.host.files import LINK, digest_of, is_link, know_hash, remove, rename, write_link, write_new
 from atftctl.host.folders import fsync_dir, make_dirs, opened
 from atftctl.host.layout import Layout
 
@@ -108,7 +108,8 @@ def stage(layout: Layout, move: Move, content: Content) -> str:
     if move.folder is None:
         make_dirs(target.parent)
     if is_link(move.new):
-        digest = _stage_link(staged, str(move.new))
+        digest = str(move.new)
+        write_link(staged, digest.removeprefix(LINK))
     elif isinstance(content, bytes):
         digest = write_new(staged, content, move.mode)
     else:
@@ -117,12 +118,6 @@ def stage(layout: Layout, move: Move, content: Content) -> str:
         take_over(target, staged, move.mode, move.new_kept)
         if not is_link(digest):
             know_hash(staged, digest)
-    return digest
-
-
-def _stage_link(staged: Path, digest: str) -> str:
-    with opened(staged.parent) as folder:
-        os.symlink(digest.removeprefix(LINK), staged.name, dir_fd=folder)
     return digest
 
 

@@ -75,6 +75,10 @@ class OpenOperation:
     reason: str
 
     @property
+    def words(self) -> str:
+        return f"an operation was left open: recovery will {self.remedy}"
+
+    @property
     def remedy(self) -> str:
         if self.state == "commit":
             return f"finish {self.command} {self.id} (it had been decided)"

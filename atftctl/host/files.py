@@ -198,6 +198,12 @@ def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
     return handle, created
 
 
+def write_link(path: Path, target: str) -> None:
+    """A new symlink. Its folder is the caller's to fsync."""
+    with opened(path.parent) as folder:
+        os.symlink(target, path.name, dir_fd=folder)
+
+
 def remove(path: Path) -> bool:
     """True if the file was there and is gone now."""
     try:

@@ -11,7 +11,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.words import listed, size_words
+from atftctl.domain.words import counted, listed, size_words
 from atftctl.host import locks
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.observe import handmade as observed_handmade
@@ -96,7 +96,7 @@ def _taken(project: Project, snapshot: Snapshot, found: Sources, watch: Stopwatc
     return Result(
         "backup",
         Exit.DONE,
-        f"snapshot {snapshot.id}: {len(snapshot.files):,} files, {size_words(snapshot.size)}{shared}",
+        f"snapshot {snapshot.id}: {counted(len(snapshot.files), 'file')}, {size_words(snapshot.size)}{shared}",
         lines=tuple(lines),
         data={**_describe(snapshot), "linked": linked},
         parts=tuple(watch.parts),
@@ -109,9 +109,9 @@ def list_all(project: Project) -> Result:
     handmade = observed_handmade.find_handmade(layout, project.runbook.files)
     known = observed.checked(layout)
     harm = {one.id: why for one in found if (why := observed.harm(layout, one, known))}
-    words = [f"{len(found)} snapshot{'s' * (len(found) != 1)}"]
+    words = [counted(len(found), "snapshot")]
     words += [f"{len(broken) + len(harm)} damaged"] if broken or harm else []
-    words += [f"{len(handmade)} copies made by cp"] if handmade else []
+    words += [f"{counted(len(handmade), 'copy', 'copies')} made by cp"] if handmade else []
     return Result(
         "backup list",
         Exit.DONE,

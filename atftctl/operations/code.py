@@ -17,7 +17,7 @@ from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Part, Result
-from atftctl.domain.words import listed
+from atftctl.domain.words import counted, listed
 from atftctl.host import git, worktree
 from atftctl.host.command import run
 from atftctl.host.files import sha256_bytes
@@ -153,7 +153,7 @@ def _which(project: Project, found: Sequence[Commit], words: str) -> Refused:
     for commit in found:
         mark = "service " if decide.touches_service(project.runbook, commit) else "        "
         files = listed(commit.files, 4) or "no files here"
-        lines.append(f"{mark} {commit.id[:12]} {commit.subject} ({len(commit.files)} files: {files})")
+        lines.append(f"{mark} {commit.id[:12]} {commit.subject} ({counted(len(commit.files), 'file')}: {files})")
     named = [commit for commit in found if decide.touches_service(project.runbook, commit)] or list(found)
     ids = " ".join(commit.id[:12] for commit in named)
     return Refused(f"which commits? {words}", lines=tuple(lines), then=f"atftctl rollback --git {ids}")

@@ -23,9 +23,7 @@ def check(project: Project, override: str) -> None:
         raise Refused(held_by(holder), then="wait for it")
     facts = observe(project)
     if facts.open_operation:
-        raise Refused(
-            f"an operation was left open: recovery will {facts.open_operation.remedy}", then="atftctl recover"
-        )
+        raise Refused(facts.open_operation.words, then="atftctl recover")
     require_readable(project, facts.configs)
     if why := _somebody(facts.process):
         raise Refused(why, then="atftctl trainer status")

@@ -14,6 +14,7 @@ from atftctl.observe import snapshots as observed
 from atftctl.observe.configs import digest
 from atftctl.operations import settings_check
 from atftctl.operations.project import Project
+from atftctl.operations.render import replaceable
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def _open_operation(facts: Facts) -> list[Fault]:
     opened = facts.open_operation
     if opened is None:
         return []
-    return [Fault("operations", f"an operation was left open: recovery will {opened.remedy}", "atftctl recover", True)]
+    return [Fault("operations", opened.words, "atftctl recover", True)]
 
 
 def _configs(project: Project, facts: Facts) -> list[Fault]:
@@ -74,8 +75,6 @@ def _configs(project: Project, facts: Facts) -> list[Fault]:
 
 def _protected(project: Project) -> list[Fault]:
     """Configs that no rollback could replace."""
-    from atftctl.operations.render import replaceable
-
     found, mounted = [], mount_points()
     for name in project.runbook.files.configs:
         try:

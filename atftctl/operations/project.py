@@ -142,7 +142,10 @@ def with_ways_back(
 
 def require_readable(project: Project, configs: Mapping[str, ConfigFile], stands: str = "") -> None:
     """Raises Refused for a config that can't be read, with the command that brings a copy of it back."""
-    found = with_ways_back(project.layout, snapshots.list_snapshots(project.layout), configs)
-    for config in found.values():
-        if config.error:
-            raise Refused(f"{config.path}: {config.error}", stands=stands, then=config.way_back)
+    wrong = next((config for config in configs.values() if config.error), None)
+    if wrong is None:
+        return
+    if not wrong.way_back:
+        known = snapshots.list_snapshots(project.layout)
+        wrong = with_ways_back(project.layout, known, {wrong.path: wrong})[wrong.path]
+    raise Refused(f"{wrong.path}: {wrong.error}", stands=stands, then=wrong.way_back)

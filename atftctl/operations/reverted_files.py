@@ -32,7 +32,8 @@ class Reverted:
 def read(project: Project, folder: Path, move: CodeMove) -> Reverted:
     """`folder`: the work tree that the reverts were made in. Raises Refused, GitError, YamlError."""
     root, folder = project.layout.root, folder.resolve()
-    top, changes = git.prefix(root), _changes(project, folder, move)
+    top = git.prefix(root)
+    changes = _changes(project, folder, move, top)
     edits = _edits(project, move.old, [change.path for change in changes], top)
     going = {change.path for change in changes if change.new_mode == git.NONE}
     _refuse_folder_links(changes)
@@ -57,11 +58,11 @@ def read(project: Project, folder: Path, move: CodeMove) -> Reverted:
     return Reverted(move, tuple(files), contents, tuple(notes))
 
 
-def _changes(project: Project, folder: Path, move: CodeMove) -> list[git.FileChange]:
+def _changes(project: Project, folder: Path, move: CodeMove, top: str) -> list[git.FileChange]:
     """What differs between the commits, checked out anew in the work tree: whatever a smoke check has written there,
     and with the newer commit's attributes. Raises Refused, GitError."""
     root = project.layout.root
-    top, changes = git.prefix(root), git.changes(root, move.old, move.new)
+    changes = git.changes(root, move.old, move.new)
     if unseen := sorted(git.hidden(root) & {change.path.removeprefix(top) for change in changes}):
         raise Refused(f"git was told not to see changes of {unseen[0]}", then="git update-index --no-skip-worktree")
     attributes = any(PurePosixPath(change.path).name == ".gitattributes" for change in changes)

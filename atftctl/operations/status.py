@@ -38,7 +38,7 @@ def status(project: Project) -> Result:
             name: {"state": word, "title": project.runbook.feature(name).title.say(project.language)}
             for name, word in features.items()
         },
-        "trainer": trainer.status(project).data,
+        "trainer": trainer.status(project, running).data,
         "snapshots": len(facts.snapshots),
         "latest_snapshot": latest.id if (latest := newest(project.layout, facts.snapshots)) else None,
         "last_good": good.id if good else None,

@@ -9,7 +9,7 @@ from atftctl.apply import history, process
 from atftctl.decide.assemble import Wish, refuse_foreign, stops_of
 from atftctl.decide.diagnose import cause
 from atftctl.domain.errors import Interrupted, NeedsPerson, Refused
-from atftctl.domain.facts import Facts
+from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import StartTrainer, StopTrainer
 from atftctl.domain.result import Result
 from atftctl.domain.words import counted
@@ -78,8 +78,8 @@ def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Re
         return _start(project, facts, resume, request, watch, "trainer restart", checked)
 
 
-def status(project: Project) -> Result:
-    found = observed.observe(project.layout, project.runbook.trainer.command)
+def status(project: Project, found: Process | None = None) -> Result:
+    found = found or observed.observe(project.layout, project.runbook.trainer.command)
     where = f", pid {found.pid}" if found.pid else ""
     step = f", step {found.step}" if found.step is not None else ""
     lines = [f"started {found.since}, run {found.run_id}, config {found.digest[:12] or '?'}"] if found.run_id else []

@@ -131,9 +131,7 @@ def _refuse_open(project: Project) -> None:
     """What a crash left open may be half in place: nothing measured now would mean anything."""
     opened = open_operation(project.layout)
     if opened:
-        raise Refused(
-            f"an operation was left open: recovery will {opened.remedy}", then="atftctl recover, then this again"
-        )
+        raise Refused(opened.words, then="atftctl recover, then this again")
 
 
 def read_baseline(project: Project) -> dict[str, Any] | None:
