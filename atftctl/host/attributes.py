@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from atftctl.domain.words import counted
 from atftctl.host.folders import opened
 
 # Set by the kernel or by a security module for each new file; a copy of them would be refused, or be a lie.
@@ -143,8 +142,8 @@ def losses(path: Path) -> list[str]:
         return []
     found = []
     if facts.st_nlink > 1 and stat.S_ISREG(facts.st_mode):
-        more = counted(facts.st_nlink - 1, "more hard link", "more hard links")
-        found.append(f"it has {more}: the old content stays there")
+        more = facts.st_nlink - 1
+        found.append(f"it has {more} more hard link{'s' * (more > 1)}: the old content stays there")
     if os.geteuid() != 0 and facts.st_gid not in (os.getegid(), *os.getgroups(), os.stat(path.parent).st_gid):
         found.append(f"its group (gid {facts.st_gid}) is lost: you are not in it")
     if names := lost_attributes(path):

@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atftctl.domain.words import counted
 from atftctl.host import procs
 from atftctl.host.errors import HostError, StillAliveError, reason
 
@@ -97,7 +96,7 @@ def stop(
     StillAliveError where something outlives SIGKILL."""
     left = _ask(who, marker, grace_s, uid, signalled=signalled)
     if left:
-        note(f"not gone within {grace_s:g} s: killing {counted(len(left), 'process', 'processes')}")
+        note(f"not gone within {grace_s:g} s: killing {len(left)} process{'es' * (len(left) > 1)}")
     killed: set[int] = set()
     deadline = time.monotonic() + KILL_WAIT_S
     while left and time.monotonic() < deadline:
