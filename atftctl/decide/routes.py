@@ -11,6 +11,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, SettingChange
 from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
+from atftctl.protocol.keys import key_text
 
 
 def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, language: str) -> Plan:
@@ -85,7 +86,7 @@ def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, wish: Wish,
 def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], wish: Wish) -> Plan:
     """`config set`: single values, whether the runbook knows them or not."""
     left = [change for change in wanted if not same(change.old, change.new)]
-    names = ", ".join(".".join(change.key) for change in wanted)
+    names = ", ".join(key_text(change.key) for change in wanted)
     plan = assemble(
         command="config set",
         title=names,

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.facts import ConfigFile, Facts
 from atftctl.domain.plan import SettingChange, Target, show
-from atftctl.domain.runbook import Runbook, Settings, Stage, kind_of
+from atftctl.domain.runbook import LIST_OR_MAPPING, Runbook, Settings, Stage, kind_of
 from atftctl.domain.words import counted, nearest
-
-KeyPath = tuple[str, ...]
+from atftctl.protocol.keys import KeyPath, key_text, parse_key
 
 
 def changes(runbook: Runbook, configs: Mapping[str, ConfigFile], wanted: Settings) -> tuple[SettingChange, ...]:
@@ -84,17 +83,51 @@ def locate(runbook: Runbook, configs: Mapping[str, ConfigFile], word: str) -> Se
     settings = effective(configs)
     features = {feature.path: name for name, feature in runbook.features.items()}
     feature = runbook.features.get(word)
-    key = feature.path if feature else tuple(word.split("."))
+    key = feature.path if feature else _key(word)
     if key in settings:
         path, old = settings[key]
         return SettingChange(features.get(key, word), path, key, old, old)
     if feature or key in features:
         known = feature or runbook.features[features[key]]
         return SettingChange(features[key], known.file, key, None, known.baseline)
-    below = [".".join(one) for one in settings if one[: len(key)] == key]
+    if (item := _item(settings, key)) is not None:
+        return SettingChange(features.get(key, word), item[0], key, item[1], item[1])
+    below = [key_text(one) for one in settings if one[: len(key)] == key]
     if below:
         raise Refused(f"{word} holds {counted(len(below), 'setting')}", then=f"one of them: {', '.join(below[:8])}")
-    raise Refused(f"no setting {word!r}", then=nearest(word, [*runbook.features, *(".".join(one) for one in settings)]))
+    raise Refused(f"no setting {word!r}", then=nearest(word, [*runbook.features, *map(key_text, settings)]))
+
+
+def _key(word: str) -> KeyPath:
+    try:
+        return parse_key(word)
+    except ValueError as error:
+        raise WrongUsage(str(error)) from None
+
+
+def _item(settings: Mapping[KeyPath, tuple[str, Any]], key: KeyPath) -> tuple[str, Any] | None:
+    """(file, value) of what stands in a list, `layers.0.size`; None for any other key. Raises Refused for an item that
+    is not there."""
+    for end in range(len(key) - 1, 0, -1):
+        path, value = settings.get(key[:end], ("", None))
+        if isinstance(value, list):
+            return path, _inside(value, key, end)
+    return None
+
+
+def _inside(value: Any, key: KeyPath, depth: int) -> Any:
+    """What `key` names in `value`, which stands at its first `depth` parts. Raises Refused."""
+    for name in key[depth:]:
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            above = key_text(key[:depth])
+            what = f"is a list of {counted(len(value), 'item')}" if isinstance(value, list) else "holds no such key"
+            raise Refused(f"no setting {key_text(key)!r}: {above} {what}", then=f"atftctl config get {above}")
+        depth += 1
+    return value
 
 
 def wanted_value(runbook: Runbook, change: SettingChange, value: Any) -> SettingChange:
@@ -103,12 +136,14 @@ def wanted_value(runbook: Runbook, change: SettingChange, value: Any) -> Setting
     feature = runbook.features.get(change.feature)
     fraction = feature is not None and isinstance(feature.baseline, float)
     kinds = {kind_of(one) for one in (change.old, change.new) if one is not None}
+    if value is None and LIST_OR_MAPPING not in kinds:
+        return replace(change, new=None)
     if not isinstance(value, bool | int | float | str) or (kinds and kind_of(value) not in kinds):
-        raise Refused(f"{'.'.join(change.key)}: {value!r} is not {' or '.join(sorted(kinds)) or 'a single value'}")
+        raise Refused(f"{key_text(change.key)}: {value!r} is not {' or '.join(sorted(kinds)) or 'a single value'}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise Refused(f"{'.'.join(change.key)}: {value} is no number to train with")
+        raise Refused(f"{key_text(change.key)}: {value} is no number to train with")
     if type(change.old) is int and isinstance(value, float) and not value.is_integer() and not fraction:
-        raise Refused(f"{'.'.join(change.key)}: {value} is not a whole number, as {change.old} is")
+        raise Refused(f"{key_text(change.key)}: {value} is not a whole number, as {change.old} is")
     return replace(change, new=value)
 
 
@@ -116,7 +151,7 @@ def not_taken_up(effective: Mapping[str, Any], wanted: Iterable[SettingChange]) 
     """Settings that were written and are not in effect, by the trainer's own echo; [] when it took all of them."""
     words = []
     for change in wanted:
-        key = ".".join(change.key)
+        key = key_text(change.key)
         if key in effective and not same(effective[key], change.new):
             words.append(f"{key}: wrote {show(change.new)}, runs with {show(effective[key])}")
     return words

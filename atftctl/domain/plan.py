@@ -12,6 +12,7 @@ from typing import Any
 from atftctl.domain.code import CodeMove, Commit
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.words import listed, size_words
+from atftctl.protocol.keys import key_text
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class SettingChange:
     file: str
     key: tuple[str, ...]
     old: Any
-    new: Value
+    new: Value | None
 
     def describe(self) -> str:
         old = "(not set)" if self.old is None else show(self.old)
-        return f"{'.'.join(self.key)}: {old} → {show(self.new)}"
+        return f"{key_text(self.key)}: {old} → {show(self.new)}"
 
 
 @dataclass(frozen=True)

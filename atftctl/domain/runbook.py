@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from atftctl.protocol.keys import parse_key
+
 Value = bool | int | float | str
 Resume = Literal["last", "best", "scratch"]
 Kind = Literal["", "configs", "models"]  # of files; "" is all
@@ -51,17 +53,20 @@ class Feature:
 
     @property
     def path(self) -> tuple[str, ...]:
-        return tuple(self.key.split("."))
+        return parse_key(self.key)
 
 
 Settings = Mapping[str, Value]  # by feature name
+
+
+LIST_OR_MAPPING = "a list or mapping"
 
 
 def kind_of(value: Any) -> str:
     """A setting keeps its kind: a boolean stays one, a number a number, a word a word."""
     if isinstance(value, bool):
         return "true or false"
-    return "a number" if isinstance(value, int | float) else "a word" if isinstance(value, str) else "a list or mapping"
+    return "a number" if isinstance(value, int | float) else "a word" if isinstance(value, str) else LIST_OR_MAPPING
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,82 +3,118 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from atftctl.host.errors import YamlError
 from atftctl.host.yaml_scalar import Scalar as Value
 from atftctl.host.yaml_scalar import render
-from atftctl.host.yaml_tree import Mapping, Node, Scalar, after_colon, child, content_end, key_name
+from atftctl.host.yaml_tree import Mapping, Node, Scalar, Sequence, after_colon, child, content_end, key_name
+from atftctl.protocol.keys import KeyPath
+
+_NUMBER_KEY = re.compile(r"-?(0|[1-9][0-9]*)\Z")
+
+Splice = tuple[int, int, str]  # start, end, and the text that stands there afterwards
 
 
-def insertion(text: str, root: Node | None, path: tuple[str, ...], value: Value) -> tuple[int, str]:
-    """(position, text to insert) that adds `path` with `value`. Mappings that are missing on the way are added too."""
+def insertion(text: str, root: Node | None, path: KeyPath, value: Value, quote: str) -> Splice:
+    """The splice that adds `path` with `value`. Mappings that are missing on the way are added too. `quote`: what every
+    string of this text wears, `"` in JSON, else ""."""
     parent_key: Node | None = None
     node = root
     for depth, name in enumerate(path):
-        if not isinstance(node, Mapping):
+        if not isinstance(node, Mapping | Sequence):
             break
         pair = child(node, name)
-        if pair is None:
-            return _into_mapping(text, node, path[depth:], value)
-        parent_key, node = pair
+        if pair is None and isinstance(node, Mapping):
+            return _into_mapping(text, node, path[depth:], value, quote)
+        if pair is not None:
+            parent_key, node = pair
     if isinstance(node, Scalar) and parent_key is not None:
-        return _into_null(text, root, parent_key, node, path[depth:], value)
+        return _into_null(text, root, parent_key, node, path[depth:], value, quote)
     if node is None or isinstance(node, Scalar):
         raise YamlError("the document is empty; there is no mapping to add a key to", line=node.line if node else 1)
     raise YamlError("no mapping to add a key to", line=node.line)
 
 
-def _into_mapping(text: str, mapping: Mapping, rest: tuple[str, ...], value: Value) -> tuple[int, str]:
+def _into_mapping(text: str, mapping: Mapping, rest: KeyPath, value: Value, quote: str) -> Splice:
+    style = _Style(_key_quote(mapping) or quote, quote, _words_that_are_numbers(mapping))
     if mapping.flow:
-        inner = _flow(rest, value, quote=_key_quote(mapping))
+        inner = _flow(rest, value, style)
         if not mapping.pairs:
-            return mapping.token + 1, inner
-        return content_end(text, *mapping.pairs[-1]), ", " + inner
+            return _at(mapping.token + 1, inner)
+        return _at(content_end(text, *mapping.pairs[-1]), ", " + inner)
     first = mapping.pairs[0][0]
-    indent = " " * (first.start - _line_start(text, first.start))
+    start = _line_start(text, first.start)
+    indent = "".join("\t" if mark == "\t" else " " for mark in text[start : first.start])
     end = content_end(text, *mapping.pairs[-1])
-    lines = _block(rest, value, indent, step=_step(text, mapping), quote=_key_quote(mapping))
-    return _below(text, end, lines)
+    return _below(text, end, _block(rest, value, indent, _step(text, mapping), style))
 
 
 def _into_null(
-    text: str, root: Node | None, key: Node, null: Scalar, rest: tuple[str, ...], value: Value
-) -> tuple[int, str]:
-    """A section that is there and empty. What says `null` out loud, or stands in flow style, can't take a line
-    below."""
-    if not null.empty or null.anchor or null.tag:
-        raise YamlError("an explicit null stands where a mapping was expected; remove the word", line=null.line)
+    text: str, root: Node | None, key: Node, null: Scalar, rest: KeyPath, value: Value, quote: str
+) -> Splice:
+    """A section that is there and empty, or says `null` out loud: that word gives way."""
+    style = _Style(quote, quote, numbers=False)
+    if null.anchor or null.tag:
+        raise YamlError("a null with an anchor or a tag stands where a mapping was expected", line=null.line)
+    if not null.empty:
+        return null.token, null.end, "{" + _flow(rest, value, style) + "}"
+    if key is null:
+        raise YamlError("an empty item stands where a mapping was expected; write the item out", line=null.line)
     position = after_colon(text, key)
     line_end = _line_end(text, position)
     behind = text[position:line_end].strip()
     if behind and not behind.startswith("#"):  # `{section: }`
-        return position, " {" + _flow(rest, value, quote="") + "}"
+        return _at(position, " {" + _flow(rest, value, style) + "}")
     step = _step(text, root)
     indent = " " * (key.start - _line_start(text, key.start) + step)
-    return _below(text, position, _block(rest, value, indent, step=step, quote=""))
+    return _below(text, position, _block(rest, value, indent, step, style))
 
 
-def _below(text: str, position: int, lines: list[str]) -> tuple[int, str]:
+def _at(position: int, text: str) -> Splice:
+    return position, position, text
+
+
+def _below(text: str, position: int, lines: list[str]) -> Splice:
     """The lines, put under the line on which `position` stands (a block of text ends at the start of the next line)."""
     newline = _newline(text, position)
     if position and position == _line_start(text, position) and text[position - 1] == "\n":
-        return position, newline.join(lines) + newline
-    return _line_end(text, position), newline + newline.join(lines)
+        return _at(position, newline.join(lines) + newline)
+    return _at(_line_end(text, position), newline + newline.join(lines))
 
 
-def _block(rest: tuple[str, ...], value: Value, indent: str, *, step: int, quote: str) -> list[str]:
-    lines = [f"{indent}{' ' * (step * depth)}{_key(name, quote)}:" for depth, name in enumerate(rest)]
-    lines[-1] += " " + render(value)
+@dataclass(frozen=True)
+class _Style:
+    """How the mapping writes its keys and this text its strings; `numbers`: its keys are numbers, and so is a new
+    one."""
+
+    keys: str
+    strings: str
+    numbers: bool
+
+    def key(self, name: str) -> str:
+        return name if self.numbers and _NUMBER_KEY.match(name) else render(name, quote=self.keys)
+
+    def value(self, value: Value) -> str:
+        return render(value, quote=self.strings)
+
+
+def _block(rest: KeyPath, value: Value, indent: str, step: int, style: _Style) -> list[str]:
+    lines = [f"{indent}{' ' * (step * depth)}{style.key(name)}:" for depth, name in enumerate(rest)]
+    lines[-1] += " " + style.value(value)
     return lines
 
 
-def _flow(rest: tuple[str, ...], value: Value, *, quote: str) -> str:
-    opening = "".join(f"{_key(name, quote)}: {{" for name in rest[:-1])
-    return f"{opening}{_key(rest[-1], quote)}: {render(value)}" + "}" * (len(rest) - 1)
+def _flow(rest: KeyPath, value: Value, style: _Style) -> str:
+    opening = "".join(f"{style.key(name)}: {{" for name in rest[:-1])
+    return f"{opening}{style.key(rest[-1])}: {style.value(value)}" + "}" * (len(rest) - 1)
 
 
-def _key(name: str, quote: str) -> str:
-    return render(name, quote=quote)
+def _words_that_are_numbers(mapping: Mapping) -> bool:
+    keys = [key for key, _ in mapping.pairs]
+    return bool(keys) and all(
+        isinstance(key, Scalar) and not key.style and _NUMBER_KEY.match(key.value) is not None for key in keys
+    )
 
 
 def _key_quote(mapping: Mapping) -> str:

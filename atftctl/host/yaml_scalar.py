@@ -48,13 +48,13 @@ def _string(value: str, quote: str) -> str:
 
 
 def _escape(character: str) -> str:
-    """One character inside double quotes. JSON's way won't do: YAML has no surrogate pairs."""
+    """One character inside double quotes, so that it is JSON, too: that has no `\\x` and no `\\U`. Beyond the first
+    65,536 characters YAML takes them as they are, and has no surrogate pairs."""
     if character in '"\\':
         return "\\" + character
-    if character.isprintable():
+    if character.isprintable() or ord(character) > 0xFFFF:
         return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return f"\\u{ord(character):04x}"
 
 
 def same(left: object, right: object) -> bool:

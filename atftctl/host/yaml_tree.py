@@ -1,4 +1,4 @@
-"""YAML text as a tree of spans: where each token starts and ends, in characters. Built from ruamel's events."""
+"""YAML text as a tree of spans: where each token starts and ends, in characters. Built from libyaml's events."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 from atftctl.host.errors import YamlError
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*\s+)+")
+# What a JSON string may have and a string of YAML 1.1 may not; as wide as what it is replaced by.
+_JSON_ESCAPES = re.compile(r"\\(?:\\|(?P<slash>/)|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2}))|\x7f")
 
 
 @dataclass
@@ -37,7 +42,7 @@ class Scalar(Node):
 
 @dataclass
 class Alias(Node):
-    pass
+    single: bool = True  # it stands for a scalar, not for a list or mapping
 
 
 @dataclass
@@ -52,65 +57,111 @@ class Sequence(Node):
     items: list[Node] = field(default_factory=list)
 
 
-def parse(text: str) -> list[Node]:
-    """The documents of `text` (without BOM)."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+Pair = tuple[Node, Node]  # a key and its value; for an item of a list, the item twice
 
+
+def parse(text: str, *, is_json: bool = False) -> list[Node]:
+    """The documents of `text` (without BOM). Raises YamlError."""
     try:
-        events = YAML(typ="safe", pure=True).parse(text)  # without comments, a third faster
-        return list(_documents(events, text))
-    except MarkedYAMLError as error:
+        return list(_documents(_readable(text) if is_json else text))
+    except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        reason = str(error.problem or error.context)
-        if "'\\t'" in reason:
-            reason = "a tab where YAML 1.2 allows none; replace it by spaces"
-        raise YamlError(reason, line=mark.line + 1 if mark else 0) from None
-    except (YAMLError, ValueError, IndexError, RecursionError) as error:  # IndexError: its scanner, at some ends
+        raise YamlError(str(error.problem or error.context), line=mark.line + 1 if mark else 0) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise YamlError(str(error).splitlines()[0] if str(error) else "can't be read") from None
 
 
-def _documents(events: Iterator[Any], text: str) -> Iterator[Node]:
+def _readable(text: str) -> str:
+    """JSON as YAML 1.1 can read it; every character keeps its place."""
+
+    def replacement(found: re.Match[str]) -> str:
+        return "\\n" if found["slash"] else "\\u0041" if found["half"] else found.group().replace("\x7f", "?")
+
+    return _JSON_ESCAPES.sub(replacement, text)
+
+
+def without_tabs(text: str) -> str:
+    """Tabs between tokens as spaces, each in its place, for readers that take none there; those in strings stay."""
+    if "\t" not in text:
+        return text
+    tokens: Iterator[Any] = yaml.scan(text, Loader=_Loader)
+    spans = [(one.start_mark.index, one.end_mark.index) for one in tokens if isinstance(one, yaml.ScalarToken)]
+    parts, position = [], 0
+    for start, end in spans:
+        parts += [text[position:start].replace("\t", " "), text[start:end]]
+        position = end
+    return "".join([*parts, text[position:].replace("\t", " ")])
+
+
+def _documents(text: str) -> Iterator[Node]:
+    events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
     for event in events:
-        if type(event).__name__ == "DocumentStartEvent":
-            yield _node(next(events), events, text)
+        if isinstance(event, yaml.DocumentStartEvent):
+            yield _Builder(text, events).node(next(events))
 
 
-def _node(event: Any, events: Iterator[Any], text: str) -> Node:
-    kind = type(event).__name__
-    start, end, line = event.start_mark.index, event.end_mark.index, event.start_mark.line + 1
-    if kind == "AliasEvent":
-        return Alias(start, end, start, line, anchor=event.anchor)
-    tag = None if event.ctag is None else str(event.ctag)
-    properties = _PROPERTIES.match(text, start) if event.anchor or tag else None
-    token = min(properties.end(), end) if properties else start
-    if event.anchor and not properties:
-        token = end  # an anchor on nothing: `key: &a`
-    common = {"start": start, "token": token, "line": line, "anchor": event.anchor, "tag": tag}
-    if kind == "ScalarEvent":
-        return Scalar(end=end, value=event.value, style=event.style or "", **common)
-    flow = bool(event.flow_style)
-    if kind == "SequenceStartEvent":
-        sequence = Sequence(end=end, flow=flow, **common)
-        while type(event := next(events)).__name__ != "SequenceEndEvent":
-            sequence.items.append(_node(event, events, text))
-        sequence.end = event.end_mark.index
-        return sequence
-    mapping = Mapping(end=end, flow=flow, **common)
-    while type(event := next(events)).__name__ != "MappingEndEvent":
-        key = _node(event, events, text)
-        mapping.pairs.append((key, _node(next(events), events, text)))
-    mapping.end = event.end_mark.index
-    return mapping
+class _Builder:
+    """The nodes of one document."""
+
+    def __init__(self, text: str, events: Iterator[Any]) -> None:
+        self._text = text
+        self._events = events
+        self._singles: dict[str, bool] = {}  # by anchor: is it on a scalar?
+
+    def node(self, event: Any) -> Node:
+        start, end, line = event.start_mark.index, event.end_mark.index, event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            single = self._singles.get(str(event.anchor), False)
+            return Alias(start, end, start, line, anchor=event.anchor, single=single)
+        if event.anchor:
+            self._singles[event.anchor] = isinstance(event, yaml.ScalarEvent)
+        properties = _PROPERTIES.match(self._text, start) if event.anchor or event.tag else None
+        token = min(properties.end(), end) if properties else start
+        if event.anchor and not properties:
+            token = end  # an anchor on nothing: `key: &a`
+        common = {"start": start, "token": token, "line": line, "anchor": event.anchor, "tag": event.tag}
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(end=end, value=event.value, style=event.style or "", **common)
+        flow = bool(event.flow_style)
+        if isinstance(event, yaml.SequenceStartEvent):
+            sequence = Sequence(end=end, flow=flow, **common)
+            sequence.items, sequence.end = self._until(yaml.SequenceEndEvent)
+            return sequence
+        mapping = Mapping(end=end, flow=flow, **common)
+        nodes, mapping.end = self._until(yaml.MappingEndEvent)
+        mapping.pairs = list(zip(nodes[::2], nodes[1::2], strict=True))
+        return mapping
+
+    def _until(self, last: Any) -> tuple[list[Node], int]:
+        """The nodes of a collection, and where it ends."""
+        nodes: list[Node] = []
+        while not isinstance(event := next(self._events), last):
+            nodes.append(self.node(event))
+        return nodes, event.end_mark.index
+
+
+def is_null(node: Scalar) -> bool:
+    return node.empty or (node.style == "" and node.value in ("", "~", "null", "Null", "NULL"))
 
 
 def key_name(node: Node) -> str | None:
     return node.value if isinstance(node, Scalar) else None
 
 
-def child(mapping: Mapping, name: str) -> tuple[Node, Node] | None:
-    """The pair of this key; a key that stands twice is refused."""
-    found = [pair for pair in mapping.pairs if key_name(pair[0]) == name]
+def child(node: Mapping | Sequence, name: str) -> Pair | None:
+    """The pair of this key, or the item of this number. Raises YamlError for a key that stands twice, and for an item
+    that is not there."""
+    if isinstance(node, Sequence):
+        count = len(node.items)
+        if not name.isascii() or not name.isdigit():
+            raise YamlError(
+                f"a list stands there, not a mapping; its items are named by number, not {name!r}", line=node.line
+            )
+        if int(name) >= count:
+            raise YamlError(f"the list there has no item {name}: it holds {count}, the first is 0", line=node.line)
+        item = node.items[int(name)]
+        return item, item
+    found = [pair for pair in node.pairs if key_name(pair[0]) == name]
     if len(found) > 1:
         raise YamlError(f"key {name!r} stands twice (first on line {found[0][0].line})", line=found[1][0].line)
     return found[0] if found else None

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from atftctl.decide.settings import KeyPath, flat, same
+from atftctl.decide.settings import flat, same
 from atftctl.domain.plan import show
 from atftctl.host import worktree
 from atftctl.host.errors import HostError, YamlError
@@ -14,6 +14,7 @@ from atftctl.host.files import read_bytes, sha256_bytes
 from atftctl.host.yaml_read import read
 from atftctl.observe import history
 from atftctl.operations.project import Project
+from atftctl.protocol.keys import KeyPath, key_text
 
 
 def own_edits(project: Project, base: str, path: str, *, filters: bool = True) -> dict[KeyPath, Any] | None:
@@ -45,7 +46,7 @@ def _are_ours(project: Project, path: str, digest: str, keys: Iterable[KeyPath])
     if not entries or entries[-1][1]["new"] != digest:
         return False
     told = [str(change) for entry, _ in entries for change in entry.get("changes") or ()]
-    return all(any(change.startswith(f"{'.'.join(key)}: ") for change in told) for key in keys)
+    return all(any(change.startswith(f"{key_text(key)}: ") for change in told) for key in keys)
 
 
 def carry(edits: Mapping[KeyPath, Any], committed: bytes, reverted: bytes) -> tuple[bytes, list[str]]:
@@ -56,8 +57,8 @@ def carry(edits: Mapping[KeyPath, Any], committed: bytes, reverted: bytes) -> tu
     before, after = flat(read(committed).value or {}), flat(read(reverted).value or {})
     gone = [key for key in edits if key in before and key not in after]
     wanted = {key: value for key, value in edits.items() if key not in gone and not same(after.get(key), value)}
-    notes = [f"{'.'.join(key)}: {show(edits[key])} is kept, as an operation of atftctl set it" for key in wanted]
-    notes += [f"{'.'.join(key)} goes with the commits, and what an operation of atftctl set it to" for key in gone]
+    notes = [f"{key_text(key)}: {show(edits[key])} is kept, as an operation of atftctl set it" for key in wanted]
+    notes += [f"{key_text(key)} goes with the commits, and what an operation of atftctl set it to" for key in gone]
     try:
         return (edit(reverted, wanted) if wanted else reverted), notes
     except YamlError as error:

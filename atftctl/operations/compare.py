@@ -21,6 +21,7 @@ from atftctl.operations.project import Project
 from atftctl.operations.render import text_diff
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
+from atftctl.protocol.keys import key_text
 
 NOW = "now"
 _MISSING = object()
@@ -104,7 +105,7 @@ def _keys(old: bytes, new: bytes) -> list[str]:
 
 
 def _by_key(value: Any) -> dict[str, Any]:
-    return {".".join(key): one for key, one in flat(value).items()}
+    return {key_text(key): one for key, one in flat(value).items()}
 
 
 def _equal(one: Any, other: Any) -> bool:

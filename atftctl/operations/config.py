@@ -21,6 +21,7 @@ from atftctl.operations.or_undo import or_undone
 from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit
+from atftctl.protocol.keys import key_text
 
 # What YAML 1.1 and 1.2 read differently: 12:30 is 750, 010 is 8, 1_0 is 10, yes is true to the one, not to the other.
 AMBIGUOUS = re.compile(r"[-+]?([\d_]+(:[\d_.]+)+|0[\d_]+|[\d_.]*\d_[\d_.]*|y|n|yes|no|on|off)", re.IGNORECASE)
@@ -31,9 +32,9 @@ def get(project: Project, word: str) -> Result:
     configs = read_configs(project.layout.root, project.runbook.files.configs)
     if word:
         one = locate(project.runbook, configs, word)
-        data = {"key": ".".join(one.key), "file": one.file, "value": one.old}
+        data = {"key": key_text(one.key), "file": one.file, "value": one.old}
         return Result("config get", Exit.DONE, show(one.old), data=data)
-    found = {".".join(key): {"file": path, "value": value} for key, (path, value) in effective(configs).items()}
+    found = {key_text(key): {"file": path, "value": value} for key, (path, value) in effective(configs).items()}
     lines = tuple(f"{key}: {show(one['value'])}" for key, one in found.items())
     return Result("config get", Exit.DONE, counted(len(found), "setting"), lines=lines, data={"settings": found})
 

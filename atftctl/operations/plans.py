@@ -16,6 +16,7 @@ from atftctl.host.files import read_bytes, sha256_file, write_durably
 from atftctl.host.layout import Layout
 from atftctl.observe.runbook import find_project
 from atftctl.operations.project import now
+from atftctl.protocol.keys import key_text
 
 COMMANDS = (("rollback",), ("restore",), ("undo",), ("reenable",), ("config", "set"))
 OURS = ("--yes", "-y", "--dry-run", "--json", "--project")  # said to `plan`, not kept
@@ -57,7 +58,7 @@ def essence(plan: Plan) -> dict[str, Any]:
         target.path: {
             "from": target.old,
             "to": target.new,
-            "settings": {".".join(change.key): [change.old, change.new] for change in target.changes},
+            "settings": {key_text(change.key): [change.old, change.new] for change in target.changes},
         }
         for target in plan.targets
     }

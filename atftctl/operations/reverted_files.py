@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from atftctl.decide.code import NewFile
-from atftctl.decide.settings import KeyPath
 from atftctl.domain.code import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.host import git, worktree
 from atftctl.host.files import digest_of, read_bytes, sha256_bytes, sha256_file
 from atftctl.operations import branch, carried_settings
 from atftctl.operations.project import Project
+from atftctl.protocol.keys import KeyPath
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from atftctl.host import git
-from atftctl.host.yaml_edit import KeyPath, edit
+from atftctl.host.yaml_edit import edit
 from atftctl.host.yaml_scalar import Scalar
 from atftctl.operations.project import Project
+from atftctl.protocol.keys import KeyPath
 
 LEFT_OUT = {".git", ".venv", ".atftctl", "backups", "logs", "models", "cache", "__pycache__"}
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from atftctl.protocol import config_digest, merge_settings
+from atftctl.protocol.configs import load_settings
 from atftctl.trainer.binding import SettingsError, bind, number
 
 
@@ -143,7 +144,7 @@ def load(paths: list[Path]) -> tuple[Settings, str]:
     layers = []
     for path in paths:
         try:
-            value = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+            value = load_settings(path.read_text(encoding="utf-8-sig"))
         except (OSError, yaml.YAMLError, ValueError) as error:
             raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
         if not isinstance(value or {}, dict):

@@ -84,6 +84,18 @@ EXACT = {
     "multi-line plain": ("a: one\n  two\nb: 1\n", {("a",): "x"}, "a: x\nb: 1\n"),
     "list items beside": ("l:\n- a: 1\n  b: 2\nm: 1\n", {("m",): 2}, "l:\n- a: 1\n  b: 2\nm: 2\n"),
     "nothing to do": ("t:   1  # as it is\n", {("t",): 1.0}, "t:   1  # as it is\n"),
+    "block text": ("a: |\n  text\n  more\nb: 1\n", {("a",): 2}, "a: 2\nb: 1\n"),
+    "block text, with comment and blank lines": (
+        "a: >-  # why\n  text\n\n\n# next\nb: 1\n",
+        {("a",): "x"},
+        "a: x  # why\n\n\n# next\nb: 1\n",
+    ),
+    "block text in a list, at the end": ("a:\n- |+\n  text\n", {("a", "0"): True}, "a:\n- true\n"),
+    "block text with a tab and a number sign": ("a: |\n  # text\n  \tx\n", {("a",): 2}, "a: 2\n"),
+    "an explicit tag goes with its value": ("a: !!str x # c\nb: 1\n", {("a",): 2}, "a: 2 # c\nb: 1\n"),
+    "a tag that nobody knows": ("lr: !ref <base>\n", {("lr",): 1e-7}, "lr: 1.0e-07\n"),
+    "a tag with an anchor": ("a: !x &n 1\nb: 1\n", {("a",): 2}, "a: &n 2\nb: 1\n"),
+    "a tag on a block of text": ("a: !x |\n  text\nb: 1\n", {("a",): 2}, "a: 2\nb: 1\n"),
     "quoted keys": ("'a':\n  \"b\": 1\n", {("a", "b"): 2}, "'a':\n  \"b\": 2\n"),
 }
 
@@ -100,10 +112,8 @@ REFUSED = {
     "shared mapping": ("d: &d {k: 1}\na: *d\n", {("d", "k"): 2}, "a.k would change too"),
     "merge source": ("d: &d {k: 1}\na:\n  <<: *d\n", {("d", "k"): 2}, "a.k would change too"),
     "a mapping in place of a value": ("a:\n  b: {c: 1}\n", {("a", "b"): 2}, "mapping or a list"),
-    "a list in place of a mapping": ("a: [1]\n", {("a", "b"): 2}, "not a mapping"),
+    "a list in place of a mapping": ("a: [1]\n", {("a", "b"): 2}, "named by number"),
     "a word in place of a mapping": ("a: word\n", {("a", "b"): 2}, "not a mapping"),
-    "block text": ("a: |\n  text\n", {("a",): 2}, "block of text"),
-    "explicit tag": ("a: !!str x\n", {("a",): 2}, "explicit tag"),
     "duplicate key": ("a: 1\nb: 2\na: 3\n", {("a",): 2}, "stands twice (first on line 1)"),
     "not utf-8": (b"a: \xff\n", {("a",): 2}, "not UTF-8"),
     "empty file": ("", {("a",): 2}, "empty"),
@@ -115,7 +125,7 @@ REFUSED = {
         "aliases",
     ),
     "cycle": ("a: &a\n  b: *a\n", {("k",): 2}, "aliases"),
-    "key in two documents": ("a: 1\n---\na: 1\n", {("a",): 2}, "2 of them hold"),
+    "key in two documents": ("a: 1\n---\na: 1\n", {("a",): 2}, "2 of them hold 'a'"),
 }
 
 
