@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: help setup demo test check bench bench-backup bench-routes bench-trainer bench-streaming quality torture drill-ten clean
+.PHONY: help setup demo test check bench bench-backup bench-routes bench-trainer bench-streaming quality torture yaml-corpus drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
 	@echo "make bench-backup               snapshots beside cp, restic and borg"
 	@echo "make torture                    every changing command struck at every system call (an hour)"
+	@echo "make yaml-corpus DIR=folder      every scalar of public YAML files edited, and judged by other readers"
 	@echo "make bench-trainer              speed of a training step; bench-streaming: 4,000 stocks within 2 GiB"
 	@echo "make quality DATA=panel.parquet RankIC on real prices beside ridge and LightGBM"
 
@@ -56,6 +57,11 @@ bench-backup: setup
 torture: setup
 	$(BIN)/python -m tests.torture $(PART)
 	ATFTCTL_TORTURE_EVERY=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 1800 tests/apply/test_crashes.py tests/ground -k "call or crash"
+
+# Every scalar of public YAML files: fetch some repositories into DIR first; EVERY=10 takes each tenth. Half an hour.
+EVERY ?= 1
+yaml-corpus: setup
+	$(BIN)/python bench/yaml_corpus.py $(DIR) $(EVERY)
 
 bench-trainer: setup
 	DATA=$(DATA) $(BIN)/python bench/trainer.py

@@ -53,7 +53,10 @@ class Feature:
 
     @property
     def path(self) -> tuple[str, ...]:
-        return parse_key(self.key)
+        try:
+            return parse_key(self.key)
+        except ValueError:  # the runbook's checks tell of it
+            return tuple(self.key.split("."))
 
 
 Settings = Mapping[str, Value]  # by feature name

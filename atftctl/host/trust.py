@@ -15,6 +15,7 @@ from atftctl.host.errors import HostError, UntrustedError, reason
 from atftctl.host.files import read_bytes
 
 CONFIG = "atftctl/config.yaml"  # below XDG_CONFIG_HOME
+LONGEST = 64 << 10  # bytes of that file
 ENTRY = re.compile(r"(uid|gid) (\d{1,10})")
 
 
@@ -48,7 +49,7 @@ def operators() -> Trusted:
         facts = path.stat()
         if facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & 0o022:
             return Trusted(problem=f"{path} could have been written by others, and is not read")
-        return _parse(read_bytes(path.resolve()))
+        return _parse(read_bytes(path.resolve(), LONGEST))
     except FileNotFoundError:
         return Trusted()
     except (OSError, HostError) as error:

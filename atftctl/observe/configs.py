@@ -8,8 +8,8 @@ from pathlib import Path
 from atftctl.domain.facts import ConfigFile
 from atftctl.host.containment import inside
 from atftctl.host.errors import NotRegularError, OutsideProjectError, YamlError, reason
-from atftctl.host.files import open_regular, sha256_bytes
-from atftctl.host.yaml_read import read
+from atftctl.host.files import open_regular, sha256_bytes, sha256_file
+from atftctl.host.yaml_read import MAX_BYTES, read
 from atftctl.protocol import config_digest, merge_settings
 
 
@@ -17,14 +17,14 @@ def read_config(root: Path, name: str) -> ConfigFile:
     """Never raises for what is in the file: an unreadable config is a fact, and `restore` works even so."""
     try:
         with open_regular(inside(root, name)) as file:
-            data = file.read()
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return ConfigFile(name, None, error="no such file")
     except (OutsideProjectError, NotRegularError) as error:
         return ConfigFile(name, None, error=str(error))
     except OSError as error:
         return ConfigFile(name, None, error=f"can't be read: {reason(error)}")
-    digest = sha256_bytes(data)
+    digest = sha256_bytes(data) if len(data) <= MAX_BYTES else sha256_file(root / name)
     if not data.strip(b"\0 \t\r\n"):
         return ConfigFile(name, digest, error="the file is empty")
     try:

@@ -16,6 +16,7 @@ from atftctl.host.logs import tail
 
 LOG_LINES = 400
 METRIC_LINES = 1000
+CONFIG_BYTES = 1 << 20  # of a config, whatever stands there
 
 
 def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[str, bytes]:
@@ -33,7 +34,7 @@ def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[st
             found[name.replace("/", "__")] = ("\n".join(text) + "\n").encode()
     for name in configs:
         try:
-            found[name.replace("/", "__")] = read_bytes(inside(layout.root, name, layout.outside))
+            found[name.replace("/", "__")] = read_bytes(inside(layout.root, name, layout.outside), CONFIG_BYTES)
         except (OSError, HostError):
             continue
     return found

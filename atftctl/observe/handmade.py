@@ -15,7 +15,7 @@ from atftctl.host.copying import hash_file
 from atftctl.host.errors import HostError, YamlError, reason
 from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
-from atftctl.host.yaml_read import read
+from atftctl.host.yaml_read import MAX_BYTES, read
 from atftctl.host.zip_crc import ZipWatch, blank, checkpoint
 
 NAME = re.compile(r"^(?P<of>.+)\.backup(?:\.(?P<stamp>\d{8}_\d{6}))?$")
@@ -73,7 +73,7 @@ def look_into(layout: Layout, one: Handmade) -> tuple[str, str]:
     watch = ZipWatch()
     try:
         digest = hash_file(layout.place(one.path), watch=watch.start)
-        if one.of.endswith((".yaml", ".yml")) and read(read_bytes(layout.place(one.path))).value is None:
+        if one.of.endswith((".yaml", ".yml")) and read(read_bytes(layout.place(one.path), MAX_BYTES + 1)).value is None:
             return digest, "it is empty"
     except YamlError as error:
         return digest, f"it can't be read as YAML: {error}"

@@ -13,7 +13,7 @@ from atftctl.host import rights, settle, trust
 from atftctl.host.errors import HostError, UntrustedError, YamlError, reason
 from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
-from atftctl.host.yaml_read import Document, read
+from atftctl.host.yaml_read import MAX_BYTES, Document, read
 from atftctl.observe.binding import Binder, Problem, refuse
 from atftctl.observe.runbook_checks import check
 
@@ -101,7 +101,7 @@ def examine(layout: Layout) -> Examined:
     name = str(layout.runbook.relative_to(layout.root))
     try:
         warnings = _check_owner(layout, name)
-        data = read_bytes(layout.runbook.resolve())
+        data = read_bytes(layout.runbook.resolve(), MAX_BYTES + 1)
     except Refused as error:
         return Examined(layout, bare(), (Problem(name, error.what, error.then),))
     except (OSError, HostError) as error:

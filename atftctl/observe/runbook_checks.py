@@ -11,6 +11,7 @@ from atftctl.host.containment import refuse_words
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.layout import Layout, is_reserved
 from atftctl.observe.binding import Binder
+from atftctl.protocol.keys import parse_key
 
 
 def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
@@ -122,6 +123,10 @@ def _check_features(runbook: Runbook, binder: Binder) -> None:
                 f"{feature.file} is not in files.configs",
                 then=nearest(feature.file, runbook.files.configs),
             )
+        try:
+            parse_key(feature.key)
+        except ValueError as error:
+            binder.problem(("features", name, "key"), str(error))
         _check_value(binder, ("features", name, "improved"), feature.improved, feature.baseline)
         for other, place in places.items():
             if place[0] == feature.file and place[1][: len(feature.path)] == feature.path[: len(place[1])]:

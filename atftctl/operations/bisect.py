@@ -20,7 +20,7 @@ from atftctl.host.containment import inside
 from atftctl.host.files import read_bytes, write_durably
 from atftctl.host.folders import make_dirs
 from atftctl.host.yaml_edit import edit
-from atftctl.host.yaml_read import read
+from atftctl.host.yaml_read import MAX_BYTES, read
 from atftctl.observe import probes
 from atftctl.observe.runbook import find_symptom
 from atftctl.operations.project import Project, observe, require_readable
@@ -78,7 +78,7 @@ class Runs:
                 for name in self.on
                 if name not in names and runbook.feature(name).file == path
             }
-            text = read_bytes(inside(self.project.layout.root, path))
+            text = read_bytes(inside(self.project.layout.root, path), MAX_BYTES + 1)
             texts[path] = edit(text, off) if off else text
         return texts
 

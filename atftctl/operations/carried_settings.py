@@ -11,7 +11,7 @@ from atftctl.domain.plan import show
 from atftctl.host import worktree
 from atftctl.host.errors import HostError, YamlError
 from atftctl.host.files import read_bytes, sha256_bytes
-from atftctl.host.yaml_read import read
+from atftctl.host.yaml_read import MAX_BYTES, read
 from atftctl.observe import history
 from atftctl.operations.project import Project
 from atftctl.protocol.keys import KeyPath, key_text
@@ -23,7 +23,7 @@ def own_edits(project: Project, base: str, path: str, *, filters: bool = True) -
     from atftctl.host.yaml_edit import edit
 
     try:
-        stands = read_bytes(project.layout.place(path))
+        stands = read_bytes(project.layout.place(path), MAX_BYTES + 1)
         committed = worktree.checked_out(project.layout.root, base, path, filters=filters)
         before, after = flat(read(committed).value or {}), flat(read(stands).value or {})
         if before.keys() - after.keys():

@@ -26,6 +26,8 @@ from atftctl.protocol.keys import key_text
 # What YAML 1.1 and 1.2 read differently: 12:30 is 750, 010 is 8, 1_0 is 10, yes is true to the one, not to the other.
 AMBIGUOUS = re.compile(r"[-+]?([\d_]+(:[\d_.]+)+|0[\d_]+|[\d_.]*\d_[\d_.]*|y|n|yes|no|on|off)", re.IGNORECASE)
 
+PAIR = re.compile(r"""((?:"[^"]*"|'[^']*'|[^="'])+)=(.*)""", re.DOTALL)  # a key may have `=` in quotes
+
 
 def get(project: Project, word: str) -> Result:
     """One setting by its key or its feature's name; all of them where none is named."""
@@ -59,12 +61,12 @@ def _pairs(words: Sequence[str]) -> dict[str, object]:
     """Raises WrongUsage."""
     if len(words) == 2 and "=" not in words[0]:
         return {words[0]: _value(words[1])}
-    if not words or not all("=" in word for word in words):
+    pairs = [pair.groups() for word in words if (pair := PAIR.fullmatch(word))]
+    if not words or len(pairs) < len(words):
         raise WrongUsage("KEY VALUE, or KEY=VALUE…")
-    pairs = [word.partition("=") for word in words]
-    if len({key for key, _, _ in pairs}) < len(pairs):
+    if len({key for key, _ in pairs}) < len(pairs):
         raise WrongUsage("one setting is named twice")
-    return {key: _value(value) for key, _, value in pairs}
+    return {key: _value(value) for key, value in pairs}
 
 
 def _value(text: str) -> object:

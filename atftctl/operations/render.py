@@ -16,6 +16,7 @@ from atftctl.host.errors import HostError, OutsideProjectError, YamlError, reaso
 from atftctl.host.files import LINK, READ_BACK, is_link, read_bytes, sha256_file, size_of
 from atftctl.host.layout import Layout
 from atftctl.host.obstacles import mount_points, why_not_replaceable
+from atftctl.host.yaml_read import MAX_BYTES
 from atftctl.operations.project import Project
 from atftctl.protocol import config_digest, merge_settings
 
@@ -56,12 +57,12 @@ def render(
         if is_link(target.new):
             diff.append(f"{target.path}: a symlink to {str(target.new).removeprefix(LINK)}")
         elif target.changes:
-            before = _bytes(path)
+            before = read_bytes(path, MAX_BYTES + 1)
             contents[target.path] = after = _edit(target, before)
             diff += text_diff(target.path, before, after)
         elif target.commit:
             contents[target.path] = content = (given or {})[target.path]
-            diff += text_diff(target.path, _bytes(path), content) if len(content) < LONG else []
+            diff += text_diff(target.path, _bytes(path), content)
         elif target.snapshot:
             contents[target.path] = _whole_copy(layout, target, check_copies=check_copies)
             if target.path in project.runbook.files.configs:
@@ -140,19 +141,22 @@ def copy_of(layout: Layout, target: Target) -> Path:
 
 def _snapshot_bytes(layout: Layout, target: Target) -> bytes:
     try:
-        return read_bytes(copy_of(layout, target))
+        return read_bytes(copy_of(layout, target), LONG)
     except (OSError, HostError) as error:
         raise Refused(f"{target.path} in snapshot {target.snapshot} can't be read: {reason(error)}") from None
 
 
 def _bytes(path: Path) -> bytes:
-    """What stands there; nothing where no file does."""
-    return b"" if not path.exists() or path.is_dir() or path.is_symlink() else read_bytes(path)
+    """What stands there, for a diff; nothing where no file does."""
+    return b"" if not path.exists() or path.is_dir() or path.is_symlink() else read_bytes(path, LONG)
 
 
 def text_diff(name: str, before: bytes, after: bytes) -> list[str]:
     """Unified, with one line of context."""
     import difflib
+
+    if max(len(before), len(after)) >= LONG:
+        return [f"{name}: too long for its diff to be shown"]
 
     def lines(data: bytes) -> list[str]:
         return data.decode("utf-8", "replace").splitlines()
@@ -165,7 +169,8 @@ def _digest(project: Project, contents: Mapping[str, Content]) -> str:
     for name in project.runbook.files.configs:
         content = contents.get(name, project.layout.root / name)
         try:
-            value = yaml_read.read(content if isinstance(content, bytes) else read_bytes(content)).value
+            data = content if isinstance(content, bytes) else read_bytes(content, MAX_BYTES + 1)
+            value = yaml_read.read(data).value
         except (OSError, HostError):
             return ""
         if value is not None and not isinstance(value, dict):

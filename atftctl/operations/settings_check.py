@@ -19,6 +19,7 @@ from atftctl.domain.plan import Plan, show
 from atftctl.host.command import run
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files import read_bytes
+from atftctl.host.yaml_read import MAX_BYTES
 from atftctl.observe import probes
 from atftctl.operations.project import Project
 from atftctl.operations.render import Content, Rendered
@@ -89,7 +90,7 @@ def _answer(project: Project, contents: Mapping[str, Content]) -> tuple[str, str
             options = []
             for number, name in enumerate(project.runbook.files.configs):
                 content = contents.get(name, layout.place(name))
-                data = content if isinstance(content, bytes) else read_bytes(content)
+                data = content if isinstance(content, bytes) else read_bytes(content, MAX_BYTES + 1)
                 options += ["--config", folder.put(f"config-{number}{Path(name).suffix}", data)]
             argv = [*(word.replace("{python}", sys.executable) for word in words), *options]
             done = run(argv, cwd=layout.root, env=probes.environment(layout.root), limit_s=LIMIT_S)

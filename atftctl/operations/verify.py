@@ -21,6 +21,7 @@ from atftctl.host.containment import inside
 from atftctl.host.errors import HostError
 from atftctl.host.files import read_bytes, sha256_file
 from atftctl.host.logs import tail
+from atftctl.host.yaml_read import MAX_BYTES
 from atftctl.observe import configs, probes, process, quarantine, runs, snapshots
 from atftctl.operations.change import locked
 from atftctl.operations.project import Project, now, open_operation, require_readable
@@ -105,7 +106,9 @@ def record_baseline(project: Project, request: Request, *, anyway: bool = False)
                 "recorded": now().isoformat(timespec="seconds"),
                 "commit": git.head(layout.root)[0],
                 "config_digest": configs.digest(found),
-                "configs": {name: read_bytes(inside(layout.root, name)).decode() for name in runbook.files.configs},
+                "configs": {
+                    name: read_bytes(inside(layout.root, name), MAX_BYTES).decode() for name in runbook.files.configs
+                },
                 "rankic": measured["rankic"],
                 "cost": measured["cost"],
                 "model": measured["model"],

@@ -7,7 +7,7 @@ from atftctl.host import git
 from atftctl.host.errors import HostError
 from atftctl.host.files import read_bytes
 from atftctl.host.layout import Layout
-from atftctl.host.yaml_read import read
+from atftctl.host.yaml_read import MAX_BYTES, read
 from atftctl.observe import snapshots as observed
 
 BY_HAND = "mend it by hand; neither a snapshot nor git has a copy that can be read"
@@ -37,6 +37,6 @@ def of_git(layout: Layout, path: str) -> str:
 
 def _reads(layout: Layout, snapshot: Snapshot, path: str) -> bool:
     try:
-        return isinstance(read(read_bytes(layout.snapshot(snapshot.id) / path)).value, dict)
+        return isinstance(read(read_bytes(layout.snapshot(snapshot.id) / path, MAX_BYTES + 1)).value, dict)
     except (OSError, HostError):
         return False

@@ -11,7 +11,7 @@ import yaml
 
 # A number as people write it, and as YAML 1.2 and OmegaConf read it. PyYAML alone would make a string of `1e-7`.
 NUMBER = re.compile(
-    r"[-+]?(?:[0-9][0-9_]*[eE][-+]?[0-9]+|(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?)\Z"
+    r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+|[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?)\Z"
 )
 DIGITS_MAX = 320  # of a whole number, some more than the largest float has; Python takes for ever over millions
 

@@ -8,8 +8,10 @@ import copy
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from ruamel.yaml import YAML
 
+from atftctl.host import yaml_read
 from atftctl.host.errors import YamlError
 from atftctl.host.yaml_edit import edit
 from atftctl.host.yaml_scalar import render, same
@@ -59,6 +61,28 @@ def expect(tree: object, path: tuple[str, str], value: object) -> object:
         tree[path[0]] = section = {}
     section[path[1]] = value
     return tree
+
+
+@settings(max_examples=200, deadline=None)
+@given(value=values)
+def test_what_is_written_means_the_same_to_every_reader(value: object) -> None:
+    text = f"value: {render(value)}\n"
+    omega = OmegaConf.to_container(OmegaConf.create(text))
+    for found in (yaml.safe_load(text), read_1_2(text), omega, yaml_read.read(text.encode()).value):
+        assert same(found, {"value": value})
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.from_regex(
+        r"[-+]?([0-9]{1,4}\.?[0-9]{0,3}([eE][-+]?[0-9]{1,2})|\.[0-9]{1,3}([eE][-+][0-9]{1,2})?)", fullmatch=True
+    )
+)
+def test_a_number_is_read_as_omegaconf_and_yaml_1_2_read_it(text: str) -> None:
+    text = f"value: {text}\n"
+    found = yaml_read.read(text.encode()).value["value"]
+    assert isinstance(found, float)
+    assert found == read_1_2(text)["value"]
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
