@@ -26,7 +26,7 @@ from atftctl.protocol.keys import key_text
 # What YAML 1.1 and 1.2 read differently: 12:30 is 750, 010 is 8, 1_0 is 10, yes is true to the one, not to the other.
 AMBIGUOUS = re.compile(r"[-+]?([\d_]+(:[\d_.]+)+|0[\d_]+|[\d_.]*\d_[\d_.]*|y|n|yes|no|on|off)", re.IGNORECASE)
 
-PAIR = re.compile(r"""((?:"[^"]*"|'[^']*'|[^="'])+)=(.*)""", re.DOTALL)  # a key may have `=` in quotes
+PAIR = re.compile(r"""((?:"[^"]*"|'[^']*'|[^=])+?)=(.*)""", re.DOTALL)  # a key may have `=` in quotes
 
 
 def get(project: Project, word: str) -> Result:
