@@ -12,11 +12,13 @@ from statistics import median
 from atftctl.decide.diagnose import cause
 from atftctl.domain.verdict import Verdict
 from atftctl.domain.window import Window
+from atftctl.domain.words import listed
 
 WARM_UP = 64  # rows that the others are held against
 DRIFT, LIMIT, CLIP = 0.5, 20.0, 6.0  # of the one-sided CUSUM of the robust z
+NEEDED = ("loss_rel", "grad_norm")  # what is not there is not known to be well
 LEAK_ROWS, LEAK_GROWTH = 300, 1.02
-FIRST, WORTHLESS = 10, 2.0
+FIRST, WORTHLESS, MULTIPLE = 10, 2.0, 10.0
 OF, AT_LEAST = 5, 3  # three of five rows over the limit are an explosion; a single spike never is
 
 
@@ -27,6 +29,8 @@ def judge(seen: Window, *, steps: int, grad_norm_max: float, leak: bool = False)
         return Verdict.FAIL, wrong
     if seen.steps < steps:
         return Verdict.INCONCLUSIVE, f"{seen.steps} of {steps} steps were seen, none of them bad"
+    if missing := [name for name in NEEDED if not seen.column(name)]:
+        return Verdict.INCONCLUSIVE, f"{seen.steps} steps, but nothing is known of {listed(missing, 3)}"
     if leak and len(seen.column("rss_mb")) < LEAK_ROWS:
         return Verdict.INCONCLUSIVE, f"{len(seen.rows)} of {LEAK_ROWS} rows that show a leak"
     return Verdict.PASS, f"{seen.steps} steps, all finite, nothing grows"
@@ -49,6 +53,7 @@ def _numbers(seen: Window, grad_norm_max: float) -> str:
         _explodes(seen.column("grad_norm"), grad_norm_max)
         or _worthless(seen.column("loss_rel"))
         or _drifts(seen.column("loss_rel"))
+        or ("" if seen.column("loss_rel") else _drifts(seen.column("loss")) or _multiplied(seen.column("loss")))
     )
 
 
@@ -70,7 +75,10 @@ def _worthless(values: Sequence[float]) -> str:
 
 
 def _drifts(values: Sequence[float]) -> str:
-    """One-sided CUSUM of the robust z of log(loss_rel), against its first rows."""
+    """One-sided CUSUM of the robust z of log(loss_rel), against its first rows. A loss alone serves, too, where it is
+    positive throughout."""
+    if min(values, default=1.0) <= 0:
+        return ""
     logs = [math.log(max(value, 1e-12)) for value in values]
     first, rest = logs[:WARM_UP], logs[WARM_UP:]
     if not rest:
@@ -83,6 +91,14 @@ def _drifts(values: Sequence[float]) -> str:
         if total > LIMIT:
             return f"the loss grows: {math.exp(middle):.4g} at first, {values[-1]:.4g} now"
     return ""
+
+
+def _multiplied(values: Sequence[float]) -> str:
+    """A loss whose scale is not known: its last rows against its first, however few there are between."""
+    if len(values) < FIRST + OF:
+        return ""
+    before, now = median(values[:FIRST]), median(values[-OF:])
+    return f"the loss grows: {before:.4g} at first, {now:.4g} now" if 0 < before * MULTIPLE < now else ""
 
 
 def _grows(seen: Window) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from atftctl.trainer.data.dataset import Dataset
+from atftctl.trainer.evaluate import judged_on
 from atftctl.trainer.model.atft import ATFT
 from atftctl.trainer.objective import Objective
 from atftctl.trainer.optimise import make_optimizer, make_scaler
@@ -25,6 +26,8 @@ class Parts:
     objective: Objective
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    features: tuple[str, ...]
+    judged_on: dict[str, Any]  # what a RankIC of this run is measured on
     ema: Any = None  # improvements.ema.Ema, where it is on
     statistics: Any = None  # improvements.online_norm.OnlineNorm
     recovery: Any = None  # improvements.oom_recovery.Recovery
@@ -54,6 +57,8 @@ def assemble(settings: Settings, digest: str, dataset: Dataset, device: torch.de
         Objective(settings),
         make_optimizer(settings, model),
         make_scaler(settings, device),
+        dataset.feature_names,
+        judged_on(dataset, settings.data.horizons),
         statistics=statistics,
     )
     if settings.ema_on:

@@ -9,19 +9,26 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from atftctl.trainer.memory import is_out_of_memory
+
 FORMAT = 2
 HASH = "sha256"
 
 
 class CheckpointError(Exception):
-    """A checkpoint that is not whole or not ours; the message names the file."""
+    """A checkpoint that can't be taken up; the message names the file."""
+
+
+class DamagedError(CheckpointError):
+    """Its bytes are not what was saved. Only this moves a file aside: what could not be read now, for want of memory or
+    rights, is whole."""
 
 
 def save(path: Path, payload: dict[str, Any], *, previous: Path | None = None) -> str:
@@ -83,26 +90,65 @@ def _feed(value: Any, digest: hashlib._Hash) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Raises CheckpointError; FileNotFoundError where there is none."""
+    """Raises DamagedError for bytes that are not what was saved, CheckpointError for another program's file or one that
+    can't be read now, FileNotFoundError where there is none. MemoryError and torch's own kinds of it pass through."""
     if not path.exists():
         raise FileNotFoundError(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a whole checkpoint: {error}") from None
-    if broken:
-        raise CheckpointError(f"{path} is damaged: {broken} fails its CRC")
+    _check_archive(path)
     try:
         payload: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch raises many kinds for a file that is not its own
-        raise CheckpointError(f"{path} can't be loaded: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read now: {error.strerror or error}") from None
+    except Exception as error:  # torch raises many kinds for a file that is not its own
+        if is_out_of_memory(error):
+            raise
+        raise DamagedError(f"{path} can't be loaded: {str(error).splitlines()[0]}") from None
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this trainer")
     said = payload.pop(HASH, None)
     if said != content_hash({key: value for key, value in payload.items() if key != "format"}):
-        raise CheckpointError(f"{path} is damaged: its content does not have the hash that it was saved with")
+        raise DamagedError(f"{path} is damaged: its content does not have the hash that it was saved with")
     return payload
+
+
+def _check_archive(path: Path) -> None:
+    """Raises DamagedError and CheckpointError, as `load` does."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read now: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise DamagedError(f"{path} is not a whole checkpoint: {error}") from None
+    if broken:
+        raise DamagedError(f"{path} is damaged: {broken} fails its CRC")
+
+
+BY_HORIZON = ("head.outer.weight", "head.outer.bias", "head.layer_scale", "peers.linear.weight")  # their first axis
+
+
+def by_name(
+    saved: Mapping[str, Any], features: Sequence[str], horizons: Sequence[int]
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """The saved state with its outputs in the order of these horizons: (state, what was converted). A tensor's shape
+    does not say what its rows mean. Raises CheckpointError for other features, and for a horizon that was not trained.
+    """
+    state: dict[str, torch.Tensor] = dict(saved["model"])
+    had = saved.get("features")
+    if had is not None and list(had) != list(features):
+        gone, new = [one for one in had if one not in features], [one for one in features if one not in had]
+        words = [f"without {', '.join(new)}"] * bool(new) + [f"with {', '.join(gone)}"] * bool(gone)
+        raise CheckpointError(f"the checkpoint was trained on other features: {'; '.join(words) or 'in another order'}")
+    trained = list(saved.get("horizons", horizons))
+    if trained == list(horizons):
+        return state, []
+    unknown = [str(one) for one in horizons if one not in trained]
+    if unknown:
+        raise CheckpointError(
+            f"the checkpoint forecasts {', '.join(map(str, trained))} days ahead, and not {', '.join(unknown)}"
+        )
+    rows = [trained.index(one) for one in horizons]
+    return state | {name: state[name][rows] for name in BY_HORIZON if name in state}, ["outputs mapped by horizon"]
 
 
 def fit_state(state: dict[str, torch.Tensor], model: torch.nn.Module) -> tuple[dict[str, torch.Tensor], list[str]]:

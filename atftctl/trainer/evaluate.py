@@ -6,17 +6,18 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from atftctl.trainer.data.dataset import Dataset, Day
-from atftctl.trainer.data.features import rank
+from atftctl.trainer.data.features import average_ranks
 from atftctl.trainer.objective import Objective
 from atftctl.trainer.world import World
 
 FEWEST_STOCKS = 5
-VERSION = 2  # of what is measured here: part of a baseline's identity
+VERSION = 3  # of what is measured here: part of a baseline's identity
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,18 @@ class Evaluation:
     def mean(self, horizon: int) -> float:
         values = list(self.rankic[horizon].values())
         return math.fsum(values) / len(values) if values else math.nan
+
+
+def judged_on(dataset: Dataset, horizons: Sequence[int]) -> dict[str, Any]:
+    """What a RankIC is measured on: those of two that differ in it can't be compared."""
+    split = dataset.split.validation
+    return {
+        "panel": dataset.panel.digest,
+        "horizons": list(horizons),
+        "first": dataset.panel.dates[split[0]],
+        "last": dataset.panel.dates[split[-1]],
+        "evaluation": VERSION,
+    }
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ def spearman(p: np.ndarray, y: np.ndarray) -> float:
     known = np.isfinite(p) & np.isfinite(y)
     if known.sum() < FEWEST_STOCKS or np.ptp(p[known]) == 0 or np.ptp(y[known]) == 0:
         return math.nan
-    left, right = (rank(one[known][None].astype(np.float32))[0].astype(np.float64) for one in (p, y))
+    left, right = (average_ranks(one[known][None])[0] for one in (p, y))
     left, right = left - left.mean(), right - right.mean()
     # by sums: corrcoef wakes OpenBLAS, whose threads take 40 MB of address space, just when memory is short
     return float((left * right).sum() / np.sqrt((left * left).sum() * (right * right).sum()))

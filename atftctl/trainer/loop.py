@@ -16,6 +16,7 @@ from atftctl.trainer import reload, state
 from atftctl.trainer.build import Parts, assemble
 from atftctl.trainer.control import Control
 from atftctl.trainer.dashboards import Dashboard, logged, open_dashboards
+from atftctl.trainer.data.cache import sweep
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.evaluate import Evaluation, evaluate
 from atftctl.trainer.heartbeat import Heartbeat
@@ -171,6 +172,8 @@ class Trainer:
 
     def resume(self, kind: str) -> str:
         """Go on from a checkpoint, and say so: the first event, with the settings in effect."""
+        if self.world.lead:
+            sweep((self.root / protocol.LAST).parent)
         found, self.progress = state.resume(self.root, kind, self.parts, self.recorder)
         self.recorder.step = self.progress.step
         self.recorder.event(
@@ -184,6 +187,8 @@ class Trainer:
         )
         for note in self.dataset.panel.notes:
             self.recorder.log.info("data: %s", note)
+        for warning in self.dataset.panel.warnings:
+            self.recorder.warn(f"data: {warning}")
         return found
 
     # -- what is said -------------------------------------------------------------------------------------------

@@ -181,14 +181,7 @@ class Probe:
         trainer = self._need()
         found = trainer.evaluate(10**9)
         horizon = trainer.settings.data.horizons[0]
-        split = trainer.dataset.split.validation
-        identity = {
-            "panel": trainer.dataset.panel.digest,
-            "horizons": list(trainer.settings.data.horizons),
-            "first": trainer.dataset.panel.dates[split[0]],
-            "last": trainer.dataset.panel.dates[split[-1]],
-            "evaluation": evaluate.VERSION,
-        }
+        identity = evaluate.judged_on(trainer.dataset, trainer.settings.data.horizons)
         return {
             "horizon": horizon,
             "by_date": found.rankic[horizon],

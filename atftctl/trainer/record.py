@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,20 @@ class Recorder:
             "grad_norm", "lr", "rss_mb", "step_s",
         ]  # fmt: skip
         self._events, self._metrics = _Lines(root / protocol.EVENTS), _Lines(root / protocol.METRICS)
-        if self.lead and horizons and self._metrics.empty:
-            self._metrics.add((",".join(self._columns) + "\n").encode())
+        if self.lead and horizons:
+            self._begin_metrics(root / protocol.METRICS)
         self.log = _logger(root / protocol.LOG, logging.INFO if self.lead else logging.ERROR)
+
+    def _begin_metrics(self, path: Path) -> None:
+        """A header for a new file; one that has other columns (other horizons) is put aside, as a rotation would."""
+        header = ",".join(self._columns)
+        if not self._metrics.empty and first_line(path) != header:
+            names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
+            with suppress(OSError):
+                path.rename(next(name for name in names if not name.exists()))
+            self._metrics.reopened()
+        if self._metrics.empty:
+            self._metrics.add(f"{header}\n".encode())
 
     def event(self, name: str, **fields: Any) -> None:
         if self.lead:
@@ -106,6 +119,11 @@ class _Lines:
                 os.fsync(self._file)
         except OSError:
             return
+
+
+def first_line(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.readline(64 << 10).decode("utf-8", "replace").rstrip("\r\n")
 
 
 def _cell(value: Any) -> str:

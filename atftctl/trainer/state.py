@@ -12,7 +12,7 @@ from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer import checkpoint
 from atftctl.trainer.build import Parts
-from atftctl.trainer.checkpoint import CheckpointError
+from atftctl.trainer.checkpoint import CheckpointError, DamagedError
 from atftctl.trainer.record import Recorder
 from atftctl.trainer.step import Ended
 
@@ -33,6 +33,9 @@ def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
         "step": progress.step,
         "best": progress.best,
         "digest": parts.digest,
+        "judged_on": parts.judged_on,
+        "features": list(parts.features),
+        "horizons": list(parts.settings.data.horizons),
         "chunks": parts.model.chunks,
         "model": parts.model.state_dict(),
         "ema": parts.ema.state_dict() if parts.ema is not None else None,
@@ -63,14 +66,15 @@ def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Reco
 
 def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str, Progress]:
     """Which checkpoint was taken up, "scratch" for none, and how far it had come. One that is damaged is named, and
-    the one before is taken. Raises CheckpointError where none of those that are there will do."""
+    the one before is taken. Raises CheckpointError where none of those that are there will do, and for one that is
+    whole and can't be read now: an older one would lose steps."""
     refused: CheckpointError | None = None
     for name in FILES[kind]:
         try:
             saved = checkpoint.load(root / name)
         except FileNotFoundError:
             continue
-        except CheckpointError as error:
+        except DamagedError as error:
             refused = error
             if name == protocol.LAST and recorder.lead:  # aside, so that the next save does not make it the one before
                 (root / name).replace(root / protocol.DAMAGED)
@@ -84,7 +88,10 @@ def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str
 
 def take_up(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress:
     """Go on exactly where this was saved, converted to the flags of now. Raises CheckpointError."""
-    state, notes = checkpoint.fit_state(saved["model"], parts.model)
+    saved_state, notes = checkpoint.by_name(saved, parts.features, parts.settings.data.horizons)
+    reordered = bool(notes)
+    state, converted = checkpoint.fit_state(saved_state, parts.model)
+    notes += converted
     try:
         parts.model.load_state_dict(state)
     except RuntimeError as error:
@@ -92,7 +99,7 @@ def take_up(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress
         raise CheckpointError(
             f"the checkpoint does not fit this model: {lines[1].strip() if len(lines) > 1 else lines[0]}"
         ) from None
-    if saved["names"] == [name for name, _ in parts.model.named_parameters()]:
+    if not reordered and saved["names"] == [name for name, _ in parts.model.named_parameters()]:
         parts.optimizer.load_state_dict(_keep_hyperparameters(saved["optimizer"], parts.optimizer))
     else:
         notes.append("optimiser moments start afresh")
@@ -103,7 +110,11 @@ def take_up(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress
         parts.model.chunks = max(parts.model.chunks, int(saved["chunks"]))
     for note in notes:
         recorder.log.info("converted: %s", note)
-    return Progress(int(saved["step"]), float(saved["best"]))
+    best = float(saved["best"])
+    if saved.get("judged_on", parts.judged_on) != parts.judged_on:
+        recorder.log.info("the best RankIC so far (%.4f) was of other data, horizons or dates: it starts afresh", best)
+        best = float("-inf")
+    return Progress(int(saved["step"]), best)
 
 
 def _keep_hyperparameters(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -74,6 +74,22 @@ def test_a_loss_that_grows_and_one_that_is_worthless() -> None:
     assert judge(rows(400, loss_rel=lambda n: 30.0))[0] is Verdict.FAIL
 
 
+@pytest.mark.parametrize("count", [20, 70, 400])
+def test_a_column_that_is_missing_is_never_healthy(count: int) -> None:
+    """Only `loss` was written, and it went from 4 to 8,662,842: that passed."""
+    growth = (8_662_842 / 4) ** (1 / (count - 1))
+    grown = [{"step": str(n + 1), "loss": str(4 * growth**n)} for n in range(count)]
+    verdict, words = judge(grown, steps=10)
+    assert verdict is Verdict.FAIL and "the loss grows" in words
+    steady = [{"step": str(n + 1), "loss": "4.0"} for n in range(count)]
+    verdict, words = judge(steady, steps=10)
+    assert verdict is Verdict.INCONCLUSIVE and "loss_rel, grad_norm" in words
+    for name in ("loss_rel", "grad_norm"):
+        without = [{key: value for key, value in row.items() if key != name} for row in rows(400)]
+        verdict, words = judge(without)
+        assert verdict is Verdict.INCONCLUSIVE and name in words
+
+
 def test_two_hundred_healthy_windows_give_no_alarm() -> None:
     for seed in range(200):
         rng = random.Random(seed)

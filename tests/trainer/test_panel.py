@@ -71,7 +71,7 @@ def test_new_and_delisted_stocks_are_there_while_they_trade(tmp_path: Path) -> N
     assert np.isfinite(last.x.numpy()).all()
 
 
-@pytest.mark.parametrize("ratio", [2.0, 5.0, 0.1])
+@pytest.mark.parametrize("ratio", [2.0, 5.0, 0.1, 1.5, 7.0, 50.0, 4 / 3, 0.4])
 def test_a_split_is_undone_and_a_crash_is_not(tmp_path: Path, ratio: float) -> None:
     whole = read_panel(panel_of(rows(), tmp_path, "whole.parquet"))
     table = rows()
@@ -81,7 +81,8 @@ def test_a_split_is_undone_and_a_crash_is_not(tmp_path: Path, ratio: float) -> N
     crash = (table["ticker"] == MARKET.tickers[5]) & (table["date"] >= MARKET.dates[80])
     table.loc[crash, ["open", "high", "low", "close"]] *= 0.37
     panel = read_panel(panel_of(table, tmp_path))
-    assert panel.notes == (f"1 splits undone, the first of {MARKET.tickers[3]} on {MARKET.dates[80]}",)
+    assert panel.notes == (f"1 split undone: {MARKET.tickers[3]} on {MARKET.dates[80]}",)
+    assert len(panel.warnings) == 1 and f"{MARKET.tickers[5]} on {MARKET.dates[80]}" in panel.warnings[0]
     assert np.allclose(panel.close[:, 3], whole.close[:, 3], rtol=1e-4)
     assert np.allclose(panel.volume[:, 3], whole.volume[:, 3], rtol=1e-4)
     assert panel.close[80, 5] / panel.close[79, 5] < 0.5

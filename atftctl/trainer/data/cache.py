@@ -6,7 +6,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy as np
 from atftctl.trainer.data.files import Array, DataError
 
 UNTOUCHED_S = 3600.0
+KEPT_S = 30 * 86400.0  # since its last use
+KEPT_BYTES = 20 << 30
 
 
 def cached(path: Path, shape: tuple[int, ...], fill: Callable[[Array], None], *, mapped: bool) -> Array:
@@ -70,6 +73,29 @@ def sweep(folder: Path) -> None:
         gone = pid.isdigit() and not Path(f"/proc/{pid}").exists()
         if gone and time.time() - left.stat().st_mtime > UNTOUCHED_S:
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def retain(folder: Path, used: Collection[Path], *, kept_s: float = KEPT_S, kept_bytes: int = KEPT_BYTES) -> None:
+    """Take away what has not been used for a month, and the oldest of what is more than 20 GiB; never what is in use
+    here. It is made again when it is wanted."""
+    now = time.time()
+    for path in used:
+        with suppress(OSError):
+            os.utime(path)
+    entries = []
+    for path in folder.glob("[!.]*"):
+        with suppress(OSError):
+            entries.append((path.stat().st_mtime, _size(path), path))
+    room = kept_bytes
+    for last_use, size, path in sorted(entries, reverse=True):
+        room -= size
+        if path not in used and (room < 0 or now - last_use > kept_s):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _size(path: Path) -> int:
+    return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def new_array(path: Path, shape: tuple[int, ...]) -> Array:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from atftctl.trainer.data.cache import cached, sweep
+from atftctl.trainer.data.cache import cached, retain, sweep
 from atftctl.trainer.data.features import MARKET, RANK, RAW, VERSION, fill_features, fill_targets, names
 from atftctl.trainer.data.files import COLUMNS, KEYS, Array, DataError
 from atftctl.trainer.data.graph import DailyGraph
-from atftctl.trainer.data.panel import Panel, prepared_panel
+from atftctl.trainer.data.panel import Panel, prepared_folder, prepared_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.settings import Data
 
@@ -62,10 +62,12 @@ class Dataset:
         self._settings = settings
         self._length = settings.sequence_length
         self.seconds: dict[str, float] = {}
+        self._used: set[Path] = set()  # of the cache
         sweep(cache)
         with self._timed("panel"):
             self.panel = self._open_panel(cache)
             self.features, self.targets = self._open_arrays(cache)
+            retain(cache, self._used)
         self.feature_names = names(self.panel)
         self._usable = _usable(self.panel.close, self._length)
         with self._timed("graph"):
@@ -138,6 +140,7 @@ class Dataset:
         for name in settings.extra_features:
             if name in ours or name.endswith(RANK):
                 raise DataError(f"data.extra_features: {name} is a name of our own; call the column otherwise")
+        self._used.add(prepared_folder(path, cache, settings.extra_features))
         return prepared_panel(path, cache, extras=settings.extra_features, mapped=settings.memory_map)
 
     def _open_arrays(self, cache: Path) -> tuple[Array, Array]:
@@ -149,14 +152,17 @@ class Dataset:
             raise DataError(f"{where}: one stock only; a forecast of the cross-section needs at least two")
         key = f"v{VERSION}-{panel.digest[:24]}"
         shape = panel.close.shape
+        feature_file = cache / f"features-{key}.npy"
+        target_file = cache / f"targets-{key}-{'-'.join(map(str, horizons))}.npy"
+        self._used |= {feature_file, target_file}
         features = cached(
-            cache / f"features-{key}.npy",
+            feature_file,
             (*shape, len(names(panel))),
             lambda out: fill_features(panel, out),
             mapped=mapped,
         )
         targets = cached(
-            cache / f"targets-{key}-{'-'.join(map(str, horizons))}.npy",
+            target_file,
             (*shape, len(horizons)),
             lambda out: fill_targets(panel, horizons, out),
             mapped=mapped,

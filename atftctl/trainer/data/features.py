@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from atftctl.trainer.data.panel import COLUMNS, Array, Panel
 
-VERSION = 3
+VERSION = 4
 RAW = (
     "return_1", "return_5", "return_20", "return_60", "gap", "intraday", "range", "close_in_range", "volume_ratio",
     "turnover", "to_mean_5", "to_mean_20", "volatility_20", "volatility_60", "to_high_20", "to_low_20", "illiquidity",
@@ -112,14 +112,30 @@ def _mean_over_stocks(returns: Array) -> Array:
 
 
 def rank(values: Array) -> Array:
-    """Rank of each row's finite values, scaled to mean 0 and variance 1 (uniform on ±√3); NaN stays."""
+    """Rank of each row's finite values, scaled to mean 0 and variance 1 (uniform on ±√3) where no two are equal; NaN
+    stays."""
     finite = np.isfinite(values)
-    order = np.argsort(np.where(finite, values, np.inf), axis=1, kind="stable")
-    ranks = np.empty(values.shape, np.float32)
-    np.put_along_axis(ranks, order, np.arange(values.shape[1], dtype=np.float32)[None, :], axis=1)
+    ranks = average_ranks(np.where(finite, values, np.inf))
     count = finite.sum(axis=1, keepdims=True)
     scaled = (2 * (ranks + 0.5) / np.maximum(count, 1) - 1) * np.sqrt(3)
     return np.where(finite & (count > 1), scaled, np.nan).astype(np.float32)
+
+
+def average_ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Ranks [rows, columns] within each row, from 0; equal values share the mean of their places, as in Spearman's
+    definition (and scipy.stats.rankdata): prices come in coarse steps, so that many returns are equal."""
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    places = np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    begins = np.ones(values.shape, bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    ends = np.ones(values.shape, bool)
+    ends[:, :-1] = begins[:, 1:]
+    first = np.maximum.accumulate(np.where(begins, places, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, places, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty(values.shape, np.float64)
+    np.put_along_axis(ranks, order, (first + last) / 2, axis=1)
+    return ranks
 
 
 def _shift(values: Array, days: int) -> Array:

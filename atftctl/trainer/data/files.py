@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float32]
 KEYS = ("date", "ticker")
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
-SUFFIXES = (".parquet", ".csv")
+COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}  # of csv; parquet compresses by itself
 
 
 class DataError(Exception):
@@ -26,16 +26,26 @@ def panel_files(path: Path) -> list[Path]:
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if path.is_file():
+        if not kind_of(path):
+            raise DataError(f"{path}: neither parquet nor csv, by its name")
         return [path]
     files = sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith((".", "_")))
     for one in files:
-        if one.suffix not in SUFFIXES:
+        if not kind_of(one):
             raise DataError(f"{path}: {one.name} is neither parquet nor csv; a folder holds the files of one panel")
     if not files:
         raise DataError(f"{path}: a folder without a parquet or csv file")
-    if len({one.suffix for one in files}) > 1:
+    if len({kind_of(one) for one in files}) > 1:
         raise DataError(f"{path}: parquet and csv files side by side; the files of one panel are of one kind")
     return files
+
+
+def kind_of(path: Path) -> str:
+    """ "parquet", "csv" or "", by the name in whatever case; a csv may be compressed."""
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        return "parquet"
+    return "csv" if name.endswith((".csv", *(f".csv{suffix}" for suffix in COMPRESSED))) else ""
 
 
 def content_digest(files: Sequence[Path]) -> str:

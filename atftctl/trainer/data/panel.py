@@ -6,24 +6,24 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 
 from atftctl.trainer.data.cache import new_array, temporary
 from atftctl.trainer.data.files import COLUMNS, PRICES, Array, DataError, content_digest, panel_files
+from atftctl.trainer.data.splits import undo_splits
 
 if TYPE_CHECKING:
     from atftctl.trainer.data.rows import Rows
 
-VERSION = 2
+VERSION = 3
 META = "panel.json"  # written last: without it a prepared folder does not count
-SPLITS = (2, 3, 4, 5, 10, 20)
-SPLIT_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Panel:
     digest: str  # of the content, the key of the feature cache
     extras: Mapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was set right on the way in
+    warnings: tuple[str, ...] = ()  # what may have to be
 
 
 def prepared_panel(path: Path, cache: Path, *, extras: Sequence[str] = (), mapped: bool = False) -> Panel:
@@ -50,8 +51,7 @@ def prepared_panel(path: Path, cache: Path, *, extras: Sequence[str] = (), mappe
     when they are used, and on the way in, too, no column is ever whole in memory.
     """
     files = panel_files(path)
-    key = hashlib.sha256(f"{VERSION} {content_digest(files)} {' '.join(extras)}".encode()).hexdigest()[:24]
-    folder = cache / f"panel-v{VERSION}-{key}"
+    folder = prepared_folder(path, cache, extras)
     try:
         return _open_prepared(folder, extras, mapped=mapped)
     except (OSError, ValueError, KeyError, EOFError):  # none yet, or one that a power cut left cut short
@@ -75,6 +75,17 @@ def prepared_panel(path: Path, cache: Path, *, extras: Sequence[str] = (), mappe
     return _open_prepared(folder, extras, mapped=mapped)
 
 
+def prepared_folder(path: Path, cache: Path, extras: Sequence[str]) -> Path:
+    """Where these very bytes are kept, prepared. Raises DataError."""
+    key = f"{VERSION} {content_digest(panel_files(path))} {' '.join(extras)}"
+    return cache / f"panel-v{VERSION}-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
+
+
+def _file_of(folder: Path, column: str) -> Path:
+    """A column's name may hold what a file's may not (`P/E`)."""
+    return folder / f"{quote(column, safe='')}.npy"
+
+
 def read_panel(path: Path, *, extras: Sequence[str] = ()) -> Panel:
     """Without a cache. Raises DataError for what is no panel: missing columns, duplicate rows, prices that are not
     positive."""
@@ -82,16 +93,22 @@ def read_panel(path: Path, *, extras: Sequence[str] = ()) -> Panel:
     names = (*COLUMNS, *extras)
     days, tickers = _axes(files)
     grids = {name: np.full((len(days), len(tickers)), np.nan, np.float32) for name in names}
-    notes = _fill(files, days, tickers, grids)
-    return make_panel(_iso(days), tickers, grids, notes=notes)
+    notes, warnings = _fill(files, days, tickers, grids)
+    return make_panel(_iso(days), tickers, grids, notes=notes, warnings=warnings)
 
 
 def make_panel(
-    dates: tuple[str, ...], tickers: tuple[str, ...], grids: Mapping[str, Array], *, notes: tuple[str, ...] = ()
+    dates: tuple[str, ...],
+    tickers: tuple[str, ...],
+    grids: Mapping[str, Array],
+    *,
+    notes: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> Panel:
     columns = {name: grids[name] for name in COLUMNS}
     extras = {name: grid for name, grid in grids.items() if name not in columns}
-    return Panel(dates, tickers, digest=_digest(dates, tickers, grids), extras=extras, notes=notes, **columns)
+    digest = _digest(dates, tickers, grids)
+    return Panel(dates, tickers, digest=digest, extras=extras, notes=notes, warnings=warnings, **columns)
 
 
 def _digest(dates: tuple[str, ...], tickers: tuple[str, ...], grids: Mapping[str, Array]) -> str:
@@ -105,15 +122,16 @@ def _digest(dates: tuple[str, ...], tickers: tuple[str, ...], grids: Mapping[str
 
 def _read_into(files: Sequence[Path], extras: Sequence[str], folder: Path) -> None:
     days, tickers = _axes(files)
-    grids = {name: new_array(folder / f"{name}.npy", (len(days), len(tickers))) for name in (*COLUMNS, *extras)}
+    grids = {name: new_array(_file_of(folder, name), (len(days), len(tickers))) for name in (*COLUMNS, *extras)}
     for grid in grids.values():
         for first in range(0, len(grid), 256):
             grid[first : first + 256] = np.nan
-    notes = _fill(files, days, tickers, grids)
+    notes, warnings = _fill(files, days, tickers, grids)
     for grid in grids.values():
         grid.flush()
     dates = _iso(days)
-    meta = {"dates": dates, "tickers": tickers, "digest": _digest(dates, tickers, grids), "notes": notes}
+    digest = _digest(dates, tickers, grids)
+    meta = {"dates": dates, "tickers": tickers, "digest": digest, "notes": notes, "warnings": warnings}
     with (folder / META).open("w", encoding="utf-8") as file:
         json.dump(meta, file)
         file.flush()
@@ -128,8 +146,9 @@ def _open_prepared(folder: Path, extras: Sequence[str], *, mapped: bool) -> Pane
         tuple(meta["tickers"]),
         digest=meta["digest"],
         notes=tuple(meta["notes"]),
-        extras={name: np.load(folder / f"{name}.npy", mmap_mode=mode) for name in extras},
-        **{name: np.load(folder / f"{name}.npy", mmap_mode=mode) for name in COLUMNS},
+        warnings=tuple(meta["warnings"]),
+        extras={name: np.load(_file_of(folder, name), mmap_mode=mode) for name in extras},
+        **{name: np.load(_file_of(folder, name), mmap_mode=mode) for name in COLUMNS},
     )
 
 
@@ -144,22 +163,34 @@ def _axes(files: Sequence[Path]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]
         tickers.update(rows.names)
     if not days:
         raise DataError(f"{files[0]}: no rows")
+    _refuse_two_ways(files, tickers)
     return np.array(sorted(days)), tuple(sorted(tickers))
+
+
+def _refuse_two_ways(files: Sequence[Path], tickers: Collection[str]) -> None:
+    """One file has 0086 as a string, another 86 as a number: that is one stock, and would be two. Raises DataError."""
+    written: dict[int, str] = {}
+    for ticker in sorted(tickers):
+        if ticker.isascii() and ticker.isdigit():
+            other = written.setdefault(int(ticker), ticker)
+            if other != ticker:
+                raise DataError(f"{files[0].parent}: the tickers {other} and {ticker} are one number; write both alike")
 
 
 def _fill(
     files: Sequence[Path], days: npt.NDArray[np.int64], tickers: tuple[str, ...], grids: Mapping[str, Array]
-) -> tuple[str, ...]:
-    """The rows into their cells; what was set right, in words."""
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The rows into their cells; what was set right and what may have to be, in words."""
     from atftctl.trainer.data.rows import read_rows
 
     column = {ticker: at for at, ticker in enumerate(tickers)}
     seen = np.zeros((len(days), len(tickers)), bool)
-    halted = empty = 0
+    halted = empty = rows_seen = 0
     for rows in read_rows(files, tuple(grids)):
         day = np.searchsorted(days, rows.days)
         stock = np.array([column[name] for name in rows.names], np.int64)[rows.tickers]
         _check_duplicates(rows, day, stock, seen)
+        rows_seen += len(rows.days)
         for name in COLUMNS:
             _check_range(rows, name)
         without_price = np.any([np.isnan(rows.values[name]) for name in PRICES], axis=0)
@@ -169,9 +200,12 @@ def _fill(
         traded = ~(without_price | without_trade)
         for name, grid in grids.items():
             grid[day[traded], stock[traded]] = rows.values[name][traded]
+    if halted and halted + empty == rows_seen:
+        raise DataError(f"{files[0]}: no row has a volume; without one nothing counts as traded")
     notes = [f"{empty} rows without a price count as days without trade"] if empty else []
     notes += [f"{halted} rows without volume count as days without trade"] if halted else []
-    return (*notes, *_undo_splits(days, tickers, grids))
+    undone, warnings = undo_splits(days, tickers, grids)
+    return (*notes, *undone), warnings
 
 
 def _check_duplicates(
@@ -195,47 +229,6 @@ def _check_range(rows: Rows, name: str) -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise rows.fail(row, f"{name} is {values[row]:g}")
-
-
-def _undo_splits(days: npt.NDArray[np.int64], tickers: tuple[str, ...], grids: Mapping[str, Array]) -> tuple[str, ...]:
-    """A stock that opens at 1/n (or n times) of its last close while its volume answers was split, not sold off.
-
-    The days from then on are brought to the scale of before, and not the other way round: so that nothing that was
-    known on a day changes with what comes later. A panel that is adjusted already is left alone.
-    """
-    last = np.full(len(tickers), np.nan, np.float32)
-    usual = np.full(len(tickers), np.nan, np.float32)  # slow mean of the volume
-    scale = np.ones(len(tickers), np.float32)
-    found: list[str] = []
-    for number in range(len(days)):
-        opening, volume = np.asarray(grids["open"][number]), np.asarray(grids["volume"][number])
-        with np.errstate(all="ignore"):
-            jump = last / opening  # 2 for a split in two
-        for at in np.flatnonzero(np.abs(np.log(np.where(np.isfinite(jump), jump, 1))) > 0.6):
-            ratio = _split_ratio(float(jump[at]))
-            if ratio and np.isfinite(usual[at]) and abs(np.log(volume[at] / usual[at] / ratio)) < np.log(2):
-                scale[at] *= ratio
-                usual[at] *= ratio
-                found.append(f"{tickers[at]} on {np.datetime64(int(days[number]), 'D')}")
-        traded = np.isfinite(opening)
-        last = np.where(traded, grids["close"][number], last)
-        usual = np.where(traded, np.where(np.isfinite(usual), 0.9 * usual + 0.1 * volume, volume), usual)
-        if (scale != 1).any():
-            for name in PRICES:
-                grids[name][number] *= scale
-            grids["volume"][number] /= scale
-    if not found:
-        return ()
-    return (f"{len(found)} splits undone, the first of {found[0]}",)
-
-
-def _split_ratio(jump: float) -> float:
-    """n for a split in n, 1/n for a merger of n into one, 0 for neither."""
-    for n in SPLITS:
-        for ratio in (float(n), 1.0 / n):
-            if abs(jump / ratio - 1) < SPLIT_TOLERANCE:
-                return ratio
-    return 0.0
 
 
 def _iso(days: npt.NDArray[np.int64]) -> tuple[str, ...]:

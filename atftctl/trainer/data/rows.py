@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from csv import reader as csv_lines
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atftctl.trainer.data.files import KEYS, DataError
+from atftctl.trainer.data.dates import Dates
+from atftctl.trainer.data.files import COMPRESSED, KEYS, DataError, kind_of
 
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
@@ -23,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 BATCH_ROWS = 1 << 18
+HEADER = 1 << 20  # bytes; a longer header is none
 NO_NUMBER = pa.array(["NaN", "nan", "NA", "null", "NULL"])  # what tools write for a number that is not there
 
 
@@ -46,12 +49,13 @@ def read_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Rows]:
     """Batches of the keys and these columns. Raises DataError with file, row and column."""
     for path in files:
         first = 1
+        dates = Dates()
         for batch in _batches(path, (*KEYS, *columns)):
             codes = _tickers(batch, path, first)
             yield Rows(
                 path,
                 first,
-                _days(batch, path, first),
+                _days(batch, path, first, dates),
                 codes.indices.to_numpy(zero_copy_only=False).astype(np.int64),
                 tuple(codes.dictionary.to_pylist()),
                 {name: _numbers(batch.column(name), path, first, name) for name in columns},
@@ -61,10 +65,9 @@ def read_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Rows]:
 
 def _batches(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     try:
-        yield from _parquet(path, columns) if path.suffix == ".parquet" else _csv(path, columns)
+        yield from _parquet(path, columns) if kind_of(path) == "parquet" else _csv(path, columns)
     except (pa.ArrowException, OSError) as error:
-        kind = path.suffix.removeprefix(".") or "csv"
-        raise DataError(f"{path}: can't be read as {kind}: {' '.join(str(error).split())[:300]}") from None
+        raise DataError(f"{path}: can't be read as {kind_of(path)}: {' '.join(str(error).split())[:300]}") from None
 
 
 def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
@@ -79,9 +82,9 @@ def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """Everything as text: what is no number is found with its row, and 0123 stays a ticker."""
     from pyarrow import csv
 
-    with path.open("rb") as file:
-        header = file.readline().decode("utf-8-sig", "replace").strip().split(",")
-    names = [name.strip().strip('"') for name in header]
+    with _opened(path) as file:
+        header = file.read(HEADER).splitlines()[:1] or [b""]
+    names = [name.strip() for name in next(csv_lines([header[0].decode("utf-8-sig", "replace")]))]
     _check_columns(path, columns, names)
     options = csv.ConvertOptions(
         column_types={name: pa.string() for name in columns},
@@ -90,11 +93,19 @@ def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         null_values=[""],  # NA is a ticker, too
     )
     blocks = csv.ReadOptions(block_size=16 << 20, use_threads=False, column_names=names, skip_rows=1)
-    with csv.open_csv(path, read_options=blocks, convert_options=options) as reader:
+    with _opened(path) as file, csv.open_csv(file, read_options=blocks, convert_options=options) as reader:
         yield from reader
 
 
+def _opened(path: Path) -> pa.NativeFile:
+    """The text of a csv, compressed or not."""
+    return pa.input_stream(str(path), compression=COMPRESSED.get(path.suffix.lower()))
+
+
 def _check_columns(path: Path, wanted: tuple[str, ...], found: Sequence[str]) -> None:
+    twice = [name for name in wanted if list(found).count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: column {', '.join(twice)} stands twice")
     missing = [name for name in wanted if name not in found]
     if missing:
         raise DataError(f"{path}: column {', '.join(missing)} missing; there are {', '.join(map(str, found))}")
@@ -104,34 +115,49 @@ def _tickers(batch: pa.RecordBatch, path: Path, first: int) -> Any:
     column = batch.column("ticker")
     if column.null_count:
         raise DataError(f"{path}: row {first + _first_true(pc.is_null(column))}: ticker is empty")
-    return pc.dictionary_encode(pc.cast(column, pa.string()))
+    return pc.dictionary_encode(pc.cast(_without_fraction(column), pa.string()))
 
 
-def _days(batch: pa.RecordBatch, path: Path, first: int) -> npt.NDArray[np.int64]:
+def _days(batch: pa.RecordBatch, path: Path, first: int, dates: Dates) -> npt.NDArray[np.int64]:
     column = batch.column("date")
     if column.null_count:
         raise DataError(f"{path}: row {first + _first_true(pc.is_null(column))}: date is empty")
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    column = _without_fraction(column)
     if pa.types.is_integer(column.type):  # 20200131: a number is no count of days since 1970
         column = pc.cast(column, pa.string())
+    if pa.types.is_timestamp(column.type) and column.type.tz:
+        column = pc.local_timestamp(column)  # the day that is written there, not Greenwich's
     try:
+        if pa.types.is_floating(column.type):
+            raise pa.ArrowInvalid("a number with a fraction is no date")
         days = pc.cast(column, pa.date32(), safe=False)
     except pa.ArrowException:
-        days = _other_dates(column, path, first)
+        days = _other_dates(column, path, first, dates)
     return days.cast(pa.int32()).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _other_dates(column: pa.Array, path: Path, first: int) -> pa.Array:
-    """Dates that are not written 2020-01-31: what pandas reads without a doubt."""
-    import pandas as pd
+def _without_fraction(column: pa.Array) -> pa.Array:
+    """Whole numbers that were stored as floats (a column that once had a gap) as whole numbers."""
+    if not pa.types.is_floating(column.type):
+        return column
+    try:
+        return pc.cast(column, pa.int64())
+    except pa.ArrowException:
+        return column
 
-    found = pd.to_datetime(column.to_pandas(), errors="coerce")
-    wrong = np.flatnonzero(found.isna().to_numpy())
-    if len(wrong):
-        row = int(wrong[0])
-        raise DataError(f"{path}: row {first + row}: column date: {column[row].as_py()!r} is no date")
-    return pa.array(found.to_numpy().astype("datetime64[D]"))
+
+def _other_dates(column: pa.Array, path: Path, first: int, dates: Dates) -> pa.Array:
+    """Dates that are not written 2020-01-31. Raises DataError, with the row."""
+    encoded = pc.dictionary_encode(pc.cast(column, pa.string()))
+    words = encoded.dictionary.to_pylist()
+    found = dates.read(words)
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    if found.wrong is not None:
+        row = int(np.flatnonzero(codes == found.wrong)[0])
+        raise DataError(f"{path}: row {first + row}: column date: {words[found.wrong]!r} {found.reason}")
+    return pa.array(found.days[codes])
 
 
 def _numbers(column: pa.Array, path: Path, first: int, name: str) -> npt.NDArray[np.float64]:
@@ -141,17 +167,22 @@ def _numbers(column: pa.Array, path: Path, first: int, name: str) -> npt.NDArray
     try:
         cast = pc.cast(column, pa.float64(), safe=False)
     except pa.ArrowException:
-        row = next((at for at, one in enumerate(column) if not _is_number(one.as_py())), 0)
+        row = _first_not_numeric(column)
         raise DataError(f"{path}: row {first + row}: column {name} is not numeric: {column[row].as_py()!r}") from None
     return pc.fill_null(cast, np.nan).to_numpy(zero_copy_only=False)
 
 
-def _is_number(value: Any) -> bool:
-    try:
-        float(value if value is not None else "nan")
-    except (TypeError, ValueError):
-        return False
-    return True
+def _first_not_numeric(column: pa.Array) -> int:
+    """By halves, asked of Arrow itself: Python's float() takes full-width digits and 1_000, which Arrow does not."""
+    low, high = 0, len(column)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            pc.cast(column.slice(low, middle - low), pa.float64(), safe=False)
+            low = middle
+        except pa.ArrowException:
+            high = middle
+    return low
 
 
 def _first_true(mask: pa.Array) -> int:
