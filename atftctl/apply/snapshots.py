@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from atftctl.apply.copies import Copier
@@ -22,6 +23,7 @@ from atftctl.host.errors import HostError, OutsideProjectError, reason, reason_a
 from atftctl.host.files import READ_BACK, inode_key, read_bytes, remove, rename, size_of, write_durably, write_new
 from atftctl.host.folders import fsync_dir, make_dirs, remove_tree, sync_file_system
 from atftctl.host.layout import CODE_DIFF, MANIFEST, PIN, Layout
+from atftctl.host.together import all_of
 
 NOT_TAKEN = "no snapshot was taken; the others are untouched"
 DIFF_LIMIT = 32 << 20
@@ -127,8 +129,10 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
     paths = _followed(copier, taking, left_out)
     small = [path for path in paths if size_of(copier.layout.root / path) <= READ_BACK]
     together = set(small) if len(small) >= MANY else set()
-    for path in paths:
-        attempt(path, durable=path not in together)
+    sizes = (size_of(copier.layout.root / path) for path in paths)
+    all_of(
+        (size, partial(attempt, path, durable=path not in together)) for path, size in zip(paths, sizes, strict=True)
+    )
     if together:
         sync_file_system(copier.folder)
         for path in copier.copied & together:

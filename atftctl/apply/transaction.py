@@ -11,15 +11,17 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from atftctl.apply.moves import Content, Move, is_old, roll_forward, stage, staged_path, unstage, untouched
 from atftctl.domain.errors import NeedsPerson, PutBack
 from atftctl.host import footprint, records
 from atftctl.host.errors import reason
-from atftctl.host.files import digest_of, is_link, remove, rename, sha256_file
+from atftctl.host.files import digest_of, is_link, remove, rename, sha256_file, size_of
 from atftctl.host.folders import fsync_dir
 from atftctl.host.layout import Layout
+from atftctl.host.together import all_of
 
 # A rename that fails so fails again: mounted over, immutable, read-only, a folder in its place.
 FOR_GOOD = (errno.EBUSY, errno.EPERM, errno.EACCES, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY,
@@ -44,11 +46,16 @@ class Transaction:
 
     def stage(self, contents: Mapping[str, Content]) -> None:
         """Write each new file beside its target. Raises PutBack where a copy is not what it should be."""
-        for move in self._moves:
-            if move.new is None:
-                continue
-            if stage(self._layout, move, contents.get(move.path, b"")) != move.new:
+
+        def written(move: Move, content: Content) -> None:
+            if stage(self._layout, move, content) != move.new:
                 raise PutBack(f"the copy for {move.path} is damaged: its hash is not the one that was promised")
+
+        coming = [(move, contents.get(move.path, b"")) for move in self._moves if move.new is not None]
+        all_of(
+            (len(content) if isinstance(content, bytes) else size_of(content), partial(written, move, content))
+            for move, content in coming
+        )
         for folder in {staged_path(self._layout, move).parent for move in self._moves if move.new is not None}:
             fsync_dir(folder)
 

@@ -19,6 +19,7 @@ from atftctl.host.errors import HostError, NotRegularError, SymlinkError
 from atftctl.host.folders import give, opened, real_name, shared_mode
 
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATE_AND_READ = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 READ_BACK = 8 << 20  # bytes; reading back a larger copy would cost as much as making it
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # no file has such a name
 SETTLED_NS = 2 * 10**9  # no file system keeps times coarser than this

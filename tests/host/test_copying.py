@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import itertools
 import os
 import random
 import zipfile
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from atftctl.host import copying
-from atftctl.host.copying import CHUNK, copy_new, hash_file
+from atftctl.host.copying import CHUNK, LARGE, RANGE, copy_new, hash_file
 from atftctl.host.errors import ChangedError, DamagedError, NotRegularError
 from atftctl.host.zip_crc import ZipWatch
 
@@ -27,6 +29,68 @@ def test_a_copy_has_the_bytes_and_their_hash(tmp_path: Path, size: int) -> None:
     facts = target.stat()
     assert (facts.st_mode & 0o777, facts.st_mtime_ns) == (0o440, 1_600_000_000_123_456_789)
     assert facts.st_ino != source.stat().st_ino
+
+
+@pytest.mark.parametrize("size", [LARGE, LARGE + 1, 2 * RANGE + 12_345])
+def test_a_large_file_is_copied_by_the_kernel_and_its_copy_is_hashed(tmp_path: Path, size: int) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(random.Random(size).randbytes(size))
+    told: list[tuple[int, int]] = []
+    done = copy_new(source, target, 0o600, watch=lambda _: lambda offset, piece: told.append((offset, len(piece))))
+    assert done.sha256 == hashlib.sha256(source.read_bytes()).hexdigest() == hash_file(target)
+    assert told[0][0] == 0 and sum(length for _, length in told) == size
+    assert all(one[0] + one[1] == other[0] for one, other in itertools.pairwise(told))
+
+
+@pytest.mark.parametrize("error", [errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_where_the_kernel_cannot_copy_it_is_read_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    source = tmp_path / "a"
+    source.write_bytes(random.Random(1).randbytes(LARGE + 5))
+    assert copy_new(source, tmp_path / "b", 0o600).sha256 == hash_file(source) == hash_file(tmp_path / "b")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_an_error_in_the_middle_of_the_kernels_copy_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    real, calls = os.copy_file_range, itertools.count()
+
+    def fail(*words: int) -> int:
+        if next(calls) == after:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*words)
+
+    monkeypatch.setattr(os, "copy_file_range", fail)
+    source = tmp_path / "a"
+    source.write_bytes(bytes(3 * RANGE))
+    with pytest.raises(OSError, match="No space"):
+        copy_new(source, tmp_path / "b", 0o600)
+
+
+@pytest.mark.parametrize("change", ["cut", "grown", "written"])
+def test_a_large_source_that_changes_meanwhile_is_refused(tmp_path: Path, change: str) -> None:
+    source = tmp_path / "a"
+    source.write_bytes(bytes(6 * RANGE))
+    told = itertools.count()
+
+    def scribble(_: int) -> None:
+        if next(told):
+            return
+        if change == "cut":
+            os.truncate(source, RANGE)
+        else:
+            with source.open("r+b") as file:
+                file.seek(0, os.SEEK_END if change == "grown" else os.SEEK_SET)
+                file.write(b"other")
+
+    with pytest.raises(ChangedError):
+        copy_new(source, tmp_path / "b", 0o600, progress=scribble)
 
 
 @pytest.mark.parametrize("layout", ["data hole", "hole data", "hole", "data hole data"])

@@ -1,0 +1,32 @@
+"""Large files two at a time: their hash takes one core, and their bytes the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from atftctl.host.copying import LARGE
+
+T = TypeVar("T")
+AT_ONCE = 2
+
+
+def all_of(jobs: Iterable[tuple[int, Callable[[], T]]]) -> list[T]:
+    """What each job returns, in their order; a job is told with the bytes that it copies. Small ones run one after the
+    other, so that what happens to them has one order. Raises what the first failing job raises, once none runs any
+    more."""
+    jobs = list(jobs)
+    large = [at for at, (size, _) in enumerate(jobs) if size >= LARGE]
+    if len(large) < AT_ONCE:
+        return [act() for _, act in jobs]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            running = {at: pool.submit(jobs[at][1]) for at in large}
+            done = {at: act() for at, (_, act) in enumerate(jobs) if at not in running}
+            done |= {at: future.result() for at, future in running.items()}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [done[at] for at in range(len(jobs))]
