@@ -12,7 +12,7 @@ import torch
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer import reload, state
+from atftctl.trainer import reload, ridge, state
 from atftctl.trainer.build import Parts, assemble
 from atftctl.trainer.control import Control
 from atftctl.trainer.dashboards import Dashboard, logged, open_dashboards
@@ -175,6 +175,10 @@ class Trainer:
         if self.world.lead:
             sweep((self.root / protocol.LAST).parent)
         found, self.progress = state.resume(self.root, kind, self.parts, self.recorder)
+        if found == "scratch":
+            begun = time.monotonic()
+            ridge.start(self.parts, self.dataset)
+            self.seconds["linear start"] = time.monotonic() - begun
         self.recorder.step = self.progress.step
         self.recorder.event(
             protocol.STARTED, digest=self.parts.digest, effective=self.settings.effective(), resumed_from=found,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atftctl import protocol
-from atftctl.trainer import state
+from atftctl.trainer import ridge, state
 from atftctl.trainer.build import Parts, assemble
 from atftctl.trainer.checkpoint import CheckpointError
 from atftctl.trainer.data.dataset import Dataset
@@ -75,6 +75,8 @@ def _try_to_make(trainer: Trainer, found: Any, resume: str) -> tuple[Made | None
         source, progress = state.resume(trainer.root, resume, parts, trainer.recorder)
         if source == "scratch" != resume:
             raise CheckpointError(f"there is no checkpoint to resume from ({resume})")
+        if source == "scratch":
+            ridge.start(parts, dataset)
     except (SettingsError, DataError, CheckpointError, OSError) as error:
         return None, str(error)
     except (RuntimeError, MemoryError) as error:

@@ -71,7 +71,8 @@ class PeerContrast(nn.Module):
     output.
 
     x [N, F], neighbours [N, K] → [N, H]. Ranks only: the tails of raw features would drown a linear path. What is
-    linear in them need not be learned by the deep part, which then has the rest to find. It starts at zero. (After
+    linear in them need not be learned by the deep part, which then has the rest to find. A run from scratch starts it
+    at its closed-form solution (trainer.ridge). (After
     Wide & Deep, Cheng et al. 2016; that a stock falls back towards its peers is the strongest signal in daily
     prices: docs/trainer.md has the figures.)
     """
@@ -83,9 +84,12 @@ class PeerContrast(nn.Module):
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
+        return SCALE * self.linear(self.inputs(x, neighbours))
+
+    def inputs(self, x: Tensor, neighbours: Tensor) -> Tensor:
+        """[N, 2R]: the ranked features, and each one's distance to the neighbours' mean."""
         x = x[:, self.ranked]
-        apart = x - nf.embedding(neighbours, x).mean(dim=1)
-        return SCALE * self.linear(torch.cat([x, apart], dim=-1))
+        return torch.cat([x, x - nf.embedding(neighbours, x).mean(dim=1)], dim=-1)
 
 
 class ATFT(nn.Module):
