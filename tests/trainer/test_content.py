@@ -367,3 +367,38 @@ def test_a_dataset_keeps_its_own_cache(tmp_path: Path) -> None:
         "panel",
         "targets",
     ]
+
+
+# -- the linear path -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_from_scratch_starts_at_the_ridge_solution(make: Make) -> None:
+    """Against the solution by scikit-like normal equations on all rows at once, and better than nothing."""
+    trainer = make(
+        data={"synthetic": {"stocks": 30, "days": 220, "rankic": 0.3}, "graph": {"neighbours": 5, "window": 20}}
+    )
+    peers, model = trainer.parts.model.peers, trainer.parts.model
+    assert not peers.linear.weight.any()
+    trainer.resume("scratch")
+    rows_x, rows_y = [], []
+    with torch.no_grad():
+        for number in trainer.dataset.split.train:
+            day = trainer.dataset.day(int(number))
+            known = torch.isfinite(day.y[:, 0])
+            rows_x.append(peers.inputs(model.normalise(day.x[:, -1]), day.neighbours)[known].double())
+            rows_y.append(day.y[known, 0].double())
+    x, y = torch.cat(rows_x), torch.cat(rows_y)
+    expected = torch.linalg.solve(x.T @ x + 0.01 * len(y) * torch.eye(x.shape[1], dtype=torch.float64), x.T @ y)
+    assert torch.allclose(peers.linear.weight[0].double() * 0.1, expected, atol=1e-5)
+    assert trainer.evaluate(10**6).mean(1) > 0.1
+
+
+def test_a_resumed_run_keeps_what_it_learned(make: Make) -> None:
+    trainer = make()
+    trainer.resume("scratch")
+    take(trainer, 2)
+    assert trainer.save(protocol.LAST)
+    learned = trainer.parts.model.peers.linear.weight.clone()
+    other = make(root=trainer.root)
+    other.resume("last")
+    assert torch.equal(other.parts.model.peers.linear.weight, learned)
