@@ -100,7 +100,8 @@ def history(project: Project) -> None:
 
 
 def model(project: Project, mib: int) -> None:
-    """Two configs and a model come back; beside it `cp` and `sync` of the model. Target: 1.2 times that, and 1 s."""
+    """Two configs and a model come back; beside it `cp` and `sync` of the model. Target: 3 times that, and 1 s: the
+    model that stands is copied and hashed, too, before another one comes."""
     path = project.root / "models/best_model.pth"
     noise = os.urandom(64 << 20)
 
@@ -128,7 +129,7 @@ def model(project: Project, mib: int) -> None:
         took = time.perf_counter() - begun
         ratios.append((took - 1) / copied)
         print(f"rollback of configs and a model of {mib} MiB: {took:.2f} s; cp and sync of the model: {copied:.2f} s")
-    print(f"(rollback - 1 s) / copy: median {statistics.median(ratios):.2f} (target 1.2)")
+    print(f"(rollback - 1 s) / copy: median {statistics.median(ratios):.2f} (target 3)")
     shutil.rmtree(project.root)
 
 
