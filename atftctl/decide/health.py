@@ -16,6 +16,7 @@ from atftctl.domain.words import listed
 
 WARM_UP = 64  # rows that the others are held against
 DRIFT, LIMIT, CLIP = 0.5, 20.0, 6.0  # of the one-sided CUSUM of the robust z
+MOST = 0.9  # of the rows
 NEEDED = ("loss_rel", "grad_norm")  # what is not there is not known to be well
 LEAK_ROWS, LEAK_GROWTH = 300, 1.02
 FIRST, WORTHLESS, MULTIPLE = 10, 2.0, 10.0
@@ -29,11 +30,16 @@ def judge(seen: Window, *, steps: int, grad_norm_max: float, leak: bool = False)
         return Verdict.FAIL, wrong
     if seen.steps < steps:
         return Verdict.INCONCLUSIVE, f"{seen.steps} of {steps} steps were seen, none of them bad"
-    if missing := [name for name in NEEDED if not seen.column(name)]:
+    if missing := [name for name in NEEDED if not _known(seen, name)]:
         return Verdict.INCONCLUSIVE, f"{seen.steps} steps, but nothing is known of {listed(missing, 3)}"
     if leak and len(seen.column("rss_mb")) < LEAK_ROWS:
-        return Verdict.INCONCLUSIVE, f"{len(seen.rows)} of {LEAK_ROWS} rows that show a leak"
+        return Verdict.INCONCLUSIVE, f"{len(seen.column('rss_mb'))} of the {LEAK_ROWS} rows that show a leak"
     return Verdict.PASS, f"{seen.steps} steps, all finite, nothing grows"
+
+
+def _known(seen: Window, name: str) -> bool:
+    """Is this column there, in nearly every row?"""
+    return len(seen.column(name)) >= max(1, MOST * len(seen.rows))
 
 
 def _ended(seen: Window) -> str:
@@ -53,7 +59,7 @@ def _numbers(seen: Window, grad_norm_max: float) -> str:
         _explodes(seen.column("grad_norm"), grad_norm_max)
         or _worthless(seen.column("loss_rel"))
         or _drifts(seen.column("loss_rel"))
-        or ("" if seen.column("loss_rel") else _drifts(seen.column("loss")) or _multiplied(seen.column("loss")))
+        or ("" if _known(seen, "loss_rel") else _drifts(seen.column("loss")) or _multiplied(seen.column("loss")))
     )
 
 

@@ -12,7 +12,7 @@ from atftctl.domain.facts import ConfigFile, Facts
 from atftctl.domain.plan import SettingChange, Target, show
 from atftctl.domain.runbook import LIST_OR_MAPPING, Runbook, Settings, Stage, kind_of
 from atftctl.domain.words import counted, nearest
-from atftctl.protocol.keys import KeyPath, key_text, parse_key
+from atftctl.protocol.keys import KeyPath, item_number, key_text, parse_key
 
 
 def changes(runbook: Runbook, configs: Mapping[str, ConfigFile], wanted: Settings) -> tuple[SettingChange, ...]:
@@ -120,8 +120,8 @@ def _inside(value: Any, key: KeyPath, depth: int) -> Any:
     for name in key[depth:]:
         if isinstance(value, Mapping) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
-            value = value[int(name)]
+        elif isinstance(value, list) and (at := item_number(name)) is not None and at < len(value):
+            value = value[at]
         else:
             above = key_text(key[:depth])
             what = f"is a list of {counted(len(value), 'item')}" if isinstance(value, list) else "holds no such key"

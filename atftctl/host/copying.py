@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atftctl.host.errors import ChangedError, DamagedError
+from atftctl.host.errors import AbandonedError, ChangedError, DamagedError
 from atftctl.host.files import CREATE_AND_READ, READ_BACK, Identity, allocated, identity, open_regular, write_all
 from atftctl.host.folders import give, opened
 
@@ -32,7 +32,7 @@ RANGE = 16 << 20  # bytes that the kernel copies at once
 WRITEBACK = 32 << 20  # the disk is kept busy while the rest is copied, instead of all at the fsync
 SYNC_RANGE = 7  # fs.h: SYNC_FILE_RANGE_WAIT_BEFORE | WRITE | WAIT_AFTER
 SYNC_START = 2  # fs.h: SYNC_FILE_RANGE_WRITE
-NOT_HERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.ETXTBSY)
+NOT_HERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.ETXTBSY, errno.EPERM)
 FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 
 Feed = Callable[[int, bytes], None]  # told (offset, bytes) of everything that is copied, in order
@@ -47,6 +47,17 @@ class Copied:
     sha256: str
     size: int
     source: Identity
+
+
+_this_thread = threading.local()
+
+
+@contextmanager
+def given_up_with(stop: threading.Event) -> Iterator[None]:
+    """Copies of this thread end with AbandonedError once this is set."""
+    _this_thread.stop = stop
+    yield
+    _this_thread.stop = None
 
 
 def no_progress(done: int) -> None:
@@ -70,20 +81,18 @@ def copy_new(
     meanwhile, NotRegularError for what is no regular file, DamagedError where a small copy reads back otherwise; a
     half-written target stays, its owner knows its name and cleans up.
     """
-    with _reading(source, settle=True) as (reading, before):
-        feed = watch(reading) if watch else None
-        with opened(target.parent) as folder:
-            writing = os.open(target.name, CREATE_AND_READ, 0o600, dir_fd=folder)
-            try:
-                digest = _fill(writing, reading, before, feed, progress)
-                if keep_time:
-                    os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
-                os.fchmod(writing, stat.S_IMODE(mode))
-                give(writing, folder)
-                if durable:
-                    os.fsync(writing)
-            finally:
-                os.close(writing)
+    with _reading(source, settle=True) as (reading, before), opened(target.parent) as folder:
+        writing = os.open(target.name, CREATE_AND_READ, 0o600, dir_fd=folder)
+        try:
+            digest = _fill(writing, reading, before, watch, progress)
+            if keep_time:
+                os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
+            os.fchmod(writing, stat.S_IMODE(mode))
+            give(writing, folder)
+            if durable:
+                os.fsync(writing)
+        finally:
+            os.close(writing)
     if identity(os.lstat(source)) != identity(before):
         raise ChangedError(f"{source} changed while it was copied")
     if durable and before.st_size <= READ_BACK:
@@ -121,14 +130,17 @@ def _sync_range(handle: int, begin: int, length: int, what: int) -> None:
         ctypes.CDLL(None).sync_file_range(handle, ctypes.c_int64(begin), ctypes.c_int64(length), what)
 
 
-def _fill(writing: int, reading: int, facts: os.stat_result, feed: Feed | None, progress: Progress) -> str:
+def _fill(writing: int, reading: int, facts: os.stat_result, watch: Watch | None, progress: Progress) -> str:
     if _cloned(writing, reading):
-        return _stream(_pieces(reading, facts), feed, None, progress)
+        return _stream(_pieces(reading, facts), watch(reading) if watch else None, None, progress)
     if facts.st_size >= LARGE and allocated(facts) == facts.st_size:
         with _KernelCopy(reading, writing, facts.st_size) as copy:
             if copy.possible():
-                return _stream(copy.written(), feed, None, progress)
-    digest = _stream(_pieces(reading, facts), feed, writing, progress)
+                digest = _stream(copy.written(), watch(reading) if watch else None, None, progress)
+                if os.fstat(writing).st_size == facts.st_size:
+                    return digest
+        os.ftruncate(writing, 0)  # some file systems end such a copy early: by hand, then
+    digest = _stream(_pieces(reading, facts), watch(reading) if watch else None, writing, progress)
     if os.fstat(writing).st_size < facts.st_size:  # it ends with a hole
         os.ftruncate(writing, facts.st_size)
     return digest
@@ -159,6 +171,8 @@ def _stream(
             if feed:
                 feed(offset, piece)
             progress(len(piece))
+            if (stop := getattr(_this_thread, "stop", None)) and stop.is_set():
+                raise AbandonedError("the copy was given up")
         return digest.hexdigest()
 
 
@@ -175,7 +189,7 @@ class _KernelCopy:
     def __init__(self, reading: int, writing: int, size: int) -> None:
         self._reading, self._writing, self._size = reading, writing, size
         self._done = 0
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
         self._ended = self._abandoned = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._copy, daemon=True)
@@ -193,7 +207,7 @@ class _KernelCopy:
         OSError."""
         with self._changed:
             self._changed.wait_for(lambda: self._done or self._ended)
-            if self._error and not self._done and self._error.errno in NOT_HERE:
+            if isinstance(self._error, OSError) and not self._done and self._error.errno in NOT_HERE:
                 return False
             return bool(self._done) or self._raise()
 
@@ -227,7 +241,7 @@ class _KernelCopy:
                     return
                 _sync_range(self._writing, begin, copied, SYNC_START)
                 self._tell(begin + copied)
-        except OSError as error:
+        except BaseException as error:  # whatever it is, the copy is not whole  # noqa: BLE001
             self._error = error
         finally:
             self._tell(self._done, ended=True)

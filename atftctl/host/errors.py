@@ -15,6 +15,10 @@ class ChangedError(HostError):
     """A file that changed while it was copied."""
 
 
+class AbandonedError(HostError):
+    """A copy that was given up because another one failed."""
+
+
 class NotRegularError(HostError):
     """A folder, a pipe, a device: nothing that could be copied."""
 

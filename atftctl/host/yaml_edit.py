@@ -20,9 +20,10 @@ from atftctl.host.yaml_scalar import Scalar as Value
 from atftctl.host.yaml_scalar import render, same
 from atftctl.host.yaml_tree import Alias, Mapping, Node, Pair, Scalar, Sequence, after_colon, child, is_null, parse
 from atftctl.protocol.configs import load_json
-from atftctl.protocol.keys import KeyPath, key_text
+from atftctl.protocol.keys import KeyPath, item_number, key_text
 
 Edits = MappingABC[KeyPath, Value]
+LONGEST = 512 << 10  # bytes; its proof by the second reader takes ten seconds
 _BLOCK_MARK = re.compile(r"[|>][-+0-9]*")
 
 
@@ -32,6 +33,8 @@ def edit(data: bytes, edits: Edits) -> bytes:
 
     Raises YamlError for what can't be read, or can't be changed without changing something else too.
     """
+    if len(data) > LONGEST:
+        raise YamlError(f"{len(data) >> 10} kB; a text of more than {LONGEST >> 10} kB is not edited")
     text = yaml_read.decode(data)
     bom, body = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
     before = [document.value for document in yaml_read.read_all(data)]
@@ -104,6 +107,8 @@ def _replacement(text: str, key: Node, value: Node, new: Value, quote: str) -> t
     else:
         start, end = value.token, value.end
     if value.tag is not None:  # it says how the old value is to be read, and goes with it
+        if "#" in text[value.start : value.token]:
+            raise YamlError("a comment stands between the tag and its value; write them on one line", line=value.line)
         return value.start, end, f"&{value.anchor} {token}" if value.anchor else token
     return start, end, token
 
@@ -127,7 +132,7 @@ def _into_nothing(text: str, key: Node, value: Scalar, token: str) -> tuple[int,
         return value.start, value.start, gap + token
     position = after_colon(text, key)
     if text[position - 1 : position] != ":":
-        raise YamlError("a key without a colon", line=key.line)
+        raise YamlError("no colon stands behind this key; write it as `key: value`", line=key.line)
     return position, position, " " + token
 
 
@@ -136,7 +141,7 @@ def _choose_document(values: SequenceABC[Any], edits: Edits) -> tuple[int, Edits
     key, else the one whose number begins every path, which it is taken from."""
     if len(values) <= 1:
         if not values:
-            raise YamlError("the file is empty; there is no mapping to edit", line=1)
+            raise YamlError("the file is empty or holds comments only; there is no mapping to edit", line=1)
         return 0, edits
     for length in (None, 1):
         paths = [path[:length] for path in edits]
@@ -144,8 +149,9 @@ def _choose_document(values: SequenceABC[Any], edits: Edits) -> tuple[int, Edits
         if len(homes) == 1:
             return homes[0], edits
     numbers = {path[0] for path in edits}
-    if len(numbers) == 1 and (first := numbers.pop()).isascii() and first.isdigit() and int(first) < len(values):
-        return int(first), {path[1:]: value for path, value in edits.items()}
+    first = item_number(numbers.pop()) if len(numbers) == 1 else None
+    if first is not None and first < len(values):
+        return first, {path[1:]: value for path, value in edits.items()}
     raise YamlError(
         f"{len(values)} documents in one file, and {len(homes)} of them hold {paths[0][0]!r}; "
         f"begin the key with the document's number, 0 to {len(values) - 1}"
@@ -160,8 +166,8 @@ def _at(value: Any, path: KeyPath) -> Any:
     for name in path:
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
-            value = value[int(name)]
+        elif isinstance(value, list) and (at := item_number(name)) is not None and at < len(value):
+            value = value[at]
         else:
             return _NOWHERE
     return value

@@ -12,7 +12,7 @@ from atftctl.host.errors import YamlError
 from atftctl.host.yaml_scalar import Scalar, same
 from atftctl.host.yaml_tree import without_tabs
 from atftctl.protocol.configs import load_json
-from atftctl.protocol.keys import KeyPath
+from atftctl.protocol.keys import KeyPath, item_number
 
 
 def prove(before: str, after: str, number: int, wanted: Mapping[KeyPath, Scalar]) -> None:
@@ -103,7 +103,8 @@ def _with(value: Any, path: KeyPath, new: Scalar) -> Any:
     if not path:
         return new
     if isinstance(value, list):
-        value[int(path[0])] = _with(value[int(path[0])], path[1:], new)
+        at = item_number(path[0]) or 0
+        value[at] = _with(value[at], path[1:], new)
         return value
     tree = value if isinstance(value, dict) else {}
     tree[path[0]] = _with(tree.get(path[0]), path[1:], new)

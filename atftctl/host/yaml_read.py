@@ -31,6 +31,14 @@ class Document:
     value: Any
     node: yaml.Node | None = field(default=None, repr=False)
 
+    def is_all_of(self, text: str) -> bool:
+        """Is the text this value and nothing else: no comment, no tag, no anchor?"""
+        node = self.node
+        if node is None or node.end_mark is None:
+            return False
+        whole = node.start_mark.index == len(text) - len(text.lstrip()) and node.end_mark.index >= len(text.rstrip())
+        return whole and not text.lstrip().startswith(("!", "&", "*"))
+
     def line(self, path: Path) -> int:
         """The line (from 1) of `path`, or of the nearest thing above it."""
         node, line = self.node, self.node.start_mark.line + 1 if self.node else 1
@@ -72,6 +80,8 @@ def read_all(data: bytes) -> list[Document]:
         return list(_documents(text))
     except yaml.MarkedYAMLError as error:
         raise _told(error) from None
+    except (KeyError, IndexError, AttributeError, TypeError):  # PyYAML's, for `!!int ''` and the like
+        raise YamlError("a value that is not what its explicit tag says") from None
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise YamlError(str(error).splitlines()[0] if str(error) else "can't be read") from None
 

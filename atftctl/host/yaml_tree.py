@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,9 +11,10 @@ from typing import Any
 import yaml
 
 from atftctl.host.errors import YamlError
+from atftctl.protocol.keys import item_number
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*\s+)+")
+_PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*(?:\s+(?:#[^\r\n]*)?)+)+")  # a comment may stand behind each
 # What a JSON string may have and a string of YAML 1.1 may not; as wide as what it is replaced by.
 _JSON_ESCAPES = re.compile(r"\\(?:\\|(?P<slash>/)|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2}))|\x7f")
 
@@ -63,7 +65,7 @@ Pair = tuple[Node, Node]  # a key and its value; for an item of a list, the item
 def parse(text: str, *, is_json: bool = False) -> list[Node]:
     """The documents of `text` (without BOM). Raises YamlError."""
     try:
-        return list(_documents(_readable(text) if is_json else text))
+        return list(_documents(text, is_json=is_json))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(str(error.problem or error.context), line=mark.line + 1 if mark else 0) from None
@@ -93,17 +95,18 @@ def without_tabs(text: str) -> str:
     return "".join([*parts, text[position:].replace("\t", " ")])
 
 
-def _documents(text: str) -> Iterator[Node]:
-    events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+def _documents(text: str, *, is_json: bool) -> Iterator[Node]:
+    events: Iterator[Any] = yaml.parse(_readable(text) if is_json else text, Loader=_Loader)
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
-            yield _Builder(text, events).node(next(events))
+            yield _Builder(text, events, is_json=is_json).node(next(events))
 
 
 class _Builder:
     """The nodes of one document."""
 
-    def __init__(self, text: str, events: Iterator[Any]) -> None:
+    def __init__(self, text: str, events: Iterator[Any], *, is_json: bool) -> None:
+        self._is_json = is_json
         self._text = text
         self._events = events
         self._singles: dict[str, bool] = {}  # by anchor: is it on a scalar?
@@ -121,7 +124,8 @@ class _Builder:
             token = end  # an anchor on nothing: `key: &a`
         common = {"start": start, "token": token, "line": line, "anchor": event.anchor, "tag": event.tag}
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(end=end, value=event.value, style=event.style or "", **common)
+            value = json.loads(self._text[start:end]) if self._is_json and event.style == '"' else event.value
+            return Scalar(end=end, value=value, style=event.style or "", **common)
         flow = bool(event.flow_style)
         if isinstance(event, yaml.SequenceStartEvent):
             sequence = Sequence(end=end, flow=flow, **common)
@@ -153,13 +157,14 @@ def child(node: Mapping | Sequence, name: str) -> Pair | None:
     that is not there."""
     if isinstance(node, Sequence):
         count = len(node.items)
-        if not name.isascii() or not name.isdigit():
+        number = item_number(name)
+        if number is None:
             raise YamlError(
                 f"a list stands there, not a mapping; its items are named by number, not {name!r}", line=node.line
             )
-        if int(name) >= count:
+        if number >= count:
             raise YamlError(f"the list there has no item {name}: it holds {count}, the first is 0", line=node.line)
-        item = node.items[int(name)]
+        item = node.items[number]
         return item, item
     found = [pair for pair in node.pairs if key_name(pair[0]) == name]
     if len(found) > 1:

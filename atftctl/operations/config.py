@@ -24,7 +24,9 @@ from atftctl.protocol import Exit
 from atftctl.protocol.keys import key_text
 
 # What YAML 1.1 and 1.2 read differently: 12:30 is 750, 010 is 8, 1_0 is 10, yes is true to the one, not to the other.
-AMBIGUOUS = re.compile(r"[-+]?([\d_]+(:[\d_.]+)+|0[\d_]+|[\d_.]*\d_[\d_.]*|y|n|yes|no|on|off)", re.IGNORECASE)
+AMBIGUOUS = re.compile(
+    r"[-+]?([\d_]+(:[\d_.]+)+|0[\d_]+|[\d_.]*\d_[\d_.]*(e[-+]?\d+)?|y|n|yes|no|on|off)", re.IGNORECASE
+)
 
 PAIR = re.compile(r"""((?:"[^"]*"|'[^']*'|[^=])+?)=(.*)""", re.DOTALL)  # a key may have `=` in quotes
 
@@ -76,6 +78,11 @@ def _value(text: str) -> object:
             f"{text!r} is read differently by different readers; quote it if a word is meant",
         )
     try:
-        return read(text.encode()).value
-    except YamlError as error:
-        raise WrongUsage(f"{text!r} is no value: {error.reason}") from None
+        document = read(text.encode())
+    except (YamlError, UnicodeError) as error:
+        raise WrongUsage(f"{text!r} is no value: {getattr(error, 'reason', error)}") from None
+    if document.node is None and not isinstance(document.value, dict):
+        raise WrongUsage("no value is given; write null for none, or '\"\"' for an empty word")
+    if document.node is not None and not document.is_all_of(text):
+        raise WrongUsage(f"{text!r} is more than a value: it holds a comment, a tag or an anchor; quote a word")
+    return document.value

@@ -19,7 +19,12 @@ DIGITS_MAX = 320  # of a whole number, some more than the largest float has; Pyt
 def load_settings(text: str) -> Any:
     """The value of a config file's text: JSON where it is JSON, else YAML. Raises ValueError and yaml.YAMLError."""
     found = load_json(text)
-    return yaml.load(text, Loader=settings_loader()) if found is None else found  # noqa: S506 - a safe loader
+    if found is not None:
+        return found
+    try:
+        return yaml.load(text, Loader=settings_loader())  # noqa: S506 - a safe loader
+    except (KeyError, IndexError, AttributeError, TypeError):  # PyYAML's, for `!!int ''` and the like
+        raise ValueError("a value that is not what its explicit tag says") from None
 
 
 def load_json(text: str) -> dict[str, Any] | None:
@@ -48,8 +53,9 @@ def _whole(digits: str) -> int:
 
 @functools.cache
 def settings_loader() -> Any:
-    """PyYAML's safe loader class as both sides use it for configs: `1e-7` is a number; a key is the word that stands
-    there, be it `on` or `1`, so that readers of YAML 1.1 and 1.2 have the same keys."""
+    """PyYAML's safe loader class as both sides use it for configs: `1e-7` is a number and a date a word, as they are to
+    OmegaConf; a key is the word that stands there, be it `on` or `1`, so that readers of YAML 1.1 and 1.2 have the same
+    keys."""
 
     class SettingsLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -68,5 +74,11 @@ def settings_loader() -> Any:
             return int(super().construct_yaml_int(node))
 
     SettingsLoader.add_constructor("tag:yaml.org,2002:int", SettingsLoader.construct_yaml_int)
+    for tag in ("value", "merge"):  # `=` and `<<` where a value stands
+        SettingsLoader.add_constructor(f"tag:yaml.org,2002:{tag}", SettingsLoader.construct_yaml_str)
     SettingsLoader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
+    SettingsLoader.yaml_implicit_resolvers = {
+        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in SettingsLoader.yaml_implicit_resolvers.items()
+    }
     return SettingsLoader

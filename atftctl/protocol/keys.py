@@ -27,6 +27,12 @@ def parse_key(text: str) -> KeyPath:
         position += 1
 
 
+def item_number(part: str) -> int | None:
+    """The number of a list's item, or None where the part is none: `0`, `12`, not `00` or `-1`."""
+    plain = part.isascii() and part.isdigit() and len(part) < 10 and (part == "0" or part[0] != "0")
+    return int(part) if plain else None
+
+
 def key_text(path: Iterable[str]) -> str:
     """The key as `parse_key` reads it; a part that needs quotes gets them."""
     return ".".join(map(_quoted, path))

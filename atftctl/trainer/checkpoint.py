@@ -129,11 +129,10 @@ BY_HORIZON = ("head.outer.weight", "head.outer.bias", "head.layer_scale", "peers
 
 def by_name(
     saved: Mapping[str, Any], features: Sequence[str], horizons: Sequence[int]
-) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """The saved state with its outputs in the order of these horizons: (state, what was converted). A tensor's shape
-    does not say what its rows mean. Raises CheckpointError for other features, and for a horizon that was not trained.
-    """
-    state: dict[str, torch.Tensor] = dict(saved["model"])
+) -> tuple[dict[str, Any], list[str]]:
+    """The checkpoint with its outputs in the order of these horizons, the averaged weights' too: (checkpoint, what was
+    converted). A tensor's shape does not say what its rows mean. Raises CheckpointError for other features, and for a
+    horizon that was not trained."""
     had = saved.get("features")
     if had is not None and list(had) != list(features):
         gone, new = [one for one in had if one not in features], [one for one in features if one not in had]
@@ -141,14 +140,20 @@ def by_name(
         raise CheckpointError(f"the checkpoint was trained on other features: {'; '.join(words) or 'in another order'}")
     trained = list(saved.get("horizons", horizons))
     if trained == list(horizons):
-        return state, []
+        return dict(saved), []
     unknown = [str(one) for one in horizons if one not in trained]
     if unknown:
         raise CheckpointError(
             f"the checkpoint forecasts {', '.join(map(str, trained))} days ahead, and not {', '.join(unknown)}"
         )
     rows = [trained.index(one) for one in horizons]
-    return state | {name: state[name][rows] for name in BY_HORIZON if name in state}, ["outputs mapped by horizon"]
+    states = {part: _with_rows(saved[part], rows) for part in ("model", "ema") if saved[part] is not None}
+    return {**saved, **states}, ["outputs mapped by horizon"]
+
+
+def _with_rows(state: Mapping[str, Any], rows: list[int]) -> dict[str, Any]:
+    """A model's state, or that of its average, whose names begin with `module.`."""
+    return {name: value[rows] if name.removeprefix("module.") in BY_HORIZON else value for name, value in state.items()}
 
 
 def fit_state(state: dict[str, torch.Tensor], model: torch.nn.Module) -> tuple[dict[str, torch.Tensor], list[str]]:

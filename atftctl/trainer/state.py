@@ -88,9 +88,9 @@ def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str
 
 def take_up(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress:
     """Go on exactly where this was saved, converted to the flags of now. Raises CheckpointError."""
-    saved_state, notes = checkpoint.by_name(saved, parts.features, parts.settings.data.horizons)
+    saved, notes = checkpoint.by_name(saved, parts.features, parts.settings.data.horizons)
     reordered = bool(notes)
-    state, converted = checkpoint.fit_state(saved_state, parts.model)
+    state, converted = checkpoint.fit_state(saved["model"], parts.model)
     notes += converted
     try:
         parts.model.load_state_dict(state)
@@ -105,13 +105,13 @@ def take_up(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress
         notes.append("optimiser moments start afresh")
     if parts.scaler.is_enabled() and saved["scaler"]:
         parts.scaler.load_state_dict(saved["scaler"])
-    _take_up_ema(saved, parts, converted=bool(notes))
+    _take_up_ema(saved, parts, converted=bool(converted))
     if parts.recovery is not None:
         parts.model.chunks = max(parts.model.chunks, int(saved["chunks"]))
     for note in notes:
         recorder.log.info("converted: %s", note)
     best = float(saved["best"])
-    if saved.get("judged_on", parts.judged_on) != parts.judged_on:
+    if best > float("-inf") and saved.get("judged_on", parts.judged_on) != parts.judged_on:
         recorder.log.info("the best RankIC so far (%.4f) was of other data, horizons or dates: it starts afresh", best)
         best = float("-inf")
     return Progress(int(saved["step"]), best)

@@ -43,6 +43,7 @@ SETS = {
     "null": ("extra: {end: 3}\n", "extra.end=null", "extra: {end: null}\n"),
     "over null": ("extra: {end: null}\n", "extra.end=3", "extra: {end: 3}\n"),
     "a tab before a comment": ("extra: {lr: 1}\t# a tab\n", "extra.lr=2", "extra: {lr: 2}\t# a tab\n"),
+    "a date": ("extra: {end: 2017-12-31}\n", "extra.end=2018-06-30", 'extra: {end: "2018-06-30"}\n'),
     "an alias of a value": ("a: &a 1\nb: *a\n", "b=2", "a: &a 1\nb: 2\n"),
 }
 
@@ -62,12 +63,27 @@ def test_config_set_changes_the_one_value(project: Project, name: str) -> None:
     )
 
 
+def test_an_equals_sign_is_a_word(project: Project) -> None:
+    add(project, "extra: {op: x, old: =}\n")
+    assert project.run("config", "set", "extra.op==", "--yes").code == 0
+    assert project.read(CONFIG).endswith(b'extra: {op: "=", old: =}\n')
+    assert project.run("config", "get", "extra.old").out == "=\n"
+
+
 REFUSED = {
     "an alias of a mapping": ("a: &a {x: 1}\nb: *a\n", "b=2", "b holds 1 setting"),
     "inside an alias": ("a: &a {x: 1}\nb: *a\n", "b.x=2", "alias of &a"),
     "a shared value": ("a: &a 1\nb: *a\n", "a=2", "b would change too"),
     "an item that is not there": ("extra: [1, 2]\n", "extra.2=1", "a list of 2 items"),
     "a quote that is not closed": ("extra: 1\n", 'extra."x=1', "quote"),
+    "an item twice": ("extra: [1]\n", "extra.00=2", "a list of 1 item"),
+    "an endless number": ("extra: [1]\n", "extra." + "9" * 5000 + "=2", "a list of 1 item"),
+    "a comment alone": ("extra: 1\n", "extra=#2", "no value is given"),
+    "nothing": ("extra: 1\n", "extra=", "no value is given"),
+    "a value and a comment": ("extra: x\n", "extra=run # 3", "more than a value"),
+    "a tagged value": ("extra: 1\n", "extra=!!int '5'", "more than a value"),
+    "an anchor": ("extra: 1\n", "extra=&a 5", "more than a value"),
+    "an underscore": ("extra: 1.0\n", "extra=1_0e5", "read differently"),
     "a number that no float holds": ("extra: 1.0\n", "extra=1e999", "no number to train with"),
 }
 
@@ -141,6 +157,8 @@ COSTLY = {
     "a sexagesimal number": lambda path: path.write_text("n: 1" + ":59" * 3000 + "\n"),
     "a JSON number": lambda path: path.write_text('{"n": ' + "9" * 100_000 + "}"),
     "ten gigabytes of nothing": lambda path: path.open("wb").truncate(10 << 30),
+    "a tag that is not true": lambda path: path.write_text("x: !!int ''\ny: !!bool maybe\n"),
+    "a time that is none": lambda path: path.write_text("x: !!timestamp foo\n"),
     "a hundred thousand brackets": lambda path: path.write_text("[" * 100_000),
 }
 

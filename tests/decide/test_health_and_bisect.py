@@ -90,6 +90,17 @@ def test_a_column_that_is_missing_is_never_healthy(count: int) -> None:
         assert verdict is Verdict.INCONCLUSIVE and name in words
 
 
+@pytest.mark.parametrize("name", ["loss_rel", "grad_norm"])
+def test_a_column_that_is_nearly_empty_is_missing(name: str) -> None:
+    found = rows(400)
+    for row in found[1:]:
+        row[name] = ""
+    verdict, words = judge(found)
+    assert verdict is Verdict.INCONCLUSIVE and name in words
+    without = [{key: value for key, value in row.items() if key != "rss_mb"} for row in rows(400)]
+    assert judge(without, leak=True)[1].startswith("0 of the 300 rows")
+
+
 def test_two_hundred_healthy_windows_give_no_alarm() -> None:
     for seed in range(200):
         rng = random.Random(seed)

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import os
 import random
+import time
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from atftctl.host import copying
 from atftctl.host.copying import CHUNK, LARGE, RANGE, copy_new, hash_file
 from atftctl.host.errors import ChangedError, DamagedError, NotRegularError
+from atftctl.host.together import all_of
 from atftctl.host.zip_crc import ZipWatch
 
 
@@ -71,6 +73,35 @@ def test_an_error_in_the_middle_of_the_kernels_copy_is_raised(
     source.write_bytes(bytes(3 * RANGE))
     with pytest.raises(OSError, match="No space"):
         copy_new(source, tmp_path / "b", 0o600)
+
+
+def test_a_copy_that_the_kernel_ends_early_is_finished_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems return 0 in the middle."""
+    real, calls = os.copy_file_range, itertools.count()
+    monkeypatch.setattr(os, "copy_file_range", lambda *words: real(*words) if next(calls) < 2 else 0)
+    source = tmp_path / "a"
+    source.write_bytes(random.Random(1).randbytes(5 * RANGE))
+    assert copy_new(source, tmp_path / "b", 0o600).sha256 == hash_file(source) == hash_file(tmp_path / "b")
+
+
+def test_large_copies_end_together_when_one_fails(tmp_path: Path) -> None:
+    source = tmp_path / "a"
+    source.write_bytes(bytes(64 << 20))
+    pieces: list[int] = []
+
+    def fail() -> None:
+        time.sleep(0.05)
+        raise OSError(errno.ENOSPC, "full")
+
+    def slow(done: int) -> None:
+        pieces.append(done)
+        time.sleep(0.05)
+
+    jobs = [(LARGE, fail), (LARGE, lambda: copy_new(source, tmp_path / "b", 0o600, progress=slow))]
+    with pytest.raises(OSError, match="full"):
+        all_of(jobs)
+    assert sum(pieces) < 32 << 20, "the other one was given up"
+    assert all_of([(LARGE, lambda at=at: at) for at in range(5)]) == list(range(5))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("change", ["cut", "grown", "written"])

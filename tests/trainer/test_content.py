@@ -21,6 +21,7 @@ from atftctl.trainer import checkpoint, state
 from atftctl.trainer.checkpoint import CheckpointError, DamagedError
 from atftctl.trainer.data.cache import retain
 from atftctl.trainer.data.dataset import Dataset
+from atftctl.trainer.data.dates import Dates
 from atftctl.trainer.data.features import average_ranks, fill_targets, rank
 from atftctl.trainer.data.files import DataError
 from atftctl.trainer.data.panel import make_panel, prepared_panel, read_panel
@@ -29,6 +30,7 @@ from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.evaluate import spearman
 from atftctl.trainer.record import Recorder
 from atftctl.trainer.settings import Data, Synthetic
+from tests.support import SHARED_DATA
 from tests.trainer.conftest import Make, take
 
 MARKET = make_market(Synthetic(seed=3, stocks=8, days=130))
@@ -117,8 +119,8 @@ def test_days_and_months_of_one_file_are_told_apart_by_the_whole_of_it(tmp_path:
     table = rows().assign(date=lambda f: pd.to_datetime(f["date"]).dt.strftime(written))
     path = tmp_path / "panel.csv"
     table.to_csv(path, index=False)
-    if written.endswith("%y"):  # 15/01/02: there is no such year in front, but a year behind
-        with pytest.raises(DataError, match="can be"):
+    if written.endswith("%y"):
+        with pytest.raises(DataError, match="has a year of two digits"):
             read_panel(path)
         return
     assert read_panel(path).dates == MARKET.dates
@@ -135,6 +137,36 @@ def test_what_two_readings_fit_is_refused(tmp_path: Path, written: str) -> None:
         part.assign(date=written_day).to_csv(folder / f"{number:02}.csv", index=False)
     with pytest.raises(DataError, match=r"column date: '.*' can be .* or .*; write it as"):
         read_panel(folder)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["31/01/2020 5pm", "01/02/2020 5pm"], ["Fri 31/01/2020", "Sat 01/02/2020"], ["10:30 2020"], ["5/2020"],
+        ["2020Q1"], ["Jan 2020"], ["31/12/99", "04/01/00"], ["18262"], ["2020-13-01"], ["31 Foo 2020"],
+    ],
+)  # fmt: skip
+def test_what_is_no_whole_date_is_refused(words: list[str]) -> None:
+    assert Dates().read(words).wrong is not None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["31 01 2020", "01 02 2020"], ["31 Jan 2020", "1 February 2020"], ["January 31, 2020", "Feb 1 2020"],
+        ["Fri, 31 Jan 2020", "Sat, 01 Feb 2020"], ["20200131", "20200201"], ["31-Jan-2020", "01-Feb-2020"],
+        ["2020/1/31 09:00", "2020/2/1 09:00"],
+    ],
+)  # fmt: skip
+def test_days_that_are_written_out(words: list[str]) -> None:
+    assert [str(day) for day in Dates().read(words).days] == ["2020-01-31", "2020-02-01"]
+
+
+def test_one_file_keeps_one_order() -> None:
+    dates = Dates()
+    assert dates.read(["31/01/2020"]).wrong is None
+    assert [str(day) for day in dates.read(["01/02/2020"]).days] == ["2020-02-01"]
+    assert dates.read(["01/31/2020"]).wrong == 0
 
 
 # -- tickers, columns, files -----------------------------------------------------------------------------------------
@@ -156,6 +188,23 @@ def test_tickers_that_became_floats_are_whole_numbers(tmp_path: Path) -> None:
     table = rows().assign(ticker=lambda f: f["ticker"].str[1:].astype(float) + 1301)
     table.to_parquet(tmp_path / "panel.parquet")
     assert read_panel(tmp_path / "panel.parquet").tickers[0] == "1301"
+
+
+@pytest.mark.parametrize("written", ["{}.0", " {}", "{} "])
+def test_one_stock_written_otherwise_in_a_csv_is_one_stock(tmp_path: Path, written: str) -> None:
+    table = rows().assign(ticker=lambda f: f["ticker"].str[1:].astype(int).add(1301).astype(str))
+    late = table["date"] >= MARKET.dates[60]
+    table.loc[late, "ticker"] = table.loc[late, "ticker"].map(written.format)
+    table.to_csv(tmp_path / "panel.csv", index=False)
+    assert len(read_panel(tmp_path / "panel.csv").tickers) == len(MARKET.tickers)
+
+
+def test_a_ticker_that_is_no_number_is_empty(tmp_path: Path) -> None:
+    table = rows().assign(ticker=lambda f: f["ticker"].str[1:].astype(float))
+    table.loc[5, "ticker"] = np.nan
+    table.to_parquet(tmp_path / "panel.parquet")
+    with pytest.raises(DataError, match="row 6: ticker is empty"):
+        read_panel(tmp_path / "panel.parquet")
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -211,12 +260,19 @@ def test_no_volume_at_all_is_said(tmp_path: Path, volume: float) -> None:
     ("jump", "volume", "ratio"),
     [
         (2.0, 2.1, 2.0), (0.5, 0.4, 0.5), (7.03, 6.0, 7.0), (100.0, 90.0, 100.0), (0.001, 0.0011, 0.001),
-        (1.5, 1.4, 1.5), (2.5, 2.6, 2.5), (1.2, 1.2, 1.2), (2 / 3, 0.7, 2 / 3),
+        (1.5, 1.4, 1.5), (2.5, 2.6, 2.5), (1.2, 1.2, 0), (4 / 3, 1.3, 0), (5 / 3, 1.6, 5 / 3), (2 / 3, 0.7, 2 / 3),
         (2.0, 6.0, 0), (1.5, 4.0, 0), (1.5, 0.9, 0), (1.53, 1.5, 0), (1.0, 1.0, 0), (2.0, float("nan"), 0),
     ],
 )  # fmt: skip
 def test_a_split_is_what_open_and_volume_confirm(jump: float, volume: float, ratio: float) -> None:
     assert confirmed_ratio(jump, volume) == pytest.approx(ratio)
+
+
+@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the Tokyo prices are not beside this checkout (../shared/data)")
+def test_adjusted_real_prices_have_no_splits() -> None:
+    """Earthquakes, limit-downs and rebounds are left alone, and the largest jumps are told."""
+    panel = read_panel(SHARED_DATA)
+    assert panel.notes == () and "may be a split, left as found" in panel.warnings[0]
 
 
 # -- checkpoints -----------------------------------------------------------------------------------------------------
@@ -297,6 +353,18 @@ def test_outputs_are_mapped_by_the_names_of_the_horizons(make: Make) -> None:
     unknown = make(data={"horizons": [1, 5, 20]})
     with pytest.raises(CheckpointError, match="forecasts 1, 5, 10 days ahead, and not 20"):
         state.take_up(saved, unknown.parts, unknown.recorder)
+
+
+def test_averaged_weights_are_mapped_with_the_others(make: Make) -> None:
+    ema = {"improvements": {"use_ema": True}, "ema": {"enabled": True, "decay": 0.5}}
+    first = make(data={"horizons": [1, 5]}, **ema)
+    take(first, 3)
+    assert first.save(protocol.LAST)
+    other = make(data={"horizons": [5]}, **ema)
+    state.take_up(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
+    averaged, mapped = (one.parts.ema.model.state_dict()["head.outer.bias"] for one in (first, other))
+    assert torch.equal(averaged[[1]], mapped)
+    assert not torch.equal(mapped, other.parts.model.state_dict()["head.outer.bias"])
 
 
 def test_other_features_of_the_same_number_are_refused(make: Make, tmp_path: Path) -> None:

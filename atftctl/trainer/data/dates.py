@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
-NUMERIC = re.compile(r"(\d{1,4})([/.\-])(\d{1,2})\2(\d{1,4})", re.ASCII)
+NUMERIC = re.compile(r"(\d{1,4})([/.\- ])(\d{1,2})\2(\d{1,4})", re.ASCII)
 # What may stand behind a day: a time, and how far that is from Greenwich. The day is the one that is written.
 TIME = re.compile(
     r"[T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?([AaPp][Mm]))? ?(Z|UTC|GMT|[+-]\d{2}:?(\d{2})?)?\Z", re.ASCII
 )
+EIGHT = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
+NAMED = re.compile(
+    r"(?:[A-Za-z]{3,9},? )?(?:(?P<before>\d{1,2})[ -])?(?P<month>[A-Za-z]{3,9})\.?(?:[ -](?P<after>\d{1,2}))?"
+    r",?[ -](?P<year>\d{4})",
+    re.ASCII,
+)
+NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTHS = {name: number for number, name in enumerate(NAMES, 1)}
 ORDERS = ("ymd", "dmy", "mdy")
 
 
@@ -46,7 +54,9 @@ class Dates:
         fitting = {order: days for order, days in readings.items() if None not in days}
         if not fitting:
             wrong = next((at for at in range(len(texts)) if not any(days[at] for days in readings.values())), 0)
-            return _nothing(wrong, "is no date, as the other dates of this file are written")
+            short = all(len(one) < 3 for one in re.split(r"\D", texts[wrong]))
+            why = "has a year of two digits; write four" if short else "is no date, as the others here are written"
+            return _nothing(wrong, why)
         self._orders = list(fitting)
         first, *others = fitting.values()
         for days in others:
@@ -57,39 +67,43 @@ class Dates:
 
 
 def _day(text: str, order: str) -> date | None:
-    """The day of three numbers in this order; None where it is none. A year has four digits, or two for 20.."""
+    """The day of three numbers in this order; None where it is none. A year has four digits: which century one of two
+    means is not known."""
     match = NUMERIC.fullmatch(text)
     if match is None:
         return None
     parts = dict(zip(order, (match[1], match[3], match[4]), strict=True))
-    if len(parts["y"]) not in (2, 4) or max(len(parts["m"]), len(parts["d"])) > 2:
+    if len(parts["y"]) != 4 or max(len(parts["m"]), len(parts["d"])) > 2:
         return None
-    year = int(parts["y"]) + (2000 if len(parts["y"]) == 2 else 0)
     try:
-        return date(year, int(parts["m"]), int(parts["d"]))
+        return date(int(parts["y"]), int(parts["m"]), int(parts["d"]))
     except ValueError:
         return None
 
 
 def _by_name(texts: list[str]) -> Found:
-    """20200131, 31 Jan 2020 and the like: what pandas reads without a doubt."""
-    import pandas as pd
-
-    days = []
+    """20200131, 31 Jan 2020, January 31, 2020: a month that is named, or eight digits."""
+    days: list[date] = []
     for at, text in enumerate(texts):
-        if text.isascii() and text.isdigit():
-            if len(text) != 8:
-                return _nothing(at, "is no date")
-            try:
-                days.append(datetime.strptime(text, "%Y%m%d").date())  # noqa: DTZ007 - a day has no zone
-            except ValueError:
-                return _nothing(at, "is no date")
-            continue
-        found = pd.to_datetime(text, errors="coerce") if text.isascii() else pd.NaT
-        if found is pd.NaT or not re.search(r"\d{4}", text):
+        found = _named_day(text)
+        if found is None:
             return _nothing(at, "is no date")
-        days.append(found.date())
+        days.append(found)
     return Found(np.array(days, "datetime64[D]"))
+
+
+def _named_day(text: str) -> date | None:
+    if match := EIGHT.fullmatch(text):
+        year, month, day = match.groups()
+    elif match := NAMED.fullmatch(text):
+        year, day = match["year"], match["before"] or match["after"] or "0"
+        month = str(MONTHS.get(match["month"][:3].lower(), 0))
+    else:
+        return None
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None
 
 
 def _nothing(wrong: int, reason: str) -> Found:

@@ -84,7 +84,10 @@ def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
 
     with _opened(path) as file:
         header = file.read(HEADER).splitlines()[:1] or [b""]
-    names = [name.strip() for name in next(csv_lines([header[0].decode("utf-8-sig", "replace")]))]
+    line = header[0].decode("utf-8-sig", "replace")
+    if line.count('"') % 2:
+        raise DataError(f"{path}: a name in the header holds a line break")
+    names = [name.strip() for name in next(csv_lines([line]), [])]
     _check_columns(path, columns, names)
     options = csv.ConvertOptions(
         column_types={name: pa.string() for name in columns},
@@ -112,10 +115,16 @@ def _check_columns(path: Path, wanted: tuple[str, ...], found: Sequence[str]) ->
 
 
 def _tickers(batch: pa.RecordBatch, path: Path, first: int) -> Any:
-    column = batch.column("ticker")
+    column = _without_fraction(batch.column("ticker"))
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    if not pa.types.is_dictionary(column.type):
+        column = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
+        column = pc.replace_substring_regex(column, r"^(\d+)\.0$", r"\1")  # a number that was once a float
+        column = pc.if_else(pc.equal(column, ""), None, column)
     if column.null_count:
         raise DataError(f"{path}: row {first + _first_true(pc.is_null(column))}: ticker is empty")
-    return pc.dictionary_encode(pc.cast(_without_fraction(column), pa.string()))
+    return pc.dictionary_encode(pc.cast(column, pa.string()))
 
 
 def _days(batch: pa.RecordBatch, path: Path, first: int, dates: Dates) -> npt.NDArray[np.int64]:
@@ -128,7 +137,7 @@ def _days(batch: pa.RecordBatch, path: Path, first: int, dates: Dates) -> npt.ND
     if pa.types.is_integer(column.type):  # 20200131: a number is no count of days since 1970
         column = pc.cast(column, pa.string())
     if pa.types.is_timestamp(column.type) and column.type.tz:
-        column = pc.local_timestamp(column)  # the day that is written there, not Greenwich's
+        column = _local(column, path)
     try:
         if pa.types.is_floating(column.type):
             raise pa.ArrowInvalid("a number with a fraction is no date")
@@ -136,6 +145,15 @@ def _days(batch: pa.RecordBatch, path: Path, first: int, dates: Dates) -> npt.ND
     except pa.ArrowException:
         days = _other_dates(column, path, first, dates)
     return days.cast(pa.int32()).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _local(column: pa.Array, path: Path) -> pa.Array:
+    """The time that is written there, not Greenwich's."""
+    try:
+        return pc.local_timestamp(column)
+    except pa.ArrowException:
+        zone = column.type.tz
+        raise DataError(f"{path}: column date: the time zone {zone} is not known here (tzdata is missing?)") from None
 
 
 def _without_fraction(column: pa.Array) -> pa.Array:
