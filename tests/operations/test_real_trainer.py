@@ -65,7 +65,8 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     assert other.code == 1 and other.json["data"]["contacts"]
 
     weights = bytearray(real.read("models/best_model.pth"))
-    weights[len(weights) // 3] ^= 1
+    for at in range(len(weights) // 3, len(weights) // 3 + 512):  # one byte may be one of those between two tensors
+        weights[at] ^= 1
     real.write("models/best_model.pth", bytes(weights))
     damaged = real.run("verify", "--json")
     assert damaged.code == 1 and verdicts(damaged)["model loads"] == "fail"
