@@ -22,17 +22,14 @@ from typing import TYPE_CHECKING
 from atftctl.host.errors import AbandonedError, ChangedError, DamagedError
 from atftctl.host.files import CREATE_AND_READ, READ_BACK, Identity, allocated, identity, open_regular, write_all
 from atftctl.host.folders import give, opened
+from atftctl.host.kernel_copy import CHUNK, KernelCopy, sync_range
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-CHUNK = 2 << 20  # larger ones cost page faults: 8 MB pieces are copied at a third of the speed (measured)
 LARGE = 8 << 20  # bytes; smaller ones are not worth a thread
-RANGE = 16 << 20  # bytes that the kernel copies at once
 WRITEBACK = 32 << 20  # the disk is kept busy while the rest is copied, instead of all at the fsync
 SYNC_RANGE = 7  # fs.h: SYNC_FILE_RANGE_WAIT_BEFORE | WRITE | WAIT_AFTER
-SYNC_START = 2  # fs.h: SYNC_FILE_RANGE_WRITE
-NOT_HERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.ETXTBSY, errno.EPERM)
 FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 
 Feed = Callable[[int, bytes], None]  # told (offset, bytes) of everything that is copied, in order
@@ -120,21 +117,14 @@ def _reading(path: Path, *, settle: bool = False) -> Iterator[tuple[int, os.stat
 def _write_out(handle: int) -> None:
     """A store through a memory map into a page that waits to be written changes no time. Once it is written the next
     store does. Waits for no disk that has nothing to write, and for no journal."""
-    _sync_range(handle, 0, 0, SYNC_RANGE)
-
-
-def _sync_range(handle: int, begin: int, length: int, what: int) -> None:
-    import ctypes
-
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).sync_file_range(handle, ctypes.c_int64(begin), ctypes.c_int64(length), what)
+    sync_range(handle, 0, 0, SYNC_RANGE)
 
 
 def _fill(writing: int, reading: int, facts: os.stat_result, watch: Watch | None, progress: Progress) -> str:
     if _cloned(writing, reading):
         return _stream(_pieces(reading, facts), watch(reading) if watch else None, None, progress)
     if facts.st_size >= LARGE and allocated(facts) == facts.st_size:
-        with _KernelCopy(reading, writing, facts.st_size) as copy:
+        with KernelCopy(reading, writing, facts.st_size) as copy:
             if copy.possible():
                 digest = _stream(copy.written(), watch(reading) if watch else None, None, progress)
                 if os.fstat(writing).st_size == facts.st_size:
@@ -181,75 +171,6 @@ def _start_writeback(handle: int, begin: int, end: int) -> int:
     with suppress(OSError):
         os.posix_fadvise(handle, begin, end - begin, os.POSIX_FADV_DONTNEED)
     return end
-
-
-class _KernelCopy:
-    """The kernel copies in a thread of its own, from one file to another; `written` reads after it what is there."""
-
-    def __init__(self, reading: int, writing: int, size: int) -> None:
-        self._reading, self._writing, self._size = reading, writing, size
-        self._done = 0
-        self._error: BaseException | None = None
-        self._ended = self._abandoned = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._copy, daemon=True)
-
-    def __enter__(self) -> _KernelCopy:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._abandoned = True
-        self._thread.join()
-
-    def possible(self) -> bool:
-        """Has it begun? Not where these file systems have no such copy: nothing has been written then. Raises
-        OSError."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._done or self._ended)
-            if isinstance(self._error, OSError) and not self._done and self._error.errno in NOT_HERE:
-                return False
-            return bool(self._done) or self._raise()
-
-    def written(self) -> Iterator[tuple[int, bytes, bool]]:
-        """(offset, bytes, False) of the copy from begin to end, as `_pieces`; short where the source was cut
-        meanwhile. Raises OSError."""
-        offset = 0
-        while True:
-            with self._changed:
-                wanted = min(offset + CHUNK, self._size)
-                self._changed.wait_for(lambda wanted=wanted: self._done >= wanted or self._ended)  # type: ignore[misc]
-                ready = self._done
-                if ready == offset:
-                    self._raise()
-                    return
-            piece = os.pread(self._writing, min(CHUNK, ready - offset), offset)
-            yield offset, piece, False
-            offset += len(piece)
-
-    def _raise(self) -> bool:
-        if self._error:
-            raise self._error
-        return False
-
-    def _copy(self) -> None:
-        try:
-            while self._done < self._size and not self._abandoned:
-                begin = self._done
-                copied = os.copy_file_range(self._reading, self._writing, min(RANGE, self._size - begin), begin, begin)
-                if not copied:
-                    return
-                _sync_range(self._writing, begin, copied, SYNC_START)
-                self._tell(begin + copied)
-        except BaseException as error:  # whatever it is, the copy is not whole  # noqa: BLE001
-            self._error = error
-        finally:
-            self._tell(self._done, ended=True)
-
-    def _tell(self, done: int, *, ended: bool = False) -> None:
-        with self._changed:
-            self._done, self._ended = done, ended
-            self._changed.notify_all()
 
 
 class _Hashing:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from atftctl.host import copying
-from atftctl.host.copying import CHUNK, LARGE, RANGE, copy_new, hash_file
+from atftctl.host.copying import LARGE, copy_new, hash_file
 from atftctl.host.errors import ChangedError, DamagedError, NotRegularError
+from atftctl.host.kernel_copy import CHUNK, RANGE
 from atftctl.host.together import all_of
 from atftctl.host.zip_crc import ZipWatch
 

@@ -237,7 +237,8 @@ def test_the_checkpoint_before_is_taken_when_the_last_is_damaged(make: Make) -> 
         trainer.save(protocol.LAST)
     path = trainer.root / protocol.LAST
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    for at in range(len(data) // 2, len(data) // 2 + 512):  # one byte may be one of those between two tensors
+        data[at] ^= 1
     path.write_bytes(data)
     again = make(root=trainer.root)
     assert again.resume("last") == protocol.PREVIOUS and again.progress.step == 2

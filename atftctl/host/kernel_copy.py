@@ -1,0 +1,91 @@
+"""A file copied by the kernel, as `cp` does it, while what has been written is read beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+CHUNK = 2 << 20  # bytes read at once; 8 MB pieces cost page faults: they are copied at a third of the speed (measured)
+RANGE = 16 << 20  # bytes that the kernel copies at once
+SYNC_START = 2  # fs.h: SYNC_FILE_RANGE_WRITE
+NOT_HERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.ETXTBSY, errno.EPERM)
+
+
+class KernelCopy:
+    """The kernel copies in a thread of its own, from one file to another; `written` reads after it what is there."""
+
+    def __init__(self, reading: int, writing: int, size: int) -> None:
+        self._reading, self._writing, self._size = reading, writing, size
+        self._done = 0
+        self._error: BaseException | None = None
+        self._ended = self._abandoned = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._copy, daemon=True)
+
+    def __enter__(self) -> KernelCopy:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._abandoned = True
+        self._thread.join()
+
+    def possible(self) -> bool:
+        """Has it begun? Not where these file systems have no such copy: nothing has been written then. Raises
+        OSError."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._done or self._ended)
+            if isinstance(self._error, OSError) and not self._done and self._error.errno in NOT_HERE:
+                return False
+            return bool(self._done) or self._raise()
+
+    def written(self) -> Iterator[tuple[int, bytes, bool]]:
+        """(offset, bytes, False) of the copy from begin to end, as `_pieces`; short where the source was cut
+        meanwhile. Raises OSError."""
+        offset = 0
+        while True:
+            with self._changed:
+                wanted = min(offset + CHUNK, self._size)
+                self._changed.wait_for(lambda wanted=wanted: self._done >= wanted or self._ended)  # type: ignore[misc]
+                ready = self._done
+                if ready == offset:
+                    self._raise()
+                    return
+            piece = os.pread(self._writing, min(CHUNK, ready - offset), offset)
+            yield offset, piece, False
+            offset += len(piece)
+
+    def _raise(self) -> bool:
+        if self._error:
+            raise self._error
+        return False
+
+    def _copy(self) -> None:
+        try:
+            while self._done < self._size and not self._abandoned:
+                begin = self._done
+                copied = os.copy_file_range(self._reading, self._writing, min(RANGE, self._size - begin), begin, begin)
+                if not copied:
+                    return
+                sync_range(self._writing, begin, copied, SYNC_START)
+                self._tell(begin + copied)
+        except BaseException as error:  # whatever it is, the copy is not whole  # noqa: BLE001
+            self._error = error
+        finally:
+            self._tell(self._done, ended=True)
+
+    def _tell(self, done: int, *, ended: bool = False) -> None:
+        with self._changed:
+            self._done, self._ended = done, ended
+            self._changed.notify_all()
+
+
+def sync_range(handle: int, begin: int, length: int, what: int) -> None:
+    """Linux's sync_file_range; nothing where there is none."""
+    import ctypes
+
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).sync_file_range(handle, ctypes.c_int64(begin), ctypes.c_int64(length), what)
