@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from typing import Any
 
@@ -73,7 +74,13 @@ def settings_loader() -> Any:
                 raise yaml.constructor.ConstructorError(None, None, words, node.start_mark)
             return int(super().construct_yaml_int(node))
 
+        def construct_yaml_float(self, node: Any) -> float | str:
+            value = float(super().construct_yaml_float(node))
+            overflown = math.isinf(value) and "inf" not in node.value.lower()
+            return str(node.value) if overflown else value  # 695e0514 is a commit, and no number
+
     SettingsLoader.add_constructor("tag:yaml.org,2002:int", SettingsLoader.construct_yaml_int)
+    SettingsLoader.add_constructor("tag:yaml.org,2002:float", SettingsLoader.construct_yaml_float)
     for tag in ("value", "merge"):  # `=` and `<<` where a value stands
         SettingsLoader.add_constructor(f"tag:yaml.org,2002:{tag}", SettingsLoader.construct_yaml_str)
     SettingsLoader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))

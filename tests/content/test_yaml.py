@@ -63,6 +63,14 @@ def test_config_set_changes_the_one_value(project: Project, name: str) -> None:
     )
 
 
+def test_a_commit_that_looks_like_a_number_stays_one(project: Project) -> None:
+    """695e0514 and 700e0999 are both infinite as numbers, and so would be equal."""
+    add(project, "commit: 695e0514\n")
+    assert project.run("config", "get", "commit").out == "695e0514\n"
+    assert project.run("config", "set", "commit", "700e0999", "--yes").code == 0
+    assert project.read(CONFIG).endswith(b'commit: "700e0999"\n')
+
+
 def test_an_equals_sign_is_a_word(project: Project) -> None:
     add(project, "extra: {op: x, old: =}\n")
     assert project.run("config", "set", "extra.op==", "--yes").code == 0
@@ -84,7 +92,7 @@ REFUSED = {
     "a tagged value": ("extra: 1\n", "extra=!!int '5'", "more than a value"),
     "an anchor": ("extra: 1\n", "extra=&a 5", "more than a value"),
     "an underscore": ("extra: 1.0\n", "extra=1_0e5", "read differently"),
-    "a number that no float holds": ("extra: 1.0\n", "extra=1e999", "no number to train with"),
+    "a number that no float holds": ("extra: 1.0\n", "extra=1e999", "is not a number"),
 }
 
 
