@@ -9,7 +9,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from atftctl.observe import snapshots
 from atftctl.operations import backup, rollback
 from atftctl.operations.project import observe, open_project
 from atftctl.operations.request import Request
+from bench.disk import steady_folder
 from tests.support import CONFIG, Project, make_project
 
 ROUNDS = 200
@@ -32,8 +32,7 @@ ROUNDS = 200
 
 def main() -> None:
     mib = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
-    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
-        home = Path(folder)
+    with steady_folder(8 + 4 * mib // 1024) as home:
         decisions(make_project(home / "decide", home / "violations"))
         history(make_project(home / "history", home / "violations"))
         model(make_project(home / "model", home / "violations"), mib)

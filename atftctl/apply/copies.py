@@ -135,10 +135,10 @@ def linkable(layout: Layout, reliance: Reliance, path: str, live: Identity) -> t
 
 def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dict[str, int]:
     """Bytes on disk that copying each path takes: nothing for one that is linked, no holes."""
-    needed = {}
+    needed, plain = {}, dict[str, Path]()
     for path in paths:
         try:
-            located = locate(layout.root, path, layout.outside)
+            located = locate(layout.root, path, layout.outside, plain=plain)
             facts = os.lstat(located.real)
         except (OSError, HostError):  # gone, or not to be looked at: whoever copies it says so
             continue

@@ -145,13 +145,13 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
 def _followed(copier: Copier, taking: Taking, left_out: dict[str, str]) -> list[str]:
     """The paths as they are now: a symlink and, beside it, the file that it leads to. What may not be followed is left
     out where that is allowed. Raises OutsideProjectError."""
-    layout, found = copier.layout, dict[str, None]()
+    layout, found, plain = copier.layout, dict[str, None](), dict[str, Path]()
     for path in taking.paths:
         if path not in taking.optional and (layout.root / path).is_symlink():
             found[path] = None  # as a symlink; what it leads to is asked for by its own name
             continue
         try:
-            located = locate(layout.root, path, layout.outside)
+            located = locate(layout.root, path, layout.outside, plain=plain)
         except (OSError, OutsideProjectError) as error:
             if path not in taking.optional:
                 raise _of_path(path, error) from error

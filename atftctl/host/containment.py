@@ -82,9 +82,13 @@ def _refuse_link(root: Path, relative: str, path: Path, outside: Iterable[str]) 
     raise OutsideProjectError(f"{relative!r} is a symlink; replacing it would leave the file behind it unchanged")
 
 
-def locate(root: Path, relative: str, outside: Iterable[str] = ()) -> Located:
+def locate(root: Path, relative: str, outside: Iterable[str] = (), *, plain: dict[str, Path] | None = None) -> Located:
     """As `inside`, following symlinks that stay inside the project. A symlink that leads to an allowed place outside is
-    a way there and no more: the file keeps the name by which the project knows it. Raises OutsideProjectError."""
+    a way there and no more: the file keeps the name by which the project knows it. `plain`: folders without a symlink
+    on their way, for the next of many files. Raises OutsideProjectError."""
+    folder, _, name = relative.rpartition("/")
+    if plain and (seen := plain.get(folder)) and name not in ("", ".", "..") and not os.path.islink(f"{seen}/{name}"):
+        return Located(seen / name, relative)
     refuse_words(relative)
     root, links = root.resolve(), list[tuple[str, str]]()
     path = Path(os.path.normpath(relative))
@@ -93,6 +97,8 @@ def locate(root: Path, relative: str, outside: Iterable[str] = ()) -> Located:
         if link is None:
             if links and os.path.realpath(root / relative) != str(root / path):
                 break  # `..` behind a symlink: its target is not what its words say
+            if plain is not None and not links and str(path) == relative:
+                plain[folder] = (root / path).parent
             return Located(root / path, str(path), tuple(links))
         target = os.readlink(root / link)
         real = Path(os.path.normpath((root / link).parent / target))

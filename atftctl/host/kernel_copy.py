@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 CHUNK = 2 << 20  # bytes read at once; 8 MB pieces cost page faults: they are copied at a third of the speed (measured)
 RANGE = 16 << 20  # bytes that the kernel copies at once
@@ -88,4 +90,11 @@ def sync_range(handle: int, begin: int, length: int, what: int) -> None:
     import ctypes
 
     with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).sync_file_range(handle, ctypes.c_int64(begin), ctypes.c_int64(length), what)
+        _library().sync_file_range(handle, ctypes.c_int64(begin), ctypes.c_int64(length), what)
+
+
+@functools.cache
+def _library() -> Any:
+    import ctypes
+
+    return ctypes.CDLL(None)

@@ -9,6 +9,7 @@ what tools of machine learning write. Patterns of fnmatch, in lower case.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 
 NAMES = (
@@ -57,9 +58,13 @@ def is_secret(path: str) -> bool:
     parts = COPIES.sub("", path.lower()).split("/")
     if any(part in FOLDERS for part in parts[:-1]):
         return True
-    if any(fnmatch.fnmatchcase("/".join(parts[-2:]), pattern) for pattern in IN_FOLDERS):
-        return True
-    return any(fnmatch.fnmatchcase(parts[-1], pattern) for pattern in NAMES)
+    return bool(_any_of(IN_FOLDERS).match("/".join(parts[-2:])) or _any_of(NAMES).match(parts[-1]))
+
+
+@functools.cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for all: a folder of ten thousand files is asked about three hundred patterns each."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)))
 
 
 def git_patterns() -> tuple[str, ...]:
