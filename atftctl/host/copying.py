@@ -53,8 +53,10 @@ _this_thread = threading.local()
 def given_up_with(stop: threading.Event) -> Iterator[None]:
     """Copies of this thread end with AbandonedError once this is set."""
     _this_thread.stop = stop
-    yield
-    _this_thread.stop = None
+    try:
+        yield
+    finally:
+        _this_thread.stop = None
 
 
 def no_progress(done: int) -> None:

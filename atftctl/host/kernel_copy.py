@@ -40,9 +40,11 @@ class KernelCopy:
         OSError."""
         with self._changed:
             self._changed.wait_for(lambda: self._done or self._ended)
-            if isinstance(self._error, OSError) and not self._done and self._error.errno in NOT_HERE:
+            if self._error is None or self._done:
+                return self._done > 0
+            if isinstance(self._error, OSError) and self._error.errno in NOT_HERE:
                 return False
-            return bool(self._done) or self._raise()
+            raise self._error
 
     def written(self) -> Iterator[tuple[int, bytes, bool]]:
         """(offset, bytes, False) of the copy from begin to end, as `_pieces`; short where the source was cut
@@ -54,16 +56,12 @@ class KernelCopy:
                 self._changed.wait_for(lambda wanted=wanted: self._done >= wanted or self._ended)  # type: ignore[misc]
                 ready = self._done
                 if ready == offset:
-                    self._raise()
+                    if self._error:
+                        raise self._error
                     return
             piece = os.pread(self._writing, min(CHUNK, ready - offset), offset)
             yield offset, piece, False
             offset += len(piece)
-
-    def _raise(self) -> bool:
-        if self._error:
-            raise self._error
-        return False
 
     def _copy(self) -> None:
         try:

@@ -140,8 +140,10 @@ class Dataset:
         for name in settings.extra_features:
             if name in ours or name.endswith(RANK):
                 raise DataError(f"data.extra_features: {name} is a name of our own; call the column otherwise")
-        self._used.add(prepared_folder(path, cache, settings.extra_features))
-        return prepared_panel(path, cache, extras=settings.extra_features, mapped=settings.memory_map)
+        extras, mapped = settings.extra_features, settings.memory_map
+        folder = prepared_folder(path, cache, extras)
+        self._used.add(folder)
+        return prepared_panel(path, cache, extras=extras, mapped=mapped, folder=folder)
 
     def _open_arrays(self, cache: Path) -> tuple[Array, Array]:
         panel, horizons, mapped = self.panel, self._settings.horizons, self._settings.memory_map

@@ -44,14 +44,17 @@ class Panel:
     warnings: tuple[str, ...] = ()  # what may have to be
 
 
-def prepared_panel(path: Path, cache: Path, *, extras: Sequence[str] = (), mapped: bool = False) -> Panel:
+def prepared_panel(
+    path: Path, cache: Path, *, extras: Sequence[str] = (), mapped: bool = False, folder: Path | None = None
+) -> Panel:
     """The panel of a file or a folder of files, from the cache where these very bytes were read before.
 
     Reading needs two passes and time; what is prepared is one array a column. With `mapped` their pages are read
-    when they are used, and on the way in, too, no column is ever whole in memory.
+    when they are used, and on the way in, too, no column is ever whole in memory. `folder`: the answer of
+    `prepared_folder`, for who has asked it already: it reads every byte of the files.
     """
     files = panel_files(path)
-    folder = prepared_folder(path, cache, extras)
+    folder = folder or prepared_folder(path, cache, extras)
     try:
         return _open_prepared(folder, extras, mapped=mapped)
     except (OSError, ValueError, KeyError, EOFError):  # none yet, or one that a power cut left cut short
