@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 from atftctl import protocol  # noqa: E402
 from atftctl.protocol import merge_settings  # noqa: E402
 from atftctl.trainer import checkpoint, settings  # noqa: E402
-from atftctl.trainer.data.features import RAW  # noqa: E402
+from atftctl.trainer.data.features import RAW, average_ranks  # noqa: E402
 from atftctl.trainer.evaluate import spearman  # noqa: E402
 from atftctl.trainer.loop import Trainer  # noqa: E402
 from atftctl.trainer.record import Recorder  # noqa: E402
@@ -108,7 +108,7 @@ def forecasts(trainer: Trainer, days: npt.NDArray[np.int64]) -> list[Array]:
 
 
 def _ranks(values: Array) -> Array:
-    return values.argsort().argsort() / max(len(values) - 1, 1)
+    return average_ranks(values[None])[0] / max(len(values) - 1, 1)
 
 
 def rows(trainer: Trainer, days: npt.NDArray[np.int64], *, peers: bool) -> Iterator[Rows]:
