@@ -1,7 +1,7 @@
 """`python -m atftctl`, and the `atftctl` command."""
 
-from atftctl.host.relay import relay
-from atftctl.host.settle import settle
+from atftctl.host.process.inherited_state import settle
+from atftctl.host.self_copy.relay import relay
 
 
 def main() -> None:

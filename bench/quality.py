@@ -31,12 +31,13 @@ sys.path.insert(0, str(ROOT))
 
 from atftctl import protocol  # noqa: E402
 from atftctl.protocol import merge_settings  # noqa: E402
-from atftctl.trainer import checkpoint, settings  # noqa: E402
+from atftctl.trainer.config import settings  # noqa: E402
 from atftctl.trainer.data.features import RAW, average_ranks  # noqa: E402
-from atftctl.trainer.evaluate import spearman  # noqa: E402
-from atftctl.trainer.loop import Trainer  # noqa: E402
-from atftctl.trainer.record import Recorder  # noqa: E402
-from atftctl.trainer.state import take_up  # noqa: E402
+from atftctl.trainer.telemetry.recorder import Recorder  # noqa: E402
+from atftctl.trainer.training import checkpoint  # noqa: E402
+from atftctl.trainer.training.evaluation import spearman  # noqa: E402
+from atftctl.trainer.training.train_state import take_up  # noqa: E402
+from atftctl.trainer.training.trainer import Trainer  # noqa: E402
 
 LAYERS = (
     "configs/atft/config.yaml",

@@ -15,15 +15,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from atftctl.decide import code, restoring, routes, staged
-from atftctl.decide.assemble import Wish
-from atftctl.domain.code import CodeMove, Commit
+from atftctl.decide.plans import by_commits, by_settings, by_snapshot, staged
+from atftctl.decide.plans.builder import Wish
+from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.plan import Plan
-from atftctl.host.files import sha256_bytes
-from atftctl.observe import snapshots
-from atftctl.operations import backup, rollback
+from atftctl.host.files.durable import sha256_bytes
+from atftctl.observe.snapshots import catalog
+from atftctl.operations.backup import create as backup
 from atftctl.operations.project import observe, open_project
 from atftctl.operations.request import Request
+from atftctl.operations.rollback import routes as rollback
 from bench.disk import steady_folder
 from tests.support import CONFIG, Project, make_project
 
@@ -44,19 +45,19 @@ def decisions(project: Project) -> None:
     book = opened.runbook
     backup.create(opened, "", "", Request())
     project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: 0.7")
-    snapshot = snapshots.list_snapshots(opened.layout)[-1]
+    snapshot = catalog.list_snapshots(opened.layout)[-1]
     facts = observe(opened, [file.path for file in snapshot.files])
     commits = [Commit(f"{n:040x}", ("0" * 40,), f"feat: {n}", ("a.py",)) for n in range(10)]
-    files = [code.NewFile(CONFIG, sha256_bytes(b"%d" % n)) for n in range(200)]
+    files = [by_commits.NewFile(CONFIG, sha256_bytes(b"%d" % n)) for n in range(200)]
     move, files_only = CodeMove("refs/heads/main", "0" * 40, "1" * 40), Wish(restart=False)
     found: dict[str, Callable[[], Plan]] = {
-        "immediate": lambda: routes.rollback_immediate(book, facts, Wish()),
-        "symptom": lambda: routes.rollback_symptom(book, facts, "oom", Wish(), "en"),
-        "feature": lambda: routes.rollback_features(book, facts, ["use_ema"], Wish()),
-        "to": lambda: restoring.restore(book, facts, snapshot, snapshot.files, files_only, command="rollback"),
-        "stage": lambda: routes.stage(book, facts, "divergence", "block", Wish(), "en"),
+        "immediate": lambda: by_settings.rollback_immediate(book, facts, Wish()),
+        "symptom": lambda: by_settings.rollback_symptom(book, facts, "oom", Wish(), "en"),
+        "feature": lambda: by_settings.rollback_features(book, facts, ["use_ema"], Wish()),
+        "to": lambda: by_snapshot.restore(book, facts, snapshot, snapshot.files, files_only, command="rollback"),
+        "stage": lambda: by_settings.stage(book, facts, "divergence", "block", Wish(), "en"),
         "stages": lambda: staged.staged(book, _died(facts), "divergence", "en"),
-        "git, 200 files": lambda: code.reverted(book, facts, commits, move, files, Wish()),
+        "git, 200 files": lambda: by_commits.reverted(book, facts, commits, move, files, Wish()),
     }
     worst = 0.0
     for name, decide in found.items():

@@ -123,8 +123,8 @@ def scratch_guide(home: Path) -> Path:
 def first_step(home: Path) -> dict[str, float]:
     """Seconds from `rollback` to the trainer's first step, and from the bare trainer's start to its first step."""
     from atftctl import protocol
-    from atftctl.host.files import size_of
-    from atftctl.observe import runs
+    from atftctl.host.files.durable import size_of
+    from atftctl.observe.trainer_run import event_log
 
     root = scratch(home, "first")
     command(root, "trainer", "start")  # fills the feature cache and writes the first checkpoint
@@ -137,7 +137,7 @@ def first_step(home: Path) -> dict[str, float]:
             [sys.executable, "-m", "atftctl.trainer", "train"],
             cwd=root, env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        while not any(event["event"] == "first_step" for event in runs.events(root, offset=offset)):
+        while not any(event["event"] == "first_step" for event in event_log.events(root, offset=offset)):
             time.sleep(0.005)
         bare.append(time.perf_counter() - begun)
         child.terminate()

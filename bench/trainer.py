@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from atftctl import protocol  # noqa: E402
+from atftctl.trainer.config.settings import Synthetic, from_mapping  # noqa: E402
 from atftctl.trainer.data.dataset import Day  # noqa: E402
 from atftctl.trainer.data.synthetic import make_market  # noqa: E402
-from atftctl.trainer.loop import Trainer  # noqa: E402
-from atftctl.trainer.record import Recorder  # noqa: E402
-from atftctl.trainer.settings import Synthetic, from_mapping  # noqa: E402
+from atftctl.trainer.telemetry.recorder import Recorder  # noqa: E402
+from atftctl.trainer.training.trainer import Trainer  # noqa: E402
 from bench.report import finish  # noqa: E402
 
 THREADS, HIDDEN, STOCKS, NEIGHBOURS = 2, 64, 500, 20

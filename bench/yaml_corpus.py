@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from atftctl.host.errors import YamlError  # noqa: E402
-from atftctl.host.yaml_edit import edit  # noqa: E402
-from atftctl.host.yaml_scalar import same  # noqa: E402
+from atftctl.host.yaml_text.edit import edit  # noqa: E402
+from atftctl.host.yaml_text.scalar import same  # noqa: E402
 from bench.report import finish  # noqa: E402
 
 RIGHTLY = ("stands twice", "would change too", "is an alias of", "an alias of a mapping")
@@ -150,7 +150,7 @@ def try_file(job: tuple[Path, int]) -> tuple[collections.Counter[str], list[str]
 def main() -> None:
     folder, every = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
     for value in (1e-07, 3e-07, 5e-4, 1e16, -0.5, 0, True, None, "1e-7", "0x1F", "on", "12:30", ""):
-        from atftctl.host.yaml_scalar import render
+        from atftctl.host.yaml_text.scalar import render
 
         assert all(same(found, value) for found in readings(render(value))), value
     files = sorted(

@@ -65,9 +65,9 @@ def serve() -> None:
     """One command after the other, until there is nobody to ask any more."""
     import importlib
 
-    from atftctl.host import ourselves
+    from atftctl.host.self_copy import private_copy
 
-    ourselves.load_all()
+    private_copy.load_all()
     for name in LATE:
         importlib.import_module(name)
     for line in sys.stdin:

@@ -12,18 +12,24 @@ import pytest
 from tests.support import ROOT
 
 BROKEN = {
-    "1. layers, exhaustive": ("atftctl/decide/settings.py", "from atftctl.apply import history as _  # noqa\n"),
+    "1. layers, exhaustive": (
+        "atftctl/decide/plans/setting_changes.py",
+        "from atftctl.apply import history as _  # noqa\n",
+    ),
     "1. layers, exhaustive (new room)": ("atftctl/attic/__init__.py", "# a room without a layer\n"),
     "2a. nobody imports the trainer": (
-        "atftctl/operations/verify.py",
+        "atftctl/operations/verification/checklist.py",
         "from atftctl.trainer import settings as _  # noqa\n",
     ),
     "2b. the trainer imports nothing of ours but protocol": (
-        "atftctl/trainer/memory.py",
+        "atftctl/trainer/runtime/memory.py",
         "from atftctl.host import files as _  # noqa\n",
     ),
-    "3. decide and domain never touch the machine": ("atftctl/decide/rankic.py", "import subprocess as _  # noqa\n"),
-    "5. only cli imports typer and rich": ("atftctl/operations/status.py", "import rich as _  # noqa\n"),
+    "3. decide and domain never touch the machine": (
+        "atftctl/decide/verdicts/rankic.py",
+        "import subprocess as _  # noqa\n",
+    ),
+    "5. only cli imports typer and rich": ("atftctl/operations/report/status.py", "import rich as _  # noqa\n"),
 }
 
 
@@ -69,8 +75,8 @@ def test_a_contract_fails_when_broken(tmp_path: Path, contract: str) -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("atftctl/operations/status.py", "print('x')\n"),
-        ("atftctl/decide/settings.py", "import subprocess\nsubprocess.run\n"),
+        ("atftctl/operations/report/status.py", "print('x')\n"),
+        ("atftctl/decide/plans/setting_changes.py", "import subprocess\nsubprocess.run\n"),
     ],
     ids=["rule 5: printing", "rule 3: banned api"],
 )

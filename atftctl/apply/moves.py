@@ -14,13 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from atftctl.domain.errors import NeedsPerson
-from atftctl.host.attributes import take_over
-from atftctl.host.containment import is_path
-from atftctl.host.copying import copy_new
+from atftctl.host.copying.copier import copy_new
 from atftctl.host.errors import HostError, OutsideProjectError
-from atftctl.host.files import LINK, digest_of, is_link, know_hash, remove, rename, write_link, write_new
-from atftctl.host.folders import fsync_dir, make_dirs, opened
-from atftctl.host.layout import Layout
+from atftctl.host.files.attributes import take_over
+from atftctl.host.files.containment import is_path
+from atftctl.host.files.durable import LINK, digest_of, is_link, know_hash, remove, rename, write_link, write_new
+from atftctl.host.files.folders import fsync_dir, make_dirs, opened
+from atftctl.state.layout import Layout
 
 STAGED = re.compile(r"\.[\w.-]+\.\d+\.(staged|back)")
 DIGEST = re.compile(rf"[0-9a-f]{{64}}|{LINK}[^\0]+", re.DOTALL)

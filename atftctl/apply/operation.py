@@ -11,22 +11,26 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from atftctl.apply import commits, history, packages, process, quarantine, snapshots
-from atftctl.apply.copies import room_needed
+from atftctl.apply import branch_move, packages, trainer_process
 from atftctl.apply.launch import LaunchSpec
 from atftctl.apply.moves import Content, Move, mode_of
+from atftctl.apply.snapshots import take as snapshots
+from atftctl.apply.snapshots.copier import room_needed
 from atftctl.apply.transaction import FOR_GOOD, Transaction
-from atftctl.domain.code import CodeMove
+from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import AtftError, PutBack
 from atftctl.domain.plan import Package, Plan, StopTrainer
-from atftctl.domain.process import ProcessRecord
+from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host import ourselves, procs, records, rights
-from atftctl.host.copying import Progress, no_progress
+from atftctl.host.copying.copier import Progress, no_progress
 from atftctl.host.errors import HostError, reason
-from atftctl.host.files import free_bytes, sha256_bytes, write_durably
-from atftctl.host.folders import make_dirs
-from atftctl.host.layout import Layout
+from atftctl.host.files.durable import free_bytes, sha256_bytes, write_durably
+from atftctl.host.files.folders import make_dirs
+from atftctl.host.process import rights
+from atftctl.host.process import table as procs
+from atftctl.host.self_copy import private_copy
+from atftctl.state import history, quarantine, sealed_records
+from atftctl.state.layout import Layout
 
 MARGIN = 2 << 20
 
@@ -80,7 +84,7 @@ class Operation:
             plan = {"command": self.plan.command, "steps": [step.describe() for step in self.plan.steps]}
             for name, data in {
                 **evidence,
-                "plan.json": records.plain(plan, indent=1),
+                "plan.json": sealed_records.plain(plan, indent=1),
             }.items():
                 write_durably(folder / name, data, 0o600)
         except OSError as error:
@@ -99,7 +103,7 @@ class Operation:
                 "code": self.order.code.to_json() if self.order.code else None,
                 "quarantine": self.order.quarantine,
                 "reload": bool(self.plan.reload),
-                "tool": ourselves.private_home(),
+                "tool": private_copy.private_home(),
                 "outside": list(self.layout.outside),
                 "stopping": [{**vars(who), "grace_s": grace_s} for who, _, grace_s in self._stopping],
             }
@@ -115,7 +119,9 @@ class Operation:
             self._stopping.append((who, record, step.grace_s))
             self._intend()
             adopted = bool(step.adopt_ticks)
-            killed += process.stop(self.layout, record, who, grace_s=step.grace_s, note=self.note, adopted=adopted)
+            killed += trainer_process.stop(
+                self.layout, record, who, grace_s=step.grace_s, note=self.note, adopted=adopted
+            )
         return killed
 
     def _who(self, step: StopTrainer) -> tuple[procs.Identity | None, ProcessRecord | None]:
@@ -162,7 +168,7 @@ class Operation:
         if not moves and not self._packages:
             return
         if self.order.code:
-            commits.rehearse(self.layout, self.order.code)
+            branch_move.rehearse(self.layout, self.order.code)
         self._entry["files"] = [
             {"path": move.path, "old": move.old, "new": move.new, "mode": move.old_mode, "new_mode": move.mode}
             for move in moves
@@ -185,7 +191,7 @@ class Operation:
             with suppress(OSError, HostError):  # on a full disk the quarantine is lost, and no more than that
                 quarantine.add(self.layout, self.order.quarantine, f"{self.plan.title}, {self.id}", self.now)
         if self.order.code:
-            commits.finish(self.layout, self.order.code, moves, f"{self.plan.command} {self.id}")
+            branch_move.finish(self.layout, self.order.code, moves, f"{self.plan.command} {self.id}")
 
     def _decide_to_go_back(self, error: OSError) -> None:
         """A file can't be replaced, and never will be: all of them go back. Raises PutBack once that is decided."""
@@ -219,7 +225,9 @@ class Operation:
     def start(self) -> ProcessRecord | None:
         if self.order.start is None:
             return None
-        return process.start(self.layout, self.order.start, digest=self.order.digest, now=datetime.now().astimezone())
+        return trainer_process.start(
+            self.layout, self.order.start, digest=self.order.digest, now=datetime.now().astimezone()
+        )
 
     def close(self, outcome: str, exit_code: int, **more: Any) -> None:
         """The history line, then the records go. Nothing of an operation that changed nothing stays open."""
@@ -241,9 +249,9 @@ class Operation:
         else:
             self._transaction.unwind()
         for who, record, grace_s in self._stopping:  # asked to leave, it must not be taken for one that stays
-            process.stop(self.layout, record, who, grace_s=grace_s, note=self.note, adopted=record is None)
+            trainer_process.stop(self.layout, record, who, grace_s=grace_s, note=self.note, adopted=record is None)
         if self._stopping and self.order.start_again:
-            process.start(self.layout, self.order.start_again, digest="", now=datetime.now().astimezone())
+            trainer_process.start(self.layout, self.order.start_again, digest="", now=datetime.now().astimezone())
         exit_code = error.exit_code if isinstance(error, AtftError) else PutBack.exit_code
         self._entry["files"] = []
         with suppress(OSError, HostError):  # on a full disk the line is lost; nothing had changed that it would tell of

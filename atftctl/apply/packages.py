@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.domain.plan import Package
-from atftctl.host import rights
-from atftctl.host.command import run
 from atftctl.host.errors import HostError
-from atftctl.host.files import open_regular
-from atftctl.host.folders import fsync_dir, make_dirs
-from atftctl.host.layout import Layout
+from atftctl.host.files.durable import open_regular
+from atftctl.host.files.folders import fsync_dir, make_dirs
+from atftctl.host.process import rights
+from atftctl.host.process.command import run
+from atftctl.state.layout import Layout
 
 LIMIT_S = 300.0
 

@@ -12,18 +12,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from atftctl.apply import commits, history, packages, process, quarantine, snapshots, transaction
+from atftctl.apply import branch_move, packages, trainer_process, transaction
 from atftctl.apply.launch import Launcher, no_launcher
 from atftctl.apply.moves import Move, moves_of, roll_forward, unstage, untouched
-from atftctl.domain.code import CodeMove
+from atftctl.apply.snapshots import take as snapshots
+from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.runbook import Resume
-from atftctl.host import ourselves, procs, records, rights
 from atftctl.host.errors import HostError, reason, reason_and_place
-from atftctl.host.files import remove
-from atftctl.host.folders import fsync_dir
-from atftctl.host.layout import SNAPSHOT_NAME, Layout
+from atftctl.host.files.durable import remove
+from atftctl.host.files.folders import fsync_dir
+from atftctl.host.process import rights
+from atftctl.host.process import table as procs
+from atftctl.host.self_copy import private_copy
 from atftctl.protocol import Exit
+from atftctl.state import history, quarantine, sealed_records
+from atftctl.state.layout import SNAPSHOT_NAME, Layout
 from atftctl.state.process_record import may_signal
 
 # Of an intent, what only recovery needs.
@@ -61,10 +65,10 @@ class Recovery:
         journal = self.layout.journal
         try:
             return {
-                operation: {state: records.read(journal, operation, state) or {} for state in states}
-                for operation, states in records.states(journal).items()
+                operation: {state: sealed_records.read(journal, operation, state) or {} for state in states}
+                for operation, states in sealed_records.states(journal).items()
             }
-        except records.BadRecordError as error:
+        except sealed_records.BadRecordError as error:
             raise NeedsPerson(
                 f"the journal can't be trusted: {error}",
                 stands=f"nothing was touched; {untouched(self.layout)}",
@@ -92,8 +96,8 @@ class Recovery:
 
     def _forward(self, operation: str, intent: dict[str, Any], commit: dict[str, Any]) -> str:
         layout, moves = self.layout, moves_of(commit)
-        if any(ourselves.lies_in(layout.root / move.path.split("/")[0]) for move in moves):
-            ourselves.load_all()
+        if any(private_copy.lies_in(layout.root / move.path.split("/")[0]) for move in moves):
+            private_copy.load_all()
         try:
             roll_forward(layout, moves)
         except OSError as error:
@@ -152,9 +156,9 @@ class Recovery:
                 continue
             if not procs.alive(who):
                 continue
-            record = process.read_record(self.layout)
+            record = trainer_process.read_record(self.layout)
             if may_signal(self.layout, record, who):
-                process.stop(self.layout, record, who, grace_s=grace_s, note=lambda _: None)
+                trainer_process.stop(self.layout, record, who, grace_s=grace_s, note=lambda _: None)
             else:
                 words += f"; pid {who.pid} was to be stopped, and is not the recorded trainer: left alone"
         return words
@@ -169,7 +173,7 @@ class Recovery:
             self.done.not_started = True
             return "; the trainer is not started, since no trusted runbook says how: atftctl trainer start"
         try:
-            record = process.start(self.layout, launch, digest=digest, now=datetime.now().astimezone())
+            record = trainer_process.start(self.layout, launch, digest=digest, now=datetime.now().astimezone())
         except (HostError, OSError) as error:  # the files are what counts here; a bad command must not lock the project
             self.done.not_started = True
             return f"; the trainer could not be started ({error}): mend trainer.command, then atftctl trainer start"
@@ -182,7 +186,7 @@ def _name(intent: dict[str, Any], operation: str) -> str:
 
 def _sweep(layout: Layout) -> list[str]:
     """What a crash left half-written, none of it ever visible as a record. Under the lock nobody else is writing."""
-    opened = [layout.operations / operation for operation in records.states(layout.journal)]
+    opened = [layout.operations / operation for operation in sealed_records.states(layout.journal)]
     pages = (layout.runbook.parent, f".{layout.runbook.stem}.*.md.*.tmp")  # of `runbook render`
     for folder, pattern in (*((one, ".*.tmp") for one in (*opened, layout.state, layout.journal)), pages):
         removed = [remove(torn) for torn in folder.glob(pattern)]
@@ -198,14 +202,14 @@ def _sweep(layout: Layout) -> list[str]:
             history.append_freeing(layout, line, lambda: snapshots.sweep(layout))
         except (OSError, HostError) as error:  # the disk is full even so; a rescue goes on without the line
             lines.append(f"the history could not be told of it: {reason(error)}")
-    commits.sweep_worktrees(layout)
-    ourselves.sweep(layout.tools, _tools_in_use(layout))
+    branch_move.sweep_worktrees(layout)
+    private_copy.sweep(layout.tools, _tools_in_use(layout))
     return lines + snapshots.sweep(layout)
 
 
 def _tools_in_use(layout: Layout) -> set[str]:
     """Private copies of the tool that an open operation still needs."""
-    return {str(records.try_read(path).get("tool")) for path in layout.journal.glob("*.intent.json")}
+    return {str(sealed_records.try_read(path).get("tool")) for path in layout.journal.glob("*.intent.json")}
 
 
 def _change_packages(layout: Layout, intent: dict[str, Any]) -> str:
@@ -234,8 +238,8 @@ def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: 
     if move is None:
         return ""
     try:
-        freed = commits.remove_our_locks(layout, move, str(intent.get("started", "")))
-        commits.finish(layout, move, files, _name(intent, operation))
+        freed = branch_move.remove_our_locks(layout, move, str(intent.get("started", "")))
+        branch_move.finish(layout, move, files, _name(intent, operation))
     except HostError as error:
         raise NeedsPerson(
             f"{_name(intent, operation)} was decided, and its branch can't be moved: {error}",
@@ -250,7 +254,7 @@ def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: 
 def _refuse_moved(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
     """Raises NeedsPerson where the branch or the packages have changed by now: an undo takes these back too."""
     move = _code_of(intent)
-    if (move and commits.has_moved(layout, move)) or packages.have_changed(intent.get("packages")):
+    if (move and branch_move.has_moved(layout, move)) or packages.have_changed(intent.get("packages")):
         raise NeedsPerson(
             f"{_name(intent, operation)} can't simply go back: its branch or its packages have changed already",
             stands=untouched(layout),
@@ -277,8 +281,8 @@ def _unpin(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
 
 def _runs(layout: Layout) -> bool:
     """Is the recorded trainer alive, or one whose record a crash cut short?"""
-    record = process.read_record(layout)
-    return record is not None and process.identity(layout, record) is not None
+    record = trainer_process.read_record(layout)
+    return record is not None and trainer_process.identity(layout, record) is not None
 
 
 def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str) -> None:

@@ -16,12 +16,13 @@ from typing import Any
 
 from atftctl.apply.moves import Content, Move, is_old, roll_forward, stage, staged_path, unstage, untouched
 from atftctl.domain.errors import NeedsPerson, PutBack
-from atftctl.host import footprint, records
+from atftctl.host import footprint
+from atftctl.host.copying.parallel import all_of
 from atftctl.host.errors import reason
-from atftctl.host.files import digest_of, is_link, remove, rename, sha256_file, size_of
-from atftctl.host.folders import fsync_dir
-from atftctl.host.layout import Layout
-from atftctl.host.together import all_of
+from atftctl.host.files.durable import digest_of, is_link, remove, rename, sha256_file, size_of
+from atftctl.host.files.folders import fsync_dir
+from atftctl.state import sealed_records
+from atftctl.state.layout import Layout
 
 # A rename that fails so fails again: mounted over, immutable, read-only, a folder in its place.
 FOR_GOOD = (errno.EBUSY, errno.EPERM, errno.EACCES, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY,
@@ -38,11 +39,13 @@ class Transaction:
 
     def intend(self, body: Mapping[str, Any]) -> None:
         """Say what is about to happen, before the first thing does."""
-        records.write(self._layout.journal, self.operation, "intent", body)
+        sealed_records.write(self._layout.journal, self.operation, "intent", body)
 
     def begin(self, moves: Sequence[Move]) -> None:
         self._moves = tuple(moves)
-        records.write(self._layout.journal, self.operation, "begin", {"moves": [asdict(move) for move in self._moves]})
+        sealed_records.write(
+            self._layout.journal, self.operation, "begin", {"moves": [asdict(move) for move in self._moves]}
+        )
 
     def stage(self, contents: Mapping[str, Content]) -> None:
         """Write each new file beside its target. Raises PutBack where a copy is not what it should be."""
@@ -74,7 +77,7 @@ class Transaction:
         path = self._layout.journal / f"{self.operation}.{state}.json"
         try:
             body = {"moves": [asdict(move) for move in self._moves], **more}
-            records.write(self._layout.journal, self.operation, state, body)
+            sealed_records.write(self._layout.journal, self.operation, state, body)
         except OSError as error:
             try:
                 if remove(path):

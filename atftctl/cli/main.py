@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from atftctl.cli.late import LateCommands
+from atftctl.cli.lazy_commands import LateCommands
 
 app = typer.Typer(
     name="atftctl",
@@ -39,9 +39,9 @@ def _root(
 
 def main() -> None:
     """The `atftctl` command."""
-    from atftctl.cli.words import in_order
-    from atftctl.host.interrupts import as_interrupt
-    from atftctl.host.relay import settle_in
+    from atftctl.cli.arguments import in_order
+    from atftctl.host.process.interrupts import as_interrupt
+    from atftctl.host.self_copy.relay import settle_in
 
     for stream in (sys.stdout, sys.stderr):  # a locale that knows no Japanese must not stop a rescue
         if isinstance(stream, io.TextIOWrapper):
@@ -58,6 +58,6 @@ def run(words: Sequence[str]) -> int:
     try:
         return int(app(args=list(words), standalone_mode=False) or 0)
     except Exception as error:  # noqa: BLE001 - what is no wrong usage is raised again
-        from atftctl.cli.boundary import usage
+        from atftctl.cli.error_boundary import usage
 
         return usage(error, words)

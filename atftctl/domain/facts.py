@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from atftctl.domain.lifecycle import ProcessState
+from atftctl.domain.process_state import ProcessState
 from atftctl.domain.snapshot import Snapshot
 
 

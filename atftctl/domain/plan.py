@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from atftctl.domain.code import CodeMove, Commit
+from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.runbook import Stage, Value
-from atftctl.domain.words import listed, size_words
+from atftctl.domain.text import listed, size_words
 from atftctl.protocol.keys import key_text
 
 

@@ -182,7 +182,7 @@ def _are_figures(baseline: Mapping[str, Any]) -> bool:
 
 
 def _is_kept(kept: Any) -> bool:
-    """Owner, group and attributes, as `host.attributes` has them."""
+    """Owner, group and attributes, as `host.files.attributes` has them."""
     return (
         isinstance(kept, dict)
         and all(type(kept.get(name)) is int and kept[name] >= 0 for name in ("uid", "gid"))

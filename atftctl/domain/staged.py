@@ -22,7 +22,7 @@ class StagedState:
     operator: str
     reason: str
     run_id: str = ""  # of the trainer that is watched
-    maker: str = ""  # the process that carries it out, as host.makers names it: pid-ticks
+    maker: str = ""  # the process that carries it out, as host.process.owner names it: pid-ticks
 
     @property
     def pid(self) -> str:

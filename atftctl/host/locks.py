@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from atftctl.host.errors import LockHeldError
-from atftctl.host.files import open_own, open_regular
-from atftctl.host.folders import opened
+from atftctl.host.files.durable import open_own, open_regular
+from atftctl.host.files.folders import opened
 
 LOOK_S = 0.5
 

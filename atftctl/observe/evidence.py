@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from atftctl import protocol
 from atftctl.domain.facts import Process
-from atftctl.host.containment import inside
 from atftctl.host.errors import HostError
-from atftctl.host.files import read_bytes
-from atftctl.host.layout import Layout
-from atftctl.host.logs import tail
+from atftctl.host.files.containment import inside
+from atftctl.host.files.durable import read_bytes
+from atftctl.host.files.logs import tail
+from atftctl.state.layout import Layout
 
 LOG_LINES = 400
 METRIC_LINES = 1000

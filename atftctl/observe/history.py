@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.domain.errors import Refused, WrongUsage
-from atftctl.domain.words import counted, nearest
-from atftctl.host.containment import is_path
+from atftctl.domain.text import counted, nearest
 from atftctl.host.errors import HostError
-from atftctl.host.files import read_bytes
-from atftctl.host.layout import SNAPSHOT_NAME, Layout
-from atftctl.host.records import read_lines, try_json
+from atftctl.host.files.containment import is_path
+from atftctl.host.files.durable import read_bytes
+from atftctl.state.layout import SNAPSHOT_NAME, Layout
+from atftctl.state.sealed_records import read_lines, try_json
 
 # What a line may hold beside its operation, command and title, where anybody reads it.
 KINDS: dict[str, type | tuple[type, ...]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from atftctl.host.layout import Layout
-from atftctl.host.records import read_lines
+from atftctl.state.layout import Layout
+from atftctl.state.sealed_records import read_lines
 
 
 def reason(layout: Layout, digest: str) -> str:

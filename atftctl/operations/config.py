@@ -5,21 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from atftctl.decide import routes
-from atftctl.decide.assemble import Wish
-from atftctl.decide.settings import effective, locate, wanted_value
+from atftctl.decide.plans import by_settings
+from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.setting_changes import effective, locate, wanted_value
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, show
 from atftctl.domain.result import Result
-from atftctl.domain.words import counted
+from atftctl.domain.text import counted
 from atftctl.host.errors import YamlError
-from atftctl.host.yaml_read import read
+from atftctl.host.yaml_text.read import read
 from atftctl.observe.configs import read_configs
-from atftctl.operations.change import carry_out
-from atftctl.operations.or_undo import or_undone
+from atftctl.operations.change.carry_out import carry_out
 from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request
+from atftctl.operations.rollback.auto_undo import or_undone
 from atftctl.protocol import Exit
 from atftctl.protocol.keys import key_text
 
@@ -54,7 +54,7 @@ def put(project: Project, words: Sequence[str], wish: Wish, request: Request) ->
         ]
         if len({change.key for change in changes}) < len(changes):
             raise WrongUsage("one setting is named twice")
-        return routes.set_values(project.runbook, facts, changes, wish)
+        return by_settings.set_values(project.runbook, facts, changes, wish)
 
     return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)
 

@@ -13,12 +13,14 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation
 from atftctl.domain.runbook import Files, Runbook
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host import records
-from atftctl.host.files import digest_of
-from atftctl.host.layout import Layout
-from atftctl.observe import process, runbook, snapshots
-from atftctl.observe.binding import Problem
+from atftctl.host.files.durable import digest_of
 from atftctl.observe.configs import read_configs
+from atftctl.observe.runbook import load as runbook
+from atftctl.observe.runbook.binder import Problem
+from atftctl.observe.snapshots import catalog
+from atftctl.observe.trainer_run import process
+from atftctl.state import sealed_records
+from atftctl.state.layout import Layout
 
 if TYPE_CHECKING:
     from atftctl.apply.launch import LaunchSpec
@@ -40,7 +42,7 @@ class Project:
     def launch(self, resume: str) -> LaunchSpec | None:
         """The runbook's command, as words, ready to run; None where the runbook names none, or can't be read."""
         from atftctl.apply.launch import LaunchSpec
-        from atftctl.apply.process import command
+        from atftctl.apply.trainer_process import command
 
         rules = self.runbook.trainer
         if not rules.command:
@@ -78,7 +80,7 @@ def open_for_rescue(start: Path, language: str = "en") -> Project:
 
 def _bare_runbook(layout: Layout) -> Runbook:
     """A runbook that knows no more than the snapshots do: which files there are."""
-    known = {file.path: None for snapshot in snapshots.list_snapshots(layout) for file in snapshot.files}
+    known = {file.path: None for snapshot in catalog.list_snapshots(layout) for file in snapshot.files}
     configs = tuple(path for path in known if path.endswith((".yaml", ".yml")))
     models = tuple(path for path in known if path not in configs)
     return replace(runbook.bare(), files=Files(configs=configs, models=models))
@@ -87,7 +89,7 @@ def _bare_runbook(layout: Layout) -> Runbook:
 def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
     """All that decisions are made from. `digests_of`: further files whose hash the decision needs."""
     layout = project.layout
-    known = snapshots.list_snapshots(layout)
+    known = catalog.list_snapshots(layout)
     configs = with_ways_back(layout, known, read_configs(layout.root, project.runbook.files.configs))
     digests = {path: config.sha256 for path, config in configs.items()}
     for path in digests_of:
@@ -110,13 +112,13 @@ def _digest(path: Path) -> str | None:
 
 def open_operation(layout: Layout) -> OpenOperation | None:
     """What a crash left open, without touching it. Raises nothing: recovery judges the records."""
-    for operation, states in records.states(layout.journal).items():
+    for operation, states in sealed_records.states(layout.journal).items():
         if "done" in states:
             continue
         state = "commit" if "commit" in states else "begin" if "begin" in states else "intent"
         try:
-            intent = records.read(layout.journal, operation, "intent") or {}
-        except records.BadRecordError as error:
+            intent = sealed_records.read(layout.journal, operation, "intent") or {}
+        except sealed_records.BadRecordError as error:
             intent = {"command": f"an operation whose record can't be read ({error})"}
         return OpenOperation(operation, state, str(intent.get("command", "?")), str(intent.get("reason", "")))  # type: ignore[arg-type]
     return None
@@ -146,6 +148,6 @@ def require_readable(project: Project, configs: Mapping[str, ConfigFile], stands
     if wrong is None:
         return
     if not wrong.way_back:
-        known = snapshots.list_snapshots(project.layout)
+        known = catalog.list_snapshots(project.layout)
         wrong = with_ways_back(project.layout, known, {wrong.path: wrong})[wrong.path]
     raise Refused(f"{wrong.path}: {wrong.error}", stands=stands, then=wrong.way_back)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from atftctl.decide import routes
-from atftctl.decide.assemble import Wish
+from atftctl.decide.plans import by_settings
+from atftctl.decide.plans.builder import Wish
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.result import Result
-from atftctl.domain.words import nearest
-from atftctl.operations.change import carry_out
+from atftctl.domain.text import nearest
+from atftctl.operations.change.carry_out import carry_out
 from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request
 
@@ -19,6 +19,6 @@ def phase(project: Project, number: int, plan_name: str, wish: Wish, request: Re
     return carry_out(
         project,
         lambda: observe(project),
-        lambda facts: routes.reenable(project.runbook, facts, number, name, wish, project.language),
+        lambda facts: by_settings.reenable(project.runbook, facts, number, name, wish, project.language),
         request,
     )

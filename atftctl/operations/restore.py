@@ -8,20 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from atftctl.decide import restoring
-from atftctl.decide.assemble import Wish
-from atftctl.decide.code import NewFile
-from atftctl.domain.code import CodeMove
+from atftctl.decide.plans import by_snapshot
+from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.by_commits import NewFile
+from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.words import counted, listed, size_words
+from atftctl.domain.text import counted, listed, size_words
 from atftctl.host.errors import HostError, reason
-from atftctl.host.files import sha256_bytes
-from atftctl.observe import handmade, history, snapshots
-from atftctl.operations.change import carry_out, locked
+from atftctl.host.files.durable import sha256_bytes
+from atftctl.observe import history
+from atftctl.observe.snapshots import catalog, cp_copies
+from atftctl.operations.change.carry_out import carry_out, locked
 from atftctl.operations.project import Project, now, observe, open_operation
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
@@ -35,18 +36,19 @@ def restore(
     if word.startswith(GIT):
         return _from_git(project, word.removeprefix(GIT) or "HEAD", _relative(project, paths), wish, request, only)
     snapshot, notes = _find(project, word)
-    chosen = restoring.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
+    chosen = by_snapshot.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
     return carry_out(
         project,
         lambda: observe(project, [file.path for file in chosen]),
-        lambda facts: restoring.restore(project.runbook, facts, snapshot, chosen, wish, notes),
+        lambda facts: by_snapshot.restore(project.runbook, facts, snapshot, chosen, wish, notes),
         request,
     )
 
 
 def _from_git(project: Project, ref: str, paths: tuple[str, ...], wish: Wish, request: Request, only: Kind) -> Result:
     """Files as a commit has them: the configs that the runbook names, or these. Needs nothing of what stands."""
-    from atftctl.host import git, worktree
+    from atftctl.host.git import facts as git
+    from atftctl.host.git import worktree
 
     root, kind = project.layout.root, only or "configs"
     names = paths or project.runbook.files.of(kind)
@@ -65,7 +67,7 @@ def _from_git(project: Project, ref: str, paths: tuple[str, ...], wish: Wish, re
     return carry_out(
         project,
         lambda: observe(project, list(contents)),
-        lambda facts: restoring.from_commit(project.runbook, facts, files, commit, title, wish),
+        lambda facts: by_snapshot.from_commit(project.runbook, facts, files, commit, title, wish),
         request,
         contents,
     )
@@ -75,12 +77,12 @@ def export(
     project: Project, word: str, paths: tuple[str, ...], folder: Path, request: Request, *, only: Kind = ""
 ) -> Result:
     """Files of a snapshot into a new folder; the project is not touched. The folder is there whole or not at all."""
-    from atftctl.apply.export import export as apply
+    from atftctl.apply.snapshots.export import export as apply
 
     if word.startswith(GIT):
         raise WrongUsage("--to takes files of a snapshot, not of a commit", then="git show COMMIT:./PATH > FILE")
     snapshot, notes = _find(project, word)
-    chosen = restoring.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
+    chosen = by_snapshot.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
     size = size_words(sum(file.size for file in chosen))
     if request.dry_run:
         headline = f"dry run: would write {counted(len(chosen), 'file')}, {size}, into {folder}"
@@ -102,11 +104,11 @@ def export(
 def _find(project: Project, word: str) -> tuple[Snapshot, tuple[str, ...]]:
     """A snapshot, or a copy that the guide's `cp` made, by its path; and what is to be said of it first."""
     layout = project.layout
-    made = {one.path: one for one in handmade.find_handmade(layout, project.runbook.files)}
+    made = {one.path: one for one in cp_copies.find_handmade(layout, project.runbook.files)}
     one = made.get(_relative(project, (word,))[0]) if word else None
     if one is None:
-        return snapshots.find(layout, snapshots.list_snapshots(layout), word), ()
-    snapshot, wrong = handmade.as_snapshot(layout, one)
+        return catalog.find(layout, catalog.list_snapshots(layout), word), ()
+    snapshot, wrong = cp_copies.as_snapshot(layout, one)
     if wrong:
         raise Refused(f"{one.path} is damaged: {wrong}", then="atftctl backup list shows the others")
     notes = ["made by cp: nobody recorded its hash; it can be read, more is not known"]
@@ -133,25 +135,25 @@ def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
     paths = [str(file["path"]) for file in entry["files"]]
     back = None
     if entry.get("git"):
-        from atftctl.operations import branch  # git is nothing that other undos have time for
+        from atftctl.operations.change import branch_check  # git is nothing that other undos have time for
 
-        back = branch.back(project, entry, request)
+        back = branch_check.back(project, entry, request)
 
     def look() -> Facts:
         if back:
-            branch.stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
+            branch_check.stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
         return observe(project, paths)
 
-    done = carry_out(project, look, lambda facts: restoring.undo(project.runbook, facts, entry, wish, back), request)
+    done = carry_out(project, look, lambda facts: by_snapshot.undo(project.runbook, facts, entry, wish, back), request)
     return _without_quarantine(project, entry, done) if not request.dry_run else done
 
 
 def _without_quarantine(project: Project, entry: Mapping[str, Any], done: Result) -> Result:
     """The config that an undo brings back is no longer quarantined by the rollback that it takes back; one that another
     rollback quarantined before is."""
-    from atftctl.apply import quarantine as kept
     from atftctl.observe import quarantine
     from atftctl.observe.configs import digest, read_configs
+    from atftctl.state import quarantine as kept
 
     layout, operation = project.layout, str(entry["operation"])
     stands = digest(read_configs(layout.root, project.runbook.files.configs))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host import git
 from atftctl.host.errors import HostError
-from atftctl.host.files import read_bytes
-from atftctl.host.layout import Layout
-from atftctl.host.yaml_read import MAX_BYTES, read
-from atftctl.observe import snapshots as observed
+from atftctl.host.files.durable import read_bytes
+from atftctl.host.git import facts as git
+from atftctl.host.yaml_text.read import MAX_BYTES, read
+from atftctl.observe.snapshots import catalog as observed
+from atftctl.state.layout import Layout
 
 BY_HAND = "mend it by hand; neither a snapshot nor git has a copy that can be read"
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from atftctl.domain.process import ProcessRecord
-from atftctl.host import procs, records, rights
-from atftctl.host.layout import Layout
+from atftctl.domain.process_record import ProcessRecord
+from atftctl.host.process import rights
+from atftctl.host.process import table as procs
 from atftctl.protocol import RUN_ID
+from atftctl.state import sealed_records
+from atftctl.state.layout import Layout
 
 
 def read(layout: Layout) -> ProcessRecord | None:
     """None without one, or where it can't be read."""
     try:
-        return ProcessRecord.from_json(records.try_json(layout.process))
+        return ProcessRecord.from_json(sealed_records.try_json(layout.process))
     except (ValueError, KeyError, TypeError):
         return None
 

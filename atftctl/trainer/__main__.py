@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer.answer import caught, write
-from atftctl.trainer.control import Control
+from atftctl.trainer.probes.answer import caught, write
+from atftctl.trainer.runtime.stop_requests import Control
 
 if TYPE_CHECKING:
-    from atftctl.trainer.record import Recorder
+    from atftctl.trainer.telemetry.recorder import Recorder
 
 CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
 
@@ -35,7 +35,7 @@ def main() -> int:
 def validate(configs: list[Path]) -> int:
     """Can these settings be trained with? A JSON object on standard output: `valid`, and `problems` as sentences.
     Imports no torch."""
-    from atftctl.trainer.settings import SettingsError, load
+    from atftctl.trainer.config.settings import SettingsError, load
 
     try:
         load(configs)
@@ -48,14 +48,14 @@ def validate(configs: list[Path]) -> int:
 
 def _measure(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, Any]:
     if arguments.kind == "tensors":
-        from atftctl.trainer.compare import compare
+        from atftctl.trainer.probes.tensor_diff import compare
 
         old, new = (Path(name) for name in arguments.file)
         return compare(old, new)
-    from atftctl.trainer import probe
+    from atftctl.trainer.probes import measure
 
     baseline = [Path(name) for name in arguments.baseline_config or ()]
-    return probe.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, arguments.steps)
+    return measure.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, arguments.steps)
 
 
 def train(configs: list[Path], root: Path, resume: str) -> int:
@@ -64,15 +64,15 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
     control = Control(root, os.environ.get(protocol.RUN_ID, ""))
     import torch
 
-    from atftctl.trainer import settings as settings_module
-    from atftctl.trainer.ends import end_of
-    from atftctl.trainer.heartbeat import Heartbeat
-    from atftctl.trainer.loop import Trainer
-    from atftctl.trainer.memory import limited, steady_allocations
-    from atftctl.trainer.record import Recorder
-    from atftctl.trainer.settings import SettingsError
-    from atftctl.trainer.step import Ended
-    from atftctl.trainer.world import World
+    from atftctl.trainer.config import settings as settings_module
+    from atftctl.trainer.config.settings import SettingsError
+    from atftctl.trainer.runtime.distributed import World
+    from atftctl.trainer.runtime.memory import limited, steady_allocations
+    from atftctl.trainer.telemetry.heartbeat import Heartbeat
+    from atftctl.trainer.telemetry.recorder import Recorder
+    from atftctl.trainer.training.exit_reasons import end_of
+    from atftctl.trainer.training.step import Ended
+    from atftctl.trainer.training.trainer import Trainer
 
     imports = time.monotonic() - begun
     rank = int(os.environ.get("RANK", "0"))
@@ -116,16 +116,16 @@ def _parser() -> argparse.ArgumentParser:
             help=f"config files, laid over each other (default {', '.join(CONFIGS)})",
         )
     verbs.choices["train"].add_argument("--resume", choices=("last", "best", "scratch"), default="last")
-    probe = verbs.choices["probe"]
-    probe.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors"))
-    probe.add_argument("--file", action="append", default=[], help="of tensors: the two checkpoints, old and new")
-    probe.add_argument("--out", required=True, help="where the measurements go, as JSON")
-    probe.add_argument(
+    measure = verbs.choices["probe"]
+    measure.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors"))
+    measure.add_argument("--file", action="append", default=[], help="of tensors: the two checkpoints, old and new")
+    measure.add_argument("--out", required=True, help="where the measurements go, as JSON")
+    measure.add_argument(
         "--baseline-config",
         action="append",
         help="the baseline's config files, for step times taken in turns",
     )
-    probe.add_argument("--steps", type=int, default=60)
+    measure.add_argument("--steps", type=int, default=60)
     return parser
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.decide.assemble import Wish
+from atftctl.decide.plans.builder import Wish
 from atftctl.domain.errors import Refused
-from atftctl.operations import restore, rollback, status
+from atftctl.operations import restore
 from atftctl.operations.project import open_for_rescue, open_project
+from atftctl.operations.report import status
 from atftctl.operations.request import Request
+from atftctl.operations.rollback import routes
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
 from tests.support import CONFIG, TRAINING, make_project
 from tests.users import needs_root
@@ -30,7 +32,7 @@ NAMES = (CONFIG, TRAINING)
 
 
 def roll_back(root: Path) -> None:
-    rollback.immediate(open_project(root), Wish(), Request(reason="crash test"))
+    routes.immediate(open_project(root), Wish(), Request(reason="crash test"))
 
 
 def undo(root: Path) -> None:

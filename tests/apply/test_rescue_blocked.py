@@ -16,19 +16,25 @@ from typing import Any
 
 import pytest
 
-from atftctl.apply import snapshots
-from atftctl.apply.baseline import mark_verified as mark
-from atftctl.decide.assemble import Wish
+from atftctl.apply.snapshots import take as snapshots
+from atftctl.decide.plans.builder import Wish
 from atftctl.domain.errors import NeedsPerson, PutBack, Refused, WrongUsage
-from atftctl.host.copying import copy_new
+from atftctl.host.copying.copier import copy_new
+from atftctl.host.copying.zip_crc import ZipWatch
 from atftctl.host.errors import DamagedError, HostError
-from atftctl.host.files import sha256_file
-from atftctl.host.zip_crc import ZipWatch
-from atftctl.observe import history, integrity
-from atftctl.observe import snapshots as observed
-from atftctl.operations import backup, check_backups, prune, restore, rollback, status
+from atftctl.host.files.durable import sha256_file
+from atftctl.observe import history
+from atftctl.observe.snapshots import catalog as observed
+from atftctl.observe.snapshots import integrity
+from atftctl.operations import restore
+from atftctl.operations.backup import create as backup
+from atftctl.operations.backup import prune
+from atftctl.operations.backup import verify as check_backups
 from atftctl.operations.project import now, open_for_rescue, open_project
+from atftctl.operations.report import status
 from atftctl.operations.request import Request
+from atftctl.operations.rollback import routes
+from atftctl.state.baseline import mark_verified as mark
 from tests.apply.test_snapshots import layout_of, problems, rot, take
 from tests.faults import BROKEN, KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project
@@ -46,7 +52,7 @@ def root(tmp_path: Path) -> Path:
 def undone_rollback(root: Path) -> None:
     """The whole emergency path works: there and back."""
     before = (root / CONFIG).read_bytes()
-    rollback.immediate(open_project(root), Wish(restart=False), Request())
+    routes.immediate(open_project(root), Wish(restart=False), Request())
     restore.undo(open_for_rescue(root), "", Wish(restart=False), Request())
     assert (root / CONFIG).read_bytes() == before
 
@@ -164,7 +170,7 @@ def test_bytes_missing_in_the_middle_of_a_live_model_do_not_stop_its_restore(roo
 def test_a_damaged_copy_among_hundreds_of_linked_ones_stops_no_backup(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atftctl.apply.copies.settled", lambda one: True)
+    monkeypatch.setattr("atftctl.apply.snapshots.copier.settled", lambda one: True)
     monkeypatch.setattr(snapshots, "MANY", 2)
     first = take(root)
     rot(root / "backups" / first / CONFIG)
@@ -294,7 +300,7 @@ def test_a_store_through_a_memory_map_is_seen(root: Path) -> None:
 
 
 def test_nonsense_in_the_tools_own_files_stops_no_rescue(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atftctl.apply.copies.settled", lambda one: True)
+    monkeypatch.setattr("atftctl.apply.snapshots.copier.settled", lambda one: True)
     take(root)
     problems(root)
     checked = layout_of(root).checked
@@ -355,7 +361,7 @@ def test_samples_come_round_past_a_damaged_copy(root: Path) -> None:
 
 
 def test_a_removal_while_verify_reads_harms_no_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atftctl.apply.copies.settled", lambda one: True)
+    monkeypatch.setattr("atftctl.apply.snapshots.copier.settled", lambda one: True)
     first, second = take(root), take(root)
     real = integrity.structure
 

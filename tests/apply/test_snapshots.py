@@ -16,15 +16,19 @@ from typing import Any
 
 import pytest
 
-from atftctl.decide.assemble import Wish
+from atftctl.decide.plans.builder import Wish
 from atftctl.domain.errors import PutBack, Refused
-from atftctl.host.layout import Layout
-from atftctl.observe import integrity
-from atftctl.observe import snapshots as observed
-from atftctl.operations import backup, check_backups, prune, rollback, room
+from atftctl.observe.snapshots import catalog as observed
+from atftctl.observe.snapshots import integrity
 from atftctl.operations import project as projects
+from atftctl.operations.backup import create as backup
+from atftctl.operations.backup import prune
+from atftctl.operations.backup import verify as check_backups
+from atftctl.operations.change import free_space
 from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
+from atftctl.operations.rollback import routes
+from atftctl.state.layout import Layout
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, Project, make_project
 from tests.users import needs_root
@@ -60,7 +64,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def settled(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose files changed long ago (the inode's own time can't be set back, so the rule is told so)."""
-    monkeypatch.setattr("atftctl.apply.copies.settled", lambda one: True)
+    monkeypatch.setattr("atftctl.apply.snapshots.copier.settled", lambda one: True)
     age(root)
     return root
 
@@ -204,7 +208,7 @@ def test_a_kill_at_every_call_leaves_listed_snapshots_whole(
 ) -> None:
     shared = how == "linked"
     if how == "synced together":
-        monkeypatch.setattr("atftctl.apply.snapshots.MANY", 1)
+        monkeypatch.setattr("atftctl.apply.snapshots.take.MANY", 1)
 
     def fresh(number: int) -> Path:
         """Links need the very inodes that an earlier snapshot saw, so it is taken in each copy."""
@@ -255,16 +259,16 @@ def test_an_error_at_every_call_leaves_no_half_snapshot(settled: Path, error: in
 
 
 def test_a_file_that_never_holds_still_is_refused_by_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from atftctl.host import copying
+    from atftctl.host.copying import copier
 
-    real = copying._stream
+    real = copier._stream
 
     def moving(*arguments: Any) -> str:
         with (root / "models/last.pth").open("ab") as file:
             file.write(b"more")
         return real(*arguments)
 
-    monkeypatch.setattr(copying, "_stream", moving)
+    monkeypatch.setattr(copier, "_stream", moving)
     with pytest.raises(PutBack, match=r"models/last\.pth changes while it is copied"):
         take(root)
 
@@ -324,7 +328,7 @@ def test_a_prune_killed_at_every_call_leaves_listed_snapshots_whole(settled: Pat
 def test_a_model_that_cannot_be_read_does_not_stop_a_rollback(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad sector in a model must not stand in the way of the settings; a snapshot on request is refused."""
     bad_sector(root / "models/best_model.pth", monkeypatch)
-    done = rollback.immediate(open_project(root), Wish(restart=False), Request())
+    done = routes.immediate(open_project(root), Wish(restart=False), Request())
     assert done.exit_code == 0 and b"use_ema: false" in (root / CONFIG).read_bytes()
     safety = observed.list_snapshots(layout_of(root))[-1]
     assert dict(safety.left_out) == {"models/best_model.pth": "Input/output error"}
@@ -341,7 +345,7 @@ def bad_sector(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return real(handle, length)
 
-    monkeypatch.setattr("atftctl.host.copying.os.read", read)
+    monkeypatch.setattr("atftctl.host.copying.copier.os.read", read)
 
 
 @needs_root
@@ -419,7 +423,7 @@ def test_reflinks_where_the_file_system_can(tmp_path: Path) -> None:
 
 
 def test_refused_before_anything_starts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "free_bytes", lambda path: 1 << 20)
+    monkeypatch.setattr(free_space, "free_bytes", lambda path: 1 << 20)
     with pytest.raises(Refused, match="no room"):
         take(root)
     assert not list((root / "backups").glob("*"))

@@ -13,8 +13,8 @@ import pytest
 
 from atftctl.apply import packages as apply_packages
 from atftctl.domain.plan import Package
-from atftctl.host.layout import Layout
 from atftctl.observe import packages as observed_packages
+from atftctl.state.layout import Layout
 from tests.support import CONFIG, ROOT, RUNBOOK, Ended, Project
 
 SMOKE = """smoke: ["{python}", -c, "import pathlib; assert 'broken' not in pathlib.Path('src/code.py').read_text()"]"""
@@ -221,7 +221,12 @@ def own_tree(tmp_path: Path) -> Project:
 
 def test_the_tool_takes_its_own_files_back(own_tree: Project) -> None:
     """Files of `atftctl/` change and go under the running tool, which goes on from its private copy, and comes back."""
-    for name in ("operations/drill.py", "operations/proof.py", "cli/show.py", "apply/history.py"):
+    for name in (
+        "operations/drill/rehearsal.py",
+        "operations/change/readiness.py",
+        "cli/render/console.py",
+        "state/history.py",
+    ):
         (own_tree.root / "atftctl" / name).rename(own_tree.root / "atftctl" / f"{name}.moved")
     git(own_tree, "add", "-A")
     git(own_tree, "commit", "-qm", "break the tool")
@@ -229,7 +234,7 @@ def test_the_tool_takes_its_own_files_back(own_tree: Project) -> None:
     assert git(own_tree, "log", "-1", "--format=%s") == 'Revert "break the tool"'
     done = own_tree.run("rollback", "--git", "HEAD", "--yes")
     assert done.code == 0 and "moved" not in done.err, done
-    assert not (own_tree.root / "atftctl/operations/proof.py").exists()
+    assert not (own_tree.root / "atftctl/operations/change/readiness.py").exists()
     assert git(own_tree, "status", "--porcelain") == ""
     again = subprocess.run(
         [sys.executable, "-m", "atftctl", "undo", "--yes", "--project", str(own_tree.root)],
@@ -241,7 +246,7 @@ def test_the_tool_takes_its_own_files_back(own_tree: Project) -> None:
 
 def test_a_kill_between_two_files_of_the_tool_itself(own_tree: Project) -> None:
     """Half of two versions can't be imported: the private copy that the operation ran from goes on."""
-    plan, change = "atftctl/domain/plan.py", "atftctl/operations/change.py"
+    plan, change = "atftctl/domain/plan.py", "atftctl/operations/change/carry_out.py"
     own_tree.replace(plan, "MANY = 8", "MARK = 1\nMANY = 8")
     own_tree.replace(
         change,

@@ -116,7 +116,7 @@ def test_models_come_back_under_a_running_trainer(project: Project) -> None:
 
 def test_recovery_and_start_do_not_both_start_one(project: Project) -> None:
     assert project.run("trainer", "start").code == 0
-    killed_at(project, "atftctl.apply.snapshots.take", *OOM)
+    killed_at(project, "atftctl.apply.snapshots.take.take", *OOM)
     done = project.run("trainer", "start")
     assert done.code == 3 and "runs already" in done.err and "unwound rollback" in done.err, done
     one_trainer(project)
@@ -354,7 +354,7 @@ def test_a_file_name_that_is_not_utf_8(project: Project) -> None:
     git = ["git", "-C", str(project.root), "-c", "user.name=t", "-c", "user.email=t@t"]
     subprocess.run([*git, "init", "-q"], check=True)
     (project.root / os.fsdecode(b"odd\xff")).write_text("x")
-    from atftctl.host.git import tracked_files
+    from atftctl.host.git.facts import tracked_files
 
     assert os.fsdecode(b"odd\xff") in tracked_files(project.root)
     assert project.run("backup").code == 0

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from atftctl.decide import restoring, routes
-from atftctl.decide.assemble import Wish
+from atftctl.decide.plans import by_settings, by_snapshot
+from atftctl.decide.plans.builder import Wish
 from atftctl.domain.errors import AtftError
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation, Process, Stranger
 from atftctl.domain.plan import Plan
 from atftctl.domain.runbook import Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
-from atftctl.observe import runbook as observed
+from atftctl.observe.runbook import load as observed
 from tests.support import CONFIG, ROOT, TRAINING
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
@@ -58,16 +58,16 @@ def facts_of(case: dict[str, Any]) -> Facts:
 def decide(book: Runbook, facts: Facts, request: dict[str, Any]) -> Plan:
     wish = Wish(restart=request.get("restart", True), adopt=tuple(request.get("adopt", ())))
     if "symptom" in request:
-        return routes.rollback_symptom(book, facts, request["symptom"], wish, "en")
+        return by_settings.rollback_symptom(book, facts, request["symptom"], wish, "en")
     if "phase" in request:
-        return routes.reenable(book, facts, request["phase"], request.get("plan", "after-incident"), wish, "en")
+        return by_settings.reenable(book, facts, request["phase"], request.get("plan", "after-incident"), wish, "en")
     if "restore" in request:
         snapshot = next(one for one in facts.snapshots if one.id == request["restore"])
-        chosen = restoring.chosen_files(book, snapshot, tuple(request.get("paths", ())), request.get("only", ""))
-        return restoring.restore(book, facts, snapshot, chosen, wish)
+        chosen = by_snapshot.chosen_files(book, snapshot, tuple(request.get("paths", ())), request.get("only", ""))
+        return by_snapshot.restore(book, facts, snapshot, chosen, wish)
     if "undo" in request:
-        return restoring.undo(book, facts, request["undo"], wish)
-    return routes.rollback_immediate(book, facts, wish)
+        return by_snapshot.undo(book, facts, request["undo"], wish)
+    return by_settings.rollback_immediate(book, facts, wish)
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

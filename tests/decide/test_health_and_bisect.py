@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from atftctl.decide import bisect, health
+from atftctl.decide.verdicts import bisect, health
 from atftctl.domain.errors import Refused
-from atftctl.domain.lifecycle import FOLLOWS, Signs, state_of
+from atftctl.domain.metrics_window import Window
+from atftctl.domain.process_state import FOLLOWS, Signs, state_of
 from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Verdict
-from atftctl.domain.window import Window
 from atftctl.protocol import TrainerExit
 
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from atftctl.decide import checklist
-from atftctl.decide.rankic import compare, dates_needed, interval, judge
+from atftctl.decide.verdicts import checklist
+from atftctl.decide.verdicts.rankic import compare, dates_needed, interval, judge
 from atftctl.domain.facts import Process
 from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Check, Verdict, overall

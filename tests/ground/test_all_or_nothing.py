@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from atftctl.apply import moves
-from atftctl.decide.assemble import Wish
-from atftctl.host import procs
-from atftctl.operations import restore, rollback, status
+from atftctl.decide.plans.builder import Wish
+from atftctl.host.process import table as procs
+from atftctl.operations import restore
 from atftctl.operations.project import open_for_rescue, open_project
+from atftctl.operations.report import status
 from atftctl.operations.request import Request
+from atftctl.operations.rollback import routes
 from tests.apply.test_crashes import EVERY, TODAY
 from tests.faults import KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project, wait_for
@@ -109,7 +111,7 @@ def blocked(name: str, number: int = errno.EBUSY) -> Iterator[None]:
 
 def roll_back_blocked(root: Path, number: int = errno.EBUSY, wish: Wish = FILES_ONLY) -> Any:
     with blocked("production.yaml", number):
-        return rollback.immediate(open_project(root), wish, Request())
+        return routes.immediate(open_project(root), wish, Request())
 
 
 def recover(root: Path, *, back: bool = False) -> None:
@@ -131,7 +133,7 @@ def test_a_replace_that_fails_for_good_puts_everything_back(root: Path, number: 
     assert not list(root.rglob(".*.staged")) and not list(root.rglob(".*.back"))
     line = open_project(root), Project(root).read(".atftctl/history.jsonl").decode()
     assert '"outcome": "put back"' in line[1] and '"exit_code": 4' in line[1]
-    assert in_child(lambda: rollback.immediate(open_project(root), Wish(restart=False), Request()))[0] == 0
+    assert in_child(lambda: routes.immediate(open_project(root), Wish(restart=False), Request()))[0] == 0
 
 
 def test_the_trainer_comes_back_with_the_files(running: Project) -> None:
@@ -165,7 +167,7 @@ def copied(template: Path, name: str) -> Path:
 
 def ends_of(template: Path) -> tuple[Any, Any]:
     done = copied(template, "done")
-    assert in_child(lambda: rollback.immediate(open_project(done), Wish(restart=False), Request()))[0] == 0
+    assert in_child(lambda: routes.immediate(open_project(done), Wish(restart=False), Request()))[0] == 0
     return state(template), state(done)
 
 
@@ -261,7 +263,7 @@ def killed_in_the_middle(root: Path) -> None:
             real(source, target)
 
         moves.rename = rename
-        rollback.immediate(open_project(root), Wish(restart=False), Request())
+        routes.immediate(open_project(root), Wish(restart=False), Request())
 
     assert in_child(act)[0] == KILLED
 
@@ -298,7 +300,7 @@ def test_the_way_back_needs_whole_copies(root: Path) -> None:
 
 
 def test_recover_back_undoes_nothing_else(root: Path) -> None:
-    assert in_child(lambda: rollback.immediate(open_project(root), Wish(restart=False), Request()))[0] == 0
+    assert in_child(lambda: routes.immediate(open_project(root), Wish(restart=False), Request()))[0] == 0
     after = state(root)
     assert in_child(lambda: recover(root, back=True))[0] == 0 and state(root) == after
 

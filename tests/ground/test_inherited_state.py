@@ -160,7 +160,7 @@ def test_a_launcher_that_leaves_its_trainer_in_the_background(project: Project, 
 
 
 def test_a_command_below_the_trainer_does_not_stop_it(project: Project, tmp_path: Path) -> None:
-    from atftctl.host import procs
+    from atftctl.host.process import table as procs
 
     assert procs.is_above_us(procs.identify(os.getppid()))  # type: ignore[arg-type]
     assert not procs.is_above_us(procs.Identity(2**22, 1, procs.boot_id()))

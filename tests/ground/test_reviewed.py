@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.decide.assemble import Wish
-from atftctl.operations import code
+from atftctl.decide.plans.builder import Wish
 from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
+from atftctl.operations.rollback import commits
 from tests.apply.test_crashes import EVERY, TODAY
 from tests.faults import KILLED, Faults, in_child
 from tests.ground.test_all_or_nothing import clean, copied, recover
@@ -102,18 +102,18 @@ def test_root_writes_into_no_scratch_folder_that_a_user_may_change() -> None:
 @pytest.mark.parametrize("how", ["the session of a daemon", "the mark of another run"])
 def test_root_stops_nothing_that_is_not_the_users(how: str) -> None:
     with open_project_of(ALICE) as project:
-        code = (
+        commits = (
             "import os, time\nif os.fork(): os._exit(0)\nprint(os.getpid(), os.getsid(0), flush=True)\ntime.sleep(60)"
         )
         env = {**os.environ, "ATFTCTL_TEST": "1", "ATFTCTL_RUN_ID": "copied"}
         leader = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env, start_new_session=True
+            [sys.executable, "-c", commits], stdout=subprocess.PIPE, text=True, env=env, start_new_session=True
         )
         assert leader.stdout
         pid, session = map(int, leader.stdout.readline().split())
         leader.wait()
         try:
-            from atftctl.host import procs
+            from atftctl.host.process import table as procs
 
             record = {"run_id": "copied" if "mark" in how else "x", "wanted": "running", "digest": "", "resume": "last", "events_from": 0,
                       "started_at": "2026-01-01T00:00:00+00:00", "pid": 0 if "mark" in how else session, "ticks": 1, "boot": procs.boot_id()}  # fmt: skip
@@ -166,7 +166,7 @@ def test_a_kill_at_every_call_while_files_and_folders_change_places(tmp_path: Pa
     template = project.root
 
     def back(root: Path) -> None:
-        code.revert(open_project(root), code.Asked(("HEAD",)), Wish(restart=False), Request())
+        commits.revert(open_project(root), commits.Asked(("HEAD",)), Wish(restart=False), Request())
 
     done = copied(template, "done")
     assert in_child(lambda: back(done))[0] == 0
@@ -286,13 +286,13 @@ def test_odd_words_of_the_trainer_and_of_the_history(project: Project, what: str
 
 
 def test_a_manifest_with_a_name_that_no_file_has(project: Project) -> None:
-    from atftctl.host import records
+    from atftctl.state import sealed_records
 
     project.run("backup")
     snapshot = next((project.root / "backups").iterdir())
-    body = records.unseal((snapshot / "manifest.json").read_bytes(), "x")
+    body = sealed_records.unseal((snapshot / "manifest.json").read_bytes(), "x")
     body["files"][0]["path"] = "\ud800"
-    (snapshot / "manifest.json").write_bytes(records.seal(body))
+    (snapshot / "manifest.json").write_bytes(sealed_records.seal(body))
     for words in (("status",), ("backup", "list"), ("backup", "verify"), OOM):
         assert "fault of atftctl" not in project.run(*words).err, words
 

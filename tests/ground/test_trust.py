@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from atftctl.apply.transaction import Transaction
-from atftctl.host import records
+from atftctl.state import sealed_records
 from tests.support import CONFIG, RUNBOOK, Project, wait_for
 from tests.users import ALICE, BOB, TEAM, give, needs_root, open_project_of, run_as, trusting
 
@@ -97,9 +97,9 @@ def plant(project: Project, state: str, body: dict, *, intent: dict | None = Non
     journal.mkdir(parents=True, exist_ok=True)
     start = {"operation": "20260101_000000-0000", "command": "rollback", "title": "t", "reason": "", "operator": "o"}
     whole = {**start, "started": "2026-01-01T00:00:00+00:00", "files": [], **(intent or {})}
-    records.write(journal, start["operation"], "intent", whole)
+    sealed_records.write(journal, start["operation"], "intent", whole)
     if state:
-        records.write(journal, start["operation"], state, body)
+        sealed_records.write(journal, start["operation"], state, body)
 
 
 @pytest.mark.parametrize("start", [{"argv": ["touch", "ran"], "resume": "last", "memory_limit_mb": 0}, "last", "../x"])
@@ -140,7 +140,7 @@ def test_a_record_of_other_kinds_stops_recovery_and_touches_nothing(project: Pro
 def test_a_record_stops_no_process_that_is_not_the_trainer(project: Project) -> None:
     bystander = subprocess.Popen(["sleep", "60"], env={**os.environ, "ATFTCTL_TEST": "1"}, start_new_session=True)
     try:
-        from atftctl.host import procs
+        from atftctl.host.process import table as procs
 
         who = procs.identify(bystander.pid)
         assert who is not None
@@ -238,7 +238,7 @@ def test_root_signals_no_process_that_a_users_record_names() -> None:
     with open_project_of(ALICE) as project:
         bystander = subprocess.Popen(["sleep", "60"], env={**os.environ, "ATFTCTL_TEST": "1"}, start_new_session=True)
         try:
-            from atftctl.host import procs
+            from atftctl.host.process import table as procs
 
             who = procs.identify(bystander.pid)
             assert who is not None
@@ -354,9 +354,9 @@ def test_a_manifest_that_says_too_much_is_damaged_and_stops_nobody(project: Proj
     assert project.run("backup", "--label", "good").code == 0
     assert project.run("backup", "--label", "bad").code == 0
     bad = sorted((project.root / "backups").iterdir())[-1]
-    body = records.unseal((bad / "manifest.json").read_bytes(), "x")
+    body = sealed_records.unseal((bad / "manifest.json").read_bytes(), "x")
     body["files"][0] |= MANIFESTS[what]
-    (bad / "manifest.json").write_bytes(records.seal(body))
+    (bad / "manifest.json").write_bytes(sealed_records.seal(body))
     assert "bad" not in project.run("restore", "bad", "--yes").out
     listed = project.run("backup", "list", "--json").json["data"]
     assert list(listed["damaged"]) == [bad.name], listed
@@ -371,9 +371,9 @@ def test_a_manifest_that_says_too_much_is_damaged_and_stops_nobody(project: Proj
 def test_a_manifest_whose_parts_are_of_another_kind_is_damaged(project: Project, key: str) -> None:
     assert project.run("backup").code == 0
     bad = next(iter((project.root / "backups").iterdir()))
-    body = records.unseal((bad / "manifest.json").read_bytes(), "x")
+    body = sealed_records.unseal((bad / "manifest.json").read_bytes(), "x")
     for value in ({"x": 1}, [1], "x", 7, None):
-        (bad / "manifest.json").write_bytes(records.seal({**body, key: value}))
+        (bad / "manifest.json").write_bytes(sealed_records.seal({**body, key: value}))
         for words in (("status",), ("backup", "list"), ("backup", "show", "latest"), OOM, ("doctor",)):
             ended = project.run(*words) if words != ("doctor",) else None
             assert ended is None or "fault of atftctl" not in ended.err, (key, value, words, ended)
@@ -384,10 +384,10 @@ def test_a_manifest_whose_parts_are_of_another_kind_is_damaged(project: Project,
 def test_modes_of_a_manifest_are_those_of_data(project: Project) -> None:
     assert project.run("backup").code == 0
     snapshot = next(iter((project.root / "backups").iterdir()))
-    body = records.unseal((snapshot / "manifest.json").read_bytes(), "x")
+    body = sealed_records.unseal((snapshot / "manifest.json").read_bytes(), "x")
     for entry in body["files"]:
         entry["mode"] = 0o6755
-    (snapshot / "manifest.json").write_bytes(records.seal(body))
+    (snapshot / "manifest.json").write_bytes(sealed_records.seal(body))
     project.write(CONFIG, "improvements: {use_ema: false}\n")
     assert project.run("restore", "latest", "--yes").code == 0
     assert (project.root / CONFIG).stat().st_mode & 0o7777 == 0o755
@@ -422,7 +422,7 @@ def test_the_log_of_the_trainer_is_not_for_everyone_to_write(project: Project) -
 def test_a_transaction_refuses_a_move_that_leaves(project: Project) -> None:
     from atftctl.apply.moves import Move
     from atftctl.host.errors import OutsideProjectError
-    from atftctl.host.layout import Layout
+    from atftctl.state.layout import Layout
 
     layout = Layout(project.root, project.root / RUNBOOK)
     (project.root / ".atftctl/journal").mkdir(parents=True)

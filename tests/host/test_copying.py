@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.host import copying
-from atftctl.host.copying import LARGE, copy_new, hash_file
+from atftctl.host.copying import copier
+from atftctl.host.copying.copier import LARGE, copy_new, hash_file
+from atftctl.host.copying.kernel_copy import CHUNK, RANGE
+from atftctl.host.copying.parallel import all_of
+from atftctl.host.copying.zip_crc import ZipWatch
 from atftctl.host.errors import ChangedError, DamagedError, NotRegularError
-from atftctl.host.kernel_copy import CHUNK, RANGE
-from atftctl.host.together import all_of
-from atftctl.host.zip_crc import ZipWatch
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7])
@@ -179,7 +179,7 @@ def test_a_small_copy_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return real(handle, bytes(data)[:-1] + b"!" if len(data) > 1 else data)
 
     (tmp_path / "a").write_bytes(b"weights " * 100)
-    monkeypatch.setattr(copying.os, "write", rotten)
+    monkeypatch.setattr(copier.os, "write", rotten)
     with pytest.raises(DamagedError):
         copy_new(tmp_path / "a", tmp_path / "b", 0o600)
 

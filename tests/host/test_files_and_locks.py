@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.host import containment, files, locks, logs, records
+from atftctl.host import locks
 from atftctl.host.errors import LockHeldError, OutsideProjectError
+from atftctl.host.files import containment, durable, logs
+from atftctl.state import sealed_records
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "~/x", ""])
@@ -35,14 +37,14 @@ def test_write_new_never_follows_and_never_overwrites(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "there")
     for name in ("there", "link"):
         with pytest.raises(FileExistsError):
-            files.write_new(tmp_path / name, b"new", 0o644)
+            durable.write_new(tmp_path / name, b"new", 0o644)
     assert (tmp_path / "there").read_text() == "kept"
 
 
 def test_an_append_after_a_torn_line_starts_a_new_one(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"whole\ntor")
-    files.append_durably(path, b"next\n")
+    durable.append_durably(path, b"next\n")
     assert path.read_bytes() == b"whole\ntor\nnext\n"
 
 
@@ -76,11 +78,11 @@ def test_the_lock_names_its_holder_and_goes_with_the_process(tmp_path: Path) -> 
 
 
 def test_a_record_that_was_touched_is_known(tmp_path: Path) -> None:
-    records.write(tmp_path, "op", "begin", {"a": 1})
+    sealed_records.write(tmp_path, "op", "begin", {"a": 1})
     path = tmp_path / "op.begin.json"
-    assert records.read(tmp_path, "op", "begin") == {"a": 1}
+    assert sealed_records.read(tmp_path, "op", "begin") == {"a": 1}
     whole = path.read_bytes()
     for damaged in (whole[:-20], whole.replace(b'"a": 1', b'"a": 2'), b"", b"[]", b"{}"):
         path.write_bytes(damaged)
-        with pytest.raises(records.BadRecordError):
-            records.read(tmp_path, "op", "begin")
+        with pytest.raises(sealed_records.BadRecordError):
+            sealed_records.read(tmp_path, "op", "begin")

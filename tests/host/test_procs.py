@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.host import control, procs
+from atftctl.host.process import stop as control
+from atftctl.host.process import table as procs
 from tests.support import wait_for
 
 RUN = f"procs-test-{os.getpid()}"  # tests run side by side, and each kills by its own mark

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from atftctl.host.errors import YamlError
-from atftctl.host.yaml_edit import edit
+from atftctl.host.yaml_text.edit import edit
 
 EXACT = {
     "plain": ("a:\n  b: true\n", {("a", "b"): False}, "a:\n  b: false\n"),

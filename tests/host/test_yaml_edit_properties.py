@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from ruamel.yaml import YAML
 
-from atftctl.host import yaml_read
 from atftctl.host.errors import YamlError
-from atftctl.host.yaml_edit import edit
-from atftctl.host.yaml_scalar import render, same
+from atftctl.host.yaml_text import read as yaml_read
+from atftctl.host.yaml_text.edit import edit
+from atftctl.host.yaml_text.scalar import render, same
 
 names = st.sampled_from(["use_ema", "loss", "type", "温度", "a b", "x-1", "on", "123", "t.u", "null"])
 words = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), max_size=12)

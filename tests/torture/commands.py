@@ -11,29 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atftctl.apply import quarantine
-from atftctl.apply.baseline import mark_verified
-from atftctl.decide.assemble import Wish
-from atftctl.host.files import sha256_file
-from atftctl.host.layout import Layout
+from atftctl.decide.plans.builder import Wish
+from atftctl.host.files.durable import sha256_file
 from atftctl.observe import history
-from atftctl.observe import snapshots as observed
-from atftctl.operations import (
-    backup,
-    check_backups,
-    code,
-    config,
-    guard,
-    pages,
-    prune,
-    reenable,
-    restore,
-    rollback,
-    staged,
-    status,
-)  # fmt: skip
+from atftctl.observe.snapshots import catalog as observed
+from atftctl.operations import config, reenable, restore
+from atftctl.operations.backup import create as backup
+from atftctl.operations.backup import prune
+from atftctl.operations.backup import verify as check_backups
 from atftctl.operations.project import now, open_for_rescue, open_project
+from atftctl.operations.report import status  # fmt: skip
 from atftctl.operations.request import Request
+from atftctl.operations.rollback import commits as code
+from atftctl.operations.rollback import routes, staged
+from atftctl.operations.runbook import pages
+from atftctl.operations.trainer_process import guard
+from atftctl.state import quarantine
+from atftctl.state.baseline import mark_verified
+from atftctl.state.layout import Layout
 from tests.faults import Faults, in_child
 from tests.support import CONFIG, RUNBOOK, Project, make_project
 
@@ -99,7 +94,7 @@ def with_many(root: Path) -> None:
 
 
 def rolled_back(root: Path) -> None:
-    rollback.immediate(open_project(root), FILES_ONLY, Request(reason="torture"))
+    routes.immediate(open_project(root), FILES_ONLY, Request(reason="torture"))
 
 
 def quarantined(root: Path) -> None:
@@ -153,8 +148,8 @@ def half_decided(root: Path) -> None:
 
 
 def left_staged(root: Path) -> None:
-    from atftctl.apply import staged as kept
     from atftctl.domain.staged import StagedState
+    from atftctl.state import staged as kept
 
     layout_of(root).state.mkdir()
     kept.write(layout_of(root), StagedState("oom", ("table", "immediate"), 0, "changing", (), "now", "me", ""))
@@ -222,12 +217,12 @@ COMMANDS = (
     Command("rollback immediate", rolled_back, undoable=True, logged=True),
     Command("rollback blocked", lambda root: blocked(root), expected=4),
     Command("rollback symptom",
-            lambda root: rollback.by_symptom(open_project(root), "oom", FILES_ONLY, Request()),
+            lambda root: routes.by_symptom(open_project(root), "oom", FILES_ONLY, Request()),
             undoable=True, logged=True),
     Command("rollback feature",
-            lambda root: rollback.by_feature(open_project(root), ["use_ema", "loss_type"], FILES_ONLY, Request()),
+            lambda root: routes.by_feature(open_project(root), ["use_ema", "loss_type"], FILES_ONLY, Request()),
             undoable=True, logged=True),
-    Command("rollback to", lambda root: rollback.to_snapshot(open_project(root), "last-good", FILES_ONLY, Request()),
+    Command("rollback to", lambda root: routes.to_snapshot(open_project(root), "last-good", FILES_ONLY, Request()),
             with_snapshots, undoable=True, logged=True),
     Command("rollback git",
             lambda root: code.revert(open_project(root), code.Asked(("HEAD",)), FILES_ONLY, Request()),

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atftctl.observe import integrity
-from atftctl.observe import snapshots as observed
+from atftctl.observe.snapshots import catalog as observed
+from atftctl.observe.snapshots import integrity
 from tests.faults import in_child
 from tests.torture.commands import Command, check, layout_of, recover, state
 

@@ -46,9 +46,9 @@ def make(tmp_path: Path, cache: Path) -> Make:
     """A trainer with these sections changed, in a run folder of its own (or in `root`)."""
     import torch
 
-    from atftctl.trainer import settings
-    from atftctl.trainer.loop import Trainer
-    from atftctl.trainer.record import Recorder
+    from atftctl.trainer.config import settings
+    from atftctl.trainer.telemetry.recorder import Recorder
+    from atftctl.trainer.training.trainer import Trainer
 
     torch.set_num_threads(1)
     made: list[int] = []

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from atftctl.trainer import checkpoint
-from atftctl.trainer.compare import compare
+from atftctl.trainer.probes.tensor_diff import compare
+from atftctl.trainer.training import checkpoint
 
 
 def save(path: Path, weights: dict[str, torch.Tensor]) -> Path:

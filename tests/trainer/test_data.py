@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
+from atftctl.trainer.config.settings import Synthetic
 from atftctl.trainer.data.features import fill_targets, rank
 from atftctl.trainer.data.files import COLUMNS, DataError
 from atftctl.trainer.data.graph import DailyGraph
 from atftctl.trainer.data.panel import Panel, make_panel, prepared_panel, read_panel
 from atftctl.trainer.data.synthetic import make_market
-from atftctl.trainer.evaluate import spearman
-from atftctl.trainer.settings import Synthetic
+from atftctl.trainer.training.evaluation import spearman
 from tests.trainer.conftest import IMPROVED, Make, make_features, take
 
 MARKET = make_market(Synthetic(seed=3, stocks=25, days=200, rankic=0.3))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from atftctl.trainer import effects as module
-from atftctl.trainer.effects import ACTS, INERT, NOT_HERE, PROBES, effects
-from atftctl.trainer.settings import from_mapping
+from atftctl.trainer.config.settings import from_mapping
+from atftctl.trainer.probes import flag_effects as module
+from atftctl.trainer.probes.flag_effects import ACTS, INERT, NOT_HERE, PROBES, effects
 from tests.trainer.conftest import IMPROVED, settings_of
 
 NEEDS_MORE = {"improvements.enable_wandb", "grad_scaler.init_scale"}  # an extra, a GPU
@@ -61,7 +61,7 @@ def test_a_flag_without_a_reader_does_not_act(
 
 
 def test_one_of_two_switches_without_a_reader_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from atftctl.trainer.settings import Settings
+    from atftctl.trainer.config.settings import Settings
 
     monkeypatch.setattr(Settings, "huber_on", property(lambda self: self.loss.type == "huber"))
     monkeypatch.setattr(Settings, "ema_on", property(lambda self: self.improvements.use_ema))
@@ -75,7 +75,7 @@ def test_a_warm_up_and_a_mask_that_nobody_asks_for_do_not_act(tmp_path: Path, mo
 
     encode = ATFT.encode
     monkeypatch.setattr(ATFT, "encode", lambda self, x, mask: encode(self, x, None))
-    monkeypatch.setattr("atftctl.trainer.step.learning_rate", lambda settings, step: settings.optimizer.lr)
+    monkeypatch.setattr("atftctl.trainer.training.step.learning_rate", lambda settings, step: settings.optimizer.lr)
     found = lines(tmp_path, **IMPROVED)
     assert found["improvements.freq_dropout_p"]["verdict"] == INERT
     assert found["scheduler.warmup_steps"]["verdict"] == INERT

@@ -19,10 +19,11 @@ import yaml
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit, config_digest
-from atftctl.trainer import checkpoint, heartbeat
-from atftctl.trainer.checkpoint import CheckpointError
-from atftctl.trainer.heartbeat import Heartbeat
-from atftctl.trainer.record import Recorder
+from atftctl.trainer.telemetry import heartbeat
+from atftctl.trainer.telemetry.heartbeat import Heartbeat
+from atftctl.trainer.telemetry.recorder import Recorder
+from atftctl.trainer.training import checkpoint
+from atftctl.trainer.training.checkpoint import CheckpointError
 from tests.support import ROOT, wait_for
 from tests.trainer.conftest import IMPROVED, Make, settings_of, take
 from tests.trainer.test_loop import events
@@ -87,8 +88,8 @@ def test_settings_are_taken_up_without_a_restart(running: tuple[Path, subprocess
 
 def test_a_reload_goes_on_exactly_from_the_checkpoint(make: Make) -> None:
     """Reloaded with the same settings, the losses are those of a run that was left alone."""
-    from atftctl.trainer import settings
-    from atftctl.trainer.reload import reload
+    from atftctl.trainer.config import settings
+    from atftctl.trainer.training.live_reload import reload
 
     expected = take(make(**IMPROVED), 8)
     trainer = make(**IMPROVED)
@@ -101,8 +102,8 @@ def test_a_reload_goes_on_exactly_from_the_checkpoint(make: Make) -> None:
 
 def test_a_reload_that_would_lose_steps_is_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """No room to save, or no such checkpoint: the old settings go on."""
-    from atftctl.trainer import settings
-    from atftctl.trainer.reload import reload
+    from atftctl.trainer.config import settings
+    from atftctl.trainer.training.live_reload import reload
 
     trainer = make()
     take(trainer, 2)
@@ -120,8 +121,8 @@ def test_a_reload_that_would_lose_steps_is_refused(make: Make, monkeypatch: pyte
 
 def test_a_reload_draws_its_dates_from_the_new_split(make: Make) -> None:
     """None of the order that was drawn for the old one is kept."""
-    from atftctl.trainer import settings
-    from atftctl.trainer.reload import reload
+    from atftctl.trainer.config import settings
+    from atftctl.trainer.training.live_reload import reload
 
     trainer = make()
     take(trainer, 2)
@@ -277,7 +278,7 @@ def test_a_disk_that_is_really_full_leaves_the_old_checkpoint(make: Make, tmp_pa
 
 
 def test_predictions_that_are_not_finite_end_the_run(make: Make) -> None:
-    from atftctl.trainer.step import Ended
+    from atftctl.trainer.training.step import Ended
 
     trainer = make(training={"evaluate_every": 1})
     take(trainer, 1)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from atftctl import protocol
-from atftctl.trainer.dashboards import logged, open_dashboards
-from atftctl.trainer.objective import Objective
-from atftctl.trainer.optimise import learning_rate, make_scaler
-from atftctl.trainer.world import World
+from atftctl.trainer.runtime.distributed import World
+from atftctl.trainer.telemetry.dashboards import logged, open_dashboards
+from atftctl.trainer.training.loss import Objective
+from atftctl.trainer.training.optimizer import learning_rate, make_scaler
 from tests.trainer.conftest import Make, take
 
 

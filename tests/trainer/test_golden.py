@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from atftctl.trainer.config.settings import Synthetic
 from atftctl.trainer.data.synthetic import make_market_and_signal
-from atftctl.trainer.evaluate import spearman
-from atftctl.trainer.settings import Synthetic
+from atftctl.trainer.training.evaluation import spearman
 from tests.trainer.conftest import IMPROVED, Make, take
 
 GOLDEN: dict[str, tuple[dict[str, Any], list[float]]] = {

@@ -19,9 +19,9 @@ import yaml
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer import checkpoint
-from atftctl.trainer.checkpoint import CheckpointError
-from atftctl.trainer.step import Ended
+from atftctl.trainer.training import checkpoint
+from atftctl.trainer.training.checkpoint import CheckpointError
+from atftctl.trainer.training.step import Ended
 from tests.support import ROOT, SHARED_DATA, wait_for
 from tests.trainer.conftest import IMPROVED, Make, settings_of, take
 
@@ -245,7 +245,7 @@ def test_a_wrong_config_is_named_in_the_last_event(tmp_path: Path, name: str) ->
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_settings(name: str, tmp_path: Path) -> None:
-    from atftctl.trainer import settings
+    from atftctl.trainer.config import settings
     from atftctl.trainer.data.dataset import Dataset
     from atftctl.trainer.data.panel import DataError
 

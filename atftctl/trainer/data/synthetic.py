@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from atftctl.trainer.config.settings import Synthetic
 from atftctl.trainer.data.panel import Panel, make_panel
-from atftctl.trainer.settings import Synthetic
 
 SECTORS = 8
 MARKET_SD, SECTOR_SD, OWN_SD = 0.004, 0.004, 0.016

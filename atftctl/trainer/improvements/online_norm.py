@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from atftctl.trainer.model.atft import ATFT, FixedNorm
-from atftctl.trainer.world import World
+from atftctl.trainer.runtime.distributed import World
 
 PRIOR = 1_000.0  # the training split's statistics count as so many rows: the first batch does not throw them over
 

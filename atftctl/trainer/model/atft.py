@@ -9,10 +9,10 @@ import torch.nn.functional as nf
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from atftctl.trainer.config.settings import Model as ModelSettings
 from atftctl.trainer.data.dataset import Day
 from atftctl.trainer.model.graph_attention import GraphAttention
 from atftctl.trainer.model.layers import GatedResidual, LastStepAttention, MultiWindowNorm, VariableSelection
-from atftctl.trainer.settings import Model as ModelSettings
 
 
 class FixedNorm(nn.Module):

@@ -1,0 +1,1 @@
+"""Snapshots taken, pinned, exported and removed."""

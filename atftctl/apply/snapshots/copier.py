@@ -1,0 +1,152 @@
+"""One file into a snapshot: a hard link to the previous snapshot's copy where nothing changed, else a copy of its own.
+
+Never a link to the live file: `torch.save` over an existing path writes into the same inode.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from atftctl.domain.errors import PutBack
+from atftctl.domain.snapshot import Reliance, SnapshotFile
+from atftctl.host.copying.copier import Progress, copy_new, hash_file
+from atftctl.host.copying.zip_crc import ZipWatch, blank
+from atftctl.host.errors import ChangedError, HostError
+from atftctl.host.files.attributes import beside
+from atftctl.host.files.containment import Within, locate
+from atftctl.host.files.durable import LINK, Identity, allocated, identity, inode_key, remove, settled, write_link
+from atftctl.host.files.folders import make_dirs, opened
+from atftctl.state.layout import Layout
+
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Copier:
+    """Fills the folder of one new snapshot."""
+
+    layout: Layout
+    folder: Path
+    reliance: Reliance
+    now: datetime
+    progress: Progress
+    note: Callable[[str], None]
+    copied: set[str] = field(default_factory=set)  # what was not linked
+
+    @cached_property
+    def _within(self) -> Within:
+        return Within(self.layout.root, self.layout.outside)
+
+    def take(self, path: str, *, durable: bool = True) -> SnapshotFile | None:
+        """The copy, or None where the source is gone. A source that changes while it is copied is taken again, then
+        refused by name. Raises PutBack, HostError, OSError."""
+        source, copy = self._within(path), self.folder / path
+        for _ in range(TRIES):
+            try:
+                facts = os.lstat(source)
+                make_dirs(copy.parent, 0o700)
+                if stat.S_ISLNK(facts.st_mode):
+                    return self._symlink(path, source, copy)
+                linked = self._link(path, copy, identity(facts))
+                return linked or self._copy(path, source, copy, facts.st_mode, durable=durable)
+            except (FileNotFoundError, NotADirectoryError):
+                remove(copy)
+                return None
+            except ChangedError:
+                remove(copy)
+        raise PutBack(f"{path} changes while it is copied ({TRIES} tries)", stands="no snapshot was taken")
+
+    def _symlink(self, path: str, source: Path, copy: Path) -> SnapshotFile:
+        """A symlink is kept as one; what it leads to has a copy of its own."""
+        target = os.readlink(source)
+        write_link(copy, target)
+        return SnapshotFile(path, f"{LINK}{target}", 0, 0o777)
+
+    def _copy(self, path: str, source: Path, copy: Path, mode: int, *, durable: bool) -> SnapshotFile:
+        watch = ZipWatch()
+        done = copy_new(
+            source, copy, mode & 0o555, watch=watch.start, progress=self.progress, keep_time=True, durable=durable
+        )
+        if damage := watch.damage or blank(path, watch):
+            self.note(f"{path} is damaged where it stands ({damage}); copied as it is")
+        self.copied.add(path)
+        return SnapshotFile(
+            path=path,
+            sha256=done.sha256,
+            size=done.size,
+            mode=stat.S_IMODE(mode),
+            mtime_ns=done.source[3],
+            checked=_utc(self.now),
+            zip=watch.verdict or blank(path, watch),
+            kept=beside(source),
+            source=done.source if settled(done.source) else None,
+        )
+
+    def _link(self, path: str, copy: Path, live: Identity) -> SnapshotFile | None:
+        found = linkable(self.layout, self.reliance, path, live)
+        if found is None:
+            return None
+        before, file = found
+        checked = self.reliance.last_checked(inode_key(os.lstat(before)), file)
+        if self.reliance.due(checked, self.now):
+            if not self._holds(before, file):
+                return None
+            checked = _utc(self.now)
+        try:
+            with opened(before.parent) as old, opened(copy.parent) as new:
+                os.link(before.name, copy.name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
+        except (OSError, HostError):  # it is gone, it has too many links, the file system has none
+            return None
+        return replace(file, checked=checked)
+
+    def _holds(self, before: Path, file: SnapshotFile) -> bool:
+        """One damaged copy must not pass as many good ones."""
+        try:
+            if hash_file(before) == file.sha256:
+                return True
+            why = "its hash is not the one that was recorded"
+        except (OSError, HostError) as error:
+            why = str(error)
+        name = before.relative_to(self.layout.root)
+        self.note(f"{name} is damaged ({why}): copied afresh; atftctl backup verify --all looks at all copies")
+        return False
+
+
+def linkable(layout: Layout, reliance: Reliance, path: str, live: Identity) -> tuple[Path, SnapshotFile] | None:
+    """The previous snapshot's copy of a file that has not changed since, by its times; the copy itself untouched."""
+    found = reliance.latest_copy(path)
+    if found is None or found[1].source != live:
+        return None
+    snapshot, file = found
+    before = layout.snapshot(snapshot.id) / path
+    try:
+        facts = os.lstat(before)
+    except OSError:
+        return None
+    untouched = stat.S_ISREG(facts.st_mode) and (facts.st_size, facts.st_mtime_ns) == (file.size, file.mtime_ns)
+    return (before, file) if untouched and identity(facts)[:2] != live[:2] else None
+
+
+def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dict[str, int]:
+    """Bytes on disk that copying each path takes: nothing for one that is linked, no holes."""
+    needed, plain = {}, dict[str, Path]()
+    for path in paths:
+        try:
+            located = locate(layout.root, path, layout.outside, plain=plain)
+            facts = os.lstat(located.real)
+        except (OSError, HostError):  # gone, or not to be looked at: whoever copies it says so
+            continue
+        path = located.path  # noqa: PLW2901 - the copy is of what a symlink leads to
+        copied = linkable(layout, reliance, path, identity(facts)) is None
+        needed[path] = allocated(facts) if copied else 0
+    return needed
+
+
+def _utc(now: datetime) -> str:
+    return now.astimezone(UTC).isoformat(timespec="microseconds")

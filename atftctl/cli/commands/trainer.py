@@ -1,0 +1,156 @@
+"""The commands that have verbs of their own: baseline, runbook, trainer."""
+
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from atftctl.cli import options as o
+from atftctl.cli import run
+
+trainer_app = typer.Typer(help="The trainer's process by itself.", no_args_is_help=True, rich_markup_mode=None)
+baseline_app = typer.Typer(help="The level that verify compares with.", no_args_is_help=True, rich_markup_mode=None)
+runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@baseline_app.command("record")
+def baseline_record(
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also with improvements on.")] = False,
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Measure the level that verify compares with. Run it while all is well, with the improvements off."""
+
+    def verb() -> Any:
+        from atftctl.operations.verification import checklist as operation
+
+        with run.request(o.Change(False, True, "", json)) as request:
+            return operation.record_baseline(run.open_project(project, ""), request, anyway=anyway)
+
+    run.command("baseline record", verb, json)
+
+
+@runbook_app.command("show")
+def runbook_show(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """What the runbook says: symptoms, settings, phases, contacts."""
+    from atftctl.cli.render import console
+
+    def verb() -> Any:
+        from atftctl.operations.report import status as operation
+
+        return operation.runbook(run.open_project(project, lang))
+
+    run.command("runbook show", verb, json, console.runbook)
+
+
+@runbook_app.command("lint")
+def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """Does the runbook hold together? File, line, key and the nearest valid name where it does not."""
+
+    def verb() -> Any:
+        from atftctl.operations.report import status as operation
+
+        return operation.lint(run.open_project(project, "", look=True))
+
+    run.command("runbook lint", verb, json)
+
+
+@runbook_app.command("render")
+def runbook_render(
+    check: Annotated[bool, typer.Option("--check", help="Only compare: exit 1 where a page is out of date.")] = False,
+    dry_run: o.DryRun = False,
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """The runbook as pages for people, beside it, in English and Japanese."""
+
+    def verb() -> Any:
+        from atftctl.operations.runbook import pages
+
+        with run.request(o.Change(dry_run, True, "", json)) as request:
+            return pages.render(run.open_project(project, ""), request, check=check)
+
+    run.command("runbook render", verb, json)
+
+
+Resume = Annotated[str, typer.Option("--resume", metavar="last|best|scratch", help="From which checkpoint.")]
+
+
+@trainer_app.command("start")
+def trainer_start(
+    resume: Resume = "last",
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Start the trainer and wait for its first step."""
+    _trainer("start", resume, None, o.Change(dry_run, True, reason, json), project)
+
+
+@trainer_app.command("stop")
+def trainer_stop(
+    adopt: o.Adopt = None,
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Ask it to save and leave; kill it if it does not; prove that nobody is left."""
+    _trainer("stop", "", adopt, o.Change(dry_run, True, reason, json), project)
+
+
+@trainer_app.command("restart")
+def trainer_restart(
+    resume: Resume = "last",
+    adopt: o.Adopt = None,
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Stop it, then start it."""
+    _trainer("restart", resume, adopt, o.Change(dry_run, True, reason, json), project)
+
+
+@trainer_app.command("reload")
+def trainer_reload(
+    resume: Resume = "last",
+    dry_run: o.DryRun = False,
+    reason: o.Reason = "",
+    json: o.Json = False,
+    project: o.Project = o.HERE,
+) -> None:
+    """Have it take up the config as it stands, without a restart, and prove by its echo that it did."""
+    _trainer("reload", resume, None, o.Change(dry_run, True, reason, json), project)
+
+
+@trainer_app.command("status")
+def trainer_status(json: o.Json = False, project: o.Project = o.HERE) -> None:
+    """The recorded trainer, and those that were started by hand."""
+    _trainer("status", "", None, o.Change(False, True, "", json), project)
+
+
+def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Change, project: Path) -> NoReturn:
+    from atftctl.domain.errors import WrongUsage
+
+    def verb() -> Any:
+        from atftctl.operations.trainer_process import lifecycle as operation
+
+        if resume not in ("", "last", "best", "scratch"):
+            raise WrongUsage(f"--resume {resume!r} is none of last, best, scratch")
+        opened = run.open_project(project, "", look=verb_name == "status", rescue=verb_name == "stop")
+        with run.request(change) as request:
+            if verb_name == "status":
+                return operation.status(opened)
+            if verb_name == "stop":
+                return operation.stop(opened, tuple(adopt or ()), request)
+            if verb_name == "reload":
+                from atftctl.operations.trainer_process.reload import reload
+
+                return reload(opened, resume, request)
+            if verb_name == "start":
+                return operation.start(opened, resume, request)
+            return operation.restart(opened, resume, tuple(adopt or ()), request)
+
+    run.command(f"trainer {verb_name}", verb, change.json)

@@ -1,0 +1,1 @@
+"""From facts and a request to a plan, or to a refusal."""

@@ -1,0 +1,1 @@
+"""Copies that are hashed on the way."""

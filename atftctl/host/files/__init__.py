@@ -1,0 +1,1 @@
+"""Durable file operations: each mutating call is one `os.` call that tests can strike."""

@@ -1,0 +1,1 @@
+"""Processes: found, started, stopped, and with whose rights."""

@@ -1,0 +1,1 @@
+"""YAML as text: read, edited in place, and the edit proved."""

@@ -1,0 +1,1 @@
+"""The runbook: found, read and checked."""

@@ -1,0 +1,1 @@
+"""The snapshots that exist, and what a new one would hold."""

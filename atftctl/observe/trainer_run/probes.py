@@ -1,0 +1,112 @@
+"""Measurements by the trainer's own code, in a process and a scratch folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atftctl.domain.errors import Inconclusive
+from atftctl.domain.runbook import Runbook
+from atftctl.host.errors import HostError
+from atftctl.host.files.durable import read_bytes, write_new
+from atftctl.host.process import rights
+from atftctl.host.process.command import run
+from atftctl.state.layout import Layout
+
+
+def probe(
+    layout: Layout,
+    runbook: Runbook,
+    kind: str,
+    *,
+    baseline_configs: Mapping[str, str] | None = None,
+    steps: int = 0,
+) -> dict[str, Any]:
+    """What `trainer probe KIND` measured. Raises Inconclusive where it could not be run at all."""
+    with scratch(layout) as folder:
+        options = ["--steps", str(steps or runbook.checks.probe_steps)]
+        for name in runbook.files.configs:
+            options += ["--config", name]
+        for number, text in enumerate((baseline_configs or {}).values()):
+            options += ["--baseline-config", folder.put(f"baseline-{number}.yaml", text.encode())]
+        return _ask(layout, runbook, kind, options, folder.out / "measured.json")
+
+
+def short_run(layout: Layout, runbook: Runbook, configs: Sequence[bytes], steps: int) -> dict[str, Any]:
+    """A few training steps from fresh weights with these configs, under the trainer's memory limit. Raises Inconclusive
+    where it could not be run at all."""
+    with scratch(layout) as folder:
+        options = ["--steps", str(steps)]
+        for number, text in enumerate(configs):
+            options += ["--config", folder.put(f"config-{number}.yaml", text)]
+        limit_mb = runbook.trainer.memory_limit_mb
+        return _ask(layout, runbook, "run", options, folder.out / "measured.json", memory_limit_mb=limit_mb)
+
+
+def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str, Any]:
+    """Two checkpoints compared by tensor. Raises Inconclusive where it could not be run at all."""
+    with scratch(layout) as folder:
+        options = ["--file", str(old), "--file", str(new)]
+        return _ask(layout, runbook, "tensors", options, folder.out / "measured.json")
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder of ours for one program that runs with the rights of the project's owner: what it reads is put there
+    before by us alone, what it writes goes to `out`."""
+
+    folder: Path
+    out: Path
+    user: rights.User | None
+
+    def put(self, name: str, data: bytes) -> str:
+        """A file for the program to read; its path."""
+        path = self.folder / name
+        write_new(path, data, 0o600)
+        rights.give(path, self.user)
+        return str(path)
+
+
+@contextmanager
+def scratch(layout: Layout) -> Iterator[Scratch]:
+    with tempfile.TemporaryDirectory(prefix="atftctl-") as name:
+        folder, user = Path(name).resolve(), rights.user_of(layout.root)
+        out = folder / "out"
+        out.mkdir(0o700)
+        rights.give(out, user)
+        folder.chmod(0o711 if user else 0o700)  # passed through, and not to be written by that user
+        yield Scratch(folder, out, user)
+
+
+def _ask(
+    layout: Layout, runbook: Runbook, kind: str, options: Sequence[str], out: Path, *, memory_limit_mb: int = 0
+) -> dict[str, Any]:
+    words = [word.replace("{python}", sys.executable) for word in runbook.trainer.probe]
+    argv = [*words, kind, "--out", str(out), *options]
+    done = run(
+        argv,
+        cwd=layout.root,
+        env=environment(layout.root),
+        limit_s=runbook.checks.probe_limit_s,
+        memory_limit_mb=memory_limit_mb,
+    )
+    try:
+        return dict(json.loads(read_bytes(out)))
+    except (OSError, HostError, ValueError, TypeError, RecursionError):
+        raise Inconclusive(
+            f"the probe measured nothing ({done.ended}): {done.last_line[:300]}",
+            then="is the trainer installed here? pip install 'atftctl[trainer]'",
+        ) from None
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Ours, with this folder first on the module path: it runs its own trainer."""
+    path: Sequence[str] = [one for one in (str(folder), os.environ.get("PYTHONPATH", "")) if one]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}

@@ -1,0 +1,46 @@
+"""Where a staged rollback stands, and what the trainer does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atftctl.domain.errors import Refused
+from atftctl.domain.metrics_window import Window
+from atftctl.domain.staged import StagedState
+from atftctl.host.errors import HostError
+from atftctl.host.files.durable import read_bytes
+from atftctl.host.process import owner
+from atftctl.observe.trainer_run import event_log, process
+from atftctl.state import sealed_records
+from atftctl.state.layout import Layout
+
+
+def read(layout: Layout) -> StagedState | None:
+    """Raises Refused for a record that can't be read."""
+    try:
+        return StagedState.from_json(sealed_records.unseal(read_bytes(layout.staged), str(layout.staged)))
+    except FileNotFoundError:
+        return None
+    except (OSError, HostError, KeyError, TypeError, ValueError) as error:
+        raise Refused(
+            f"where the staged rollback stands can't be read: {error}", then=f"atftctl history; then rm {layout.staged}"
+        ) from None
+
+
+def at_work(state: StagedState) -> bool:
+    """Does the process that carries it out still live?"""
+    return owner.alive(state.maker)
+
+
+def look(layout: Layout, state: StagedState, command: Sequence[str]) -> tuple[Window, str]:
+    """The trainer since its start; and why that says nothing about the stage, since somebody else has the trainer in
+    hand ("" where nobody has)."""
+    found, record = process.observe(layout, command), process.read_record(layout)
+    rows = event_log.metrics_since(layout.root, record.metrics_from) if record else []
+    fatal = None if found.alive else found.last_event
+    others = ""
+    if record is None or {record.run_id, found.run_id} != {state.run_id}:
+        others = "another trainer was started meanwhile"
+    elif "stopped" in (found.state, record.wanted) or found.state in ("stopping", "elsewhere"):
+        others = "the trainer was stopped on purpose"
+    return Window(rows, found.alive, fatal, found.silent_s), others

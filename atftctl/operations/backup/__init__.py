@@ -1,0 +1,1 @@
+"""`backup create|list|show|pin|unpin|verify|diff|prune|rm`."""

@@ -1,0 +1,1 @@
+"""`drill`: a rehearsal in a scratch copy."""

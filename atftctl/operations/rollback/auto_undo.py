@@ -1,0 +1,76 @@
+"""`--or-undo`: a change that did not make the trainer healthy is put back, by an undo of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from atftctl.decide.plans.builder import Wish
+from atftctl.domain.errors import AtftError
+from atftctl.domain.result import Result
+from atftctl.operations.project import Project, now, observe
+from atftctl.operations.request import Request, yes
+from atftctl.protocol import Exit
+
+
+def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, request: Request) -> Result:
+    """What `act` did; where that is not healthy and `--or-undo` was asked for, or where the running trainer did not
+    take the settings up, what stood before stands again (exit 4)."""
+    may_put_back = request.or_undo or wish.live
+    known = _quarantined(project) if may_put_back else ""
+    done = act(request)
+    unhealthy = done.exit_code is Exit.CHECK_FAILED and done.plan is not None and bool(done.plan.targets)
+    if not unhealthy or not may_put_back:
+        return done
+    from atftctl.operations.restore import undo
+
+    request.report.note(f"{done.headline}: putting it back")
+    again = Wish(restart=wish.restart and not wish.live, adopt=wish.adopt)
+    quiet = replace(request, confirm=yes, seen=yes, or_undo=False, reason=f"put back: {done.headline}")
+    try:
+        back = undo(project, str(done.data["operation"]), again, quiet)
+    except AtftError as error:
+        return replace(done, lines=(*done.lines, f"putting it back failed too: {error.what}"))
+    words = "" if back.exit_code is Exit.DONE else f"; {back.headline}"
+    words += _as_before(project, quiet, known)
+    return replace(
+        done,
+        exit_code=Exit.RESTORED,
+        headline=f"put back: {done.headline}{words}",
+        lines=back.lines,
+        parts=(*done.parts, *back.parts),
+        data={**done.data, "undone_by": back.data.get("operation")},
+    )
+
+
+def _quarantined(project: Project) -> str:
+    """What stands against the config of before, from an earlier rollback: that stays."""
+    if not project.layout.quarantine.exists():
+        return ""
+    from atftctl.observe import quarantine
+    from atftctl.observe.configs import digest, read_configs
+
+    return quarantine.reason(project.layout, digest(read_configs(project.layout.root, project.runbook.files.configs)))
+
+
+def _as_before(project: Project, request: Request, known: str) -> str:
+    """What stands again is no culprit, and a trainer that had taken the new settings up takes up the old ones."""
+    from atftctl.observe import quarantine
+    from atftctl.observe.configs import digest
+    from atftctl.state import quarantine as kept
+
+    facts = observe(project)
+    stands = digest(facts.configs)
+    if stands and not known and quarantine.reason(project.layout, stands):
+        with suppress(OSError):
+            kept.lift(project.layout, stands, "put back", now())
+    if not facts.process.alive or not facts.process.digest or facts.process.digest == stands:
+        return ""
+    from atftctl.operations.trainer_process.reload import reload
+
+    try:
+        reload(project, "last", request)
+    except AtftError as error:
+        return f"; the trainer runs with other settings ({error.what}): atftctl trainer restart"
+    return ""

@@ -1,0 +1,1 @@
+"""`trainer start|stop|restart|reload|status` and `guard`."""

@@ -1,0 +1,1 @@
+"""Measurements of the trainer, each in a process of its own."""

@@ -1,0 +1,109 @@
+"""A sign of life by section, and a watchdog that says it when a section does not end.
+
+Evaluation and saving are sections of their own with limits of their own, so that a long one is not taken for a hang.
+The watchdog reports; it stops nothing.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from atftctl import protocol
+from atftctl.trainer.telemetry.recorder import Recorder
+
+LIMITS_S = {"start": 1800.0, "evaluate": 1800.0, "save": 300.0, "reload": 1800.0}
+STEP_FLOOR_S = 60.0
+STEP_FACTOR = 5.0  # times the 99th percentile of the steps so far (MODEL.md section 4)
+STEPS_KEPT = 1000
+WRITE_EVERY_S = 0.5
+LINE_BYTES = 256
+
+
+class Heartbeat:
+    """`beat` at each step, `section` around what is not a step. The file is written at most twice a second."""
+
+    def __init__(self, root: Path, recorder: Recorder, *, floor_s: float = STEP_FLOOR_S, check_s: float = 1.0) -> None:
+        self._path = root / protocol.HEARTBEAT
+        self._recorder = recorder
+        self._floor_s, self._check_s = floor_s, check_s
+        self._section, self._since = "start", time.monotonic()
+        self._seconds: deque[float] = deque(maxlen=STEPS_KEPT)
+        self._written = 0.0
+        self._file: int | None = None
+        self._reported = False
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Heartbeat:
+        self._write()
+        threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+
+    def beat(self, seconds: float) -> None:
+        """One step is done, in so many seconds."""
+        self._seconds.append(seconds)
+        self._enter("step")
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        outer = self._section
+        self._enter(name)
+        try:
+            yield
+        finally:
+            self._enter("step" if outer == "start" else outer)
+
+    def limit_s(self) -> float:
+        """How long the section at hand may last."""
+        if self._section in LIMITS_S:
+            return LIMITS_S[self._section]
+        steps = sorted(self._seconds)
+        slowest = steps[int(0.99 * (len(steps) - 1))] if steps else 0.0
+        return max(self._floor_s, STEP_FACTOR * slowest)
+
+    def _enter(self, section: str) -> None:
+        changed = section != self._section
+        self._section, self._since = section, time.monotonic()
+        if self._reported:
+            self._reported = False
+            self._recorder.warn("the section that hung has ended; training goes on")
+        if changed or self._since - self._written > WRITE_EVERY_S:
+            self._write()
+
+    def _write(self) -> None:
+        """In place and of one length, so that a full disk does not make a healthy run look dead."""
+        self._written = time.monotonic()
+        if not self._recorder.lead:
+            return
+        beat = {
+            "t": time.time(),
+            "pid": os.getpid(),
+            "run_id": self._recorder.run_id,
+            "section": self._section,
+            "step": self._recorder.step,
+            "limit_s": self.limit_s(),
+        }
+        with suppress(OSError):
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            os.pwrite(self._file, json.dumps(beat).ljust(LINE_BYTES).encode(), 0)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._check_s):
+            waited, limit = time.monotonic() - self._since, self.limit_s()
+            if waited > limit and not self._reported:
+                self._reported = True
+                self._recorder.event(protocol.HANG, section=self._section, seconds=waited, limit_s=limit)
+                self._recorder.log.error("no end of section %s for %.0f s; where it stands:", self._section, waited)
+                faulthandler.dump_traceback(sys.__stderr__)

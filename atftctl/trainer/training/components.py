@@ -1,0 +1,94 @@
+"""What the settings make: the model with the improvements that are on, its loss and its optimiser.
+
+Each improvement is imported here, when it is on, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from atftctl.trainer.config.settings import Settings
+from atftctl.trainer.data.dataset import Dataset
+from atftctl.trainer.model.atft import ATFT
+from atftctl.trainer.training.evaluation import judged_on
+from atftctl.trainer.training.loss import Objective
+from atftctl.trainer.training.optimizer import make_optimizer, make_scaler
+
+
+@dataclass
+class Parts:
+    settings: Settings
+    digest: str  # of the config that they come from
+    model: ATFT
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    features: tuple[str, ...]
+    judged_on: dict[str, Any]  # what a RankIC of this run is measured on
+    ema: Any = None  # improvements.ema.Ema, where it is on
+    statistics: Any = None  # improvements.online_norm.OnlineNorm
+    recovery: Any = None  # improvements.oom_recovery.Recovery
+
+    @property
+    def judged(self) -> torch.nn.Module:
+        """The weights that evaluation uses: the averaged ones where there are any."""
+        return self.model if self.ema is None else self.ema.model
+
+    @property
+    def judged_name(self) -> str:
+        return "raw" if self.ema is None else "averaged"
+
+
+def assemble(settings: Settings, digest: str, dataset: Dataset, device: torch.device) -> Parts:
+    """Seeded by `training.seed`: the same settings give the same first weights."""
+    torch.manual_seed(settings.training.seed)
+    mean, deviation = dataset.training_statistics()
+    model = ATFT(dataset.ranked, len(settings.data.horizons), settings.model, mean, deviation)
+    statistics = _install(model, settings, mean, deviation)
+    model.chunks = settings.training.encoder_chunks
+    model.to(device)
+    parts = Parts(
+        settings,
+        digest,
+        model,
+        Objective(settings),
+        make_optimizer(settings, model),
+        make_scaler(settings, device),
+        dataset.feature_names,
+        judged_on(dataset, settings.data.horizons),
+        statistics=statistics,
+    )
+    if settings.ema_on:
+        from atftctl.trainer.improvements.ema import Ema
+
+        parts.ema = Ema(model, settings.ema.decay)
+    if settings.improvements.auto_recover_oom:
+        from atftctl.trainer.improvements.oom_recovery import Recovery
+
+        parts.recovery = Recovery(model)
+    return parts
+
+
+def _install(model: ATFT, settings: Settings, mean: torch.Tensor, deviation: torch.Tensor) -> Any:
+    """The improvements that change the model; the running statistics, where there are any."""
+    on = settings.improvements
+    if on.output_head_small_init:
+        from atftctl.trainer.improvements import small_init
+
+        small_init.install(model, settings.model.hidden_size, len(settings.data.horizons))
+    if on.gat_temperature != 1.0:
+        from atftctl.trainer.improvements import gat_temperature
+
+        gat_temperature.install(model, on.gat_temperature)
+    if on.freq_dropout_p > 0:
+        from atftctl.trainer.improvements import freq_dropout
+
+        freq_dropout.install(model, on.freq_dropout_p)
+    if not on.online_normalization:
+        return None
+    from atftctl.trainer.improvements import online_norm
+
+    return online_norm.install(model, mean, deviation)

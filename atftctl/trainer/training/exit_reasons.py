@@ -1,0 +1,39 @@
+"""How a run ended: each kind of error to its exit code and its reason."""
+
+from __future__ import annotations
+
+from atftctl import protocol
+from atftctl.protocol import TrainerExit
+from atftctl.trainer.config.settings import SettingsError
+from atftctl.trainer.data.files import DataError
+from atftctl.trainer.runtime.distributed import WorkerLostError
+from atftctl.trainer.runtime.memory import is_out_of_memory
+from atftctl.trainer.telemetry.recorder import Recorder
+from atftctl.trainer.training.checkpoint import CheckpointError
+from atftctl.trainer.training.step import Ended
+
+CODES: tuple[tuple[type[Exception], TrainerExit], ...] = (
+    (SettingsError, TrainerExit.BAD_SETTINGS),
+    (DataError, TrainerExit.BAD_DATA),
+    (CheckpointError, TrainerExit.BAD_CHECKPOINT),
+)
+
+
+def end_of(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
+    """(exit code, reason). What is nobody's expected end is a crash, with its traceback in the log."""
+    if isinstance(error, Ended):
+        return error.code, error.reason
+    for kind, code in CODES:
+        if isinstance(error, kind):
+            recorder.log.error("%s", error)
+            return code, str(error)
+    if isinstance(error, WorkerLostError):
+        recorder.alarm(protocol.WORKER_LOST, message=str(error))
+        recorder.log.error("%s", error)
+        return TrainerExit.WORKER_LOST, str(error)
+    reason = f"{type(error).__name__}: {error}"[:500]
+    if is_out_of_memory(error):
+        recorder.alarm(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
+        return TrainerExit.OUT_OF_MEMORY, reason
+    recorder.log.error("crashed", exc_info=error)
+    return TrainerExit.CRASHED, reason

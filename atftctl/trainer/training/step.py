@@ -1,0 +1,137 @@
+"""One optimiser step over the dates of a batch, on all processes alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from atftctl import protocol
+from atftctl.protocol import TrainerExit
+from atftctl.trainer.data.dataset import Day
+from atftctl.trainer.runtime.distributed import World
+from atftctl.trainer.runtime.memory import Ballast, is_out_of_memory
+from atftctl.trainer.telemetry.recorder import Recorder
+from atftctl.trainer.training.components import Parts
+from atftctl.trainer.training.optimizer import learning_rate
+
+Batch = Sequence[tuple[int, Day]]  # our dates of the step, each with its number in the whole batch
+
+
+class Ended(Exception):  # noqa: N818 - an end that was meant, not an error
+    """The run is over; `reason` goes into the last event. Raised by all processes, or by the only one."""
+
+    def __init__(self, code: TrainerExit, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Step:
+    """`loss` is what was minimised, the mean over the dates; `grad_norm` is before clipping."""
+
+    loss: float
+    relative: float
+    mse: float
+    grad_norm: float
+    seconds: float
+
+
+class Stepper:
+    """Forward, backward, and the update; what goes wrong in it is typed."""
+
+    def __init__(self, world: World, recorder: Recorder) -> None:
+        self._world = world
+        self._recorder = recorder
+        self._ballast = Ballast()
+
+    def take(self, parts: Parts, batch: Batch, step: int) -> Step:
+        """Step number `step`. After out of memory the very same step is taken again in smaller pieces, if that is
+        on. Raises Ended."""
+        begun = time.monotonic()
+        batch = [(number, day.to(self._world.device)) for number, day in batch]
+        while True:
+            losses, failed = self._try_backward(parts, batch, step)
+            [anywhere] = self._world.any(bool(failed))
+            if not anywhere:
+                break
+            self._out_of_memory(parts, failed or "in another process", step)
+        loss, relative, mse = self._world.sum(losses).tolist()
+        norm = self._update(parts, loss, step)
+        return Step(loss, relative, mse, norm, time.monotonic() - begun)
+
+    def _try_backward(self, parts: Parts, batch: Batch, step: int) -> tuple[torch.Tensor, str]:
+        """(the batch's losses, "") or (zeros, how memory ran out). The exception is let go of here: it holds the
+        step's tensors."""
+        parts.optimizer.zero_grad(set_to_none=True)
+        losses = torch.zeros(3, dtype=torch.float64, device=self._world.device)
+        try:
+            for number, day in batch:
+                losses += self._backward(parts, day, (parts.settings.training.seed, step, number))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return torch.zeros_like(losses), " ".join(str(error).split())[:300] or type(error).__name__
+        return losses, ""
+
+    def _backward(self, parts: Parts, day: Day, seed: tuple[int, int, int]) -> torch.Tensor:
+        """Gradients of one date's share of the batch, and its share of the losses.
+
+        What is random is drawn from (seed, step, date): so a step repeats exactly when it is taken again, after a
+        resume, and whichever process it falls to.
+        """
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
+        share = 1.0 / parts.settings.training.dates_per_step
+        parts.model.train()
+        with torch.autocast(self._world.device.type, torch.float16, enabled=parts.scaler.is_enabled()):
+            prediction = parts.model(day)
+        losses = parts.objective(prediction.float(), day.y)
+        parts.scaler.scale(losses.total * share).backward()
+        return torch.tensor(
+            [float(losses.total.detach()), losses.relative, losses.mse], dtype=torch.float64, device=day.y.device
+        ).mul_(share)
+
+    def _update(self, parts: Parts, loss: float, step: int) -> float:
+        """Clip and step; the gradient norm before clipping. Stops before the weights are spoiled."""
+        parameters = list(parts.model.parameters())
+        self._world.sum_gradients(parameters)
+        parts.scaler.unscale_(parts.optimizer)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, parts.settings.optimizer.clip_grad_norm))
+        if not math.isfinite(loss):
+            self.anomaly("loss", loss)
+        if not math.isfinite(norm) and not parts.scaler.is_enabled():  # a scaler skips such a step, and scales down
+            self.anomaly("gradient norm", norm)
+        for group in parts.optimizer.param_groups:
+            group["lr"] = learning_rate(parts.settings, step)
+        parts.scaler.step(parts.optimizer)
+        parts.scaler.update()
+        if parts.statistics is not None:
+            parts.statistics.merge(self._world)
+        if parts.ema is not None:
+            parts.ema.update(parts.model)
+        return norm
+
+    def anomaly(self, quantity: str, value: float) -> None:
+        """Something is not finite: the run ends, and the last good checkpoint stands."""
+        self._recorder.event(protocol.ANOMALY, quantity=quantity, value=value)
+        self._recorder.log.error("Anomaly detected: %s is %s; the weights were not changed", quantity, value)
+        raise Ended(TrainerExit.ANOMALY, f"{quantity} is {value}")
+
+    def _out_of_memory(self, parts: Parts, message: str, step: int) -> None:
+        """Called outside the `except`, by all processes: each cuts its encoder into more pieces."""
+        self._ballast.drop()
+        parts.optimizer.zero_grad(set_to_none=True)
+        if parts.statistics is not None:
+            parts.statistics.discard()
+        pieces = parts.recovery.recover() if parts.recovery else None
+        self._recorder.event(protocol.OOM, message=message, section="step", recoverable=pieces is not None)
+        if pieces is None:
+            self._recorder.log.error("out of memory at step %d: %s", step, message)
+            raise Ended(TrainerExit.OUT_OF_MEMORY, message)
+        self._recorder.event(protocol.RECOVERED, encoder_chunks=pieces)
+        self._recorder.log.warning("out of memory at step %d: going on with the encoder in %d pieces", step, pieces)
