@@ -19,7 +19,7 @@ from atftctl.decide.plans import by_commits, by_settings, by_snapshot, staged
 from atftctl.decide.plans.builder import Wish
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.plan import Plan
-from atftctl.host.files.durable import sha256_bytes
+from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.observe.snapshots import catalog
 from atftctl.operations.backup import create as backup
 from atftctl.operations.project import observe, open_project

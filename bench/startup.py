@@ -123,7 +123,7 @@ def scratch_guide(home: Path) -> Path:
 def first_step(home: Path) -> dict[str, float]:
     """Seconds from `rollback` to the trainer's first step, and from the bare trainer's start to its first step."""
     from atftctl import protocol
-    from atftctl.host.files.durable import size_of
+    from atftctl.host.files.reading import size_of
     from atftctl.observe.trainer_run import event_log
 
     root = scratch(home, "first")

@@ -13,9 +13,9 @@ from atftctl.domain.commits import CodeMove
 from atftctl.host.errors import HostError
 from atftctl.host.files.durable import remove
 from atftctl.host.files.folders import make_dirs, opened, remove_tree
-from atftctl.host.git import facts as git
+from atftctl.host.git import command as git_command
 from atftctl.host.git import worktree
-from atftctl.host.git.facts import GitError
+from atftctl.host.git.command import GitError
 from atftctl.host.process import owner
 from atftctl.state.layout import Layout
 
@@ -51,7 +51,7 @@ def rehearse(layout: Layout, move: CodeMove) -> None:
 
 def has_moved(layout: Layout, move: CodeMove) -> bool:
     """Raises GitError."""
-    return git.text(layout.root, "rev-parse", "--verify", move.branch) == move.new
+    return git_command.text(layout.root, "rev-parse", "--verify", move.branch) == move.new
 
 
 def remove_our_locks(layout: Layout, move: CodeMove, started: str) -> list[str]:

@@ -18,7 +18,8 @@ from atftctl.host.copying.copier import copy_new
 from atftctl.host.errors import HostError, OutsideProjectError
 from atftctl.host.files.attributes import take_over
 from atftctl.host.files.containment import is_path
-from atftctl.host.files.durable import LINK, digest_of, is_link, know_hash, remove, rename, write_link, write_new
+from atftctl.host.files.durable import remove, rename, write_link, write_new
+from atftctl.host.files.fingerprint import LINK, digest_of, is_link, know_hash
 from atftctl.host.files.folders import fsync_dir, make_dirs, opened
 from atftctl.state.layout import Layout
 

@@ -14,18 +14,22 @@ from typing import Any
 from atftctl.apply import branch_move, packages, trainer_process
 from atftctl.apply.launch import LaunchSpec
 from atftctl.apply.moves import Content, Move, mode_of
+from atftctl.apply.snapshots import pin as pins
 from atftctl.apply.snapshots import take as snapshots
 from atftctl.apply.snapshots.copier import room_needed
 from atftctl.apply.transaction import FOR_GOOD, Transaction
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import AtftError, PutBack
-from atftctl.domain.plan import Package, Plan, StopTrainer
+from atftctl.domain.plan import Plan
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.steps import Package, StopTrainer
 from atftctl.host.copying.copier import Progress, no_progress
 from atftctl.host.errors import HostError, reason
-from atftctl.host.files.durable import free_bytes, sha256_bytes, write_durably
+from atftctl.host.files.durable import write_durably
+from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.files.folders import make_dirs
+from atftctl.host.files.reading import free_bytes
 from atftctl.host.process import rights
 from atftctl.host.process import table as procs
 from atftctl.host.self_copy import private_copy
@@ -197,7 +201,7 @@ class Operation:
         """A file can't be replaced, and never will be: all of them go back. Raises PutBack once that is decided."""
         name = self.snapshot.id if self.snapshot else ""
         if self.snapshot and not self.snapshot.pinned:
-            snapshots.pin(self.layout, name, snapshots.needed_by(self.id))
+            pins.pin(self.layout, name, pins.needed_by(self.id))
         self._transaction.decide_to_go_back(name)
         self.going_back = True
         raise PutBack(
@@ -258,7 +262,7 @@ class Operation:
             self._record("put back", int(exit_code), error=str(error) or type(error).__name__)
         self._transaction.close()
         if self.going_back and self.snapshot:
-            snapshots.unpin_after(self.layout, self.snapshot.id, self.id)
+            pins.unpin_after(self.layout, self.snapshot.id, self.id)
 
     def _moves(self) -> list[Move]:
         moves = []

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from atftctl.domain.plan import Package
+from atftctl.domain.steps import Package
 from atftctl.host.errors import HostError
-from atftctl.host.files.durable import open_regular
 from atftctl.host.files.folders import fsync_dir, make_dirs
+from atftctl.host.files.reading import open_regular
 from atftctl.host.process import rights
 from atftctl.host.process.command import run
 from atftctl.state.layout import Layout

@@ -15,7 +15,8 @@ from typing import Any, get_args
 from atftctl.apply import branch_move, packages, trainer_process, transaction
 from atftctl.apply.launch import Launcher, no_launcher
 from atftctl.apply.moves import Move, moves_of, roll_forward, unstage, untouched
-from atftctl.apply.snapshots import take as snapshots
+from atftctl.apply.snapshots import pin as pins
+from atftctl.apply.snapshots import remove as removal
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import NeedsPerson
 from atftctl.domain.runbook import Resume
@@ -193,18 +194,18 @@ def _sweep(layout: Layout) -> list[str]:
         if any(removed):
             fsync_dir(folder)
     lines = []
-    if gone := [name for name in snapshots.half_removed(layout) if not history.tells_of_removal(layout, name)]:
+    if gone := [name for name in removal.half_removed(layout) if not history.tells_of_removal(layout, name)]:
         title = f"finished taking away snapshot{'s' * (len(gone) > 1)} {', '.join(gone)}"
         entry = history.new_entry("recover", title, "", datetime.now().astimezone())
         lines.append(title)
         line = {**entry, "removed": gone, "outcome": "done", "exit_code": int(Exit.DONE)}
         try:
-            history.append_freeing(layout, line, lambda: snapshots.sweep(layout))
+            history.append_freeing(layout, line, lambda: removal.sweep(layout))
         except (OSError, HostError) as error:  # the disk is full even so; a rescue goes on without the line
             lines.append(f"the history could not be told of it: {reason(error)}")
     branch_move.sweep_worktrees(layout)
     private_copy.sweep(layout.tools, _tools_in_use(layout))
-    return lines + snapshots.sweep(layout)
+    return lines + removal.sweep(layout)
 
 
 def _tools_in_use(layout: Layout) -> set[str]:
@@ -276,7 +277,7 @@ def _unpin(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
     """The safety snapshot, where the way back has pinned it."""
     snapshot = str(intent.get("snapshot") or "")
     if SNAPSHOT_NAME.fullmatch(snapshot):
-        snapshots.unpin_after(layout, snapshot, operation)
+        pins.unpin_after(layout, snapshot, operation)
 
 
 def _runs(layout: Layout) -> bool:

@@ -15,15 +15,17 @@ from atftctl.domain.errors import NeedsPerson, Refused
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.host import footprint
 from atftctl.host.errors import HostError, StillAliveError
-from atftctl.host.files.durable import remove, try_read, write_durably
+from atftctl.host.files.durable import remove, write_durably
 from atftctl.host.files.folders import make_dirs
 from atftctl.host.files.logs import inode_of_log, real_path, size_of_log
+from atftctl.host.files.reading import try_read
 from atftctl.host.process import gpu, rights
+from atftctl.host.process import spawn as spawning
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
 from atftctl.state import process_record
 from atftctl.state.layout import Layout
-from atftctl.state.process_record import may_signal
+from atftctl.state.process_record import may_signal, put_record_back, write_record
 
 read_record, identity = process_record.read, process_record.identity
 RELEASE_S = 15.0  # for memory of graphics cards, after the process that held it is gone
@@ -52,7 +54,7 @@ def start(layout: Layout, order: LaunchSpec, *, digest: str, now: datetime) -> P
     before = try_read(layout.process)
     write_record(layout, record)
     try:
-        child = control.spawn(
+        child = spawning.spawn(
             order.argv,
             cwd=layout.root,
             env=environment(layout, record.run_id),
@@ -60,7 +62,7 @@ def start(layout: Layout, order: LaunchSpec, *, digest: str, now: datetime) -> P
             memory_limit_mb=order.memory_limit_mb,
         )
     except (HostError, OSError):
-        _put_record_back(layout, before)  # nothing runs; what was known of the last run stays known
+        put_record_back(layout, before)  # nothing runs; what was known of the last run stays known
         raise
     footprint.leave(f"started the trainer, pid {child.pid}")
     who = procs.identify(child.pid)
@@ -68,13 +70,6 @@ def start(layout: Layout, order: LaunchSpec, *, digest: str, now: datetime) -> P
         record = dataclasses.replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot)
         write_record(layout, record)
     return record
-
-
-def _put_record_back(layout: Layout, before: bytes | None) -> None:
-    if before is None:
-        remove(layout.process)
-    else:
-        write_durably(layout.process, before)
 
 
 def environment(layout: Layout, run_id: str) -> dict[str, str]:
@@ -86,10 +81,6 @@ def environment(layout: Layout, run_id: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         protocol.RUN_ID: run_id,
     }
-
-
-def write_record(layout: Layout, record: ProcessRecord) -> None:
-    write_durably(layout.process, json.dumps(record.to_json(), indent=1).encode())
 
 
 def stop(
@@ -160,12 +151,6 @@ def _ask_all(layout: Layout, record: ProcessRecord) -> bool:
     except OSError:
         return False
     return True
-
-
-def mark_stopped(layout: Layout, record: ProcessRecord) -> None:
-    """Stopped on purpose: a rollback will not start it again. Written before the first signal."""
-    write_record(layout, dataclasses.replace(record, wanted="stopped"))
-    footprint.leave("recorded that the trainer is to stay down")
 
 
 def command(words: Sequence[str], **values: str) -> tuple[str, ...]:

@@ -19,8 +19,10 @@ from atftctl.domain.errors import NeedsPerson, PutBack
 from atftctl.host import footprint
 from atftctl.host.copying.parallel import all_of
 from atftctl.host.errors import reason
-from atftctl.host.files.durable import digest_of, is_link, remove, rename, sha256_file, size_of
+from atftctl.host.files.durable import remove, rename
+from atftctl.host.files.fingerprint import digest_of, is_link, sha256_file
 from atftctl.host.files.folders import fsync_dir
+from atftctl.host.files.reading import size_of
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
-from atftctl.cli.render import console
+from atftctl.cli.render import result as render_result
 from atftctl.cli.terminal import emit, emit_json
 from atftctl.domain.errors import AtftError, Interrupted, NeedsPerson, Refused, WrongUsage
 from atftctl.domain.result import Result
@@ -38,7 +38,7 @@ def know_contacts(contacts: tuple[str, ...]) -> None:
 
 
 def run(
-    command: str, verb: Callable[[], Result], *, as_json: bool, render: Callable[[Result], None] = console.result
+    command: str, verb: Callable[[], Result], *, as_json: bool, render: Callable[[Result], None] = render_result.result
 ) -> NoReturn:
     """Run a verb to its end and leave with its exit code."""
     result = guarded(command, verb, as_json=as_json)
@@ -47,7 +47,7 @@ def run(
     def tell() -> None:
         with _printing():
             if as_json:
-                emit_json(envelope(command, result.exit_code, console.data(result), error=None))
+                emit_json(envelope(command, result.exit_code, render_result.data(result), error=None))
             else:
                 render(result)
 
@@ -143,7 +143,7 @@ def _say_error(command: str, error: AtftError, contacts: tuple[str, ...], as_jso
             words["lines"] = list(error.lines)
         emit_json(envelope(command, error.exit_code, {}, words))
     else:
-        console.error(error.what, stands, error.then, contacts, error.lines)
+        render_result.error(error.what, stands, error.then, contacts, error.lines)
 
 
 @contextmanager

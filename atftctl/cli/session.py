@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from atftctl.cli import prompt
+from atftctl.cli import progress, prompt
 from atftctl.cli.options import Change
-from atftctl.cli.render import console
+from atftctl.cli.render import result as render_result
 from atftctl.domain.plan import Plan
 from atftctl.operations.request import Confirm, Request, yes
 
@@ -29,14 +29,14 @@ def tell(seen: Confirm) -> None:
 @contextmanager
 def request(change: Change) -> Iterator[Request]:
     """For the block; what is shown in place meanwhile goes when it ends."""
-    teller = prompt.Teller(quiet=change.json)
+    teller = progress.Teller(quiet=change.json)
 
     def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
         teller.stop()
         if change.yes:
             if not change.json:
                 with suppress(OSError):  # a plan that can't be printed must not stop a rescue
-                    console.plan(plan, diff)
+                    render_result.plan(plan, diff)
             return True
         return prompt.confirm(plan, diff)
 

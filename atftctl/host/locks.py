@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from atftctl.host.errors import LockHeldError
-from atftctl.host.files.durable import open_own, open_regular
+from atftctl.host.files.durable import open_own
 from atftctl.host.files.folders import opened
+from atftctl.host.files.reading import open_regular
 
 LOOK_S = 0.5
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from atftctl.domain.facts import ConfigFile
 from atftctl.host.errors import NotRegularError, OutsideProjectError, YamlError, reason
 from atftctl.host.files.containment import inside
-from atftctl.host.files.durable import open_regular, sha256_bytes, sha256_file
+from atftctl.host.files.fingerprint import sha256_bytes, sha256_file
+from atftctl.host.files.reading import open_regular
 from atftctl.host.yaml_text.read import MAX_BYTES, read
 from atftctl.protocol import config_digest, merge_settings
 

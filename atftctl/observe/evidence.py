@@ -10,8 +10,8 @@ from atftctl import protocol
 from atftctl.domain.facts import Process
 from atftctl.host.errors import HostError
 from atftctl.host.files.containment import inside
-from atftctl.host.files.durable import read_bytes
 from atftctl.host.files.logs import tail
+from atftctl.host.files.reading import read_bytes
 from atftctl.state.layout import Layout
 
 LOG_LINES = 400

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from atftctl.domain.plan import Package
+from atftctl.domain.steps import Package
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 

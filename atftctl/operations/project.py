@@ -13,9 +13,10 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation
 from atftctl.domain.runbook import Files, Runbook
 from atftctl.domain.snapshot import Snapshot
-from atftctl.host.files.durable import digest_of
+from atftctl.host.files.fingerprint import digest_of
 from atftctl.observe.configs import read_configs
 from atftctl.observe.runbook import load as runbook
+from atftctl.observe.runbook import locate
 from atftctl.observe.runbook.binder import Problem
 from atftctl.observe.snapshots import catalog
 from atftctl.observe.trainer_run import process
@@ -59,19 +60,19 @@ def _after_interpreter(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def open_project(start: Path, language: str = "en") -> Project:
     """For whatever needs a runbook that is whole. Raises Refused for another one."""
-    found = runbook.load(runbook.find_project(start))
+    found = runbook.load(locate.find_project(start))
     return Project(found.layout, found.runbook, language, found.warnings)
 
 
 def open_to_look(start: Path, language: str = "en") -> Project:
     """For what changes nothing: a broken runbook is told of, and serves as far as it goes."""
-    found = runbook.examine(runbook.find_project(start))
+    found = runbook.examine(locate.find_project(start))
     return Project(found.layout, found.runbook, language, found.warnings, found.problems)
 
 
 def open_for_rescue(start: Path, language: str = "en") -> Project:
     """For undo, recover and restore: a broken runbook is no obstacle, the trainer is left alone then."""
-    found = runbook.examine(runbook.find_project(start, rescue=True))
+    found = runbook.examine(locate.find_project(start, rescue=True))
     if not found.problems:
         return Project(found.layout, found.runbook, language, found.warnings)
     warning = f"{found.problems[0].words}; the trainer is left alone"
@@ -151,3 +152,10 @@ def require_readable(project: Project, configs: Mapping[str, ConfigFile], stands
         known = catalog.list_snapshots(project.layout)
         wrong = with_ways_back(project.layout, known, {wrong.path: wrong})[wrong.path]
     raise Refused(f"{wrong.path}: {wrong.error}", stands=stands, then=wrong.way_back)
+
+
+def refuse_open(project: Project) -> None:
+    """What a crash left open may be half in place: nothing measured now would mean anything."""
+    opened = open_operation(project.layout)
+    if opened:
+        raise Refused(opened.words, then="atftctl recover, then this again")

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from atftctl.decide.plans import by_snapshot
 from atftctl.decide.plans.builder import Wish
 from atftctl.decide.plans.by_commits import NewFile
-from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused, WrongUsage
-from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.text import counted, listed, size_words
-from atftctl.host.errors import HostError, reason
-from atftctl.host.files.durable import sha256_bytes
-from atftctl.observe import history
+from atftctl.host.files.fingerprint import sha256_bytes
+from atftctl.host.git import command as git_command
 from atftctl.observe.snapshots import catalog, cp_copies
-from atftctl.operations.change.carry_out import carry_out, locked
-from atftctl.operations.project import Project, now, observe, open_operation
+from atftctl.operations.change.carry_out import carry_out
+from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
 
@@ -56,7 +50,7 @@ def _from_git(project: Project, ref: str, paths: tuple[str, ...], wish: Wish, re
         commit = git.commit_of(root, ref)
         tracked = [name for name in names if git.file_at(root, commit, name)]
         contents = {name: worktree.checked_out(root, commit, name, filters=not request.dry_run) for name in tracked}
-    except git.GitError as error:
+    except git_command.GitError as error:
         raise Refused(str(error), then="git log --oneline shows the commits") from None
     if missing := [name for name in names if name not in tracked]:
         raise Refused(f"{missing[0]} is not in {ref} ({commit[:12]})", then=f"git ls-tree -r --name-only {commit[:12]}")
@@ -125,44 +119,3 @@ def _relative(project: Project, paths: tuple[str, ...]) -> tuple[str, ...]:
         as_is = not path.startswith(("/", ".")) and os.path.lexists(root / path)
         found.append(path if as_is or not full.is_relative_to(root) else str(full.relative_to(root)))
     return tuple(found)
-
-
-def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
-    if not request.dry_run and open_operation(project.layout):
-        with locked(project, "undo", request):
-            pass  # what a crash left open comes first, and has a line in the history then
-    entry = history.find(history.read(project.layout), word)
-    paths = [str(file["path"]) for file in entry["files"]]
-    back = None
-    if entry.get("git"):
-        from atftctl.operations.change import branch_check  # git is nothing that other undos have time for
-
-        back = branch_check.back(project, entry, request)
-
-    def look() -> Facts:
-        if back:
-            branch_check.stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
-        return observe(project, paths)
-
-    done = carry_out(project, look, lambda facts: by_snapshot.undo(project.runbook, facts, entry, wish, back), request)
-    return _without_quarantine(project, entry, done) if not request.dry_run else done
-
-
-def _without_quarantine(project: Project, entry: Mapping[str, Any], done: Result) -> Result:
-    """The config that an undo brings back is no longer quarantined by the rollback that it takes back; one that another
-    rollback quarantined before is."""
-    from atftctl.observe import quarantine
-    from atftctl.observe.configs import digest, read_configs
-    from atftctl.state import quarantine as kept
-
-    layout, operation = project.layout, str(entry["operation"])
-    stands = digest(read_configs(layout.root, project.runbook.files.configs))
-    if not quarantine.made_by(layout, stands, operation):
-        return done
-    try:
-        kept.lift(layout, stands, f"undone: {operation}", now())
-    except (OSError, HostError) as error:
-        line = f"the config stays quarantined ({reason(error)}): atftctl guard --override REASON -- COMMAND"
-    else:
-        line = f"the config that stands again is no longer quarantined by {operation}"
-    return replace(done, lines=(*done.lines, line))

@@ -12,8 +12,10 @@ from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.plan import Plan
 from atftctl.host import locks
 from atftctl.host.errors import HostError
-from atftctl.host.files.durable import read_bytes, sha256_file, write_durably
-from atftctl.observe.runbook.load import find_project
+from atftctl.host.files.durable import write_durably
+from atftctl.host.files.fingerprint import sha256_file
+from atftctl.host.files.reading import read_bytes
+from atftctl.observe.runbook.locate import find_project
 from atftctl.operations.project import now
 from atftctl.protocol.keys import key_text
 from atftctl.state import sealed_records

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host.errors import HostError
-from atftctl.host.files.durable import read_bytes
+from atftctl.host.files.reading import read_bytes
 from atftctl.host.git import facts as git
 from atftctl.host.yaml_text.read import MAX_BYTES, read
 from atftctl.observe.snapshots import catalog as observed
+from atftctl.state import checked_copies
 from atftctl.state.layout import Layout
 
 BY_HAND = "mend it by hand; neither a snapshot nor git has a copy that can be read"
@@ -17,7 +18,7 @@ def of_config(layout: Layout, snapshots: tuple[Snapshot, ...], path: str) -> str
     """A command that can be pasted, with a real id; words where there is none."""
     if (layout.root / path).is_symlink():
         return f"put the file itself there: cp --remove-destination $(readlink -f {path}) {path}"
-    known = observed.checked(layout)
+    known = checked_copies.checked(layout)
     for snapshot in reversed(snapshots):
         if snapshot.file(path) and not observed.harm(layout, snapshot, known) and _reads(layout, snapshot, path):
             return f"atftctl restore {snapshot.id} --only configs"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 from atftctl.domain.process_record import ProcessRecord
+from atftctl.host import footprint
+from atftctl.host.files.durable import remove, write_durably
 from atftctl.host.process import rights
 from atftctl.host.process import table as procs
 from atftctl.protocol import RUN_ID
@@ -46,3 +51,20 @@ def may_signal(layout: Layout, record: ProcessRecord | None, who: procs.Identity
         return False
     recorded = (record.pid, record.ticks, record.boot) == (who.pid, who.ticks, who.boot)
     return recorded or procs.carries(who, marker(record))
+
+
+def put_record_back(layout: Layout, before: bytes | None) -> None:
+    if before is None:
+        remove(layout.process)
+    else:
+        write_durably(layout.process, before)
+
+
+def write_record(layout: Layout, record: ProcessRecord) -> None:
+    write_durably(layout.process, json.dumps(record.to_json(), indent=1).encode())
+
+
+def mark_stopped(layout: Layout, record: ProcessRecord) -> None:
+    """Stopped on purpose: a rollback will not start it again. Written before the first signal."""
+    write_record(layout, dataclasses.replace(record, wanted="stopped"))
+    footprint.leave("recorded that the trainer is to stay down")

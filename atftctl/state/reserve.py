@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 from contextlib import suppress
 
-from atftctl.host.files.durable import free_bytes, preallocate, remove
+from atftctl.host.files.durable import preallocate, remove
 from atftctl.host.files.folders import make_dirs
+from atftctl.host.files.reading import free_bytes
 from atftctl.state.layout import Layout
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.host.errors import HostError, NotRegularError, SymlinkError
-from atftctl.host.files import durable
-from atftctl.host.files.durable import read_bytes, sha256_bytes, write_durably
+from atftctl.host.files import reading
+from atftctl.host.files.durable import write_durably
+from atftctl.host.files.fingerprint import sha256_bytes
+from atftctl.host.files.reading import read_bytes
 
 VERSION = 1
 LONG = 100_000
@@ -83,7 +85,7 @@ def try_read(path: Path) -> dict[str, Any]:
 def try_json(path: Path) -> dict[str, Any]:
     """The JSON object that a file holds; empty where it holds none, or can't be read."""
     try:
-        found = json.loads(durable.try_read(path) or b"null")
+        found = json.loads(reading.try_read(path) or b"null")
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -91,7 +93,7 @@ def try_json(path: Path) -> dict[str, Any]:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines; lines that are not whole are passed over, a missing file is empty."""
-    lines = (durable.try_read(path) or b"").splitlines()
+    lines = (reading.try_read(path) or b"").splitlines()
     found = []
     for line in lines:
         try:

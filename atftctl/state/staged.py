@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from atftctl.domain.errors import Refused
 from atftctl.domain.staged import StagedState
+from atftctl.host.errors import HostError
 from atftctl.host.files.durable import remove, write_durably
 from atftctl.host.files.folders import fsync_dir
+from atftctl.host.files.reading import read_bytes
+from atftctl.host.process import owner
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
@@ -16,3 +20,20 @@ def write(layout: Layout, state: StagedState) -> None:
 def clear(layout: Layout) -> None:
     if remove(layout.staged):
         fsync_dir(layout.state)
+
+
+def read(layout: Layout) -> StagedState | None:
+    """Raises Refused for a record that can't be read."""
+    try:
+        return StagedState.from_json(sealed_records.unseal(read_bytes(layout.staged), str(layout.staged)))
+    except FileNotFoundError:
+        return None
+    except (OSError, HostError, KeyError, TypeError, ValueError) as error:
+        raise Refused(
+            f"where the staged rollback stands can't be read: {error}", then=f"atftctl history; then rm {layout.staged}"
+        ) from None
+
+
+def at_work(state: StagedState) -> bool:
+    """Does the process that carries it out still live?"""
+    return owner.alive(state.maker)

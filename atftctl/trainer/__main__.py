@@ -66,12 +66,12 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
 
     from atftctl.trainer.config import settings as settings_module
     from atftctl.trainer.config.settings import SettingsError
+    from atftctl.trainer.errors import Ended
     from atftctl.trainer.runtime.distributed import World
     from atftctl.trainer.runtime.memory import limited, steady_allocations
     from atftctl.trainer.telemetry.heartbeat import Heartbeat
     from atftctl.trainer.telemetry.recorder import Recorder
     from atftctl.trainer.training.exit_reasons import end_of
-    from atftctl.trainer.training.step import Ended
     from atftctl.trainer.training.trainer import Trainer
 
     imports = time.monotonic() - begun

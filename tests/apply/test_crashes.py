@@ -15,9 +15,9 @@ import pytest
 
 from atftctl.decide.plans.builder import Wish
 from atftctl.domain.errors import Refused
-from atftctl.operations import restore
+from atftctl.operations import recover as recovering
+from atftctl.operations import undo as undoing
 from atftctl.operations.project import open_for_rescue, open_project
-from atftctl.operations.report import status
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
@@ -36,11 +36,11 @@ def roll_back(root: Path) -> None:
 
 
 def undo(root: Path) -> None:
-    restore.undo(open_for_rescue(root), "", Wish(), Request())
+    undoing.undo(open_for_rescue(root), "", Wish(), Request())
 
 
 def recover(root: Path) -> None:
-    status.recover(open_for_rescue(root), Request())
+    recovering.recover(open_for_rescue(root), Request())
 
 
 def state(root: Path) -> tuple[bytes, ...]:

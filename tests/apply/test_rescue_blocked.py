@@ -22,19 +22,21 @@ from atftctl.domain.errors import NeedsPerson, PutBack, Refused, WrongUsage
 from atftctl.host.copying.copier import copy_new
 from atftctl.host.copying.zip_crc import ZipWatch
 from atftctl.host.errors import DamagedError, HostError
-from atftctl.host.files.durable import sha256_file
-from atftctl.observe import history
+from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots import integrity
+from atftctl.operations import recover as recovering
 from atftctl.operations import restore
+from atftctl.operations import undo as undoing
+from atftctl.operations.backup import catalog as backup_catalog
 from atftctl.operations.backup import create as backup
 from atftctl.operations.backup import prune
 from atftctl.operations.backup import verify as check_backups
 from atftctl.operations.project import now, open_for_rescue, open_project
-from atftctl.operations.report import status
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
-from atftctl.state.baseline import mark_verified as mark
+from atftctl.state import checked_copies, history
+from atftctl.state.verified import mark_verified as mark
 from tests.apply.test_snapshots import layout_of, problems, rot, take
 from tests.faults import BROKEN, KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project
@@ -53,7 +55,7 @@ def undone_rollback(root: Path) -> None:
     """The whole emergency path works: there and back."""
     before = (root / CONFIG).read_bytes()
     routes.immediate(open_project(root), Wish(restart=False), Request())
-    restore.undo(open_for_rescue(root), "", Wish(restart=False), Request())
+    undoing.undo(open_for_rescue(root), "", Wish(restart=False), Request())
     assert (root / CONFIG).read_bytes() == before
 
 
@@ -197,7 +199,7 @@ def test_a_deeply_nested_manifest_and_a_time_beyond_all_years(root: Path) -> Non
     (root / f"{CONFIG}.backup").write_text("a: 1")
     os.utime(root / f"{CONFIG}.backup", (400_000_000_000, 400_000_000_000))
     undone_rollback(root)
-    assert backup.list_all(open_project(root)).data["damaged"] == {name: "its manifest is not a whole record"}
+    assert backup_catalog.list_all(open_project(root)).data["damaged"] == {name: "its manifest is not a whole record"}
 
 
 @pytest.mark.parametrize("how", ["cut", "gone", "behind a symlink", "found by verify"])
@@ -220,7 +222,7 @@ def test_a_damaged_snapshot_is_neither_the_last_good_one_nor_what_prune_keeps(ro
         assert set(problems(root)) == {third}
     layout = layout_of(root)
     assert observed.find(layout, observed.list_snapshots(layout), "last-good").id == second
-    shown = {one["id"]: one["damage"] for one in backup.list_all(open_project(root)).data["snapshots"]}
+    shown = {one["id"]: one["damage"] for one in backup_catalog.list_all(open_project(root)).data["snapshots"]}
     assert shown[third] and not shown[first] and not shown[second]
     prune.prune(open_project(root), Request())
     left = [one.id for one in observed.list_snapshots(layout)]
@@ -238,7 +240,7 @@ def test_an_inode_that_is_used_again_is_not_taken_for_the_damaged_copy(root: Pat
     assert not observed.harm(layout_of(root), snapshot(root, name), {})
     copy.chmod(0o600)
     copy.write_bytes((root / CONFIG).read_bytes())  # the same inode, whole again, written at another time
-    assert not observed.harm(layout_of(root), snapshot(root, name), observed.checked(layout_of(root)))
+    assert not observed.harm(layout_of(root), snapshot(root, name), checked_copies.checked(layout_of(root)))
 
 
 def test_a_clock_that_stood_ahead_hides_no_finding(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +314,7 @@ def test_nonsense_in_the_tools_own_files_stops_no_rescue(root: Path, monkeypatch
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        backup.list_all(open_project(root))
+        backup_catalog.list_all(open_project(root))
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -372,7 +374,7 @@ def test_a_removal_while_verify_reads_harms_no_other(root: Path, monkeypatch: py
 
     monkeypatch.setattr(integrity, "structure", and_gone)
     assert problems(root) == {}
-    assert not observed.harm(layout_of(root), snapshot(root, second), observed.checked(layout_of(root)))
+    assert not observed.harm(layout_of(root), snapshot(root, second), checked_copies.checked(layout_of(root)))
 
 
 def test_another_repository_is_not_this_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,7 +416,7 @@ def test_a_whole_project_with_such_names_in_it(root: Path) -> None:
     (root / "deep/.envrc").write_text("export TOKEN=1")
     also(root, ".")
     name = take(root)
-    shown = backup.show(open_project(root), name).data
+    shown = backup_catalog.show(open_project(root), name).data
     paths = {one["path"] for one in shown["files"]}
     assert {"manifest.json", "deep/.envrc"} <= set(shown["left_out"])
     assert not any(path.startswith(("backups", ".atftctl", "deep/")) for path in paths) and RUNBOOK in paths
@@ -458,7 +460,7 @@ def test_a_removal_that_fails_in_the_middle_says_what_is_gone(root: Path) -> Non
             assert left == names, (at, code)
         if code == 0:
             assert told == names[:2]
-        status.recover(open_for_rescue(copy), Request())
+        recovering.recover(open_for_rescue(copy), Request())
         told = [name for line in history.read(layout_of(copy)) for name in line.get("removed", [])]
         assert set(told) == set(names) - set(left), (at, code)
         assert problems(copy) == {}
@@ -474,13 +476,13 @@ def gone(root: Path, names: list[str]) -> None:
 def test_a_kill_at_every_call_of_the_small_verbs(root: Path, verb: str) -> None:
     name, _ = take(root), take(root)
     if verb == "unpin":
-        backup.pin(open_project(root), name, Request(), away=False)
+        backup_catalog.pin(open_project(root), name, Request(), away=False)
 
     def act(where: Path) -> None:
         if verb == "rm":
             gone(where, [name])
         else:
-            backup.pin(open_project(where), name, Request(), away=verb == "unpin")
+            backup_catalog.pin(open_project(where), name, Request(), away=verb == "unpin")
 
     copy = root.with_name("copy")
     shutil.copytree(root, copy)
@@ -489,7 +491,7 @@ def test_a_kill_at_every_call_of_the_small_verbs(root: Path, verb: str) -> None:
     for at in range(1, len(calls) + 1):
         shutil.copytree(root, copy)
         assert in_child(lambda: act(copy), Faults(at))[0] == KILLED
-        status.recover(open_for_rescue(copy), Request())
+        recovering.recover(open_for_rescue(copy), Request())
         assert problems(copy) == {}, at
         told = [one for line in history.read(layout_of(copy)) for one in line.get("removed", [])]
         left = [one.id for one in observed.list_snapshots(layout_of(copy))]

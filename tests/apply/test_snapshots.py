@@ -28,6 +28,7 @@ from atftctl.operations.change import free_space
 from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
+from atftctl.state import checked_copies
 from atftctl.state.layout import Layout
 from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
 from tests.support import CONFIG, RUNBOOK, Project, make_project
@@ -157,7 +158,7 @@ def test_a_verify_is_remembered(settled: Path, monkeypatch: pytest.MonkeyPatch) 
     for module in (backup, check_backups):
         monkeypatch.setattr(module, "now", lambda: later)
     assert problems(settled) == {}
-    checked = observed.checked(layout_of(settled))
+    checked = checked_copies.checked(layout_of(settled))
     assert len(checked) == 4 and all(at.startswith(later.strftime("%Y")) for _, at in checked.values())
     second = take(settled)
     assert inode(settled / "backups" / second / CONFIG) == inode(settled / "backups" / first / CONFIG)

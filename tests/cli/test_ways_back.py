@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from atftctl.host.files.durable import sha256_bytes
+from atftctl.host.files.fingerprint import sha256_bytes
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, wait_for
 
 

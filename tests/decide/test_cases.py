@@ -16,10 +16,11 @@ from atftctl.domain.plan import Plan
 from atftctl.domain.runbook import Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.observe.runbook import load as observed
+from atftctl.observe.runbook import locate
 from tests.support import CONFIG, ROOT, TRAINING
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
-BOOK = observed.load(observed.find_project(ROOT)).runbook
+BOOK = observed.load(locate.find_project(ROOT)).runbook
 
 
 def facts_of(case: dict[str, Any]) -> Facts:

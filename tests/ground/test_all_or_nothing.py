@@ -16,9 +16,9 @@ import pytest
 from atftctl.apply import moves
 from atftctl.decide.plans.builder import Wish
 from atftctl.host.process import table as procs
+from atftctl.operations import recover as recovering
 from atftctl.operations import restore
 from atftctl.operations.project import open_for_rescue, open_project
-from atftctl.operations.report import status
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
 from tests.apply.test_crashes import EVERY, TODAY
@@ -115,7 +115,7 @@ def roll_back_blocked(root: Path, number: int = errno.EBUSY, wish: Wish = FILES_
 
 
 def recover(root: Path, *, back: bool = False) -> None:
-    status.recover(open_for_rescue(root), Request(), back=back)
+    recovering.recover(open_for_rescue(root), Request(), back=back)
 
 
 @pytest.fixture

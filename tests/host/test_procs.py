@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from atftctl.host.process import spawn as spawning
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
 from tests.support import wait_for
@@ -31,7 +32,7 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
         ready = tmp_path / f"ready{len(started)}"
         code = f"import os, signal, sys, time\n{code}\nopen({str(ready)!r}, 'w').close()\ntime.sleep(60)"
         env = {**os.environ, "ATFTCTL_RUN_ID": RUN}
-        child = control.spawn([sys.executable, "-c", code], cwd=tmp_path, env=env, output=tmp_path / "out")
+        child = spawning.spawn([sys.executable, "-c", code], cwd=tmp_path, env=env, output=tmp_path / "out")
         who = procs.identify(child.pid)
         assert who is not None
         started.append(who)
@@ -111,7 +112,7 @@ def test_a_zombie_has_died() -> None:
 def test_the_memory_limit_is_set_before_exec_and_inherited(tmp_path: Path) -> None:
     code = "import resource, subprocess, sys; print(resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20)"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
-    child = control.spawn(
+    child = spawning.spawn(
         [sys.executable, "-c", nested], cwd=tmp_path, env=os.environ, output=tmp_path / "out", memory_limit_mb=300
     )
     assert child.wait() == 0

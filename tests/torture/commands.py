@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.decide.plans.builder import Wish
-from atftctl.host.files.durable import sha256_file
-from atftctl.observe import history
+from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.operations import config, reenable, restore
+from atftctl.operations import recover as recovering
+from atftctl.operations import undo as undoing
+from atftctl.operations.backup import catalog as backup_catalog
 from atftctl.operations.backup import create as backup
 from atftctl.operations.backup import prune
 from atftctl.operations.backup import verify as check_backups
 from atftctl.operations.project import now, open_for_rescue, open_project
-from atftctl.operations.report import status  # fmt: skip
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import commits as code
-from atftctl.operations.rollback import routes, staged
+from atftctl.operations.rollback import manual, routes, staged
 from atftctl.operations.runbook import pages
 from atftctl.operations.trainer_process import guard
-from atftctl.state import quarantine
-from atftctl.state.baseline import mark_verified
+from atftctl.state import checked_copies, history, quarantine
 from atftctl.state.layout import Layout
+from atftctl.state.verified import mark_verified
 from tests.faults import Faults, in_child
 from tests.support import CONFIG, RUNBOOK, Project, make_project
 
@@ -208,8 +209,8 @@ COMMANDS = (
     Command("backup", take, undoable=False),
     Command("backup pinned", lambda root: take(root, pin=True)),
     Command("backup linked", take, with_pin),
-    Command("backup pin", lambda root: backup.pin(open_project(root), "second", Request(), away=False), with_snapshots),
-    Command("backup unpin", lambda root: backup.pin(open_project(root), "first", Request(), away=True), with_pin),
+    Command("backup pin", lambda root: backup_catalog.pin(open_project(root), "second", Request(), away=False), with_snapshots),
+    Command("backup unpin", lambda root: backup_catalog.pin(open_project(root), "first", Request(), away=True), with_pin),
     Command("backup rm", lambda root: prune.remove(open_project(root), ["second"], Request()), with_snapshots, logged=True),
     Command("backup prune", lambda root: prune.prune(open_project(root), Request()), with_many, logged=True),
     Command("backup verify", lambda root: check_backups.verify(open_project(root), (), Request(), everything=True),
@@ -230,9 +231,9 @@ COMMANDS = (
     Command("rollback full", lambda root: full(root), with_improvements, undoable=True, logged=True),
     Command("restore", lambda root: restore.restore(open_project(root), "first", (), FILES_ONLY, Request()),
             with_snapshots, undoable=True, logged=True),
-    Command("undo", lambda root: restore.undo(open_for_rescue(root), "", FILES_ONLY, Request()), rolled_back,
+    Command("undo", lambda root: undoing.undo(open_for_rescue(root), "", FILES_ONLY, Request()), rolled_back,
             undoable=True, logged=True),
-    Command("undo git", lambda root: restore.undo(open_for_rescue(root), "", FILES_ONLY, Request()), reverted,
+    Command("undo git", lambda root: undoing.undo(open_for_rescue(root), "", FILES_ONLY, Request()), reverted,
             undoable=True, logged=True),
     Command("reenable",
             lambda root: reenable.phase(open_project(root), 1, "", FILES_ONLY, Request()), rolled_back,
@@ -240,7 +241,7 @@ COMMANDS = (
     Command("config set",
             lambda root: config.put(open_project(root), ["gat_temperature=0.9", "loss.type=mse"], FILES_ONLY, Request()),
             undoable=True, logged=True),
-    Command("recover", lambda root: status.recover(open_for_rescue(root), Request()), half_decided, logged=True),
+    Command("recover", lambda root: recovering.recover(open_for_rescue(root), Request()), half_decided, logged=True),
     Command("resume drop", lambda root: staged.resume(open_project(root), "", FILES_ONLY, Request(), drop=True), left_staged),
     Command("guard override", lambda root: guard.check(open_project(root), "torture"), quarantined),
     Command("runbook render", lambda root: pages.render(open_project(root), Request(), check=False),
@@ -270,12 +271,12 @@ def blocked(root: Path) -> Any:
 
 def full(root: Path) -> Any:
     """Without the probe at its end, which needs the trainer."""
-    real = code._trains
-    code._trains = lambda project, done, request: done
+    real = manual._trains
+    manual._trains = lambda project, done, request: done
     try:
-        return code.full(open_project(root), "", FILES_ONLY, Request())
+        return manual.full(open_project(root), "", FILES_ONLY, Request())
     finally:
-        code._trains = real
+        manual._trains = real
 
 
 def state(root: Path) -> Any:
@@ -295,7 +296,7 @@ def state(root: Path) -> Any:
 
 
 def recover(root: Path) -> None:
-    status.recover(open_for_rescue(root), Request())
+    recovering.recover(open_for_rescue(root), Request())
 
 
 def check(command: Command, root: Path, exit_code: int) -> str:
@@ -314,7 +315,7 @@ def check(command: Command, root: Path, exit_code: int) -> str:
     known, broken = observed.scan(layout)
     if broken:
         return f"broken snapshots: {broken}"
-    checked = observed.checked(layout)
+    checked = checked_copies.checked(layout)
     if harmed := [why for one in known if (why := observed.harm(layout, one, checked))]:
         return f"harmed snapshots: {harmed}"
     if torn := history.tampered(layout):
@@ -329,7 +330,7 @@ def check_undo(command: Command, root: Path) -> str:
     """From the new state back to the old one, byte by byte."""
     if not command.undoable or state(root) == command.before:
         return ""
-    exit_code, _ = in_child(lambda: restore.undo(open_for_rescue(root), "", FILES_ONLY, Request()))
+    exit_code, _ = in_child(lambda: undoing.undo(open_for_rescue(root), "", FILES_ONLY, Request()))
     if exit_code:
         return f"undo ends with {exit_code}"
     return "" if state(root) == command.before else f"undo is not exact: {differences(command.before, state(root))}"

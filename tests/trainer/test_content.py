@@ -22,13 +22,12 @@ from atftctl.trainer.data.cache import retain
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.data.dates import Dates
 from atftctl.trainer.data.features import average_ranks, fill_targets, rank
-from atftctl.trainer.data.files import DataError
 from atftctl.trainer.data.panel import make_panel, prepared_panel, read_panel
 from atftctl.trainer.data.splits import confirmed_ratio
 from atftctl.trainer.data.synthetic import make_market
+from atftctl.trainer.errors import CheckpointError, DamagedError, DataError
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import checkpoint, train_state
-from atftctl.trainer.training.checkpoint import CheckpointError, DamagedError
 from atftctl.trainer.training.evaluation import spearman
 from tests.support import SHARED_DATA
 from tests.trainer.conftest import Make, take

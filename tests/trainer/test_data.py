@@ -11,10 +11,11 @@ import torch
 
 from atftctl.trainer.config.settings import Synthetic
 from atftctl.trainer.data.features import fill_targets, rank
-from atftctl.trainer.data.files import COLUMNS, DataError
+from atftctl.trainer.data.files import COLUMNS
 from atftctl.trainer.data.graph import DailyGraph
 from atftctl.trainer.data.panel import Panel, make_panel, prepared_panel, read_panel
 from atftctl.trainer.data.synthetic import make_market
+from atftctl.trainer.errors import DataError
 from atftctl.trainer.training.evaluation import spearman
 from tests.trainer.conftest import IMPROVED, Make, make_features, take
 

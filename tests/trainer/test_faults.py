@@ -19,11 +19,11 @@ import yaml
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit, config_digest
+from atftctl.trainer.errors import CheckpointError
 from atftctl.trainer.telemetry import heartbeat
 from atftctl.trainer.telemetry.heartbeat import Heartbeat
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import checkpoint
-from atftctl.trainer.training.checkpoint import CheckpointError
 from tests.support import ROOT, wait_for
 from tests.trainer.conftest import IMPROVED, Make, settings_of, take
 from tests.trainer.test_loop import events
@@ -278,7 +278,7 @@ def test_a_disk_that_is_really_full_leaves_the_old_checkpoint(make: Make, tmp_pa
 
 
 def test_predictions_that_are_not_finite_end_the_run(make: Make) -> None:
-    from atftctl.trainer.training.step import Ended
+    from atftctl.trainer.errors import Ended
 
     trainer = make(training={"evaluate_every": 1})
     take(trainer, 1)

@@ -19,9 +19,8 @@ import yaml
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
+from atftctl.trainer.errors import CheckpointError, Ended
 from atftctl.trainer.training import checkpoint
-from atftctl.trainer.training.checkpoint import CheckpointError
-from atftctl.trainer.training.step import Ended
 from tests.support import ROOT, SHARED_DATA, wait_for
 from tests.trainer.conftest import IMPROVED, Make, settings_of, take
 

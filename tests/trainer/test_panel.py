@@ -17,9 +17,10 @@ from atftctl.trainer.config.settings import Data, SettingsError, Synthetic, from
 from atftctl.trainer.data.cache import cached
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.data.features import LONGEST, fill_features, names
-from atftctl.trainer.data.files import COLUMNS, DataError
+from atftctl.trainer.data.files import COLUMNS
 from atftctl.trainer.data.panel import prepared_panel, read_panel
 from atftctl.trainer.data.synthetic import make_market
+from atftctl.trainer.errors import DataError
 from tests.support import ROOT
 from tests.trainer.conftest import Make, make_features, take
 from tests.trainer.test_data import MARKET, frame

@@ -20,7 +20,8 @@ from atftctl.host.copying.zip_crc import ZipWatch, blank
 from atftctl.host.errors import ChangedError, HostError
 from atftctl.host.files.attributes import beside
 from atftctl.host.files.containment import Within, locate
-from atftctl.host.files.durable import LINK, Identity, allocated, identity, inode_key, remove, settled, write_link
+from atftctl.host.files.durable import remove, write_link
+from atftctl.host.files.fingerprint import LINK, Identity, allocated, identity, inode_key, settled
 from atftctl.host.files.folders import make_dirs, opened
 from atftctl.state.layout import Layout
 

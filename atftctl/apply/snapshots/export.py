@@ -11,8 +11,10 @@ from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.host.copying.copier import Progress, copy_new
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.containment import inside
-from atftctl.host.files.durable import LINK, free_bytes, rename, write_link
+from atftctl.host.files.durable import rename, write_link
+from atftctl.host.files.fingerprint import LINK
 from atftctl.host.files.folders import fsync_dir, make_dirs, remove_tree
+from atftctl.host.files.reading import free_bytes
 from atftctl.state.layout import Layout
 
 

@@ -3,16 +3,14 @@ out of sight first, so that every snapshot that is listed is whole whatever dies
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from atftctl.apply.snapshots.copier import Copier
+from atftctl.apply.snapshots.remove import PARTIAL, sweep
 from atftctl.domain.errors import AtftError, DiskFull, PutBack
 from atftctl.domain.snapshot import Passes, Reliance, Snapshot, SnapshotFile, passed_by, to_manifest
 from atftctl.host import footprint
@@ -20,17 +18,9 @@ from atftctl.host.copying.copier import Progress, no_progress, read_back
 from atftctl.host.copying.parallel import all_of
 from atftctl.host.errors import HostError, OutsideProjectError, reason, reason_and_place
 from atftctl.host.files.containment import locate
-from atftctl.host.files.durable import (
-    READ_BACK,
-    inode_key,
-    read_bytes,
-    remove,
-    rename,
-    size_of,
-    write_durably,
-    write_new,
-)
+from atftctl.host.files.durable import READ_BACK, remove, rename, write_durably, write_new
 from atftctl.host.files.folders import fsync_dir, make_dirs, remove_tree, sync_file_system
+from atftctl.host.files.reading import size_of
 from atftctl.host.git import facts as git
 from atftctl.state import sealed_records
 from atftctl.state.layout import CODE_DIFF, MANIFEST, PIN, Layout
@@ -38,9 +28,6 @@ from atftctl.state.reserve import FULL
 
 NOT_TAKEN = "no snapshot was taken; the others are untouched"
 DIFF_LIMIT = 32 << 20
-PARTIAL, GONE = ".partial", ".gone"  # ends of hidden names: no snapshot yet, none any more
-HIDDEN = ".atftctl-"  # how ours begin; those of a snapshot that is being taken are named by its time
-LEFT = re.compile(r"\.(?:atftctl-(?P<name>.+)|\d{8}_\d{6}(?:_\d+)?)(?:\.partial|\.gone)", re.DOTALL)
 MANY = 200  # small files; fewer are fsynced one by one
 
 
@@ -223,81 +210,3 @@ def _free_name(layout: Layout, now: datetime) -> str:
         number += 1
         name = f"{stamp}_{number}"
     return name
-
-
-def sweep(layout: Layout) -> list[str]:
-    """What a crash left of snapshots that were being taken or taken away; a line for what can't be swept, which stands
-    in nobody's way. Called under the lock."""
-    left = []
-    for path, _ in _left(layout):
-        try:
-            remove_tree(path)
-        except OSError as error:
-            left.append(f"{path.relative_to(layout.root)} can't be removed ({reason(error)}); it takes room, no more")
-    return left
-
-
-def half_removed(layout: Layout) -> list[str]:
-    """Snapshots that were being taken away when a crash came: they are out of sight, and `sweep` takes the rest."""
-    return sorted(name for path, name in _left(layout) if name and path.name.endswith(GONE))
-
-
-def _left(layout: Layout) -> list[tuple[Path, str]]:
-    """What bears a name of ours, and nothing else: other hidden things there are somebody's own."""
-    try:
-        names = os.listdir(layout.backups)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [(layout.backups / name, match["name"] or "") for name in names if (match := LEFT.fullmatch(name))]
-
-
-def hide(layout: Layout, names: Iterable[str], gone: list[str]) -> None:
-    """Out of sight, which is the end of them; `sweep` takes the bytes. `gone` grows as they go: who meets an OSError
-    knows how far it went."""
-    for name in names:
-        rename(layout.snapshot(name), layout.backups / f"{HIDDEN}{name}{GONE}")
-        gone.append(name)
-        footprint.leave(f"removed snapshot {name}")
-    fsync_dir(layout.backups)
-
-
-def remember_checked(layout: Layout, checked: Mapping[str, tuple[str, str]]) -> None:
-    """What copies were found to hold, and when, by their identity on disk; those that are gone are forgotten."""
-    there = set()
-    for folder, _, names in os.walk(layout.backups):
-        for name in names:
-            there.add(inode_key(os.lstat(os.path.join(folder, name))))
-    kept = {key: list(value) for key, value in checked.items() if key in there}
-    write_durably(layout.checked, json.dumps(kept).encode(), 0o600)
-
-
-def pin(layout: Layout, name: str, words: str) -> None:
-    """Kept whatever the retention says. A marker beside the manifest, which itself never changes."""
-    partial = layout.backups / f"{HIDDEN}{name}{PARTIAL}"  # where `sweep` finds it, and no snapshot holds a stray
-    write_new(partial, words.encode("utf-8", "replace"), 0o600)
-    rename(partial, layout.snapshot(name) / PIN)
-    footprint.leave(f"pinned snapshot {name}")
-    fsync_dir(layout.snapshot(name))
-
-
-def needed_by(operation: str) -> str:
-    """What a pin says of a snapshot whose copies an operation is going back to."""
-    return f"operation {operation} is going back to it\n"
-
-
-def unpin_after(layout: Layout, name: str, operation: str) -> None:
-    """Take the pin away that `operation` set, and no other. Best effort: a pin that stays does no harm."""
-    try:
-        if read_bytes(layout.snapshot(name) / PIN, 4096) == needed_by(operation).encode():
-            unpin(layout, name)
-    except (OSError, HostError):
-        return
-
-
-def unpin(layout: Layout, name: str) -> bool:
-    """True if it was pinned."""
-    gone = remove(layout.snapshot(name) / PIN)
-    if gone:
-        footprint.leave(f"unpinned snapshot {name}")
-        fsync_dir(layout.snapshot(name))
-    return gone

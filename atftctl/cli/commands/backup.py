@@ -7,6 +7,7 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
+from atftctl.operations.backup import catalog as backup_catalog
 
 app = typer.Typer(help="Snapshots of configs and models.", invoke_without_command=True, rich_markup_mode=None)
 
@@ -61,9 +62,8 @@ def list_(json: o.Json = False, project: o.Project = o.HERE) -> None:
     from atftctl.cli.render import backups
 
     def verb() -> Any:
-        from atftctl.operations.backup import create as operation
 
-        return operation.list_all(run.open_project(project, "", rescue=True))
+        return backup_catalog.list_all(run.open_project(project, "", rescue=True))
 
     run.command("backup list", verb, json, backups.snapshots)
 
@@ -74,9 +74,8 @@ def show(snapshot: Which = "latest", json: o.Json = False, project: o.Project = 
     from atftctl.cli.render import backups
 
     def verb() -> Any:
-        from atftctl.operations.backup import create as operation
 
-        return operation.show(run.open_project(project, "", rescue=True), snapshot)
+        return backup_catalog.show(run.open_project(project, "", rescue=True), snapshot)
 
     run.command("backup show", verb, json, backups.one)
 
@@ -192,9 +191,8 @@ def unpin(
 
 def _pin(snapshot: str, away: bool, change: o.Change, project: Path) -> None:
     def verb() -> Any:
-        from atftctl.operations.backup import create as operation
 
         with run.request(change) as request:
-            return operation.pin(run.open_project(project, "", rescue=True), snapshot, request, away=away)
+            return backup_catalog.pin(run.open_project(project, "", rescue=True), snapshot, request, away=away)
 
     run.command("backup unpin" if away else "backup pin", verb, change.json)

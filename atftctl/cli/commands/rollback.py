@@ -7,6 +7,7 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
+from atftctl.operations.rollback import manual
 
 Names = list[str] | None
 Words = Annotated[Names, typer.Argument(metavar="[NAME|COMMIT]...", help="More for --feature or --git.")]
@@ -116,7 +117,7 @@ def _take(route: str, opened: Any, named: _Named, wish: Any, request: Any) -> An
         if not request.dry_run:
             run.go_private(opened)  # the tool never runs from the tree that it changes
         if route == "full":
-            return commits.full(opened, named.ref, wish, request)
+            return manual.full(opened, named.ref, wish, request)
         return commits.revert(opened, commits.Asked(named.words, named.since, named.grep, named.push), wish, request)
     if route == "bisect":
         from atftctl.operations.rollback.bisect import bisect

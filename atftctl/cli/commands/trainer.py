@@ -9,68 +9,6 @@ from atftctl.cli import options as o
 from atftctl.cli import run
 
 trainer_app = typer.Typer(help="The trainer's process by itself.", no_args_is_help=True, rich_markup_mode=None)
-baseline_app = typer.Typer(help="The level that verify compares with.", no_args_is_help=True, rich_markup_mode=None)
-runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@baseline_app.command("record")
-def baseline_record(
-    anyway: Annotated[bool, typer.Option("--anyway", help="Also with improvements on.")] = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Measure the level that verify compares with. Run it while all is well, with the improvements off."""
-
-    def verb() -> Any:
-        from atftctl.operations.verification import checklist as operation
-
-        with run.request(o.Change(False, True, "", json)) as request:
-            return operation.record_baseline(run.open_project(project, ""), request, anyway=anyway)
-
-    run.command("baseline record", verb, json)
-
-
-@runbook_app.command("show")
-def runbook_show(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """What the runbook says: symptoms, settings, phases, contacts."""
-    from atftctl.cli.render import console
-
-    def verb() -> Any:
-        from atftctl.operations.report import status as operation
-
-        return operation.runbook(run.open_project(project, lang))
-
-    run.command("runbook show", verb, json, console.runbook)
-
-
-@runbook_app.command("lint")
-def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """Does the runbook hold together? File, line, key and the nearest valid name where it does not."""
-
-    def verb() -> Any:
-        from atftctl.operations.report import status as operation
-
-        return operation.lint(run.open_project(project, "", look=True))
-
-    run.command("runbook lint", verb, json)
-
-
-@runbook_app.command("render")
-def runbook_render(
-    check: Annotated[bool, typer.Option("--check", help="Only compare: exit 1 where a page is out of date.")] = False,
-    dry_run: o.DryRun = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """The runbook as pages for people, beside it, in English and Japanese."""
-
-    def verb() -> Any:
-        from atftctl.operations.runbook import pages
-
-        with run.request(o.Change(dry_run, True, "", json)) as request:
-            return pages.render(run.open_project(project, ""), request, check=check)
-
-    run.command("runbook render", verb, json)
 
 
 Resume = Annotated[str, typer.Option("--resume", metavar="last|best|scratch", help="From which checkpoint.")]
@@ -142,7 +80,9 @@ def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Cha
         opened = run.open_project(project, "", look=verb_name == "status", rescue=verb_name == "stop")
         with run.request(change) as request:
             if verb_name == "status":
-                return operation.status(opened)
+                from atftctl.operations.trainer_process.status import status
+
+                return status(opened)
             if verb_name == "stop":
                 return operation.stop(opened, tuple(adopt or ()), request)
             if verb_name == "reload":

@@ -6,6 +6,7 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
+from atftctl.cli.render import checks as render_checks
 
 
 def verify(
@@ -20,7 +21,6 @@ def verify(
 
     Model, data, training, RankIC, errors, memory, service, training time.
     """
-    from atftctl.cli.render import console
 
     def effects_verb() -> Any:
         from atftctl.operations.verification import flag_effects as operation
@@ -35,28 +35,5 @@ def verify(
             return operation.verify(run.open_project(project, lang), request)
 
     if effects:
-        run.command("verify --effects", effects_verb, json, console.effects)
-    run.command("verify", verb, json, console.checklist)
-
-
-def drill(
-    symptom: Annotated[str, typer.Option("--symptom", metavar="NAME", help="Which incident; so far oom.")] = "oom",
-    data: Annotated[
-        str, typer.Option("--data", metavar="FILE", help="Real prices, in place of the synthetic market.")
-    ] = "",
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch copy.")] = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Rehearse an incident in a scratch copy.
-
-    A real out of memory, the rollback, the proof, the way back.
-    """
-
-    def verb() -> Any:
-        from atftctl.operations.drill import rehearsal as operation
-
-        with run.request(o.Change(False, True, "", json)) as request:
-            return operation.run(run.open_project(project, ""), symptom, data, request.report, keep=keep)
-
-    run.command("drill", verb, json)
+        run.command("verify --effects", effects_verb, json, render_checks.effects)
+    run.command("verify", verb, json, render_checks.checklist)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from atftctl.cli.render.console import coloured_diff, result, table, timeline
+from atftctl.cli.render.console import table
+from atftctl.cli.render.result import coloured_diff, result, timeline
 from atftctl.cli.terminal import say
 from atftctl.domain.result import Result
 from atftctl.domain.text import size_words

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Process
-from atftctl.domain.plan import (
+from atftctl.domain.plan import Plan
+from atftctl.domain.runbook import Runbook
+from atftctl.domain.steps import (
     ChangeFiles,
-    Plan,
     RecoverFirst,
     ReloadTrainer,
     SaveEvidence,
@@ -18,7 +19,6 @@ from atftctl.domain.plan import (
     TakeSnapshot,
     Target,
 )
-from atftctl.domain.runbook import Runbook
 
 
 @dataclass(frozen=True)

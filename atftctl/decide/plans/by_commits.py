@@ -10,16 +10,9 @@ from atftctl.decide.plans.setting_changes import changes, targets
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import (
-    ChangePackages,
-    MoveBranch,
-    Package,
-    Plan,
-    RevertCommits,
-    Target,
-    with_steps,
-)
+from atftctl.domain.plan import Plan, with_steps
 from atftctl.domain.runbook import Runbook
+from atftctl.domain.steps import ChangePackages, MoveBranch, Package, RevertCommits, Target
 from atftctl.domain.text import listed
 
 

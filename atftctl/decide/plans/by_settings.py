@@ -9,8 +9,9 @@ from atftctl.decide.plans.builder import Wish, assemble
 from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import Plan, SettingChange
+from atftctl.domain.plan import Plan
 from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
+from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 
 

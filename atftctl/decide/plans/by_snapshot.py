@@ -12,9 +12,10 @@ from atftctl.decide.plans.by_commits import NewFile, new_targets
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import MANY, ChangePackages, MoveBranch, Package, Plan, Step, Target, with_steps
+from atftctl.domain.plan import Plan, with_steps
 from atftctl.domain.runbook import Kind, Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
+from atftctl.domain.steps import MANY, ChangePackages, MoveBranch, Package, Step, Target
 from atftctl.domain.text import listed
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.facts import ConfigFile, Facts
-from atftctl.domain.plan import SettingChange, Target, show
+from atftctl.domain.plan import show
 from atftctl.domain.runbook import LIST_OR_MAPPING, Runbook, Settings, Stage, kind_of
+from atftctl.domain.steps import SettingChange, Target
 from atftctl.domain.text import counted, nearest
 from atftctl.protocol.keys import KeyPath, item_number, key_text, parse_key
 

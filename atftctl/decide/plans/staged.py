@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from atftctl.decide.plans.setting_changes import changes, settings_of
-from atftctl.decide.verdicts.crash_cause import SYMPTOMS
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import Plan, RunStage
+from atftctl.domain.plan import Plan
 from atftctl.domain.runbook import Runbook
-
-
-def symptom_of(runbook: Runbook, facts: Facts) -> str:
-    """What the trainer's own last word says. Raises WrongUsage where it says nothing."""
-    name = SYMPTOMS.get(str((facts.process.last_event or {}).get("event")), "")
-    if name not in runbook.symptoms:
-        known = ", ".join(runbook.symptoms)
-        raise WrongUsage("which symptom? The trainer left no word of one", then=f"--symptom: {known}")
-    return name
+from atftctl.domain.steps import RunStage
 
 
 def staged(runbook: Runbook, facts: Facts, symptom: str, language: str) -> Plan:

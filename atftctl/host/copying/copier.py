@@ -21,16 +21,10 @@ from typing import TYPE_CHECKING
 
 from atftctl.host.copying.kernel_copy import CHUNK, KernelCopy, sync_range
 from atftctl.host.errors import AbandonedError, ChangedError, DamagedError
-from atftctl.host.files.durable import (
-    CREATE_AND_READ,
-    READ_BACK,
-    Identity,
-    allocated,
-    identity,
-    open_regular,
-    write_all,
-)
+from atftctl.host.files.durable import CREATE_AND_READ, READ_BACK, write_all
+from atftctl.host.files.fingerprint import Identity, allocated, identity
 from atftctl.host.files.folders import give, opened
+from atftctl.host.files.reading import open_regular
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future

@@ -8,7 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from atftctl.host.errors import HostError
-from atftctl.host.files.durable import open_regular, size_of
+from atftctl.host.files.reading import open_regular, size_of
 from atftctl.host.process.rights import links_are_ours
 
 TAIL_LIMIT = 256 * 1024  # bytes

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from atftctl.host.errors import HostError, UntrustedError, reason
-from atftctl.host.files.durable import read_bytes
+from atftctl.host.files.reading import read_bytes
 
 CONFIG = "atftctl/config.yaml"  # below XDG_CONFIG_HOME
 LONGEST = 64 << 10  # bytes of that file

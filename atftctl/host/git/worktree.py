@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from atftctl.host.files.folders import remove_tree
+from atftctl.host.git import command as git_command
 from atftctl.host.git import facts as git
-from atftctl.host.git.facts import NONE, GitError
+from atftctl.host.git.command import GitError
+from atftctl.host.git.facts import NONE
 
 LIMIT_S = 120.0
 DURABLE = ("-c", "core.fsmonitor=false", "-c", "core.fsync=all")
@@ -19,15 +21,15 @@ LOCKS = ("index.lock", "HEAD.lock", "packed-refs.lock")
 def run(root: Path, *words: str, limit_s: float = LIMIT_S, said: bytes = b"") -> str:
     """Its standard output as text. Objects and references are durable when it returns. `said`: to its standard input.
     Raises GitError."""
-    return os.fsdecode(git.execute(root, DURABLE, words, limit_s, said))
+    return os.fsdecode(git_command.execute(root, DURABLE, words, limit_s, said))
 
 
 def checked_out(root: Path, commit: str, path: str, *, filters: bool = True) -> bytes:
     """The bytes that `git checkout COMMIT -- PATH` would write. Without `filters`, as a dry run asks for it: those that
     the repository has; no program that its config names is run. Raises GitError."""
     if not filters:
-        return git.read(root, "cat-file", "blob", f"{commit}:./{path}")
-    return git.execute(root, DURABLE, ("cat-file", "--filters", f"{commit}:./{path}"), LIMIT_S)
+        return git_command.read(root, "cat-file", "blob", f"{commit}:./{path}")
+    return git_command.execute(root, DURABLE, ("cat-file", "--filters", f"{commit}:./{path}"), LIMIT_S)
 
 
 def dirty(root: Path) -> list[str]:
@@ -56,7 +58,7 @@ def revert(folder: Path, commit: str, *, merge: bool) -> None:
     try:
         run(folder, *identity(folder), *words)
     except GitError as error:
-        conflicts = os.fsdecode(git.read(folder, "diff", "--name-only", "-z", "--diff-filter=U")).split("\0")
+        conflicts = os.fsdecode(git_command.read(folder, "diff", "--name-only", "-z", "--diff-filter=U")).split("\0")
         if named := [name for name in conflicts if name]:
             raise GitError(f"conflict in {', '.join(named)}") from None
         if "gpg" in str(error) or "sign" in str(error):
@@ -73,7 +75,7 @@ def identity(folder: Path) -> tuple[str, ...]:
     found: tuple[str, ...] = ()
     for key, value in (("user.name", "atftctl"), ("user.email", "atftctl@localhost")):
         try:
-            known = git.text(folder, "config", key)
+            known = git_command.text(folder, "config", key)
         except GitError:
             known = ""
         if not known and not os.environ.get(f"GIT_COMMITTER_{key.rpartition('.')[2].upper()}"):
@@ -97,7 +99,7 @@ def commit_tree(root: Path, tree_of: str, parent: str, message: str) -> str:
 def locks_of(root: Path, name: str) -> list[Path]:
     """The lock files that a move of this branch takes, whether they are there or not. Raises GitError."""
     folder = git.git_folder(root)
-    common = Path(git.text(root, "rev-parse", "--git-common-dir"))
+    common = Path(git_command.text(root, "rev-parse", "--git-common-dir"))
     common = common if common.is_absolute() else (root / common).resolve()
     return [*(folder / lock for lock in LOCKS[:2]), common / LOCKS[2], common / f"{name}.lock"]
 
@@ -115,7 +117,7 @@ def move_branch(root: Path, name: str, old: str, new: str, message: str, written
     GitError where another branch is checked out, or this one has moved on."""
     if (found := git.branch(root)) != name:
         raise GitError(f"{found or 'no branch'} is checked out, not {name}")
-    if git.text(root, "rev-parse", "--verify", name) != new:
+    if git_command.text(root, "rev-parse", "--verify", name) != new:
         run(root, "update-ref", "-m", message, name, new, old)
     changes = git.changes(root, old, new)
     top = git.prefix(root)
@@ -132,7 +134,7 @@ def _same_content(root: Path, commit: str, paths: set[str]) -> list[str]:
     """Index lines for files whose content is the same in both commits: git would take another size for a change."""
     if not paths:
         return []
-    entries = os.fsdecode(git.read(root, "ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")
+    entries = os.fsdecode(git_command.read(root, "ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")
     fields = [entry.partition("\t") for entry in entries if entry]
     return [f"{head.split()[0]} {head.split()[2]}\t{path}\0" for head, _, path in fields if path in paths]
 
@@ -169,7 +171,7 @@ def living(root: Path) -> list[int]:
     """Processes of git that work in this repository. Raises GitError."""
     from atftctl.host.process import table as procs
 
-    folders = {str(root.resolve()), git.text(root, "rev-parse", "--show-toplevel"), str(git.git_folder(root))}
+    folders = {str(root.resolve()), git_command.text(root, "rev-parse", "--show-toplevel"), str(git.git_folder(root))}
     return procs.named("git", folders)
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.snapshot import (
     Checked,
-    Passed,
-    Passes,
     Reliance,
     Snapshot,
     SnapshotFile,
@@ -24,9 +21,12 @@ from atftctl.domain.text import nearest
 from atftctl.host.errors import HostError, OutsideProjectError, reason
 from atftctl.host.files import trust
 from atftctl.host.files.containment import refuse_words
-from atftctl.host.files.durable import LINK, Identity, identity, inode_key, read_bytes, settled
+from atftctl.host.files.fingerprint import LINK, Identity, identity, inode_key, settled
+from atftctl.host.files.reading import read_bytes
+from atftctl.state.checked_copies import checked
 from atftctl.state.layout import PIN, SNAPSHOT_NAME, Layout, is_reserved
-from atftctl.state.sealed_records import read_lines, try_json, unseal
+from atftctl.state.sealed_records import unseal
+from atftctl.state.verified import passes
 
 _read: dict[str, tuple[Identity, Snapshot]] = {}  # an operation looks several times; a manifest never changes
 
@@ -149,37 +149,9 @@ def last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | Non
     return next((one for one in reversed(snapshots) if one.verified and not harm(layout, one, known)), None)
 
 
-def passes(layout: Layout) -> Passes:
-    """File digests that a passing `verify` checked, and its checks, oldest first."""
-    found = []
-    for line in read_lines(layout.verified):
-        digests, checks = line.get("digests"), line.get("checks")
-        if isinstance(digests, dict) and digests:
-            checks = {str(name): str(words) for name, words in checks.items()} if isinstance(checks, dict) else {}
-            found.append(({str(path): str(one) for path, one in digests.items()}, Passed(str(line.get("at")), checks)))
-    return found
-
-
 def reliance(layout: Layout, snapshots: tuple[Snapshot, ...], recheck_s: float) -> Reliance:
     """Which copies a new snapshot may link to."""
     return Reliance(snapshots, checked(layout), recheck_s)
-
-
-def checked(layout: Layout) -> dict[str, tuple[str, str]]:
-    """What copies were found to hold, and when, by their identity on disk. Lost or unreadable, copies are hashed again:
-    no harm."""
-    try:
-        known = {str(key): (str(digest), str(at)) for key, (digest, at) in try_json(layout.checked).items()}
-        return {key: one for key, one in known.items() if _is_time(one[1])}
-    except (ValueError, TypeError):
-        return {}
-
-
-def _is_time(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
 
 
 def newest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:

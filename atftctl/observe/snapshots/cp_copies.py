@@ -14,7 +14,7 @@ from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.host.copying.copier import hash_file
 from atftctl.host.copying.zip_crc import ZipWatch, blank, checkpoint
 from atftctl.host.errors import HostError, YamlError, reason
-from atftctl.host.files.durable import read_bytes
+from atftctl.host.files.reading import read_bytes
 from atftctl.host.yaml_text.read import MAX_BYTES, read
 from atftctl.state.layout import Layout
 

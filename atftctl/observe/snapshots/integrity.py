@@ -10,7 +10,8 @@ from pathlib import Path
 from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
 from atftctl.host.copying.copier import Progress, hash_file, no_progress
 from atftctl.host.errors import HostError, reason
-from atftctl.host.files.durable import read_bytes, sha256_file
+from atftctl.host.files.fingerprint import sha256_file
+from atftctl.host.files.reading import read_bytes
 from atftctl.observe.snapshots.catalog import copy_of
 from atftctl.state.layout import CODE_DIFF, MANIFEST, PIN, Layout
 from atftctl.state.sealed_records import BadRecordError, seal, unseal

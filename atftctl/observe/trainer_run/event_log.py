@@ -9,8 +9,8 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.host.errors import HostError
-from atftctl.host.files.durable import open_regular
 from atftctl.host.files.logs import inode_of_log, open_log, real_path, size_of_log, tail
+from atftctl.host.files.reading import open_regular
 from atftctl.state import sealed_records
 
 POLL_S = 0.02

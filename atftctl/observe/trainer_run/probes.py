@@ -15,7 +15,8 @@ from typing import Any
 from atftctl.domain.errors import Inconclusive
 from atftctl.domain.runbook import Runbook
 from atftctl.host.errors import HostError
-from atftctl.host.files.durable import read_bytes, write_new
+from atftctl.host.files.durable import write_new
+from atftctl.host.files.reading import read_bytes
 from atftctl.host.process import rights
 from atftctl.host.process.command import run
 from atftctl.state.layout import Layout

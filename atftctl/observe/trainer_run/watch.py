@@ -4,32 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from atftctl.domain.errors import Refused
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.staged import StagedState
-from atftctl.host.errors import HostError
-from atftctl.host.files.durable import read_bytes
-from atftctl.host.process import owner
 from atftctl.observe.trainer_run import event_log, process
-from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
-
-
-def read(layout: Layout) -> StagedState | None:
-    """Raises Refused for a record that can't be read."""
-    try:
-        return StagedState.from_json(sealed_records.unseal(read_bytes(layout.staged), str(layout.staged)))
-    except FileNotFoundError:
-        return None
-    except (OSError, HostError, KeyError, TypeError, ValueError) as error:
-        raise Refused(
-            f"where the staged rollback stands can't be read: {error}", then=f"atftctl history; then rm {layout.staged}"
-        ) from None
-
-
-def at_work(state: StagedState) -> bool:
-    """Does the process that carries it out still live?"""
-    return owner.alive(state.maker)
 
 
 def look(layout: Layout, state: StagedState, command: Sequence[str]) -> tuple[Window, str]:

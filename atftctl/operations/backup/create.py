@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from atftctl.apply.snapshots import take as snapshots
 from atftctl.apply.snapshots.copier import room_needed
@@ -12,14 +11,13 @@ from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.text import counted, listed, size_words
-from atftctl.host import locks
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.observe.configs import read_configs
 from atftctl.observe.snapshots import catalog as observed
-from atftctl.observe.snapshots import cp_copies as observed_handmade
 from atftctl.observe.snapshots.sources import Sources, sources
+from atftctl.operations.backup.catalog import describe, names_of, pin_text
 from atftctl.operations.change import free_space
-from atftctl.operations.change.carry_out import locked
+from atftctl.operations.change.project_lock import locked
 from atftctl.operations.change.snapshot_inputs import taking
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
@@ -36,7 +34,7 @@ def create(project: Project, label: str, only: Kind, request: Request, *, pin: b
     watch = Stopwatch(request.report)
     with locked(project, "backup", request), watch.part("copy"):
         found = _sources(project, only)  # recovery may have put files in place
-        words = _pin_words(request) if pin else ""
+        words = pin_text(request) if pin else ""
         order = _order(project, found, label=label, reason=request.reason, pin=words)
         needed = room_needed(project.layout, order.reliance, order.paths)
         free_space.for_snapshot(project.layout, needed)
@@ -79,7 +77,7 @@ def _dry_run(project: Project, found: Sources) -> Result:
         "backup",
         Exit.DONE,
         f"dry run: would copy {size_words(sum(needed.values()))} and link {linked} unchanged files",
-        lines=_names(list(found.paths)),
+        lines=names_of(list(found.paths)),
         data={"files": list(found.paths), "left_out": found.left_out, "bytes_to_copy": sum(needed.values())},
     )
 
@@ -98,86 +96,6 @@ def _taken(project: Project, snapshot: Snapshot, found: Sources, watch: Stopwatc
         Exit.DONE,
         f"snapshot {snapshot.id}: {counted(len(snapshot.files), 'file')}, {size_words(snapshot.size)}{shared}",
         lines=tuple(lines),
-        data={**_describe(snapshot), "linked": linked},
+        data={**describe(snapshot), "linked": linked},
         parts=tuple(watch.parts),
     )
-
-
-def list_all(project: Project) -> Result:
-    layout = project.layout
-    found, broken = observed.scan(layout)
-    handmade = observed_handmade.find_handmade(layout, project.runbook.files)
-    known = observed.checked(layout)
-    harm = {one.id: why for one in found if (why := observed.harm(layout, one, known))}
-    words = [counted(len(found), "snapshot")]
-    words += [f"{len(broken) + len(harm)} damaged"] if broken or harm else []
-    words += [f"{counted(len(handmade), 'copy', 'copies')} made by cp"] if handmade else []
-    return Result(
-        "backup list",
-        Exit.DONE,
-        ", ".join(words),
-        data={
-            "snapshots": [_describe(one) | {"damage": harm.get(one.id, "")} for one in found],
-            "damaged": broken,
-            "made_by_cp": [{**vars(one), "created": one.created} for one in handmade],
-        },
-    )
-
-
-def show(project: Project, word: str) -> Result:
-    snapshot = observed.find(project.layout, observed.list_snapshots(project.layout), word)
-    data = _describe(snapshot) | {
-        "operator": snapshot.operator,
-        "dirty": snapshot.dirty,
-        "code_diff": bool(snapshot.code_diff),
-        "runbook_sha256": snapshot.runbook_sha256,
-        "config_digest": snapshot.config_digest,
-        "baseline": dict(snapshot.baseline),
-        "passed": vars(snapshot.passed) if snapshot.passed else None,
-        "left_out": dict(snapshot.left_out),
-        "folder": snapshot.folder,
-    }
-    return Result("backup show", Exit.DONE, f"snapshot {snapshot.id}", data=data)
-
-
-def pin(project: Project, word: str, request: Request, *, away: bool) -> Result:
-    """Pinned: no prune takes it. Or no longer."""
-    command = "backup unpin" if away else "backup pin"
-    snapshot = observed.find(project.layout, observed.list_snapshots(project.layout), word)
-    if snapshot.pinned is not away:
-        raise Refused(f"{snapshot.id} is {'pinned already' if snapshot.pinned else 'not pinned'}")
-    if request.dry_run:
-        return Result(command, Exit.DONE, f"dry run: would {'unpin' if away else 'pin'} {snapshot.id}")
-    with locked(project, command, request):
-        if away:
-            snapshots.unpin(project.layout, snapshot.id)
-        else:
-            snapshots.pin(project.layout, snapshot.id, _pin_words(request))
-    words = "no longer pinned" if away else "pinned: no prune takes it away"
-    return Result(command, Exit.DONE, f"{snapshot.id} is {words}", data={"id": snapshot.id, "pinned": not away})
-
-
-def _pin_words(request: Request) -> str:
-    why = f": {request.reason}" if request.reason else ""
-    return f"pinned by {locks.operator()} at {now().isoformat(timespec='seconds')}{why}\n"
-
-
-def _describe(snapshot: Snapshot) -> dict[str, Any]:
-    return {
-        "id": snapshot.id,
-        "created": snapshot.created,
-        "label": snapshot.label,
-        "reason": snapshot.reason,
-        "verified_good": snapshot.verified,
-        "pinned": snapshot.pinned,
-        "operation": snapshot.operation,
-        "commit": snapshot.commit,
-        "bytes": snapshot.size,
-        "files": [
-            {"path": file.path, "sha256": file.sha256, "size": file.size, "zip": file.zip} for file in snapshot.files
-        ],
-    }
-
-
-def _names(paths: list[str]) -> tuple[str, ...]:
-    return (*paths[:8], f"and {len(paths) - 8:,} more") if len(paths) > 8 else tuple(paths)

@@ -12,7 +12,8 @@ from atftctl.domain.errors import AtftError
 from atftctl.domain.plan import show
 from atftctl.domain.result import Result
 from atftctl.host.errors import HostError, YamlError
-from atftctl.host.files.durable import digest_of, read_bytes
+from atftctl.host.files.fingerprint import digest_of
+from atftctl.host.files.reading import read_bytes
 from atftctl.host.git import facts as git
 from atftctl.host.yaml_text import read as yaml_read
 from atftctl.observe.snapshots import catalog

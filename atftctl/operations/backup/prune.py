@@ -6,23 +6,23 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from atftctl.apply.snapshots import take as snapshots
+from atftctl.apply.snapshots import remove as removal
 from atftctl.decide.retention import reasons
 from atftctl.domain.errors import NeedsPerson, Refused
-from atftctl.domain.plan import Plan, RemoveSnapshot
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.steps import RemoveSnapshot
 from atftctl.domain.text import size_words
 from atftctl.host.errors import reason_and_place
-from atftctl.host.files.durable import allocated, inode_key
+from atftctl.host.files.fingerprint import allocated, inode_key
 from atftctl.host.process.interrupts import deferred
-from atftctl.observe import history as observed_history
 from atftctl.observe.snapshots import catalog as observed
-from atftctl.operations.change.carry_out import locked
+from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, dry_run
 from atftctl.protocol import Exit
-from atftctl.state import history
+from atftctl.state import checked_copies, history
 from atftctl.state.layout import Layout
 
 FINAL = "this can't be undone"
@@ -33,7 +33,7 @@ def prune(project: Project, request: Request) -> Result:
     layout = project.layout
 
     def decide() -> tuple[Plan | None, dict[str, list[str]]]:
-        found, known = observed.list_snapshots(layout), observed.checked(layout)
+        found, known = observed.list_snapshots(layout), checked_copies.checked(layout)
         damaged = [one.id for one in found if observed.harm(layout, one, known)]
         kept = reasons(found, project.runbook.backups.keep, _needed(layout), damaged)
         going = [one for one in found if not kept[one.id]]
@@ -42,7 +42,7 @@ def prune(project: Project, request: Request) -> Result:
 
     plan, kept = decide()
     if plan is None:
-        if snapshots.half_removed(layout) and not request.dry_run:
+        if removal.half_removed(layout) and not request.dry_run:
             with locked(project, "backup prune", request):  # which ends what a crash left
                 pass
         return Result(
@@ -78,7 +78,7 @@ def remove(project: Project, words: Sequence[str], request: Request) -> Result:
 
 def _needed(layout: Layout) -> set[str]:
     """What the newest undo would need."""
-    changed = [entry for entry in observed_history.read(layout) if entry.get("files")]
+    changed = [entry for entry in history.read(layout) if entry.get("files")]
     return {str(changed[-1].get("snapshot", ""))} if changed else set()
 
 
@@ -147,12 +147,12 @@ def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
     entry = history.new_entry(plan.command, plan.title, reason, now())
     gone: list[str] = []
     try:
-        snapshots.hide(layout, _ids(plan), gone)
+        removal.hide(layout, _ids(plan), gone)
         ended = {"removed": gone, "ended": now().isoformat(timespec="seconds")}
         history.append_freeing(
             layout,
             {**entry, **ended, "outcome": "done", "exit_code": int(Exit.DONE)},
-            lambda: snapshots.sweep(layout),
+            lambda: removal.sweep(layout),
         )
     except OSError as error:
         if not gone:
@@ -163,7 +163,7 @@ def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
             stands=f"gone: {', '.join(gone)}; still there: {', '.join(stand) or 'none that was to go'}",
             then="remove the cause, then: atftctl recover",
         ) from None
-    return snapshots.sweep(layout)
+    return removal.sweep(layout)
 
 
 def _ids(plan: Plan) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
-from atftctl.apply.snapshots import take as snapshots
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
@@ -18,6 +17,7 @@ from atftctl.observe.snapshots.integrity import Copy, Found
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
+from atftctl.state import checked_copies
 
 
 def verify(
@@ -82,7 +82,7 @@ def _remember(project: Project, hashed: Sequence[Copy], request: Request) -> Non
         make_dirs(layout.state, 0o700)
         with locks.exclusive(layout.lock, command="backup verify", reason=""):
             found = {one.key: (one.digest, at) for one in hashed if one.digest}
-            snapshots.remember_checked(layout, observed.checked(layout) | found)
+            checked_copies.remember_checked(layout, checked_copies.checked(layout) | found)
     except (HostError, OSError) as error:
         why = "another operation is running" if isinstance(error, LockHeldError) else str(error)
         request.report.note(f"what was checked could not be written down ({why}); it will be checked again")

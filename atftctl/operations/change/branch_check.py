@@ -9,9 +9,10 @@ from typing import Any
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.domain.text import listed
+from atftctl.host.git import command as git_command
 from atftctl.host.git import facts as git
 from atftctl.host.git import worktree
-from atftctl.host.git.facts import GitError
+from atftctl.host.git.command import GitError
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 
@@ -45,7 +46,7 @@ def dirty_among(project: Project, paths: Collection[str], *, filters: bool = Tru
     root = project.layout.root
     changed = worktree.dirty(root) if filters else git.dirty(root)
     words = ("diff", "--cached", "--name-only", "-z", "--no-ext-diff", "--no-textconv", "HEAD", "--")
-    staged = os.fsdecode(git.read(root, *words)).split("\0")
+    staged = os.fsdecode(git_command.read(root, *words)).split("\0")
     return sorted({*changed, *staged} & set(paths))
 
 

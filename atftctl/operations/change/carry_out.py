@@ -3,95 +3,33 @@ through it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from atftctl.domain.errors import AtftError, DiskFull, NeedsPerson, Refused
+from atftctl.domain.errors import DiskFull, NeedsPerson, Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import Plan, with_notes
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.result import Result
-from atftctl.host import locks
-from atftctl.host.errors import HostError, LockHeldError, reason, reason_and_place
-from atftctl.host.files.durable import read_bytes
+from atftctl.host.errors import HostError, reason
+from atftctl.host.files.reading import read_bytes
 from atftctl.observe.configs import digest as configs_digest
 from atftctl.observe.runbook import load as observed_runbook
 from atftctl.observe.runbook.binder import refuse
 from atftctl.observe.trainer_run import process as observed_process
 from atftctl.operations.change import settings_check
 from atftctl.operations.change.preview import Rendered, again_rendered, render
+from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch, dry_run
 from atftctl.protocol import Exit
 
 if TYPE_CHECKING:
     from atftctl.apply.operation import Operation, Order
-    from atftctl.apply.recovery import Recovered
     from atftctl.operations.change.readiness import Proof
 
 # What only applying needs is imported by the functions that apply: a dry run is there in a third less time.
-
-
-@contextmanager
-def locked(project: Project, command: str, request: Request, *, back: bool = False) -> Iterator[Recovered]:
-    """The project's lock, after recovery; yields what recovery did, and tells it. A second operator is told who
-    holds it. An error under the lock says what recovery changed before it. `back`: recovery takes back what was
-    decided."""
-    from atftctl.state import reserve
-
-    layout = project.layout
-    reserve.prepare(layout)
-    try:
-        with locks.exclusive(layout.lock, command=command, reason=request.reason):
-            done = _recovered(project, back=back)
-            for line in done.lines:
-                request.report.note(line)
-            try:
-                yield done
-            except AtftError as error:
-                if done.lines:
-                    before = "; ".join(done.lines)
-                    error.stands = "; after that: ".join(filter(None, [before, error.stands]))
-                raise
-            finally:
-                reserve.refill(layout)
-    except LockHeldError as error:
-        raise Refused(held_by(error.holder), then="wait for it, or ask them; the lock goes with its process") from None
-
-
-def _recovered(project: Project, *, back: bool) -> Recovered:
-    """What recovery did. On a full disk it has the reserve. Raises NeedsPerson where it was stopped in the middle."""
-    from atftctl.apply.recovery import Recovery
-    from atftctl.state import reserve
-
-    layout = project.layout
-    try:
-        try:
-            return Recovery(layout, project.launch, back).run()
-        except OSError as error:
-            if error.errno not in reserve.FULL or not reserve.release(layout):
-                raise
-            return Recovery(layout, project.launch, back).run()
-    except (OSError, HostError) as error:
-        if not any(layout.journal.glob("*.json")):
-            raise
-        raise NeedsPerson(
-            f"recovery was stopped: {reason_and_place(error)}",
-            stands="an operation stays open; its files may be partly in place",
-            then="remove the cause (a full disk?), then: atftctl recover",
-        ) from None
-
-
-def held_by(holder: Mapping[str, str]) -> str:
-    if not holder:
-        return "another operation is running here"
-    why = f", reason: {holder['reason']}" if holder.get("reason") else ""
-    return (
-        f"{holder.get('operator', '?')} is running `{holder.get('command', '?')}` here "
-        f"(pid {holder.get('pid', '?')}, since {holder.get('since', '?')}{why})"
-    )
 
 
 def carry_out(

@@ -10,7 +10,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.text import size_words
-from atftctl.host.files.durable import free_bytes, size_of
+from atftctl.host.files.reading import free_bytes, size_of
 from atftctl.observe.snapshots.catalog import reliance
 from atftctl.operations.change.preview import copy_of
 from atftctl.operations.project import Project

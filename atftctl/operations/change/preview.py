@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from atftctl.domain.errors import Refused
-from atftctl.domain.plan import Plan, Target
+from atftctl.domain.plan import Plan
+from atftctl.domain.steps import Target
 from atftctl.host.errors import HostError, OutsideProjectError, YamlError, reason
 from atftctl.host.files.attributes import losses
-from atftctl.host.files.durable import LINK, READ_BACK, is_link, read_bytes, sha256_file, size_of
+from atftctl.host.files.durable import READ_BACK
+from atftctl.host.files.fingerprint import LINK, is_link, sha256_file
 from atftctl.host.files.obstacles import mount_points, why_not_replaceable
+from atftctl.host.files.reading import read_bytes, size_of
 from atftctl.host.yaml_text import read as yaml_read
 from atftctl.host.yaml_text.read import MAX_BYTES
 from atftctl.operations.project import Project

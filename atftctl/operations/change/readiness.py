@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from atftctl import protocol
+from atftctl.apply import trainer_process
 from atftctl.decide.plans.setting_changes import not_taken_up
-from atftctl.domain.errors import AtftError
-from atftctl.domain.plan import SettingChange, StartTrainer
+from atftctl.domain.errors import AtftError, NeedsPerson, Refused
 from atftctl.domain.process_record import ProcessRecord
-from atftctl.host.files.logs import inode_of_log, tail
+from atftctl.domain.steps import SettingChange, StartTrainer
+from atftctl.host.errors import reason
+from atftctl.host.files.logs import inode_of_log, size_of_log, tail
 from atftctl.host.process import rights
 from atftctl.host.process import table as procs
 from atftctl.observe.trainer_run import event_log
+from atftctl.observe.trainer_run import process as observed
 from atftctl.observe.trainer_run import process as observed_process
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
+from atftctl.state import process_record
 from atftctl.state.layout import Layout
 from atftctl.state.process_record import marker
 
@@ -67,7 +72,6 @@ def await_echo(
     project: Project, record: ProcessRecord | None, digest: str, changes: tuple[SettingChange, ...]
 ) -> Proof:
     """Of a running trainer that was asked to take the new settings up: its own echo of them."""
-    from atftctl.operations.trainer_process.reload import take_up
 
     if record is None:
         return Proof(False, "no trainer is recorded")
@@ -132,7 +136,7 @@ def _await_end(project: Project, record: ProcessRecord) -> None:
 def _follow(project: Project, record: ProcessRecord) -> None:
     """Where the command has gone on in the background (setsid, a daemon, a launcher that leaves), the process that
     carries the run's mark is the trainer from now on; and a log that was not there at the start is known by now."""
-    from atftctl.apply.trainer_process import write_record
+    from atftctl.state.process_record import write_record
 
     found = record
     who = (
@@ -151,3 +155,48 @@ def _follow(project: Project, record: ProcessRecord) -> None:
 def _last_output(layout: Layout) -> str:
     lines = [line for line in tail(layout.root, protocol.OUTPUT, 5) if line.strip()]
     return f"its last line: {lines[-1][:200]}" if lines else "it said nothing"
+
+
+def take_up(project: Project, record: ProcessRecord, wanted: str, resume: str = "last") -> Mapping[str, Any]:
+    """Its echo of the settings whose digest is `wanted`. Raises Refused where it refused them, NeedsPerson where it
+    does not answer, or took up others."""
+    offset = size_of_log(project.layout.root, protocol.EVENTS)
+    inode = inode_of_log(project.layout.root, protocol.EVENTS)
+    try:
+        number = trainer_process.ask(project.layout, record, protocol.WANT_RELOAD, resume=resume)
+    except OSError as error:
+        raise Refused(f"the request can't be written: {reason(error)}", stands="the old settings go on") from None
+    event = _await_answer(project, record, number, offset, inode)
+    if event["event"] == protocol.RELOAD_REFUSED:
+        raise Refused(
+            f"the trainer refused the settings: {event.get('message')}", stands="it goes on with the old ones"
+        )
+    if event.get("digest") != wanted:
+        raise NeedsPerson(
+            "the trainer took up other settings than stand in the files",
+            stands="they were changed in between, or it reads other files",
+            then="atftctl trainer reload, again",
+        )
+    process_record.write_record(project.layout, dataclasses.replace(record, digest=wanted))
+    return event
+
+
+def _await_answer(project: Project, record: ProcessRecord, number: str, offset: int, inode: int) -> Mapping[str, Any]:
+    event, why = event_log.await_event(
+        project.layout.root,
+        run_id=record.run_id,
+        offset=offset,
+        inode=inode,
+        wanted=(protocol.RELOADED, protocol.RELOAD_REFUSED),
+        alive=lambda: observed.identity(project.layout, record) is not None,
+        limit_s=project.runbook.trainer.ready_s,
+        request=number,
+    )
+    if event is None:
+        trainer_process.withdraw(project.layout)  # it must not take up later what has been put back by then
+        raise NeedsPerson(
+            f"the trainer did not answer: {why}",
+            stands="the request was withdrawn",
+            then="atftctl trainer status; atftctl trainer restart takes the settings up in any case",
+        )
+    return event

@@ -17,12 +17,13 @@ from pathlib import Path
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan, show
 from atftctl.host.errors import HostError, reason
-from atftctl.host.files.durable import read_bytes
+from atftctl.host.files.reading import read_bytes
 from atftctl.host.process.command import run
 from atftctl.host.yaml_text.read import MAX_BYTES
 from atftctl.observe.trainer_run import probes
 from atftctl.operations.change.preview import Content, Rendered
 from atftctl.operations.project import Project
+from atftctl.state import history
 
 LIMIT_S = 2.0
 KEY = re.compile(r"([\w.-]+):")
@@ -62,7 +63,6 @@ def require(project: Project) -> str:
 def way_out(project: Project, problem: str) -> str:
     """A command against what the trainer says of the present settings: the baseline's value, where the sentence begins
     with a key that the runbook knows; else the undo of what was done last."""
-    from atftctl.observe import history
 
     key = KEY.match(problem)
     for feature in project.runbook.features.values():

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from atftctl.apply.snapshots.take import Taking
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import locks
-from atftctl.host.files.durable import sha256_file
+from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe import configs as observed_configs
 from atftctl.observe.snapshots import catalog
 from atftctl.observe.snapshots.secret_names import git_patterns
 from atftctl.observe.snapshots.sources import Sources
 from atftctl.operations.project import Project
-from atftctl.state import sealed_records
+from atftctl.state import verified
+from atftctl.state.baseline import figures
 
 
 def taking(
@@ -36,31 +36,15 @@ def taking(
         operator=locks.operator(),
         runbook_sha256=sha256_file(layout.runbook) or "",
         config_digest=observed_configs.digest(configs),
-        baseline=_baseline_figures(project),
+        baseline=figures(project.layout),
         left_out=found.left_out if found else {},
     )  # fmt: skip
     return Taking(
         about=about,
         paths=found.paths if found else (),
         reliance=catalog.reliance(layout, known, runbook.backups.recheck_s),
-        passes=catalog.passes(layout),
+        passes=verified.passes(layout),
         kept_elsewhere=files.of(""),
         secrets=git_patterns(),
         pin=pin,
     )
-
-
-def _baseline_figures(project: Project) -> dict[str, Any]:
-    """The recorded baseline in short; a missing or broken one is no obstacle to a snapshot."""
-    try:
-        found = sealed_records.try_json(project.layout.baseline)
-        return {
-            "recorded": str(found["recorded"]),
-            "config_digest": str(found["config_digest"]),
-            "rankic": float(found["rankic"]["mean"]),
-            "dates": len(found["rankic"]["by_date"]),
-            "memory_mb": float(found["cost"]["memory_mb"]),
-            "step_s": float(found["cost"]["step_s"]),
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return {}

@@ -14,11 +14,11 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.plans.builder import Wish
+from atftctl.decide.symptoms import find_symptom
 from atftctl.decide.verdicts.crash_cause import cause
 from atftctl.domain.errors import Inconclusive, NeedsPerson, Refused, WrongUsage
 from atftctl.domain.result import Part, Reporter, Result
 from atftctl.host.git import worktree
-from atftctl.observe.runbook.load import find_symptom
 from atftctl.observe.trainer_run import event_log, probes, process
 from atftctl.operations import reenable
 from atftctl.operations.backup import create as backup
@@ -27,6 +27,7 @@ from atftctl.operations.project import Project, open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
 from atftctl.operations.trainer_process import lifecycle
+from atftctl.operations.verification import baseline as baseline_recording
 from atftctl.operations.verification import checklist
 from atftctl.protocol import Exit
 
@@ -154,7 +155,7 @@ def _train_baseline(drill: Drill) -> str:
 
 
 def _record(drill: Drill) -> str:
-    words = checklist.record_baseline(drill.project, drill.request).headline
+    words = baseline_recording.record_baseline(drill.project, drill.request).headline
     snapshot = backup.create(drill.project, "known-good", "", drill.request)
     drill.seen["snapshot"] = snapshot.data["id"]
     return words

@@ -14,7 +14,7 @@ from atftctl.domain.result import Result
 from atftctl.domain.text import counted, size_words
 from atftctl.host import locks
 from atftctl.host.errors import HostError
-from atftctl.host.files.durable import free_bytes, size_of
+from atftctl.host.files.reading import free_bytes, size_of
 from atftctl.host.git import facts as git
 from atftctl.host.process.command import run
 from atftctl.observe.snapshots import catalog as observed

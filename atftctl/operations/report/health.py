@@ -9,12 +9,12 @@ from atftctl.decide.verdicts.crash_cause import cause, remedy
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.host.files.obstacles import mount_points
-from atftctl.observe import quarantine
 from atftctl.observe.configs import digest
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.operations.change import settings_check
 from atftctl.operations.change.preview import replaceable
 from atftctl.operations.project import Project
+from atftctl.state import checked_copies, quarantine
 
 
 @dataclass(frozen=True)
@@ -121,5 +121,5 @@ def damaged_snapshots(project: Project) -> dict[str, str]:
     """By name, why each is not to be relied on, as far as that is known without reading its copies."""
     layout = project.layout
     found, broken = observed.scan(layout)
-    known = observed.checked(layout)
+    known = checked_copies.checked(layout)
     return broken | {one.id: why for one in found if (why := observed.harm(layout, one, known))}

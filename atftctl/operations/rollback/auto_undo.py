@@ -23,7 +23,7 @@ def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, re
     unhealthy = done.exit_code is Exit.CHECK_FAILED and done.plan is not None and bool(done.plan.targets)
     if not unhealthy or not may_put_back:
         return done
-    from atftctl.operations.restore import undo
+    from atftctl.operations.undo import undo
 
     request.report.note(f"{done.headline}: putting it back")
     again = Wish(restart=wish.restart and not wish.live, adopt=wish.adopt)
@@ -48,23 +48,22 @@ def _quarantined(project: Project) -> str:
     """What stands against the config of before, from an earlier rollback: that stays."""
     if not project.layout.quarantine.exists():
         return ""
-    from atftctl.observe import quarantine
     from atftctl.observe.configs import digest, read_configs
+    from atftctl.state import quarantine
 
     return quarantine.reason(project.layout, digest(read_configs(project.layout.root, project.runbook.files.configs)))
 
 
 def _as_before(project: Project, request: Request, known: str) -> str:
     """What stands again is no culprit, and a trainer that had taken the new settings up takes up the old ones."""
-    from atftctl.observe import quarantine
     from atftctl.observe.configs import digest
-    from atftctl.state import quarantine as kept
+    from atftctl.state import quarantine
 
     facts = observe(project)
     stands = digest(facts.configs)
     if stands and not known and quarantine.reason(project.layout, stands):
         with suppress(OSError):
-            kept.lift(project.layout, stands, "put back", now())
+            quarantine.lift(project.layout, stands, "put back", now())
     if not facts.process.alive or not facts.process.digest or facts.process.digest == stands:
         return ""
     from atftctl.operations.trainer_process.reload import reload

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from atftctl.decide.plans.staged import symptom_of
+from atftctl.decide.symptoms import find_symptom, symptom_of
 from atftctl.decide.verdicts import bisect as decide
 from atftctl.decide.verdicts.bisect import Names
 from atftctl.domain.errors import Refused
@@ -16,16 +15,14 @@ from atftctl.domain.result import Part, Result
 from atftctl.domain.text import listed
 from atftctl.domain.verdict import Verdict
 from atftctl.host.files.containment import inside
-from atftctl.host.files.durable import read_bytes, write_durably
-from atftctl.host.files.folders import make_dirs
+from atftctl.host.files.reading import read_bytes
 from atftctl.host.yaml_text.edit import edit
 from atftctl.host.yaml_text.read import MAX_BYTES, read
-from atftctl.observe.runbook.load import find_symptom
 from atftctl.observe.trainer_run import probes
 from atftctl.operations.project import Project, observe, require_readable
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit, config_digest, merge_settings
-from atftctl.state import sealed_records
+from atftctl.state.bisect_cache import keep_runs, known_runs
 
 LEAK_STEPS = 320  # a leak needs 300 rows to show
 
@@ -53,12 +50,12 @@ class Runs:
         texts = self._texts(names)
         digest = config_digest(merge_settings(read(text).value or {} for text in texts.values()))
         key = f"{digest}:{self.steps}:{self.project.runbook.trainer.memory_limit_mb}"
-        known, begun = _known(self.project), time.monotonic()
+        known, begun = known_runs(self.project.layout), time.monotonic()
         run = known.get(key)
         if run is None:
             self.request.report.part("bisect")
             run = self._run(texts)
-            _keep(self.project, known | {key: run})
+            keep_runs(self.project.layout, known | {key: run})
         self._baseline = run if not names else self._baseline
         verdict, words = decide.symptom_shows(self.symptom, run, self.project.runbook.checks, self._baseline)
         seconds = time.monotonic() - begun
@@ -115,16 +112,3 @@ def bisect(project: Project, word: str, request: Request) -> Result:
         data={"symptom": symptom, "guilty": list(found), "runs": runs.lines, "improvements": list(on)},
         parts=tuple(runs.parts),
     )
-
-
-def _known(project: Project) -> dict[str, dict[str, Any]]:
-    try:
-        found = sealed_records.try_json(project.layout.bisected)
-        return {str(key): dict(run) for key, run in found.items() if isinstance(run.get("rows"), list)}
-    except (ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _keep(project: Project, runs: dict[str, dict[str, Any]]) -> None:
-    make_dirs(project.layout.state, 0o700)
-    write_durably(project.layout.bisected, json.dumps(runs).encode(), 0o600)

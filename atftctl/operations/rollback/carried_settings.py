@@ -9,12 +9,13 @@ from typing import Any
 from atftctl.decide.plans.setting_changes import flat, same
 from atftctl.domain.plan import show
 from atftctl.host.errors import HostError, YamlError
-from atftctl.host.files.durable import read_bytes, sha256_bytes
+from atftctl.host.files.fingerprint import sha256_bytes
+from atftctl.host.files.reading import read_bytes
 from atftctl.host.git import worktree
 from atftctl.host.yaml_text.read import MAX_BYTES, read
-from atftctl.observe import history
 from atftctl.operations.project import Project
 from atftctl.protocol.keys import KeyPath, key_text
+from atftctl.state import history
 
 
 def own_edits(project: Project, base: str, path: str, *, filters: bool = True) -> dict[KeyPath, Any] | None:

@@ -12,7 +12,8 @@ from typing import Any
 from atftctl.decide.plans.by_commits import NewFile
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused
-from atftctl.host.files.durable import digest_of, read_bytes, sha256_bytes, sha256_file
+from atftctl.host.files.fingerprint import digest_of, sha256_bytes, sha256_file
+from atftctl.host.files.reading import read_bytes
 from atftctl.host.git import facts as git
 from atftctl.host.git import worktree
 from atftctl.operations.change import branch_check

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from atftctl.decide.plans import by_settings
 from atftctl.decide.plans.builder import Wish
+from atftctl.decide.symptoms import find_symptom
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
-from atftctl.observe.runbook.load import find_symptom
 from atftctl.observe.snapshots import catalog
 from atftctl.operations.change.carry_out import carry_out
 from atftctl.operations.project import Project, observe

@@ -7,27 +7,31 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from atftctl.decide import symptoms
 from atftctl.decide.plans import by_settings
 from atftctl.decide.plans import setting_changes as decide_settings
 from atftctl.decide.plans import staged as decide
 from atftctl.decide.plans.builder import Wish
+from atftctl.decide.symptoms import find_symptom
 from atftctl.decide.verdicts import health
 from atftctl.domain.errors import Inconclusive, Interrupted, Refused
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import Plan, RunStage
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Part, Result
 from atftctl.domain.staged import StagedState
+from atftctl.domain.steps import RunStage
 from atftctl.domain.verdict import EXIT_OF, Verdict
 from atftctl.host import footprint, locks
 from atftctl.host.process import owner
-from atftctl.observe.runbook.load import find_symptom
 from atftctl.observe.trainer_run import process
 from atftctl.observe.trainer_run import watch as observed
-from atftctl.operations.change.carry_out import carry_out, locked
+from atftctl.operations.change.carry_out import carry_out
+from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now, observe, open_operation
 from atftctl.operations.request import Request, dry_run, yes
 from atftctl.protocol import Exit
 from atftctl.state import staged as kept
+from atftctl.state import staged as staged_state
 from atftctl.state.layout import Layout
 
 POLL_S = 0.2
@@ -38,7 +42,7 @@ def staged(project: Project, word: str, wish: Wish, request: Request) -> Result:
     layout, runbook = project.layout, project.runbook
     _refuse_another(layout)
     facts = observe(project)
-    symptom = find_symptom(runbook, word)[0] if word else decide.symptom_of(runbook, facts)
+    symptom = find_symptom(runbook, word)[0] if word else symptoms.symptom_of(runbook, facts)
     plan = decide.staged(runbook, facts, symptom, project.language)
     request.seen(plan, ())
     if request.dry_run:
@@ -53,7 +57,7 @@ def staged(project: Project, word: str, wish: Wish, request: Request) -> Result:
 
 
 def _refuse_another(layout: Layout) -> None:
-    if other := observed.read(layout):
+    if other := staged_state.read(layout):
         raise Refused(other.words, then="atftctl resume goes on with it; atftctl resume --drop forgets it")
 
 
@@ -71,14 +75,14 @@ def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
 def resume(project: Project, word: str, wish: Wish, request: Request, *, drop: bool) -> Result:
     """Go on with what was left in the middle: an open operation, and a staged rollback. `word`: the operation that is
     meant, or how its id begins; "" for whatever there is. Raises Refused for one that was not left in the middle."""
-    state = observed.read(project.layout)
+    state = staged_state.read(project.layout)
     _refuse_at_work(state)
     _refuse_other(project, state, word)
     if request.dry_run:
         words = f"would go on: {state.words}" if state else "would finish or unwind what a crash left open"
         return Result("resume", Exit.DONE, f"dry run: {words}")
     with locked(project, "resume", request) as recovered:
-        state = observed.read(project.layout)
+        state = staged_state.read(project.layout)
         _refuse_at_work(state)
         if state and not drop:
             state = _mine(state)
@@ -105,7 +109,7 @@ def _refuse_other(project: Project, state: StagedState | None, word: str) -> Non
 
 def _refuse_at_work(state: StagedState | None) -> None:
     """One process carries it out, and no other."""
-    if state and observed.at_work(state):
+    if state and staged_state.at_work(state):
         raise Refused(f"{state.words}: {state.operator} is at it (pid {state.pid})", then="wait for it, or ask them")
 
 
@@ -114,7 +118,7 @@ def _run(project: Project, state: StagedState, wish: Wish, request: Request) -> 
     try:
         return _stages(project, state, wish, request)
     except KeyboardInterrupt:
-        left = observed.read(project.layout) or state
+        left = staged_state.read(project.layout) or state
         raise Interrupted(
             "interrupted",
             stands="; ".join((left.words, footprint.state("no file has changed yet"))),
@@ -226,7 +230,7 @@ def _ended(project: Project, state: StagedState, verdict: Verdict, words: str, p
 
 def _put_back(project: Project, done: Result, state: StagedState, wish: Wish, quiet: Request) -> Result:
     """Every stage, newest first: `--or-undo`."""
-    from atftctl.operations.restore import undo
+    from atftctl.operations.undo import undo
 
     for operation in reversed(state.operations):
         undo(project, operation, wish, replace(quiet, or_undo=False, reason=f"put back: {done.headline}"))

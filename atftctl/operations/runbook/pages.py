@@ -9,7 +9,8 @@ from pathlib import Path
 from atftctl.domain.plan import show
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Runbook, Settings, Text
-from atftctl.host.files.durable import read_bytes, write_durably
+from atftctl.host.files.durable import write_durably
+from atftctl.host.files.reading import read_bytes
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit

@@ -5,13 +5,11 @@ from __future__ import annotations
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
 from atftctl.host import locks
-from atftctl.observe import quarantine
 from atftctl.observe.configs import digest
-from atftctl.observe.trainer_run import watch as observed_staged
-from atftctl.operations.change.carry_out import held_by
+from atftctl.operations.change.project_lock import held_by
 from atftctl.operations.project import Project, now, observe, require_readable
-from atftctl.state import quarantine as kept
-from atftctl.state import reserve
+from atftctl.state import quarantine, reserve
+from atftctl.state import staged as staged_state
 
 
 def check(project: Project, override: str) -> None:
@@ -27,7 +25,7 @@ def check(project: Project, override: str) -> None:
     require_readable(project, facts.configs)
     if why := _somebody(facts.process):
         raise Refused(why, then="atftctl trainer status")
-    if (staged := observed_staged.read(layout)) and observed_staged.at_work(staged):
+    if (staged := staged_state.read(layout)) and staged_state.at_work(staged):
         raise Refused(f"{staged.words} (pid {staged.pid})", then="wait for it")
     found = digest(facts.configs)
     why = quarantine.reason(layout, found)
@@ -38,7 +36,7 @@ def check(project: Project, override: str) -> None:
         )
     if why:
         reserve.prepare(layout)
-        kept.lift(layout, found, f"overridden: {override}", now())
+        quarantine.lift(layout, found, f"overridden: {override}", now())
 
 
 def _somebody(process: Process) -> str:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
-
 from atftctl.apply import trainer_process
 from atftctl.decide.plans.builder import Wish, refuse_foreign, stops_of
-from atftctl.decide.verdicts.crash_cause import cause
 from atftctl.domain.errors import Interrupted, NeedsPerson, Refused
-from atftctl.domain.facts import Facts, Process
-from atftctl.domain.plan import StartTrainer, StopTrainer
+from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
+from atftctl.domain.steps import StartTrainer, StopTrainer
 from atftctl.domain.text import counted
-from atftctl.host import locks
-from atftctl.host.errors import HostError, reason
+from atftctl.host.errors import HostError
 from atftctl.host.process import table as procs
 from atftctl.observe.configs import digest
 from atftctl.observe.trainer_run import process as observed
 from atftctl.operations.change import settings_check
-from atftctl.operations.change.carry_out import locked
+from atftctl.operations.change.project_lock import locked
 from atftctl.operations.change.readiness import await_proof
 from atftctl.operations.project import Project, now, observe, require_readable
-from atftctl.operations.report.health import silence
 from atftctl.operations.request import Request, Stopwatch
+from atftctl.operations.trainer_process.audit import log
 from atftctl.protocol import Exit
-from atftctl.state import history
+from atftctl.state import process_record
 
 Adopt = tuple[int, ...]
 UNHEALTHY = "next: atftctl status; its words are in logs/training.log and logs/trainer.out"
@@ -80,41 +75,6 @@ def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Re
         return _start(project, facts, resume, request, watch, "trainer restart", checked)
 
 
-def status(project: Project, found: Process | None = None) -> Result:
-    found = found or observed.observe(project.layout, project.runbook.trainer.command)
-    where = f", pid {found.pid}" if found.pid else ""
-    step = f", step {found.step}" if found.step is not None else ""
-    lines = [f"started {found.since}, run {found.run_id}, config {found.digest[:12] or '?'}"] if found.run_id else []
-    if found.memory_mb:
-        lines.append(f"memory {found.memory_mb:.0f} MB, mapped files not counted")
-    if found.silent_s is not None:
-        lines.append(f"{silence(found)} → atftctl trainer restart")
-    if found.state == "died":
-        lines.append(cause(found.last_event or {}))
-    if found.where:
-        lines.append(f"started on {found.where}: what it does can't be seen from here")
-    if found.leftovers:
-        lines.append(
-            f"processes of that run are left: pid {', '.join(map(str, found.leftovers))} → atftctl trainer stop"
-        )
-    lines += [f"started by hand: pid {one.pid}, {one.user}: {one.command[:100]}" for one in found.strangers]
-    data = {
-        "state": found.state,
-        "pid": found.pid,
-        "run_id": found.run_id,
-        "step": found.step,
-        "digest": found.digest,
-        "memory_mb": found.memory_mb,
-        "section": found.section,
-        "silent_s": found.silent_s,
-        "where": found.where,
-        "leftovers": list(found.leftovers),
-        "last_event": dict(found.last_event or {}),
-        "by_hand": [{"pid": one.pid, "user": one.user, "command": one.command} for one in found.strangers],
-    }
-    return Result("trainer status", Exit.DONE, f"trainer: {found.state}{where}{step}", lines=tuple(lines), data=data)
-
-
 def _may_start(project: Project, facts: Facts, adopt: Adopt) -> None:
     refuse_foreign(facts.process, adopt)
     require_readable(project, facts.configs)
@@ -124,7 +84,7 @@ def _on_purpose(project: Project) -> None:
     """From now on it is down on purpose: written before the first signal, so that no crash forgets it."""
     record = observed.read_record(project.layout)
     if record and record.wanted == "running":
-        trainer_process.mark_stopped(project.layout, record)
+        process_record.mark_stopped(project.layout, record)
 
 
 def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatch) -> str:
@@ -191,28 +151,3 @@ def _start(
 
 def _warned(checked: str) -> tuple[str, ...]:
     return (f"warning: {checked}",) if checked else ()
-
-
-def log(project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE) -> tuple[str, ...]:
-    """A line of the history. What was done is done, also where that can't be written down: then the words for it."""
-    stamp = now()
-    try:
-        history.append(project.layout, _line(command, request, title, stamp, exit_code))
-    except (OSError, HostError) as error:
-        return (f"the history could not be told of it: {reason(error)}",)
-    return ()
-
-
-def _line(command: str, request: Request, title: str, stamp: datetime, exit_code: Exit) -> dict[str, Any]:
-    return {
-        "operation": f"{stamp.strftime('%Y%m%d_%H%M%S_%f')}-process",
-        "command": command,
-        "title": title,
-        "reason": request.reason,
-        "operator": locks.operator(),
-        "started": stamp.isoformat(timespec="seconds"),
-        "ended": stamp.isoformat(timespec="seconds"),
-        "outcome": "done" if exit_code is Exit.DONE else "not healthy",
-        "exit_code": int(exit_code),
-        "files": [],
-    }

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from atftctl import protocol
-from atftctl.decide.plans.setting_changes import changes
 from atftctl.decide.verdicts.checklist import checklist
-from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
 from atftctl.domain.result import Result
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
-from atftctl.host.errors import HostError
 from atftctl.host.files.containment import inside
-from atftctl.host.files.durable import read_bytes, sha256_file
+from atftctl.host.files.fingerprint import sha256_file
 from atftctl.host.files.logs import tail
-from atftctl.host.git import facts as git
-from atftctl.host.yaml_text.read import MAX_BYTES
-from atftctl.observe import configs, quarantine
+from atftctl.observe import configs
 from atftctl.observe.snapshots import catalog
 from atftctl.observe.trainer_run import event_log, probes, process
-from atftctl.operations.change.carry_out import locked
-from atftctl.operations.project import Project, now, open_operation, require_readable
+from atftctl.operations.change.project_lock import locked
+from atftctl.operations.project import Project, now, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
-from atftctl.protocol import Exit
-from atftctl.state import baseline as stored
+from atftctl.state import quarantine, verified
 from atftctl.state import quarantine as kept_quarantine
+from atftctl.state.baseline import read_baseline
 
 SERVICE_WATCH_S = 10.0
-BASELINE_VERSION = 1
-IDENTITY = ("identity", "weights", "predictions")  # of what a RankIC was measured on, and with
 NEXT = {
     Verdict.FAIL: "next: atftctl undo takes the last operation back; atftctl history lists them",
     Verdict.INCONCLUSIVE: "next: what is missing stands in the lines above",
@@ -45,8 +37,8 @@ def verify(project: Project, request: Request) -> Result:
     watch = Stopwatch(request.report)
     found = configs.read_configs(layout.root, runbook.files.configs)
     require_readable(project, found)
-    _refuse_open(project)
-    baseline = read_baseline(project)
+    refuse_open(project)
+    baseline = read_baseline(project.layout)
     before = {path: config.sha256 for path, config in found.items() if config.sha256}
     running = process.observe(layout, runbook.trainer.command)
     with watch.part("service"):
@@ -75,96 +67,6 @@ def verify(project: Project, request: Request) -> Result:
         parts=tuple(watch.parts),
         contacts=project.contacts if verdict is Verdict.FAIL else (),
     )  # fmt: skip
-
-
-def record_baseline(project: Project, request: Request, *, anyway: bool = False) -> Result:
-    """Measure the level that later verifies compare with. Recorded while all is well, at the baseline's settings."""
-    layout, runbook = project.layout, project.runbook
-    watch = Stopwatch(request.report)
-    found = configs.read_configs(layout.root, runbook.files.configs)
-    require_readable(project, found)
-    _refuse_open(project)
-    on = changes(runbook, found, runbook.immediate.settings)
-    if on and not anyway:
-        names = ", ".join(change.feature for change in on)
-        raise Refused(
-            f"improvements are on ({names}); a baseline is the level without them",
-            stands="the old baseline, if any, stands",
-            then="atftctl rollback --immediate first, or --anyway to record it all the same",
-        )
-    with watch.part("probes"):
-        measured = probes.probe(layout, runbook, "verify")
-    for name in ("dataset", "training", "cost", "model", "rankic"):
-        if measured[name].get("error"):
-            raise Refused(
-                f"no baseline was recorded: {name}: {measured[name]['error']}",
-                stands="the old baseline, if any, stands",
-            )
-    with locked(project, "baseline record", request):
-        stored.write(
-            layout,
-            {
-                "version": BASELINE_VERSION,
-                "recorded": now().isoformat(timespec="seconds"),
-                "commit": git.head(layout.root)[0],
-                "config_digest": configs.digest(found),
-                "configs": {
-                    name: read_bytes(inside(layout.root, name), MAX_BYTES).decode() for name in runbook.files.configs
-                },
-                "rankic": measured["rankic"],
-                "cost": measured["cost"],
-                "model": measured["model"],
-            },
-        )
-    rankic, cost = measured["rankic"], measured["cost"]
-    return Result(
-        "baseline record",
-        Exit.DONE,
-        f"baseline recorded: RankIC@{rankic['horizon']}d {rankic['mean']:.4f} over {len(rankic['by_date'])} dates, "
-        f"{cost['memory_mb']:.0f} MB, {cost['step_s'] * 1000:.0f} ms a step",
-        data={
-            "rankic": rankic["mean"],
-            "dates": len(rankic["by_date"]),
-            "cost": cost,
-            "model": measured["model"],
-        },
-        parts=tuple(watch.parts),
-    )
-
-
-def _refuse_open(project: Project) -> None:
-    """What a crash left open may be half in place: nothing measured now would mean anything."""
-    opened = open_operation(project.layout)
-    if opened:
-        raise Refused(opened.words, then="atftctl recover, then this again")
-
-
-def read_baseline(project: Project) -> dict[str, Any] | None:
-    """None where there is none. Raises Refused for one that can't be read: it must not pass as none."""
-    try:
-        found = json.loads(read_bytes(project.layout.baseline))
-    except FileNotFoundError:
-        return None
-    except (OSError, HostError, ValueError, RecursionError) as error:
-        raise Refused(f"the baseline can't be read: {error}", then="record it again: atftctl baseline record") from None
-    if not isinstance(found, dict) or found.get("version") != BASELINE_VERSION or not _is_baseline(found):
-        version = found.get("version") if isinstance(found, dict) else None
-        raise Refused(
-            f"the baseline is not whole, or of another version ({version})",
-            then="record it again: atftctl baseline record",
-        )
-    return dict(found)
-
-
-def _is_baseline(found: dict[str, Any]) -> bool:
-    """Does it hold the figures that later runs are held against?"""
-    try:
-        figures = (found["cost"]["memory_mb"], found["cost"]["step_s"], *found["rankic"]["by_date"].values())
-        texts = (*found["configs"].values(), found["config_digest"], *(found["rankic"][name] for name in IDENTITY))
-    except (KeyError, TypeError, AttributeError):
-        return False
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in figures)
-    return numbers and figures[0] > 0 and all(text is not None for text in texts)
 
 
 def _compare_memory(measured: dict[str, Any], baseline: dict[str, Any] | None) -> None:
@@ -231,7 +133,7 @@ def _mark(
     if any(stands[path] != digest for path, digest in before.items()):
         return "a config was changed while it was measured: nothing is marked", "next: atftctl verify, again"
     with locked(project, "verify", request):
-        stored.mark_verified(layout, checked, checks, now())
+        verified.mark_verified(layout, checked, checks, now())
         if quarantine.reason(layout, config_digest):
             kept_quarantine.lift(layout, config_digest, "verify passed", now())
     holding = [one.id for one in catalog.list_snapshots(layout) if checked.items() <= one.digests().items()]

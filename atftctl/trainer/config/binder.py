@@ -9,9 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
-
-class SettingsError(Exception):
-    """A config that can't be trained with; the message names the key and what it may be."""
+from atftctl.trainer.errors import SettingsError
 
 
 def number(default: float, low: float, high: float) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,8 @@ import yaml
 
 from atftctl.protocol import config_digest, merge_settings
 from atftctl.protocol.configs import load_settings
-from atftctl.trainer.config.binder import SettingsError, bind, number
+from atftctl.trainer.config.binder import bind, number
+from atftctl.trainer.errors import SettingsError
 
 
 @dataclass(frozen=True)
@@ -195,3 +196,6 @@ def _flatten(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
         else:
             flat[f"{where}{key}"] = value
     return flat
+
+
+Reread = Callable[[], tuple[Settings, str]]  # the config as it stands now, and its digest; raises SettingsError

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from atftctl.trainer.data.files import Array, DataError
+from atftctl.trainer.data.files import Array
+from atftctl.trainer.errors import DataError
 
 UNTOUCHED_S = 3600.0
 KEPT_S = 30 * 86400.0  # since its last use

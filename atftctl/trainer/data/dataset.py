@@ -16,10 +16,11 @@ import torch
 from atftctl.trainer.config.settings import Data
 from atftctl.trainer.data.cache import cached, retain, sweep
 from atftctl.trainer.data.features import MARKET, RANK, RAW, VERSION, fill_features, fill_targets, names
-from atftctl.trainer.data.files import COLUMNS, KEYS, Array, DataError
+from atftctl.trainer.data.files import COLUMNS, KEYS, Array
 from atftctl.trainer.data.graph import DailyGraph
 from atftctl.trainer.data.panel import Panel, prepared_folder, prepared_panel
 from atftctl.trainer.data.synthetic import make_market
+from atftctl.trainer.errors import DataError
 
 MISSING_ALLOWED = 3  # days without trade in a sequence
 STATISTICS_DAYS = 256  # a hundred thousand rows tell a mean to a third of a percent

@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from atftctl.trainer.errors import DataError
+
 Array = npt.NDArray[np.float32]
 KEYS = ("date", "ticker")
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
 COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}  # of csv; parquet compresses by itself
-
-
-class DataError(Exception):
-    """A panel that can't be trained on; the message names file, row and column."""
 
 
 def panel_files(path: Path) -> list[Path]:

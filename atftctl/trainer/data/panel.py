@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from atftctl.trainer.data.cache import new_array, temporary
-from atftctl.trainer.data.files import COLUMNS, PRICES, Array, DataError, content_digest, panel_files
+from atftctl.trainer.data.files import COLUMNS, PRICES, Array, content_digest, panel_files
 from atftctl.trainer.data.splits import undo_splits
+from atftctl.trainer.errors import DataError
 
 if TYPE_CHECKING:
     from atftctl.trainer.data.rows import Rows

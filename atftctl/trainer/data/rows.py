@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from atftctl.trainer.data.dates import Dates
-from atftctl.trainer.data.files import COMPRESSED, KEYS, DataError, kind_of
+from atftctl.trainer.data.files import COMPRESSED, KEYS, kind_of
+from atftctl.trainer.errors import DataError
 
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 

@@ -19,13 +19,13 @@ import torch
 from atftctl.trainer.config import settings as settings_module
 from atftctl.trainer.config.settings import Settings
 from atftctl.trainer.data.dataset import Dataset, Day
+from atftctl.trainer.errors import Ended
 from atftctl.trainer.model.atft import ATFT
 from atftctl.trainer.runtime.distributed import World
 from atftctl.trainer.runtime.memory import anonymous_mb_at
 from atftctl.trainer.telemetry.dashboards import open_dashboards
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training.loss import Objective
-from atftctl.trainer.training.step import Ended
 from atftctl.trainer.training.trainer import Trainer
 
 ACTS, INERT, NOT_HERE = "acts", "does not act", "not applicable"

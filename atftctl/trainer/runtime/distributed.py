@@ -15,14 +15,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from atftctl.trainer.errors import WorkerLostError
 from atftctl.trainer.runtime.memory import is_out_of_memory
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # a process that is gone is noticed at once; this is for one that hangs
-
-
-class WorkerLostError(Exception):
-    """Another process of this run is gone: the run can't go on."""
 
 
 class World:

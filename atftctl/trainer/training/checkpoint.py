@@ -16,19 +16,11 @@ from typing import Any
 
 import torch
 
+from atftctl.trainer.errors import CheckpointError, DamagedError
 from atftctl.trainer.runtime.memory import is_out_of_memory
 
 FORMAT = 2
 HASH = "sha256"
-
-
-class CheckpointError(Exception):
-    """A checkpoint that can't be taken up; the message names the file."""
-
-
-class DamagedError(CheckpointError):
-    """Its bytes are not what was saved. Only this moves a file aside: what could not be read now, for want of memory or
-    rights, is whole."""
 
 
 def save(path: Path, payload: dict[str, Any], *, previous: Path | None = None) -> str:

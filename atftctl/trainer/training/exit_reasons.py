@@ -5,12 +5,9 @@ from __future__ import annotations
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.config.settings import SettingsError
-from atftctl.trainer.data.files import DataError
-from atftctl.trainer.runtime.distributed import WorkerLostError
+from atftctl.trainer.errors import CheckpointError, DataError, Ended, WorkerLostError
 from atftctl.trainer.runtime.memory import is_out_of_memory
 from atftctl.trainer.telemetry.recorder import Recorder
-from atftctl.trainer.training.checkpoint import CheckpointError
-from atftctl.trainer.training.step import Ended
 
 CODES: tuple[tuple[type[Exception], TrainerExit], ...] = (
     (SettingsError, TrainerExit.BAD_SETTINGS),

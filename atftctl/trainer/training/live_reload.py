@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from atftctl import protocol
 from atftctl.trainer.config.settings import SettingsError, check_shares
 from atftctl.trainer.data.dataset import Dataset
-from atftctl.trainer.data.files import DataError
+from atftctl.trainer.errors import CheckpointError, DataError
 from atftctl.trainer.model import ridge
 from atftctl.trainer.runtime.memory import is_out_of_memory, steady_if_large
 from atftctl.trainer.training import train_state
-from atftctl.trainer.training.checkpoint import CheckpointError
 from atftctl.trainer.training.components import Parts, assemble
 
 if TYPE_CHECKING:
-    from atftctl.trainer.training.trainer import Reread, Trainer
+    from atftctl.trainer.config.settings import Reread
+    from atftctl.trainer.training.trainer import Trainer
 
 Made = tuple[Dataset, Parts, train_state.Progress, str]
 

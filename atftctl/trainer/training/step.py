@@ -13,6 +13,7 @@ import torch
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.data.dataset import Day
+from atftctl.trainer.errors import Ended
 from atftctl.trainer.runtime.distributed import World
 from atftctl.trainer.runtime.memory import Ballast, is_out_of_memory
 from atftctl.trainer.telemetry.recorder import Recorder
@@ -20,15 +21,6 @@ from atftctl.trainer.training.components import Parts
 from atftctl.trainer.training.optimizer import learning_rate
 
 Batch = Sequence[tuple[int, Day]]  # our dates of the step, each with its number in the whole batch
-
-
-class Ended(Exception):  # noqa: N818 - an end that was meant, not an error
-    """The run is over; `reason` goes into the last event. Raised by all processes, or by the only one."""
-
-    def __init__(self, code: TrainerExit, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ import torch
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
+from atftctl.trainer.errors import CheckpointError, DamagedError, Ended
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import checkpoint
-from atftctl.trainer.training.checkpoint import CheckpointError, DamagedError
 from atftctl.trainer.training.components import Parts
-from atftctl.trainer.training.step import Ended
 
 FILES = {"last": (protocol.LAST, protocol.PREVIOUS, protocol.BEST), "best": (protocol.BEST,), "scratch": ()}
 

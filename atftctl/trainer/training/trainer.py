@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ import torch
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer.config.settings import Settings, check_shares
+from atftctl.trainer.config.settings import Reread, Settings, check_shares
 from atftctl.trainer.data.cache import sweep
 from atftctl.trainer.data.dataset import Dataset
+from atftctl.trainer.errors import Ended
 from atftctl.trainer.model import ridge
 from atftctl.trainer.runtime.distributed import World
 from atftctl.trainer.runtime.memory import steady_if_large
@@ -27,9 +27,7 @@ from atftctl.trainer.training import live_reload, train_state
 from atftctl.trainer.training.components import Parts, assemble
 from atftctl.trainer.training.evaluation import Evaluation, evaluate
 from atftctl.trainer.training.optimizer import learning_rate
-from atftctl.trainer.training.step import Batch, Ended, Step, Stepper
-
-Reread = Callable[[], tuple[Settings, str]]  # the config as it stands now, and its digest; raises SettingsError
+from atftctl.trainer.training.step import Batch, Step, Stepper
 
 
 class Trainer:

@@ -1,0 +1,32 @@
+"""Which symptom is meant."""
+
+from __future__ import annotations
+
+from atftctl.decide.verdicts.crash_cause import SYMPTOMS
+from atftctl.domain.errors import WrongUsage
+from atftctl.domain.facts import Facts
+from atftctl.domain.runbook import Runbook, Symptom
+from atftctl.domain.text import nearest
+
+
+def find_symptom(runbook: Runbook, word: str) -> tuple[str, Symptom]:
+    """By name, alias, or title in either language."""
+    wanted = word.strip().casefold()
+    names: list[str] = []
+    for name, symptom in runbook.symptoms.items():
+        words = (name, *symptom.aliases, symptom.title.en, symptom.title.ja)
+        if wanted in (one.casefold() for one in words):
+            return name, symptom
+        names += words
+    close = nearest(word, names)
+    then = close if close.startswith("did") else f"known: {', '.join(runbook.symptoms)}"
+    raise WrongUsage(f"unknown symptom {word!r}", then=then)
+
+
+def symptom_of(runbook: Runbook, facts: Facts) -> str:
+    """What the trainer's own last word says. Raises WrongUsage where it says nothing."""
+    name = SYMPTOMS.get(str((facts.process.last_event or {}).get("event")), "")
+    if name not in runbook.symptoms:
+        known = ", ".join(runbook.symptoms)
+        raise WrongUsage("which symptom? The trainer left no word of one", then=f"--symptom: {known}")
+    return name

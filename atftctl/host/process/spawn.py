@@ -1,0 +1,51 @@
+"""Start a process that outlives this one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atftctl.host.errors import HostError, reason
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+def spawn(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path, memory_limit_mb: int = 0
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own, with the rights of the owner of `cwd`, its output appended to a file; it
+    lives on when we end.
+
+    The limit is RLIMIT_DATA, set in the child before exec, so that it holds for all that the child starts.
+    """
+    import subprocess
+
+    from atftctl.host.files.durable import open_own
+    from atftctl.host.files.folders import opened
+    from atftctl.host.process import rights
+    from atftctl.host.process.command import limited
+
+    user = rights.user_of(cwd)
+    with opened(output.parent) as folder:
+        out, _ = open_own(output.name, os.O_WRONLY | os.O_APPEND, folder)
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=rights.environment(env, user),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here when a trainer is started
+            **rights.options(user),
+        )
+    except OSError as error:
+        raise HostError(f"can't start {argv[0]}: {reason(error)}") from None
+    except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
+        raise HostError(f"can't start {argv[0]} with a memory limit of {memory_limit_mb} MB: {error}") from None
+    finally:
+        os.close(out)

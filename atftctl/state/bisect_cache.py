@@ -1,0 +1,24 @@
+"""Probe runs that an earlier bisection has made: `.atftctl/bisect.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from atftctl.host.files.durable import write_durably
+from atftctl.host.files.folders import make_dirs
+from atftctl.state import sealed_records
+from atftctl.state.layout import Layout
+
+
+def known_runs(layout: Layout) -> dict[str, dict[str, Any]]:
+    try:
+        found = sealed_records.try_json(layout.bisected)
+        return {str(key): dict(run) for key, run in found.items() if isinstance(run.get("rows"), list)}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def keep_runs(layout: Layout, runs: dict[str, dict[str, Any]]) -> None:
+    make_dirs(layout.state, 0o700)
+    write_durably(layout.bisected, json.dumps(runs).encode(), 0o600)
