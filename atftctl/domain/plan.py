@@ -89,10 +89,3 @@ def with_steps(plan: Plan, *, first: tuple[Step, ...] = (), after: tuple[Step, .
 
 def with_notes(plan: Plan, notes: tuple[str, ...]) -> Plan:
     return replace(plan, notes=(*plan.notes, *notes)) if notes else plan
-
-
-def show(value: Any) -> str:
-    """A setting's value as the config would say it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "null" if value is None else str(value)

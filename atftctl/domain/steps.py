@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from atftctl.domain.commits import CodeMove, Commit
-from atftctl.domain.plan import show
 from atftctl.domain.runbook import Stage, Value
-from atftctl.domain.text import listed, size_words
+from atftctl.domain.text import listed, size_words, value_text
 from atftctl.protocol.keys import key_text
 
 
@@ -21,8 +20,8 @@ class SettingChange:
     new: Value | None
 
     def describe(self) -> str:
-        old = "(not set)" if self.old is None else show(self.old)
-        return f"{key_text(self.key)}: {old} → {show(self.new)}"
+        old = "(not set)" if self.old is None else value_text(self.old)
+        return f"{key_text(self.key)}: {old} → {value_text(self.new)}"
 
 
 @dataclass(frozen=True)

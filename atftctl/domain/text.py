@@ -35,3 +35,10 @@ def nearest(word: str, names: Iterable[Any]) -> str:
     known = [str(name) for name in names]
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"known: {listed(known, 20)}"
+
+
+def value_text(value: Any) -> str:
+    """A setting's value as the config would say it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)

@@ -10,9 +10,9 @@ from atftctl.decide.plans.builder import Wish
 from atftctl.decide.plans.setting_changes import effective, locate, wanted_value
 from atftctl.domain.errors import WrongUsage
 from atftctl.domain.facts import Facts
-from atftctl.domain.plan import Plan, show
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
-from atftctl.domain.text import counted
+from atftctl.domain.text import counted, value_text
 from atftctl.host.errors import YamlError
 from atftctl.host.yaml_text.read import read
 from atftctl.observe.configs import read_configs
@@ -37,9 +37,9 @@ def get(project: Project, word: str) -> Result:
     if word:
         one = locate(project.runbook, configs, word)
         data = {"key": key_text(one.key), "file": one.file, "value": one.old}
-        return Result("config get", Exit.DONE, show(one.old), data=data)
+        return Result("config get", Exit.DONE, value_text(one.old), data=data)
     found = {key_text(key): {"file": path, "value": value} for key, (path, value) in effective(configs).items()}
-    lines = tuple(f"{key}: {show(one['value'])}" for key, one in found.items())
+    lines = tuple(f"{key}: {value_text(one['value'])}" for key, one in found.items())
     return Result("config get", Exit.DONE, counted(len(found), "setting"), lines=lines, data={"settings": found})
 
 

@@ -18,7 +18,7 @@ def remember_checked(layout: Layout, checked: Mapping[str, tuple[str, str]]) -> 
     there = set()
     for folder, _, names in os.walk(layout.backups):
         for name in names:
-            there.add(inode_key(os.lstat(os.path.join(folder, name)))  # noqa: PTH118)
+            there.add(inode_key(os.lstat(os.path.join(folder, name))))  # noqa: PTH118
     kept = {key: list(value) for key, value in checked.items() if key in there}
     write_durably(layout.checked, json.dumps(kept).encode(), 0o600)
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from atftctl.domain.errors import Refused, WrongUsage
 from atftctl.domain.facts import ConfigFile, Facts
-from atftctl.domain.plan import show
 from atftctl.domain.runbook import LIST_OR_MAPPING, Runbook, Settings, Stage, kind_of
 from atftctl.domain.steps import SettingChange, Target
-from atftctl.domain.text import counted, nearest
+from atftctl.domain.text import counted, nearest, value_text
 from atftctl.protocol.keys import KeyPath, item_number, key_text, parse_key
 
 
@@ -154,7 +153,7 @@ def not_taken_up(effective: Mapping[str, Any], wanted: Iterable[SettingChange]) 
     for change in wanted:
         key = key_text(change.key)
         if key in effective and not same(effective[key], change.new):
-            words.append(f"{key}: wrote {show(change.new)}, runs with {show(effective[key])}")
+            words.append(f"{key}: wrote {value_text(change.new)}, runs with {value_text(effective[key])}")
     return words
 
 
@@ -167,11 +166,11 @@ def state(runbook: Runbook, facts: Facts) -> dict[str, str]:
         if config is None or config.error:
             words[name] = "unreadable"
         elif same(feature.baseline, feature.improved) and value is not None:
-            words[name] = show(value)  # a number that a remedy may raise, no switch
+            words[name] = value_text(value)  # a number that a remedy may raise, no switch
         elif same(value, feature.baseline):
             words[name] = "off"
         elif same(value, feature.improved):
             words[name] = "on"
         else:
-            words[name] = "not set" if value is None else show(value)
+            words[name] = "not set" if value is None else value_text(value)
     return words

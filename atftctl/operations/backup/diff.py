@@ -9,8 +9,8 @@ from typing import Any
 
 from atftctl.decide.plans.setting_changes import flat
 from atftctl.domain.errors import AtftError
-from atftctl.domain.plan import show
 from atftctl.domain.result import Result
+from atftctl.domain.text import value_text
 from atftctl.host.errors import HostError, YamlError
 from atftctl.host.files.fingerprint import digest_of
 from atftctl.host.files.reading import read_bytes
@@ -102,7 +102,7 @@ def _keys(old: bytes, new: bytes) -> list[str]:
     words = []
     for key in dict.fromkeys([*left, *right]):
         if not _equal(left.get(key, _MISSING), right.get(key, _MISSING)):
-            was, now = (show(side[key]) if key in side else "(not set)" for side in (left, right))
+            was, now = (value_text(side[key]) if key in side else "(not set)" for side in (left, right))
             words.append(f"{key}: {was} → {now}")
     return words or ["the settings are the same; the text differs"]
 

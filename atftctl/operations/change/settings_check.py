@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from atftctl.domain.errors import Refused
-from atftctl.domain.plan import Plan, show
+from atftctl.domain.plan import Plan
+from atftctl.domain.text import value_text
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.process.command import run
@@ -67,7 +68,7 @@ def way_out(project: Project, problem: str) -> str:
     key = KEY.match(problem)
     for feature in project.runbook.features.values():
         if key and feature.key == key[1]:
-            return f"atftctl config set {feature.key}={show(feature.baseline)}"
+            return f"atftctl config set {feature.key}={value_text(feature.baseline)}"
     changed = [entry for entry in history.read(project.layout) if entry.get("files")]
     if changed:
         return f"atftctl undo {changed[-1]['operation']}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from atftctl.decide.plans.setting_changes import flat, same
-from atftctl.domain.plan import show
+from atftctl.domain.text import value_text
 from atftctl.host.errors import HostError, YamlError
 from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.files.reading import read_bytes
@@ -58,7 +58,7 @@ def carry(edits: Mapping[KeyPath, Any], committed: bytes, reverted: bytes) -> tu
     before, after = flat(read(committed).value or {}), flat(read(reverted).value or {})
     gone = [key for key in edits if key in before and key not in after]
     wanted = {key: value for key, value in edits.items() if key not in gone and not same(after.get(key), value)}
-    notes = [f"{key_text(key)}: {show(edits[key])} is kept, as an operation of atftctl set it" for key in wanted]
+    notes = [f"{key_text(key)}: {value_text(edits[key])} is kept, as an operation of atftctl set it" for key in wanted]
     notes += [f"{key_text(key)} goes with the commits, and what an operation of atftctl set it to" for key in gone]
     try:
         return (edit(reverted, wanted) if wanted else reverted), notes

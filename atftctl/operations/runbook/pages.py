@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from atftctl.domain.plan import show
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Runbook, Settings, Text
+from atftctl.domain.text import value_text
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.reading import read_bytes
 from atftctl.operations.project import Project
@@ -165,4 +165,4 @@ def _symptoms(book: Runbook, language: str) -> Iterator[str]:
 
 
 def _settings(settings: Settings) -> str:
-    return ", ".join(f"`{name}: {show(value)}`" for name, value in settings.items())
+    return ", ".join(f"`{name}: {value_text(value)}`" for name, value in settings.items())
