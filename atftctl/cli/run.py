@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from atftctl.cli import options as o
-from atftctl.cli.render import result as render_result
 
 
 def open_project(project: Path, lang: str, *, rescue: bool = False, look: bool = False) -> Any:
@@ -39,5 +38,6 @@ def request(change: o.Change) -> Any:
 
 def command(name: str, verb: Any, as_json: bool, render: Any = None) -> NoReturn:
     from atftctl.cli import error_boundary
+    from atftctl.cli.render import result as render_result
 
     error_boundary.run(name, verb, as_json=as_json, render=render or render_result.result)

@@ -198,8 +198,8 @@ def test_a_second_remedy_after_the_world_moved_is_planned_anew(project: Project)
     """A config that is edited while the plan is on the screen: refused, with the words to go on."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from atftctl.operations import rollback; from atftctl.operations.change import Request\n"
-        "from atftctl.operations.project import open_project; from atftctl.decide.assemble import Wish\n"
+        "from atftctl.operations.rollback import routes as rollback; from atftctl.operations.request import Request\n"
+        "from atftctl.operations.project import open_project; from atftctl.decide.plans.builder import Wish\n"
         "root = Path(sys.argv[1]); config = root / 'configs/atft/config.yaml'\n"
         "def confirm(plan, diff):\n"
         "    config.write_text(config.read_text().replace('hidden_size: 32', 'hidden_size: 40')); return True\n"

@@ -247,7 +247,7 @@ def test_the_tool_takes_its_own_files_back(own_tree: Project) -> None:
 def test_a_kill_between_two_files_of_the_tool_itself(own_tree: Project) -> None:
     """Half of two versions can't be imported: the private copy that the operation ran from goes on."""
     plan, change = "atftctl/domain/plan.py", "atftctl/operations/change/carry_out.py"
-    own_tree.replace(plan, "MANY = 8", "MARK = 1\nMANY = 8")
+    own_tree.replace(plan, "def with_notes(", "MARK = 1\n\n\ndef with_notes(")
     own_tree.replace(
         change,
         "from atftctl.domain.plan import Plan, with_notes\n",
@@ -270,7 +270,7 @@ def test_a_kill_between_two_files_of_the_tool_itself(own_tree: Project) -> None:
     assert killed.code == -9, killed
     assert b"MARK" not in own_tree.read(plan) and own_tree.read(change) == before, "half of two versions"
     imported = subprocess.run(
-        [sys.executable, "-c", "import atftctl.operations.change"],
+        [sys.executable, "-c", "import atftctl.operations.change.carry_out"],
         env=own_tree.env, cwd=own_tree.root, capture_output=True, check=False,
     )  # fmt: skip
     assert imported.returncode == 1
@@ -458,7 +458,7 @@ def test_packages_go_and_come_back_without_a_network(tmp_path: Path) -> None:
 import sys; sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from atftctl.apply import packages
-from atftctl.host.layout import Layout
+from atftctl.state.layout import Layout
 from atftctl.observe.packages import removable
 layout = Layout(Path({str(tmp_path)!r}), Path("x"))
 found, kept = removable(["needed_by_nobody", "needed", "not-there"])

@@ -41,8 +41,8 @@ def test_the_block_bites(project: Project) -> None:
             [sys.executable, "-c", f"import {name}"], env={**project.env, **BLOCKED}, capture_output=True
         )
         assert done.returncode != 0 and b"ModuleNotFoundError" in done.stderr, name
-    spoiled = "import atftctl.decide.settings as s, sys; s.changes = lambda *a: __import__('pandas')\n"
-    spoiled += "sys.argv = ['atftctl', 'rollback', '--immediate', '--dry-run']\nimport atftctl.decide.routes as r; r.changes = s.changes\n"
+    spoiled = "import atftctl.decide.plans.setting_changes as s, sys; s.changes = lambda *a: __import__('pandas')\n"
+    spoiled += "sys.argv = ['atftctl', 'rollback', '--immediate', '--dry-run']\nimport atftctl.decide.plans.by_settings as r; r.changes = s.changes\n"
     spoiled += "from atftctl.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", spoiled], cwd=project.root, env={**project.env, **BLOCKED}, capture_output=True

@@ -7,7 +7,6 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.operations.backup import catalog as backup_catalog
 
 app = typer.Typer(help="Snapshots of configs and models.", invoke_without_command=True, rich_markup_mode=None)
 
@@ -63,6 +62,8 @@ def list_(json: o.Json = False, project: o.Project = o.HERE) -> None:
 
     def verb() -> Any:
 
+        from atftctl.operations.backup import catalog as backup_catalog
+
         return backup_catalog.list_all(run.open_project(project, "", rescue=True))
 
     run.command("backup list", verb, json, backups.snapshots)
@@ -74,6 +75,8 @@ def show(snapshot: Which = "latest", json: o.Json = False, project: o.Project = 
     from atftctl.cli.render import backups
 
     def verb() -> Any:
+
+        from atftctl.operations.backup import catalog as backup_catalog
 
         return backup_catalog.show(run.open_project(project, "", rescue=True), snapshot)
 
@@ -191,6 +194,8 @@ def unpin(
 
 def _pin(snapshot: str, away: bool, change: o.Change, project: Path) -> None:
     def verb() -> Any:
+
+        from atftctl.operations.backup import catalog as backup_catalog
 
         with run.request(change) as request:
             return backup_catalog.pin(run.open_project(project, "", rescue=True), snapshot, request, away=away)

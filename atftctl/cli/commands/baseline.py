@@ -8,7 +8,6 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.operations.verification import baseline as baseline_recording
 
 baseline_app = typer.Typer(help="The level that verify compares with.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -22,6 +21,8 @@ def baseline_record(
     """Measure the level that verify compares with. Run it while all is well, with the improvements off."""
 
     def verb() -> Any:
+
+        from atftctl.operations.verification import baseline as baseline_recording
 
         with run.request(o.Change(False, True, "", json)) as request:
             return baseline_recording.record_baseline(run.open_project(project, ""), request, anyway=anyway)

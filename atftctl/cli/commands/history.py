@@ -8,8 +8,6 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.cli.render import result as render_result
-from atftctl.operations.report import history as operation_history
 
 
 def history(
@@ -20,8 +18,11 @@ def history(
 ) -> None:
     """What was done here, by whom and why."""
     from atftctl.cli.render import history as show_history
+    from atftctl.cli.render import result as render_result
 
     def verb() -> Any:
+
+        from atftctl.operations.report import history as operation_history
 
         opened = run.open_project(project, "", rescue=True)
         return operation_history.check_history(opened) if check else operation_history.history(opened, most)

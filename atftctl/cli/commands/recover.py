@@ -8,7 +8,6 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.operations import recover as recovering
 
 
 def recover(
@@ -21,6 +20,8 @@ def recover(
     """Finish or unwind what a crash left open."""
 
     def verb() -> Any:
+
+        from atftctl.operations import recover as recovering
 
         with run.request(o.Change(False, True, "", json)) as request:
             return recovering.recover(run.open_project(project, "", rescue=True), request, back=back)

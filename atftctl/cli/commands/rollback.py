@@ -7,7 +7,6 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.operations.rollback import manual
 
 Names = list[str] | None
 Words = Annotated[Names, typer.Argument(metavar="[NAME|COMMIT]...", help="More for --feature or --git.")]
@@ -111,6 +110,8 @@ def _route(routes: dict[str, bool], named: _Named, *, words: bool, live: bool, n
 
 
 def _take(route: str, opened: Any, named: _Named, wish: Any, request: Any) -> Any:
+    from atftctl.operations.rollback import manual
+
     if route in ("git", "full"):
         from atftctl.operations.rollback import commits
 

@@ -8,8 +8,6 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.cli.render import status as render_status
-from atftctl.operations.runbook import show as runbook_report
 
 runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,7 +16,11 @@ runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup
 def runbook_show(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
     """What the runbook says: symptoms, settings, phases, contacts."""
 
+    from atftctl.cli.render import status as render_status
+
     def verb() -> Any:
+
+        from atftctl.operations.runbook import show as runbook_report
 
         return runbook_report.runbook(run.open_project(project, lang))
 
@@ -30,6 +32,8 @@ def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
     """Does the runbook hold together? File, line, key and the nearest valid name where it does not."""
 
     def verb() -> Any:
+
+        from atftctl.operations.runbook import show as runbook_report
 
         return runbook_report.lint(run.open_project(project, "", look=True))
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.operations.report import history as operation_history
 
 
 def show_(
@@ -18,6 +17,8 @@ def show_(
     from atftctl.cli.render import history as show_history
 
     def verb() -> Any:
+
+        from atftctl.operations.report import history as operation_history
 
         return operation_history.show(run.open_project(project, "", rescue=True), operation)
 

@@ -4,11 +4,12 @@ from typing import Any
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.cli.render import status as render_status
 
 
 def status(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
     """Where things stand. Changes nothing."""
+
+    from atftctl.cli.render import status as render_status
 
     def verb() -> Any:
         from atftctl.operations.report import status as operation

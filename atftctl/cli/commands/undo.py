@@ -6,7 +6,6 @@ from typing import Any
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.operations import undo as undoing
 
 
 def undo(
@@ -22,6 +21,8 @@ def undo(
     """Take one operation back. An undo can be undone."""
 
     def verb() -> Any:
+
+        from atftctl.operations import undo as undoing
 
         opened = run.open_project(project, "", rescue=True)
         if not dry_run:

@@ -6,7 +6,6 @@ import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
-from atftctl.cli.render import checks as render_checks
 
 
 def verify(
@@ -21,6 +20,8 @@ def verify(
 
     Model, data, training, RankIC, errors, memory, service, training time.
     """
+
+    from atftctl.cli.render import checks as render_checks
 
     def effects_verb() -> Any:
         from atftctl.operations.verification import flag_effects as operation
