@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from atftctl.decide.plans import by_commits, by_settings, by_snapshot, staged
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.plan import Plan
 from atftctl.host.files.fingerprint import sha256_bytes
@@ -49,15 +49,15 @@ def decisions(project: Project) -> None:
     facts = observe(opened, [file.path for file in snapshot.files])
     commits = [Commit(f"{n:040x}", ("0" * 40,), f"feat: {n}", ("a.py",)) for n in range(10)]
     files = [by_commits.NewFile(CONFIG, sha256_bytes(b"%d" % n)) for n in range(200)]
-    move, files_only = CodeMove("refs/heads/main", "0" * 40, "1" * 40), Wish(restart=False)
+    move, files_only = CodeMove("refs/heads/main", "0" * 40, "1" * 40), RestartPolicy(restart=False)
     found: dict[str, Callable[[], Plan]] = {
-        "immediate": lambda: by_settings.rollback_immediate(book, facts, Wish()),
-        "symptom": lambda: by_settings.rollback_symptom(book, facts, "oom", Wish(), "en"),
-        "feature": lambda: by_settings.rollback_features(book, facts, ["use_ema"], Wish()),
+        "immediate": lambda: by_settings.rollback_immediate(book, facts, RestartPolicy()),
+        "symptom": lambda: by_settings.rollback_symptom(book, facts, "oom", RestartPolicy(), "en"),
+        "feature": lambda: by_settings.rollback_features(book, facts, ["use_ema"], RestartPolicy()),
         "to": lambda: by_snapshot.restore(book, facts, snapshot, snapshot.files, files_only, command="rollback"),
-        "stage": lambda: by_settings.stage(book, facts, "divergence", "block", Wish(), "en"),
+        "stage": lambda: by_settings.stage(book, facts, "divergence", "block", RestartPolicy(), "en"),
         "stages": lambda: staged.staged(book, _died(facts), "divergence", "en"),
-        "git, 200 files": lambda: by_commits.reverted(book, facts, commits, move, files, Wish()),
+        "git, 200 files": lambda: by_commits.reverted(book, facts, commits, move, files, RestartPolicy()),
     }
     worst = 0.0
     for name, decide in found.items():
@@ -125,7 +125,7 @@ def model(project: Project, mib: int) -> None:
         copied = time.perf_counter() - begun
         (project.root / "copy").unlink()
         begun = time.perf_counter()
-        rollback.to_snapshot(open_project(project.root), "good", Wish(restart=False), Request())
+        rollback.to_snapshot(open_project(project.root), "good", RestartPolicy(restart=False), Request())
         took = time.perf_counter() - begun
         ratios.append((took - 1) / copied)
         print(f"rollback of configs and a model of {mib} MiB: {took:.2f} s; cp and sync of the model: {copied:.2f} s")

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from atftctl.domain.errors import NeedsPerson
+from atftctl.domain.errors import InterventionNeeded
 from atftctl.host.copying.copier import copy_new
 from atftctl.host.errors import HostError, OutsideProjectError
 from atftctl.host.files.attributes import take_over
 from atftctl.host.files.containment import is_path
 from atftctl.host.files.durable import remove, rename, write_link, write_new
-from atftctl.host.files.fingerprint import LINK, digest_of, is_link, know_hash
+from atftctl.host.files.fingerprint import LINK, digest_of, is_link, remember_hash
 from atftctl.host.files.folders import fsync_dir, make_dirs, opened
 from atftctl.state.layout import Layout
 
@@ -53,17 +53,17 @@ class Move:
 
 
 def moves_of(body: Mapping[str, Any]) -> tuple[Move, ...]:
-    """The moves of a journal's record. Raises NeedsPerson for what is none that we wrote."""
+    """The moves of a journal's record. Raises InterventionNeeded for what is none that we wrote."""
     try:
         moves = tuple(Move(**move) for move in body["moves"])
     except (KeyError, TypeError):
         moves = (Move("", "", None, None, 0),)
     for move in moves:
         if not _is_sound(move):
-            raise NeedsPerson(
+            raise InterventionNeeded(
                 "the journal can't be trusted: it holds a move that atftctl does not make",
-                stands="no file was touched",
-                then="look at .atftctl/journal; compare files and snapshots, then move the journal away",
+                state="no file was touched",
+                hint="look at .atftctl/journal; compare files and snapshots, then move the journal away",
             )
     return moves
 
@@ -118,14 +118,14 @@ def stage(layout: Layout, move: Move, content: Content) -> str:
     if digest == move.new:
         take_over(target, staged, move.mode, move.new_kept)
         if not is_link(digest):
-            know_hash(staged, digest)
+            remember_hash(staged, digest)
     return digest
 
 
 def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
     """Put every staged file in place; what is there already is left alone. Looks at all before it touches one.
 
-    Raises NeedsPerson where a target is neither old nor new, or a staged file is missing or damaged; OSError.
+    Raises InterventionNeeded where a target is neither old nor new, or a staged file is missing or damaged; OSError.
     """
     todo = [(move, target) for move in in_order(moves) if (target := _pending(layout, move))]
     for move, target in todo:
@@ -186,20 +186,20 @@ def _pending(layout: Layout, move: Move) -> Path | None:
         target, staged = layout.place(move.path), staged_path(layout, move)
         stands = _standing(target, move)
     except HostError as error:
-        raise NeedsPerson(str(error), stands=untouched(layout)) from None
+        raise InterventionNeeded(str(error), state=untouched(layout)) from None
     if stands == move.new and (move.old != move.new or is_link(move.new) or mode_of(target) == move.mode):
         return None
     if stands not in (move.old, None):
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"{move.path} is neither the old nor the new file",
-            stands=untouched(layout),
-            then="move it away, then: atftctl recover",
+            state=untouched(layout),
+            hint="move it away, then: atftctl recover",
         )
     if move.new is not None and digest_of(staged) != move.new:
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"{move.staged}, staged for {move.path}, is missing or damaged",
-            stands=untouched(layout),
-            then="if something took it away since (git stash, git clean), bring it back, then: atftctl recover",
+            state=untouched(layout),
+            hint="if something took it away since (git stash, git clean), bring it back, then: atftctl recover",
         )
     return target
 

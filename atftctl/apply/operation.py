@@ -19,7 +19,7 @@ from atftctl.apply.snapshots import take as snapshots
 from atftctl.apply.snapshots.copier import room_needed
 from atftctl.apply.transaction import FOR_GOOD, Transaction
 from atftctl.domain.commits import CodeMove
-from atftctl.domain.errors import AtftError, PutBack
+from atftctl.domain.errors import AtftError, Restored
 from atftctl.domain.plan import Plan
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
@@ -40,7 +40,7 @@ MARGIN = 2 << 20
 
 
 @dataclass(frozen=True)
-class Order:
+class OperationInputs:
     """What an operation was told, beside its plan."""
 
     reason: str
@@ -51,7 +51,9 @@ class Order:
     record: ProcessRecord | None = None  # of the trainer that runs now
     code: CodeMove | None = None  # the branch that follows the files
     quarantine: str = ""  # the digest of a config that is rolled back
-    taking: snapshots.Taking = field(default_factory=snapshots.Taking)  # what the safety snapshot starts from
+    taking: snapshots.SnapshotSpec = field(
+        default_factory=snapshots.SnapshotSpec
+    )  # what the safety snapshot starts from
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Operation:
 
     layout: Layout
     plan: Plan
-    order: Order
+    order: OperationInputs
     now: datetime
     note: Callable[[str], None]
     progress: Progress = no_progress
@@ -198,16 +200,16 @@ class Operation:
             branch_move.finish(self.layout, self.order.code, moves, f"{self.plan.command} {self.id}")
 
     def _decide_to_go_back(self, error: OSError) -> None:
-        """A file can't be replaced, and never will be: all of them go back. Raises PutBack once that is decided."""
+        """A file can't be replaced, and never will be: all of them go back. Raises Restored once that is decided."""
         name = self.snapshot.id if self.snapshot else ""
         if self.snapshot and not self.snapshot.pinned:
             pins.pin(self.layout, name, pins.needed_by(self.id))
         self._transaction.decide_to_go_back(name)
         self.going_back = True
-        raise PutBack(
+        raise Restored(
             f"{error.filename or 'a file'} can't be replaced: {reason(error)}",
-            stands="every file is as it was",
-            then="atftctl doctor says what stands against it",
+            state="every file is as it was",
+            hint="atftctl doctor says what stands against it",
         ) from error
 
     def _keep_packages(self) -> None:
@@ -256,7 +258,7 @@ class Operation:
             trainer_process.stop(self.layout, record, who, grace_s=grace_s, note=self.note, adopted=record is None)
         if self._stopping and self.order.start_again:
             trainer_process.start(self.layout, self.order.start_again, digest="", now=datetime.now().astimezone())
-        exit_code = error.exit_code if isinstance(error, AtftError) else PutBack.exit_code
+        exit_code = error.exit_code if isinstance(error, AtftError) else Restored.exit_code
         self._entry["files"] = []
         with suppress(OSError, HostError):  # on a full disk the line is lost; nothing had changed that it would tell of
             self._record("put back", int(exit_code), error=str(error) or type(error).__name__)
@@ -274,9 +276,9 @@ class Operation:
             mode = target.mode & 0o777 if target.snapshot or target.moded else mode_of(path)
             old = self._stands(target.path)
             if old != target.old and not target.volatile:
-                raise PutBack(
+                raise Restored(
                     f"{target.path} was changed after the plan was made",
-                    then="look at the plan again, and run it again",
+                    hint="look at the plan again, and run it again",
                 )
             staged = f".{self.id}.{number}.staged"  # never longer than a file system takes, as the target's name may be
             new = None if target.removes else new

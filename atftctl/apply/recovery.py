@@ -18,7 +18,7 @@ from atftctl.apply.moves import Move, moves_of, roll_forward, unstage, untouched
 from atftctl.apply.snapshots import pin as pins
 from atftctl.apply.snapshots import remove as removal
 from atftctl.domain.commits import CodeMove
-from atftctl.domain.errors import NeedsPerson
+from atftctl.domain.errors import InterventionNeeded
 from atftctl.domain.runbook import Resume
 from atftctl.host.errors import HostError, reason, reason_and_place
 from atftctl.host.files.durable import remove
@@ -55,7 +55,7 @@ class Recovery:
 
     def run(self) -> Recovered:
         """All records are read before anything is touched: one that is not whole, or newer than we are, stops it here.
-        Raises NeedsPerson, OSError."""
+        Raises InterventionNeeded, OSError."""
         found = self._read()
         self.done.lines += _sweep(self.layout)
         for operation, bodies in found.items():
@@ -70,10 +70,10 @@ class Recovery:
                 for operation, states in sealed_records.states(journal).items()
             }
         except sealed_records.BadRecordError as error:
-            raise NeedsPerson(
+            raise InterventionNeeded(
                 f"the journal can't be trusted: {error}",
-                stands=f"nothing was touched; {untouched(self.layout)}",
-                then="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
+                state=f"nothing was touched; {untouched(self.layout)}",
+                hint="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
             ) from None
 
     def _one(self, operation: str, bodies: Bodies) -> None:
@@ -82,8 +82,8 @@ class Recovery:
             transaction.sweep(self.layout, operation)
             return
         if "intent" not in bodies:
-            raise NeedsPerson(
-                f"operation {operation} has no intent record", stands=f"nothing was touched; {untouched(self.layout)}"
+            raise InterventionNeeded(
+                f"operation {operation} has no intent record", state=f"nothing was touched; {untouched(self.layout)}"
             )
         intent = bodies["intent"]
         self.layout = _with_outside(self.layout, intent)
@@ -104,10 +104,10 @@ class Recovery:
         except OSError as error:
             if error.errno not in transaction.FOR_GOOD:
                 raise
-            raise NeedsPerson(
+            raise InterventionNeeded(
                 f"{_name(intent, operation)} was decided, and can't be finished: {reason_and_place(error)}",
-                stands="some files may be the new ones, the others are as they were",
-                then="remove the cause, then: atftctl recover; or put all files back: atftctl recover --back",
+                state="some files may be the new ones, the others are as they were",
+                hint="remove the cause, then: atftctl recover; or put all files back: atftctl recover --back",
             ) from None
         more = _move_branch(layout, operation, intent, moves) + _change_packages(layout, intent)
         if intent.get("quarantine"):
@@ -125,7 +125,7 @@ class Recovery:
         layout = self.layout
         snapshot = str(bodies.get("abort", {}).get("snapshot") or intent.get("snapshot") or "")
         if snapshot and not SNAPSHOT_NAME.fullmatch(snapshot):
-            raise NeedsPerson(f"{snapshot!r} is no snapshot", stands=f"nothing was touched; {untouched(layout)}")
+            raise InterventionNeeded(f"{snapshot!r} is no snapshot", state=f"nothing was touched; {untouched(layout)}")
         moving = transaction.Transaction(layout, operation, moves_of(bodies["commit"]))
         if "abort" not in bodies:
             _refuse_moved(layout, operation, intent)
@@ -224,17 +224,19 @@ def _change_packages(layout: Layout, intent: dict[str, Any]) -> str:
 
 
 def _code_of(intent: dict[str, Any]) -> CodeMove | None:
-    """Raises NeedsPerson for a record that names no branch of git."""
+    """Raises InterventionNeeded for a record that names no branch of git."""
     if not intent.get("code"):
         return None
     try:
         return CodeMove.from_json(intent["code"])
     except (KeyError, TypeError, ValueError):
-        raise NeedsPerson("the journal can't be trusted: it names no branch", stands="no file was touched") from None
+        raise InterventionNeeded(
+            "the journal can't be trusted: it names no branch", state="no file was touched"
+        ) from None
 
 
 def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: Sequence[Move]) -> str:
-    """Raises NeedsPerson where it can't be: the operation stays open, and is not called done."""
+    """Raises InterventionNeeded where it can't be: the operation stays open, and is not called done."""
     move = _code_of(intent)
     if move is None:
         return ""
@@ -242,10 +244,10 @@ def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: 
         freed = branch_move.remove_our_locks(layout, move, str(intent.get("started", "")))
         branch_move.finish(layout, move, files, _name(intent, operation))
     except HostError as error:
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"{_name(intent, operation)} was decided, and its branch can't be moved: {error}",
-            stands=f"all files are the new ones; {move.branch} is to go from {move.old[:12]} to {move.new[:12]}",
-            then="remove the cause (a hook, a lock, another branch that is checked out; a commit that came meanwhile: "
+            state=f"all files are the new ones; {move.branch} is to go from {move.old[:12]} to {move.new[:12]}",
+            hint="remove the cause (a hook, a lock, another branch that is checked out; a commit that came meanwhile: "
             f"git reset --soft {move.old[:12]}), then: atftctl recover",
         ) from None
     words = f"; removed git's lock {', '.join(freed)}, left by the operation that died" if freed else ""
@@ -253,13 +255,13 @@ def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: 
 
 
 def _refuse_moved(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
-    """Raises NeedsPerson where the branch or the packages have changed by now: an undo takes these back too."""
+    """Raises InterventionNeeded where the branch or the packages have changed by now: an undo takes these back too."""
     move = _code_of(intent)
     if (move and branch_move.has_moved(layout, move)) or packages.have_changed(intent.get("packages")):
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"{_name(intent, operation)} can't simply go back: its branch or its packages have changed already",
-            stands=untouched(layout),
-            then=f"atftctl recover finishes it; then: atftctl undo {operation}",
+            state=untouched(layout),
+            hint=f"atftctl recover finishes it; then: atftctl undo {operation}",
         )
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from atftctl import protocol
 from atftctl.apply.launch import LaunchSpec
-from atftctl.domain.errors import NeedsPerson, Refused
+from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.host import footprint
 from atftctl.host.errors import HostError, StillAliveError
@@ -92,7 +92,7 @@ def stop(
     note: Callable[[str], None],
     adopted: bool = False,
 ) -> list[int]:
-    """Stop this very process and all that belongs to it. Raises NeedsPerson where something will not die.
+    """Stop this very process and all that belongs to it. Raises InterventionNeeded where something will not die.
 
     Several processes are asked by a request in the run folder, which all of them see at the same step: their
     launcher would hand a signal on to each at a step of its own. `adopted`: the operator named this very process;
@@ -101,13 +101,13 @@ def stop(
     if procs.is_above_us(who):
         raise Refused(
             f"this command runs below the trainer itself (pid {who.pid}), and would stop itself with it",
-            then="run it from a shell of its own",
+            hint="run it from a shell of its own",
         )
     if not adopted and procs.alive(who) and not may_signal(layout, record, who):
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"pid {who.pid} is recorded as the trainer, and is not: it has no mark of the run, and is another user's",
-            stands="it was not signalled; no file has changed",
-            then=f"look at it: ps -p {who.pid}; if the record is wrong: rm .atftctl/process.json",
+            state="it was not signalled; no file has changed",
+            hint=f"look at it: ps -p {who.pid}; if the record is wrong: rm .atftctl/process.json",
         )
     own = record is not None and (record.detached or record.pid in (0, who.pid))
     marker = process_record.marker(record) if record and own else ""
@@ -121,10 +121,10 @@ def stop(
     except StillAliveError as error:
         letters = {pid: procs.state_letter(pid) for pid in error.pids}
         sleeping = [str(pid) for pid, letter in letters.items() if letter == "D"]
-        raise NeedsPerson(
+        raise InterventionNeeded(
             str(error) + (f" ({', '.join(sleeping)} in uninterruptible sleep)" if sleeping else ""),
-            stands="no file has changed; no second trainer was started",
-            then="look at what they wait for (a dead disk or network share), then run this again",
+            state="no file has changed; no second trainer was started",
+            hint="look at what they wait for (a dead disk or network share), then run this again",
         ) from None
     if left := gpu.await_released(pids, RELEASE_S):  # host memory goes with the process; the card's may take longer
         note(f"the card still holds memory of pid {', '.join(map(str, sorted(left)))}, {RELEASE_S:g} s after its end")

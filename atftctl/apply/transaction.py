@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from atftctl.apply.moves import Content, Move, is_old, roll_forward, stage, staged_path, unstage, untouched
-from atftctl.domain.errors import NeedsPerson, PutBack
+from atftctl.domain.errors import InterventionNeeded, Restored
 from atftctl.host import footprint
 from atftctl.host.copying.parallel import all_of
 from atftctl.host.errors import reason
@@ -50,11 +50,11 @@ class Transaction:
         )
 
     def stage(self, contents: Mapping[str, Content]) -> None:
-        """Write each new file beside its target. Raises PutBack where a copy is not what it should be."""
+        """Write each new file beside its target. Raises Restored where a copy is not what it should be."""
 
         def written(move: Move, content: Content) -> None:
             if stage(self._layout, move, content) != move.new:
-                raise PutBack(f"the copy for {move.path} is damaged: its hash is not the one that was promised")
+                raise Restored(f"the copy for {move.path} is damaged: its hash is not the one that was promised")
 
         coming = [(move, contents.get(move.path, b"")) for move in self._moves if move.new is not None]
         all_of(
@@ -69,13 +69,13 @@ class Transaction:
         for move in self._moves:
             target = self._layout.place(move.path)
             if not (move.folder is not None and target.is_dir()) and digest_of(target) != move.old:
-                raise PutBack(f"{move.path} was changed by somebody else in this moment")
+                raise Restored(f"{move.path} was changed by somebody else in this moment")
         self._record("commit", "no file has changed yet; the staged files stay beside their targets")
         footprint.leave(f"operation {self.operation} was decided, and its files change")
 
     def _record(self, state: str, stands: str, **more: Any) -> None:
         """COMMIT or ABORT. One that failed half-way may be visible and yet not durable: it must be gone before anything
-        else is done. Raises OSError; NeedsPerson where it can't be known to be gone."""
+        else is done. Raises OSError; InterventionNeeded where it can't be known to be gone."""
         path = self._layout.journal / f"{self.operation}.{state}.json"
         try:
             body = {"moves": [asdict(move) for move in self._moves], **more}
@@ -85,10 +85,10 @@ class Transaction:
                 if remove(path):
                     fsync_dir(path.parent)
             except OSError:
-                raise NeedsPerson(
+                raise InterventionNeeded(
                     f"whether {self.operation} is decided ({state}) is not known: {error}",
-                    stands=stands,
-                    then="mend the disk, then: atftctl recover",
+                    state=stands,
+                    hint="mend the disk, then: atftctl recover",
                 ) from None
             raise
 
@@ -97,29 +97,29 @@ class Transaction:
 
     def decide_to_go_back(self, snapshot: str) -> None:
         """ABORT, once it is certain that all old files can come back: from the copies of this snapshot, by their hash.
-        Raises NeedsPerson where they can't, and where ABORT can't be written; nothing has changed then."""
+        Raises InterventionNeeded where they can't, and where ABORT can't be written; nothing has changed then."""
         copies = self._layout.snapshot(snapshot) if snapshot else None
         for move in self._moves:
             if not move.old or is_link(move.old) or is_old(self._layout, move):
                 continue
             if copies is None or sha256_file(copies / move.path) != move.old:
-                raise NeedsPerson(
+                raise InterventionNeeded(
                     f"{move.path} can't go back: its copy in snapshot {snapshot or '?'} is damaged or gone",
-                    stands=untouched(self._layout),
-                    then="remove the cause, then: atftctl recover",
+                    state=untouched(self._layout),
+                    hint="remove the cause, then: atftctl recover",
                 )
         try:
             self._record("abort", "some files are the new ones", snapshot=snapshot)
         except OSError as error:
-            raise NeedsPerson(
+            raise InterventionNeeded(
                 f"the decision to go back can't be written: {reason(error)}",
-                stands=f"some files are the new ones; {untouched(self._layout)}",
-                then="remove the cause, then: atftctl recover",
+                state=f"some files are the new ones; {untouched(self._layout)}",
+                hint="remove the cause, then: atftctl recover",
             ) from None
 
     def go_back(self, snapshot: str) -> None:
         """After ABORT: every file as it was; those that are so already are left alone. May die, and be done again.
-        Raises NeedsPerson, OSError, HostError."""
+        Raises InterventionNeeded, OSError, HostError."""
         copies = self._layout.snapshot(snapshot)
         back = [move.back() for move in self._moves if not is_old(self._layout, move)]
         for move in back:
@@ -127,10 +127,10 @@ class Transaction:
             if move.new is not None:
                 remove(staged)  # a crash may have left it without its mode or its owner
                 if stage(self._layout, move, copies / move.path) != move.new:
-                    raise NeedsPerson(
+                    raise InterventionNeeded(
                         f"the copy of {move.path} in snapshot {snapshot} is damaged",
-                        stands=untouched(self._layout),
-                        then="atftctl backup verify --all shows whole copies; then: atftctl recover",
+                        state=untouched(self._layout),
+                        hint="atftctl backup verify --all shows whole copies; then: atftctl recover",
                     )
         roll_forward(self._layout, back)
         unstage(self._layout, [*self._moves, *(move.back() for move in self._moves)])

@@ -12,7 +12,7 @@ import typer
 
 from atftctl.cli.render import result as render_result
 from atftctl.cli.terminal import emit, emit_json
-from atftctl.domain.errors import AtftError, Interrupted, NeedsPerson, Refused, WrongUsage
+from atftctl.domain.errors import AtftError, Interrupted, InterventionNeeded, Refused, UsageError
 from atftctl.domain.result import Result
 from atftctl.host import footprint
 from atftctl.host.errors import HostError, UntrustedError, reason_and_place
@@ -92,7 +92,7 @@ def usage(error: Exception, words: Sequence[str]) -> int:
             for line in message().splitlines():
                 emit(line)
         return int(Exit.USAGE if words else Exit.DONE)
-    told = WrongUsage(message(), then=f"{command} --help")
+    told = UsageError(message(), hint=f"{command} --help")
     with _printing():
         _say_error(" ".join(words[:1]), told, (), "--json" in words)
     return int(Exit.USAGE)
@@ -103,13 +103,13 @@ def _expected(error: BaseException) -> AtftError:
     if isinstance(error, AtftError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted", then="atftctl status shows where things stand" if footprint.so_far() else "")
+        return Interrupted("interrupted", hint="atftctl status shows where things stand" if footprint.so_far() else "")
     words = reason_and_place(error)
     if footprint.so_far():
-        return NeedsPerson(words, then="atftctl status shows where things stand")
+        return InterventionNeeded(words, hint="atftctl status shows where things stand")
     if isinstance(error, UntrustedError):
-        return Refused(words, then=error.hint)
-    return Refused(words, then="atftctl status shows where things stand" if isinstance(error, OSError) else "")
+        return Refused(words, hint=error.hint)
+    return Refused(words, hint="atftctl status shows where things stand" if isinstance(error, OSError) else "")
 
 
 def _bug() -> AtftError:
@@ -120,10 +120,10 @@ def _bug() -> AtftError:
     handle, path = tempfile.mkstemp(prefix="atftctl-bug-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(f"{sys.argv}\n{text}")
-    return NeedsPerson(
+    return InterventionNeeded(
         f"a fault of atftctl itself: {text.strip().splitlines()[-1]}",
-        stands="an operation may be open: atftctl status",
-        then=f"please report it with {path}",
+        state="an operation may be open: atftctl status",
+        hint=f"please report it with {path}",
     )
 
 
@@ -136,14 +136,19 @@ def _fail(command: str, error: AtftError, as_json: bool) -> NoReturn:
 
 
 def _say_error(command: str, error: AtftError, contacts: tuple[str, ...], as_json: bool) -> None:
-    stands = error.stands or footprint.state()
+    state = error.state or footprint.state()
     if as_json:
-        words: dict[str, Any] = {"what": error.what, "stands": stands, "then": error.then, "contacts": list(contacts)}
+        words: dict[str, Any] = {
+            "message": error.message,
+            "state": state,
+            "hint": error.hint,
+            "contacts": list(contacts),
+        }
         if error.lines:
             words["lines"] = list(error.lines)
         emit_json(envelope(command, error.exit_code, {}, words))
     else:
-        render_result.error(error.what, stands, error.then, contacts, error.lines)
+        render_result.error(error.message, state, error.hint, contacts, error.lines)
 
 
 @contextmanager

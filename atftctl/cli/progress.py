@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from atftctl.cli.terminal import emit, printable
-from atftctl.domain.text import size_words
+from atftctl.domain.text import size_text
 
 PARTS = {
     "stop": "waiting for the trainer to save and leave",
@@ -60,8 +60,8 @@ class Teller:
         rate = self._done / (at - self._begun)
         left_s = max(self._total - self._done, 0) / rate
         self._live.update(
-            f"{self._words} … {size_words(self._done)} of {size_words(self._total)}, "
-            f"{size_words(rate)}/s, {left_s:.0f} s left"
+            f"{self._words} … {size_text(self._done)} of {size_text(self._total)}, "
+            f"{size_text(rate)}/s, {left_s:.0f} s left"
         )
 
     def note(self, text: str) -> None:

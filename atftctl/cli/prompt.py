@@ -16,7 +16,7 @@ from atftctl.domain.text import listed
 def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
     """Show the plan and ask. Raises Refused where there is no terminal to ask."""
     if not sys.stdin.isatty():
-        raise Refused("there is no terminal to ask, and no --yes", then="look with --dry-run, then run it with --yes")
+        raise Refused("there is no terminal to ask, and no --yes", hint="look with --dry-run, then run it with --yes")
     render_result.plan(plan, diff)
     try:
         answer = input(f"{printable(_summary(plan))}? [y/N] ")

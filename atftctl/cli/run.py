@@ -25,9 +25,9 @@ def go_private(opened: Any) -> None:
 
 
 def wish(no_restart: bool, adopt: list[int] | None, *, live: bool = False) -> Any:
-    from atftctl.decide.plans.builder import Wish
+    from atftctl.decide.plans.builder import RestartPolicy
 
-    return Wish(restart=not no_restart, live=live, adopt=tuple(adopt or ()))
+    return RestartPolicy(restart=not no_restart, live=live, adopt=tuple(adopt or ()))
 
 
 def request(change: o.Change) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atftctl.decide.verdicts.crash_cause import SYMPTOMS
-from atftctl.domain.errors import WrongUsage
+from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Facts
 from atftctl.domain.runbook import Runbook, Symptom
 from atftctl.domain.text import nearest
@@ -20,13 +20,13 @@ def find_symptom(runbook: Runbook, word: str) -> tuple[str, Symptom]:
         names += words
     close = nearest(word, names)
     then = close if close.startswith("did") else f"known: {', '.join(runbook.symptoms)}"
-    raise WrongUsage(f"unknown symptom {word!r}", then=then)
+    raise UsageError(f"unknown symptom {word!r}", hint=then)
 
 
 def symptom_of(runbook: Runbook, facts: Facts) -> str:
-    """What the trainer's own last word says. Raises WrongUsage where it says nothing."""
+    """What the trainer's own last word says. Raises UsageError where it says nothing."""
     name = SYMPTOMS.get(str((facts.process.last_event or {}).get("event")), "")
     if name not in runbook.symptoms:
         known = ", ".join(runbook.symptoms)
-        raise WrongUsage("which symptom? The trainer left no word of one", then=f"--symptom: {known}")
+        raise UsageError("which symptom? The trainer left no word of one", hint=f"--symptom: {known}")
     return name

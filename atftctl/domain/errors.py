@@ -1,4 +1,4 @@
-"""Refusals and failures as people read them: what happened, what stands now, what to do next."""
+"""Expected errors: what happened, what is true now, and what to do next."""
 
 from __future__ import annotations
 
@@ -6,54 +6,58 @@ from atftctl.protocol import Exit
 
 
 class AtftError(Exception):
-    """An expected end. `what` is one line; `stands` and `then` are one line each or empty. Where `stands` is empty, the
-    error boundary says what this process has changed so far: nothing, or what."""
+    """An expected error.
+
+    `message`: what happened, in one line. `state`: what is true now. `hint`: what to do next, with a command to paste.
+    `state` and `hint` may be empty; for an empty `state` the error boundary says what this process has changed so far.
+    `lines`: more of what happened, where one line can't hold it.
+    """
 
     exit_code = Exit.REFUSED
 
-    def __init__(self, what: str, *, stands: str = "", then: str = "", lines: tuple[str, ...] = ()) -> None:
-        super().__init__(what)
-        self.what = what
-        self.lines = lines  # more of what happened, where a line can't hold it
-        self.stands = stands
-        self.then = then
+    def __init__(self, message: str, *, state: str = "", hint: str = "", lines: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.lines = lines
+        self.state = state
+        self.hint = hint
 
 
-class WrongUsage(AtftError):  # noqa: N818 - these are named as the exit codes are
-    """The words of the command were off; nothing was looked at."""
+class UsageError(AtftError):
+    """The command line is wrong. Nothing was read or changed."""
 
     exit_code = Exit.USAGE
 
 
 class Refused(AtftError):  # noqa: N818
-    """Not done."""
+    """The operation was refused. Nothing was changed."""
 
     exit_code = Exit.REFUSED
 
 
-class PutBack(AtftError):  # noqa: N818
-    """Tried, failed, and what stood before stands again."""
+class Restored(AtftError):  # noqa: N818
+    """The operation failed, and the state of before was restored."""
 
     exit_code = Exit.RESTORED
 
 
-class DiskFull(PutBack):
-    """Put back, since there was no room; the reserve may help."""
+class DiskFull(Restored):
+    """Restored because the disk is full. Releasing the reserve may help."""
 
 
-class NeedsPerson(AtftError):  # noqa: N818
-    """Stopped in a state that no rule covers; `stands` says what stands where."""
+class InterventionNeeded(AtftError):  # noqa: N818
+    """The operation stopped in a state that only a person can judge; `state` describes it."""
 
     exit_code = Exit.STOPPED
 
 
 class Inconclusive(AtftError):  # noqa: N818
-    """Too little was seen to say yes or no."""
+    """There is too little data for a verdict."""
 
     exit_code = Exit.INCONCLUSIVE
 
 
 class Interrupted(AtftError):  # noqa: N818
-    """Ctrl-C; `stands` says on which side of the decision point it fell."""
+    """The operator pressed Ctrl-C; `state` says whether the change had been decided by then."""
 
     exit_code = Exit.INTERRUPTED

@@ -32,7 +32,7 @@ class ConfigFile:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Stranger:
+class UnmanagedTrainer:
     """A trainer of this project that the tool did not start."""
 
     pid: int
@@ -54,7 +54,7 @@ class Process:
     step: int | None = None
     last_event: Mapping[str, Any] | None = None
     memory_mb: float | None = None
-    strangers: tuple[Stranger, ...] = ()
+    strangers: tuple[UnmanagedTrainer, ...] = ()
     leftovers: tuple[int, ...] = ()  # living processes of the recorded run whose main process is gone
     section: str = ""  # what it is doing, by its heartbeat: start, step, evaluate, save, reload
     silent_s: float | None = None  # since its last sign of life, where that is longer than the section may last

@@ -205,7 +205,7 @@ def found_damaged(checked: Checked, key: str, file: SnapshotFile) -> bool:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Reliance:
+class LinkPolicy:
     """Which copies a new snapshot may link to, and when a copy must be hashed again before it does."""
 
     snapshots: tuple[Snapshot, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.runbook import Stage, Value
-from atftctl.domain.text import listed, size_words, value_text
+from atftctl.domain.text import listed, size_text, value_text
 from atftctl.protocol.keys import key_text
 
 
@@ -204,7 +204,7 @@ class RemoveSnapshot:
 
     def describe(self) -> str:
         words = f" ({self.words})" if self.words else ""
-        return f"remove {self.id}{words}: {size_words(self.frees)}"
+        return f"remove {self.id}{words}: {size_text(self.frees)}"
 
 
 MANY = 8  # files; more of them are counted, not listed

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-def size_words(size: float) -> str:
+def size_text(size: float) -> str:
     """1,234 bytes, 56.7 kB, 2.1 GB: powers of 1,000, as df -H has them."""
     if size < 10_000:
         return f"{size:,.0f} bytes"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from atftctl.domain.facts import ConfigFile
 from atftctl.host.errors import NotRegularError, OutsideProjectError, YamlError, reason
-from atftctl.host.files.containment import inside
+from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_bytes, sha256_file
 from atftctl.host.files.reading import open_regular
 from atftctl.host.yaml_text.read import MAX_BYTES, read
@@ -17,7 +17,7 @@ from atftctl.protocol import config_digest, merge_settings
 def read_config(root: Path, name: str) -> ConfigFile:
     """Never raises for what is in the file: an unreadable config is a fact, and `restore` works even so."""
     try:
-        with open_regular(inside(root, name)) as file:
+        with open_regular(resolve_inside(root, name)) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return ConfigFile(name, None, error="no such file")

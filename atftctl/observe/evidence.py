@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from atftctl import protocol
 from atftctl.domain.facts import Process
 from atftctl.host.errors import HostError
-from atftctl.host.files.containment import inside
+from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.logs import tail
 from atftctl.host.files.reading import read_bytes
 from atftctl.state.layout import Layout
@@ -34,7 +34,7 @@ def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[st
             found[name.replace("/", "__")] = ("\n".join(text) + "\n").encode()
     for name in configs:
         try:
-            found[name.replace("/", "__")] = read_bytes(inside(layout.root, name, layout.outside), CONFIG_BYTES)
+            found[name.replace("/", "__")] = read_bytes(resolve_inside(layout.root, name, layout.outside), CONFIG_BYTES)
         except (OSError, HostError):
             continue
     return found

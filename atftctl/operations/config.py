@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from atftctl.decide.plans import by_settings
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.plans.setting_changes import effective, locate, wanted_value
-from atftctl.domain.errors import WrongUsage
+from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
@@ -43,7 +43,7 @@ def get(project: Project, word: str) -> Result:
     return Result("config get", Exit.DONE, counted(len(found), "setting"), lines=lines, data={"settings": found})
 
 
-def put(project: Project, words: Sequence[str], wish: Wish, request: Request) -> Result:
+def put(project: Project, words: Sequence[str], wish: RestartPolicy, request: Request) -> Result:
     """`KEY VALUE`, or `KEY=VALUE…`."""
     pairs = _pairs(words)
 
@@ -53,36 +53,36 @@ def put(project: Project, words: Sequence[str], wish: Wish, request: Request) ->
             for key, value in pairs.items()
         ]
         if len({change.key for change in changes}) < len(changes):
-            raise WrongUsage("one setting is named twice")
+            raise UsageError("one setting is named twice")
         return by_settings.set_values(project.runbook, facts, changes, wish)
 
     return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)
 
 
 def _pairs(words: Sequence[str]) -> dict[str, object]:
-    """Raises WrongUsage."""
+    """Raises UsageError."""
     if len(words) == 2 and "=" not in words[0]:
         return {words[0]: _value(words[1])}
     pairs = [pair.groups() for word in words if (pair := PAIR.fullmatch(word))]
     if not words or len(pairs) < len(words):
-        raise WrongUsage("KEY VALUE, or KEY=VALUE…")
+        raise UsageError("KEY VALUE, or KEY=VALUE…")
     if len({key for key, _ in pairs}) < len(pairs):
-        raise WrongUsage("one setting is named twice")
+        raise UsageError("one setting is named twice")
     return {key: _value(value) for key, value in pairs}
 
 
 def _value(text: str) -> object:
-    """As a config would have it. Raises WrongUsage."""
+    """As a config would have it. Raises UsageError."""
     if AMBIGUOUS.fullmatch(text):
-        raise WrongUsage(
+        raise UsageError(
             f"{text!r} is read differently by different readers; quote it if a word is meant",
         )
     try:
         document = read(text.encode())
     except (YamlError, UnicodeError) as error:
-        raise WrongUsage(f"{text!r} is no value: {getattr(error, 'reason', error)}") from None
+        raise UsageError(f"{text!r} is no value: {getattr(error, 'reason', error)}") from None
     if document.node is None and not isinstance(document.value, dict):
-        raise WrongUsage("no value is given; write null for none, or '\"\"' for an empty word")
+        raise UsageError("no value is given; write null for none, or '\"\"' for an empty word")
     if document.node is not None and not document.is_all_of(text):
-        raise WrongUsage(f"{text!r} is more than a value: it holds a comment, a tag or an anchor; quote a word")
+        raise UsageError(f"{text!r} is more than a value: it holds a comment, a tag or an anchor; quote a word")
     return document.value

@@ -143,7 +143,7 @@ def with_ways_back(
     }
 
 
-def require_readable(project: Project, configs: Mapping[str, ConfigFile], stands: str = "") -> None:
+def require_readable(project: Project, configs: Mapping[str, ConfigFile], state: str = "") -> None:
     """Raises Refused for a config that can't be read, with the command that brings a copy of it back."""
     wrong = next((config for config in configs.values() if config.error), None)
     if wrong is None:
@@ -151,11 +151,11 @@ def require_readable(project: Project, configs: Mapping[str, ConfigFile], stands
     if not wrong.way_back:
         known = catalog.list_snapshots(project.layout)
         wrong = with_ways_back(project.layout, known, {wrong.path: wrong})[wrong.path]
-    raise Refused(f"{wrong.path}: {wrong.error}", stands=stands, then=wrong.way_back)
+    raise Refused(f"{wrong.path}: {wrong.error}", state=state, hint=wrong.way_back)
 
 
 def refuse_open(project: Project) -> None:
     """What a crash left open may be half in place: nothing measured now would mean anything."""
     opened = open_operation(project.layout)
     if opened:
-        raise Refused(opened.words, then="atftctl recover, then this again")
+        raise Refused(opened.words, hint="atftctl recover, then this again")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from atftctl.decide.plans import by_settings
-from atftctl.decide.plans.builder import Wish
-from atftctl.domain.errors import WrongUsage
+from atftctl.decide.plans.builder import RestartPolicy
+from atftctl.domain.errors import UsageError
 from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
 from atftctl.operations.change.carry_out import carry_out
@@ -12,10 +12,10 @@ from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request
 
 
-def phase(project: Project, number: int, plan_name: str, wish: Wish, request: Request) -> Result:
+def phase(project: Project, number: int, plan_name: str, wish: RestartPolicy, request: Request) -> Result:
     name = plan_name or project.runbook.reenable_plan
     if name not in project.runbook.plans:
-        raise WrongUsage(f"no plan {name!r}", then=nearest(name, project.runbook.plans))
+        raise UsageError(f"no plan {name!r}", hint=nearest(name, project.runbook.plans))
     return carry_out(
         project,
         lambda: observe(project),

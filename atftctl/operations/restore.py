@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from atftctl.decide.plans import by_snapshot
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.plans.by_commits import NewFile
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.text import counted, listed, size_words
+from atftctl.domain.text import counted, listed, size_text
 from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.git import command as git_command
 from atftctl.observe.snapshots import catalog, cp_copies
@@ -25,7 +25,7 @@ GIT = "git:"  # what stands before a commit, in place of a snapshot
 
 
 def restore(
-    project: Project, word: str, paths: tuple[str, ...], wish: Wish, request: Request, *, only: Kind = ""
+    project: Project, word: str, paths: tuple[str, ...], wish: RestartPolicy, request: Request, *, only: Kind = ""
 ) -> Result:
     if word.startswith(GIT):
         return _from_git(project, word.removeprefix(GIT) or "HEAD", _relative(project, paths), wish, request, only)
@@ -39,7 +39,9 @@ def restore(
     )
 
 
-def _from_git(project: Project, ref: str, paths: tuple[str, ...], wish: Wish, request: Request, only: Kind) -> Result:
+def _from_git(
+    project: Project, ref: str, paths: tuple[str, ...], wish: RestartPolicy, request: Request, only: Kind
+) -> Result:
     """Files as a commit has them: the configs that the runbook names, or these. Needs nothing of what stands."""
     from atftctl.host.git import facts as git
     from atftctl.host.git import worktree
@@ -51,11 +53,11 @@ def _from_git(project: Project, ref: str, paths: tuple[str, ...], wish: Wish, re
         tracked = [name for name in names if git.file_at(root, commit, name)]
         contents = {name: worktree.checked_out(root, commit, name, filters=not request.dry_run) for name in tracked}
     except git_command.GitError as error:
-        raise Refused(str(error), then="git log --oneline shows the commits") from None
+        raise Refused(str(error), hint="git log --oneline shows the commits") from None
     if missing := [name for name in names if name not in tracked]:
-        raise Refused(f"{missing[0]} is not in {ref} ({commit[:12]})", then=f"git ls-tree -r --name-only {commit[:12]}")
+        raise Refused(f"{missing[0]} is not in {ref} ({commit[:12]})", hint=f"git ls-tree -r --name-only {commit[:12]}")
     if not names:
-        raise Refused("the runbook names no configs, or can't be read", then=f"atftctl restore git:{ref} PATH")
+        raise Refused("the runbook names no configs, or can't be read", hint=f"atftctl restore git:{ref} PATH")
     files = [NewFile(name, sha256_bytes(data)) for name, data in contents.items()]
     title = f"{listed(sorted(contents), 3)} from commit {commit[:12]}"
     return carry_out(
@@ -74,10 +76,10 @@ def export(
     from atftctl.apply.snapshots.export import export as apply
 
     if word.startswith(GIT):
-        raise WrongUsage("--to takes files of a snapshot, not of a commit", then="git show COMMIT:./PATH > FILE")
+        raise UsageError("--to takes files of a snapshot, not of a commit", hint="git show COMMIT:./PATH > FILE")
     snapshot, notes = _find(project, word)
     chosen = by_snapshot.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
-    size = size_words(sum(file.size for file in chosen))
+    size = size_text(sum(file.size for file in chosen))
     if request.dry_run:
         headline = f"dry run: would write {counted(len(chosen), 'file')}, {size}, into {folder}"
         return Result("restore", Exit.DONE, headline, lines=notes, data={"files": [file.path for file in chosen]})
@@ -104,7 +106,7 @@ def _find(project: Project, word: str) -> tuple[Snapshot, tuple[str, ...]]:
         return catalog.find(layout, catalog.list_snapshots(layout), word), ()
     snapshot, wrong = cp_copies.as_snapshot(layout, one)
     if wrong:
-        raise Refused(f"{one.path} is damaged: {wrong}", then="atftctl backup list shows the others")
+        raise Refused(f"{one.path} is damaged: {wrong}", hint="atftctl backup list shows the others")
     notes = ["made by cp: nobody recorded its hash; it can be read, more is not known"]
     if not one.stamp:
         notes.insert(0, f"{one.path} bears no date: its age is not known (last written {one.modified})")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.plan import Plan
 from atftctl.host import locks
 from atftctl.host.errors import HostError
@@ -50,7 +50,7 @@ class Saved:
         if moved := [name for name in found if found[name] != saved.get(name)]:
             raise Refused(
                 f"the world has moved since the plan was made ({self.made}): {', '.join(moved)} would be others now",
-                then="look at it again: atftctl plan save",
+                hint="look at it again: atftctl plan save",
             )
 
 
@@ -74,13 +74,13 @@ def _here(layout: Layout) -> dict[str, Any]:
 
 
 def refuse_words(words: Sequence[str]) -> None:
-    """Raises WrongUsage for a command that has no plan, and for words that are said to `plan` itself."""
+    """Raises UsageError for a command that has no plan, and for words that are said to `plan` itself."""
     if not any(tuple(words[: len(one)]) == one for one in COMMANDS):
         known = ", ".join(" ".join(one) for one in COMMANDS)
-        raise WrongUsage(f"{' '.join(words[:2])!r} has no plan", then=f"known: {known}")
+        raise UsageError(f"{' '.join(words[:2])!r} has no plan", hint=f"known: {known}")
     for word in words:
         if word.partition("=")[0] in OURS:
-            raise WrongUsage(f"{word} is for plan save and plan apply themselves")
+            raise UsageError(f"{word} is for plan save and plan apply themselves")
 
 
 def refuse_unseen(words: Sequence[str]) -> None:
@@ -91,7 +91,7 @@ def refuse_unseen(words: Sequence[str]) -> None:
 def refuse_file(file: Path) -> None:
     """Raises Refused: a plan is never written over."""
     if file.exists():
-        raise Refused(f"{file} is there already", then="name a new one")
+        raise Refused(f"{file} is there already", hint="name a new one")
 
 
 def save(file: Path, words: Sequence[str], start: Path, plan: Plan, diff: tuple[str, ...]) -> bool:

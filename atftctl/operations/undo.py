@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from atftctl.decide.plans import by_snapshot
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
@@ -19,7 +19,7 @@ from atftctl.operations.request import Request
 from atftctl.state import history
 
 
-def undo(project: Project, word: str, wish: Wish, request: Request) -> Result:
+def undo(project: Project, word: str, wish: RestartPolicy, request: Request) -> Result:
     if not request.dry_run and open_operation(project.layout):
         with locked(project, "undo", request):
             pass  # what a crash left open comes first, and has a line in the history then

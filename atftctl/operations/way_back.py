@@ -20,7 +20,11 @@ def of_config(layout: Layout, snapshots: tuple[Snapshot, ...], path: str) -> str
         return f"put the file itself there: cp --remove-destination $(readlink -f {path}) {path}"
     known = checked_copies.checked(layout)
     for snapshot in reversed(snapshots):
-        if snapshot.file(path) and not observed.harm(layout, snapshot, known) and _reads(layout, snapshot, path):
+        if (
+            snapshot.file(path)
+            and not observed.known_damage(layout, snapshot, known)
+            and _reads(layout, snapshot, path)
+        ):
             return f"atftctl restore {snapshot.id} --only configs"
     return of_git(layout, path) or BY_HAND
 

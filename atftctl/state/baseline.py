@@ -31,12 +31,12 @@ def read_baseline(layout: Layout) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, HostError, ValueError, RecursionError) as error:
-        raise Refused(f"the baseline can't be read: {error}", then="record it again: atftctl baseline record") from None
+        raise Refused(f"the baseline can't be read: {error}", hint="record it again: atftctl baseline record") from None
     if not isinstance(found, dict) or found.get("version") != BASELINE_VERSION or not _is_baseline(found):
         version = found.get("version") if isinstance(found, dict) else None
         raise Refused(
             f"the baseline is not whole, or of another version ({version})",
-            then="record it again: atftctl baseline record",
+            hint="record it again: atftctl baseline record",
         )
     return dict(found)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.text import counted, nearest
 from atftctl.host.errors import HostError
 from atftctl.host.files.containment import is_path
@@ -164,7 +164,7 @@ def evidence(path: Path) -> dict[str, Any]:
 
 
 def find_any(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
-    """By id, unique beginning of an id, or "" for the newest. Raises WrongUsage."""
+    """By id, unique beginning of an id, or "" for the newest. Raises UsageError."""
     if not entries:
         raise Refused("there is no operation yet")
     return entries[-1] if not word else _by_word(entries, word)
@@ -185,10 +185,10 @@ def _by_word(entries: list[dict[str, Any]], word: str) -> dict[str, Any]:
     if len(found) == 1:
         return found[0]
     if found:
-        raise WrongUsage(
+        raise UsageError(
             f"{word!r} could be {', '.join(str(one['operation']) for one in found)}",
         )
-    raise WrongUsage(
+    raise UsageError(
         f"no operation {word!r}",
-        then=nearest(word, [entry["operation"] for entry in entries[-50:]]),
+        hint=nearest(word, [entry["operation"] for entry in entries[-50:]]),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.host.errors import OutsideProjectError
-from atftctl.host.files.containment import folder_inside, refuse_words
+from atftctl.host.files.containment import refuse_words, resolve_folder_inside
 
 # Of a snapshot's own files; all others in its folder are copies.
 MANIFEST = "manifest.json"
@@ -41,7 +41,7 @@ class Layout:
         if is_reserved(path):
             raise OutsideProjectError(f"{path!r} belongs to atftctl or to git; it is never changed as a file")
         full = self.root / path
-        return folder_inside(self.root, path, full.parent, self.outside) / full.name
+        return resolve_folder_inside(self.root, path, full.parent, self.outside) / full.name
 
     @property
     def state(self) -> Path:

@@ -30,7 +30,7 @@ def read(layout: Layout) -> StagedState | None:
         return None
     except (OSError, HostError, KeyError, TypeError, ValueError) as error:
         raise Refused(
-            f"where the staged rollback stands can't be read: {error}", then=f"atftctl history; then rm {layout.staged}"
+            f"where the staged rollback stands can't be read: {error}", hint=f"atftctl history; then rm {layout.staged}"
         ) from None
 
 

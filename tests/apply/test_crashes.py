@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import Refused
 from atftctl.operations import recover as recovering
 from atftctl.operations import undo as undoing
@@ -32,11 +32,11 @@ NAMES = (CONFIG, TRAINING)
 
 
 def roll_back(root: Path) -> None:
-    routes.immediate(open_project(root), Wish(), Request(reason="crash test"))
+    routes.immediate(open_project(root), RestartPolicy(), Request(reason="crash test"))
 
 
 def undo(root: Path) -> None:
-    undoing.undo(open_for_rescue(root), "", Wish(), Request())
+    undoing.undo(open_for_rescue(root), "", RestartPolicy(), Request())
 
 
 def recover(root: Path) -> None:

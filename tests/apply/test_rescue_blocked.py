@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from atftctl.apply.snapshots import take as snapshots
-from atftctl.decide.plans.builder import Wish
-from atftctl.domain.errors import NeedsPerson, PutBack, Refused, WrongUsage
+from atftctl.decide.plans.builder import RestartPolicy
+from atftctl.domain.errors import InterventionNeeded, Refused, Restored, UsageError
 from atftctl.host.copying.copier import copy_new
 from atftctl.host.copying.zip_crc import ZipWatch
 from atftctl.host.errors import DamagedError, HostError
@@ -54,8 +54,8 @@ def root(tmp_path: Path) -> Path:
 def undone_rollback(root: Path) -> None:
     """The whole emergency path works: there and back."""
     before = (root / CONFIG).read_bytes()
-    routes.immediate(open_project(root), Wish(restart=False), Request())
-    undoing.undo(open_for_rescue(root), "", Wish(restart=False), Request())
+    routes.immediate(open_project(root), RestartPolicy(restart=False), Request())
+    undoing.undo(open_for_rescue(root), "", RestartPolicy(restart=False), Request())
     assert (root / CONFIG).read_bytes() == before
 
 
@@ -76,7 +76,7 @@ def test_a_name_as_long_as_the_file_system_takes(root: Path) -> None:
     (root / name).write_text("one")
     take(root)
     (root / name).write_text("two")
-    restore.restore(open_project(root), "latest", (), Wish(restart=False), Request())
+    restore.restore(open_project(root), "latest", (), RestartPolicy(restart=False), Request())
     assert (root / name).read_text() == "one"
     undone_rollback(root)
 
@@ -99,7 +99,7 @@ def test_a_models_folder_that_is_none(root: Path, what: str) -> None:
         why = "leads to itself" if "loop" in what else "leads out of the project"
         assert why in left_out["models/best_model.pth"] and "allow_outside" in left_out["models/best_model.pth"]
     (root / CONFIG).write_bytes(b"a: 1\n")
-    restore.restore(open_for_rescue(root), name, ("configs",), Wish(restart=False), Request())
+    restore.restore(open_for_rescue(root), name, ("configs",), RestartPolicy(restart=False), Request())
     assert (root / CONFIG).read_bytes() == before
 
 
@@ -165,7 +165,7 @@ def test_bytes_missing_in_the_middle_of_a_live_model_do_not_stop_its_restore(roo
     take(root)
     whole = model.read_bytes()
     model.write_bytes(whole[:10_000] + whole[20_000:])
-    restore.restore(open_project(root), "latest", (), Wish(restart=False), Request())
+    restore.restore(open_project(root), "latest", (), RestartPolicy(restart=False), Request())
     assert model.read_bytes() == whole
 
 
@@ -237,10 +237,10 @@ def test_an_inode_that_is_used_again_is_not_taken_for_the_damaged_copy(root: Pat
     assert set(problems(root)) == {name}
     again = root / "backups" / name / TRAINING
     again.chmod(0o600)
-    assert not observed.harm(layout_of(root), snapshot(root, name), {})
+    assert not observed.known_damage(layout_of(root), snapshot(root, name), {})
     copy.chmod(0o600)
     copy.write_bytes((root / CONFIG).read_bytes())  # the same inode, whole again, written at another time
-    assert not observed.harm(layout_of(root), snapshot(root, name), checked_copies.checked(layout_of(root)))
+    assert not observed.known_damage(layout_of(root), snapshot(root, name), checked_copies.checked(layout_of(root)))
 
 
 def test_a_clock_that_stood_ahead_hides_no_finding(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,9 +331,9 @@ def test_a_model_that_is_no_regular_file(root: Path, what: str) -> None:
         (root / "models/last.pth/shard-0").write_bytes(b"weights")
     undone_rollback(root)
     with pytest.raises((HostError, Refused), match="not a regular file"):
-        restore.restore(open_project(root), "latest", (), Wish(restart=False), Request())
+        restore.restore(open_project(root), "latest", (), RestartPolicy(restart=False), Request())
     if what == "pipe":
-        with pytest.raises(PutBack, match=r"models/last\.pth"):
+        with pytest.raises(Restored, match=r"models/last\.pth"):
             take(root)
     else:
         name = take(root)
@@ -348,7 +348,7 @@ def test_folders_however_deep(root: Path) -> None:
     name = take(root)
     assert (root / "backups" / name / leaf).read_text() == "at the bottom"
     (root / leaf).unlink()
-    restore.restore(open_project(root), name, (), Wish(restart=False), Request())
+    restore.restore(open_project(root), name, (), RestartPolicy(restart=False), Request())
     assert (root / leaf).read_text() == "at the bottom"
 
 
@@ -374,7 +374,7 @@ def test_a_removal_while_verify_reads_harms_no_other(root: Path, monkeypatch: py
 
     monkeypatch.setattr(integrity, "structure", and_gone)
     assert problems(root) == {}
-    assert not observed.harm(layout_of(root), snapshot(root, second), checked_copies.checked(layout_of(root)))
+    assert not observed.known_damage(layout_of(root), snapshot(root, second), checked_copies.checked(layout_of(root)))
 
 
 def test_another_repository_is_not_this_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,10 +427,10 @@ def test_a_whole_project_with_such_names_in_it(root: Path) -> None:
 def test_a_copy_made_by_cp_that_nobody_can_check_is_not_restored(root: Path, content: bytes) -> None:
     (root / "models/best_model.pth.backup").write_bytes(content)
     with pytest.raises(Refused, match=r"best_model\.pth\.backup is damaged"):
-        restore.restore(open_project(root), "models/best_model.pth.backup", (), Wish(), Request())
+        restore.restore(open_project(root), "models/best_model.pth.backup", (), RestartPolicy(), Request())
     (root / f"{CONFIG}.backup").write_bytes(b"")
     with pytest.raises(Refused, match="it is empty"):
-        restore.restore(open_project(root), f"{CONFIG}.backup", (), Wish(), Request())
+        restore.restore(open_project(root), f"{CONFIG}.backup", (), RestartPolicy(), Request())
 
 
 def test_an_empty_model_is_said_when_it_is_copied(root: Path) -> None:
@@ -465,7 +465,7 @@ def test_a_removal_that_fails_in_the_middle_says_what_is_gone(root: Path) -> Non
         assert set(told) == set(names) - set(left), (at, code)
         assert problems(copy) == {}
         shutil.rmtree(copy)
-    assert {0, NeedsPerson.exit_code} <= ends
+    assert {0, InterventionNeeded.exit_code} <= ends
 
 
 def gone(root: Path, names: list[str]) -> None:
@@ -525,7 +525,7 @@ def test_verify_recovers_nothing_and_keeps_its_findings(root: Path) -> None:
     (root / ".atftctl/journal/20240101_000000-dead.intent.json").write_text("not a record")
     found = check_backups.verify(open_project(root), (), Request(), everything=True)
     assert found.exit_code == 1 and set(found.data["problems"]) == {name}
-    with pytest.raises(NeedsPerson):
+    with pytest.raises(InterventionNeeded):
         take(root)
 
 
@@ -538,7 +538,7 @@ def test_damaged_folders_can_be_taken_away_and_those_of_others_are_left_alone(ro
     assert set(found.data["problems"]) == {first}
     prune.remove(open_project(root), [first], Request())
     assert sorted(os.listdir(root / "backups")) == [second, "my notes"]
-    with pytest.raises(WrongUsage, match="no snapshot"):
+    with pytest.raises(UsageError, match="no snapshot"):
         prune.remove(open_project(root), ["my notes"], Request())
 
 
@@ -560,8 +560,8 @@ def test_paths_as_typed_in_a_folder_below(root: Path, monkeypatch: pytest.Monkey
     for folder, words in (("configs/atft", "config.yaml"), ("configs/atft/train", "../config.yaml"), ("configs", ".")):
         (root / CONFIG).write_bytes(b"a: 1\n")
         monkeypatch.chdir(root / folder)
-        restore.restore(open_project(Path()), "latest", (words,), Wish(restart=False), Request())
+        restore.restore(open_project(Path()), "latest", (words,), RestartPolicy(restart=False), Request())
         assert (root / CONFIG).read_bytes() == before, words
     monkeypatch.chdir(root)
     with pytest.raises(Refused, match="nothing to restore"):
-        restore.restore(open_project(Path()), "latest", (".",), Wish(restart=False), Request())
+        restore.restore(open_project(Path()), "latest", (".",), RestartPolicy(restart=False), Request())

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from atftctl.decide.plans.builder import Wish
-from atftctl.domain.errors import PutBack, Refused
+from atftctl.decide.plans.builder import RestartPolicy
+from atftctl.domain.errors import Refused, Restored
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots import integrity
 from atftctl.operations import project as projects
@@ -270,7 +270,7 @@ def test_a_file_that_never_holds_still_is_refused_by_name(root: Path, monkeypatc
         return real(*arguments)
 
     monkeypatch.setattr(copier, "_stream", moving)
-    with pytest.raises(PutBack, match=r"models/last\.pth changes while it is copied"):
+    with pytest.raises(Restored, match=r"models/last\.pth changes while it is copied"):
         take(root)
 
 
@@ -329,12 +329,12 @@ def test_a_prune_killed_at_every_call_leaves_listed_snapshots_whole(settled: Pat
 def test_a_model_that_cannot_be_read_does_not_stop_a_rollback(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad sector in a model must not stand in the way of the settings; a snapshot on request is refused."""
     bad_sector(root / "models/best_model.pth", monkeypatch)
-    done = routes.immediate(open_project(root), Wish(restart=False), Request())
+    done = routes.immediate(open_project(root), RestartPolicy(restart=False), Request())
     assert done.exit_code == 0 and b"use_ema: false" in (root / CONFIG).read_bytes()
     safety = observed.list_snapshots(layout_of(root))[-1]
     assert dict(safety.left_out) == {"models/best_model.pth": "Input/output error"}
     assert safety.file("models/last.pth") and problems(root) == {}
-    with pytest.raises(PutBack, match=r"Input/output error: models/best_model\.pth"):
+    with pytest.raises(Restored, match=r"Input/output error: models/best_model\.pth"):
         take(root)
 
 
@@ -361,9 +361,9 @@ def test_a_file_that_may_not_be_read_is_named(root: Path) -> None:
 
         def as_user() -> None:
             os.setresuid(12345, 12345, 12345)
-            with pytest.raises(PutBack, match=r"Permission denied: .*models/best_model\.pth") as caught:
+            with pytest.raises(Restored, match=r"Permission denied: .*models/best_model\.pth") as caught:
                 take(theirs)
-            assert "no snapshot was taken" in caught.value.stands
+            assert "no snapshot was taken" in caught.value.state
             raise caught.value
 
         assert in_child(as_user)[0] == 4

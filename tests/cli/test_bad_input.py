@@ -163,7 +163,7 @@ def test_no_terminal_and_no_yes(project: Project) -> None:
     check_refused(project, project.run("rollback", "--symptom", "oom"), 3, "no terminal to ask", "--dry-run")
     assert project.configs() == before
     done = project.run("rollback", "--symptom", "oom", "--json")
-    assert done.code == 3 and done.json["error"]["what"].startswith("there is no terminal")
+    assert done.code == 3 and done.json["error"]["message"].startswith("there is no terminal")
 
 
 def test_a_trainer_that_does_not_come_up(project: Project) -> None:
@@ -307,7 +307,7 @@ def fill(disk: Path) -> None:
 def test_json_errors_are_one_object_on_stdout(project: Project) -> None:
     done = project.run("rollback", "--symptom", "oomm", "--yes", "--json")
     assert done.code == 2 and done.err == ""
-    assert done.json["error"]["then"] == "did you mean oom?"
+    assert done.json["error"]["hint"] == "did you mean oom?"
     assert (done.json["version"], done.json["command"], done.json["outcome"]) == (1, "rollback", "usage")
 
 

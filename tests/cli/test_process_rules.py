@@ -167,7 +167,7 @@ def test_an_error_says_what_recovery_did_before_it(project: Project) -> None:
     killed_at(project, "atftctl.apply.transaction.roll_forward", *OOM)
     done = project.run("rollback", "--symptom", "oom", "--yes", "--json")
     assert done.code == 3
-    assert "finished rollback" in done.json["error"]["stands"]
+    assert "finished rollback" in done.json["error"]["state"]
 
 
 def test_backup_tells_that_it_recovered(project: Project) -> None:

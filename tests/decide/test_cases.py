@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from atftctl.decide.plans import by_settings, by_snapshot
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import AtftError
-from atftctl.domain.facts import ConfigFile, Facts, OpenOperation, Process, Stranger
+from atftctl.domain.facts import ConfigFile, Facts, OpenOperation, Process, UnmanagedTrainer
 from atftctl.domain.plan import Plan
 from atftctl.domain.runbook import Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
@@ -34,7 +34,7 @@ def facts_of(case: dict[str, Any]) -> Facts:
                 data[section][name] = value
         configs[path] = ConfigFile(path, "stands", data, error=said.get("broken", {}).get(path, ""))
     process = said.get("process", {})
-    strangers = tuple(Stranger(**one) for one in process.pop("strangers", ()))
+    strangers = tuple(UnmanagedTrainer(**one) for one in process.pop("strangers", ()))
     snapshots = tuple(
         Snapshot(
             one["id"],
@@ -57,7 +57,7 @@ def facts_of(case: dict[str, Any]) -> Facts:
 
 
 def decide(book: Runbook, facts: Facts, request: dict[str, Any]) -> Plan:
-    wish = Wish(restart=request.get("restart", True), adopt=tuple(request.get("adopt", ())))
+    wish = RestartPolicy(restart=request.get("restart", True), adopt=tuple(request.get("adopt", ())))
     if "symptom" in request:
         return by_settings.rollback_symptom(book, facts, request["symptom"], wish, "en")
     if "phase" in request:
@@ -78,7 +78,7 @@ def test_case(path: Path) -> None:
         if "refused" in case:
             with pytest.raises(AtftError) as caught:
                 decide(BOOK, facts, case["request"])
-            words = f"{caught.value.what} | {caught.value.then}"
+            words = f"{caught.value.message} | {caught.value.hint}"
             assert case["refused"] in words, (case["name"], words)
             continue
         plan = decide(BOOK, facts, case["request"])

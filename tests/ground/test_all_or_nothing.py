@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from atftctl.apply import moves
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.host.process import table as procs
 from atftctl.operations import recover as recovering
 from atftctl.operations import restore
@@ -28,7 +28,7 @@ from tests.torture.commands import COMMANDS, git, layout_of, state, with_history
 from tests.torture.power import Losses, sample
 from tests.users import needs_root
 
-FILES_ONLY = Wish(restart=False)
+FILES_ONLY = RestartPolicy(restart=False)
 IMMEDIATE = ("rollback", "--immediate", "--yes")
 
 
@@ -109,7 +109,7 @@ def blocked(name: str, number: int = errno.EBUSY) -> Iterator[None]:
         moves.rename = real
 
 
-def roll_back_blocked(root: Path, number: int = errno.EBUSY, wish: Wish = FILES_ONLY) -> Any:
+def roll_back_blocked(root: Path, number: int = errno.EBUSY, wish: RestartPolicy = FILES_ONLY) -> Any:
     with blocked("production.yaml", number):
         return routes.immediate(open_project(root), wish, Request())
 
@@ -133,7 +133,7 @@ def test_a_replace_that_fails_for_good_puts_everything_back(root: Path, number: 
     assert not list(root.rglob(".*.staged")) and not list(root.rglob(".*.back"))
     line = open_project(root), Project(root).read(".atftctl/history.jsonl").decode()
     assert '"outcome": "put back"' in line[1] and '"exit_code": 4' in line[1]
-    assert in_child(lambda: routes.immediate(open_project(root), Wish(restart=False), Request()))[0] == 0
+    assert in_child(lambda: routes.immediate(open_project(root), RestartPolicy(restart=False), Request()))[0] == 0
 
 
 def test_the_trainer_comes_back_with_the_files(running: Project) -> None:
@@ -167,7 +167,7 @@ def copied(template: Path, name: str) -> Path:
 
 def ends_of(template: Path) -> tuple[Any, Any]:
     done = copied(template, "done")
-    assert in_child(lambda: routes.immediate(open_project(done), Wish(restart=False), Request()))[0] == 0
+    assert in_child(lambda: routes.immediate(open_project(done), RestartPolicy(restart=False), Request()))[0] == 0
     return state(template), state(done)
 
 
@@ -263,7 +263,7 @@ def killed_in_the_middle(root: Path) -> None:
             real(source, target)
 
         moves.rename = rename
-        routes.immediate(open_project(root), Wish(restart=False), Request())
+        routes.immediate(open_project(root), RestartPolicy(restart=False), Request())
 
     assert in_child(act)[0] == KILLED
 
@@ -300,7 +300,7 @@ def test_the_way_back_needs_whole_copies(root: Path) -> None:
 
 
 def test_recover_back_undoes_nothing_else(root: Path) -> None:
-    assert in_child(lambda: routes.immediate(open_project(root), Wish(restart=False), Request()))[0] == 0
+    assert in_child(lambda: routes.immediate(open_project(root), RestartPolicy(restart=False), Request()))[0] == 0
     after = state(root)
     assert in_child(lambda: recover(root, back=True))[0] == 0 and state(root) == after
 
@@ -417,7 +417,7 @@ def test_restore_is_put_back_too(root: Path) -> None:
 
     def act() -> None:
         with blocked("production.yaml"):
-            restore.restore(open_project(root), name, (), Wish(restart=False), Request())
+            restore.restore(open_project(root), name, (), RestartPolicy(restart=False), Request())
 
     assert in_child(act)[0] == 4 and state(root) == before and not clean(root)
     assert RUNBOOK

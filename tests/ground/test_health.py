@@ -148,7 +148,7 @@ def test_damage_is_counted_alike_and_latest_is_whole(project: Project) -> None:
     assert len([one for one in project.run("backup", "list", "--json").json["data"]["snapshots"] if one["damage"]]) == 1
     assert "1 damaged" in project.run("doctor").out
     seen = project.run("status", "--json").json["data"]
-    assert seen["latest_snapshot"] != bad.name and any(bad.name in fault["what"] for fault in seen["faults"])
+    assert seen["latest_snapshot"] != bad.name and any(bad.name in fault["message"] for fault in seen["faults"])
     assert project.run("backup", "show", "latest", "--json").json["data"]["label"] == "good"
     project.write("models/last.pth", b"other")
     assert project.run("restore", "latest", "--yes").code == 0

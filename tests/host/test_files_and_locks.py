@@ -19,7 +19,7 @@ from atftctl.state import sealed_records
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "~/x", ""])
 def test_a_path_that_leaves_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutsideProjectError):
-        containment.inside(tmp_path, name)
+        containment.resolve_inside(tmp_path, name)
 
 
 def test_a_symlink_that_leads_out_is_refused(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_symlink_that_leads_out_is_refused(tmp_path: Path) -> None:
     root.mkdir()
     (root / "link").symlink_to(outside)
     with pytest.raises(OutsideProjectError, match="leads out"):
-        containment.inside(root, "link/file")
+        containment.resolve_inside(root, "link/file")
 
 
 def test_write_new_never_follows_and_never_overwrites(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.operations import config, reenable, restore
@@ -33,7 +33,7 @@ from atftctl.state.verified import mark_verified
 from tests.faults import Faults, in_child
 from tests.support import CONFIG, RUNBOOK, Project, make_project
 
-FILES_ONLY = Wish(restart=False)
+FILES_ONLY = RestartPolicy(restart=False)
 KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
 KEEP_ONE = "keep: {last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, within: 0h}"
 Act = Callable[[Path], Any]
@@ -126,7 +126,7 @@ def with_history(root: Path) -> None:
 
 def reverted(root: Path) -> None:
     with_history(root)
-    code.revert(open_project(root), code.Asked(("HEAD",)), FILES_ONLY, Request())
+    code.revert(open_project(root), code.CommitSelection(("HEAD",)), FILES_ONLY, Request())
 
 
 def with_improvements(root: Path) -> None:
@@ -226,7 +226,7 @@ COMMANDS = (
     Command("rollback to", lambda root: routes.to_snapshot(open_project(root), "last-good", FILES_ONLY, Request()),
             with_snapshots, undoable=True, logged=True),
     Command("rollback git",
-            lambda root: code.revert(open_project(root), code.Asked(("HEAD",)), FILES_ONLY, Request()),
+            lambda root: code.revert(open_project(root), code.CommitSelection(("HEAD",)), FILES_ONLY, Request()),
             with_history, undoable=True, logged=True),
     Command("rollback full", lambda root: full(root), with_improvements, undoable=True, logged=True),
     Command("restore", lambda root: restore.restore(open_project(root), "first", (), FILES_ONLY, Request()),
@@ -316,7 +316,7 @@ def check(command: Command, root: Path, exit_code: int) -> str:
     if broken:
         return f"broken snapshots: {broken}"
     checked = checked_copies.checked(layout)
-    if harmed := [why for one in known if (why := observed.harm(layout, one, checked))]:
+    if harmed := [why for one in known if (why := observed.known_damage(layout, one, checked))]:
         return f"harmed snapshots: {harmed}"
     if torn := history.tampered(layout):
         return f"the history: {torn}"

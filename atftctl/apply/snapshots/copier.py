@@ -13,15 +13,15 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from atftctl.domain.errors import PutBack
-from atftctl.domain.snapshot import Reliance, SnapshotFile
+from atftctl.domain.errors import Restored
+from atftctl.domain.snapshot import LinkPolicy, SnapshotFile
 from atftctl.host.copying.copier import Progress, copy_new, hash_file
 from atftctl.host.copying.zip_crc import ZipWatch, blank
 from atftctl.host.errors import ChangedError, HostError
 from atftctl.host.files.attributes import beside
 from atftctl.host.files.containment import Within, locate
 from atftctl.host.files.durable import remove, write_link
-from atftctl.host.files.fingerprint import LINK, Identity, allocated, identity, inode_key, settled
+from atftctl.host.files.fingerprint import LINK, Identity, allocated, identity, inode_key, mtime_settled
 from atftctl.host.files.folders import make_dirs, opened
 from atftctl.state.layout import Layout
 
@@ -34,7 +34,7 @@ class Copier:
 
     layout: Layout
     folder: Path
-    reliance: Reliance
+    reliance: LinkPolicy
     now: datetime
     progress: Progress
     note: Callable[[str], None]
@@ -46,7 +46,7 @@ class Copier:
 
     def take(self, path: str, *, durable: bool = True) -> SnapshotFile | None:
         """The copy, or None where the source is gone. A source that changes while it is copied is taken again, then
-        refused by name. Raises PutBack, HostError, OSError."""
+        refused by name. Raises Restored, HostError, OSError."""
         source, copy = self._within(path), self.folder / path
         for _ in range(TRIES):
             try:
@@ -61,7 +61,7 @@ class Copier:
                 return None
             except ChangedError:
                 remove(copy)
-        raise PutBack(f"{path} changes while it is copied ({TRIES} tries)", stands="no snapshot was taken")
+        raise Restored(f"{path} changes while it is copied ({TRIES} tries)", state="no snapshot was taken")
 
     def _symlink(self, path: str, source: Path, copy: Path) -> SnapshotFile:
         """A symlink is kept as one; what it leads to has a copy of its own."""
@@ -86,7 +86,7 @@ class Copier:
             checked=_utc(self.now),
             zip=watch.verdict or blank(path, watch),
             kept=beside(source),
-            source=done.source if settled(done.source) else None,
+            source=done.source if mtime_settled(done.source) else None,
         )
 
     def _link(self, path: str, copy: Path, live: Identity) -> SnapshotFile | None:
@@ -119,7 +119,7 @@ class Copier:
         return False
 
 
-def linkable(layout: Layout, reliance: Reliance, path: str, live: Identity) -> tuple[Path, SnapshotFile] | None:
+def linkable(layout: Layout, reliance: LinkPolicy, path: str, live: Identity) -> tuple[Path, SnapshotFile] | None:
     """The previous snapshot's copy of a file that has not changed since, by its times; the copy itself untouched."""
     found = reliance.latest_copy(path)
     if found is None or found[1].source != live:
@@ -134,7 +134,7 @@ def linkable(layout: Layout, reliance: Reliance, path: str, live: Identity) -> t
     return (before, file) if untouched and identity(facts)[:2] != live[:2] else None
 
 
-def room_needed(layout: Layout, reliance: Reliance, paths: Iterable[str]) -> dict[str, int]:
+def room_needed(layout: Layout, reliance: LinkPolicy, paths: Iterable[str]) -> dict[str, int]:
     """Bytes on disk that copying each path takes: nothing for one that is linked, no holes."""
     needed, plain = {}, dict[str, Path]()
     for path in paths:

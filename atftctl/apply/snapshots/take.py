@@ -11,8 +11,8 @@ from pathlib import Path
 
 from atftctl.apply.snapshots.copier import Copier
 from atftctl.apply.snapshots.remove import PARTIAL, sweep
-from atftctl.domain.errors import AtftError, DiskFull, PutBack
-from atftctl.domain.snapshot import Passes, Reliance, Snapshot, SnapshotFile, passed_by, to_manifest
+from atftctl.domain.errors import AtftError, DiskFull, Restored
+from atftctl.domain.snapshot import LinkPolicy, Passes, Snapshot, SnapshotFile, passed_by, to_manifest
 from atftctl.host import footprint
 from atftctl.host.copying.copier import Progress, no_progress, read_back
 from atftctl.host.copying.parallel import all_of
@@ -32,12 +32,12 @@ MANY = 200  # small files; fewer are fsynced one by one
 
 
 @dataclass(frozen=True)
-class Taking:
+class SnapshotSpec:
     """What is to be taken. `about`: the snapshot but for what only taking it shows."""
 
     about: Snapshot = field(default_factory=lambda: Snapshot("", "", "", "", ()))
     paths: Sequence[str] = ()
-    reliance: Reliance = field(default_factory=Reliance)
+    reliance: LinkPolicy = field(default_factory=LinkPolicy)
     passes: Passes = ()
     optional: frozenset[str] = frozenset()  # these are left out where they can't be read
     kept_elsewhere: tuple[str, ...] = ()  # files that are not in the diff of a dirty work tree
@@ -47,13 +47,13 @@ class Taking:
 
 def take(
     layout: Layout,
-    taking: Taking,
+    taking: SnapshotSpec,
     *,
     now: datetime,
     progress: Progress = no_progress,
     note: Callable[[str], None] = lambda _: None,
 ) -> Snapshot:
-    """A whole snapshot or none. A file that is not there is left out. Raises PutBack; DiskFull where no room is."""
+    """A whole snapshot or none. A file that is not there is left out. Raises Restored; DiskFull where no room is."""
     try:
         make_dirs(layout.backups, 0o700)
         for line in sweep(layout):
@@ -74,14 +74,14 @@ def take(
     return snapshot
 
 
-def _words(error: OSError) -> PutBack:
+def _words(error: OSError) -> Restored:
     what = reason_and_place(error)
     if error.errno in FULL:
-        return DiskFull(what, stands=NOT_TAKEN, then="make room (atftctl backup prune), then run it again")
-    return PutBack(what, stands=NOT_TAKEN, then="remove the cause, then run it again")
+        return DiskFull(what, state=NOT_TAKEN, hint="make room (atftctl backup prune), then run it again")
+    return Restored(what, state=NOT_TAKEN, hint="remove the cause, then run it again")
 
 
-def _fill(copier: Copier, name: str, taking: Taking) -> Snapshot:
+def _fill(copier: Copier, name: str, taking: SnapshotSpec) -> Snapshot:
     layout, partial, about = copier.layout, copier.folder, taking.about
     files, left_out = _copies(copier, taking)
     commit, dirty = git.head(layout.root)
@@ -108,7 +108,7 @@ def _fill(copier: Copier, name: str, taking: Taking) -> Snapshot:
     return snapshot
 
 
-def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[str, str]]:
+def _copies(copier: Copier, taking: SnapshotSpec) -> tuple[list[SnapshotFile], dict[str, str]]:
     """The copies, and which files were left out and why."""
     files: dict[str, SnapshotFile | None] = {}
     left_out: dict[str, str] = {}
@@ -116,7 +116,7 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
     def attempt(path: str, *, durable: bool) -> None:
         try:
             files[path] = copier.take(path, durable=durable)
-        except (OSError, HostError, PutBack) as error:
+        except (OSError, HostError, Restored) as error:
             if (path in taking.paths and path not in taking.optional) or _full(error):
                 raise _of_path(path, error) from error
             remove(copier.folder / path)
@@ -140,7 +140,7 @@ def _copies(copier: Copier, taking: Taking) -> tuple[list[SnapshotFile], dict[st
     return [file for path in paths if (file := files.get(path))], left_out
 
 
-def _followed(copier: Copier, taking: Taking, left_out: dict[str, str]) -> list[str]:
+def _followed(copier: Copier, taking: SnapshotSpec, left_out: dict[str, str]) -> list[str]:
     """The paths as they are now: a symlink and, beside it, the file that it leads to. What may not be followed is left
     out where that is allowed. Raises OutsideProjectError."""
     layout, found, plain = copier.layout, dict[str, None](), dict[str, Path]()
@@ -173,7 +173,7 @@ def _reads_back(copier: Copier, file: SnapshotFile) -> bool:
 
 def _of_path(path: str, error: Exception) -> Exception:
     if isinstance(error, HostError):
-        return PutBack(f"{path}: {error}", stands=NOT_TAKEN)
+        return Restored(f"{path}: {error}", state=NOT_TAKEN)
     if isinstance(error, OSError) and not error.filename:
         error.filename = path
     return error
@@ -184,10 +184,10 @@ def _full(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return error.what if isinstance(error, AtftError) else reason(error)
+    return error.message if isinstance(error, AtftError) else reason(error)
 
 
-def _code_diff(copier: Copier, taking: Taking) -> str:
+def _code_diff(copier: Copier, taking: SnapshotSpec) -> str:
     """What the work tree changes on its commit, as a patch; its SHA-256. Never in the way of a snapshot."""
     patch = git.diff(copier.layout.root, limit=DIFF_LIMIT, without=taking.secrets, files=taking.kept_elsewhere)
     if patch is None:

@@ -113,13 +113,13 @@ def verify(
     project: o.Project = o.HERE,
 ) -> None:
     """Are they still what they were? Without options: all manifests, and the copies whose check is due."""
-    from atftctl.domain.errors import WrongUsage
+    from atftctl.domain.errors import UsageError
 
     def verb() -> Any:
         from atftctl.operations.backup import verify as operation
 
         if sum((bool(snapshots), everything, bool(sample))) > 1:
-            raise WrongUsage("ID…, --all and --sample exclude each other")
+            raise UsageError("ID…, --all and --sample exclude each other")
         share = operation.share_of(sample) if sample else 0.0
         opened = run.open_project(project, "", rescue=True)
         with run.request(o.Change(False, True, "", json)) as request:

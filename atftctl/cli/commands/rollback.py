@@ -67,7 +67,7 @@ def rollback(
         # With --staged and --bisect the symptom is what is looked for, and no route of its own.
         routes = {"symptom": bool(symptom) and not (staged or bisect), "staged": staged, "bisect": bisect}
         routes |= {"immediate": immediate, "to": bool(to), "feature": bool(feature), "git": git, "full": full}
-        named = _Named(symptom, to, (*(feature or ()), *(words or ())), since, grep, ref, push)
+        named = RouteArguments(symptom, to, (*(feature or ()), *(words or ())), since, grep, ref, push)
         route = _route(routes, named, words=bool(words), live=live, no_restart=no_restart)
         opened = run.open_project(project, lang)
         with run.request(o.Change(dry_run, yes, reason, json, or_undo)) as request:
@@ -77,7 +77,7 @@ def rollback(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Named:
+class RouteArguments:
     """What the routes are told by name. `words`: features, or commits."""
 
     symptom: str
@@ -89,9 +89,9 @@ class _Named:
     push: bool
 
 
-def _route(routes: dict[str, bool], named: _Named, *, words: bool, live: bool, no_restart: bool) -> str:
-    """The one that is asked for. Raises WrongUsage for options that do not go together."""
-    from atftctl.domain.errors import WrongUsage
+def _route(routes: dict[str, bool], named: RouteArguments, *, words: bool, live: bool, no_restart: bool) -> str:
+    """The one that is asked for. Raises UsageError for options that do not go together."""
+    from atftctl.domain.errors import UsageError
 
     chosen = [name for name, there in routes.items() if there]
     route = chosen[0] if chosen else "to"
@@ -105,11 +105,11 @@ def _route(routes: dict[str, bool], named: _Named, *, words: bool, live: bool, n
     ]
     for there, what in wrong:
         if there:
-            raise WrongUsage(what, stands=NOTHING)
+            raise UsageError(what, state=NOTHING)
     return route
 
 
-def _take(route: str, opened: Any, named: _Named, wish: Any, request: Any) -> Any:
+def _take(route: str, opened: Any, named: RouteArguments, wish: Any, request: Any) -> Any:
     from atftctl.operations.rollback import manual
 
     if route in ("git", "full"):
@@ -119,7 +119,9 @@ def _take(route: str, opened: Any, named: _Named, wish: Any, request: Any) -> An
             run.go_private(opened)  # the tool never runs from the tree that it changes
         if route == "full":
             return manual.full(opened, named.ref, wish, request)
-        return commits.revert(opened, commits.Asked(named.words, named.since, named.grep, named.push), wish, request)
+        return commits.revert(
+            opened, commits.CommitSelection(named.words, named.since, named.grep, named.push), wish, request
+        )
     if route == "bisect":
         from atftctl.operations.rollback.bisect import bisect
 
@@ -131,7 +133,7 @@ def _take(route: str, opened: Any, named: _Named, wish: Any, request: Any) -> An
     return _by_settings_or_snapshot(route, opened, named, wish, request)
 
 
-def _by_settings_or_snapshot(route: str, opened: Any, named: _Named, wish: Any, request: Any) -> Any:
+def _by_settings_or_snapshot(route: str, opened: Any, named: RouteArguments, wish: Any, request: Any) -> Any:
     from atftctl.operations.rollback import routes as operation
 
     if route == "symptom":

@@ -70,13 +70,13 @@ def trainer_status(json: o.Json = False, project: o.Project = o.HERE) -> None:
 
 
 def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Change, project: Path) -> NoReturn:
-    from atftctl.domain.errors import WrongUsage
+    from atftctl.domain.errors import UsageError
 
     def verb() -> Any:
         from atftctl.operations.trainer_process import lifecycle as operation
 
         if resume not in ("", "last", "best", "scratch"):
-            raise WrongUsage(f"--resume {resume!r} is none of last, best, scratch")
+            raise UsageError(f"--resume {resume!r} is none of last, best, scratch")
         opened = run.open_project(project, "", look=verb_name == "status", rescue=verb_name == "stop")
         with run.request(change) as request:
             if verb_name == "status":

@@ -9,7 +9,7 @@ from atftctl.cli.render.console import table
 from atftctl.cli.render.result import coloured_diff, result, timeline
 from atftctl.cli.terminal import say
 from atftctl.domain.result import Result
-from atftctl.domain.text import size_words
+from atftctl.domain.text import size_text
 
 MOST = 20  # files or tensors; the rest is counted
 
@@ -28,7 +28,7 @@ def snapshots(one: Result) -> None:
                 )
                 if there
             ),
-            f"{len(row['files']):,} files, {size_words(row['bytes'])}",
+            f"{len(row['files']):,} files, {size_text(row['bytes'])}",
             row["reason"],
         )
         for row in one.data["snapshots"]
@@ -46,7 +46,7 @@ def snapshots(one: Result) -> None:
             age = (
                 "" if row["stamp"] else f", of unknown age (last written {row['modified'][:16].replace('T', ' ')} UTC)"
             )
-            say(f"  {row['path']}  {size_words(row['size'])}{age}")
+            say(f"  {row['path']}  {size_text(row['size'])}{age}")
 
 
 def one(found: Result) -> None:
@@ -72,7 +72,7 @@ def one(found: Result) -> None:
         damaged = file["zip"] not in ("", "whole")
         note = f"  was damaged already: {file['zip']}" if damaged else ""
         say(
-            f"  {file['sha256'][:12]}  {size_words(file['size']).rjust(12)}  {file['path']}{note}",
+            f"  {file['sha256'][:12]}  {size_text(file['size']).rjust(12)}  {file['path']}{note}",
             "yellow" if note else "",
         )
     _more(len(data["files"]), "files")

@@ -68,12 +68,12 @@ def contacts(lines: Iterable[str]) -> None:
         say(f"  contact  {line}")
 
 
-def error(what: str, stands: str, then: str, people: Iterable[str] = (), lines: Iterable[str] = ()) -> None:
+def error(message: str, state: str, hint: str, people: Iterable[str] = (), lines: Iterable[str] = ()) -> None:
     """What happened, what is true now, what to do next; to standard error."""
-    say(f"error: {what}", "red", sys.stderr)
+    say(f"error: {message}", "red", sys.stderr)
     for line in lines:
         emit(f"  {line}", stream=sys.stderr)
-    for line in (stands and f"now: {stands}", then and f"next: {then}", *(f"contact: {one}" for one in people)):
+    for line in (state and f"now: {state}", hint and f"next: {hint}", *(f"contact: {one}" for one in people)):
         if line:
             emit(f"  {line}", stream=sys.stderr)
 

@@ -22,7 +22,7 @@ from atftctl.domain.steps import (
 
 
 @dataclass(frozen=True)
-class Wish:
+class RestartPolicy:
     """How the operator wants it done."""
 
     restart: bool = True
@@ -38,7 +38,7 @@ def assemble(
     facts: Facts,
     targets: tuple[Target, ...],
     resume: str,
-    wish: Wish,
+    wish: RestartPolicy,
     minutes: int | None = None,
     notes: tuple[str, ...] = (),
     undo_of: str = "",
@@ -77,11 +77,11 @@ def assemble(
 def _reload(runbook: Runbook, process: Process) -> ReloadTrainer:
     """Raises Refused where nobody is there to take it up."""
     if not process.alive or not process.pid:
-        raise Refused(f"no trainer of ours runs that could take it up ({process.state})", then="run it without --live")
+        raise Refused(f"no trainer of ours runs that could take it up ({process.state})", hint="run it without --live")
     return ReloadTrainer(process.pid, runbook.trainer.ready_s)
 
 
-def stops_of(runbook: Runbook, process: Process, wish: Wish) -> tuple[StopTrainer, ...]:
+def stops_of(runbook: Runbook, process: Process, wish: RestartPolicy) -> tuple[StopTrainer, ...]:
     """All that must be gone before another trainer starts. Raises Refused for what is not ours to stop."""
     refuse_foreign(process, wish.adopt)
     grace_s = runbook.trainer.grace_s
@@ -98,21 +98,21 @@ def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
     if process.where:
         raise Refused(
             f"the trainer was started on {process.where}, and can't be seen from here",
-            then="stop it there (if it is gone: rm .atftctl/process.json), or change files alone: --no-restart",
+            hint="stop it there (if it is gone: rm .atftctl/process.json), or change files alone: --no-restart",
         )
     for pid in adopt:
         if all(one.pid != pid for one in process.strangers):
-            raise Refused(f"pid {pid} is no trainer of this project", then="atftctl trainer status shows the trainers")
+            raise Refused(f"pid {pid} is no trainer of this project", hint="atftctl trainer status shows the trainers")
     for one in process.strangers:
         if not one.ours_to_signal:
             raise Refused(
                 f"a trainer of user {one.user} runs here (pid {one.pid}); it is not ours to signal",
-                then=f"ask {one.user} to stop it; rollback can change the files alone: --no-restart",
+                hint=f"ask {one.user} to stop it; rollback can change the files alone: --no-restart",
             )
         if one.pid not in adopt:
             raise Refused(
                 f"a trainer that was started by hand runs here: pid {one.pid}, {one.user}: {one.command[:120]}",
-                then=f"atftctl trainer stop --adopt {one.pid}, then this again; rollback takes --adopt {one.pid} too",
+                hint=f"atftctl trainer stop --adopt {one.pid}, then this again; rollback takes --adopt {one.pid} too",
             )
 
 

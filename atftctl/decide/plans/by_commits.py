@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from atftctl.decide.plans.builder import Wish, assemble, stops_of
+from atftctl.decide.plans.builder import RestartPolicy, assemble, stops_of
 from atftctl.decide.plans.setting_changes import changes, targets
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.errors import Refused
@@ -35,7 +35,12 @@ def touches_service(runbook: Runbook, commit: Commit) -> bool:
 
 
 def candidates(
-    runbook: Runbook, facts: Facts, commits: Sequence[Commit], base: str, wish: Wish, notes: tuple[str, ...] = ()
+    runbook: Runbook,
+    facts: Facts,
+    commits: Sequence[Commit],
+    base: str,
+    wish: RestartPolicy,
+    notes: tuple[str, ...] = (),
 ) -> Plan:
     """What `--git --dry-run` shows: what would be taken back. Whether it can be is found out in a work tree beside the
     project's, which a dry run does not make."""
@@ -56,7 +61,7 @@ def reverted(
     commits: Sequence[Commit],
     move: CodeMove,
     files: Sequence[NewFile],
-    wish: Wish,
+    wish: RestartPolicy,
     notes: tuple[str, ...] = (),
 ) -> Plan:
     """Raises Refused where a file that git does not know stands in the way."""
@@ -82,7 +87,7 @@ def taken_out(
     ref: str,
     packages: Sequence[Package],
     kept: Mapping[str, str],
-    wish: Wish,
+    wish: RestartPolicy,
 ) -> Plan:
     """The guide's manual way: files out, files back to a ref, settings to the baseline, packages away. `kept`: packages
     that stay, and who requires them."""
@@ -93,7 +98,7 @@ def taken_out(
     both = [target.path for target in code if target.path in runbook.files.configs]
     if both:
         raise Refused(
-            f"full.files names {both[0]}, whose settings go back key by key", then="take it out of full.files"
+            f"full.files names {both[0]}, whose settings go back key by key", hint="take it out of full.files"
         )
     notes = tuple(f"{name} stays: {why}" for name, why in kept.items())
     plan = assemble(

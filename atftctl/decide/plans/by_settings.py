@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from atftctl.decide.plans.builder import Wish, assemble
+from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
@@ -15,7 +15,7 @@ from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 
 
-def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, language: str) -> Plan:
+def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: RestartPolicy, language: str) -> Plan:
     """The symptom's block where there is one, else its row of the table; alternatives where the first is in place."""
     symptom = runbook.symptoms[name]
     offered = [symptom.settings, *symptom.alternatives]
@@ -34,13 +34,13 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: Wish, lang
     )  # fmt: skip
     if plan.empty:
         advice = symptom.advice.say(language) if symptom.advice else "atftctl rollback --immediate takes the rest back"
-        raise Refused(f"nothing is left to roll back for {name}: every setting has its value already", then=advice)
+        raise Refused(f"nothing is left to roll back for {name}: every setting has its value already", hint=advice)
     if not plan.targets:
         return replace(plan, title=f"{plan.title}; every setting has its value already, the trainer is started again")
     return plan
 
 
-def rollback_immediate(runbook: Runbook, facts: Facts, wish: Wish) -> Plan:
+def rollback_immediate(runbook: Runbook, facts: Facts, wish: RestartPolicy) -> Plan:
     """Every improvement off, key by key."""
     plan = _settings_plan(
         runbook, facts, runbook.immediate.settings, wish,
@@ -53,12 +53,12 @@ def rollback_immediate(runbook: Runbook, facts: Facts, wish: Wish) -> Plan:
     if plan.empty:
         raise Refused(
             "nothing is left to roll back: the guide's improvements are off",
-            then="a snapshot instead: atftctl backup list, atftctl restore ID",
+            hint="a snapshot instead: atftctl backup list, atftctl restore ID",
         )
     return plan
 
 
-def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], wish: Wish) -> Plan:
+def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], wish: RestartPolicy) -> Plan:
     """These improvements off, and no other: the guide's partial rollback."""
     plan = _settings_plan(
         runbook, facts, {name: runbook.feature(name).baseline for name in names}, wish,
@@ -72,7 +72,7 @@ def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], wish
     return plan
 
 
-def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, wish: Wish, language: str) -> Plan:
+def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, wish: RestartPolicy, language: str) -> Plan:
     """One stage of the staged rollback: the symptom's table row, its block, or everything (DESIGN section 5)."""
     found = runbook.symptoms[symptom]
     return _settings_plan(
@@ -84,7 +84,7 @@ def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, wish: Wish,
     )  # fmt: skip
 
 
-def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], wish: Wish) -> Plan:
+def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], wish: RestartPolicy) -> Plan:
     """`config set`: single values, whether the runbook knows them or not."""
     left = [change for change in wanted if not same(change.old, change.new)]
     names = ", ".join(key_text(change.key) for change in wanted)
@@ -103,7 +103,7 @@ def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], 
     return plan
 
 
-def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: Wish, language: str) -> Plan:
+def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: RestartPolicy, language: str) -> Plan:
     """Phase N of a plan; refused where phase N-1 is not in place."""
     phases = runbook.plans[plan_name]
     if not 1 <= number <= len(phases):
@@ -115,7 +115,7 @@ def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: 
         if missing:
             raise Refused(
                 f"phase {number} needs phase {before}, which is not in place: {missing[0].describe()}",
-                then=f"atftctl reenable --phase {before}",
+                hint=f"atftctl reenable --phase {before}",
             )
     phase = phases[number - 1]
     plan = _settings_plan(
@@ -127,7 +127,7 @@ def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: 
     )  # fmt: skip
     if not plan.targets:
         then = f"atftctl reenable --phase {number + 1}" if number < len(phases) else "it was the last phase"
-        raise Refused(f"phase {number} of {plan_name} is in place already", then=then)
+        raise Refused(f"phase {number} of {plan_name} is in place already", hint=then)
     return plan
 
 
@@ -135,7 +135,7 @@ def _settings_plan(
     runbook: Runbook,
     facts: Facts,
     wanted: Settings,
-    wish: Wish,
+    wish: RestartPolicy,
     *,
     command: str,
     title: str,

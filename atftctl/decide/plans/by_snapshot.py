@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from atftctl.decide.plans.builder import Wish, assemble
+from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.by_commits import NewFile, new_targets
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused
@@ -25,7 +25,7 @@ def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], o
     for path in paths:
         if not any(_below(file.path, path) for file in snapshot.files):
             names = [file.path for file in snapshot.files]
-            raise Refused(f"{path} is not in snapshot {snapshot.id}", then=f"it holds: {listed(names, MANY)}")
+            raise Refused(f"{path} is not in snapshot {snapshot.id}", hint=f"it holds: {listed(names, MANY)}")
     chosen = [
         file
         for file in snapshot.files
@@ -66,7 +66,7 @@ def restore(
     facts: Facts,
     snapshot: Snapshot,
     chosen: Sequence[SnapshotFile],
-    wish: Wish,
+    wish: RestartPolicy,
     notes: tuple[str, ...] = (),
     command: str = "restore",
 ) -> Plan:
@@ -80,7 +80,7 @@ def restore(
     )
     models = [target.path for target in wanted if target.path in known]
     if models and facts.process.alive and not wish.restart:
-        raise Refused(f"the trainer runs and would write over {models[0]}", then="stop it first: atftctl trainer stop")
+        raise Refused(f"the trainer runs and would write over {models[0]}", hint="stop it first: atftctl trainer stop")
     if not snapshot.verified and snapshot.folder:
         notes = (*notes, f"snapshot {snapshot.id} has not been verified")
     notes += tuple(f"{file.path} was damaged already when it was copied: {file.zip}" for file in chosen if file.damaged)
@@ -96,7 +96,7 @@ def restore(
         about={"snapshot": snapshot.id},
     )
     if plan.empty:
-        raise Refused(f"snapshot {snapshot.id} is what stands already; nothing to restore", stands="")
+        raise Refused(f"snapshot {snapshot.id} is what stands already; nothing to restore", state="")
     return plan
 
 
@@ -107,7 +107,9 @@ def _from_snapshot(models: Collection[str], facts: Facts, path: str, snapshot: s
     return Target(path=path, old=old, snapshot=snapshot, new=new, mode=mode, volatile=volatile)
 
 
-def from_commit(runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit: str, title: str, wish: Wish) -> Plan:
+def from_commit(
+    runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit: str, title: str, wish: RestartPolicy
+) -> Plan:
     """Files come back as a commit has them; the branch stays where it is. Raises Refused where they are so already."""
     plan = assemble(
         command="restore",
@@ -124,7 +126,9 @@ def from_commit(runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit
     return plan
 
 
-def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish, back: CodeMove | None = None) -> Plan:
+def undo(
+    runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: RestartPolicy, back: CodeMove | None = None
+) -> Plan:
     """The files of one operation as they were before it. Refused where somebody changed them since. `back`: the commit
     on top of the branch that holds what was before, where the operation moved the branch."""
     operation, snapshot = str(entry["operation"]), str(entry.get("snapshot", ""))
@@ -139,7 +143,7 @@ def undo(runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: Wish, b
         if stands != new and path not in models:  # a trainer writes models; the safety snapshot keeps them
             raise Refused(
                 f"{path} was changed after {operation}; undoing would lose that change",
-                then=f"if that is what you want: atftctl restore {snapshot}",
+                hint=f"if that is what you want: atftctl restore {snapshot}",
             )
         if old is None:
             wanted.append(Target(path=path, old=stands))

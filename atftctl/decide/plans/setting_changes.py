@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.facts import ConfigFile, Facts
 from atftctl.domain.runbook import LIST_OR_MAPPING, Runbook, Settings, Stage, kind_of
 from atftctl.domain.steps import SettingChange, Target
@@ -38,7 +38,7 @@ def readable(config: ConfigFile) -> ConfigFile:
     if config.error:
         raise Refused(
             f"{config.path}: {config.error}",
-            then=config.way_back or "mend it by hand",
+            hint=config.way_back or "mend it by hand",
         )
     return config
 
@@ -94,15 +94,15 @@ def locate(runbook: Runbook, configs: Mapping[str, ConfigFile], word: str) -> Se
         return SettingChange(features.get(key, word), item[0], key, item[1], item[1])
     below = [key_text(one) for one in settings if one[: len(key)] == key]
     if below:
-        raise Refused(f"{word} holds {counted(len(below), 'setting')}", then=f"one of them: {', '.join(below[:8])}")
-    raise Refused(f"no setting {word!r}", then=nearest(word, [*runbook.features, *map(key_text, settings)]))
+        raise Refused(f"{word} holds {counted(len(below), 'setting')}", hint=f"one of them: {', '.join(below[:8])}")
+    raise Refused(f"no setting {word!r}", hint=nearest(word, [*runbook.features, *map(key_text, settings)]))
 
 
 def _key(word: str) -> KeyPath:
     try:
         return parse_key(word)
     except ValueError as error:
-        raise WrongUsage(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def _item(settings: Mapping[KeyPath, tuple[str, Any]], key: KeyPath) -> tuple[str, Any] | None:
@@ -125,7 +125,7 @@ def _inside(value: Any, key: KeyPath, depth: int) -> Any:
         else:
             above = key_text(key[:depth])
             what = f"is a list of {counted(len(value), 'item')}" if isinstance(value, list) else "holds no such key"
-            raise Refused(f"no setting {key_text(key)!r}: {above} {what}", then=f"atftctl config get {above}")
+            raise Refused(f"no setting {key_text(key)!r}: {above} {what}", hint=f"atftctl config get {above}")
         depth += 1
     return value
 

@@ -15,7 +15,7 @@ def staged(runbook: Runbook, facts: Facts, symptom: str, language: str) -> Plan:
     if not facts.process.alive and facts.process.state != "died":
         raise Refused(
             f"a staged rollback watches the trainer, and none runs ({facts.process.state})",
-            then=f"atftctl rollback --symptom {symptom}, or atftctl trainer start first",
+            hint=f"atftctl rollback --symptom {symptom}, or atftctl trainer start first",
         )
     known: dict[str, object] = {}
     steps: list[RunStage] = []

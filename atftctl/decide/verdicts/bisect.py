@@ -43,12 +43,12 @@ def guilty(names: Names, shows: Shows) -> Names:
     if shows(()) is Verdict.FAIL:
         raise Refused(
             "the symptom shows with every improvement off: no improvement is the cause",
-            then="look at the data and the machine: atftctl status, logs/training.log",
+            hint="look at the data and the machine: atftctl status, logs/training.log",
         )
     if shows(names) is not Verdict.FAIL:
         raise Refused(
             "the symptom does not show in a short run with the improvements as they are",
-            then="raise staged.bisect_steps in the runbook, or: atftctl rollback --staged",
+            hint="raise staged.bisect_steps in the runbook, or: atftctl rollback --staged",
         )
     left = names
     while len(left) > 1:

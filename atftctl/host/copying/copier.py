@@ -23,7 +23,7 @@ from atftctl.host.copying.kernel_copy import CHUNK, KernelCopy, sync_range
 from atftctl.host.errors import AbandonedError, ChangedError, DamagedError
 from atftctl.host.files.durable import CREATE_AND_READ, READ_BACK, write_all
 from atftctl.host.files.fingerprint import Identity, allocated, identity
-from atftctl.host.files.folders import give, opened
+from atftctl.host.files.folders import chown_like_parent, opened
 from atftctl.host.files.reading import open_regular
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def copy_new(
             if keep_time:
                 os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
             os.fchmod(writing, stat.S_IMODE(mode))
-            give(writing, folder)
+            chown_like_parent(writing, folder)
             if durable:
                 os.fsync(writing)
         finally:

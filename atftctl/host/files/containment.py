@@ -22,19 +22,19 @@ class Located:
     links: tuple[tuple[str, str], ...] = ()
 
 
-def inside(root: Path, relative: str, outside: Iterable[str] = ()) -> Path:
+def resolve_inside(root: Path, relative: str, outside: Iterable[str] = ()) -> Path:
     """Where `relative` really lies: no folder on the way is a symlink. Refused where it would lead out of `root` and of
     the places `outside`: absolute, `..`, or a symlink that points elsewhere; and where it is a symlink itself. Raises
     OutsideProjectError."""
     refuse_words(relative)
     path = root / relative
-    real = folder_inside(root, relative, path.parent, outside) / path.name
+    real = resolve_folder_inside(root, relative, path.parent, outside) / path.name
     if _is_link(path):
         _refuse_link(root, relative, path, outside)
     return real
 
 
-def folder_inside(root: Path, relative: str, folder: Path, outside: Iterable[str] = ()) -> Path:
+def resolve_folder_inside(root: Path, relative: str, folder: Path, outside: Iterable[str] = ()) -> Path:
     """Where the folder of `relative` really lies. Raises OutsideProjectError."""
     try:
         real = folder.resolve()
@@ -83,9 +83,12 @@ def _refuse_link(root: Path, relative: str, path: Path, outside: Iterable[str]) 
 
 
 def locate(root: Path, relative: str, outside: Iterable[str] = (), *, plain: dict[str, Path] | None = None) -> Located:
-    """As `inside`, following symlinks that stay inside the project. A symlink that leads to an allowed place outside is
-    a way there and no more: the file keeps the name by which the project knows it. `plain`: folders without a symlink
-    on their way, for the next of many files. Raises OutsideProjectError."""
+    """As `resolve_inside`, and follows symlinks that stay inside the project.
+
+    A symlink may also lead to an allowed place outside; the file keeps the name by which the project knows it.
+    `plain`: folders that were reached without a symlink, remembered for the next of many files.
+    Raises OutsideProjectError.
+    """
     folder, _, name = relative.rpartition("/")
     if plain and (seen := plain.get(folder)) and name not in ("", ".", "..") and not os.path.islink(f"{seen}/{name}"):
         return Located(seen / name, relative)
@@ -104,7 +107,7 @@ def locate(root: Path, relative: str, outside: Iterable[str] = (), *, plain: dic
         real = Path(os.path.normpath((root / link).parent / target))
         below = path.relative_to(link)
         if not real.is_relative_to(root):
-            found = folder_inside(root, relative, root / path, outside)
+            found = resolve_folder_inside(root, relative, root / path, outside)
             return Located(found, str(path), tuple(links))
         links.append((str(link), target))
         path = real.relative_to(root) / below
@@ -112,7 +115,7 @@ def locate(root: Path, relative: str, outside: Iterable[str] = (), *, plain: dic
 
 
 class Within:
-    """`inside` for many files: each folder is looked at once. Whoever opens the file itself says O_NOFOLLOW."""
+    """`resolve_inside` for many files: each folder is looked at once. Whoever opens the file itself says O_NOFOLLOW."""
 
     def __init__(self, root: Path, outside: Iterable[str] = ()) -> None:
         self._root = root
@@ -122,8 +125,8 @@ class Within:
     def __call__(self, relative: str) -> Path:
         folder, _, name = relative.rpartition("/")
         if name in ("", ".", ".."):
-            return inside(self._root, relative, self._outside)
+            return resolve_inside(self._root, relative, self._outside)
         if folder not in self._folders:
             refuse_words(relative)
-            self._folders[folder] = folder_inside(self._root, relative, self._root / folder, self._outside)
+            self._folders[folder] = resolve_folder_inside(self._root, relative, self._root / folder, self._outside)
         return self._folders[folder] / name

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from atftctl.host.errors import NotRegularError, SymlinkError
 from atftctl.host.files.fingerprint import sha256_bytes
-from atftctl.host.files.folders import give, opened, real_name, shared_mode
+from atftctl.host.files.folders import chown_like_parent, opened, real_name, shared_mode
 from atftctl.host.files.reading import NOT_THERE
 
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,7 +33,7 @@ def write_new(path: Path, data: bytes, mode: int) -> str:
         try:
             write_all(handle, data)
             os.fchmod(handle, stat.S_IMODE(mode))
-            give(handle, folder)
+            chown_like_parent(handle, folder)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -89,7 +89,7 @@ def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
             raise NotRegularError(f"{real_name(handle)} is not a file of ours: no regular file, or it has another name")
         if created:
             os.fchmod(handle, mode)
-            give(handle, folder)
+            chown_like_parent(handle, folder)
     except BaseException:
         os.close(handle)
         raise
@@ -125,7 +125,7 @@ def preallocate(path: Path, size: int) -> None:
     with opened(path.parent) as folder:
         handle = os.open(path.name, CREATE, 0o600, dir_fd=folder)
         try:
-            give(handle, folder)
+            chown_like_parent(handle, folder)
             os.posix_fallocate(handle, 0, size)
         finally:
             os.close(handle)

@@ -20,7 +20,7 @@ def sha256_bytes(data: bytes) -> str:
 
 def identity(facts: os.stat_result) -> Identity:
     """(device, inode, size, mtime, ctime): a file that has the same ones still has the same content, if it is
-    `settled`."""
+    `mtime_settled`."""
     return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
@@ -35,7 +35,7 @@ def allocated(facts: os.stat_result) -> int:
     return min(facts.st_size, facts.st_blocks * 512)
 
 
-def settled(one: Identity) -> bool:
+def mtime_settled(one: Identity) -> bool:
     """Changed so long ago that another change would show in its times (git's racy files)."""
     return time.time_ns() - max(one[3], one[4]) > SETTLED_NS
 
@@ -52,7 +52,7 @@ def sha256_file(path: Path) -> str | None:
             if before in _hashed:
                 return _hashed[before]
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if settled(before) and identity(os.fstat(file.fileno())) == before:
+            if mtime_settled(before) and identity(os.fstat(file.fileno())) == before:
                 _hashed[before] = digest
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -75,6 +75,6 @@ def digest_of(path: Path) -> str | None:
         return sha256_file(path)
 
 
-def know_hash(path: Path, digest: str) -> None:
+def remember_hash(path: Path, digest: str) -> None:
     """This process has just written the file and hashed it on the way: it need not be read again."""
     _hashed[identity(path.stat())] = digest

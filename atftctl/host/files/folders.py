@@ -76,7 +76,7 @@ def make_dirs(path: Path, mode: int = 0o755) -> None:
                 continue
             with opened(folder, readable=True) as made:
                 os.fchmod(made, shared_mode(mode, os.fstat(parent)))
-                give(made, parent)
+                chown_like_parent(made, parent)
             os.fsync(parent)
 
 
@@ -87,7 +87,7 @@ def shared_mode(mode: int, parent: os.stat_result) -> int:
     return mode | (mode & stat.S_IRWXU) >> 3 | (stat.S_ISGID if mode & stat.S_IXUSR else 0)
 
 
-def give(handle: int, parent: int) -> None:
+def chown_like_parent(handle: int, parent: int) -> None:
     """What root makes in a user's folder is the user's, so that a rescue by root does not lock the user out."""
     if os.geteuid() != 0:
         return

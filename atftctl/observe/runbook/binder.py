@@ -22,13 +22,13 @@ class Problem:
     """One thing that is wrong in a document: where, what, and what to do about it."""
 
     where: str
-    what: str
-    then: str = ""
+    message: str
+    hint: str = ""
     line: int = 0
 
     @property
     def words(self) -> str:
-        return f"{self.where}: {self.what}"
+        return f"{self.where}: {self.message}"
 
 
 class UnboundError(Exception):
@@ -55,7 +55,7 @@ class Binder:
         found = self._fields(cls, value, ())
         return dataclasses.replace(fallback, **found)
 
-    def problem(self, path: Path, reason: str, *, then: str = "", at: Path | None = None) -> None:
+    def problem(self, path: Path, reason: str, *, hint: str = "", at: Path | None = None) -> None:
         """One thing that is wrong at `path`; what was wrong there, above it or below it already is enough. `at`: where
         it is found, if not there."""
         if any(path[: len(told)] == told or told[: len(path)] == path for told in self._told if told):
@@ -65,10 +65,10 @@ class Binder:
         line = self._document.line(path)
         where = f"{self._file}:{line}"
         key = ".".join(map(str, path))
-        self.problems.append(Problem(where, f"{key + ': ' if key else ''}{reason}", then, line))
+        self.problems.append(Problem(where, f"{key + ': ' if key else ''}{reason}", hint, line))
 
-    def _wrong(self, path: Path, reason: str, *, then: str = "") -> UnboundError:
-        self.problem(path, reason, then=then)
+    def _wrong(self, path: Path, reason: str, *, hint: str = "") -> UnboundError:
+        self.problem(path, reason, hint=hint)
         return UnboundError()
 
     def _fields(self, cls: Any, value: Mapping[Any, Any], path: Path) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Binder:
         fields = {field.name: field for field in dataclasses.fields(cls)}
         for key in value:
             if key not in fields:
-                self.problem((*path, str(key)), "unknown key", then=nearest(str(key), fields))
+                self.problem((*path, str(key)), "unknown key", hint=nearest(str(key), fields))
         for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required and name not in value:
@@ -123,7 +123,7 @@ class Binder:
         options = typing.get_args(kind)
         if isinstance(value, dict | list) or value not in options:
             reason = f"{value!r} is none of {', '.join(map(str, options))}"
-            raise self._wrong(path, reason, then=nearest(str(value), options))
+            raise self._wrong(path, reason, hint=nearest(str(value), options))
         return value
 
     def _tuple(self, item: Any, value: Any, path: Path) -> Any:
@@ -187,8 +187,8 @@ def refuse(problems: list[Problem]) -> None:
     """Raises Refused with the first problem, and says how many there are."""
     if problems:
         more = f" (and {len(problems) - 1} more: atftctl runbook lint)" if len(problems) > 1 else ""
-        first = next((problem for problem in problems if problem.then), problems[0])
-        raise Refused(f"{first.words}{more}", then=first.then or "edit it, then: atftctl runbook lint")
+        first = next((problem for problem in problems if problem.hint), problems[0])
+        raise Refused(f"{first.words}{more}", hint=first.hint or "edit it, then: atftctl runbook lint")
 
 
 _CACHE: dict[Any, dict[str, Any]] = {}

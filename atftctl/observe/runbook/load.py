@@ -43,7 +43,7 @@ def examine(layout: Layout) -> Examined:
         warnings = _check_owner(layout, name)
         data = read_bytes(layout.runbook.resolve(), MAX_BYTES + 1)
     except Refused as error:
-        return Examined(layout, bare(), (Problem(name, error.what, error.then),))
+        return Examined(layout, bare(), (Problem(name, error.message, error.hint),))
     except (OSError, HostError) as error:
         return Examined(layout, bare(), (Problem(name, f"can't be read: {reason(error)}"),))
     return replace(parse(layout, data), warnings=warnings)
@@ -91,10 +91,10 @@ def _check_owner(layout: Layout, name: str) -> tuple[str, ...]:
     for place in (path.parent, path):
         facts = place.stat()
         if facts.st_mode & 0o002:
-            raise Refused(f"{place} is writable by everyone; its commands are not run", then=f"chmod o-w {place}")
+            raise Refused(f"{place} is writable by everyone; its commands are not run", hint=f"chmod o-w {place}")
         if trust.is_foreign(facts, project):
             raise Refused(
                 f"{trust.describe(place, facts)} belongs to another user; its commands are not run",
-                then=f"look at it, then: chown {os.geteuid()} {place}; or {trust.advice(facts, '')}",
+                hint=f"look at it, then: chown {os.geteuid()} {place}; or {trust.advice(facts, '')}",
             )
     return (f"{name} is writable by its group",) if path.stat().st_mode & 0o020 else ()

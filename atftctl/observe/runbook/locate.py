@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import Refused, UsageError
 from atftctl.host.errors import UntrustedError, reason
 from atftctl.host.files import trust
 from atftctl.host.process import inherited_state, rights
@@ -17,31 +17,31 @@ STATE_FOLDERS = (".atftctl", "backups")
 def find_project(start: Path, *, rescue: bool = False) -> Layout:
     """The nearest folder from `start` upwards that holds `runbooks/*.yaml`, by its real path.
 
-    For a rescue any number of runbooks will do, and none at all where our own folder is there. Raises WrongUsage;
+    For a rescue any number of runbooks will do, and none at all where our own folder is there. Raises UsageError;
     Refused where our own folder there is not to be obeyed.
     """
     if not start.is_absolute() and inherited_state.lost_folder():
-        raise WrongUsage(
+        raise UsageError(
             f"the working folder ({inherited_state.lost_folder()}) is not there any more",
-            then="cd into the project, or name it by its full path: --project DIR",
+            hint="cd into the project, or name it by its full path: --project DIR",
         )
     start = start.resolve()
     if not start.is_dir():
-        raise WrongUsage(f"{start} is not a folder")
+        raise UsageError(f"{start} is not a folder")
     for folder in (start, *start.parents):
         found = sorted(path for path in (folder / "runbooks").glob("*.yaml") if not path.name.startswith("."))
         if not found and rescue and (folder / ".atftctl").is_dir():
             return _trusted(Layout(root=folder, runbook=folder / "runbooks" / "none.yaml"))
         if len(found) > 1 and not rescue:
             names = ", ".join(path.name for path in found)
-            raise WrongUsage(
-                f"{folder / 'runbooks'} holds {len(found)} runbooks: {names}", then="keep one of them there"
+            raise UsageError(
+                f"{folder / 'runbooks'} holds {len(found)} runbooks: {names}", hint="keep one of them there"
             )
         if found:
             return _trusted(Layout(root=folder, runbook=found[0]))
-    raise WrongUsage(
+    raise UsageError(
         f"no project at {start} or above: no runbooks/*.yaml",
-        then="cd into the project, or name it: --project DIR",
+        hint="cd into the project, or name it: --project DIR",
     )
 
 
@@ -56,7 +56,7 @@ def _trusted(layout: Layout) -> Layout:
             for name in _names(parent):
                 trust.refuse(parent / name, project)
     except UntrustedError as error:
-        raise Refused(str(error), then=error.hint) from None
+        raise Refused(str(error), hint=error.hint) from None
     return layout
 
 

@@ -121,7 +121,7 @@ def _check_features(runbook: Runbook, binder: Binder) -> None:
             binder.problem(
                 ("features", name, "file"),
                 f"{feature.file} is not in files.configs",
-                then=nearest(feature.file, runbook.files.configs),
+                hint=nearest(feature.file, runbook.files.configs),
             )
         try:
             parse_key(feature.key)
@@ -148,14 +148,14 @@ def _check_plans(runbook: Runbook, binder: Binder) -> None:
         binder.problem(
             ("reenable_plan",),
             f"no plan {runbook.reenable_plan!r}",
-            then=nearest(runbook.reenable_plan, runbook.plans),
+            hint=nearest(runbook.reenable_plan, runbook.plans),
         )
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:
     for name, value in settings.items():
         if name not in runbook.features:
-            binder.problem((*path, name), "no such feature", then=nearest(name, runbook.features))
+            binder.problem((*path, name), "no such feature", hint=nearest(name, runbook.features))
             continue
         _check_value(binder, (*path, name), value, runbook.features[name].baseline)
 

@@ -7,10 +7,10 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.snapshot import (
     Checked,
-    Reliance,
+    LinkPolicy,
     Snapshot,
     SnapshotFile,
     found_damaged,
@@ -21,7 +21,7 @@ from atftctl.domain.text import nearest
 from atftctl.host.errors import HostError, OutsideProjectError, reason
 from atftctl.host.files import trust
 from atftctl.host.files.containment import refuse_words
-from atftctl.host.files.fingerprint import LINK, Identity, identity, inode_key, settled
+from atftctl.host.files.fingerprint import LINK, Identity, identity, inode_key, mtime_settled
 from atftctl.host.files.reading import read_bytes
 from atftctl.state.checked_copies import checked
 from atftctl.state.layout import PIN, SNAPSHOT_NAME, Layout, is_reserved
@@ -87,7 +87,7 @@ def _one(layout: Layout, name: str, folder: str) -> Snapshot:
         if wrong := [file.path for file in snapshot.files if not _may_hold(file.path)]:
             raise ValueError(f"its manifest names {wrong[0]!r}, which no snapshot holds")
         read = (seen, snapshot)
-        if settled(seen):
+        if mtime_settled(seen):
             _read[str(path)] = read
     pinned = os.path.lexists(layout.snapshot(name) / PIN)
     return replace(read[1], pinned=True) if pinned else read[1]
@@ -111,7 +111,7 @@ def damaged_one(layout: Layout, name: str, why: str) -> Snapshot:
     return Snapshot(name, "", "", f"damaged: {why}", files, pinned=pinned, folder=str(top.relative_to(layout.root)))
 
 
-def harm(layout: Layout, snapshot: Snapshot, known: Checked) -> str:
+def known_damage(layout: Layout, snapshot: Snapshot, known: Checked) -> str:
     """The first thing that is wrong with its copies, as far as can be told without reading them: one is gone, has
     another size, lies behind a symlink, or was found damaged when it was hashed last. "" where nothing is."""
     top = str(layout.snapshot(snapshot.id))
@@ -146,12 +146,12 @@ def copy_of(top: str, file: SnapshotFile, known: Checked) -> tuple[str, str]:
 def last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
     """The newest verified-good one whose copies are not known to be damaged."""
     known = checked(layout)
-    return next((one for one in reversed(snapshots) if one.verified and not harm(layout, one, known)), None)
+    return next((one for one in reversed(snapshots) if one.verified and not known_damage(layout, one, known)), None)
 
 
-def reliance(layout: Layout, snapshots: tuple[Snapshot, ...], recheck_s: float) -> Reliance:
+def reliance(layout: Layout, snapshots: tuple[Snapshot, ...], recheck_s: float) -> LinkPolicy:
     """Which copies a new snapshot may link to."""
-    return Reliance(snapshots, checked(layout), recheck_s)
+    return LinkPolicy(snapshots, checked(layout), recheck_s)
 
 
 def newest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
@@ -161,7 +161,7 @@ def newest(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot | None:
     asked = [snapshot for snapshot in snapshots if not snapshot.operation]
     taken = [snapshot for snapshot in snapshots if snapshot.operation]
     ordered = [*reversed(asked), *reversed(taken)]
-    whole = (snapshot for snapshot in ordered if not harm(layout, snapshot, known))
+    whole = (snapshot for snapshot in ordered if not known_damage(layout, snapshot, known))
     return next(whole, ordered[0] if ordered else None)
 
 
@@ -169,7 +169,7 @@ def _find_last_good(layout: Layout, snapshots: tuple[Snapshot, ...]) -> Snapshot
     good = last_good(layout, snapshots)
     if good is None:
         raise Refused(
-            "no whole snapshot is verified-good", then="run atftctl verify, then atftctl backup; or name a snapshot"
+            "no whole snapshot is verified-good", hint="run atftctl verify, then atftctl backup; or name a snapshot"
         )
     return good
 
@@ -185,9 +185,9 @@ def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot
     """By id, unique beginning of an id, label, `latest` (not one that an operation took for its own safety) or
     `last-good`."""
     if not snapshots:
-        raise Refused("there is no snapshot yet", then="take one: atftctl backup")
+        raise Refused("there is no snapshot yet", hint="take one: atftctl backup")
     if not word:
-        raise WrongUsage("which snapshot?", then="an id, a label, latest or last-good; atftctl backup list shows them")
+        raise UsageError("which snapshot?", hint="an id, a label, latest or last-good; atftctl backup list shows them")
     if word in BY_WORD:
         return BY_WORD[word](layout, snapshots)
     exact = [one for one in snapshots if word in (one.id, one.label)]
@@ -195,9 +195,9 @@ def find(layout: Layout, snapshots: tuple[Snapshot, ...], word: str) -> Snapshot
     if len(exact) == 1:
         return exact[0]
     if exact:
-        raise WrongUsage(f"{word!r} could be {', '.join(one.id for one in exact)}")
+        raise UsageError(f"{word!r} could be {', '.join(one.id for one in exact)}")
     names = [one.id for one in snapshots] + [one.label for one in snapshots if one.label]
-    raise WrongUsage(
+    raise UsageError(
         f"no snapshot {word!r}",
-        then=nearest(word, [*names, "latest", "last-good"]),
+        hint=nearest(word, [*names, "latest", "last-good"]),
     )

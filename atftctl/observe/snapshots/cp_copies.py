@@ -22,7 +22,7 @@ NAME = re.compile(r"^(?P<of>.+)\.backup(?:\.(?P<stamp>\d{8}_\d{6}))?$")
 
 
 @dataclass(frozen=True)
-class Handmade:
+class CpCopy:
     """One copy beside the file that it was made of. `stamp` is "" for a bare `.backup`, whose age nobody wrote down."""
 
     path: str
@@ -37,7 +37,7 @@ class Handmade:
         return datetime.strptime(self.stamp, "%Y%m%d_%H%M%S").astimezone().isoformat() if self.stamp else self.modified
 
 
-def find_handmade(layout: Layout, files: Files) -> tuple[Handmade, ...]:
+def find_handmade(layout: Layout, files: Files) -> tuple[CpCopy, ...]:
     """Beside each file that the runbook names, oldest first. Reads no copy."""
     found = []
     known = [Path(name) for name in (*files.configs, *files.models)]
@@ -56,7 +56,7 @@ def find_handmade(layout: Layout, files: Files) -> tuple[Handmade, ...]:
     return tuple(sorted(found, key=lambda one: (one.created, one.path)))
 
 
-def _handmade(path: str, of: str, stamp: str | None, facts: os.stat_result) -> Handmade:
+def _handmade(path: str, of: str, stamp: str | None, facts: os.stat_result) -> CpCopy:
     try:
         modified = datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):  # touch -d 12000-01-01
@@ -65,10 +65,10 @@ def _handmade(path: str, of: str, stamp: str | None, facts: os.stat_result) -> H
         datetime.strptime(stamp or "", "%Y%m%d_%H%M%S").astimezone()
     except (ValueError, OverflowError, OSError):  # 20249999_999999 is a name, and no time
         stamp = ""
-    return Handmade(path, of, stamp or "", facts.st_size, modified, stat.S_IMODE(facts.st_mode))
+    return CpCopy(path, of, stamp or "", facts.st_size, modified, stat.S_IMODE(facts.st_mode))
 
 
-def look_into(layout: Layout, one: Handmade) -> tuple[str, str]:
+def look_into(layout: Layout, one: CpCopy) -> tuple[str, str]:
     """(SHA-256, what is wrong or ""). Nobody wrote its hash down: a config must read, a checkpoint's CRCs must hold."""
     watch = ZipWatch()
     try:
@@ -84,7 +84,7 @@ def look_into(layout: Layout, one: Handmade) -> tuple[str, str]:
     return digest, watch.damage
 
 
-def as_snapshot(layout: Layout, one: Handmade) -> tuple[Snapshot, str]:
+def as_snapshot(layout: Layout, one: CpCopy) -> tuple[Snapshot, str]:
     """The copy as a snapshot of one file, to be restored like any other; and what is wrong with it."""
     digest, wrong = look_into(layout, one)
     file = SnapshotFile(one.of, digest, one.size, one.mode, copy=one.path)

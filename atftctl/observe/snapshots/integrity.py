@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atftctl.domain.snapshot import Reliance, Snapshot, SnapshotFile
+from atftctl.domain.snapshot import LinkPolicy, Snapshot, SnapshotFile
 from atftctl.host.copying.copier import Progress, hash_file, no_progress
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.fingerprint import sha256_file
@@ -47,7 +47,7 @@ class Found:
         self.problems.setdefault(snapshot, []).append(words)
 
 
-def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: Reliance) -> Found:
+def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: LinkPolicy) -> Found:
     """Without reading a copy: the manifest byte by byte, each file there, regular and of its size, none beside them."""
     found = Found()
     for snapshot in snapshots:
@@ -63,7 +63,7 @@ def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: Reliance)
     return found
 
 
-def _look(layout: Layout, snapshot: Snapshot, file: SnapshotFile, reliance: Reliance, found: Found) -> str:
+def _look(layout: Layout, snapshot: Snapshot, file: SnapshotFile, reliance: LinkPolicy, found: Found) -> str:
     """What is wrong with one copy, unread; what can be hashed is among `found.copies` then."""
     key, wrong = copy_of(str(layout.snapshot(snapshot.id)), file, reliance.checked)
     if key:

@@ -103,7 +103,7 @@ def _ask(
     except (OSError, HostError, ValueError, TypeError, RecursionError):
         raise Inconclusive(
             f"the probe measured nothing ({done.ended}): {done.last_line[:300]}",
-            then="is the trainer installed here? pip install 'atftctl[trainer]'",
+            hint="is the trainer installed here? pip install 'atftctl[trainer]'",
         ) from None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from atftctl import protocol
-from atftctl.domain.facts import Process, Stranger
+from atftctl.domain.facts import Process, UnmanagedTrainer
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.process_state import ProcessState, Signs, state_of
 from atftctl.host.process import table as procs
@@ -135,9 +135,9 @@ def signature(command: Sequence[str]) -> list[str]:
     )
 
 
-def _strangers(layout: Layout, command: Sequence[str], ours: frozenset[int]) -> tuple[Stranger, ...]:
+def _strangers(layout: Layout, command: Sequence[str], ours: frozenset[int]) -> tuple[UnmanagedTrainer, ...]:
     return tuple(
-        Stranger(one.pid, one.ticks, one.user, one.command, ours_to_signal=os.getuid() in (0, one.uid))
+        UnmanagedTrainer(one.pid, one.ticks, one.user, one.command, ours_to_signal=os.getuid() in (0, one.uid))
         for one in procs.find_command(signature(command), layout.root)
         if one.pid not in ours
     )

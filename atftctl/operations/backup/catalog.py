@@ -24,7 +24,7 @@ def list_all(project: Project) -> Result:
     found, broken = observed.scan(layout)
     handmade = observed_handmade.find_handmade(layout, project.runbook.files)
     known = checked_copies.checked(layout)
-    harm = {one.id: why for one in found if (why := observed.harm(layout, one, known))}
+    harm = {one.id: why for one in found if (why := observed.known_damage(layout, one, known))}
     words = [counted(len(found), "snapshot")]
     words += [f"{len(broken) + len(harm)} damaged"] if broken or harm else []
     words += [f"{counted(len(handmade), 'copy', 'copies')} made by cp"] if handmade else []

@@ -10,7 +10,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.text import counted, listed, size_words
+from atftctl.domain.text import counted, listed, size_text
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.observe.configs import read_configs
 from atftctl.observe.snapshots import catalog as observed
@@ -57,16 +57,16 @@ def _sources(project: Project, only: Kind) -> Sources:
     return found
 
 
-def _order(project: Project, found: Sources, **asked: str) -> snapshots.Taking:
+def _order(project: Project, found: Sources, **asked: str) -> snapshots.SnapshotSpec:
     known = observed.list_snapshots(project.layout)
     return taking(project, known, read_configs(project.layout.root, project.runbook.files.configs), found, **asked)
 
 
 def _check_label(project: Project, label: str) -> None:
     if label in RESERVED:
-        raise Refused(f"{label!r} is a word of restore", then="another label, or none")
+        raise Refused(f"{label!r} is a word of restore", hint="another label, or none")
     if label and any(label in (one.label, one.id) for one in observed.list_snapshots(project.layout)):
-        raise Refused(f"a snapshot {label!r} is there already", then="another label, or none")
+        raise Refused(f"a snapshot {label!r} is there already", hint="another label, or none")
 
 
 def _dry_run(project: Project, found: Sources) -> Result:
@@ -76,7 +76,7 @@ def _dry_run(project: Project, found: Sources) -> Result:
     return Result(
         "backup",
         Exit.DONE,
-        f"dry run: would copy {size_words(sum(needed.values()))} and link {linked} unchanged files",
+        f"dry run: would copy {size_text(sum(needed.values()))} and link {linked} unchanged files",
         lines=names_of(list(found.paths)),
         data={"files": list(found.paths), "left_out": found.left_out, "bytes_to_copy": sum(needed.values())},
     )
@@ -94,7 +94,7 @@ def _taken(project: Project, snapshot: Snapshot, found: Sources, watch: Stopwatc
     return Result(
         "backup",
         Exit.DONE,
-        f"snapshot {snapshot.id}: {counted(len(snapshot.files), 'file')}, {size_words(snapshot.size)}{shared}",
+        f"snapshot {snapshot.id}: {counted(len(snapshot.files), 'file')}, {size_text(snapshot.size)}{shared}",
         lines=tuple(lines),
         data={**describe(snapshot), "linked": linked},
         parts=tuple(watch.parts),

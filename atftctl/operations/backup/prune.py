@@ -8,12 +8,12 @@ from typing import Any
 
 from atftctl.apply.snapshots import remove as removal
 from atftctl.decide.retention import reasons
-from atftctl.domain.errors import NeedsPerson, Refused
+from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.steps import RemoveSnapshot
-from atftctl.domain.text import size_words
+from atftctl.domain.text import size_text
 from atftctl.host.errors import reason_and_place
 from atftctl.host.files.fingerprint import allocated, inode_key
 from atftctl.host.process.interrupts import deferred
@@ -34,7 +34,7 @@ def prune(project: Project, request: Request) -> Result:
 
     def decide() -> tuple[Plan | None, dict[str, list[str]]]:
         found, known = observed.list_snapshots(layout), checked_copies.checked(layout)
-        damaged = [one.id for one in found if observed.harm(layout, one, known)]
+        damaged = [one.id for one in found if observed.known_damage(layout, one, known)]
         kept = reasons(found, project.runbook.backups.keep, _needed(layout), damaged)
         going = [one for one in found if not kept[one.id]]
         title = f"{len(going)} of {len(found)} snapshots go, {len(found) - len(going)} stay"
@@ -62,7 +62,7 @@ def remove(project: Project, words: Sequence[str], request: Request) -> Result:
         going = list({one.id: one for one in chosen}.values())
         for one in going:
             if one.pinned:
-                raise Refused(f"{one.id} is pinned", then=f"atftctl backup unpin {one.id}, then this again")
+                raise Refused(f"{one.id} is pinned", hint=f"atftctl backup unpin {one.id}, then this again")
         good = [one.id for one in found if one.verified]
         notes = []
         if good and set(good) <= {one.id for one in going}:
@@ -92,7 +92,7 @@ def _plan(
 ) -> Plan:
     sizes = _freed(layout, going, found)
     steps = tuple(RemoveSnapshot(one.id, one.label or one.reason, sizes[one.id]) for one in going)
-    title = f"{title}, {size_words(sum(sizes.values()))} become free"
+    title = f"{title}, {size_text(sum(sizes.values()))} become free"
     return Plan(command, title, steps, notes=(*notes, FINAL))
 
 
@@ -129,7 +129,7 @@ def _remove(
         found = again()
         if found is None or _ids(found) != _ids(plan):
             raise Refused(
-                "the snapshots changed after the plan was shown", then="run it again and look at the new plan"
+                "the snapshots changed after the plan was shown", hint="run it again and look at the new plan"
             )
         left = _take_away(layout, plan, request.reason)
     return Result(
@@ -142,8 +142,10 @@ def _remove(
 
 
 def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
-    """Out of sight, then the history's line, then the bytes; a line for bytes that stay. Raises NeedsPerson, which
-    names what is gone by then; OSError where nothing is."""
+    """Hide the snapshots, write the history, then remove the bytes; returns a line for bytes that could not be removed.
+
+    Raises InterventionNeeded, which names the snapshots that are gone by then; OSError where none is.
+    """
     entry = history.new_entry(plan.command, plan.title, reason, now())
     gone: list[str] = []
     try:
@@ -158,10 +160,10 @@ def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
         if not gone:
             raise
         stand = [name for name in _ids(plan) if name not in gone]
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"stopped in the middle: {reason_and_place(error)}",
-            stands=f"gone: {', '.join(gone)}; still there: {', '.join(stand) or 'none that was to go'}",
-            then="remove the cause, then: atftctl recover",
+            state=f"gone: {', '.join(gone)}; still there: {', '.join(stand) or 'none that was to go'}",
+            hint="remove the cause, then: atftctl recover",
         ) from None
     return removal.sweep(layout)
 

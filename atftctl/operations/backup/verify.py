@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
-from atftctl.domain.errors import WrongUsage
+from atftctl.domain.errors import UsageError
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import locks
@@ -53,13 +53,13 @@ def verify(
 
 
 def share_of(text: str) -> float:
-    """0.1 of "10%". Raises WrongUsage."""
+    """0.1 of "10%". Raises UsageError."""
     try:
         share = float(text.removesuffix("%")) / 100
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
-        raise WrongUsage(f"--sample {text!r} is no share such as 10%")
+        raise UsageError(f"--sample {text!r} is no share such as 10%")
     return share
 
 

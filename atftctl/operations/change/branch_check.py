@@ -22,12 +22,12 @@ def obstacle(project: Project) -> Refused | None:
     GitError."""
     root = project.layout.root
     if not git.branch(root):
-        return Refused("HEAD is detached: there is no branch to move", then="git switch main")
+        return Refused("HEAD is detached: there is no branch to move", hint="git switch main")
     if git.shallow(root):
-        return Refused("the repository is shallow: its history is cut", then="git fetch --unshallow")
+        return Refused("the repository is shallow: its history is cut", hint="git fetch --unshallow")
     if what := git.under_way(root):
         return Refused(
-            f"git is in the middle of something else ({what})", then="git status; finish or abort that first"
+            f"git is in the middle of something else ({what})", hint="git status; finish or abort that first"
         )
     return None
 
@@ -55,7 +55,7 @@ def refuse_dirty(paths: Collection[str]) -> None:
     if paths:
         raise Refused(
             f"not committed, and changed by the commits too: {listed(sorted(paths), 8)}",
-            then="git commit or git restore them, then this again; rollback --to, --symptom work even so",
+            hint="git commit or git restore them, then this again; rollback --to, --symptom work even so",
         )
 
 
@@ -86,5 +86,5 @@ def stands_still(project: Project, move: CodeMove, operation: str) -> None:
     if found != move.branch or head != move.new:
         raise Refused(
             f"the branch has moved on since {operation}",
-            then=f"git switch {move.branch.removeprefix('refs/heads/')}; git revert takes single commits back",
+            hint=f"git switch {move.branch.removeprefix('refs/heads/')}; git revert takes single commits back",
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from atftctl.domain.errors import DiskFull, NeedsPerson, Refused
+from atftctl.domain.errors import DiskFull, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import Plan, with_notes
 from atftctl.domain.process_record import ProcessRecord
@@ -26,7 +26,7 @@ from atftctl.operations.request import Request, Stopwatch, dry_run
 from atftctl.protocol import Exit
 
 if TYPE_CHECKING:
-    from atftctl.apply.operation import Operation, Order
+    from atftctl.apply.operation import Operation, OperationInputs
     from atftctl.operations.change.readiness import Proof
 
 # What only applying needs is imported by the functions that apply: a dry run is there in a third less time.
@@ -66,7 +66,7 @@ def carry_out(
                 if not _same_change(plan, again):
                     raise Refused(
                         "the files changed after the plan was shown, or a trainer was started",
-                        then="run it again and look at the new plan",
+                        hint="run it again and look at the new plan",
                     )
                 return _apply(project, facts, again, again_rendered(project, rendered), request, watch)
         except DiskFull:
@@ -160,15 +160,15 @@ def _start(operation: Operation, watch: Stopwatch) -> tuple[ProcessRecord | None
             return None, str(error)
 
 
-def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, request: Request) -> Order:
-    from atftctl.apply.operation import Order
+def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, request: Request) -> OperationInputs:
+    from atftctl.apply.operation import OperationInputs
     from atftctl.operations.change.snapshot_inputs import taking
 
     record = observed_process.read_record(project.layout)
     then = _as_it_will_stand(project, rendered)
     before = configs_digest(facts.configs)
     rolled_back = plan.command == "rollback" and before != rendered.digest
-    return Order(
+    return OperationInputs(
         reason=request.reason,
         contents=rendered.contents,
         digest=rendered.digest,
@@ -198,10 +198,10 @@ def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch
     try:
         operation.close(outcome, int(exit_code), parts=parts, verdict=proof.words, **seen)
     except (OSError, HostError) as error:
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"all is in place, but the end of {operation.id} could not be recorded: {reason(error)}",
-            stands="the new files stand; the operation stays open",
-            then="remove the cause (a full disk?), then: atftctl recover",
+            state="the new files stand; the operation stays open",
+            hint="remove the cause (a full disk?), then: atftctl recover",
         ) from None
 
 

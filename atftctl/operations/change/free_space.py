@@ -9,7 +9,7 @@ from atftctl.apply.snapshots.copier import room_needed
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.text import size_words
+from atftctl.domain.text import size_text
 from atftctl.host.files.reading import free_bytes, size_of
 from atftctl.observe.snapshots.catalog import reliance
 from atftctl.operations.change.preview import copy_of
@@ -51,4 +51,4 @@ def for_restore(project: Project, plan: Plan, known: tuple[Snapshot, ...]) -> No
 def _refuse(folder: Path, wanted: int, what: str, then: str) -> None:
     free, wanted = free_bytes(folder), wanted + RESERVE
     if wanted > free:
-        raise Refused(f"no room: {size_words(wanted)} are needed ({what}), {size_words(free)} are free", then=then)
+        raise Refused(f"no room: {size_text(wanted)} are needed ({what}), {size_text(free)} are free", hint=then)

@@ -79,7 +79,7 @@ def _whole_copy(layout: Layout, target: Target, *, check_copies: bool) -> Path:
     if (check_copies or size_of(copy) <= READ_BACK) and sha256_file(copy) != target.new:
         raise Refused(
             f"the copy of {target.path} in snapshot {target.snapshot} is damaged or gone",
-            then="atftctl backup list shows the others",
+            hint="atftctl backup list shows the others",
         )
     return copy
 
@@ -98,7 +98,7 @@ def _edit(target: Target, before: bytes) -> bytes:
         where = f"{target.path}:{error.line}" if error.line else target.path
         raise Refused(
             f"{where}: {error.reason}",
-            then=f"set it by hand: {'; '.join(change.describe() for change in target.changes)}",
+            hint=f"set it by hand: {'; '.join(change.describe() for change in target.changes)}",
         ) from None
 
 
@@ -111,7 +111,7 @@ def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, fol
         raise Refused(str(error)) from None
     why, then = why_not_replaceable(path, mounted)
     if why:
-        raise Refused(f"{name} {why}", then=then)
+        raise Refused(f"{name} {why}", hint=then)
     try:
         facts = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -129,10 +129,10 @@ def _refuse_unwritable(name: str, path: Path, facts: os.stat_result) -> None:
     if facts.st_uid != os.geteuid() and os.geteuid() != 0:
         raise Refused(
             f"{name} belongs to another user (uid {facts.st_uid})",
-            then="run this as that user, or chown the file",
+            hint="run this as that user, or chown the file",
         )
     if not facts.st_mode & stat.S_IWUSR:
-        raise Refused(f"{name} is read-only", then=f"chmod u+w {name}")
+        raise Refused(f"{name} is read-only", hint=f"chmod u+w {name}")
     if not os.access(path.parent, os.W_OK):
         raise Refused(f"the folder of {name} can't be written to")
 

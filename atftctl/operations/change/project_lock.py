@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from atftctl.domain.errors import AtftError, NeedsPerson, Refused
+from atftctl.domain.errors import AtftError, InterventionNeeded, Refused
 from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError, reason_and_place
 from atftctl.operations.project import Project
@@ -35,16 +35,16 @@ def locked(project: Project, command: str, request: Request, *, back: bool = Fal
             except AtftError as error:
                 if done.lines:
                     before = "; ".join(done.lines)
-                    error.stands = "; after that: ".join(filter(None, [before, error.stands]))
+                    error.state = "; after that: ".join(filter(None, [before, error.state]))
                 raise
             finally:
                 reserve.refill(layout)
     except LockHeldError as error:
-        raise Refused(held_by(error.holder), then="wait for it, or ask them; the lock goes with its process") from None
+        raise Refused(held_by(error.holder), hint="wait for it, or ask them; the lock goes with its process") from None
 
 
 def _recovered(project: Project, *, back: bool) -> Recovered:
-    """What recovery did. On a full disk it has the reserve. Raises NeedsPerson where it was stopped in the middle."""
+    """Run recovery; on a full disk with the reserve released. Raises InterventionNeeded where it was stopped midway."""
     from atftctl.apply.recovery import Recovery
     from atftctl.state import reserve
 
@@ -59,10 +59,10 @@ def _recovered(project: Project, *, back: bool) -> Recovered:
     except (OSError, HostError) as error:
         if not any(layout.journal.glob("*.json")):
             raise
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"recovery was stopped: {reason_and_place(error)}",
-            stands="an operation stays open; its files may be partly in place",
-            then="remove the cause (a full disk?), then: atftctl recover",
+            state="an operation stays open; its files may be partly in place",
+            hint="remove the cause (a full disk?), then: atftctl recover",
         ) from None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from atftctl import protocol
 from atftctl.apply import trainer_process
 from atftctl.decide.plans.setting_changes import not_taken_up
-from atftctl.domain.errors import AtftError, NeedsPerson, Refused
+from atftctl.domain.errors import AtftError, InterventionNeeded, Refused
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.steps import SettingChange, StartTrainer
 from atftctl.host.errors import reason
@@ -78,7 +78,7 @@ def await_echo(
     try:
         event = take_up(project, record, digest)
     except AtftError as error:
-        return Proof(False, error.what)
+        return Proof(False, error.message)
     except KeyboardInterrupt:
         return Proof(False, "the trainer was asked to take it up, its echo was not seen", interrupted=True)
     effective = event.get("effective")
@@ -158,24 +158,24 @@ def _last_output(layout: Layout) -> str:
 
 
 def take_up(project: Project, record: ProcessRecord, wanted: str, resume: str = "last") -> Mapping[str, Any]:
-    """Its echo of the settings whose digest is `wanted`. Raises Refused where it refused them, NeedsPerson where it
-    does not answer, or took up others."""
+    """Ask the trainer to take up the settings whose digest is `wanted`; returns its answer.
+
+    Raises Refused where the trainer refused them, InterventionNeeded where it does not answer or took up others.
+    """
     offset = size_of_log(project.layout.root, protocol.EVENTS)
     inode = inode_of_log(project.layout.root, protocol.EVENTS)
     try:
         number = trainer_process.ask(project.layout, record, protocol.WANT_RELOAD, resume=resume)
     except OSError as error:
-        raise Refused(f"the request can't be written: {reason(error)}", stands="the old settings go on") from None
+        raise Refused(f"the request can't be written: {reason(error)}", state="the old settings go on") from None
     event = _await_answer(project, record, number, offset, inode)
     if event["event"] == protocol.RELOAD_REFUSED:
-        raise Refused(
-            f"the trainer refused the settings: {event.get('message')}", stands="it goes on with the old ones"
-        )
+        raise Refused(f"the trainer refused the settings: {event.get('message')}", state="it goes on with the old ones")
     if event.get("digest") != wanted:
-        raise NeedsPerson(
+        raise InterventionNeeded(
             "the trainer took up other settings than stand in the files",
-            stands="they were changed in between, or it reads other files",
-            then="atftctl trainer reload, again",
+            state="they were changed in between, or it reads other files",
+            hint="atftctl trainer reload, again",
         )
     process_record.write_record(project.layout, dataclasses.replace(record, digest=wanted))
     return event
@@ -194,9 +194,9 @@ def _await_answer(project: Project, record: ProcessRecord, number: str, offset: 
     )
     if event is None:
         trainer_process.withdraw(project.layout)  # it must not take up later what has been put back by then
-        raise NeedsPerson(
+        raise InterventionNeeded(
             f"the trainer did not answer: {why}",
-            stands="the request was withdrawn",
-            then="atftctl trainer status; atftctl trainer restart takes the settings up in any case",
+            state="the request was withdrawn",
+            hint="atftctl trainer status; atftctl trainer restart takes the settings up in any case",
         )
     return event

@@ -42,7 +42,7 @@ def ask(project: Project, plan: Plan, rendered: Rendered) -> tuple[str, ...]:
     if problem and plan.command in REFUSES:
         raise Refused(
             f"the trainer can't train with these settings: {problem}",
-            then="choose another value; atftctl config get shows the present ones",
+            hint="choose another value; atftctl config get shows the present ones",
         )
     if problem:
         return (f"the trainer says that these settings are invalid: {problem}",)
@@ -56,7 +56,7 @@ def require(project: Project) -> str:
     if problem:
         raise Refused(
             f"the trainer can't train with the settings as they stand: {problem}",
-            then=way_out(project, problem),
+            hint=way_out(project, problem),
         )
     return warning
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from atftctl.apply.snapshots.take import Taking
+from atftctl.apply.snapshots.take import SnapshotSpec
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host import locks
@@ -27,7 +27,7 @@ def taking(
     label: str = "",
     reason: str = "",
     pin: str = "",
-) -> Taking:
+) -> SnapshotSpec:
     """`known`, `configs`: as they stand, under the lock. `found`: the files to take; an operation says its own."""
     layout, runbook = project.layout, project.runbook
     files = runbook.files
@@ -39,7 +39,7 @@ def taking(
         baseline=figures(project.layout),
         left_out=found.left_out if found else {},
     )  # fmt: skip
-    return Taking(
+    return SnapshotSpec(
         about=about,
         paths=found.paths if found else (),
         reliance=catalog.reliance(layout, known, runbook.backups.recheck_s),

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from atftctl import protocol
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.symptoms import find_symptom
 from atftctl.decide.verdicts.crash_cause import cause
-from atftctl.domain.errors import Inconclusive, NeedsPerson, Refused, WrongUsage
+from atftctl.domain.errors import Inconclusive, InterventionNeeded, Refused, UsageError
 from atftctl.domain.result import Part, Reporter, Result
 from atftctl.host.git import worktree
 from atftctl.observe.trainer_run import event_log, probes, process
@@ -76,9 +76,9 @@ def run(project: Project, symptom: str, data: str, report: Reporter, *, keep: bo
     """Every part must come out as it should; the first that does not ends the drill with what stands in its way."""
     name, _ = find_symptom(project.runbook, symptom)
     if name != "oom":
-        raise WrongUsage(f"no drill for {name}", then="atftctl drill --symptom oom")
+        raise UsageError(f"no drill for {name}", hint="atftctl drill --symptom oom")
     if data and not Path(data).is_file():
-        raise WrongUsage(f"{data}: no such file")
+        raise UsageError(f"{data}: no such file")
     home = Path(tempfile.mkdtemp(prefix="atftctl-drill-"))
     begun = time.monotonic()
     drill = Drill(project, report)
@@ -145,7 +145,7 @@ def _prepare(drill: Drill, home: Path, data: str) -> str:
 def _train_baseline(drill: Drill) -> str:
     """A model at the level of before the improvements, trained here and now, so that there is something to fall
     back to."""
-    done = routes.immediate(drill.project, Wish(restart=False), drill.request)
+    done = routes.immediate(drill.project, RestartPolicy(restart=False), drill.request)
     drill.seen["immediate"] = done.data["operation"]
     lifecycle.start(drill.project, "scratch", drill.request)
     event = _await(drill, (protocol.EVALUATED,))
@@ -210,15 +210,15 @@ def _incident(drill: Drill) -> str:
     event = dict(found.last_event or {})
     if found.state != "died" or event.get("event") != protocol.OOM:
         word = f"{event.get('event')}: {event.get('reason', '')}"
-        raise NeedsPerson(f"no out of memory came: the trainer is {found.state}, its last word {word}")
+        raise InterventionNeeded(f"no out of memory came: the trainer is {found.state}, its last word {word}")
     drill.seen["oom"] = event.get("message")
     return cause(event)
 
 
 def _roll_back(drill: Drill) -> str:
-    done = routes.by_symptom(drill.project, "oom", Wish(), drill.request)
+    done = routes.by_symptom(drill.project, "oom", RestartPolicy(), drill.request)
     if done.exit_code is not Exit.DONE:
-        raise NeedsPerson(done.headline, stands=f"the scratch copy is {drill.root}")
+        raise InterventionNeeded(done.headline, state=f"the scratch copy is {drill.root}")
     drill.seen["rollback"] = {part.name: round(part.seconds, 3) for part in done.parts}
     drill.seen["changes"] = done.data["changes"]
     return f"{'; '.join(done.data['changes'])}; first step seen"
@@ -233,21 +233,21 @@ def _verify(drill: Drill) -> str:
         wrong = "; ".join(
             f"{check['name']}: {check['detail']}" for check in done.data["checks"] if check["verdict"] != "pass"
         )
-        raise NeedsPerson(f"verify: {done.data['verdict']}: {wrong}", stands=f"the scratch copy is {drill.root}")
+        raise InterventionNeeded(f"verify: {done.data['verdict']}: {wrong}", state=f"the scratch copy is {drill.root}")
     return f"{len(done.data['checks'])} checks passed"
 
 
 def _reenable(drill: Drill) -> str:
-    done = reenable.phase(drill.project, 1, "", Wish(), drill.request)
+    done = reenable.phase(drill.project, 1, "", RestartPolicy(), drill.request)
     if done.exit_code is not Exit.DONE:
-        raise NeedsPerson(done.headline, stands=f"the scratch copy is {drill.root}")
+        raise InterventionNeeded(done.headline, state=f"the scratch copy is {drill.root}")
     return f"{'; '.join(done.data['changes'])}; first step seen"
 
 
 def _await(drill: Drill, wanted: tuple[str, ...], after: float = 0.0) -> dict[str, Any]:
     record = process.read_record(drill.project.layout)
     if record is None:
-        raise NeedsPerson("no trainer was started")
+        raise InterventionNeeded("no trainer was started")
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         living = process.identity(drill.project.layout, record) is not None
@@ -257,8 +257,8 @@ def _await(drill: Drill, wanted: tuple[str, ...], after: float = 0.0) -> dict[st
         if not living:
             break
         time.sleep(0.05)
-    raise NeedsPerson(
-        f"the trainer never came to: {' or '.join(wanted)}", stands=f"its log is {drill.root / protocol.LOG}"
+    raise InterventionNeeded(
+        f"the trainer never came to: {' or '.join(wanted)}", state=f"its log is {drill.root / protocol.LOG}"
     )
 
 
@@ -267,7 +267,7 @@ def _await_death(drill: Drill) -> None:
     deadline = time.monotonic() + LIMIT_S
     while record and process.identity(drill.project.layout, record) is not None:
         if time.monotonic() >= deadline:
-            raise NeedsPerson(f"no out of memory within {LIMIT_S:g} s under the limit")
+            raise InterventionNeeded(f"no out of memory within {LIMIT_S:g} s under the limit")
         time.sleep(0.05)
 
 
@@ -279,8 +279,8 @@ def _clean_up(drill: Drill, home: Path, *, keep: bool) -> None:
     request = dataclasses.replace(drill.request, reason="the drill is over")
     try:
         lifecycle.stop(drill.project, (), request)
-    except (Refused, NeedsPerson) as error:
-        drill.report.note(f"the drill's trainer may still run: {error.what}")
+    except (Refused, InterventionNeeded) as error:
+        drill.report.note(f"the drill's trainer may still run: {error.message}")
         return
     if not keep:
         shutil.rmtree(home, ignore_errors=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Result
-from atftctl.domain.text import counted, size_words
+from atftctl.domain.text import counted, size_text
 from atftctl.host import locks
 from atftctl.host.errors import HostError
 from atftctl.host.files.reading import free_bytes, size_of
@@ -106,7 +106,7 @@ def _health(project: Project) -> Iterator[Finding]:
     """What `status` and every refusal say, too; then the configs that nothing stands against."""
     found = health.faults(project, observe(project))
     for fault in found:
-        yield Finding(fault.name, fault.what, fault.hint or "look at it", needed=fault.blocks)
+        yield Finding(fault.name, fault.message, fault.hint or "look at it", needed=fault.blocks)
     if not any(fault.name == "runbook" for fault in found):
         yield Finding("runbook", str(project.layout.runbook.relative_to(project.layout.root)))
     wrong = {fault.name for fault in found}
@@ -119,12 +119,12 @@ def _space(project: Project) -> Iterator[Finding]:
     one = sum(size_of(layout.root / name) for name in (*files.configs, *files.models))
     free, wanted = free_bytes(layout.root), 2 * one + RESERVE
     short = free < wanted
-    words = f"{size_words(free)} free; a restore takes up to {size_words(wanted)}"
+    words = f"{size_text(free)} free; a restore takes up to {size_text(wanted)}"
     yield Finding("room", words, "a snapshot or a restore of the models may find no room" if short else "")
     there = layout.reserve.exists()
     yield Finding(
         "reserve",
-        size_words(RESERVE) if there else "not there",
+        size_text(RESERVE) if there else "not there",
         "" if there or not layout.state.exists() else "a full disk would stop the first rollback",
     )
 

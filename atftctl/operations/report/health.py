@@ -22,13 +22,13 @@ class Fault:
     """Something that is not as it should be. `blocks`: a rollback or a start is refused for it."""
 
     name: str
-    what: str
+    message: str
     hint: str = ""
     blocks: bool = False
 
     @property
     def words(self) -> str:
-        return f"{self.what} → {self.hint}" if self.hint else self.what
+        return f"{self.message} → {self.hint}" if self.hint else self.message
 
 
 def faults(project: Project, facts: Facts) -> list[Fault]:
@@ -46,7 +46,7 @@ def faults(project: Project, facts: Facts) -> list[Fault]:
 def runbook_faults(project: Project) -> list[Fault]:
     """Everything that is wrong in the runbook, in the order of its lines."""
     known = [
-        Fault("runbook", problem.words, problem.then or "edit it, then: atftctl runbook lint", blocks=True)
+        Fault("runbook", problem.words, problem.hint or "edit it, then: atftctl runbook lint", blocks=True)
         for problem in project.problems
     ]
     return known + [Fault("runbook", warning) for warning in project.warnings]
@@ -80,7 +80,7 @@ def _protected(project: Project) -> list[Fault]:
         try:
             replaceable(project.layout, name, mounted)
         except Refused as error:
-            found.append(Fault(name, error.what, error.then, blocks=True))
+            found.append(Fault(name, error.message, error.hint, blocks=True))
     return found
 
 
@@ -122,4 +122,4 @@ def damaged_snapshots(project: Project) -> dict[str, str]:
     layout = project.layout
     found, broken = observed.scan(layout)
     known = checked_copies.checked(layout)
-    return broken | {one.id: why for one in found if (why := observed.harm(layout, one, known))}
+    return broken | {one.id: why for one in found if (why := observed.known_damage(layout, one, known))}

@@ -59,5 +59,5 @@ def _left_staged(project: Project) -> list[str]:
     try:
         state = staged_state.read(project.layout)
     except Refused as error:
-        return [error.what]
+        return [error.message]
     return [f"{state.words} (since {state.started}, {state.operator}): atftctl resume"] if state else []

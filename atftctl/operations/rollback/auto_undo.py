@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Result
 from atftctl.operations.project import Project, now, observe
@@ -14,7 +14,7 @@ from atftctl.operations.request import Request, yes
 from atftctl.protocol import Exit
 
 
-def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, request: Request) -> Result:
+def or_undone(project: Project, act: Callable[[Request], Result], wish: RestartPolicy, request: Request) -> Result:
     """What `act` did; where that is not healthy and `--or-undo` was asked for, or where the running trainer did not
     take the settings up, what stood before stands again (exit 4)."""
     may_put_back = request.or_undo or wish.live
@@ -26,12 +26,12 @@ def or_undone(project: Project, act: Callable[[Request], Result], wish: Wish, re
     from atftctl.operations.undo import undo
 
     request.report.note(f"{done.headline}: putting it back")
-    again = Wish(restart=wish.restart and not wish.live, adopt=wish.adopt)
+    again = RestartPolicy(restart=wish.restart and not wish.live, adopt=wish.adopt)
     quiet = replace(request, confirm=yes, seen=yes, or_undo=False, reason=f"put back: {done.headline}")
     try:
         back = undo(project, str(done.data["operation"]), again, quiet)
     except AtftError as error:
-        return replace(done, lines=(*done.lines, f"putting it back failed too: {error.what}"))
+        return replace(done, lines=(*done.lines, f"putting it back failed too: {error.message}"))
     words = "" if back.exit_code is Exit.DONE else f"; {back.headline}"
     words += _as_before(project, quiet, known)
     return replace(
@@ -71,5 +71,5 @@ def _as_before(project: Project, request: Request, known: str) -> str:
     try:
         reload(project, "last", request)
     except AtftError as error:
-        return f"; the trainer runs with other settings ({error.what}): atftctl trainer restart"
+        return f"; the trainer runs with other settings ({error.message}): atftctl trainer restart"
     return ""

@@ -14,7 +14,7 @@ from atftctl.domain.facts import Facts
 from atftctl.domain.result import Part, Result
 from atftctl.domain.text import listed
 from atftctl.domain.verdict import Verdict
-from atftctl.host.files.containment import inside
+from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.yaml_text.edit import edit
 from atftctl.host.yaml_text.read import MAX_BYTES, read
@@ -75,7 +75,7 @@ class Runs:
                 for name in self.on
                 if name not in names and runbook.feature(name).file == path
             }
-            text = read_bytes(inside(self.project.layout.root, path), MAX_BYTES + 1)
+            text = read_bytes(resolve_inside(self.project.layout.root, path), MAX_BYTES + 1)
             texts[path] = edit(text, off) if off else text
         return texts
 
@@ -93,7 +93,7 @@ def bisect(project: Project, word: str, request: Request) -> Result:
     symptom = find_symptom(project.runbook, word)[0] if word else symptom_of(project.runbook, facts)
     if project.runbook.symptoms[symptom].judge == "verify":
         raise Refused(
-            f"{symptom} shows in no short run", then=f"atftctl rollback --staged --symptom {symptom} judges by verify"
+            f"{symptom} shows in no short run", hint=f"atftctl rollback --staged --symptom {symptom} judges by verify"
         )
     on = decide.improvements_on(project.runbook, facts.configs)
     if not on:

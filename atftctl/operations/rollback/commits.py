@@ -11,7 +11,7 @@ from pathlib import Path
 from atftctl.apply import branch_move as kept_commits
 from atftctl.apply.trainer_process import command
 from atftctl.decide.plans import by_commits as decide
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.facts import Facts
@@ -38,7 +38,7 @@ PROBE_STEPS = 5
 
 
 @dataclass(frozen=True)
-class Asked:
+class CommitSelection:
     """Which commits: by name, all after a reference, or by their subjects."""
 
     commits: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Asked:
     push: bool = False
 
 
-def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Result:
+def revert(project: Project, asked: CommitSelection, wish: RestartPolicy, request: Request) -> Result:
     """Raises Refused, and nothing has moved, for whatever git, a hook or the smoke check says no to."""
     if not request.dry_run:
         with locked(project, "rollback --git", request):
@@ -61,12 +61,12 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
             return dry_run(shown)
         found = _in_worktree(project, chosen, base, request, watch)
     except GitError as error:
-        raise Refused(str(error), then="git status; git log --oneline") from None
+        raise Refused(str(error), hint="git status; git log --oneline") from None
     paths = [file.path for file in found.files]
 
     def look() -> Facts:
         if branch_check.may_move(project) != base:
-            raise Refused("the branch has moved meanwhile", then="look at it again, and run it again")
+            raise Refused("the branch has moved meanwhile", hint="look at it again, and run it again")
         return observe(project, paths)
 
     def plan_of(facts: Facts) -> Plan:
@@ -80,10 +80,10 @@ def revert(project: Project, asked: Asked, wish: Wish, request: Request) -> Resu
     return _push(project, done, found.move, request) if asked.push and done.exit_code is Exit.DONE else done
 
 
-def _shown(project: Project, chosen: Sequence[Commit], base: str, wish: Wish, request: Request) -> Plan:
+def _shown(project: Project, chosen: Sequence[Commit], base: str, wish: RestartPolicy, request: Request) -> Plan:
     """What would be taken back, and what stands against it. Raises Refused for that, if it is no dry run; GitError."""
     against = _against(project, chosen, base, request)
-    notes = tuple(f"as things stand this is refused: {error.what}" for error in against)
+    notes = tuple(f"as things stand this is refused: {error.message}" for error in against)
     plan = decide.candidates(project.runbook, observe(project), chosen, base, wish, notes)
     request.seen(plan, ())
     if against and not request.dry_run:
@@ -115,7 +115,7 @@ def _locked(project: Project) -> Refused | None:
         return None
     return Refused(
         f"git's repository is locked: another git runs here, or died ({locks[0].name})",
-        then=f"rm {locks[0]}, if no git runs",
+        hint=f"rm {locks[0]}, if no git runs",
     )
 
 
@@ -126,7 +126,7 @@ def _carried(project: Project, base: str, name: str, *, filters: bool) -> bool:
     return carried_settings.own_edits(project, base, name, filters=filters) is not None
 
 
-def _chosen(project: Project, asked: Asked, base: str) -> list[Commit]:
+def _chosen(project: Project, asked: CommitSelection, base: str) -> list[Commit]:
     """Newest first. Raises Refused where none is named, with those that the guide's pattern finds."""
     root, rules = project.layout.root, project.runbook.git
     if asked.commits:
@@ -144,7 +144,7 @@ def _chosen(project: Project, asked: Asked, base: str) -> list[Commit]:
     found = [_commit(project, one.id) for one in log if one.id in names]
     where = f"since {asked.since}" if asked.since else f"among the newest {rules.most}"
     if not found:
-        raise Refused(f"no commit {where} matches {pattern.pattern!r}", then="name them: rollback --git COMMIT…")
+        raise Refused(f"no commit {where} matches {pattern.pattern!r}", hint="name them: rollback --git COMMIT…")
     if not (asked.since or asked.grep):
         raise _which(project, found, f"{where} these match {pattern.pattern!r}")
     return found
@@ -159,7 +159,7 @@ def _which(project: Project, found: Sequence[Commit], words: str) -> Refused:
         lines.append(f"{mark} {commit.id[:12]} {commit.subject} ({counted(len(commit.files), 'file')}: {files})")
     named = [commit for commit in found if decide.touches_service(project.runbook, commit)] or list(found)
     ids = " ".join(commit.id[:12] for commit in named)
-    return Refused(f"which commits? {words}", lines=tuple(lines), then=f"atftctl rollback --git {ids}")
+    return Refused(f"which commits? {words}", lines=tuple(lines), hint=f"atftctl rollback --git {ids}")
 
 
 def _settled(log: Sequence[git.CommitText]) -> frozenset[str]:
@@ -183,7 +183,7 @@ def _ancestor(project: Project, word: str, base: str) -> str:
     try:
         name = git.commit_of(root, word)
     except GitError:
-        raise Refused(f"{word!r} is no commit", then="git log --oneline shows them") from None
+        raise Refused(f"{word!r} is no commit", hint="git log --oneline shows them") from None
     if not git.is_ancestor(root, name, base):
         raise Refused(f"{word} is not in the branch that is checked out")
     return name
@@ -225,12 +225,12 @@ def _revert(folder: Path, commit: Commit) -> None:
     except worktree.CannotSignError as error:
         raise Refused(
             f"{what}: its commit can't be signed: {error}",
-            then="mend the signing key, or do without for now: git config commit.gpgsign false",
+            hint="mend the signing key, or do without for now: git config commit.gpgsign false",
         ) from None
     except GitError as error:
         conflict = str(error).startswith("conflict")
         then = "name the later commits that build on it too, or --since" if conflict else "git revert it by hand to see"
-        raise Refused(f"{what}: {error}", then=then) from None
+        raise Refused(f"{what}: {error}", hint=then) from None
 
 
 def _smoke(project: Project, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from atftctl.decide.plans import by_commits as decide
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
@@ -24,14 +24,14 @@ from atftctl.operations.rollback.commits import PROBE_STEPS
 from atftctl.protocol import Exit
 
 
-def full(project: Project, ref: str, wish: Wish, request: Request) -> Result:
+def full(project: Project, ref: str, wish: RestartPolicy, request: Request) -> Result:
     """The guide's manual way; then the baseline trains, shown by a probe."""
     rules = project.runbook.full
     removable, staying = packages.removable(rules.packages)
     try:
         commit, files, contents = _of_before(project, ref or rules.ref, filters=not request.dry_run)
     except GitError as error:
-        raise Refused(str(error), then="--ref names another commit") from None
+        raise Refused(str(error), hint="--ref names another commit") from None
     paths = [file.path for file in files]
 
     def plan_of(facts: Facts) -> Plan:
@@ -54,7 +54,7 @@ def _of_before(
     for path in rules.files:
         found = git.file_at(root, commit, path)
         if found is None:
-            raise Refused(f"{path} is not in {ref}", then="--ref names another commit")
+            raise Refused(f"{path} is not in {ref}", hint="--ref names another commit")
         contents[path] = worktree.checked_out(root, commit, path, filters=filters)
         files.append(decide.NewFile(path, sha256_bytes(contents[path]), found[1], moded=not (root / path).exists()))
     return commit, tuple(files), contents
@@ -67,7 +67,7 @@ def _trains(project: Project, done: Result, request: Request) -> Result:
         with watch.part("probes"):
             found = probes.probe(project.layout, project.runbook, "memory", steps=PROBE_STEPS)
     except AtftError as error:
-        words = f"the baseline does not train: {error.what}"
+        words = f"the baseline does not train: {error.message}"
         return replace(
             done, exit_code=Exit.CHECK_FAILED, headline=f"{done.headline}; {words}", contacts=project.contacts,
             lines=(*done.lines, "next: atftctl undo"),

@@ -67,7 +67,7 @@ def _changes(project: Project, folder: Path, move: CodeMove, top: str) -> list[g
     root = project.layout.root
     changes = git.changes(root, move.old, move.new)
     if unseen := sorted(git.hidden(root) & {change.path.removeprefix(top) for change in changes}):
-        raise Refused(f"git was told not to see changes of {unseen[0]}", then="git update-index --no-skip-worktree")
+        raise Refused(f"git was told not to see changes of {unseen[0]}", hint="git update-index --no-skip-worktree")
     attributes = any(PurePosixPath(change.path).name == ".gitattributes" for change in changes)
     names = [change.path for change in changes]
     worktree.check_out_again(folder, move.new, git.tree_files(folder, move.new) if attributes else names)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from atftctl.decide.plans import by_settings
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.symptoms import find_symptom
-from atftctl.domain.errors import Refused, WrongUsage
+from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
@@ -19,7 +19,7 @@ from atftctl.operations.request import Request
 from atftctl.operations.rollback.auto_undo import or_undone
 
 
-def by_symptom(project: Project, word: str, wish: Wish, request: Request) -> Result:
+def by_symptom(project: Project, word: str, wish: RestartPolicy, request: Request) -> Result:
     name, _ = find_symptom(project.runbook, word)
     return _change(
         project,
@@ -29,31 +29,31 @@ def by_symptom(project: Project, word: str, wish: Wish, request: Request) -> Res
     )
 
 
-def immediate(project: Project, wish: Wish, request: Request) -> Result:
+def immediate(project: Project, wish: RestartPolicy, request: Request) -> Result:
     return _change(project, lambda facts: by_settings.rollback_immediate(project.runbook, facts, wish), wish, request)
 
 
-def by_feature(project: Project, names: Sequence[str], wish: Wish, request: Request) -> Result:
+def by_feature(project: Project, names: Sequence[str], wish: RestartPolicy, request: Request) -> Result:
     known = project.runbook.features
     for name in names:
         if name not in known:
-            raise WrongUsage(f"no feature {name!r}", then=nearest(name, known))
+            raise UsageError(f"no feature {name!r}", hint=nearest(name, known))
     names = tuple(dict.fromkeys(names))
     return _change(
         project, lambda facts: by_settings.rollback_features(project.runbook, facts, names, wish), wish, request
     )
 
 
-def to_snapshot(project: Project, word: str, wish: Wish, request: Request) -> Result:
+def to_snapshot(project: Project, word: str, wish: RestartPolicy, request: Request) -> Result:
     """All files of a snapshot, as a unit."""
     from atftctl.decide.plans import by_snapshot
 
     layout = project.layout
     try:
         snapshot = catalog.find(layout, catalog.list_snapshots(layout), word)
-    except (Refused, WrongUsage) as error:
+    except (Refused, UsageError) as error:
         if word == "last-good":
-            error.then = "another way back: rollback --symptom NAME, --immediate, --to ID; atftctl runbook show"
+            error.hint = "another way back: rollback --symptom NAME, --immediate, --to ID; atftctl runbook show"
         raise
     paths = [file.path for file in snapshot.files]
 
@@ -70,5 +70,5 @@ def to_snapshot(project: Project, word: str, wish: Wish, request: Request) -> Re
     return or_undone(project, act, wish, request)
 
 
-def _change(project: Project, decide: Callable[[Facts], Plan], wish: Wish, request: Request) -> Result:
+def _change(project: Project, decide: Callable[[Facts], Plan], wish: RestartPolicy, request: Request) -> Result:
     return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)

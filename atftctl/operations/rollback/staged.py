@@ -11,7 +11,7 @@ from atftctl.decide import symptoms
 from atftctl.decide.plans import by_settings
 from atftctl.decide.plans import setting_changes as decide_settings
 from atftctl.decide.plans import staged as decide
-from atftctl.decide.plans.builder import Wish
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.symptoms import find_symptom
 from atftctl.decide.verdicts import health
 from atftctl.domain.errors import Inconclusive, Interrupted, Refused
@@ -37,7 +37,7 @@ from atftctl.state.layout import Layout
 POLL_S = 0.2
 
 
-def staged(project: Project, word: str, wish: Wish, request: Request) -> Result:
+def staged(project: Project, word: str, wish: RestartPolicy, request: Request) -> Result:
     """Raises Refused where one is under way already, or where there is nothing to watch."""
     layout, runbook = project.layout, project.runbook
     _refuse_another(layout)
@@ -58,7 +58,7 @@ def staged(project: Project, word: str, wish: Wish, request: Request) -> Result:
 
 def _refuse_another(layout: Layout) -> None:
     if other := staged_state.read(layout):
-        raise Refused(other.words, then="atftctl resume goes on with it; atftctl resume --drop forgets it")
+        raise Refused(other.words, hint="atftctl resume goes on with it; atftctl resume --drop forgets it")
 
 
 def _mine(state: StagedState) -> StagedState:
@@ -72,7 +72,7 @@ def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
     return StagedState(symptom, names, 0, "changing", (), started, locks.operator(), request.reason)
 
 
-def resume(project: Project, word: str, wish: Wish, request: Request, *, drop: bool) -> Result:
+def resume(project: Project, word: str, wish: RestartPolicy, request: Request, *, drop: bool) -> Result:
     """Go on with what was left in the middle: an open operation, and a staged rollback. `word`: the operation that is
     meant, or how its id begins; "" for whatever there is. Raises Refused for one that was not left in the middle."""
     state = staged_state.read(project.layout)
@@ -94,7 +94,7 @@ def resume(project: Project, word: str, wish: Wish, request: Request, *, drop: b
         if recovered.lines:
             code = Exit.CHECK_FAILED if recovered.not_started else Exit.DONE
             return Result("resume", code, "; ".join(recovered.lines), data={"recovered": recovered.lines})
-        raise Refused("nothing was left in the middle", then="atftctl history shows what was done")
+        raise Refused("nothing was left in the middle", hint="atftctl history shows what was done")
     request.report.note(state.words)
     return _run(project, state, wish, request)
 
@@ -104,16 +104,16 @@ def _refuse_other(project: Project, state: StagedState | None, word: str) -> Non
     left = [*(state.operations if state else ()), *([opened.id] if opened else [])]
     if word and not any(one.startswith(word) for one in left):
         then = f"what was: {', '.join(left) or 'nothing'}"
-        raise Refused(f"{word} was not left in the middle", then=f"{then}; atftctl history")
+        raise Refused(f"{word} was not left in the middle", hint=f"{then}; atftctl history")
 
 
 def _refuse_at_work(state: StagedState | None) -> None:
     """One process carries it out, and no other."""
     if state and staged_state.at_work(state):
-        raise Refused(f"{state.words}: {state.operator} is at it (pid {state.pid})", then="wait for it, or ask them")
+        raise Refused(f"{state.words}: {state.operator} is at it (pid {state.pid})", hint="wait for it, or ask them")
 
 
-def _run(project: Project, state: StagedState, wish: Wish, request: Request) -> Result:
+def _run(project: Project, state: StagedState, wish: RestartPolicy, request: Request) -> Result:
     """From where the state says to the first healthy stage. Whatever ends it, the state on disk says where it was."""
     try:
         return _stages(project, state, wish, request)
@@ -121,12 +121,12 @@ def _run(project: Project, state: StagedState, wish: Wish, request: Request) -> 
         left = staged_state.read(project.layout) or state
         raise Interrupted(
             "interrupted",
-            stands="; ".join((left.words, footprint.state("no file has changed yet"))),
-            then="atftctl resume",
+            state="; ".join((left.words, footprint.state("no file has changed yet"))),
+            hint="atftctl resume",
         ) from None
 
 
-def _stages(project: Project, state: StagedState, wish: Wish, request: Request) -> Result:
+def _stages(project: Project, state: StagedState, wish: RestartPolicy, request: Request) -> Result:
     quiet = replace(request, confirm=yes, seen=yes, reason=request.reason or state.reason)
     parts: list[Part] = []
     while True:
@@ -143,7 +143,9 @@ def _stages(project: Project, state: StagedState, wish: Wish, request: Request) 
         kept.write(project.layout, state)
 
 
-def _change(project: Project, state: StagedState, wish: Wish, quiet: Request, parts: list[Part]) -> StagedState:
+def _change(
+    project: Project, state: StagedState, wish: RestartPolicy, quiet: Request, parts: list[Part]
+) -> StagedState:
     """The stage's settings, restart, first step. One whose settings are in place already (a crash came after them) is
     watched as it is."""
 
@@ -157,7 +159,7 @@ def _change(project: Project, state: StagedState, wish: Wish, quiet: Request, pa
         parts += result.parts
         done = (str(result.data["operation"]),)
         if result.exit_code is Exit.INTERRUPTED:
-            raise Interrupted(result.headline, stands=state.words, then="atftctl resume")
+            raise Interrupted(result.headline, state=state.words, hint="atftctl resume")
     record = process.read_record(project.layout)
     run_id = record.run_id if record else ""
     state = replace(state, doing="watching", operations=(*state.operations, *done), run_id=run_id)
@@ -191,7 +193,7 @@ def _quality(project: Project, request: Request) -> tuple[Verdict, str]:
     try:
         found = verify(project, request)
     except Inconclusive as error:
-        return Verdict.INCONCLUSIVE, error.what
+        return Verdict.INCONCLUSIVE, error.message
     bad = [f"{one['name']}: {one['detail']}" for one in found.data["checks"] if one["verdict"] != Verdict.PASS.value]
     return Verdict(found.data["verdict"]), "; ".join(bad) or found.headline
 
@@ -228,7 +230,7 @@ def _ended(project: Project, state: StagedState, verdict: Verdict, words: str, p
     )
 
 
-def _put_back(project: Project, done: Result, state: StagedState, wish: Wish, quiet: Request) -> Result:
+def _put_back(project: Project, done: Result, state: StagedState, wish: RestartPolicy, quiet: Request) -> Result:
     """Every stage, newest first: `--or-undo`."""
     from atftctl.operations.undo import undo
 

@@ -18,21 +18,21 @@ def check(project: Project, override: str) -> None:
     layout = project.layout
     holder = locks.holder(layout.lock)
     if holder is not None:
-        raise Refused(held_by(holder), then="wait for it")
+        raise Refused(held_by(holder), hint="wait for it")
     facts = observe(project)
     if facts.open_operation:
-        raise Refused(facts.open_operation.words, then="atftctl recover")
+        raise Refused(facts.open_operation.words, hint="atftctl recover")
     require_readable(project, facts.configs)
     if why := _somebody(facts.process):
-        raise Refused(why, then="atftctl trainer status")
+        raise Refused(why, hint="atftctl trainer status")
     if (staged := staged_state.read(layout)) and staged_state.at_work(staged):
-        raise Refused(f"{staged.words} (pid {staged.pid})", then="wait for it")
+        raise Refused(f"{staged.words} (pid {staged.pid})", hint="wait for it")
     found = digest(facts.configs)
     why = quarantine.reason(layout, found)
     if why and not override:
         raise Refused(
             f"this config ({found[:12]}) is quarantined: {why}",
-            then="change it, or: atftctl guard --override 'why it is safe now' -- COMMAND",
+            hint="change it, or: atftctl guard --override 'why it is safe now' -- COMMAND",
         )
     if why:
         reserve.prepare(layout)

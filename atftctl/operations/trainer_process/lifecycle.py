@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from atftctl.apply import trainer_process
-from atftctl.decide.plans.builder import Wish, refuse_foreign, stops_of
-from atftctl.domain.errors import Interrupted, NeedsPerson, Refused
+from atftctl.decide.plans.builder import RestartPolicy, refuse_foreign, stops_of
+from atftctl.domain.errors import Interrupted, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
 from atftctl.domain.steps import StartTrainer, StopTrainer
@@ -35,22 +35,22 @@ def start(project: Project, resume: str, request: Request) -> Result:
     with locked(project, "trainer start", request):
         facts = observe(project)  # after recovery, which may have started one
         if facts.process.alive:
-            raise Refused(f"the trainer runs already, pid {facts.process.pid}", then="atftctl trainer restart")
+            raise Refused(f"the trainer runs already, pid {facts.process.pid}", hint="atftctl trainer restart")
         _may_start(project, facts, ())
         checked = settings_check.require(project)
-        for step in stops_of(project.runbook, facts.process, Wish()):  # what a dead run left behind
+        for step in stops_of(project.runbook, facts.process, RestartPolicy()):  # what a dead run left behind
             _stop(project, step, request, watch)
         return _start(project, facts, resume, request, watch, "trainer start", checked)
 
 
 def stop(project: Project, adopt: Adopt, request: Request) -> Result:
     if request.dry_run:
-        stops = stops_of(project.runbook, observe(project).process, Wish(adopt=adopt))
+        stops = stops_of(project.runbook, observe(project).process, RestartPolicy(adopt=adopt))
         words = "; ".join(step.describe() for step in stops) or "no trainer runs"
         return Result("trainer stop", Exit.DONE, f"dry run: would {words}" if stops else f"dry run: {words}")
     watch = Stopwatch(request.report)
     with locked(project, "trainer stop", request):
-        stops = stops_of(project.runbook, observe(project).process, Wish(adopt=adopt))
+        stops = stops_of(project.runbook, observe(project).process, RestartPolicy(adopt=adopt))
         _on_purpose(project)
         words = "; ".join(_stop(project, step, request, watch) for step in stops)
         told = log(project, "trainer stop", request, words) if stops else ()
@@ -62,7 +62,7 @@ def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Re
         facts = observe(project)
         _may_start(project, facts, adopt)
         warned = _warned(settings_check.require(project))
-        steps = [step.describe() for step in stops_of(project.runbook, facts.process, Wish(adopt=adopt))]
+        steps = [step.describe() for step in stops_of(project.runbook, facts.process, RestartPolicy(adopt=adopt))]
         words = "; ".join([*steps, f"start the trainer from {resume}"])
         return Result("trainer restart", Exit.DONE, f"dry run: would {words}", lines=warned)
     watch = Stopwatch(request.report)
@@ -70,7 +70,7 @@ def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Re
         facts = observe(project)
         _may_start(project, facts, adopt)
         checked = settings_check.require(project)
-        for step in stops_of(project.runbook, facts.process, Wish(adopt=adopt)):
+        for step in stops_of(project.runbook, facts.process, RestartPolicy(adopt=adopt)):
             request.report.note(_stop(project, step, request, watch))
         return _start(project, facts, resume, request, watch, "trainer restart", checked)
 
@@ -108,8 +108,8 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted while pid {who.pid} was stopping",
-            stands="it was asked to stop, and may still be running",
-            then="atftctl trainer stop, again",
+            state="it was asked to stop, and may still be running",
+            hint="atftctl trainer stop, again",
         ) from None
     by_force = f"; {counted(len(killed), 'process', 'processes')} had to be killed" if killed else ""
     return f"stopped the trainer, pid {step.pid}{by_force}"
@@ -132,7 +132,7 @@ def _start(
             if "can't start" in str(error)
             else "remove the cause, then run it again"
         )
-        raise NeedsPerson(str(error), stands="no trainer runs", then=then) from None
+        raise InterventionNeeded(str(error), state="no trainer runs", hint=then) from None
     with watch.part("first step"):
         proof = await_proof(project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s))
     told = log(project, command, request, proof.words or f"started pid {record.pid}", proof.exit_code)

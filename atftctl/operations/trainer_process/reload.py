@@ -40,8 +40,8 @@ def reload(project: Project, resume: str, request: Request) -> Result:
 def _running(project: Project) -> tuple[ProcessRecord, str]:
     """The record of the trainer that runs, and the digest of the config as it stands."""
     facts = observe(project)
-    require_readable(project, facts.configs, stands="the trainer was not asked")
+    require_readable(project, facts.configs, state="the trainer was not asked")
     record = observed.read_record(project.layout)
     if record is None or not facts.process.alive:
-        raise Refused(f"no trainer of ours runs ({facts.process.state})", then="atftctl trainer start")
+        raise Refused(f"no trainer of ours runs ({facts.process.state})", hint="atftctl trainer start")
     return record, digest(facts.configs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from atftctl.decide.plans.setting_changes import changes
 from atftctl.domain.errors import Refused
 from atftctl.domain.result import Result
-from atftctl.host.files.containment import inside
+from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.git import facts as git
 from atftctl.host.yaml_text.read import MAX_BYTES
@@ -31,8 +31,8 @@ def record_baseline(project: Project, request: Request, *, anyway: bool = False)
         names = ", ".join(change.feature for change in on)
         raise Refused(
             f"improvements are on ({names}); a baseline is the level without them",
-            stands="the old baseline, if any, stands",
-            then="atftctl rollback --immediate first, or --anyway to record it all the same",
+            state="the old baseline, if any, stands",
+            hint="atftctl rollback --immediate first, or --anyway to record it all the same",
         )
     with watch.part("probes"):
         measured = probes.probe(layout, runbook, "verify")
@@ -40,7 +40,7 @@ def record_baseline(project: Project, request: Request, *, anyway: bool = False)
         if measured[name].get("error"):
             raise Refused(
                 f"no baseline was recorded: {name}: {measured[name]['error']}",
-                stands="the old baseline, if any, stands",
+                state="the old baseline, if any, stands",
             )
     with locked(project, "baseline record", request):
         stored.write(
@@ -51,7 +51,8 @@ def record_baseline(project: Project, request: Request, *, anyway: bool = False)
                 "commit": git.head(layout.root)[0],
                 "config_digest": configs.digest(found),
                 "configs": {
-                    name: read_bytes(inside(layout.root, name), MAX_BYTES).decode() for name in runbook.files.configs
+                    name: read_bytes(resolve_inside(layout.root, name), MAX_BYTES).decode()
+                    for name in runbook.files.configs
                 },
                 "rankic": measured["rankic"],
                 "cost": measured["cost"],

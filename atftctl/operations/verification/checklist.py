@@ -11,7 +11,7 @@ from atftctl.decide.verdicts.checklist import checklist
 from atftctl.domain.facts import Process
 from atftctl.domain.result import Result
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
-from atftctl.host.files.containment import inside
+from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.host.files.logs import tail
 from atftctl.observe import configs
@@ -129,7 +129,7 @@ def _mark(
     where the trainer has replaced it since. What that means for the user, in lines."""
     layout, model = project.layout, measured["model"]
     checked = {**before, model["path"]: model["sha256"]}
-    stands = {path: sha256_file(inside(layout.root, path)) for path in checked}
+    stands = {path: sha256_file(resolve_inside(layout.root, path)) for path in checked}
     if any(stands[path] != digest for path, digest in before.items()):
         return "a config was changed while it was measured: nothing is marked", "next: atftctl verify, again"
     with locked(project, "verify", request):
