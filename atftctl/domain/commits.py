@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from atftctl.domain.record import record
 
-@dataclass(frozen=True, eq=False, repr=False)
+
+@record
 class Commit:
     """`files`: what it changes, relative to the project; `outside`: what it changes beside the project."""
 
@@ -22,7 +24,7 @@ class Commit:
         return len(self.parents) > 1
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class CodeMove:
     """The branch goes from `old` to `new`, which has `old` among its ancestors: history is never rewritten."""
 

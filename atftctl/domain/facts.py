@@ -1,16 +1,17 @@
-"""What was observed, frozen. Decisions are made from these alone. No `eq`, no `repr`: see runbook."""
+"""What was observed, as frozen records. Decisions are made from these alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from atftctl.domain.process_state import ProcessState
+from atftctl.domain.record import record
 from atftctl.domain.snapshot import Snapshot
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class ConfigFile:
     """One config file as it stands. `sha256` is None where there is no file; `error` says why it can't be read, and
     `way_back` is the command that brings a copy of it back that can be."""
@@ -31,7 +32,7 @@ class ConfigFile:
         return value
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class UnmanagedTrainer:
     """A trainer of this project that the tool did not start."""
 
@@ -42,7 +43,7 @@ class UnmanagedTrainer:
     ours_to_signal: bool
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Process:
     """The recorded trainer, and trainers that were started by hand."""
 
@@ -65,7 +66,7 @@ class Process:
         return self.state in ("starting", "running", "stopping")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class OpenOperation:
     """An operation that a crash left open, and what recovery will do about it."""
 
@@ -85,7 +86,7 @@ class OpenOperation:
         return f"unwind {self.command} {self.id} (it had not been decided)"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Facts:
     configs: Mapping[str, ConfigFile]
     process: Process

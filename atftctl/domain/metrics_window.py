@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from atftctl.domain.record import record
 
-@dataclass(frozen=True, eq=False, repr=False)
+
+@record
 class Window:
     """Rows of its metrics (as words), its fatal event, how it is now."""
 

@@ -1,15 +1,13 @@
-"""The plan: a frozen list of steps that would change something. What a dry run shows is what apply takes.
-
-Most have no `eq`, no `repr`: see runbook.
-"""
+"""The plan: a frozen list of steps that would change something. What a dry run shows is what apply takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from atftctl.domain.commits import CodeMove
+from atftctl.domain.record import record
 from atftctl.domain.steps import (
     ChangeFiles,
     ChangePackages,
@@ -27,7 +25,7 @@ from atftctl.domain.steps import (
 )
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Plan:
     command: str
     title: str

@@ -3,8 +3,9 @@ trainer's own events; nothing else keeps it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from atftctl.domain.record import record
 
 ProcessState = Literal[
     "never started", "starting", "running", "stopping", "stopped", "finished", "died", "elsewhere",
@@ -23,7 +24,7 @@ FOLLOWS: dict[ProcessState, tuple[ProcessState, ...]] = {
 }
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Signs:
     """What is known of the recorded run."""
 

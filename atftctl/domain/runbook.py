@@ -1,14 +1,12 @@
-"""The runbook as typed objects. All that is known of the service comes from here; code holds nothing of it.
-
-No `eq` and no `repr`: nobody compares or prints these, and making them costs every command 6 ms.
-"""
+"""The runbook as typed objects. All that is known of the service comes from here; code holds nothing of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.record import record
 from atftctl.protocol.keys import parse_key
 
 Value = bool | int | float | str
@@ -16,7 +14,7 @@ Resume = Literal["last", "best", "scratch"]
 Kind = Literal["", "configs", "models"]  # of files; "" is all
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Text:
     """One text in both languages of the runbook."""
 
@@ -27,7 +25,7 @@ class Text:
         return self.ja if language == "ja" else self.en
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Files:
     """What is kept and restored as one unit, relative to the project."""
 
@@ -41,7 +39,7 @@ class Files:
         return {"": (*self.configs, *self.models, *self.also), "configs": self.configs, "models": self.models}[kind]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Feature:
     """One improvement: where its setting stands, and its value before and with the improvement."""
 
@@ -72,7 +70,7 @@ def kind_of(value: Any) -> str:
     return "a number" if isinstance(value, int | float) else "a word" if isinstance(value, str) else LIST_OR_MAPPING
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Symptom:
     """A row of the guide's problem table, and its block of the staged section where it has one."""
 
@@ -96,7 +94,7 @@ class Symptom:
 Stage = Literal["table", "block", "immediate"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Staged:
     """The thirty-minute way: stage after stage until one is healthy. A stage is judged over `window_steps` steps of the
     trainer, or over what it does within `window_s`."""
@@ -108,7 +106,7 @@ class Staged:
     bisect_steps: int = 40  # of each probe run of --bisect
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Git:
     """The guide's recommended way: which commits are taken for improvements, and what must run before the branch
     moves."""
@@ -123,7 +121,7 @@ class Git:
     remote: str = "origin"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Full:
     """The guide's manual way."""
 
@@ -134,13 +132,13 @@ class Full:
     packages: tuple[str, ...] = ()  # no longer needed; those that something else requires stay
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Phase:
     title: Text
     settings: Settings
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Immediate:
     """The five-minute way: these settings, key by key."""
 
@@ -149,7 +147,7 @@ class Immediate:
     settings: Settings
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class TrainerRules:
     """How the trainer is started, stopped and known to be up. `{python}` and `{resume}` are filled in."""
 
@@ -163,7 +161,7 @@ class TrainerRules:
     launcher: tuple[str, ...] = ()  # stands before the command's words where there are several; `{processes}`
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Checks:
     """Tolerances of the checklist after a rollback; MODEL.md section 5 is their source."""
 
@@ -176,7 +174,7 @@ class Checks:
     probe_limit_s: float = 300.0
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Keep:
     """Which snapshots `backup prune` keeps: so many of the newest, one for each of so many hours, days, weeks, months,
     and all within a span before the newest ("36h", "2d", "1w"). As restic counts them."""
@@ -198,7 +196,7 @@ def span_s(text: str) -> float | None:
 _UNITS_S = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Backups:
     """`recheck_days`: a copy that was not hashed for so long is hashed before a new snapshot relies on it."""
 
@@ -210,13 +208,13 @@ class Backups:
         return self.recheck_days * 86_400
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Contact:
     when: Text
     how: Text
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Runbook:
     version: int
     service: str

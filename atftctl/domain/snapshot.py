@@ -1,7 +1,4 @@
-"""A snapshot: what its manifest says, and what was observed of it beside that.
-
-No `eq`, no `repr`: see runbook.
-"""
+"""A snapshot: what its manifest says, and what was observed of it beside that."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
+
+from atftctl.domain.record import record
 
 VERSION = 2
 OBSERVED = ("id", "pinned", "folder")  # of the folder, not of the manifest in it
@@ -44,7 +43,7 @@ class SnapshotFile:
         return self.zip not in ("", "whole")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Passed:
     """The checklist that exactly these files passed."""
 
@@ -55,7 +54,7 @@ class Passed:
 Passes = Sequence[tuple[Mapping[str, str], Passed]]  # file digests and the checklist that they passed, oldest first
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Snapshot:
     """`number` grows by one with each snapshot of a project: the order of snapshots, whatever the clock did."""
 
@@ -204,7 +203,7 @@ def found_damaged(checked: Checked, key: str, file: SnapshotFile) -> bool:
     return checked.get(key, (file.sha256, ""))[0] != file.sha256
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class LinkPolicy:
     """Which copies a new snapshot may link to, and when a copy must be hashed again before it does."""
 

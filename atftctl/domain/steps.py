@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atftctl.domain.commits import CodeMove, Commit
+from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.text import listed, size_text, value_text
 from atftctl.protocol.keys import key_text
@@ -45,7 +46,7 @@ class Target:
         return not (self.changes or self.snapshot or self.commit)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class RecoverFirst:
     what: str
 
@@ -53,13 +54,13 @@ class RecoverFirst:
         return f"recover: {self.what}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class SaveEvidence:
     def describe(self) -> str:
         return "save the evidence: logs, metrics, config, process"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class StopTrainer:
     pid: int
     grace_s: float
@@ -73,7 +74,7 @@ class StopTrainer:
         return f"stop the trainer, pid {self.pid}{hand}: ask, wait up to {self.grace_s:g} s, then kill"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class TakeSnapshot:
     paths: tuple[str, ...]
 
@@ -81,7 +82,7 @@ class TakeSnapshot:
         return f"snapshot what stands now ({len(self.paths)} files)"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class ChangeFiles:
     """All of these at once or none."""
 
@@ -115,7 +116,7 @@ def _counted(targets: list[Target]) -> str:
     return "; ".join([*words, *([f"take out {gone:,} files"] if gone else [])])
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class StartTrainer:
     resume: str
     memory_limit_mb: int
@@ -126,7 +127,7 @@ class StartTrainer:
         return f"start the trainer from {self.resume}{limit}, wait up to {self.ready_s:g} s for its first step"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class ReloadTrainer:
     """The running trainer takes the new settings up by itself, and echoes them."""
 
@@ -137,7 +138,7 @@ class ReloadTrainer:
         return f"have the running trainer, pid {self.pid}, take it up; wait up to {self.ready_s:g} s for its echo"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class RunStage:
     """One stage: change, restart, watch, judge; the next one only where this one is not healthy."""
 
@@ -151,7 +152,7 @@ class RunStage:
         return f"stage {self.number} ({self.name}): {words}; restart, watch {self.steps} steps, stop here if healthy"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class RevertCommits:
     """Newest first, in a work tree of its own."""
 
@@ -166,7 +167,7 @@ class RevertCommits:
         return f"revert, on top of {self.base[:12]}: {'; '.join(words)}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class MoveBranch:
     move: CodeMove
 
@@ -175,7 +176,7 @@ class MoveBranch:
         return f"move the branch {name} from {self.move.old[:12]} to {self.move.new[:12]}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Package:
     """An installed one; or one whose files an operation kept."""
 
@@ -184,7 +185,7 @@ class Package:
     kept: str = ""  # where its files were kept, relative to the project
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class ChangePackages:
     packages: tuple[Package, ...]
     away: bool
@@ -194,7 +195,7 @@ class ChangePackages:
         return f"uninstall {names} (its files are kept)" if self.away else f"put {names} back"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class RemoveSnapshot:
     """`words`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
 

@@ -1,12 +1,12 @@
 """`atftctl rollback`: every way back. One of the routes is named; the rest says how."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from atftctl.cli import options as o
 from atftctl.cli import run
+from atftctl.domain.record import record
 
 Names = list[str] | None
 Words = Annotated[Names, typer.Argument(metavar="[NAME|COMMIT]...", help="More for --feature or --git.")]
@@ -76,7 +76,7 @@ def rollback(
     run.command("rollback", verb, json)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class RouteArguments:
     """What the routes are told by name. `words`: features, or commits."""
 
