@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atftctl.decide.verdicts.crash_cause import SYMPTOMS
+from atftctl.decide.verdicts.crash_cause import symptom_of_event
 from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Facts
 from atftctl.domain.runbook import Runbook, Symptom
@@ -25,8 +25,8 @@ def find_symptom(runbook: Runbook, word: str) -> tuple[str, Symptom]:
 
 def symptom_of(runbook: Runbook, facts: Facts) -> str:
     """What the trainer's own last word says. Raises UsageError where it says nothing."""
-    name = SYMPTOMS.get(str((facts.process.last_event or {}).get("event")), "")
-    if name not in runbook.symptoms:
+    name = symptom_of_event(runbook, facts.process.last_event)
+    if not name:
         known = ", ".join(runbook.symptoms)
         raise UsageError("which symptom? The trainer left no word of one", hint=f"--symptom: {known}")
     return name

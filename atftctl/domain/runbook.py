@@ -70,6 +70,11 @@ def kind_of(value: Any) -> str:
     return "a number" if isinstance(value, int | float) else "a word" if isinstance(value, str) else LIST_OR_MAPPING
 
 
+# out-of-memory, anomaly: the trainer's own fatal event. leak: memory grows over the steps. slower: the loss falls more
+# slowly than with every improvement off. quality: only the checklist of `verify` can tell.
+Detector = Literal["", "out-of-memory", "anomaly", "leak", "slower", "quality"]
+
+
 @record
 class Symptom:
     """A row of the guide's problem table, and its block of the staged section where it has one."""
@@ -82,7 +87,7 @@ class Symptom:
     block: Settings = field(default_factory=dict)
     alternatives: tuple[Settings, ...] = ()
     aliases: tuple[str, ...] = ()
-    judge: Literal["window", "verify"] = "window"  # how a stage is judged: by its steps, or by the checklist
+    detector: Detector = ""  # how the tool recognises the symptom; "": by the general health of a run
     advice: Text | None = None
 
     @property
@@ -130,6 +135,13 @@ class Full:
     ref: str = "HEAD"
     files: tuple[str, ...] = ()  # these go back to `ref`
     packages: tuple[str, ...] = ()  # no longer needed; those that something else requires stay
+
+
+@record
+class Drill:
+    """The rehearsal: features that stay off in the incident that it makes."""
+
+    keep_off: tuple[str, ...] = ()
 
 
 @record
@@ -231,6 +243,11 @@ class Runbook:
     staged: Staged = field(default_factory=Staged)
     git: Git = field(default_factory=Git)
     full: Full = field(default_factory=Full)
+    drill: Drill = field(default_factory=Drill)
+
+    def symptom_by(self, detector: Detector) -> str:
+        """The first symptom that this detector recognises; "" where there is none."""
+        return next((name for name, symptom in self.symptoms.items() if symptom.detector == detector != ""), "")
 
     def feature(self, name: str) -> Feature:
         return self.features[name]

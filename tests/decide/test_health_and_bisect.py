@@ -14,7 +14,7 @@ from atftctl.decide.verdicts import bisect, health
 from atftctl.domain.errors import Refused
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_state import FOLLOWS, Signs, state_of
-from atftctl.domain.runbook import Checks
+from atftctl.domain.runbook import Checks, Detector
 from atftctl.domain.verdict import Verdict
 from atftctl.protocol import TrainerExit
 
@@ -167,19 +167,19 @@ def run(count: int, **options: Any) -> dict[str, Any]:
 
 
 def test_what_a_short_run_shows() -> None:
-    def shows(symptom: str, found: dict[str, Any], baseline: dict[str, Any] | None = None) -> Verdict:
-        return bisect.symptom_shows(symptom, found, Checks(), baseline)[0]
+    def shows(detector: Detector, found: dict[str, Any], baseline: dict[str, Any] | None = None) -> Verdict:
+        return bisect.symptom_shows(detector, found, Checks(), baseline)[0]
 
     memory, anomaly = int(TrainerExit.OUT_OF_MEMORY), int(TrainerExit.ANOMALY)
-    assert shows("oom", run(3, exit_code=memory)) is Verdict.FAIL
-    assert shows("oom", run(40)) is Verdict.PASS
-    assert shows("divergence", run(3, exit_code=memory)) is Verdict.INCONCLUSIVE
-    assert shows("divergence", run(3, exit_code=anomaly)) is Verdict.FAIL
-    assert shows("divergence", run(40)) is Verdict.PASS
-    assert shows("oom", {"error": "no data"}) is Verdict.INCONCLUSIVE
+    assert shows("out-of-memory", run(3, exit_code=memory)) is Verdict.FAIL
+    assert shows("out-of-memory", run(40)) is Verdict.PASS
+    assert shows("anomaly", run(3, exit_code=memory)) is Verdict.INCONCLUSIVE
+    assert shows("anomaly", run(3, exit_code=anomaly)) is Verdict.FAIL
+    assert shows("anomaly", run(40)) is Verdict.PASS
+    assert shows("out-of-memory", {"error": "no data"}) is Verdict.INCONCLUSIVE
     fast, slow = (run(40, columns={"loss_rel": lambda n, rate=rate: 1 - rate * n}) for rate in (0.01, 0.002))  # type: ignore[misc]
-    assert shows("slow-convergence", slow, fast) is Verdict.FAIL
-    assert shows("slow-convergence", fast, fast) is Verdict.PASS
+    assert shows("slower", slow, fast) is Verdict.FAIL
+    assert shows("slower", fast, fast) is Verdict.PASS
 
 
 # --- the process's states

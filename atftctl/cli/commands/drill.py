@@ -11,7 +11,9 @@ from atftctl.cli import run
 
 
 def drill(
-    symptom: Annotated[str, typer.Option("--symptom", metavar="NAME", help="Which incident; so far oom.")] = "oom",
+    symptom: Annotated[
+        str, typer.Option("--symptom", metavar="NAME", help="Symptom to rehearse (default: out of memory).")
+    ] = "",
     data: Annotated[
         str, typer.Option("--data", metavar="FILE", help="Real prices, in place of the synthetic market.")
     ] = "",

@@ -12,9 +12,7 @@ Names = list[str] | None
 Words = Annotated[Names, typer.Argument(metavar="[NAME|COMMIT]...", help="More for --feature or --git.")]
 Symptom = Annotated[
     str,
-    typer.Option(
-        "--symptom", metavar="NAME", help="oom, divergence, degradation, slow-convergence, memory-leak; or its title."
-    ),
+    typer.Option("--symptom", metavar="NAME", help="Name, alias or title of a symptom of the runbook."),
 ]
 Immediate = Annotated[bool, typer.Option("--immediate", help="The guide's improvements off, training settings back.")]
 To = Annotated[str, typer.Option("--to", metavar="ID", help="All files of a snapshot; last-good by default.")]

@@ -16,14 +16,17 @@ from atftctl.decide.verdicts import health
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.metrics_window import Window
-from atftctl.domain.runbook import Checks, Runbook
+from atftctl.domain.runbook import Checks, Detector, Runbook
 from atftctl.domain.verdict import Verdict
 from atftctl.protocol import TrainerExit
 
 Names = tuple[str, ...]
 Shows = Callable[[Names], Verdict]  # with these improvements on, and no others: FAIL where the symptom shows
-SLOWER = 0.05  # of the baseline's gain (MODEL.md section 4)
-ENDS = {"oom": TrainerExit.OUT_OF_MEMORY, "divergence": TrainerExit.ANOMALY}
+SLOWER = 0.05  # of the baseline's gain; docs/explanation/statistics.md
+FATAL: Mapping[Detector, TrainerExit] = {
+    "out-of-memory": TrainerExit.OUT_OF_MEMORY,
+    "anomaly": TrainerExit.ANOMALY,
+}
 
 
 def improvements_on(runbook: Runbook, configs: Mapping[str, ConfigFile]) -> Names:
@@ -82,7 +85,7 @@ def _split(names: Names, parts: int) -> list[Names]:
 
 
 def symptom_shows(
-    symptom: str, run: Mapping[str, Any], checks: Checks, baseline: Mapping[str, Any] | None = None
+    detector: Detector, run: Mapping[str, Any], checks: Checks, baseline: Mapping[str, Any] | None = None
 ) -> tuple[Verdict, str]:
     """FAIL where a short run shows the symptom. `run`: what `trainer probe run` measured; `baseline`: the same with all
     improvements off, where it is known."""
@@ -90,17 +93,17 @@ def symptom_shows(
         return Verdict.INCONCLUSIVE, str(run["error"])
     rows, code = run.get("rows") or [], int(run.get("exit_code", TrainerExit.FINISHED))
     reason = str(run.get("reason", ""))
-    if code == ENDS.get(symptom):
+    if code == FATAL.get(detector):
         return Verdict.FAIL, reason
     if code != TrainerExit.FINISHED:
         return Verdict.INCONCLUSIVE, f"it ended otherwise: {reason}"
-    if symptom == "oom":
+    if detector == "out-of-memory":
         return Verdict.PASS, f"{len(rows)} steps, up to {max(row['rss_mb'] for row in rows):.0f} MB"
-    if symptom == "slow-convergence":
+    if detector == "slower":
         return _slower(rows, (baseline or {}).get("rows") or [])
     words = [{name: str(value) for name, value in row.items()} for row in rows]
     seen = Window(words, alive=True)
-    return health.judge(seen, steps=len(rows), grad_norm_max=checks.grad_norm_max, leak=symptom == "memory-leak")
+    return health.judge(seen, steps=len(rows), grad_norm_max=checks.grad_norm_max, leak=detector == "leak")
 
 
 def _slower(rows: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]) -> tuple[Verdict, str]:

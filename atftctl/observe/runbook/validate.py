@@ -24,6 +24,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_staged(runbook, binder)
     _check_code(runbook, binder)
     _check_plans(runbook, binder)
+    _check_symptoms(runbook, binder)
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
@@ -150,6 +151,21 @@ def _check_plans(runbook: Runbook, binder: Binder) -> None:
             f"no plan {runbook.reenable_plan!r}",
             hint=nearest(runbook.reenable_plan, runbook.plans),
         )
+
+
+def _check_symptoms(runbook: Runbook, binder: Binder) -> None:
+    """A fatal event of the trainer must name one symptom."""
+    known: dict[str, str] = {}
+    for name, symptom in runbook.symptoms.items():
+        if symptom.detector in known and symptom.detector in ("out-of-memory", "anomaly"):
+            binder.problem(
+                ("symptoms", name, "detector"),
+                f"{symptom.detector} is the detector of {known[symptom.detector]} already",
+            )
+        known.setdefault(symptom.detector, name)
+    for index, feature in enumerate(runbook.drill.keep_off):
+        if feature not in runbook.features:
+            binder.problem(("drill", "keep_off", index), "no such feature", hint=nearest(feature, runbook.features))
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:

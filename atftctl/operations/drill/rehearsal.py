@@ -45,6 +45,7 @@ class Drill:
 
     project: Project
     report: Reporter
+    symptom: str
     parts: list[Part] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     seen: dict[str, Any] = field(default_factory=dict)
@@ -74,14 +75,16 @@ class Drill:
 
 def run(project: Project, symptom: str, data: str, report: Reporter, *, keep: bool) -> Result:
     """Every part must come out as it should; the first that does not ends the drill with what stands in its way."""
-    name, _ = find_symptom(project.runbook, symptom)
-    if name != "oom":
-        raise UsageError(f"no drill for {name}", hint="atftctl drill --symptom oom")
+    name, _ = find_symptom(project.runbook, symptom or project.runbook.symptom_by("out-of-memory"))
+    if project.runbook.symptoms[name].detector != "out-of-memory":
+        rehearsed = project.runbook.symptom_by("out-of-memory")
+        hint = f"atftctl drill --symptom {rehearsed}" if rehearsed else "no symptom of the runbook has this detector"
+        raise UsageError(f"there is no drill for {name}: only out-of-memory is rehearsed", hint=hint)
     if data and not Path(data).is_file():
         raise UsageError(f"{data}: no such file")
     home = Path(tempfile.mkdtemp(prefix="atftctl-drill-"))
     begun = time.monotonic()
-    drill = Drill(project, report)
+    drill = Drill(project, report, name)
     try:
         _rehearse(drill, home, str(Path(data).absolute()) if data else "")
     finally:
@@ -110,7 +113,7 @@ def _rehearse(drill: Drill, home: Path, data: str) -> None:
     drill.part("baseline", "atftctl baseline record; atftctl backup --label known-good", lambda: _record(drill))
     drill.part("memory limit", "", lambda: _find_limit(drill))
     drill.part("incident", "atftctl trainer start", lambda: _incident(drill))
-    drill.part("rollback", "atftctl rollback --symptom oom", lambda: _roll_back(drill))
+    drill.part("rollback", f"atftctl rollback --symptom {drill.symptom}", lambda: _roll_back(drill))
     drill.part("verify", "atftctl verify", lambda: _verify(drill))
     drill.part("re-enable", "atftctl reenable --phase 1", lambda: _reenable(drill))
 
@@ -118,12 +121,14 @@ def _rehearse(drill: Drill, home: Path, data: str) -> None:
 def _prepare(drill: Drill, home: Path, data: str) -> str:
     root = copy_project(drill.project, home)
     config, training = drill.project.runbook.files.configs[:2]
+    book = drill.project.runbook
     on = {
-        feature.path: feature.improved for feature in drill.project.runbook.features.values() if feature.file == config
+        feature.path: feature.baseline if name in book.drill.keep_off else feature.improved
+        for name, feature in book.features.items()
+        if feature.file == config
     }
     settings: dict[tuple[str, ...], Any] = {
         **on,
-        ("improvements", "enable_wandb"): False,  # no dashboard for a rehearsal
         ("model", "hidden_size"): HIDDEN,
         ("data", "synthetic", "stocks"): STOCKS,
     }
@@ -167,7 +172,7 @@ def _find_limit(drill: Drill) -> str:
     improved = _incident_settings(drill, config)
     rolled_back = {
         drill.project.runbook.feature(name).path: value
-        for name, value in drill.project.runbook.symptoms["oom"].settings.items()
+        for name, value in drill.project.runbook.symptoms[drill.symptom].settings.items()
     }
     set_values(drill.root, config, improved)
     set_values(drill.root, training, {("ema", "enabled"): True, ("loss", "type"): "huber"})
@@ -194,7 +199,7 @@ def _incident_settings(drill: Drill, config: str) -> dict[tuple[str, ...], Any]:
     """All improvements on but two: the recovery that would save it, and phase 1, so that it can be brought back
     later."""
     book = drill.project.runbook
-    off = {"auto_recover_oom", "enable_wandb", *book.plans[book.reenable_plan][0].settings}
+    off = {*book.drill.keep_off, *book.plans[book.reenable_plan][0].settings}
     return {
         feature.path: feature.baseline if name in off else feature.improved
         for name, feature in book.features.items()
@@ -211,12 +216,12 @@ def _incident(drill: Drill) -> str:
     if found.state != "died" or event.get("event") != protocol.OOM:
         word = f"{event.get('event')}: {event.get('reason', '')}"
         raise InterventionNeeded(f"no out of memory came: the trainer is {found.state}, its last word {word}")
-    drill.seen["oom"] = event.get("message")
+    drill.seen["cause"] = event.get("message")
     return cause(event)
 
 
 def _roll_back(drill: Drill) -> str:
-    done = routes.by_symptom(drill.project, "oom", RestartPolicy(), drill.request)
+    done = routes.by_symptom(drill.project, drill.symptom, RestartPolicy(), drill.request)
     if done.exit_code is not Exit.DONE:
         raise InterventionNeeded(done.headline, state=f"the scratch copy is {drill.root}")
     drill.seen["rollback"] = {part.name: round(part.seconds, 3) for part in done.parts}

@@ -12,6 +12,7 @@ from atftctl.decide.verdicts.bisect import Names
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.result import Part, Result
+from atftctl.domain.runbook import Detector
 from atftctl.domain.text import listed
 from atftctl.domain.verdict import Verdict
 from atftctl.host.files.containment import resolve_inside
@@ -41,9 +42,13 @@ class Runs:
     _baseline: dict[str, Any] | None = None
 
     @property
+    def detector(self) -> Detector:
+        return self.project.runbook.symptoms[self.symptom].detector
+
+    @property
     def steps(self) -> int:
         steps = self.project.runbook.staged.bisect_steps
-        return max(steps, LEAK_STEPS) if self.symptom == "memory-leak" else steps
+        return max(steps, LEAK_STEPS) if self.detector == "leak" else steps
 
     def shows(self, names: Names) -> Verdict:
         """With these improvements on, the others off."""
@@ -57,7 +62,7 @@ class Runs:
             run = self._run(texts)
             keep_runs(self.project.layout, known | {key: run})
         self._baseline = run if not names else self._baseline
-        verdict, words = decide.symptom_shows(self.symptom, run, self.project.runbook.checks, self._baseline)
+        verdict, words = decide.symptom_shows(self.detector, run, self.project.runbook.checks, self._baseline)
         seconds = time.monotonic() - begun
         how = f"{seconds:.1f} s" if key not in known else "known from before"
         who = f"all {len(names)}" if names == self.on else listed(names, 4) or "none"
@@ -91,7 +96,7 @@ def bisect(project: Project, word: str, request: Request) -> Result:
     facts = observe(project)
     require_readable(project, facts.configs)
     symptom = find_symptom(project.runbook, word)[0] if word else symptom_of(project.runbook, facts)
-    if project.runbook.symptoms[symptom].judge == "verify":
+    if project.runbook.symptoms[symptom].detector == "quality":
         raise Refused(
             f"{symptom} shows in no short run", hint=f"atftctl rollback --staged --symptom {symptom} judges by verify"
         )

@@ -170,18 +170,20 @@ def _change(
 def _judge(project: Project, state: StagedState, request: Request) -> tuple[Verdict, str]:
     """Watch until the window is full, the time is up, or something is wrong; then what came of it."""
     rules, checks, command = project.runbook.staged, project.runbook.checks, project.runbook.trainer.command
-    leak = state.symptom == "memory-leak"
+    detector = project.runbook.symptoms[state.symptom].detector
     deadline = time.monotonic() + rules.window_s
     request.report.part("watch")
     while True:
         seen, others = observed.look(project.layout, state, command)
         if others:
             return Verdict.INCONCLUSIVE, others
-        verdict, words = health.judge(seen, steps=rules.window_steps, grad_norm_max=checks.grad_norm_max, leak=leak)
+        verdict, words = health.judge(
+            seen, steps=rules.window_steps, grad_norm_max=checks.grad_norm_max, leak=detector == "leak"
+        )
         if verdict is not Verdict.INCONCLUSIVE or time.monotonic() >= deadline:
             break
         time.sleep(POLL_S)
-    if verdict is Verdict.PASS and project.runbook.symptoms[state.symptom].judge == "verify":
+    if verdict is Verdict.PASS and detector == "quality":
         return _quality(project, request)
     return verdict, words
 

@@ -1,0 +1,72 @@
+"""All that is known of the service is data of the runbook: the code works the same with other names."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import ROOT, RUNBOOK, Project
+
+BOOK = yaml.safe_load((ROOT / RUNBOOK).read_text(encoding="utf-8"))
+PACKAGE = ROOT / "atftctl"
+
+
+def test_no_symptom_and_no_feature_is_named_in_code() -> None:
+    names = {*BOOK["features"], *BOOK["symptoms"], *BOOK["plans"]}
+    events = {"oom", "anomaly"}  # the protocol's own words, which a symptom may have, too
+    for path in PACKAGE.rglob("*.py"):
+        if path.is_relative_to(PACKAGE / "trainer"):
+            continue
+        strings = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        allowed = events if path.is_relative_to(PACKAGE / "protocol") else set()
+        assert not strings & (names - allowed), path
+
+
+def renamed(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {names.get(key, key): renamed(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [renamed(item, names) for item in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+@pytest.fixture
+def other_names(project: Project) -> Project:
+    """The project with each symptom, feature and plan of the runbook under another name."""
+    names = {name: f"feature-{number}" for number, name in enumerate(BOOK["features"])}
+    names |= {name: f"symptom-{number}" for number, name in enumerate(BOOK["symptoms"])}
+    names |= {name: f"plan-{number}" for number, name in enumerate(BOOK["plans"])}
+    runbook = yaml.safe_load(project.read(RUNBOOK))
+    for symptom in runbook["symptoms"].values():
+        symptom.pop("aliases", None)
+    (project.root / RUNBOOK).write_text(yaml.safe_dump(renamed(runbook, names), allow_unicode=True), encoding="utf-8")
+    return project
+
+
+def test_every_route_works_with_other_names(other_names: Project) -> None:
+    lint = other_names.run("runbook", "lint")
+    assert lint.code == 0, lint.out.splitlines()[1]
+    done = other_names.run("rollback", "--symptom", "symptom-0", "--yes", "--json")
+    assert done.code == 0 and done.json["data"]["changes"], done
+    assert other_names.run("undo", "--yes").code == 0
+    done = other_names.run("rollback", "--feature", "feature-3", "--yes", "--json")
+    assert done.code == 0 and done.json["data"]["changes"] == ["improvements.use_ema: true → false"], done
+    assert other_names.run("rollback", "--immediate", "--yes").code == 0
+    assert other_names.run("reenable", "--phase", "1", "--plan", "plan-0", "--yes").code == 0
+    features = other_names.run("status", "--json").json["data"]["features"]
+    assert features["feature-0"]["state"] == "on" and features["feature-3"]["state"] == "off"
+
+
+def test_the_trainers_last_event_names_the_renamed_symptom(other_names: Project) -> None:
+    other_names.behave("oom")
+    assert other_names.run("trainer", "start").code == 1
+    assert "atftctl rollback --symptom symptom-0" in other_names.run("status").out
+    plan = other_names.run("rollback", "--staged", "--dry-run", "--json")
+    assert plan.code == 0 and plan.json["data"]["plan"]["steps"], plan
