@@ -37,7 +37,7 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Nothing would change."""
+        """No file, no snapshot and no process would change."""
         return not any(
             isinstance(
                 step,

@@ -10,6 +10,7 @@ from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.text import listed, size_text, value_text
 from atftctl.protocol.keys import key_text
+from atftctl.protocol.messages import tr, trn
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,91 @@ class TakeSnapshot:
 
     def describe(self) -> str:
         return f"snapshot what stands now ({len(self.paths)} files)"
+
+
+@record
+class CopyFiles:
+    """A snapshot taken on request. `size`: bytes to copy; `linked`: unchanged files that share the previous copies."""
+
+    paths: tuple[str, ...]
+    size: int
+    linked: int
+
+    def describe(self) -> str:
+        return tr(
+            "take a snapshot: copy {size}, share {linked} unchanged with the snapshot before",
+            size=size_text(self.size),
+            linked=trn("{count} file", "{count} files", self.linked),
+        )
+
+
+@record
+class PinSnapshot:
+    id: str
+    pinned: bool
+
+    def describe(self) -> str:
+        if self.pinned:
+            return tr("pin snapshot {id}: no prune removes it", id=self.id)
+        return tr("remove the pin of snapshot {id}", id=self.id)
+
+
+@record
+class ExportFiles:
+    snapshot: str
+    paths: tuple[str, ...]
+    size: int  # bytes
+    folder: str
+
+    def describe(self) -> str:
+        return trn(
+            "write {count} file of {snapshot} ({size}) to {folder}",
+            "write {count} files of {snapshot} ({size}) to {folder}",
+            len(self.paths),
+            snapshot=self.snapshot,
+            size=size_text(self.size),
+            folder=self.folder,
+        )
+
+
+@record
+class WriteFiles:
+    """Files that are generated from others, such as the runbook's pages."""
+
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        return tr("write {paths}", paths=", ".join(self.paths))
+
+
+@record
+class ResumeStaged:
+    stage: str
+    left: tuple[str, ...]
+
+    def describe(self) -> str:
+        if not self.left:
+            return tr("continue the staged rollback at stage {stage}, its last", stage=self.stage)
+        return tr(
+            "continue the staged rollback at stage {stage}; the stages after it: {left}",
+            stage=self.stage,
+            left=", ".join(self.left),
+        )
+
+
+@record
+class RunProbes:
+    """Short training runs in a scratch folder, which change nothing in the project."""
+
+    features: tuple[str, ...]
+    steps: int
+
+    def describe(self) -> str:
+        return tr(
+            "search {features} for the cause, in short runs of {steps} steps in a scratch folder",
+            features=trn("{count} improvement", "{count} improvements", len(self.features)),
+            steps=self.steps,
+        )
 
 
 @record
@@ -222,4 +308,10 @@ Step = (
     | RevertCommits
     | MoveBranch
     | ChangePackages
+    | CopyFiles
+    | PinSnapshot
+    | ExportFiles
+    | WriteFiles
+    | ResumeStaged
+    | RunProbes
 )

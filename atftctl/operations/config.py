@@ -16,10 +16,10 @@ from atftctl.domain.text import counted, value_text
 from atftctl.host.errors import YamlError
 from atftctl.host.yaml_text.read import read
 from atftctl.observe.configs import read_configs
-from atftctl.operations.change.carry_out import carry_out
-from atftctl.operations.project import Project, observe
+from atftctl.operations.change.change import Change
+from atftctl.operations.project import Project
 from atftctl.operations.request import Request
-from atftctl.operations.rollback.auto_undo import or_undone
+from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 from atftctl.protocol import Exit
 from atftctl.protocol.keys import key_text
 
@@ -56,7 +56,7 @@ def put(project: Project, words: Sequence[str], wish: RestartPolicy, request: Re
             raise UsageError("one setting is named twice")
         return by_settings.set_values(project.runbook, facts, changes, wish)
 
-    return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)
+    return carry_out_or_undo(project, Change(decide), wish, request)
 
 
 def _pairs(words: Sequence[str]) -> dict[str, object]:

@@ -8,7 +8,8 @@ from atftctl.domain.errors import UsageError
 from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
 from atftctl.operations.change.carry_out import carry_out
-from atftctl.operations.project import Project, observe
+from atftctl.operations.change.change import Change
+from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 
 
@@ -16,9 +17,7 @@ def phase(project: Project, number: int, plan_name: str, wish: RestartPolicy, re
     name = plan_name or project.runbook.reenable_plan
     if name not in project.runbook.plans:
         raise UsageError(f"no plan {name!r}", hint=nearest(name, project.runbook.plans))
-    return carry_out(
-        project,
-        lambda: observe(project),
+    change = Change(
         lambda facts: by_settings.reenable(project.runbook, facts, number, name, wish, project.language),
-        request,
     )
+    return carry_out(project, change, request)

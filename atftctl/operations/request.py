@@ -1,4 +1,4 @@
-"""How a change is asked for, and how its time is told."""
+"""How a change is asked for: the request, the review of its plan, and the time that it takes."""
 
 from __future__ import annotations
 
@@ -8,34 +8,63 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Part, Reporter, Result, Silent
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 
 Confirm = Callable[[Plan, tuple[str, ...]], bool]
 
 
 def yes(plan: Plan, diff: tuple[str, ...]) -> bool:
+    """Confirms every plan."""
     del plan, diff
     return True
 
 
 @dataclass(frozen=True)
 class Request:
-    """How a change is asked for."""
+    """How a change is asked for.
+
+    `or_undo`: undo the change where the trainer is not healthy after it. `confirm`: asks the operator. `seen`: gets
+    every plan before anything else is done with it, and may raise: `plan save` and `plan apply` use it.
+    """
 
     reason: str = ""
     dry_run: bool = False
-    or_undo: bool = False  # a change that is not healthy is put back
+    or_undo: bool = False
     confirm: Confirm = yes
-    seen: Confirm = yes  # told of every plan before anything else is done with it; may raise
+    seen: Confirm = yes
     report: Reporter = field(default_factory=Silent)
 
+    @property
+    def shows_plans(self) -> bool:
+        """Does anybody look at a plan before it is carried out?"""
+        return self.dry_run or self.seen is not yes
 
-def dry_run(plan: Plan, diff: Sequence[str] = (), parts: Sequence[Part] = (), **data: Any) -> Result:
-    """How every dry run of a plan ends."""
-    data = {"dry_run": True, "diff": list(diff), **data}
-    return Result(plan.command, Exit.DONE, f"dry run: {plan.title}", plan=plan, parts=tuple(parts), data=data)
+    @property
+    def may_run_filters(self) -> bool:
+        """May filters of the repository run? They are programs of the project, and a dry run changes nothing."""
+        return not self.dry_run
+
+
+def review(
+    plan: Plan, request: Request, diff: Sequence[str] = (), parts: Sequence[Part] = (), *, ask: bool = True, **data: Any
+) -> Result | None:
+    """Show the plan: the result of a dry run, or None to go on. `ask`: the operator must confirm the plan.
+
+    Raises Refused where the operator declined.
+    """
+    lines = tuple(diff)
+    request.seen(plan, lines)
+    if request.dry_run:
+        data = {"dry_run": True, "diff": list(lines), **data}
+        headline = tr("dry run: {title}", title=plan.title)
+        return Result(plan.command, Exit.DONE, headline, plan=plan, parts=tuple(parts), data=data)
+    if ask and not request.confirm(plan, lines):
+        raise Refused(tr("aborted: declined at the prompt"))
+    return None
 
 
 class Stopwatch:

@@ -9,17 +9,22 @@ from atftctl.decide.plans import by_snapshot
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.plans.by_commits import NewFile
 from atftctl.domain.errors import Refused, UsageError
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.text import counted, listed, size_text
+from atftctl.domain.steps import ExportFiles
+from atftctl.domain.text import listed, size_text
 from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.git import command as git_command
 from atftctl.observe.snapshots import catalog, cp_copies
 from atftctl.operations.change.carry_out import carry_out
-from atftctl.operations.project import Project, observe
+from atftctl.operations.change.change import Action, Change
+from atftctl.operations.change.perform import perform
+from atftctl.operations.project import Project
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import trn
 
 GIT = "git:"  # what stands before a commit, in place of a snapshot
 
@@ -31,12 +36,11 @@ def restore(
         return _from_git(project, word.removeprefix(GIT) or "HEAD", _relative(project, paths), wish, request, only)
     snapshot, notes = _find(project, word)
     chosen = by_snapshot.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
-    return carry_out(
-        project,
-        lambda: observe(project, [file.path for file in chosen]),
+    change = Change(
         lambda facts: by_snapshot.restore(project.runbook, facts, snapshot, chosen, wish, notes),
-        request,
+        digests_of=tuple(file.path for file in chosen),
     )
+    return carry_out(project, change, request)
 
 
 def _from_git(
@@ -51,7 +55,7 @@ def _from_git(
     try:
         commit = git.commit_of(root, ref)
         tracked = [name for name in names if git.file_at(root, commit, name)]
-        contents = {name: worktree.checked_out(root, commit, name, filters=not request.dry_run) for name in tracked}
+        contents = {name: worktree.checked_out(root, commit, name, filters=request.may_run_filters) for name in tracked}
     except git_command.GitError as error:
         raise Refused(str(error), hint="git log --oneline shows the commits") from None
     if missing := [name for name in names if name not in tracked]:
@@ -60,41 +64,47 @@ def _from_git(
         raise Refused("the runbook names no configs, or can't be read", hint=f"atftctl restore git:{ref} PATH")
     files = [NewFile(name, sha256_bytes(data)) for name, data in contents.items()]
     title = f"{listed(sorted(contents), 3)} from commit {commit[:12]}"
-    return carry_out(
-        project,
-        lambda: observe(project, list(contents)),
+    change = Change(
         lambda facts: by_snapshot.from_commit(project.runbook, facts, files, commit, title, wish),
-        request,
-        contents,
+        digests_of=tuple(contents),
+        contents=contents,
     )
+    return carry_out(project, change, request)
 
 
 def export(
     project: Project, word: str, paths: tuple[str, ...], folder: Path, request: Request, *, only: Kind = ""
 ) -> Result:
     """Files of a snapshot into a new folder; the project is not touched. The folder is there whole or not at all."""
-    from atftctl.apply.snapshots.export import export as apply
+    from atftctl.apply.snapshots.export import export as export_files
 
     if word.startswith(GIT):
         raise UsageError("--to takes files of a snapshot, not of a commit", hint="git show COMMIT:./PATH > FILE")
     snapshot, notes = _find(project, word)
     chosen = by_snapshot.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
-    size = size_text(sum(file.size for file in chosen))
-    if request.dry_run:
-        headline = f"dry run: would write {counted(len(chosen), 'file')}, {size}, into {folder}"
-        return Result("restore", Exit.DONE, headline, lines=notes, data={"files": [file.path for file in chosen]})
-    watch = Stopwatch(request.report)
-    with watch.part("copy"):
-        request.report.expect(sum(file.size for file in chosen))
-        apply(project.layout, snapshot, chosen, folder, request.report.progress)
-    return Result(
-        "restore",
-        Exit.DONE,
-        f"{counted(len(chosen), 'file')} of {snapshot.id}, {size}: in {folder}, each with its recorded hash",
-        lines=notes,
-        data={"folder": str(folder), "files": [file.path for file in chosen]},
-        parts=tuple(watch.parts),
-    )
+    paths_of_files = tuple(file.path for file in chosen)
+    size = sum(file.size for file in chosen)
+
+    def decide() -> Plan:
+        step = ExportFiles(snapshot.id, paths_of_files, size, str(folder))
+        return Plan("restore", step.describe(), (step,), notes=notes)
+
+    def act(plan: Plan, watch: Stopwatch) -> Result:
+        with watch.part("copy"):
+            request.report.expect(size)
+            export_files(project.layout, snapshot, chosen, folder, request.report.progress)
+        headline = trn(
+            "exported {count} file of {snapshot} ({size}) to {folder}; its hash is the recorded one",
+            "exported {count} files of {snapshot} ({size}) to {folder}; each hash is the recorded one",
+            len(chosen),
+            snapshot=snapshot.id,
+            size=size_text(size),
+            folder=folder,
+        )
+        data = {"folder": str(folder), "files": list(paths_of_files)}
+        return Result("restore", Exit.DONE, headline, lines=plan.notes, data=data, parts=tuple(watch.parts))
+
+    return perform(project, Action("restore", decide, act), request, lock=False)
 
 
 def _find(project: Project, word: str) -> tuple[Snapshot, tuple[str, ...]]:

@@ -21,7 +21,17 @@ from atftctl.protocol.keys import key_text
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
-COMMANDS = (("rollback",), ("restore",), ("undo",), ("reenable",), ("config", "set"))
+COMMANDS = (
+    ("rollback",),
+    ("restore",),
+    ("undo",),
+    ("reenable",),
+    ("resume",),
+    ("config", "set"),
+    *(("trainer", verb) for verb in ("start", "stop", "restart", "reload")),
+    *(("backup", verb) for verb in ("create", "pin", "unpin", "prune", "rm")),
+    ("runbook", "render"),
+)
 OURS = ("--yes", "-y", "--dry-run", "--json", "--project")  # said to `plan`, not kept
 PID = re.compile(r"pid \d+(, \d+)*")
 

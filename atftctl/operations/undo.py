@@ -9,12 +9,12 @@ from typing import Any
 from atftctl.decide.plans import by_snapshot
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.commits import CodeMove
-from atftctl.domain.facts import Facts
 from atftctl.domain.result import Result
 from atftctl.host.errors import HostError, reason
 from atftctl.operations.change.carry_out import carry_out
+from atftctl.operations.change.change import Change
 from atftctl.operations.change.project_lock import locked
-from atftctl.operations.project import Project, now, observe, open_operation
+from atftctl.operations.project import Project, now, open_operation
 from atftctl.operations.request import Request
 from atftctl.state import history
 
@@ -24,19 +24,22 @@ def undo(project: Project, word: str, wish: RestartPolicy, request: Request) -> 
         with locked(project, "undo", request):
             pass  # what a crash left open comes first, and has a line in the history then
     entry = history.find(history.read(project.layout), word)
-    paths = [str(file["path"]) for file in entry["files"]]
     back = None
     if entry.get("git"):
         from atftctl.operations.change import branch_check  # git is nothing that other undos have time for
 
         back = branch_check.back(project, entry, request)
 
-    def look() -> Facts:
+    def check() -> None:
         if back:
             branch_check.stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
-        return observe(project, paths)
 
-    done = carry_out(project, look, lambda facts: by_snapshot.undo(project.runbook, facts, entry, wish, back), request)
+    change = Change(
+        lambda facts: by_snapshot.undo(project.runbook, facts, entry, wish, back),
+        digests_of=tuple(str(file["path"]) for file in entry["files"]),
+        check=check,
+    )
+    done = carry_out(project, change, request)
     return _without_quarantine(project, entry, done) if not request.dry_run else done
 
 

@@ -165,7 +165,7 @@ def test_pinned_and_pruned_and_removed(project: Project) -> None:
     assert project.run("backup", "rm", names[0], "--yes").code == 3
     assert project.run("backup", "unpin", names[0]).code == 0
     assert project.run("backup", "rm", names[0], names[3], "--yes").code == 0
-    assert project.run("backup", "prune").out.startswith("nothing goes")
+    assert project.run("backup", "prune").out.startswith("no snapshot is removed")
     commands = [one["command"] for one in project.run("history", "--json").json["data"]["operations"]]
     assert commands == ["backup prune", "backup rm"]
 

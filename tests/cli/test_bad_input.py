@@ -199,11 +199,11 @@ def test_a_second_remedy_after_the_world_moved_is_planned_anew(project: Project)
     script = (
         "import sys; from pathlib import Path\n"
         "from atftctl.operations.rollback import routes as rollback; from atftctl.operations.request import Request\n"
-        "from atftctl.operations.project import open_project; from atftctl.decide.plans.builder import Wish\n"
+        "from atftctl.operations.project import open_project; from atftctl.decide.plans.builder import RestartPolicy\n"
         "root = Path(sys.argv[1]); config = root / 'configs/atft/config.yaml'\n"
         "def confirm(plan, diff):\n"
         "    config.write_text(config.read_text().replace('hidden_size: 32', 'hidden_size: 40')); return True\n"
-        "rollback.by_symptom(open_project(root), 'oom', Wish(), Request(confirm=confirm))\n"
+        "rollback.by_symptom(open_project(root), 'oom', RestartPolicy(), Request(confirm=confirm))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(project.root)], capture_output=True, text=True, env=project.env

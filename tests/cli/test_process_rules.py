@@ -118,7 +118,7 @@ def test_recovery_and_start_do_not_both_start_one(project: Project) -> None:
     assert project.run("trainer", "start").code == 0
     killed_at(project, "atftctl.apply.snapshots.take.take", *OOM)
     done = project.run("trainer", "start")
-    assert done.code == 3 and "runs already" in done.err and "unwound rollback" in done.err, done
+    assert done.code == 3 and "already running" in done.err and "unwound rollback" in done.err, done
     one_trainer(project)
 
 

@@ -128,7 +128,7 @@ def test_no_restart_changes_the_files_only_and_says_so(project: Project) -> None
 
 
 def test_trainer_verbs(project: Project) -> None:
-    assert project.run("trainer", "stop").out.startswith("no trainer runs")
+    assert project.run("trainer", "stop").out.startswith("no trainer is running")
     assert project.run("trainer", "start").code == 0
     first = project.record()["pid"]
     again = project.run("trainer", "start")

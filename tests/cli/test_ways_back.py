@@ -6,6 +6,8 @@ import json
 import os
 import time
 
+import pytest
+
 from atftctl.host.files.fingerprint import sha256_bytes
 from tests.support import CONFIG, RUNBOOK, TRAINING, Project, wait_for
 
@@ -486,12 +488,33 @@ def test_a_failed_try_lifts_no_quarantine_of_an_earlier_rollback(project: Projec
     assert "quarantined" in project.run("guard", "--", "true").err
 
 
-def test_a_plan_of_a_command_that_shows_none_is_refused(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("command", "headline"),
+    [
+        ("restore latest --to ../out", "exported 4 files"),
+        ("backup create --label kept", "snapshot 2"),
+        ("backup pin latest", "is pinned"),
+        ("backup rm latest", "remove 1 snapshot"),
+        ("trainer start", "the trainer is running"),
+        ("trainer stop", "no trainer is running"),
+    ],
+)
+def test_every_change_has_a_plan_that_can_be_kept(project: Project, command: str, headline: str) -> None:
+    assert project.run("backup").code == 0
+    before = project.tree()
+    saved = project.run("plan", "save", "../p", *command.split())
+    assert saved.code == 0 and "dry run" in saved.out and project.tree() == before, saved
+    applied = project.run("plan", "apply", "../p", "--yes")
+    assert applied.code == 0 and headline in applied.out, applied
+
+
+def test_a_dry_run_of_a_change_says_what_the_change_does(project: Project) -> None:
     project.run("backup")
-    refused = project.run("plan", "save", "../p", "restore", "latest", "--to", "../out")
-    assert (
-        refused.code == 3 and "has no plan that could be kept" in refused.err and not (project.root / "../p").exists()
-    )
+    for command in ("backup create", "trainer start", "trainer restart", "backup pin latest", "backup prune", "resume"):
+        shown = project.run(*command.split(), "--dry-run", "--json")
+        assert shown.code == 0, shown
+        if plan := shown.json["data"].get("plan"):
+            assert all(step["text"] for step in plan["steps"]) and plan["command"] in (command, "backup"), plan
 
 
 def test_a_private_copy_is_run_only_for_a_whole_operation_of_this_project(project: Project) -> None:

@@ -166,7 +166,7 @@ def test_a_kill_at_every_call_while_files_and_folders_change_places(tmp_path: Pa
     template = project.root
 
     def back(root: Path) -> None:
-        commits.revert(open_project(root), commits.Asked(("HEAD",)), RestartPolicy(restart=False), Request())
+        commits.revert(open_project(root), commits.CommitSelection(("HEAD",)), RestartPolicy(restart=False), Request())
 
     done = copied(template, "done")
     assert in_child(lambda: back(done))[0] == 0

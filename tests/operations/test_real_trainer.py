@@ -84,7 +84,7 @@ def test_settings_are_taken_up_without_a_restart(real: Project) -> None:
     pid = real.record()["pid"]
     real.replace(CONFIG, "freq_dropout_p: 0.1", "freq_dropout_p: 0.0")
     dry = real.run("trainer", "reload", "--dry-run")
-    assert dry.code == 0 and "would take up" in dry.out
+    assert dry.code == 0 and "take the config up" in dry.out
     done = real.run("trainer", "reload", "--json")
     assert done.code == 0, done
     assert done.json["data"]["event"]["effective"]["improvements.freq_dropout_p"] == 0.0

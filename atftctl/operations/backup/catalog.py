@@ -6,16 +6,20 @@ from typing import Any
 
 from atftctl.apply.snapshots import pin as pins
 from atftctl.domain.errors import Refused
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.steps import PinSnapshot
 from atftctl.domain.text import counted
 from atftctl.host import locks
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots import cp_copies as observed_handmade
-from atftctl.operations.change.project_lock import locked
+from atftctl.operations.change.change import Action
+from atftctl.operations.change.perform import perform
 from atftctl.operations.project import Project, now
-from atftctl.operations.request import Request
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 from atftctl.state import checked_copies
 
 
@@ -57,20 +61,32 @@ def show(project: Project, word: str) -> Result:
 
 
 def pin(project: Project, word: str, request: Request, *, away: bool) -> Result:
-    """Pinned: no prune takes it. Or no longer."""
-    command = "backup unpin" if away else "backup pin"
-    snapshot = observed.find(project.layout, observed.list_snapshots(project.layout), word)
-    if snapshot.pinned is not away:
-        raise Refused(f"{snapshot.id} is {'pinned already' if snapshot.pinned else 'not pinned'}")
-    if request.dry_run:
-        return Result(command, Exit.DONE, f"dry run: would {'unpin' if away else 'pin'} {snapshot.id}")
-    with locked(project, command, request):
+    """Pin a snapshot, so that no prune removes it; `away`: remove its pin. Raises Refused where that is so already."""
+    layout, command = project.layout, "backup unpin" if away else "backup pin"
+
+    def decide() -> Plan:
+        snapshot = observed.find(layout, observed.list_snapshots(layout), word)
+        if snapshot.pinned is not away:
+            raise Refused(
+                tr("{id} is pinned already", id=snapshot.id)
+                if snapshot.pinned
+                else tr("{id} is not pinned", id=snapshot.id)
+            )
+        step = PinSnapshot(snapshot.id, pinned=not away)
+        return Plan(command, step.describe(), (step,))
+
+    def act(plan: Plan, watch: Stopwatch) -> Result:
+        del watch
+        [step] = [step for step in plan.steps if isinstance(step, PinSnapshot)]
         if away:
-            pins.unpin(project.layout, snapshot.id)
+            pins.unpin(layout, step.id)
+            headline = tr("{id} is no longer pinned", id=step.id)
         else:
-            pins.pin(project.layout, snapshot.id, pin_text(request))
-    words = "no longer pinned" if away else "pinned: no prune takes it away"
-    return Result(command, Exit.DONE, f"{snapshot.id} is {words}", data={"id": snapshot.id, "pinned": not away})
+            pins.pin(layout, step.id, pin_text(request))
+            headline = tr("{id} is pinned: no prune removes it", id=step.id)
+        return Result(command, Exit.DONE, headline, data={"id": step.id, "pinned": not away})
+
+    return perform(project, Action(command, decide, act), request)
 
 
 def pin_text(request: Request) -> str:
@@ -93,7 +109,3 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
             {"path": file.path, "sha256": file.sha256, "size": file.size, "zip": file.zip} for file in snapshot.files
         ],
     }
-
-
-def names_of(paths: list[str]) -> tuple[str, ...]:
-    return (*paths[:8], f"and {len(paths) - 8:,} more") if len(paths) > 8 else tuple(paths)

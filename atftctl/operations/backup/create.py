@@ -7,42 +7,57 @@ import os
 from atftctl.apply.snapshots import take as snapshots
 from atftctl.apply.snapshots.copier import room_needed
 from atftctl.domain.errors import Refused
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.steps import CopyFiles
 from atftctl.domain.text import counted, listed, size_text
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.observe.configs import read_configs
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots.sources import Sources, sources
-from atftctl.operations.backup.catalog import describe, names_of, pin_text
+from atftctl.operations.backup.catalog import describe, pin_text
 from atftctl.operations.change import free_space
-from atftctl.operations.change.project_lock import locked
+from atftctl.operations.change.change import Action
+from atftctl.operations.change.perform import perform
 from atftctl.operations.change.snapshot_inputs import taking
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 
 RESERVED = ("latest", "last-good", "now")
 
 
 def create(project: Project, label: str, only: Kind, request: Request, *, pin: bool = False) -> Result:
-    found = _sources(project, only)
-    _check_label(project, label)
-    if request.dry_run:
-        return _dry_run(project, found)
-    watch = Stopwatch(request.report)
-    with locked(project, "backup", request), watch.part("copy"):
-        found = _sources(project, only)  # recovery may have put files in place
-        words = pin_text(request) if pin else ""
-        order = _order(project, found, label=label, reason=request.reason, pin=words)
-        needed = room_needed(project.layout, order.reliance, order.paths)
-        free_space.for_snapshot(project.layout, needed)
-        request.report.expect(sum(needed.values()))
-        snapshot = snapshots.take(
-            project.layout, order, now=now(), note=request.report.note, progress=request.report.progress
-        )
-    return _taken(project, snapshot, found, watch)
+    """Take a snapshot on request. Raises Refused where a file can't be read, or the label is taken."""
+
+    def decide() -> Plan:
+        files = _sources(project, only)
+        _check_label(project, label)
+        spec = _spec(project, files)
+        needed = room_needed(project.layout, spec.reliance, spec.paths)
+        linked = sum(not size for size in needed.values())
+        step = CopyFiles(tuple(files.paths), sum(needed.values()), linked)
+        left_out = tuple(tr("left out: {path}: {why}", path=path, why=why) for path, why in files.left_out.items())
+        return Plan("backup", step.describe(), (step,), notes=left_out)
+
+    def act(plan: Plan, watch: Stopwatch) -> Result:
+        del plan  # the sizes are taken again with the files themselves
+        with watch.part("copy"):
+            files = _sources(project, only)
+            text = pin_text(request) if pin else ""
+            spec = _spec(project, files, label=label, reason=request.reason, pin=text)
+            needed = room_needed(project.layout, spec.reliance, spec.paths)
+            free_space.for_snapshot(project.layout, needed)
+            request.report.expect(sum(needed.values()))
+            snapshot = snapshots.take(
+                project.layout, spec, now=now(), note=request.report.note, progress=request.report.progress
+            )
+        return _taken(project, snapshot, files, watch)
+
+    return perform(project, Action("backup", decide, act), request)
 
 
 def _sources(project: Project, only: Kind) -> Sources:
@@ -57,7 +72,7 @@ def _sources(project: Project, only: Kind) -> Sources:
     return found
 
 
-def _order(project: Project, found: Sources, **asked: str) -> snapshots.SnapshotSpec:
+def _spec(project: Project, found: Sources, **asked: str) -> snapshots.SnapshotSpec:
     known = observed.list_snapshots(project.layout)
     return taking(project, known, read_configs(project.layout.root, project.runbook.files.configs), found, **asked)
 
@@ -67,19 +82,6 @@ def _check_label(project: Project, label: str) -> None:
         raise Refused(f"{label!r} is a word of restore", hint="another label, or none")
     if label and any(label in (one.label, one.id) for one in observed.list_snapshots(project.layout)):
         raise Refused(f"a snapshot {label!r} is there already", hint="another label, or none")
-
-
-def _dry_run(project: Project, found: Sources) -> Result:
-    order = _order(project, found)
-    needed = room_needed(project.layout, order.reliance, order.paths)
-    linked = sum(not size for size in needed.values())
-    return Result(
-        "backup",
-        Exit.DONE,
-        f"dry run: would copy {size_text(sum(needed.values()))} and link {linked} unchanged files",
-        lines=names_of(list(found.paths)),
-        data={"files": list(found.paths), "left_out": found.left_out, "bytes_to_copy": sum(needed.values())},
-    )
 
 
 def _taken(project: Project, snapshot: Snapshot, found: Sources, watch: Stopwatch) -> Result:

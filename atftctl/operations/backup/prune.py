@@ -18,62 +18,82 @@ from atftctl.host.errors import reason_and_place
 from atftctl.host.files.fingerprint import allocated, inode_key
 from atftctl.host.process.interrupts import deferred
 from atftctl.observe.snapshots import catalog as observed
+from atftctl.operations.change.change import Action
+from atftctl.operations.change.perform import perform
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now
-from atftctl.operations.request import Request, dry_run
+from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import Message, tr, trn
 from atftctl.state import checked_copies, history
 from atftctl.state.layout import Layout
 
-FINAL = "this can't be undone"
-
 
 def prune(project: Project, request: Request) -> Result:
-    """What the runbook's `backups.keep` does not keep goes."""
+    """Remove the snapshots that the runbook's `backups.keep` does not keep."""
     layout = project.layout
+    kept: dict[str, list[str]] = {}
 
-    def decide() -> tuple[Plan | None, dict[str, list[str]]]:
-        found, known = observed.list_snapshots(layout), checked_copies.checked(layout)
-        damaged = [one.id for one in found if observed.known_damage(layout, one, known)]
-        kept = reasons(found, project.runbook.backups.keep, _needed(layout), damaged)
-        going = [one for one in found if not kept[one.id]]
-        title = f"{len(going)} of {len(found)} snapshots go, {len(found) - len(going)} stay"
-        return (_plan(layout, "backup prune", title, going, found) if going else None), kept
-
-    plan, kept = decide()
-    if plan is None:
-        if removal.half_removed(layout) and not request.dry_run:
-            with locked(project, "backup prune", request):  # which ends what a crash left
-                pass
-        return Result(
-            "backup prune", Exit.DONE, f"nothing goes: all {len(kept)} snapshots are kept", data={"kept": kept}
+    def decide() -> Plan:
+        snapshots, known = observed.list_snapshots(layout), checked_copies.checked(layout)
+        damaged = [snapshot.id for snapshot in snapshots if observed.known_damage(layout, snapshot, known)]
+        kept.clear()
+        kept.update(reasons(snapshots, project.runbook.backups.keep, _needed(layout), damaged))
+        going = [snapshot for snapshot in snapshots if not kept[snapshot.id]]
+        title = trn(
+            "remove {going} of {count} snapshot, keep {staying}",
+            "remove {going} of {count} snapshots, keep {staying}",
+            len(snapshots),
+            going=len(going),
+            staying=len(snapshots) - len(going),
         )
-    return _remove(project, plan, lambda: decide()[0], request, {"kept": {k: why for k, why in kept.items() if why}})
+        return _plan(layout, "backup prune", title, going, snapshots)
+
+    def data() -> dict[str, Any]:
+        return {"kept": {snapshot: why for snapshot, why in kept.items() if why}}
+
+    if not decide().steps:
+        if removal.half_removed(layout) and not request.dry_run:
+            with locked(project, "backup prune", request):
+                pass  # recovery, which comes with the lock, ends a removal that a crash interrupted
+        return Result("backup prune", Exit.DONE, _nothing(kept), data=data())
+    return _remove(project, "backup prune", decide, request, data)
 
 
-def remove(project: Project, words: Sequence[str], request: Request) -> Result:
-    """These snapshots go, damaged ones by their folder's name too. Raises Refused for a pinned one."""
+def _nothing(kept: dict[str, list[str]]) -> Message:
+    return trn(
+        "no snapshot is removed: the retention keeps {count} snapshot",
+        "no snapshot is removed: the retention keeps all {count} snapshots",
+        len(kept),
+    )
+
+
+def remove(project: Project, names: Sequence[str], request: Request) -> Result:
+    """Remove these snapshots; a damaged one by its folder's name too. Raises Refused for a pinned one."""
     layout = project.layout
 
     def decide() -> Plan:
-        found, broken = observed.scan(layout)
-        wrong = {name: observed.damaged_one(layout, name, why) for name, why in broken.items()}
-        chosen = [wrong[word] if word in wrong else observed.find(layout, found, word) for word in words]
-        going = list({one.id: one for one in chosen}.values())
-        for one in going:
-            if one.pinned:
-                raise Refused(f"{one.id} is pinned", hint=f"atftctl backup unpin {one.id}, then this again")
-        good = [one.id for one in found if one.verified]
+        snapshots, broken = observed.scan(layout)
+        damaged = {name: observed.damaged_one(layout, name, why) for name, why in broken.items()}
+        chosen = [damaged[name] if name in damaged else observed.find(layout, snapshots, name) for name in names]
+        going = list({snapshot.id: snapshot for snapshot in chosen}.values())
+        for snapshot in going:
+            if snapshot.pinned:
+                raise Refused(
+                    tr("{id} is pinned", id=snapshot.id),
+                    hint=tr("atftctl backup unpin {id}, then run this command again", id=snapshot.id),
+                )
+        ids = {snapshot.id for snapshot in going}
+        good = [snapshot.id for snapshot in snapshots if snapshot.verified]
         notes = []
-        if good and set(good) <= {one.id for one in going}:
-            notes.append("no verified-good snapshot is left then")
-        undone = _needed(layout) & {one.id for one in going}
-        if undone:
-            notes.append("the last operation can't be undone then")
-        title = f"{len(going)} snapshot{'s' * (len(going) > 1)} go{'es' * (len(going) == 1)}"
-        return _plan(layout, "backup rm", title, going, found, tuple(notes))
+        if good and set(good) <= ids:
+            notes.append(tr("no verified-good snapshot is left after this"))
+        if _needed(layout) & ids:
+            notes.append(tr("the last operation can't be undone after this"))
+        title = trn("remove {count} snapshot", "remove {count} snapshots", len(going))
+        return _plan(layout, "backup rm", title, going, snapshots, tuple(notes))
 
-    return _remove(project, decide(), decide, request, {})
+    return _remove(project, "backup rm", decide, request, dict)
 
 
 def _needed(layout: Layout) -> set[str]:
@@ -87,13 +107,13 @@ def _plan(
     command: str,
     title: str,
     going: Sequence[Snapshot],
-    found: Sequence[Snapshot],
+    snapshots: Sequence[Snapshot],
     notes: tuple[str, ...] = (),
 ) -> Plan:
-    sizes = _freed(layout, going, found)
+    sizes = _freed(layout, going, snapshots)
     steps = tuple(RemoveSnapshot(one.id, one.label or one.reason, sizes[one.id]) for one in going)
-    title = f"{title}, {size_text(sum(sizes.values()))} become free"
-    return Plan(command, title, steps, notes=(*notes, FINAL))
+    title = tr("{title}: {size} become free", title=title, size=size_text(sum(sizes.values())))
+    return Plan(command, title, steps, notes=(*notes, tr("this can't be undone")))
 
 
 def _freed(layout: Layout, going: Sequence[Snapshot], found: Sequence[Snapshot]) -> dict[str, int]:
@@ -118,27 +138,24 @@ def _copy(layout: Layout, snapshot: Snapshot, path: str) -> tuple[str, int]:
 
 
 def _remove(
-    project: Project, plan: Plan, again: Callable[[], Plan | None], request: Request, data: dict[str, Any]
+    project: Project, command: str, decide: Callable[[], Plan], request: Request, data: Callable[[], dict[str, Any]]
 ) -> Result:
-    layout = project.layout
-    if request.dry_run:
-        return dry_run(plan, **data)
-    if not request.confirm(plan, ()):
-        raise Refused("not done: you said no")
-    with locked(project, plan.command, request), deferred() as held:
-        found = again()
-        if found is None or _ids(found) != _ids(plan):
-            raise Refused(
-                "the snapshots changed after the plan was shown", hint="run it again and look at the new plan"
-            )
-        left = _take_away(layout, plan, request.reason)
-    return Result(
-        plan.command,
-        Exit.INTERRUPTED if held.came else Exit.DONE,
-        f"{plan.command}: {plan.title}{'; completed, though interrupted' if held.came else ''}",
-        lines=tuple(left),
-        data={"removed": _ids(plan), **data},
-    )
+    def act(plan: Plan, watch: Stopwatch) -> Result:
+        del watch
+        with deferred() as held:
+            lines = _take_away(project.layout, plan, request.reason)
+        headline = tr("{command}: {title}", command=command, title=plan.title)
+        if held.came:
+            headline = tr("{headline}; completed although it was interrupted", headline=headline)
+        return Result(
+            command,
+            Exit.INTERRUPTED if held.came else Exit.DONE,
+            headline,
+            lines=tuple(lines),
+            data={"removed": _ids(plan), **data()},
+        )
+
+    return perform(project, Action(command, decide, act, details=data, identity=_ids), request, ask=True)
 
 
 def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:

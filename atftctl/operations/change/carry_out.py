@@ -3,7 +3,6 @@ through it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,11 @@ from atftctl.observe.runbook import load as observed_runbook
 from atftctl.observe.runbook.binder import refuse
 from atftctl.observe.trainer_run import process as observed_process
 from atftctl.operations.change import settings_check
+from atftctl.operations.change.change import Change
 from atftctl.operations.change.preview import Rendered, again_rendered, render
 from atftctl.operations.change.project_lock import locked
-from atftctl.operations.project import Project, now
-from atftctl.operations.request import Request, Stopwatch, dry_run
+from atftctl.operations.project import Project, now, observe
+from atftctl.operations.request import Request, Stopwatch, review
 from atftctl.protocol import Exit
 
 if TYPE_CHECKING:
@@ -32,37 +32,25 @@ if TYPE_CHECKING:
 # What only applying needs is imported by the functions that apply: a dry run is there in a third less time.
 
 
-def carry_out(
-    project: Project,
-    look: Callable[[], Facts],
-    decide: Callable[[Facts], Plan],
-    request: Request,
-    given: Mapping[str, bytes] | None = None,
-) -> Result:
-    """Observe and decide, show, ask, and then do exactly that. `given`: the content of files that come from a commit.
-    Raises AtftError for every other end."""
+def carry_out(project: Project, change: Change, request: Request) -> Result:
+    """Observe and decide, show the plan, ask, then do exactly what was shown. Raises AtftError for every other end."""
     watch = Stopwatch(request.report)
     with watch.part("decide"):
-        facts = look()
-        plan = decide(facts)
-        rendered = render(project, plan, check_copies=bool(plan.stops), given=given)
+        facts, plan = _decide(project, change)
+        rendered = render(project, plan, check_copies=bool(plan.stops), given=change.contents)
         plan = with_notes(plan, (*rendered.notes, *settings_check.ask(project, plan, rendered)))
     if any(target.snapshot for target in plan.targets):
         from atftctl.operations.change import free_space
 
         free_space.for_restore(project, plan, facts.snapshots)
-    request.seen(plan, rendered.diff)
-    if request.dry_run:
-        return dry_run(plan, rendered.diff, watch.parts)
-    if not request.confirm(plan, rendered.diff):
-        raise Refused("not done: you said no")
+    if dry_run := review(plan, request, rendered.diff, watch.parts):
+        return dry_run
     from atftctl.state import reserve
 
     for attempt in (1, 2):
         try:
             with locked(project, plan.command, request):
-                facts = look()
-                again = decide(facts)
+                facts, again = _decide(project, change)
                 if not _same_change(plan, again):
                     raise Refused(
                         "the files changed after the plan was shown, or a trainer was started",
@@ -74,6 +62,12 @@ def carry_out(
                 raise
             request.report.note("the disk is full: using the reserve")
     raise AssertionError("unreachable")
+
+
+def _decide(project: Project, change: Change) -> tuple[Facts, Plan]:
+    change.check()
+    facts = observe(project, change.digests_of)
+    return facts, change.decide(facts)
 
 
 def _same_change(shown: Plan, found: Plan) -> bool:

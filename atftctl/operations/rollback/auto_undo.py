@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Result
+from atftctl.operations.change.carry_out import carry_out
+from atftctl.operations.change.change import Change
 from atftctl.operations.project import Project, now, observe
 from atftctl.operations.request import Request, yes
 from atftctl.protocol import Exit
 
 
-def or_undone(project: Project, act: Callable[[Request], Result], wish: RestartPolicy, request: Request) -> Result:
-    """What `act` did; where that is not healthy and `--or-undo` was asked for, or where the running trainer did not
-    take the settings up, what stood before stands again (exit 4)."""
+def carry_out_or_undo(project: Project, change: Change, wish: RestartPolicy, request: Request) -> Result:
+    """Carry the change out; undo it (exit 4) where the trainer is not healthy after it and `--or-undo` was given, or
+    where the running trainer did not take the settings up."""
     may_put_back = request.or_undo or wish.live
     known = _quarantined(project) if may_put_back else ""
-    done = act(request)
+    done = carry_out(project, change, request)
     unhealthy = done.exit_code is Exit.CHECK_FAILED and done.plan is not None and bool(done.plan.targets)
     if not unhealthy or not may_put_back:
         return done

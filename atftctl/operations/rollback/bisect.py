@@ -11,8 +11,10 @@ from atftctl.decide.verdicts import bisect as decide
 from atftctl.decide.verdicts.bisect import Names
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Part, Result
 from atftctl.domain.runbook import Detector
+from atftctl.domain.steps import RunProbes
 from atftctl.domain.text import listed
 from atftctl.domain.verdict import Verdict
 from atftctl.host.files.containment import resolve_inside
@@ -21,8 +23,9 @@ from atftctl.host.yaml_text.edit import edit
 from atftctl.host.yaml_text.read import MAX_BYTES, read
 from atftctl.observe.trainer_run import probes
 from atftctl.operations.project import Project, observe, require_readable
-from atftctl.operations.request import Request
+from atftctl.operations.request import Request, review
 from atftctl.protocol import Exit, config_digest, merge_settings
+from atftctl.protocol.messages import tr
 from atftctl.state.bisect_cache import keep_runs, known_runs
 
 LEAK_STEPS = 320  # a leak needs 300 rows to show
@@ -103,10 +106,11 @@ def bisect(project: Project, word: str, request: Request) -> Result:
     on = decide.improvements_on(project.runbook, facts.configs)
     if not on:
         raise Refused("no improvement is on")
-    if request.dry_run:
-        headline = f"dry run: would look for the guilty among {len(on)} improvements, in short runs in a scratch folder"
-        return Result("rollback", Exit.DONE, headline, lines=on)
     runs = Runs(project, symptom, facts, on, request)
+    step = RunProbes(on, runs.steps)
+    plan = Plan("rollback", tr("find the improvement that causes {symptom}", symptom=symptom), (step,), notes=on)
+    if dry_run := review(plan, request, ask=False):
+        return dry_run
     found = decide.guilty(on, runs.shows)
     together = " together" if len(found) > 1 else ""
     return Result(

@@ -14,7 +14,6 @@ from atftctl.decide.plans import by_commits as decide
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.errors import AtftError, Refused
-from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.text import counted, listed
@@ -25,12 +24,12 @@ from atftctl.host.git.command import GitError
 from atftctl.host.process.command import run
 from atftctl.observe.trainer_run import probes
 from atftctl.operations.change import branch_check
-from atftctl.operations.change.carry_out import carry_out
+from atftctl.operations.change.change import Change
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, observe
-from atftctl.operations.request import Request, Stopwatch, dry_run, yes
+from atftctl.operations.request import Request, Stopwatch, review, yes
 from atftctl.operations.rollback import carried_settings, reverted_files
-from atftctl.operations.rollback.auto_undo import or_undone
+from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 from atftctl.operations.rollback.reverted_files import Reverted
 from atftctl.protocol import Exit
 
@@ -57,25 +56,23 @@ def revert(project: Project, asked: CommitSelection, wish: RestartPolicy, reques
         base = git.commit_of(project.layout.root, "HEAD")
         chosen = _chosen(project, asked, base)
         shown = _shown(project, chosen, base, wish, request)
-        if request.dry_run:
-            return dry_run(shown)
+        if dry_run := review(shown, request, ask=False):
+            return dry_run
         found = _in_worktree(project, chosen, base, request, watch)
     except GitError as error:
         raise Refused(str(error), hint="git status; git log --oneline") from None
-    paths = [file.path for file in found.files]
 
-    def look() -> Facts:
+    def check() -> None:
         if branch_check.may_move(project) != base:
             raise Refused("the branch has moved meanwhile", hint="look at it again, and run it again")
-        return observe(project, paths)
 
-    def plan_of(facts: Facts) -> Plan:
-        return decide.reverted(project.runbook, facts, chosen, found.move, found.files, wish, found.notes)
-
-    def act(how: Request) -> Result:
-        return carry_out(project, look, plan_of, replace(how, seen=yes), found.contents)
-
-    done = or_undone(project, act, wish, request)
+    change = Change(
+        lambda facts: decide.reverted(project.runbook, facts, chosen, found.move, found.files, wish, found.notes),
+        digests_of=tuple(file.path for file in found.files),
+        contents=found.contents,
+        check=check,
+    )
+    done = carry_out_or_undo(project, change, wish, replace(request, seen=yes))
     done = replace(done, parts=(*watch.parts, *done.parts))
     return _push(project, done, found.move, request) if asked.push and done.exit_code is Exit.DONE else done
 
@@ -85,7 +82,6 @@ def _shown(project: Project, chosen: Sequence[Commit], base: str, wish: RestartP
     against = _against(project, chosen, base, request)
     notes = tuple(f"as things stand this is refused: {error.message}" for error in against)
     plan = decide.candidates(project.runbook, observe(project), chosen, base, wish, notes)
-    request.seen(plan, ())
     if against and not request.dry_run:
         raise against[0]
     return plan
@@ -98,8 +94,10 @@ def _against(project: Project, chosen: Sequence[Commit], base: str, request: Req
         found.append(Refused(f"{strays[0]} is outside of the project, and one of these commits changes it"))
     top = git.prefix(project.layout.root)
     touched = {f"{top}{path}" for commit in chosen for path in commit.files}
-    dirty = [path.removeprefix(top) for path in branch_check.dirty_among(project, touched, filters=not request.dry_run)]
-    blocked = [f"{top}{name}" for name in dirty if not _carried(project, base, name, filters=not request.dry_run)]
+    dirty = [
+        path.removeprefix(top) for path in branch_check.dirty_among(project, touched, filters=request.may_run_filters)
+    ]
+    blocked = [f"{top}{name}" for name in dirty if not _carried(project, base, name, filters=request.may_run_filters)]
     try:
         branch_check.refuse_dirty(blocked)
     except Refused as error:

@@ -7,8 +7,6 @@ from dataclasses import replace
 from atftctl.decide.plans import by_commits as decide
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import AtftError, Refused
-from atftctl.domain.facts import Facts
-from atftctl.domain.plan import Plan
 from atftctl.domain.result import Part, Result
 from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.git import facts as git
@@ -16,10 +14,10 @@ from atftctl.host.git import worktree
 from atftctl.host.git.command import GitError
 from atftctl.observe import packages
 from atftctl.observe.trainer_run import probes
-from atftctl.operations.change.carry_out import carry_out
-from atftctl.operations.project import Project, observe
+from atftctl.operations.change.change import Change
+from atftctl.operations.project import Project
 from atftctl.operations.request import Request, Stopwatch
-from atftctl.operations.rollback.auto_undo import or_undone
+from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 from atftctl.operations.rollback.commits import PROBE_STEPS
 from atftctl.protocol import Exit
 
@@ -29,18 +27,15 @@ def full(project: Project, ref: str, wish: RestartPolicy, request: Request) -> R
     rules = project.runbook.full
     removable, staying = packages.removable(rules.packages)
     try:
-        commit, files, contents = _of_before(project, ref or rules.ref, filters=not request.dry_run)
+        commit, files, contents = _of_before(project, ref or rules.ref, filters=request.may_run_filters)
     except GitError as error:
         raise Refused(str(error), hint="--ref names another commit") from None
-    paths = [file.path for file in files]
-
-    def plan_of(facts: Facts) -> Plan:
-        return decide.taken_out(project.runbook, facts, files, commit, removable, staying, wish)
-
-    def act(how: Request) -> Result:
-        return carry_out(project, lambda: observe(project, paths), plan_of, how, contents)
-
-    done = or_undone(project, act, wish, request)
+    change = Change(
+        lambda facts: decide.taken_out(project.runbook, facts, files, commit, removable, staying, wish),
+        digests_of=tuple(file.path for file in files),
+        contents=contents,
+    )
+    done = carry_out_or_undo(project, change, wish, request)
     return done if request.dry_run or done.exit_code is not Exit.DONE else _trains(project, done, request)
 
 

@@ -13,10 +13,10 @@ from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
 from atftctl.observe.snapshots import catalog
-from atftctl.operations.change.carry_out import carry_out
-from atftctl.operations.project import Project, observe
+from atftctl.operations.change.change import Change
+from atftctl.operations.project import Project
 from atftctl.operations.request import Request
-from atftctl.operations.rollback.auto_undo import or_undone
+from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 
 
 def by_symptom(project: Project, word: str, wish: RestartPolicy, request: Request) -> Result:
@@ -55,20 +55,12 @@ def to_snapshot(project: Project, word: str, wish: RestartPolicy, request: Reque
         if word == "last-good":
             error.hint = "another way back: rollback --symptom NAME, --immediate, --to ID; atftctl runbook show"
         raise
-    paths = [file.path for file in snapshot.files]
-
-    def act(how: Request) -> Result:
-        return carry_out(
-            project,
-            lambda: observe(project, paths),
-            lambda facts: by_snapshot.restore(
-                project.runbook, facts, snapshot, snapshot.files, wish, command="rollback"
-            ),
-            how,
-        )
-
-    return or_undone(project, act, wish, request)
+    change = Change(
+        lambda facts: by_snapshot.restore(project.runbook, facts, snapshot, snapshot.files, wish, command="rollback"),
+        digests_of=tuple(file.path for file in snapshot.files),
+    )
+    return carry_out_or_undo(project, change, wish, request)
 
 
 def _change(project: Project, decide: Callable[[Facts], Plan], wish: RestartPolicy, request: Request) -> Result:
-    return or_undone(project, lambda how: carry_out(project, lambda: observe(project), decide, how), wish, request)
+    return carry_out_or_undo(project, Change(decide), wish, request)

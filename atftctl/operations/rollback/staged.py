@@ -19,17 +19,19 @@ from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Part, Result
 from atftctl.domain.staged import StagedState
-from atftctl.domain.steps import RunStage
+from atftctl.domain.steps import RecoverFirst, ResumeStaged, RunStage
 from atftctl.domain.verdict import EXIT_OF, Verdict
 from atftctl.host import footprint, locks
 from atftctl.host.process import owner
 from atftctl.observe.trainer_run import process
 from atftctl.observe.trainer_run import watch as observed
 from atftctl.operations.change.carry_out import carry_out
+from atftctl.operations.change.change import Change
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now, observe, open_operation
-from atftctl.operations.request import Request, dry_run, yes
+from atftctl.operations.request import Request, review, yes
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 from atftctl.state import staged as kept
 from atftctl.state import staged as staged_state
 from atftctl.state.layout import Layout
@@ -44,11 +46,8 @@ def staged(project: Project, word: str, wish: RestartPolicy, request: Request) -
     facts = observe(project)
     symptom = find_symptom(runbook, word)[0] if word else symptoms.symptom_of(runbook, facts)
     plan = decide.staged(runbook, facts, symptom, project.language)
-    request.seen(plan, ())
-    if request.dry_run:
-        return dry_run(plan)
-    if not request.confirm(plan, ()):
-        raise Refused("not done: you said no")
+    if dry_run := review(plan, request):
+        return dry_run
     with locked(project, "rollback --staged", request):
         _refuse_another(layout)
         state = _mine(_begin(plan, symptom, request))
@@ -78,9 +77,8 @@ def resume(project: Project, word: str, wish: RestartPolicy, request: Request, *
     state = staged_state.read(project.layout)
     _refuse_at_work(state)
     _refuse_other(project, state, word)
-    if request.dry_run:
-        words = f"would go on: {state.words}" if state else "would finish or unwind what a crash left open"
-        return Result("resume", Exit.DONE, f"dry run: {words}")
+    if dry_run := review(_plan_resume(project, state), request, ask=False):
+        return dry_run
     with locked(project, "resume", request) as recovered:
         state = staged_state.read(project.layout)
         _refuse_at_work(state)
@@ -97,6 +95,13 @@ def resume(project: Project, word: str, wish: RestartPolicy, request: Request, *
         raise Refused("nothing was left in the middle", hint="atftctl history shows what was done")
     request.report.note(state.words)
     return _run(project, state, wish, request)
+
+
+def _plan_resume(project: Project, state: StagedState | None) -> Plan:
+    opened = open_operation(project.layout)
+    recovery = (RecoverFirst(opened.remedy),) if opened else ()
+    staged_steps = (ResumeStaged(state.stages[state.at], state.stages[state.at + 1 :]),) if state else ()
+    return Plan("resume", tr("continue what was interrupted"), (*recovery, *staged_steps))
 
 
 def _refuse_other(project: Project, state: StagedState | None, word: str) -> None:
@@ -155,7 +160,7 @@ def _change(
 
     done: tuple[str, ...] = ()
     if not decide_stage(observe(project)).empty:
-        result = carry_out(project, lambda: observe(project), decide_stage, replace(quiet, or_undo=False))
+        result = carry_out(project, Change(decide_stage), replace(quiet, or_undo=False))
         parts += result.parts
         done = (str(result.data["operation"]),)
         if result.exit_code is Exit.INTERRUPTED:

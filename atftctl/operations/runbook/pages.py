@@ -6,14 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Runbook, Settings, Text
+from atftctl.domain.steps import WriteFiles
 from atftctl.domain.text import value_text
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.reading import read_bytes
 from atftctl.operations.project import Project
-from atftctl.operations.request import Request
+from atftctl.operations.request import Request, review
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 
 LANGUAGES = ("en", "ja")
 SAY = {
@@ -78,7 +81,10 @@ def render(project: Project, request: Request, *, check: bool) -> Result:
     pages = dict(_pages(project))
     folder = project.layout.runbook.parent
     stale = [name for name, text in pages.items() if _stands(folder / name) != text.encode()]
-    if check or request.dry_run or not stale:
+    plan = Plan("runbook render", tr("write the runbook's pages"), (WriteFiles(tuple(stale)),) if stale else ())
+    if stale and not check and (dry_run := review(plan, request, ask=False)):
+        return dry_run
+    if check or not stale:
         words = f"out of date: {', '.join(stale)}" if stale else f"up to date: {', '.join(pages)}"
         exit_code = Exit.CHECK_FAILED if stale and check else Exit.DONE
         return Result("runbook render", exit_code, words, data={"stale": stale})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from atftctl.apply import trainer_process
 from atftctl.decide.plans.builder import RestartPolicy, refuse_foreign, stops_of
 from atftctl.domain.errors import Interrupted, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.steps import StartTrainer, StopTrainer
 from atftctl.domain.text import counted
@@ -14,70 +17,86 @@ from atftctl.host.process import table as procs
 from atftctl.observe.configs import digest
 from atftctl.observe.trainer_run import process as observed
 from atftctl.operations.change import settings_check
-from atftctl.operations.change.project_lock import locked
+from atftctl.operations.change.change import Action
+from atftctl.operations.change.perform import perform
 from atftctl.operations.change.readiness import await_proof
 from atftctl.operations.project import Project, now, observe, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.operations.trainer_process.audit import log
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import joined, tr
 from atftctl.state import process_record
 
 Adopt = tuple[int, ...]
-UNHEALTHY = "next: atftctl status; its words are in logs/training.log and logs/trainer.out"
+UNHEALTHY = tr("next: atftctl status; the trainer's own output is in logs/training.log and logs/trainer.out")
 
 
 def start(project: Project, resume: str, request: Request) -> Result:
-    if request.dry_run:
-        _may_start(project, observe(project), ())
-        warned = _warned(settings_check.require(project))
-        return Result("trainer start", Exit.DONE, f"dry run: would start the trainer from {resume}", lines=warned)
-    watch = Stopwatch(request.report)
-    with locked(project, "trainer start", request):
-        facts = observe(project)  # after recovery, which may have started one
+    """Start the trainer and wait for its first step. Raises Refused where one runs already."""
+    command = "trainer start"
+
+    def decide() -> Plan:
+        facts = observe(project)
         if facts.process.alive:
-            raise Refused(f"the trainer runs already, pid {facts.process.pid}", hint="atftctl trainer restart")
-        _may_start(project, facts, ())
-        checked = settings_check.require(project)
-        for step in stops_of(project.runbook, facts.process, RestartPolicy()):  # what a dead run left behind
-            _stop(project, step, request, watch)
-        return _start(project, facts, resume, request, watch, "trainer start", checked)
+            raise Refused(
+                tr("the trainer is already running, pid {pid}", pid=facts.process.pid), hint="atftctl trainer restart"
+            )
+        return _plan_start(project, command, facts, resume, ())
+
+    return perform(project, Action(command, decide, partial(_stop_and_start, project, request)), request)
 
 
 def stop(project: Project, adopt: Adopt, request: Request) -> Result:
-    if request.dry_run:
+    """Stop the trainer and what is left of a dead run. `adopt`: pids of manually started trainers to stop, too."""
+    command = "trainer stop"
+
+    def decide() -> Plan:
         stops = stops_of(project.runbook, observe(project).process, RestartPolicy(adopt=adopt))
-        words = "; ".join(step.describe() for step in stops) or "no trainer runs"
-        return Result("trainer stop", Exit.DONE, f"dry run: would {words}" if stops else f"dry run: {words}")
-    watch = Stopwatch(request.report)
-    with locked(project, "trainer stop", request):
-        stops = stops_of(project.runbook, observe(project).process, RestartPolicy(adopt=adopt))
+        title = tr("stop the trainer") if stops else tr("no trainer is running")
+        return Plan(command, title, stops)
+
+    def act(plan: Plan, watch: Stopwatch) -> Result:
         _on_purpose(project)
-        words = "; ".join(_stop(project, step, request, watch) for step in stops)
-        told = log(project, "trainer stop", request, words) if stops else ()
-    return Result("trainer stop", Exit.DONE, words or "no trainer runs", lines=told, parts=tuple(watch.parts))
+        done = joined("; ", [_stop(project, step, request, watch) for step in plan.stops])
+        lines = log(project, command, request, done) if plan.stops else ()
+        headline = done or tr("no trainer is running")
+        return Result(command, Exit.DONE, headline, lines=lines, parts=tuple(watch.parts))
+
+    return perform(project, Action(command, decide, act), request)
 
 
 def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Result:
-    if request.dry_run:
-        facts = observe(project)
-        _may_start(project, facts, adopt)
-        warned = _warned(settings_check.require(project))
-        steps = [step.describe() for step in stops_of(project.runbook, facts.process, RestartPolicy(adopt=adopt))]
-        words = "; ".join([*steps, f"start the trainer from {resume}"])
-        return Result("trainer restart", Exit.DONE, f"dry run: would {words}", lines=warned)
-    watch = Stopwatch(request.report)
-    with locked(project, "trainer restart", request):
-        facts = observe(project)
-        _may_start(project, facts, adopt)
-        checked = settings_check.require(project)
-        for step in stops_of(project.runbook, facts.process, RestartPolicy(adopt=adopt)):
-            request.report.note(_stop(project, step, request, watch))
-        return _start(project, facts, resume, request, watch, "trainer restart", checked)
+    """Stop the trainer where one is running, start it, and wait for its first step."""
+    command = "trainer restart"
+
+    def decide() -> Plan:
+        return _plan_start(project, command, observe(project), resume, adopt)
+
+    return perform(project, Action(command, decide, partial(_stop_and_start, project, request)), request)
 
 
-def _may_start(project: Project, facts: Facts, adopt: Adopt) -> None:
+def _plan_start(project: Project, command: str, facts: Facts, resume: str, adopt: Adopt) -> Plan:
+    """Raises Refused where the trainer may not be started, or would not train with its settings."""
     refuse_foreign(facts.process, adopt)
     require_readable(project, facts.configs)
+    rules = project.runbook.trainer
+    warning = settings_check.require(project)
+    return Plan(
+        command,
+        tr("start the trainer from {resume}", resume=resume),
+        (
+            *stops_of(project.runbook, facts.process, RestartPolicy(adopt=adopt)),
+            StartTrainer(resume, rules.memory_limit_mb, rules.ready_s),
+        ),
+        notes=(warning,) if warning else (),
+        facts={"digest": digest(facts.configs)},
+    )
+
+
+def _stop_and_start(project: Project, request: Request, plan: Plan, watch: Stopwatch) -> Result:
+    for step in plan.stops:
+        request.report.note(_stop(project, step, request, watch))
+    return _start(project, plan, request, watch)
 
 
 def _on_purpose(project: Project) -> None:
@@ -115,39 +134,38 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
     return f"stopped the trainer, pid {step.pid}{by_force}"
 
 
-def _start(
-    project: Project, facts: Facts, resume: str, request: Request, watch: Stopwatch, command: str, checked: str
-) -> Result:
-    rules = project.runbook.trainer
+def _start(project: Project, plan: Plan, request: Request, watch: Stopwatch) -> Result:
+    step = plan.start
+    if step is None:
+        raise AssertionError("a plan that starts the trainer has a step for it")
     try:
         with watch.part("start"):
-            launch = project.launch(resume)
+            launch = project.launch(step.resume)
             if launch is None:
-                raise Refused("the runbook names no command that starts the trainer")
-            record = trainer_process.start(project.layout, launch, digest=digest(facts.configs), now=now())
+                raise Refused(tr("the runbook names no command that starts the trainer"))
+            record = trainer_process.start(project.layout, launch, digest=str(plan.facts["digest"]), now=now())
     except (OSError, HostError) as error:
-        log(project, command, request, str(error), Exit.CHECK_FAILED)
-        then = (
-            "mend trainer.command in the runbook"
+        log(project, plan.command, request, str(error), Exit.CHECK_FAILED)
+        raise InterventionNeeded(
+            str(error),
+            state=tr("no trainer is running"),
+            hint=tr("correct trainer.command in the runbook")
             if "can't start" in str(error)
-            else "remove the cause, then run it again"
-        )
-        raise InterventionNeeded(str(error), state="no trainer runs", hint=then) from None
+            else tr("remove the cause, then run this command again"),
+        ) from None
     with watch.part("first step"):
-        proof = await_proof(project, record, StartTrainer(resume, rules.memory_limit_mb, rules.ready_s))
-    told = log(project, command, request, proof.words or f"started pid {record.pid}", proof.exit_code)
+        proof = await_proof(project, record, step)
+    started = proof.words or tr("started pid {pid}", pid=record.pid)
+    logged = log(project, plan.command, request, started, proof.exit_code)
     seen = proof.seen or {}
-    lines = (f"proof: step {seen.get('step')} with config {str(seen.get('digest'))[:12]}",)
+    shown = tr("proof: step {step} with config {digest}", step=seen.get("step"), digest=str(seen.get("digest"))[:12])
+    warnings = tuple(tr("warning: {note}", note=note) for note in plan.notes)
     return Result(
-        command,
+        plan.command,
         proof.exit_code,
-        f"the trainer runs, pid {record.pid}" if proof.healthy else proof.words,
-        lines=(*_warned(checked), *(lines if proof.healthy else (UNHEALTHY,)), *told),
-        data={"pid": record.pid, "run_id": record.run_id, "first_step": dict(proof.seen or {})},
+        tr("the trainer is running, pid {pid}", pid=record.pid) if proof.healthy else proof.words,
+        lines=(*warnings, shown if proof.healthy else UNHEALTHY, *logged),
+        data={"pid": record.pid, "run_id": record.run_id, "first_step": dict(seen)},
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,
     )
-
-
-def _warned(checked: str) -> tuple[str, ...]:
-    return (f"warning: {checked}",) if checked else ()

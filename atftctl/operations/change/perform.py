@@ -1,0 +1,31 @@
+"""A change that moves no files of the project: planned, shown, and done as planned."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from atftctl.domain.errors import Refused
+from atftctl.domain.result import Result
+from atftctl.operations.change.change import Action
+from atftctl.operations.change.project_lock import locked
+from atftctl.operations.project import Project
+from atftctl.operations.request import Request, Stopwatch, review
+
+
+def perform(project: Project, action: Action, request: Request, *, ask: bool = False, lock: bool = True) -> Result:
+    """Plan, show the plan where somebody looks at it, then plan again under the project's lock and act.
+
+    `ask`: the operator confirms the plan first. `lock`: False for what touches nothing of the project. Raises Refused
+    where the plan changed after it was confirmed; AtftError for every other end.
+    """
+    shown = None
+    if ask or request.shows_plans:
+        shown = action.decide()
+        if dry_run := review(shown, request, ask=ask, **action.details()):
+            return dry_run
+    watch = Stopwatch(request.report)
+    with locked(project, action.command, request) if lock else nullcontext():
+        plan = action.decide()  # recovery, which came first, may have changed what is there
+        if ask and shown and action.identity(plan) != action.identity(shown):
+            raise Refused("what the plan changes has changed since it was shown", hint="run the command again")
+        return action.act(plan, watch)
