@@ -141,10 +141,18 @@ def test_what_two_readings_fit_is_refused(tmp_path: Path, written: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["31/01/2020 5pm", "01/02/2020 5pm"], ["Fri 31/01/2020", "Sat 01/02/2020"], ["10:30 2020"], ["5/2020"],
-        ["2020Q1"], ["Jan 2020"], ["31/12/99", "04/01/00"], ["18262"], ["2020-13-01"], ["31 Foo 2020"],
+        ["31/01/2020 5pm", "01/02/2020 5pm"],
+        ["Fri 31/01/2020", "Sat 01/02/2020"],
+        ["10:30 2020"],
+        ["5/2020"],
+        ["2020Q1"],
+        ["Jan 2020"],
+        ["31/12/99", "04/01/00"],
+        ["18262"],
+        ["2020-13-01"],
+        ["31 Foo 2020"],
     ],
-)  # fmt: skip
+)
 def test_what_is_no_whole_date_is_refused(words: list[str]) -> None:
     assert Dates().read(words).wrong is not None
 
@@ -152,11 +160,15 @@ def test_what_is_no_whole_date_is_refused(words: list[str]) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["31 01 2020", "01 02 2020"], ["31 Jan 2020", "1 February 2020"], ["January 31, 2020", "Feb 1 2020"],
-        ["Fri, 31 Jan 2020", "Sat, 01 Feb 2020"], ["20200131", "20200201"], ["31-Jan-2020", "01-Feb-2020"],
+        ["31 01 2020", "01 02 2020"],
+        ["31 Jan 2020", "1 February 2020"],
+        ["January 31, 2020", "Feb 1 2020"],
+        ["Fri, 31 Jan 2020", "Sat, 01 Feb 2020"],
+        ["20200131", "20200201"],
+        ["31-Jan-2020", "01-Feb-2020"],
         ["2020/1/31 09:00", "2020/2/1 09:00"],
     ],
-)  # fmt: skip
+)
 def test_days_that_are_written_out(words: list[str]) -> None:
     assert [str(day) for day in Dates().read(words).days] == ["2020-01-31", "2020-02-01"]
 
@@ -210,7 +222,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     table = rows()
     text = table.assign(again=table["close"]).to_csv(index=False).replace("again", "close", 1)
     (tmp_path / "panel.csv").write_text(text)
-    with pytest.raises(DataError, match="column close stands twice"):
+    with pytest.raises(DataError, match="column close appears twice"):
         read_panel(tmp_path / "panel.csv")
 
 
@@ -258,11 +270,25 @@ def test_no_volume_at_all_is_said(tmp_path: Path, volume: float) -> None:
 @pytest.mark.parametrize(
     ("jump", "volume", "ratio"),
     [
-        (2.0, 2.1, 2.0), (0.5, 0.4, 0.5), (7.03, 6.0, 7.0), (100.0, 90.0, 100.0), (0.001, 0.0011, 0.001),
-        (1.5, 1.4, 1.5), (2.5, 2.6, 2.5), (1.2, 1.2, 0), (4 / 3, 1.3, 0), (5 / 3, 1.6, 5 / 3), (2 / 3, 0.7, 2 / 3),
-        (2.0, 6.0, 0), (1.5, 4.0, 0), (1.5, 0.9, 0), (1.53, 1.5, 0), (1.0, 1.0, 0), (2.0, float("nan"), 0),
+        (2.0, 2.1, 2.0),
+        (0.5, 0.4, 0.5),
+        (7.03, 6.0, 7.0),
+        (100.0, 90.0, 100.0),
+        (0.001, 0.0011, 0.001),
+        (1.5, 1.4, 1.5),
+        (2.5, 2.6, 2.5),
+        (1.2, 1.2, 0),
+        (4 / 3, 1.3, 0),
+        (5 / 3, 1.6, 5 / 3),
+        (2 / 3, 0.7, 2 / 3),
+        (2.0, 6.0, 0),
+        (1.5, 4.0, 0),
+        (1.5, 0.9, 0),
+        (1.53, 1.5, 0),
+        (1.0, 1.0, 0),
+        (2.0, float("nan"), 0),
     ],
-)  # fmt: skip
+)
 def test_a_split_is_what_open_and_volume_confirm(jump: float, volume: float, ratio: float) -> None:
     assert confirmed_ratio(jump, volume) == pytest.approx(ratio)
 
@@ -328,10 +354,10 @@ def test_the_best_of_other_data_horizons_or_dates_is_not_kept(make: Make, change
     assert first.save(protocol.LAST)
     saved = checkpoint.load(first.root / protocol.LAST)
     same = make(data={"horizons": [1, 5, 10]})
-    assert train_state.take_up(saved, same.parts, same.recorder).best == 0.9
+    assert train_state.load_state(saved, same.parts, same.recorder).best == 0.9
     data = {"horizons": [1, 5, 10], **changes["data"]}
     other = make(data=data)
-    found = train_state.take_up(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
+    found = train_state.load_state(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
     assert found.best == float("-inf") and found.step == 1
 
 
@@ -345,13 +371,13 @@ def test_outputs_are_mapped_by_the_names_of_the_horizons(make: Make) -> None:
     expected = first.parts.model(day)
     for horizons in ([5, 1, 10], [10], [10, 5]):
         other = make(data={"horizons": horizons})
-        train_state.take_up(saved, other.parts, other.recorder)
+        train_state.load_state(saved, other.parts, other.recorder)
         other.parts.model.eval()
         at = [[1, 5, 10].index(one) for one in horizons]
         assert torch.allclose(other.parts.model(day), expected[:, at], atol=1e-6)
     unknown = make(data={"horizons": [1, 5, 20]})
     with pytest.raises(CheckpointError, match="forecasts 1, 5, 10 days ahead, and not 20"):
-        train_state.take_up(saved, unknown.parts, unknown.recorder)
+        train_state.load_state(saved, unknown.parts, unknown.recorder)
 
 
 def test_averaged_weights_are_mapped_with_the_others(make: Make) -> None:
@@ -360,7 +386,7 @@ def test_averaged_weights_are_mapped_with_the_others(make: Make) -> None:
     take(first, 3)
     assert first.save(protocol.LAST)
     other = make(data={"horizons": [5]}, **ema)
-    train_state.take_up(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
+    train_state.load_state(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
     averaged, mapped = (one.parts.ema.model.state_dict()["head.outer.bias"] for one in (first, other))
     assert torch.equal(averaged[[1]], mapped)
     assert not torch.equal(mapped, other.parts.model.state_dict()["head.outer.bias"])
@@ -376,7 +402,7 @@ def test_other_features_of_the_same_number_are_refused(make: Make, tmp_path: Pat
     assert made["alpha"].save(protocol.LAST)
     saved = checkpoint.load(made["alpha"].root / protocol.LAST)
     with pytest.raises(CheckpointError, match="other features: without beta, beta_rank; with alpha, alpha_rank"):
-        train_state.take_up(saved, made["beta"].parts, made["beta"].recorder)
+        train_state.load_state(saved, made["beta"].parts, made["beta"].recorder)
 
 
 # -- what is written -------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Features and targets from a panel. A feature of day t uses prices up to t; a target is t to t+h.
+"""Features and targets from a panel. A feature of day t uses prices up to t; a target is the return from t to t+h.
 
-Each raw feature stands twice: raw, and ranked across the day's stocks. Both are made in blocks of days, so that the
-memory needed does not grow with the panel; a block's values do not depend on where it begins.
+Each raw feature appears twice: raw, and ranked across the day's stocks. They are made in blocks of days, so that the
+memory needed does not grow with the panel. The values do not depend on where a block begins.
 """
 
 from __future__ import annotations
@@ -12,28 +12,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atftctl.trainer.data.panel import COLUMNS, Array, Panel
+from atftctl.trainer.data.files import COLUMNS, Array
+from atftctl.trainer.data.panel import Panel
 
 VERSION = 4
-RAW = (
-    "return_1", "return_5", "return_20", "return_60", "gap", "intraday", "range", "close_in_range", "volume_ratio",
-    "turnover", "to_mean_5", "to_mean_20", "volatility_20", "volatility_60", "to_high_20", "to_low_20", "illiquidity",
-)  # fmt: skip
-MARKET = "market_return"  # the same for all stocks of a day, so that it has no rank
-RANK = "_rank"  # ends the name of what is ranked across the day's stocks
+RETURNS = ("return_1", "return_5", "return_20", "return_60")
+OF_THE_DAY = ("gap", "intraday", "range", "close_in_range", "volume_ratio", "turnover")
+LEVELS = ("to_mean_5", "to_mean_20", "volatility_20", "volatility_60", "to_high_20", "to_low_20", "illiquidity")
+RAW = (*RETURNS, *OF_THE_DAY, *LEVELS)
+MARKET = "market_return"  # the same for all stocks of a day, so it has no rank
+RANK = "_rank"  # the end of the name of a feature that is ranked across the day's stocks
 LONGEST = 60  # days that a feature looks back
-STALE = 10  # days for which the last close stands in for one that is missing
-BLOCK_CELLS = 1 << 18  # days x stocks that are worked on at once
+STALE = 10  # days for which the last close is used in place of a missing one
+BLOCK_CELLS = 1 << 18  # days x stocks of one block
 
 
 def names(panel: Panel) -> tuple[str, ...]:
-    """Of the last axis: raw, ranked, the market's return, then each extra column raw and ranked."""
+    """Return the names of the last axis: raw, ranked, the market's return, then each extra column raw and ranked."""
     extras = tuple(panel.extras)
-    return (*RAW, *(one + RANK for one in RAW), MARKET, *extras, *(one + RANK for one in extras))
+    return (*RAW, *(name + RANK for name in RAW), MARKET, *extras, *(name + RANK for name in extras))
 
 
 def fill_features(panel: Panel, out: Array) -> None:
-    """[days, stocks, features] float32; NaN in every feature of a stock that did not trade on that day."""
+    """Fill `out` [days, stocks, features]; NaN in every feature of a stock that did not trade on that day."""
     history = LONGEST + STALE + 1
     for first, last in _blocks(panel):
         begin = max(0, first - history)
@@ -45,7 +46,10 @@ def fill_features(panel: Panel, out: Array) -> None:
 
 
 def fill_targets(panel: Panel, horizons: tuple[int, ...], out: Array) -> None:
-    """Ranked future returns [days, stocks, horizons], of unit variance on each day. NaN without a future."""
+    """Fill `out` [days, stocks, horizons] with ranked future returns, of variance 1 on each day.
+
+    `horizons` are in days. NaN without a future price.
+    """
     days = len(panel.close)
     for first, last in _blocks(panel):
         for index, horizon in enumerate(horizons):
@@ -63,7 +67,7 @@ def _blocks(panel: Panel) -> Iterator[tuple[int, int]]:
 
 
 def _write_block(grids: dict[str, Array], columns: dict[str, Array], skip: int, out: Array) -> None:
-    """`skip` days at the start of the block are history only."""
+    """Write the features of one block [days, stocks, features]; the first `skip` days of `grids` are only history."""
     traded = np.isfinite(grids["close"][skip:])
     extras = [name for name in columns if name not in RAW and name != MARKET]
     for first, group in ((0, RAW), (2 * len(RAW) + 1, extras)):
@@ -91,16 +95,16 @@ def _columns(grids: dict[str, Array]) -> dict[str, Array]:
             "intraday": grids["close"] / grids["open"] - 1,
             "range": width / grids["close"],
             "close_in_range": np.where(width > 0, (grids["close"] - grids["low"]) / width - 0.5, 0),
-            "volume_ratio": volume - _rolling(volume, 20, np.nanmean),
+            "volume_ratio": volume - _rolling(volume, 20, _window_mean),
             "turnover": np.log1p(money),
-            "to_mean_5": close / _rolling(close, 5, np.nanmean) - 1,
-            "to_mean_20": close / _rolling(close, 20, np.nanmean) - 1,
-            "volatility_20": _rolling(returns, 20, np.nanstd),
-            "volatility_60": _rolling(returns, 60, np.nanstd),
-            "to_high_20": close / _rolling(grids["high"], 20, np.nanmax) - 1,
-            "to_low_20": close / -_rolling(-grids["low"], 20, np.nanmax) - 1,
-            # Amihud (2002): the price's answer to a unit of turnover, as a logarithm
-            "illiquidity": np.log(_rolling(np.abs(returns) / money, 20, np.nanmean) + 1e-16),
+            "to_mean_5": close / _rolling(close, 5, _window_mean) - 1,
+            "to_mean_20": close / _rolling(close, 20, _window_mean) - 1,
+            "volatility_20": _rolling(returns, 20, _window_std),
+            "volatility_60": _rolling(returns, 60, _window_std),
+            "to_high_20": close / _rolling(grids["high"], 20, _window_max) - 1,
+            "to_low_20": close / -_rolling(-grids["low"], 20, _window_max) - 1,
+            # Amihud (2002): absolute return for one unit of turnover, as a logarithm
+            "illiquidity": np.log(_rolling(np.abs(returns) / money, 20, _window_mean) + 1e-16),
             MARKET: _mean_over_stocks(returns),
         }
 
@@ -112,8 +116,10 @@ def _mean_over_stocks(returns: Array) -> Array:
 
 
 def rank(values: Array) -> Array:
-    """Rank of each row's finite values, scaled to mean 0 and variance 1 (uniform on ±√3) where no two are equal; NaN
-    stays."""
+    """Return the rank of each row's finite values [days, stocks], scaled to mean 0 and variance 1 (uniform on ±√3).
+
+    The variance is below 1 if values are equal. NaN stays NaN; so does a value that is the only one of its row.
+    """
     finite = np.isfinite(values)
     ranks = average_ranks(np.where(finite, values, np.inf))
     count = finite.sum(axis=1, keepdims=True)
@@ -122,8 +128,11 @@ def rank(values: Array) -> Array:
 
 
 def average_ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Ranks [rows, columns] within each row, from 0; equal values share the mean of their places, as in Spearman's
-    definition (and scipy.stats.rankdata): prices come in coarse steps, so that many returns are equal."""
+    """Return the ranks [rows, columns] within each row, from 0; equal values share the mean of their places.
+
+    This is Spearman's definition (and that of scipy.stats.rankdata). It matters because prices have coarse steps, so
+    that many returns are equal.
+    """
     order = np.argsort(values, axis=1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=1)
     places = np.broadcast_to(np.arange(values.shape[1]), values.shape)
@@ -149,7 +158,7 @@ def _lagged(close: Array, days: int) -> Array:
 
 
 def _fill(close: Array) -> Array:
-    """The last close of up to `STALE` days ago stands for a day without trade."""
+    """Return the closes [days, stocks], where a day without trade has the last close of up to STALE days ago."""
     filled = close.copy()
     age = np.zeros(close.shape[1], np.int32)
     for day in range(1, len(close)):
@@ -160,29 +169,45 @@ def _fill(close: Array) -> Array:
     return filled
 
 
-def _rolling(values: Array, days: int, reduce: Callable[..., Any]) -> Array:
-    """`reduce` over the last `days` rows, today's included; NaN before there are so many."""
+def _rolling(values: Array, days: int, reduce: Callable[[Array, int], npt.NDArray[np.floating[Any]]]) -> Array:
+    """`reduce` over the last `days` rows [days, stocks], today's included; NaN before there are so many rows."""
     result = np.full(values.shape, np.nan, values.dtype)
-    if len(values) < days:
-        return result
-    if reduce is np.nanmax:
-        windows = np.lib.stride_tricks.sliding_window_view(np.where(np.isfinite(values), values, -np.inf), days, axis=0)
-        highest = windows.max(axis=-1)
-        result[days - 1 :] = np.where(np.isfinite(highest), highest, np.nan)
-        return result
-    known = np.isfinite(values)
-    clean = np.where(known, values, 0).astype(np.float64)
-    count = _sums(known.astype(np.float64), days)
-    mean = _sums(clean, days) / count
-    if reduce is np.nanmean:
-        result[days - 1 :] = np.where(count > 0, mean, np.nan)
-    else:
-        variance = np.maximum(_sums(clean**2, days) / count - mean**2, 0)
-        result[days - 1 :] = np.where(count > 1, np.sqrt(variance), np.nan)
+    if len(values) >= days:
+        result[days - 1 :] = reduce(values, days)
     return result
 
 
+def _window_mean(values: Array, days: int) -> npt.NDArray[np.float64]:
+    """Mean of the finite values of each window of `days` rows; NaN where a window has none."""
+    ones, clean = _without_gaps(values)
+    count = _sums(ones, days)
+    return np.where(count > 0, _sums(clean, days) / count, np.nan)
+
+
+def _window_std(values: Array, days: int) -> npt.NDArray[np.float64]:
+    """Standard deviation of the finite values of each window of `days` rows; NaN where a window has fewer than two."""
+    ones, clean = _without_gaps(values)
+    count = _sums(ones, days)
+    mean = _sums(clean, days) / count
+    variance = np.maximum(_sums(clean**2, days) / count - mean**2, 0)
+    return np.where(count > 1, np.sqrt(variance), np.nan)
+
+
+def _window_max(values: Array, days: int) -> Array:
+    """Largest finite value of each window of `days` rows; NaN where a window has none."""
+    clean = np.where(np.isfinite(values), values, -np.inf)
+    highest: Array = np.lib.stride_tricks.sliding_window_view(clean, days, axis=0).max(axis=-1)
+    return np.where(np.isfinite(highest), highest, np.nan)
+
+
+def _without_gaps(values: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(1 where a value is finite and 0 elsewhere, the values with 0 where they are not finite)."""
+    known = np.isfinite(values)
+    return known.astype(np.float64), np.where(known, values, 0).astype(np.float64)
+
+
 def _sums(values: npt.NDArray[np.float64], days: int) -> npt.NDArray[np.float64]:
-    """Sums over windows of `days` rows, each from its own rows only: a running difference would carry rounding of
+    """Return the sums over windows of `days` rows, each from its own rows: a running sum would carry rounding errors of
     the past."""
-    return np.lib.stride_tricks.sliding_window_view(values, days, axis=0).sum(axis=-1)
+    sums: npt.NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(values, days, axis=0).sum(axis=-1)
+    return sums

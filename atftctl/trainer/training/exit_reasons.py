@@ -1,11 +1,10 @@
-"""How a run ended: each kind of error to its exit code and its reason."""
+"""Gives each kind of error that ends a run its exit code and its reason."""
 
 from __future__ import annotations
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer.config.settings import SettingsError
-from atftctl.trainer.errors import CheckpointError, DataError, Ended, WorkerLostError
+from atftctl.trainer.errors import CheckpointError, DataError, Ended, SettingsError, WorkerLostError
 from atftctl.trainer.runtime.memory import is_out_of_memory
 from atftctl.trainer.telemetry.recorder import Recorder
 
@@ -16,8 +15,8 @@ CODES: tuple[tuple[type[Exception], TrainerExit], ...] = (
 )
 
 
-def end_of(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
-    """(exit code, reason). What is nobody's expected end is a crash, with its traceback in the log."""
+def classify_exit(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
+    """Return (exit code, reason) and log the error. An unexpected error is a crash: the log gets its traceback."""
     if isinstance(error, Ended):
         return error.code, error.reason
     for kind, code in CODES:
@@ -25,12 +24,12 @@ def end_of(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
             recorder.log.error("%s", error)
             return code, str(error)
     if isinstance(error, WorkerLostError):
-        recorder.alarm(protocol.WORKER_LOST, message=str(error))
+        recorder.any_rank_event(protocol.WORKER_LOST, message=str(error))
         recorder.log.error("%s", error)
         return TrainerExit.WORKER_LOST, str(error)
     reason = f"{type(error).__name__}: {error}"[:500]
     if is_out_of_memory(error):
-        recorder.alarm(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
+        recorder.any_rank_event(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
         return TrainerExit.OUT_OF_MEMORY, reason
     recorder.log.error("crashed", exc_info=error)
     return TrainerExit.CRASHED, reason
