@@ -20,9 +20,9 @@ from atftctl.operations import undo as undoing
 from atftctl.operations.project import open_for_rescue, open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
-from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
-from tests.support import CONFIG, TRAINING, make_project
-from tests.users import needs_root
+from tests.support.faults import BROKEN, FULL, KILLED, Faults, in_child
+from tests.support.projects import CONFIG, TRAINING, make_project
+from tests.support.users import needs_root
 
 # All calls take minutes: `make torture` strikes each (EVERY=1), the tests a fifth of them, others each day.
 EVERY = int(os.environ.get("ATFTCTL_TORTURE_EVERY", "5"))

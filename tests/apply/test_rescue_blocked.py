@@ -38,9 +38,9 @@ from atftctl.operations.rollback import routes
 from atftctl.state import checked_copies, history
 from atftctl.state.verified import mark_verified as mark
 from tests.apply.test_snapshots import layout_of, problems, rot, take
-from tests.faults import BROKEN, KILLED, Faults, in_child
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project
-from tests.users import needs_root
+from tests.support.faults import BROKEN, KILLED, Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, make_project
+from tests.support.users import needs_root
 
 KEEP_ONE = "keep: {last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, within: 0h}"
 KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"

@@ -30,9 +30,9 @@ from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
 from atftctl.state import checked_copies
 from atftctl.state.layout import Layout
-from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
-from tests.support import CONFIG, RUNBOOK, Project, make_project
-from tests.users import needs_root
+from tests.support.faults import BROKEN, FULL, KILLED, Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
+from tests.support.users import needs_root
 
 NOW = projects.now()
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
 
 KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
 

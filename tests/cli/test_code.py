@@ -15,7 +15,7 @@ from atftctl.apply import packages as apply_packages
 from atftctl.domain.steps import Package
 from atftctl.observe import packages as observed_packages
 from atftctl.state.layout import Layout
-from tests.support import CONFIG, ROOT, RUNBOOK, Ended, Project
+from tests.support.projects import CONFIG, ROOT, RUNBOOK, Ended, Project
 
 SMOKE = """smoke: ["{python}", -c, "import pathlib; assert 'broken' not in pathlib.Path('src/code.py').read_text()"]"""
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")

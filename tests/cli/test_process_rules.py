@@ -12,7 +12,7 @@ import time
 import pytest
 import yaml
 
-from tests.support import CONFIG, RUNBOOK, Project, processes_of, wait_for
+from tests.support.projects import CONFIG, RUNBOOK, Project, processes_of, wait_for
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 KILL_AT = """

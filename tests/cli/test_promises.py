@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, ROOT, Project, processes_of, wait_for
+from tests.support.projects import CONFIG, ROOT, Project, processes_of, wait_for
 
 BLOCKED = {"ATFTCTL_TEST_BLOCK": "torch pandas numpy pyarrow arch scipy"}
 RESCUE = [

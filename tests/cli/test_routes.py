@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.support import CONFIG, TRAINING, Project
+from tests.support.projects import CONFIG, TRAINING, Project
 
 CHANGES = {
     ("rollback", "--symptom", "divergence"): {

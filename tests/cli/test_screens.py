@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support import CONFIG, RUNBOOK, Project
+from tests.support.projects import CONFIG, RUNBOOK, Project
 
 
 def test_wrong_options_end_in_the_envelope_too(project: Project) -> None:

@@ -7,7 +7,7 @@ import os
 import time
 
 from atftctl.host.files.fingerprint import sha256_bytes
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project, wait_for
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, wait_for
 
 
 def mark_good(project: Project) -> str:
@@ -331,7 +331,7 @@ def test_doctor_says_what_is_missing_and_what_that_costs(project: Project) -> No
 
 
 def test_the_pages_of_the_runbook(project: Project) -> None:
-    from tests.support import ROOT
+    from tests.support.projects import ROOT
 
     assert project.run("runbook", "render", "--check", "--project", str(ROOT)).code == 0, "atftctl runbook render"
     assert project.run("runbook", "render").code == 0

@@ -17,7 +17,7 @@ from atftctl.domain.runbook import Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.observe.runbook import load as observed
 from atftctl.observe.runbook import locate
-from tests.support import CONFIG, ROOT, TRAINING
+from tests.support.projects import CONFIG, ROOT, TRAINING
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 BOOK = observed.load(locate.find_project(ROOT)).runbook

@@ -22,11 +22,11 @@ from atftctl.operations.project import open_for_rescue, open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
 from tests.apply.test_crashes import EVERY, TODAY
-from tests.faults import KILLED, Faults, in_child
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project, wait_for
+from tests.support.faults import KILLED, Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, make_project, wait_for
+from tests.support.users import needs_root
 from tests.torture.commands import COMMANDS, git, layout_of, state, with_history
 from tests.torture.power import Losses, sample
-from tests.users import needs_root
 
 FILES_ONLY = RestartPolicy(restart=False)
 IMMEDIATE = ("rollback", "--immediate", "--yes")

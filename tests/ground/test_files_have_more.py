@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, RUNBOOK, Project
-from tests.users import ALICE, TEAM, needs_root, open_project_of, run_as
+from tests.support.projects import CONFIG, RUNBOOK, Project
+from tests.support.users import ALICE, TEAM, needs_root, open_project_of, run_as
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 MODELS = ("models/best_model.pth", "models/last.pth")

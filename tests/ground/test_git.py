@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, RUNBOOK, Project
+from tests.support.projects import CONFIG, RUNBOOK, Project
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 BACK = ("rollback", "--git", "HEAD", "--yes", "--no-restart")

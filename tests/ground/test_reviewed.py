@@ -18,12 +18,12 @@ from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import commits
 from tests.apply.test_crashes import EVERY, TODAY
-from tests.faults import KILLED, Faults, in_child
 from tests.ground.test_all_or_nothing import clean, copied, recover
 from tests.ground.test_git import commit, git, repository_in
 from tests.ground.test_trust import plant
-from tests.support import CONFIG, RUNBOOK, Project, make_project
-from tests.users import ALICE, BOB, give, needs_root, open_project_of
+from tests.support.faults import KILLED, Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
+from tests.support.users import ALICE, BOB, give, needs_root, open_project_of
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 BACK = ("rollback", "--git", "HEAD", "--yes", "--no-restart")
@@ -166,7 +166,7 @@ def test_a_kill_at_every_call_while_files_and_folders_change_places(tmp_path: Pa
     template = project.root
 
     def back(root: Path) -> None:
-        commits.revert(open_project(root), commits.Asked(("HEAD",)), RestartPolicy(restart=False), Request())
+        commits.revert(open_project(root), commits.CommitSelection(("HEAD",)), RestartPolicy(restart=False), Request())
 
     done = copied(template, "done")
     assert in_child(lambda: back(done))[0] == 0

@@ -15,8 +15,8 @@ import pytest
 
 from atftctl.apply.transaction import Transaction
 from atftctl.state import sealed_records
-from tests.support import CONFIG, RUNBOOK, Project, wait_for
-from tests.users import ALICE, BOB, TEAM, give, needs_root, open_project_of, run_as, trusting
+from tests.support.projects import CONFIG, RUNBOOK, Project, wait_for
+from tests.support.users import ALICE, BOB, TEAM, give, needs_root, open_project_of, run_as, trusting
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.support import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, real_trainer, wait_for
+from tests.support.projects import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, real_trainer, wait_for
 
 pytest.importorskip("torch")
 pytest.importorskip("arch")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.operations.test_real_trainer import real as _real
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
 
 pytest.importorskip("torch")
 real = _real

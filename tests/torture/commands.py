@@ -30,8 +30,8 @@ from atftctl.operations.trainer_process import guard
 from atftctl.state import checked_copies, history, quarantine
 from atftctl.state.layout import Layout
 from atftctl.state.verified import mark_verified
-from tests.faults import Faults, in_child
-from tests.support import CONFIG, RUNBOOK, Project, make_project
+from tests.support.faults import Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
 
 FILES_ONLY = RestartPolicy(restart=False)
 KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"

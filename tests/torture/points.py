@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults import KILLED, Faults, in_child
+from tests.support.faults import KILLED, Faults, in_child
 from tests.torture.commands import Command, check, check_undo, recover
 
 KINDS: dict[str, tuple[str, int]] = {

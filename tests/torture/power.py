@@ -21,7 +21,7 @@ from typing import Any
 
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots import integrity
-from tests.faults import in_child
+from tests.support.faults import in_child
 from tests.torture.commands import Command, check, layout_of, recover, state
 
 Op = tuple[Any, ...]
