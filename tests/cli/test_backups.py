@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
-
-KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
+from tests.support.repositories import git
+from tests.support.snapshots import KEEP
 
 
 def folder(project: Project, word: str = "latest") -> Path:
     return project.root / str(project.run("backup", "show", word, "--json").json["data"]["folder"])
-
-
-def git(project: Project, *words: str) -> str:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-    return subprocess.run(
-        ["git", *identity, *words], cwd=project.root, check=True, capture_output=True, text=True
-    ).stdout
 
 
 def test_folders_with_all_that_lies_in_them_but_secrets_and_loops(project: Project) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.projects import Ended, Project, wait_for
+from tests.support.repositories import git, with_history
 from tests.support.users import ALICE, needs_root, open_project_of, run_as
-from tests.torture.commands import git, with_history
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.faults import KILLED, Faults, in_child
-from tests.torture.commands import Command, check, check_undo, recover
+from tests.support.recovery import recover
+from tests.torture.commands import Command, check, check_undo
 
 KINDS: dict[str, tuple[str, int]] = {
     "kill before": ("before", 0),
