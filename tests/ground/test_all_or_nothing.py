@@ -110,9 +110,9 @@ def blocked(name: str, number: int = errno.EBUSY) -> Iterator[None]:
         moves.rename = real
 
 
-def roll_back_blocked(root: Path, number: int = errno.EBUSY, wish: RestartPolicy = FILES_ONLY) -> Any:
+def roll_back_blocked(root: Path, number: int = errno.EBUSY, policy: RestartPolicy = FILES_ONLY) -> Any:
     with blocked("production.yaml", number):
-        return routes.immediate(open_project(root), wish, Request())
+        return routes.immediate(open_project(root), policy, Request())
 
 
 @pytest.fixture

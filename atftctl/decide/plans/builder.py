@@ -38,17 +38,17 @@ def assemble(
     facts: Facts,
     targets: tuple[Target, ...],
     resume: str,
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     minutes: int | None = None,
     notes: tuple[str, ...] = (),
     undo_of: str = "",
     about: dict[str, str] | None = None,
 ) -> Plan:
     """Raises Refused where a trainer stands in the way that is not the tool's to stop."""
-    restart = wish.restart and not wish.live
-    reload = (_reload(runbook, facts.process),) if wish.live and targets else ()
+    restart = policy.restart and not policy.live
+    reload = (_reload(runbook, facts.process),) if policy.live and targets else ()
     start = _start(runbook, facts.process, resume, changing=bool(targets)) if restart else ()
-    stops = stops_of(runbook, facts.process, wish) if restart else ()
+    stops = stops_of(runbook, facts.process, policy) if restart else ()
     kept = tuple(dict.fromkeys((*runbook.files.configs, *runbook.files.models, *(one.path for one in targets))))
     steps: tuple[Step, ...] = (
         *((RecoverFirst(facts.open_operation.remedy),) if facts.open_operation else ()),
@@ -81,9 +81,9 @@ def _reload(runbook: Runbook, process: Process) -> ReloadTrainer:
     return ReloadTrainer(process.pid, runbook.trainer.ready_s)
 
 
-def stops_of(runbook: Runbook, process: Process, wish: RestartPolicy) -> tuple[StopTrainer, ...]:
+def stops_of(runbook: Runbook, process: Process, policy: RestartPolicy) -> tuple[StopTrainer, ...]:
     """All that must be gone before another trainer starts. Raises Refused for what is not ours to stop."""
-    refuse_foreign(process, wish.adopt)
+    refuse_foreign(process, policy.adopt)
     grace_s = runbook.trainer.grace_s
     stops = [StopTrainer(one.pid, grace_s, adopt_ticks=one.start_ticks) for one in process.strangers]
     if process.alive and process.pid:

@@ -39,12 +39,12 @@ def candidates(
     facts: Facts,
     commits: Sequence[Commit],
     base: str,
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     notes: tuple[str, ...] = (),
 ) -> Plan:
     """What `--git --dry-run` shows: what would be taken back. Whether it can be is found out in a work tree beside the
     project's, which a dry run does not make."""
-    stops = stops_of(runbook, facts.process, wish) if wish.restart else ()
+    stops = stops_of(runbook, facts.process, policy) if policy.restart else ()
     notes += ("conflicts, hooks and the smoke check are looked at in a work tree of its own before anything moves",)
     return Plan(
         "rollback", _title(commits, ", newest first"), (RevertCommits(tuple(commits), base), *stops), notes=notes
@@ -61,7 +61,7 @@ def reverted(
     commits: Sequence[Commit],
     move: CodeMove,
     files: Sequence[NewFile],
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     notes: tuple[str, ...] = (),
 ) -> Plan:
     """Raises Refused where a file that git does not know stands in the way."""
@@ -73,7 +73,7 @@ def reverted(
         facts=facts,
         targets=found,
         resume="last",
-        wish=wish,
+        policy=policy,
         notes=notes,
         about={"commits": ", ".join(one.id[:12] for one in commits)},
     )
@@ -87,7 +87,7 @@ def taken_out(
     ref: str,
     packages: Sequence[Package],
     kept: Mapping[str, str],
-    wish: RestartPolicy,
+    policy: RestartPolicy,
 ) -> Plan:
     """The guide's manual way: files out, files back to a ref, settings to the baseline, packages away. `kept`: packages
     that stay, and who requires them."""
@@ -108,7 +108,7 @@ def taken_out(
         facts=facts,
         targets=(*settings, *code),
         resume=runbook.immediate.resume,
-        wish=wish,
+        policy=policy,
         minutes=runbook.full.minutes,
         notes=notes,
         about={"preset": "full"},

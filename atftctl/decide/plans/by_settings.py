@@ -15,7 +15,7 @@ from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 
 
-def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: RestartPolicy, language: str) -> Plan:
+def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartPolicy, language: str) -> Plan:
     """The symptom's block where there is one, else its row of the table; alternatives where the first is in place."""
     symptom = runbook.symptoms[name]
     offered = [symptom.settings, *symptom.alternatives]
@@ -24,7 +24,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: RestartPol
     if left is not symptom.settings:
         notes = ("the first remedy is in place already; this is the alternative",)
     plan = _settings_plan(
-        runbook, facts, left, wish,
+        runbook, facts, left, policy,
         command="rollback",
         title=f"{symptom.title.say(language)}: {symptom.cause.say(language)}",
         resume=symptom.resume,
@@ -40,10 +40,10 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: RestartPol
     return plan
 
 
-def rollback_immediate(runbook: Runbook, facts: Facts, wish: RestartPolicy) -> Plan:
+def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) -> Plan:
     """Every improvement off, key by key."""
     plan = _settings_plan(
-        runbook, facts, runbook.immediate.settings, wish,
+        runbook, facts, runbook.immediate.settings, policy,
         command="rollback",
         title="immediate: the guide's improvements off, the training settings back",
         resume=runbook.immediate.resume,
@@ -58,10 +58,10 @@ def rollback_immediate(runbook: Runbook, facts: Facts, wish: RestartPolicy) -> P
     return plan
 
 
-def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], wish: RestartPolicy) -> Plan:
+def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy) -> Plan:
     """These improvements off, and no other: the guide's partial rollback."""
     plan = _settings_plan(
-        runbook, facts, {name: runbook.feature(name).baseline for name in names}, wish,
+        runbook, facts, {name: runbook.feature(name).baseline for name in names}, policy,
         command="rollback",
         title=f"back to the baseline: {', '.join(names)}",
         resume="last",
@@ -72,11 +72,11 @@ def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], wish
     return plan
 
 
-def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, wish: RestartPolicy, language: str) -> Plan:
+def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, policy: RestartPolicy, language: str) -> Plan:
     """One stage of the staged rollback: the symptom's table row, its block, or everything (DESIGN section 5)."""
     found = runbook.symptoms[symptom]
     return _settings_plan(
-        runbook, facts, settings_of(runbook, symptom, word), wish,
+        runbook, facts, settings_of(runbook, symptom, word), policy,
         command="rollback",
         title=f"{found.title.say(language)}, stage {word}",
         resume=found.resume,
@@ -84,7 +84,7 @@ def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, wish: Resta
     )  # fmt: skip
 
 
-def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], wish: RestartPolicy) -> Plan:
+def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], policy: RestartPolicy) -> Plan:
     """`config set`: single values, whether the runbook knows them or not."""
     left = [change for change in wanted if not same(change.old, change.new)]
     names = ", ".join(key_text(change.key) for change in wanted)
@@ -95,7 +95,7 @@ def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], 
         facts=facts,
         targets=targets(left, facts.configs, runbook.files.configs),
         resume="last",
-        wish=wish,
+        policy=policy,
         about={"settings": names},
     )
     if not plan.targets:
@@ -103,7 +103,7 @@ def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], 
     return plan
 
 
-def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: RestartPolicy, language: str) -> Plan:
+def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, policy: RestartPolicy, language: str) -> Plan:
     """Phase N of a plan; refused where phase N-1 is not in place."""
     phases = runbook.plans[plan_name]
     if not 1 <= number <= len(phases):
@@ -119,7 +119,7 @@ def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: 
             )
     phase = phases[number - 1]
     plan = _settings_plan(
-        runbook, facts, phase.settings, wish,
+        runbook, facts, phase.settings, policy,
         command="reenable",
         title=f"phase {number} of {plan_name}: {phase.title.say(language)}",
         resume="last",
@@ -135,7 +135,7 @@ def _settings_plan(
     runbook: Runbook,
     facts: Facts,
     wanted: Settings,
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     *,
     command: str,
     title: str,
@@ -151,7 +151,7 @@ def _settings_plan(
         facts=facts,
         targets=targets(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs),
         resume=resume,
-        wish=wish,
+        policy=policy,
         minutes=minutes,
         notes=notes,
         about=about,

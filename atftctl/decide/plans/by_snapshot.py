@@ -66,7 +66,7 @@ def restore(
     facts: Facts,
     snapshot: Snapshot,
     chosen: Sequence[SnapshotFile],
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     notes: tuple[str, ...] = (),
     command: str = "restore",
 ) -> Plan:
@@ -79,7 +79,7 @@ def restore(
         if facts.digests[file.path] != file.sha256
     )
     models = [target.path for target in wanted if target.path in known]
-    if models and facts.process.alive and not wish.restart:
+    if models and facts.process.alive and not policy.restart:
         raise Refused(f"the trainer runs and would write over {models[0]}", hint="stop it first: atftctl trainer stop")
     if not snapshot.verified and snapshot.folder:
         notes = (*notes, f"snapshot {snapshot.id} has not been verified")
@@ -91,7 +91,7 @@ def restore(
         facts=facts,
         targets=wanted,
         resume="last",
-        wish=wish,
+        policy=policy,
         notes=notes,
         about={"snapshot": snapshot.id},
     )
@@ -108,7 +108,7 @@ def _from_snapshot(models: Collection[str], facts: Facts, path: str, snapshot: s
 
 
 def from_commit(
-    runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit: str, title: str, wish: RestartPolicy
+    runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit: str, title: str, policy: RestartPolicy
 ) -> Plan:
     """Files come back as a commit has them; the branch stays where it is. Raises Refused where they are so already."""
     plan = assemble(
@@ -118,7 +118,7 @@ def from_commit(
         facts=facts,
         targets=new_targets(facts, files, commit),
         resume="last",
-        wish=wish,
+        policy=policy,
         about={"commit": commit[:12]},
     )
     if plan.empty:
@@ -127,7 +127,7 @@ def from_commit(
 
 
 def undo(
-    runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: RestartPolicy, back: CodeMove | None = None
+    runbook: Runbook, facts: Facts, entry: Mapping[str, Any], policy: RestartPolicy, back: CodeMove | None = None
 ) -> Plan:
     """The files of one operation as they were before it. Refused where somebody changed them since. `back`: the commit
     on top of the branch that holds what was before, where the operation moved the branch."""
@@ -162,7 +162,7 @@ def undo(
         facts=facts,
         targets=tuple(wanted),
         resume="last",
-        wish=wish,
+        policy=policy,
         undo_of=operation,
         about={"undo_of": operation},
     )
