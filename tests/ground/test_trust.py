@@ -136,7 +136,7 @@ def test_a_record_stops_no_process_that_is_not_the_trainer(project: Project) -> 
         assert who is not None
         plant_record(project, "", {}, intent={"stopping": [{**vars(who), "grace_s": 0.1}, "x", {"pid": "y"}]})
         ended = project.run("recover")
-        assert ended.code == 0 and "left alone" in ended.out, ended
+        assert ended.code == 0 and "left running" in ended.out, ended
         assert bystander.poll() is None
     finally:
         bystander.kill()
