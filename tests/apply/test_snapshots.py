@@ -247,7 +247,7 @@ def test_a_file_that_never_holds_still_is_refused_by_name(root: Path, monkeypatc
         return real(*arguments)
 
     monkeypatch.setattr(copier, "_stream", moving)
-    with pytest.raises(Restored, match=r"models/last\.pth changes while it is copied"):
+    with pytest.raises(Restored, match=r"models/last\.pth keeps changing while it is copied"):
         take(root)
 
 
