@@ -137,7 +137,7 @@ def test_a_model_under_a_running_trainer(project: Project) -> None:
     project.run("trainer", "start")
     project.write("models/last.pth", b"other")
     refused = project.run("restore", "latest", "models/last.pth", "--yes", "--no-restart")
-    assert refused.code == 3 and "would write over" in refused.err
+    assert refused.code == 3 and "would overwrite" in refused.err
     before = project.record()["pid"]
     done = project.run("restore", "latest", "models/last.pth", "--yes")
     assert done.code == 0 and project.record()["pid"] != before
