@@ -221,7 +221,7 @@ def test_staged_needs_somebody_to_watch(project: Project) -> None:
     assert refused.code == 3 and "none runs" in refused.err
     start(project)
     project.run("trainer", "stop")
-    assert project.run("rollback", "--staged", "--yes").code == 2, "which symptom?"
+    assert project.run("rollback", "--staged", "--yes").code == 2, "name a symptom"
 
 
 # --- show, history --check, plans
