@@ -26,7 +26,7 @@ from atftctl.operations.project import observe, open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes as rollback
 from bench.disk import steady_folder
-from tests.support import CONFIG, Project, make_project
+from tests.support.projects import CONFIG, Project, make_project
 
 ROUNDS = 200
 

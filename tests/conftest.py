@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Project, make_project, processes_of
+from tests.support.projects import Project, make_project, processes_of
 
 # A shell that started the tests in the background left SIGINT ignored, which children inherit: Ctrl-C is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support.projects import ROOT
 
 BROKEN = {
     "1. layers, exhaustive": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from atftctl.protocol import Exit, TrainerExit
-from tests.support import ROOT, Project
+from tests.support.projects import ROOT, Project
 
 
 def table(text: str) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""The branch follows the files: the last part of an operation that takes commits back, as often as it is begun."""
+"""Move the branch after the files: the last part of an operation that reverts commits. It can be repeated."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from atftctl.host.git import command as git_command
 from atftctl.host.git import worktree
 from atftctl.host.git.command import GitError
 from atftctl.host.process import owner
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 CLOCK_S = 2.0  # what the file system's clock may be behind ours
 
 
 def finish(layout: Layout, move: CodeMove, files: Iterable[Move], why: str) -> None:
-    """All files are the new ones by now: the branch moves, and folders that are left empty go, as git has it. Raises
-    GitError where the branch is neither the old nor the new one."""
+    """Move the branch once all files are the new ones, and remove folders that became empty, as git does.
+
+    Raises GitError where the branch is neither at the old nor at the new commit.
+    """
     files = list(files)
     written = [file.path for file in files if file.new is not None]
     worktree.move_branch(layout.root, move.branch, move.old, move.new, f"atftctl: {why}", written)
-    for gone in (file.path for file in files if file.new is None):
-        for folder in (layout.root / gone).parents:
-            if folder == layout.root or not _removed(folder):
+    for path in (file.path for file in files if file.new is None):
+        for folder in (layout.root / path).parents:
+            if folder == layout.root or not _remove_empty(folder):
                 break
 
 
-def _removed(folder: Path) -> bool:
-    """An empty folder is gone; False for one that is not empty, or is no folder of the project's own any more."""
+def _remove_empty(folder: Path) -> bool:
+    """Remove a folder if it is empty. False where it is not, or where it is no longer a folder inside the project."""
     try:
         with opened(folder.parent) as parent:
             os.rmdir(folder.name, dir_fd=parent)
@@ -45,39 +48,45 @@ def _removed(folder: Path) -> bool:
 
 
 def rehearse(layout: Layout, move: CodeMove) -> None:
-    """Before the decision: hooks and locks that would not let the branch move. Raises GitError."""
+    """Check before the decision that no hook and no lock prevents the move. Raises GitError."""
     worktree.may_move(layout.root, move.branch, move.old, move.new)
 
 
 def has_moved(layout: Layout, move: CodeMove) -> bool:
-    """Raises GitError."""
+    """Is the branch at the new commit? Raises GitError."""
     return git_command.text(layout.root, "rev-parse", "--verify", move.branch) == move.new
 
 
 def remove_our_locks(layout: Layout, move: CodeMove, started: str) -> list[str]:
-    """Lock files that git of our operation left when it died: the operation found none before it began, and they are
-    younger than it. The names of those that were removed. Raises GitError where a git is at work here."""
+    """Remove the lock files that git left when our operation died, and return their names.
+
+    They are known by their age: the operation began only after it had found no lock. Raises GitError where a git
+    process runs in this repository.
+    """
     try:
         since = datetime.fromisoformat(started).timestamp() - CLOCK_S
     except ValueError:
         return []
     left = worktree.left_by_the_dead(worktree.locks_of(layout.root, move.branch), since)
     if left and (pids := worktree.living(layout.root)):
-        raise GitError(f"git is at work here (pid {', '.join(map(str, pids))})")
+        raise GitError(tr("git is running in this repository (pid {pids})", pids=", ".join(map(str, pids))))
     for lock in left:
         remove(lock)
     return [lock.name for lock in left]
 
 
 def new_worktree(layout: Layout, commit: str) -> str:
-    """A work tree of its own at this commit; its name below `.atftctl/worktrees/`. Who made it is in the name, so that
-    nobody takes it from under a living process."""
+    """Create a work tree at this commit and return its name below `.atftctl/worktrees/`.
+
+    The name holds the identity of this process, so that `sweep_worktrees` leaves it alone while this process lives.
+    Raises GitError.
+    """
     name = f"{owner.mine()}-{commit[:12]}"
     make_dirs(layout.worktrees, 0o700)
     drop_worktree(layout, name)
     try:
         worktree.add(layout.root, layout.worktrees / name, commit)
-    except GitError:  # a hook that says no leaves it behind
+    except GitError:  # a hook that refuses leaves the work tree behind
         drop_worktree(layout, name)
         raise
     return name
@@ -91,7 +100,7 @@ def drop_worktree(layout: Layout, name: str) -> None:
 
 
 def sweep_worktrees(layout: Layout) -> None:
-    """Those whose maker has died. Best effort: they stand in nobody's way."""
+    """Remove work trees whose process has died. Best effort: they disturb nothing."""
     if not layout.worktrees.is_dir():
         return
     for folder in layout.worktrees.iterdir():

@@ -1,5 +1,5 @@
-"""How the trainer is to be started, as the runbook has it now. No record on disk ever says more than from where it
-resumes: a command comes from the runbook alone."""
+"""How the trainer is to be started. The command comes from the runbook alone: records on disk only say from which
+checkpoint the trainer resumes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LaunchSpec:
-    """The words of the command, from which checkpoint, and within which limits."""
+    """The trainer's command line, the checkpoint to resume from, and the limits."""
 
     argv: tuple[str, ...]
     resume: str
@@ -17,9 +17,9 @@ class LaunchSpec:
     processes: int = 1
 
 
-Launcher = Callable[[str], LaunchSpec | None]  # from where to resume → how; None where no trusted runbook says how
+Launcher = Callable[[str], LaunchSpec | None]  # by the checkpoint to resume from; None without a trusted runbook
 
 
 def no_launcher(resume: str) -> None:
-    """Where the runbook can't be read, or is not trusted."""
+    """The launcher for a runbook that can't be read or is not trusted."""
     del resume

@@ -1,7 +1,7 @@
-"""The moves of one transaction: which file becomes what, from which staged file; and carrying them out.
+"""The moves of one transaction: which file gets which content, and from which staged file; and carrying them out.
 
-A move is judged by what stands at its names, so that any part of it can die and be done again. What a journal says of
-a move is believed only where it stays inside the project.
+Whether a move is done is judged by the files on disk, so that each part of it can be interrupted and repeated. A move
+from a journal is only believed where it stays inside the project.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from atftctl.host.files.containment import is_path
 from atftctl.host.files.durable import remove, rename, write_link, write_new
 from atftctl.host.files.fingerprint import LINK, digest_of, is_link, remember_hash
 from atftctl.host.files.folders import fsync_dir, make_dirs, opened
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 STAGED = re.compile(r"\.[\w.-]+\.\d+\.(staged|back)")
@@ -30,9 +31,12 @@ Content = bytes | Path
 
 @dataclass(frozen=True)
 class Move:
-    """One target in the journal. `old` or `new` is None where there is, or shall be, no file; "link:TARGET" for a
-    symlink. `folder`: where the staged file lies, relative to the project, where that is not beside the target (a
-    folder that is a file still)."""
+    """One target in the journal.
+
+    `old`, `new`: SHA-256 of the content before and after; None where there is no file; "link:TARGET" for a symlink.
+    `folder`: where the staged file lies, relative to the project, if it can't lie beside the target because the
+    target's folder is still a file.
+    """
 
     path: str
     staged: str
@@ -41,11 +45,11 @@ class Move:
     mode: int
     old_mode: int = 0o644
     folder: str | None = None
-    old_kept: dict[str, Any] | None = None  # owner, group and attributes, for a file that is not there to ask
+    old_kept: dict[str, Any] | None = None  # owner, group and attributes, for a file that is gone
     new_kept: dict[str, Any] | None = None
 
     def back(self) -> Move:
-        """The move that takes this one back."""
+        """Return the move that undoes this one."""
         staged = f"{self.staged.removesuffix('.staged')}.back"
         return Move(
             self.path, staged, self.new, self.old, self.old_mode, self.mode, self.folder, self.new_kept, self.old_kept
@@ -53,7 +57,7 @@ class Move:
 
 
 def moves_of(body: Mapping[str, Any]) -> tuple[Move, ...]:
-    """The moves of a journal's record. Raises InterventionNeeded for what is none that we wrote."""
+    """Read the moves of a journal's record. Raises InterventionNeeded for a move that atftctl does not write."""
     try:
         moves = tuple(Move(**move) for move in body["moves"])
     except (KeyError, TypeError):
@@ -61,25 +65,29 @@ def moves_of(body: Mapping[str, Any]) -> tuple[Move, ...]:
     for move in moves:
         if not _is_sound(move):
             raise InterventionNeeded(
-                "the journal can't be trusted: it holds a move that atftctl does not make",
-                state="no file was touched",
-                hint="look at .atftctl/journal; compare files and snapshots, then move the journal away",
+                tr("the journal can't be trusted: it holds a change that atftctl does not make"),
+                state=tr("no file was changed"),
+                hint=tr("compare your files with the snapshots, then move .atftctl/journal away"),
             )
     return moves
 
 
 def _is_sound(move: Move) -> bool:
-    words = is_path(move.path) and isinstance(move.staged, str) and STAGED.fullmatch(move.staged)
-    digests = all(one is None or (isinstance(one, str) and DIGEST.fullmatch(one)) for one in (move.old, move.new))
+    names = is_path(move.path) and isinstance(move.staged, str) and STAGED.fullmatch(move.staged)
+    digests = all(
+        digest is None or (isinstance(digest, str) and DIGEST.fullmatch(digest)) for digest in (move.old, move.new)
+    )
     modes = all(type(mode) is int and 0 <= mode <= 0o777 for mode in (move.mode, move.old_mode))
     folder = move.folder is None or (
         isinstance(move.folder, str) and PurePosixPath(move.path).is_relative_to(PurePosixPath(move.folder))
     )
-    return bool(words and digests and modes and folder and _is_beside(move.old_kept) and _is_beside(move.new_kept))
+    return bool(
+        names and digests and modes and folder and _are_attributes(move.old_kept) and _are_attributes(move.new_kept)
+    )
 
 
-def _is_beside(kept: object) -> bool:
-    """Owner, group and attributes as a manifest has them, or nothing."""
+def _are_attributes(kept: object) -> bool:
+    """Are these an owner, a group and attributes as a manifest holds them, or None?"""
     return kept is None or (
         isinstance(kept, dict)
         and all(type(kept.get(name)) is int for name in ("uid", "gid"))
@@ -89,7 +97,7 @@ def _is_beside(kept: object) -> bool:
 
 
 def mode_of(path: Path, default: int = 0o644) -> int:
-    """Permissions of what stands there, without setuid, setgid and sticky: a file of data needs none of them."""
+    """Return a file's permissions without setuid, setgid and sticky, which data files don't need."""
     try:
         return path.stat().st_mode & 0o777
     except OSError:
@@ -97,14 +105,14 @@ def mode_of(path: Path, default: int = 0o644) -> int:
 
 
 def staged_path(layout: Layout, move: Move) -> Path:
-    """Raises OutsideProjectError."""
+    """Return where the staged file of a move lies. Raises OutsideProjectError."""
     if move.folder is None:
         return layout.place(move.path).with_name(move.staged)
     return layout.place(str(PurePosixPath(move.folder) / "x")).with_name(move.staged)
 
 
 def stage(layout: Layout, move: Move, content: Content) -> str:
-    """Write the new file of a move; the digest of what was written. Raises OSError, HostError."""
+    """Write the new file of a move and return the digest of what was written. Raises OSError, HostError."""
     target, staged = layout.place(move.path), staged_path(layout, move)
     if move.folder is None:
         make_dirs(target.parent)
@@ -123,17 +131,17 @@ def stage(layout: Layout, move: Move, content: Content) -> str:
 
 
 def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
-    """Put every staged file in place; what is there already is left alone. Looks at all before it touches one.
+    """Put every staged file in place, but for those that are in place already. All are checked before one is changed.
 
     Raises InterventionNeeded where a target is neither old nor new, or a staged file is missing or damaged; OSError.
     """
-    todo = [(move, target) for move in in_order(moves) if (target := _pending(layout, move))]
-    for move, target in todo:
+    pending = [(move, target) for move in in_order(moves) if (target := _pending(layout, move))]
+    for move, target in pending:
         if move.new is None:
             remove(target)
             continue
         if move.folder is not None:
-            _make_way(target)
+            _clear_folder(target)
         rename(staged_path(layout, move), target)
     for folder in {_existing(layout.place(move.path).parent) for move in moves}:
         fsync_dir(folder)
@@ -141,8 +149,11 @@ def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
 
 
 def in_order(moves: Iterable[Move]) -> list[Move]:
-    """What goes, goes last; but a file whose name becomes a folder, and what lies in a folder whose name becomes a
-    file, goes first."""
+    """Sort moves: files that are removed come last.
+
+    They come first where a new file needs their name: a file whose name becomes a folder's, and files in a folder whose
+    name becomes a file's.
+    """
     moves = list(moves)
     special = [PurePosixPath(move.path) for move in moves if move.folder is not None]
 
@@ -156,63 +167,70 @@ def in_order(moves: Iterable[Move]) -> list[Move]:
     return sorted(moves, key=rank)
 
 
-def _make_way(target: Path) -> None:
-    """For a file in a folder that was a file, or the other way round: the old ones are gone by now."""
+def _clear_folder(target: Path) -> None:
+    """Remove the empty folders that are in a new file's place, and create the folder that it needs. Raises OSError
+    where a folder is not empty."""
     if target.is_dir() and not target.is_symlink():
         for folder, _, _ in os.walk(target, topdown=False):
             with opened(Path(folder).parent) as parent:
-                os.rmdir(Path(folder).name, dir_fd=parent)  # not empty: somebody's file came meanwhile
+                os.rmdir(Path(folder).name, dir_fd=parent)  # fails where somebody put a file there meanwhile
     make_dirs(target.parent)
 
 
 def _existing(folder: Path) -> Path:
-    """Itself, or what is above it where it went when it was empty."""
+    """Return the folder, or the nearest one above it that still exists (empty ones were removed)."""
     while not folder.is_dir():
         folder = folder.parent
     return folder
 
 
 def is_old(layout: Layout, move: Move) -> bool:
-    """Does what stands there have to go nowhere when this move is taken back? Raises HostError, OSError."""
+    """Has the target its old content and mode, so that there is nothing to undo? Raises HostError, OSError."""
     target = layout.place(move.path)
-    if _standing(target, move) != move.old:
+    if _digest_at(target, move) != move.old:
         return False
     return move.old != move.new or is_link(move.old) or mode_of(target) == move.old_mode
 
 
 def _pending(layout: Layout, move: Move) -> Path | None:
-    """The target that this move has still to replace; None where it is done."""
+    """Return the target that this move has still to replace; None where it is done.
+
+    Raises InterventionNeeded where the target is neither old nor new, or its staged file is missing or damaged.
+    """
     try:
         target, staged = layout.place(move.path), staged_path(layout, move)
-        stands = _standing(target, move)
+        digest = _digest_at(target, move)
     except HostError as error:
         raise InterventionNeeded(str(error), state=untouched(layout)) from None
-    if stands == move.new and (move.old != move.new or is_link(move.new) or mode_of(target) == move.mode):
+    if digest == move.new and (move.old != move.new or is_link(move.new) or mode_of(target) == move.mode):
         return None
-    if stands not in (move.old, None):
+    if digest not in (move.old, None):
         raise InterventionNeeded(
-            f"{move.path} is neither the old nor the new file",
+            tr("{path} is neither the old nor the new file", path=move.path),
             state=untouched(layout),
-            hint="move it away, then: atftctl recover",
+            hint=tr("move this file away, then run: atftctl recover"),
         )
     if move.new is not None and digest_of(staged) != move.new:
         raise InterventionNeeded(
-            f"{move.staged}, staged for {move.path}, is missing or damaged",
+            tr("{staged}, the new content of {path}, is missing or damaged", staged=move.staged, path=move.path),
             state=untouched(layout),
-            hint="if something took it away since (git stash, git clean), bring it back, then: atftctl recover",
+            hint=tr("if git stash or git clean removed it, bring it back, then run: atftctl recover"),
         )
     return target
 
 
-def _standing(target: Path, move: Move) -> str | None:
-    """What stands at the target; a folder is no file, yet or any more."""
+def _digest_at(target: Path, move: Move) -> str | None:
+    """Return the digest of the file at the target; None for a folder whose name is, or was, a file's."""
     if move.folder is not None and target.is_dir() and not target.is_symlink():
         return None
     return digest_of(target)
 
 
 def unstage(layout: Layout, moves: Sequence[Move]) -> None:
-    """Durably: the journal that names them goes next. What does not stay inside the project was never ours."""
+    """Remove the staged files durably, because the journal that names them is removed next.
+
+    A path that leaves the project is skipped: atftctl never staged a file there.
+    """
     folders = set()
     for move in moves:
         try:
@@ -226,4 +244,9 @@ def unstage(layout: Layout, moves: Sequence[Move]) -> None:
 
 
 def untouched(layout: Layout) -> str:
-    return f"the journal {layout.journal} and the snapshots in {layout.backups} are untouched"
+    """Say, for the state of an error, that journal and snapshots are as they were."""
+    return tr(
+        "the journal {journal} and the snapshots in {backups} are untouched",
+        journal=layout.journal,
+        backups=layout.backups,
+    )

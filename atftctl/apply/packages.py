@@ -1,4 +1,4 @@
-"""Python packages of the environment that the trainer runs in: taken away, with their files kept, and put back."""
+"""Uninstall Python packages of the trainer's environment, with their files archived before, and put them back."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.domain.steps import Package
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files.folders import fsync_dir, make_dirs
 from atftctl.host.files.reading import open_regular
 from atftctl.host.process import rights
 from atftctl.host.process.command import run
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 LIMIT_S = 300.0
 
 
 def keep(layout: Layout, operation: str, packages: Sequence[Package]) -> tuple[Package, ...]:
-    """Their files, in an archive each beside the operation's evidence: putting them back needs no network. Raises
-    OSError, HostError."""
+    """Archive the files of each package beside the operation's evidence, so that putting it back needs no network.
+
+    Raises OSError, HostError.
+    """
     import tarfile
 
     _refuse_for_another(layout.root)
     if run([sys.executable, "-m", "pip", "--version"], cwd=layout.root, env=os.environ, limit_s=LIMIT_S).code != 0:
-        raise HostError("pip is not there, which would have to uninstall them")
+        raise HostError(tr("pip is not installed; it is needed to uninstall packages"))
     folder = layout.operations / operation
     make_dirs(folder, 0o700)
     kept = []
@@ -48,43 +51,47 @@ def _files(name: str) -> list[Path]:
 
     files = metadata.distribution(name).files
     if files is None:
-        raise HostError(f"{name} has no list of its files")
-    found = [path for file in files if (path := Path(str(file.locate())).resolve()).is_file()]
-    for path in found:
+        raise HostError(tr("the package {package} has no list of its files", package=name))
+    paths = [path for file in files if (path := Path(str(file.locate())).resolve()).is_file()]
+    for path in paths:
         _check_place(path, name)
-    return found
+    return paths
 
 
 def _check_place(path: Path, name: str) -> None:
-    """Only what lies in the environment itself can be taken away and put back. Raises HostError."""
+    """Raise HostError for a file outside of the environment: it can't be removed and put back."""
     home = Path(sys.prefix).resolve()
     if not path.resolve().is_relative_to(home):
-        raise HostError(f"{name} has a file outside of {home}: {path}")
+        raise HostError(
+            tr("{package} has a file outside of {environment}: {path}", package=name, environment=home, path=path)
+        )
 
 
 def change(layout: Layout, record: Mapping[str, Any]) -> None:
-    """As an operation's record says; may be done again. Raises OSError, HostError."""
+    """Uninstall or put back what an operation's record names. Can be repeated. Raises OSError, HostError."""
     _refuse_for_another(layout.root)
-    found = [Package(**one) for one in record["packages"]]
+    packages = [Package(**package) for package in record["packages"]]
     if record["away"]:
-        take_away(layout.root, [one.name for one in found])
+        take_away(layout.root, [package.name for package in packages])
     else:
-        put_back(layout, found)
+        put_back(layout, packages)
 
 
 def take_away(root: Path, names: Iterable[str]) -> None:
-    """Those that are still there. Raises HostError."""
-    there = [name for name in names if _installed(name)]
-    if not there:
+    """Uninstall those of these packages that are installed. Raises HostError."""
+    installed = [name for name in names if _installed(name)]
+    if not installed:
         return
-    argv = [sys.executable, "-m", "pip", "uninstall", "--yes", "--disable-pip-version-check", *there]
+    argv = [sys.executable, "-m", "pip", "uninstall", "--yes", "--disable-pip-version-check", *installed]
     done = run(argv, cwd=root, env=os.environ, limit_s=LIMIT_S)
-    if done.code != 0 or any(map(_installed, there)):
-        raise HostError(f"pip could not uninstall {', '.join(there)}: {done.last_line}")
+    if done.code != 0 or any(map(_installed, installed)):
+        names_text = ", ".join(installed)
+        raise HostError(tr("pip could not uninstall {packages}: {reason}", packages=names_text, reason=done.last_line))
 
 
 def rehearse_back(layout: Layout, packages: Iterable[Package]) -> None:
-    """Could they be put back? Raises OSError, HostError for an archive that is gone or damaged, or is of elsewhere."""
+    """Check that packages can be put back. Raises OSError, HostError for an archive that is missing, damaged, or of
+    another environment."""
     import tarfile
 
     _refuse_for_another(layout.root)
@@ -93,45 +100,54 @@ def rehearse_back(layout: Layout, packages: Iterable[Package]) -> None:
             with open_regular(_archive(layout, package)) as file, tarfile.open(fileobj=file) as tar:
                 for member in tar.getmembers():
                     if not member.isreg():
-                        raise HostError(f"{package.kept} holds more than files: {member.name}")
+                        raise HostError(
+                            tr(
+                                "{archive} holds something that is no file: {member}",
+                                archive=package.kept,
+                                member=member.name,
+                            )
+                        )
                     _check_place(Path("/") / member.name, package.kept)
         except tarfile.TarError as error:
-            raise HostError(f"{package.kept} can't be read: {error}") from None
+            raise HostError(
+                tr("{archive} can't be read: {reason}", archive=package.kept, reason=reason(error))
+            ) from None
 
 
 def _archive(layout: Layout, package: Package) -> Path:
-    """Raises HostError for an archive that is not one that an operation kept."""
+    """Return where a package's archive is. Raises HostError for a path where no operation keeps packages."""
     path = Path(package.kept)
     if path.parts[:2] != (".atftctl", "operations") or len(path.parts) != 4 or ".." in path.parts:
-        raise HostError(f"{package.kept!r} is not where an operation keeps packages")
+        raise HostError(tr("{path!r} is not where an operation keeps packages", path=package.kept))
     return layout.root / path
 
 
 def put_back(layout: Layout, packages: Iterable[Package]) -> None:
-    """From what was kept. Raises OSError, HostError."""
+    """Unpack the archives of these packages into the environment. Raises OSError, HostError."""
     import tarfile
 
     packages = list(packages)
     rehearse_back(layout, packages)
     for package in packages:
         with open_regular(_archive(layout, package)) as file, tarfile.open(fileobj=file) as tar:
-            tar.extractall("/", filter="fully_trusted")  # noqa: S202 - every member was looked at
+            tar.extractall("/", filter="fully_trusted")  # noqa: S202 - `rehearse_back` checked every member
 
 
 def have_changed(record: object) -> bool:
-    """Has the change of packages that an operation's record tells of begun?"""
+    """Has the change of packages that an operation recorded begun?"""
     if not isinstance(record, Mapping):
         return False
-    names = [str(one.get("name")) for one in record.get("packages") or () if isinstance(one, Mapping)]
+    names = [str(package.get("name")) for package in record.get("packages") or () if isinstance(package, Mapping)]
     return any(_installed(name) is not bool(record.get("away")) for name in names)
 
 
 def _refuse_for_another(root: Path) -> None:
-    """Root changes no packages where somebody else owns the project: what is kept there would then run as root. Raises
-    HostError."""
+    """Raise HostError for root in another user's project: archives that the user can write would run as root."""
     if (user := rights.user_of(root)) is not None:
-        who = user.name or f"uid {user.uid}"
-        raise HostError(f"packages are changed by the owner of the project only: sudo -u {who} atftctl …")
+        owner = user.name or f"'#{user.uid}'"  # as sudo takes a user id
+        raise HostError(
+            tr("only the owner of the project can change its packages: sudo -u {owner} atftctl …", owner=owner)
+        )
 
 
 def _installed(name: str) -> bool:

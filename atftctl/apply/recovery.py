@@ -1,44 +1,42 @@
-"""After a crash: what had been decided is finished, what had not is unwound, anything else is left to a person.
+"""After a crash: finish operations that had been decided, unwind those that had not, leave anything else to a person.
 
-The records are read as hints from the past, and are held against the present: files must lie in the project, processes
-must be the trainer's, and a trainer is started by the command of the runbook as it is now.
+Old records are not simply believed: files must lie in the project, processes must be the trainer's, and a trainer is
+started with the command that the runbook has now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from atftctl.apply import branch_move, packages, trainer_process, transaction
+from atftctl.apply import trainer_process, transaction
+from atftctl.apply.code_recovery import change_packages, move_branch, refuse_moved, title_of
+from atftctl.apply.crash_leftovers import sweep
 from atftctl.apply.launch import Launcher, no_launcher
-from atftctl.apply.moves import Move, moves_of, roll_forward, unstage, untouched
+from atftctl.apply.moves import moves_of, roll_forward, unstage, untouched
 from atftctl.apply.snapshots import pin as pins
-from atftctl.apply.snapshots import remove as removal
-from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import InterventionNeeded
 from atftctl.domain.runbook import Resume
 from atftctl.host.errors import HostError, reason, reason_and_place
-from atftctl.host.files.durable import remove
-from atftctl.host.files.folders import fsync_dir
 from atftctl.host.process import rights
 from atftctl.host.process import table as procs
 from atftctl.host.self_copy import private_copy
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import joined, tr
 from atftctl.state import history, quarantine, sealed_records
 from atftctl.state.layout import SNAPSHOT_NAME, Layout
 from atftctl.state.process_record import may_signal
 
-# Of an intent, what only recovery needs.
-NOT_TOLD = ("start", "start_again", "digest", "stopping", "code", "quarantine", "reload", "tool", "outside")
-Bodies = dict[str, dict[str, Any]]  # of one operation's records, by state
+# Keys of an intent that only recovery needs; they are not written to the history.
+ONLY_FOR_RECOVERY = ("start", "start_again", "digest", "stopping", "code", "quarantine", "reload", "tool", "outside")
+Records = dict[str, dict[str, Any]]  # the records of one operation, by state
 
 
 @dataclass
 class Recovered:
-    """A line for each thing that recovery did; `not_started`: a trainer should run, and no runbook says how."""
+    """What recovery did, a line each. `not_started`: a trainer should run, and could not be started."""
 
     lines: list[str] = field(default_factory=list)
     not_started: bool = False
@@ -46,23 +44,26 @@ class Recovered:
 
 @dataclass
 class Recovery:
-    """Brings every open operation to its end, oldest first. It may die and be begun again."""
+    """Brings every open operation to its end, oldest first. It can be interrupted and repeated."""
 
     layout: Layout
     launcher: Launcher = no_launcher
-    back: bool = False  # take back what was decided, instead of finishing it
+    back: bool = False  # undo what was decided instead of finishing it
     done: Recovered = field(default_factory=Recovered)
 
     def run(self) -> Recovered:
-        """All records are read before anything is touched: one that is not whole, or newer than we are, stops it here.
-        Raises InterventionNeeded, OSError."""
-        found = self._read()
-        self.done.lines += _sweep(self.layout)
-        for operation, bodies in found.items():
-            self._one(operation, bodies)
+        """Recover all open operations and return what was done.
+
+        All records are read before anything is changed: recovery stops at one that is damaged or written by a newer
+        version. Raises InterventionNeeded, OSError.
+        """
+        journal = self._read_journal()
+        self.done.lines += sweep(self.layout)
+        for operation, records in journal.items():
+            self._finish(operation, records)
         return self.done
 
-    def _read(self) -> dict[str, Bodies]:
+    def _read_journal(self) -> dict[str, Records]:
         journal = self.layout.journal
         try:
             return {
@@ -71,31 +72,36 @@ class Recovery:
             }
         except sealed_records.BadRecordError as error:
             raise InterventionNeeded(
-                f"the journal can't be trusted: {error}",
-                state=f"nothing was touched; {untouched(self.layout)}",
-                hint="a newer atftctl may know it; else compare files and snapshots, then move the journal away",
+                tr("the journal can't be trusted: {reason}", reason=reason(error)),
+                state=_nothing_changed(self.layout),
+                hint=tr(
+                    "if a newer atftctl wrote it, use that one; otherwise compare your files with the snapshots, then "
+                    "move .atftctl/journal away"
+                ),
             ) from None
 
-    def _one(self, operation: str, bodies: Bodies) -> None:
-        if "done" in bodies:
-            _unpin(self.layout, operation, bodies.get("intent", {}))
+    def _finish(self, operation: str, records: Records) -> None:
+        if "done" in records:
+            _unpin(self.layout, operation, records.get("intent", {}))
             transaction.sweep(self.layout, operation)
             return
-        if "intent" not in bodies:
+        if "intent" not in records:
             raise InterventionNeeded(
-                f"operation {operation} has no intent record", state=f"nothing was touched; {untouched(self.layout)}"
+                tr("operation {operation} has no intent record", operation=operation),
+                state=_nothing_changed(self.layout),
             )
-        intent = bodies["intent"]
+        intent = records["intent"]
         self.layout = _with_outside(self.layout, intent)
-        if "commit" in bodies and (self.back or "abort" in bodies):
-            line = self._go_back(operation, intent, bodies)
-        elif "commit" in bodies:
-            line = self._forward(operation, intent, bodies["commit"])
+        if "commit" in records and (self.back or "abort" in records):
+            line = self._go_back(operation, intent, records)
+        elif "commit" in records:
+            line = self._forward(operation, intent, records["commit"])
         else:
-            line = self._unwind(operation, intent, bodies.get("begin"))
+            line = self._unwind(operation, intent, records.get("begin"))
         self.done.lines.append(line)
 
     def _forward(self, operation: str, intent: dict[str, Any], commit: dict[str, Any]) -> str:
+        """Finish a decided operation, and say what was done. Raises InterventionNeeded, OSError."""
         layout, moves = self.layout, moves_of(commit)
         if any(private_copy.lies_in(layout.root / move.path.split("/")[0]) for move in moves):
             private_copy.load_all()
@@ -105,50 +111,76 @@ class Recovery:
             if error.errno not in transaction.FOR_GOOD:
                 raise
             raise InterventionNeeded(
-                f"{_name(intent, operation)} was decided, and can't be finished: {reason_and_place(error)}",
-                state="some files may be the new ones, the others are as they were",
-                hint="remove the cause, then: atftctl recover; or put all files back: atftctl recover --back",
+                tr(
+                    "{operation} was decided but can't be finished: {reason}",
+                    operation=title_of(operation, intent),
+                    reason=reason_and_place(error),
+                ),
+                state=tr("some files may be the new ones, the others are as they were"),
+                hint=tr(
+                    "remove the cause, then run: atftctl recover; or restore all old files: atftctl recover --back"
+                ),
             ) from None
-        more = _move_branch(layout, operation, intent, moves) + _change_packages(layout, intent)
+        parts = [
+            tr("finished {operation}: all files are the new ones", operation=title_of(operation, intent)),
+            *move_branch(layout, operation, intent, moves),
+            *change_packages(layout, intent),
+        ]
         if intent.get("quarantine"):
             with suppress(OSError, HostError):
                 why = f"{intent.get('title')}, {operation}"
                 quarantine.add(layout, str(intent["quarantine"]), why, datetime.now().astimezone())
         if intent.get("reload"):
-            more += "; a running trainer keeps its old settings: atftctl trainer reload"
-        started = self._bring_up(intent.get("start"), str(intent.get("digest", "")))
+            parts.append(tr("a running trainer keeps its old settings until you run: atftctl trainer reload"))
+        parts += self._bring_up(intent.get("start"), str(intent.get("digest", "")))
         _close(layout, operation, intent, "done, finished by recovery")
-        return f"finished {_name(intent, operation)}: all files are the new ones{more}{started}"
+        return joined("; ", parts)
 
-    def _go_back(self, operation: str, intent: dict[str, Any], bodies: Bodies) -> str:
-        """As was decided before the crash, or as `recover --back` asks for now."""
+    def _go_back(self, operation: str, intent: dict[str, Any], records: Records) -> str:
+        """Restore the old files of a decided operation: a crash interrupted that, or `recover --back` asks for it.
+
+        Raises InterventionNeeded, OSError, HostError.
+        """
         layout = self.layout
-        snapshot = str(bodies.get("abort", {}).get("snapshot") or intent.get("snapshot") or "")
+        snapshot = str(records.get("abort", {}).get("snapshot") or intent.get("snapshot") or "")
         if snapshot and not SNAPSHOT_NAME.fullmatch(snapshot):
-            raise InterventionNeeded(f"{snapshot!r} is no snapshot", state=f"nothing was touched; {untouched(layout)}")
-        moving = transaction.Transaction(layout, operation, moves_of(bodies["commit"]))
-        if "abort" not in bodies:
-            _refuse_moved(layout, operation, intent)
+            raise InterventionNeeded(
+                tr("the journal names {snapshot!r}, which is no snapshot", snapshot=snapshot),
+                state=_nothing_changed(layout),
+            )
+        moving = transaction.Transaction(layout, operation, moves_of(records["commit"]))
+        if "abort" not in records:
+            refuse_moved(layout, operation, intent)
             moving.decide_to_go_back(snapshot)
         moving.go_back(snapshot)
-        stopped = self._finish_stop(intent.get("stopping"))
-        started = self._bring_up(intent.get("start_again"), "")
-        _close(layout, operation, {**intent, "files": []}, "put back by recovery")
-        return f"took back {_name(intent, operation)}: all files are the old ones{stopped}{started}"
+        return self._put_back(
+            operation,
+            intent,
+            tr("undid {operation}: all files are the old ones", operation=title_of(operation, intent)),
+        )
 
     def _unwind(self, operation: str, intent: dict[str, Any], begin: dict[str, Any] | None) -> str:
+        """Remove the staged files of an operation that was not decided. Raises InterventionNeeded, OSError."""
         if begin:
             unstage(self.layout, moves_of(begin))
-        stopped = self._finish_stop(intent.get("stopping"))
-        started = self._bring_up(intent.get("start_again"), "")
-        _close(self.layout, operation, {**intent, "files": []}, "put back by recovery")
-        return f"unwound {_name(intent, operation)}: all files are the old ones{stopped}{started}"
+        return self._put_back(
+            operation,
+            intent,
+            tr("unwound {operation}: all files are the old ones", operation=title_of(operation, intent)),
+        )
 
-    def _finish_stop(self, stopping: Any) -> str:
-        """A trainer that was asked to stop may still be leaving; it is not taken for one that runs on. Only the
-        recorded trainer of this project is waited for or killed: one that the dead command had adopted is only told
-        of."""
-        words = ""
+    def _put_back(self, operation: str, intent: dict[str, Any], line: str) -> str:
+        """Bring the trainer back to what it was before the operation, and close the operation."""
+        parts = [line, *self._finish_stop(intent.get("stopping")), *self._bring_up(intent.get("start_again"), "")]
+        _close(self.layout, operation, {**intent, "files": []}, "put back by recovery")
+        return joined("; ", parts)
+
+    def _finish_stop(self, stopping: Any) -> list[str]:
+        """Finish stopping a trainer that was asked to stop before the crash, so that it is not taken for a running one.
+
+        Only the recorded trainer of this project is waited for or killed; any other process is only reported.
+        """
+        lines: list[str] = []
         for entry in stopping if isinstance(stopping, list) else []:
             try:
                 who = procs.Identity(int(entry["pid"]), int(entry["ticks"]), str(entry["boot"]))
@@ -161,122 +193,47 @@ class Recovery:
             if may_signal(self.layout, record, who):
                 trainer_process.stop(self.layout, record, who, grace_s=grace_s, note=lambda _: None)
             else:
-                words += f"; pid {who.pid} was to be stopped, and is not the recorded trainer: left alone"
-        return words
+                lines.append(
+                    tr("pid {pid} was to be stopped, but is not the recorded trainer: left running", pid=who.pid)
+                )
+        return lines
 
-    def _bring_up(self, resume: Any, digest: str) -> str:
-        """The wanted state of the process: running, unless it is already."""
+    def _bring_up(self, resume: Any, digest: str) -> list[str]:
+        """Start the trainer if the operation wanted it to run and it does not, and say so."""
         resume = resume.get("resume") if isinstance(resume, dict) else resume  # as earlier builds recorded it
         if not resume or _runs(self.layout):
-            return ""
+            return []
         launch = self.launcher(resume) if resume in get_args(Resume) else None
         if launch is None:
             self.done.not_started = True
-            return "; the trainer is not started, since no trusted runbook says how: atftctl trainer start"
+            return [tr("the trainer is not started: the runbook can't be read or trusted; run: atftctl trainer start")]
         try:
             record = trainer_process.start(self.layout, launch, digest=digest, now=datetime.now().astimezone())
-        except (HostError, OSError) as error:  # the files are what counts here; a bad command must not lock the project
+        except (HostError, OSError) as error:  # a wrong command must not keep the project locked
             self.done.not_started = True
-            return f"; the trainer could not be started ({error}): mend trainer.command, then atftctl trainer start"
-        return f"; started the trainer, pid {record.pid}"
+            hint = tr("correct trainer.command in the runbook, then run: atftctl trainer start")
+            return [tr("the trainer could not be started: {reason}", reason=reason(error)), hint]
+        return [tr("started the trainer (pid {pid})", pid=record.pid)]
 
 
-def _name(intent: dict[str, Any], operation: str) -> str:
-    return f"{intent.get('command')} {operation}"
-
-
-def _sweep(layout: Layout) -> list[str]:
-    """What a crash left half-written, none of it ever visible as a record. Under the lock nobody else is writing."""
-    opened = [layout.operations / operation for operation in sealed_records.states(layout.journal)]
-    pages = (layout.runbook.parent, f".{layout.runbook.stem}.*.md.*.tmp")  # of `runbook render`
-    for folder, pattern in (*((one, ".*.tmp") for one in (*opened, layout.state, layout.journal)), pages):
-        removed = [remove(torn) for torn in folder.glob(pattern)]
-        if any(removed):
-            fsync_dir(folder)
-    lines = []
-    if gone := [name for name in removal.half_removed(layout) if not history.tells_of_removal(layout, name)]:
-        title = f"finished taking away snapshot{'s' * (len(gone) > 1)} {', '.join(gone)}"
-        entry = history.new_entry("recover", title, "", datetime.now().astimezone())
-        lines.append(title)
-        line = {**entry, "removed": gone, "outcome": "done", "exit_code": int(Exit.DONE)}
-        try:
-            history.append_freeing(layout, line, lambda: removal.sweep(layout))
-        except (OSError, HostError) as error:  # the disk is full even so; a rescue goes on without the line
-            lines.append(f"the history could not be told of it: {reason(error)}")
-    branch_move.sweep_worktrees(layout)
-    private_copy.sweep(layout.tools, _tools_in_use(layout))
-    return lines + removal.sweep(layout)
-
-
-def _tools_in_use(layout: Layout) -> set[str]:
-    """Private copies of the tool that an open operation still needs."""
-    return {str(sealed_records.try_read(path).get("tool")) for path in layout.journal.glob("*.intent.json")}
-
-
-def _change_packages(layout: Layout, intent: dict[str, Any]) -> str:
-    if not intent.get("packages"):
-        return ""
-    try:
-        packages.change(layout, intent["packages"])
-    except (HostError, OSError, KeyError, TypeError) as error:
-        return f"; the packages stay as they are ({error}): atftctl show says which"  # no reason to stop a rescue for
-    return "; the packages are changed"
-
-
-def _code_of(intent: dict[str, Any]) -> CodeMove | None:
-    """Raises InterventionNeeded for a record that names no branch of git."""
-    if not intent.get("code"):
-        return None
-    try:
-        return CodeMove.from_json(intent["code"])
-    except (KeyError, TypeError, ValueError):
-        raise InterventionNeeded(
-            "the journal can't be trusted: it names no branch", state="no file was touched"
-        ) from None
-
-
-def _move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: Sequence[Move]) -> str:
-    """Raises InterventionNeeded where it can't be: the operation stays open, and is not called done."""
-    move = _code_of(intent)
-    if move is None:
-        return ""
-    try:
-        freed = branch_move.remove_our_locks(layout, move, str(intent.get("started", "")))
-        branch_move.finish(layout, move, files, _name(intent, operation))
-    except HostError as error:
-        raise InterventionNeeded(
-            f"{_name(intent, operation)} was decided, and its branch can't be moved: {error}",
-            state=f"all files are the new ones; {move.branch} is to go from {move.old[:12]} to {move.new[:12]}",
-            hint="remove the cause (a hook, a lock, another branch that is checked out; a commit that came meanwhile: "
-            f"git reset --soft {move.old[:12]}), then: atftctl recover",
-        ) from None
-    words = f"; removed git's lock {', '.join(freed)}, left by the operation that died" if freed else ""
-    return f"{words}; the branch has moved"
-
-
-def _refuse_moved(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
-    """Raises InterventionNeeded where the branch or the packages have changed by now: an undo takes these back too."""
-    move = _code_of(intent)
-    if (move and branch_move.has_moved(layout, move)) or packages.have_changed(intent.get("packages")):
-        raise InterventionNeeded(
-            f"{_name(intent, operation)} can't simply go back: its branch or its packages have changed already",
-            state=untouched(layout),
-            hint=f"atftctl recover finishes it; then: atftctl undo {operation}",
-        )
+def _nothing_changed(layout: Layout) -> str:
+    return joined("; ", [tr("nothing was changed"), untouched(layout)])
 
 
 def _with_outside(layout: Layout, intent: dict[str, Any]) -> Layout:
-    """The places outside that the operation was allowed, also where the runbook can't be read by now. Where root acts
-    for a user there are none."""
-    named = intent.get("outside")
-    places = [place for place in named if isinstance(place, str)] if isinstance(named, list) else []
+    """Allow the folders outside the project that the operation was allowed, even if the runbook can't be read by now.
+
+    Where root acts for a user, none is allowed.
+    """
+    recorded = intent.get("outside")
+    places = [place for place in recorded if isinstance(place, str)] if isinstance(recorded, list) else []
     if not places or rights.user_of(layout.root) is not None:
         return layout
     return replace(layout, outside=tuple(dict.fromkeys((*layout.outside, *places))))
 
 
 def _unpin(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
-    """The safety snapshot, where the way back has pinned it."""
+    """Unpin the safety snapshot if the operation pinned it while going back."""
     snapshot = str(intent.get("snapshot") or "")
     if SNAPSHOT_NAME.fullmatch(snapshot):
         pins.unpin_after(layout, snapshot, operation)
@@ -289,7 +246,8 @@ def _runs(layout: Layout) -> bool:
 
 
 def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str) -> None:
-    entry = {key: value for key, value in intent.items() if key not in NOT_TOLD}
+    """Append the history line of a recovered operation, then remove its records. Raises OSError, HostError."""
+    entry = {key: value for key, value in intent.items() if key not in ONLY_FOR_RECOVERY}
     ended = datetime.now().astimezone().isoformat(timespec="seconds")
     exit_code = Exit.DONE if outcome.startswith("done") else Exit.RESTORED
     history.append(

@@ -1,4 +1,4 @@
-"""Starting and stopping the trainer, with the record that outlives us."""
+"""Start and stop the trainer, and keep the record by which later commands find it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from atftctl import protocol
@@ -23,17 +23,20 @@ from atftctl.host.process import gpu, rights
 from atftctl.host.process import spawn as spawning
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
+from atftctl.protocol.messages import joined, tr
 from atftctl.state import process_record
 from atftctl.state.layout import Layout
 from atftctl.state.process_record import may_signal, put_record_back, write_record
 
 read_record, identity = process_record.read, process_record.identity
-RELEASE_S = 15.0  # for memory of graphics cards, after the process that held it is gone
+RELEASE_S = 15.0  # how long to wait until a graphics card has released the memory of an ended process
 
 
-def start(layout: Layout, order: LaunchSpec, *, digest: str, now: datetime) -> ProcessRecord:
-    """Start the trainer in the project's folder. The record is written before and after: a crash in between loses
-    nothing."""
+def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> ProcessRecord:
+    """Start the trainer in the project's folder and return its record. Raises HostError, OSError.
+
+    The record is written before the start, so that a crash loses no trainer, and again with the pid.
+    """
     output = real_path(layout.root, protocol.OUTPUT)
     for path in (output, real_path(layout.root, protocol.BEST)):
         make_dirs(path.parent)
@@ -42,29 +45,29 @@ def start(layout: Layout, order: LaunchSpec, *, digest: str, now: datetime) -> P
         wanted="running",
         started_at=now.astimezone().isoformat(timespec="seconds"),
         digest=digest,
-        resume=order.resume,
+        resume=launch.resume,
         events_from=size_of_log(layout.root, protocol.EVENTS),
         log_from=size_of_log(layout.root, protocol.LOG),
         metrics_from=size_of_log(layout.root, protocol.METRICS),
         events_inode=inode_of_log(layout.root, protocol.EVENTS),
         host=procs.here()[0],
         namespace=procs.here()[1],
-        processes=order.processes,
+        processes=launch.processes,
     )
     before = try_read(layout.process)
     write_record(layout, record)
     try:
         child = spawning.spawn(
-            order.argv,
+            launch.argv,
             cwd=layout.root,
             env=environment(layout, record.run_id),
             output=output,
-            memory_limit_mb=order.memory_limit_mb,
+            memory_limit_mb=launch.memory_limit_mb,
         )
     except (HostError, OSError):
-        put_record_back(layout, before)  # nothing runs; what was known of the last run stays known
+        put_record_back(layout, before)  # nothing runs, so the record of the last run stays
         raise
-    footprint.leave(f"started the trainer, pid {child.pid}")
+    footprint.leave(tr("started the trainer (pid {pid})", pid=child.pid))
     who = procs.identify(child.pid)
     if who:
         record = dataclasses.replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot)
@@ -73,7 +76,10 @@ def start(layout: Layout, order: LaunchSpec, *, digest: str, now: datetime) -> P
 
 
 def environment(layout: Layout, run_id: str) -> dict[str, str]:
-    """Ours, with the project first on the module path, so that a scratch copy runs its own trainer."""
+    """Return the trainer's environment: ours, with the project first on the module path.
+
+    So a scratch copy of the project runs its own trainer.
+    """
     path = os.environ.get("PYTHONPATH", "")
     return {
         **os.environ,
@@ -92,60 +98,87 @@ def stop(
     note: Callable[[str], None],
     adopted: bool = False,
 ) -> list[int]:
-    """Stop this very process and all that belongs to it. Raises InterventionNeeded where something will not die.
+    """Stop this process and all that belongs to it, and return the pids that had to be killed.
 
-    Several processes are asked by a request in the run folder, which all of them see at the same step: their
-    launcher would hand a signal on to each at a step of its own. `adopted`: the operator named this very process;
-    otherwise it must be the trainer of this project.
+    `adopted`: the operator named this process; otherwise it must be the trainer of this project. Several processes are
+    asked by a request in the run folder, which all of them see at the same step: their launcher would pass a signal on
+    to each at a different step. Raises Refused, and InterventionNeeded where a process does not end.
     """
-    if procs.is_above_us(who):
-        raise Refused(
-            f"this command runs below the trainer itself (pid {who.pid}), and would stop itself with it",
-            hint="run it from a shell of its own",
-        )
-    if not adopted and procs.alive(who) and not may_signal(layout, record, who):
-        raise InterventionNeeded(
-            f"pid {who.pid} is recorded as the trainer, and is not: it has no mark of the run, and is another user's",
-            state="it was not signalled; no file has changed",
-            hint=f"look at it: ps -p {who.pid}; if the record is wrong: rm .atftctl/process.json",
-        )
+    _refuse_stop(layout, record, who, adopted=adopted)
     own = record is not None and (record.detached or record.pid in (0, who.pid))
     marker = process_record.marker(record) if record and own else ""
     uid = None if adopted else rights.uid_of(layout.root)
-    pids = {one.pid for one in procs.members(who, marker, uid)}
+    pids = {process.pid for process in procs.members(who, marker, uid)}
     try:
         asked = bool(marker) and record is not None and record.processes > 1 and _ask_all(layout, record)
         killed = control.stop(who, marker, grace_s=grace_s, note=note, signalled=not asked, uid=uid)
         if pids:
-            footprint.leave(f"stopped pid {', '.join(map(str, sorted(pids)))}")
+            footprint.leave(tr("stopped processes (pid {pids})", pids=_listed(pids)))
     except StillAliveError as error:
-        letters = {pid: procs.state_letter(pid) for pid in error.pids}
-        sleeping = [str(pid) for pid, letter in letters.items() if letter == "D"]
-        raise InterventionNeeded(
-            str(error) + (f" ({', '.join(sleeping)} in uninterruptible sleep)" if sleeping else ""),
-            state="no file has changed; no second trainer was started",
-            hint="look at what they wait for (a dead disk or network share), then run this again",
-        ) from None
+        raise _still_alive(error) from None
     if left := gpu.await_released(pids, RELEASE_S):  # host memory goes with the process; the card's may take longer
-        note(f"the card still holds memory of pid {', '.join(map(str, sorted(left)))}, {RELEASE_S:g} s after its end")
+        note(
+            tr(
+                "the graphics card still holds memory of ended processes (pid {pids}) after {seconds:g} s",
+                pids=_listed(left),
+                seconds=RELEASE_S,
+            )
+        )
     return killed
 
 
-def ask(layout: Layout, record: ProcessRecord, want: str, **words: str) -> str:
-    """A request to the running trainer, which it takes up at its next step; the request's id. Raises OSError."""
+def _refuse_stop(layout: Layout, record: ProcessRecord | None, who: procs.Identity, *, adopted: bool) -> None:
+    """Raise Refused for a process that this command runs below, InterventionNeeded for one that is not the trainer."""
+    if procs.is_above_us(who):
+        raise Refused(
+            tr("this command was started by the trainer itself (pid {pid}), and would stop itself", pid=who.pid),
+            hint=tr("run it from another shell"),
+        )
+    if not adopted and procs.alive(who) and not may_signal(layout, record, who):
+        raise InterventionNeeded(
+            tr(
+                "pid {pid} is recorded as the trainer but is another process: it has no mark of the run, or belongs to "
+                "another user",
+                pid=who.pid,
+            ),
+            state=tr("it was not signalled; no file has changed"),
+            hint=tr("check it: ps -p {pid}; if the record is wrong: rm .atftctl/process.json", pid=who.pid),
+        )
+
+
+def _still_alive(error: StillAliveError) -> InterventionNeeded:
+    letters = {pid: procs.state_letter(pid) for pid in error.pids}
+    sleeping = [str(pid) for pid, letter in letters.items() if letter == "D"]
+    message: str = tr("processes are still alive after SIGKILL: pid {pids}", pids=_listed(error.pids))
+    if sleeping:
+        in_sleep = tr("in uninterruptible sleep: pid {pids}", pids=", ".join(sleeping))
+        message = joined("; ", [message, in_sleep])
+    return InterventionNeeded(
+        message,
+        state=tr("no file has changed; no second trainer was started"),
+        hint=tr("find out what they wait for (a failed disk or network share), then run this command again"),
+    )
+
+
+def _listed(pids: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(pids)))
+
+
+def ask(layout: Layout, record: ProcessRecord, want: str, **fields: str) -> str:
+    """Write a request that the running trainer reads at its next step, and return the request's id. Raises OSError."""
     number = secrets.token_hex(4)
-    body = {"v": 1, "id": number, "run_id": record.run_id, "want": want, **words}
+    body = {"v": 1, "id": number, "run_id": record.run_id, "want": want, **fields}
     write_durably(real_path(layout.root, protocol.REQUEST), json.dumps(body).encode())
     return number
 
 
 def withdraw(layout: Layout) -> None:
-    """A request that nobody took up."""
+    """Remove a request that the trainer has not read. Raises OSError."""
     remove(real_path(layout.root, protocol.REQUEST))
 
 
 def _ask_all(layout: Layout, record: ProcessRecord) -> bool:
-    """False where there is no room even for a request: then a signal has to do."""
+    """Ask all processes to stop. False where the request can't be written (a full disk): then a signal is sent."""
     try:
         ask(layout, record, protocol.WANT_STOP)
     except OSError:
@@ -153,11 +186,11 @@ def _ask_all(layout: Layout, record: ProcessRecord) -> bool:
     return True
 
 
-def command(words: Sequence[str], **values: str) -> tuple[str, ...]:
-    """The runbook's words with {python} and {resume} filled in. Other braces stay as they are."""
-    found = []
-    for word in words:
+def command(template: Sequence[str], **values: str) -> tuple[str, ...]:
+    """Fill {python} and {resume} into a command of the runbook. Other braces stay as they are."""
+    argv = []
+    for argument in template:
         for name, value in values.items():
-            word = word.replace("{" + name + "}", value)  # noqa: PLW2901 - one word, filled in step by step
-        found.append(word)
-    return tuple(found)
+            argument = argument.replace("{" + name + "}", value)  # noqa: PLW2901 - filled in step by step
+        argv.append(argument)
+    return tuple(argv)

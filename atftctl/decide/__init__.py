@@ -1,1 +1,1 @@
-"""Pure functions: facts and a request to a plan or a refusal; measurements to a verdict."""
+"""Pure functions: from facts and a request to a plan or a refusal, from measurements to a verdict."""

@@ -1,6 +1,6 @@
-"""Which snapshots are kept, and why: restic's rules, without a clock.
+"""Decide which snapshots are kept, and why, by restic's rules.
 
-Ages are counted from the newest snapshot, not from now: a clock that jumped ahead must not make everything old.
+Ages are counted from the newest snapshot, not from now: a clock that jumped ahead must not make every snapshot old.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from atftctl.domain.runbook import Keep, span_s
 from atftctl.domain.snapshot import Snapshot
+from atftctl.protocol.messages import tr
 
 Bucket = Callable[[datetime], tuple[int, ...]]
 BUCKETS: tuple[tuple[str, Bucket], ...] = (
@@ -23,44 +24,43 @@ BUCKETS: tuple[tuple[str, Bucket], ...] = (
 def reasons(
     snapshots: Sequence[Snapshot], keep: Keep, needed: Collection[str] = (), damaged: Collection[str] = ()
 ) -> dict[str, list[str]]:
-    """By id, in order, why each is kept; none where it goes. `snapshots`: oldest first. `needed`: by something that is
-    open, or by the last undo. The snapshots that people asked for and those that operations took for their safety are
-    counted apart: a busy night must not push out what somebody took on purpose. A damaged one stands for nothing, and
-    is left to a person."""
-    found: dict[str, list[str]] = {
-        one.id: ["damaged: for a person to look at"] * (one.id in damaged) for one in snapshots
+    """Return for each snapshot, by id, why it is kept; an empty list where it is not.
+
+    `snapshots`: oldest first. `needed`: ids that an open operation or the last undo needs. `damaged`: ids of damaged
+    snapshots; they are kept for a person to look at, and never count as the newest of an hour or day. Manual snapshots
+    and those taken by operations are counted apart: a busy night must not push out what somebody took on purpose.
+    """
+    why: dict[str, list[str]] = {
+        snapshot.id: [tr("damaged: a person must look at it")] * (snapshot.id in damaged) for snapshot in snapshots
     }
-    whole = [one for one in snapshots if one.id not in damaged]
-    for kind in (
-        [one for one in whole if not one.operation],
-        [one for one in whole if one.operation],
-    ):
-        _by_policy(kind, keep, found)
-    good = [one for one in whole if one.verified]
-    if good:
-        found[good[-1].id].append("newest verified-good")
-    for one in snapshots:
-        if one.pinned:
-            found[one.id].append("pinned")
-        if one.id in needed:
-            found[one.id].append("needed for undo")
-    return found
+    whole = [snapshot for snapshot in snapshots if snapshot.id not in damaged]
+    _by_policy([snapshot for snapshot in whole if not snapshot.operation], keep, why)
+    _by_policy([snapshot for snapshot in whole if snapshot.operation], keep, why)
+    verified = [snapshot for snapshot in whole if snapshot.verified]
+    if verified:
+        why[verified[-1].id].append(tr("newest verified-good"))
+    for snapshot in snapshots:
+        if snapshot.pinned:
+            why[snapshot.id].append(tr("pinned"))
+        if snapshot.id in needed:
+            why[snapshot.id].append(tr("needed for undo"))
+    return why
 
 
-def _by_policy(snapshots: Sequence[Snapshot], keep: Keep, found: dict[str, list[str]]) -> None:
-    """The newest of each hour, day, week and month stands for it."""
+def _by_policy(snapshots: Sequence[Snapshot], keep: Keep, why: dict[str, list[str]]) -> None:
+    """Add why the retention keeps snapshots: the newest of each hour, day, week and month, and the newest of all."""
     if not snapshots:
         return
-    newest_first = [(one.id, datetime.fromisoformat(one.created)) for one in reversed(snapshots)]
+    newest_first = [(snapshot.id, datetime.fromisoformat(snapshot.created)) for snapshot in reversed(snapshots)]
     for name, _ in newest_first[: keep.last]:
-        found[name].append("last")
-    for word, bucket in BUCKETS:
+        why[name].append("last")
+    for span_name, bucket in BUCKETS:
         seen: set[tuple[int, ...]] = set()
         for name, at in newest_first:
-            if len(seen) < getattr(keep, word) and bucket(at) not in seen:
+            if len(seen) < getattr(keep, span_name) and bucket(at) not in seen:
                 seen.add(bucket(at))
-                found[name].append(word)
+                why[name].append(span_name)
     span = timedelta(seconds=span_s(keep.within) or 0)
     for name, at in newest_first:
         if span and newest_first[0][1] - at < span:
-            found[name].append("within")
+            why[name].append("within")

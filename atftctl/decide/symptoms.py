@@ -1,4 +1,4 @@
-"""Which symptom is meant."""
+"""Find the symptom of the runbook that a command means."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Facts
 from atftctl.domain.runbook import Runbook, Symptom
 from atftctl.domain.text import nearest
+from atftctl.protocol.messages import tr
 
 
 def find_symptom(runbook: Runbook, word: str) -> tuple[str, Symptom]:
-    """By name, alias, or title in either language."""
+    """Find a symptom by name, alias, or title in any language. Raises UsageError where there is none."""
     wanted = word.strip().casefold()
     names: list[str] = []
     for name, symptom in runbook.symptoms.items():
-        words = (name, *symptom.aliases, symptom.title.en, symptom.title.ja)
-        if wanted in (one.casefold() for one in words):
+        labels = (name, *symptom.aliases, symptom.title.en, symptom.title.ja)
+        if wanted in (label.casefold() for label in labels):
             return name, symptom
-        names += words
+        names += labels
     close = nearest(word, names)
-    then = close if close.startswith("did") else f"known: {', '.join(runbook.symptoms)}"
-    raise UsageError(f"unknown symptom {word!r}", hint=then)
+    known = tr("known symptoms: {symptoms}", symptoms=", ".join(runbook.symptoms))
+    raise UsageError(tr("unknown symptom {name!r}", name=word), hint=close if close.startswith("did") else known)
 
 
 def symptom_of(runbook: Runbook, facts: Facts) -> str:
-    """What the trainer's own last word says. Raises UsageError where it says nothing."""
+    """Find the symptom of the trainer's last event. Raises UsageError where it names none."""
     name = symptom_of_event(runbook, facts.process.last_event)
     if not name:
-        known = ", ".join(runbook.symptoms)
-        raise UsageError("which symptom? The trainer left no word of one", hint=f"--symptom: {known}")
+        raise UsageError(
+            tr("name a symptom: the trainer's last event shows none"),
+            hint=tr("--symptom NAME, where NAME is one of: {symptoms}", symptoms=", ".join(runbook.symptoms)),
+        )
     return name

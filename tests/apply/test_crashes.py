@@ -8,25 +8,21 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import Refused
-from atftctl.operations import recover as recovering
 from atftctl.operations import undo as undoing
 from atftctl.operations.project import open_for_rescue, open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
-from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
-from tests.support import CONFIG, TRAINING, make_project
-from tests.users import needs_root
+from tests.support.faults import BROKEN, EVERY, FULL, KILLED, TODAY, Faults, in_child
+from tests.support.projects import CONFIG, TRAINING, make_project
+from tests.support.recovery import recover
+from tests.support.users import needs_root
 
-# All calls take minutes: `make torture` strikes each (EVERY=1), the tests a fifth of them, others each day.
-EVERY = int(os.environ.get("ATFTCTL_TORTURE_EVERY", "5"))
-TODAY = int(time.time() // 86_400)
 UNCAUGHT = 99  # an OSError before the operation began: the command line's boundary makes it exit 3
 NAMES = (CONFIG, TRAINING)
 
@@ -37,10 +33,6 @@ def roll_back(root: Path) -> None:
 
 def undo(root: Path) -> None:
     undoing.undo(open_for_rescue(root), "", RestartPolicy(), Request())
-
-
-def recover(root: Path) -> None:
-    recovering.recover(open_for_rescue(root), Request())
 
 
 def state(root: Path) -> tuple[bytes, ...]:

@@ -37,13 +37,10 @@ from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
 from atftctl.state import checked_copies, history
 from atftctl.state.verified import mark_verified as mark
-from tests.apply.test_snapshots import layout_of, problems, rot, take
-from tests.faults import BROKEN, KILLED, Faults, in_child
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project
-from tests.users import needs_root
-
-KEEP_ONE = "keep: {last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, within: 0h}"
-KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
+from tests.support.faults import BROKEN, KILLED, Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, make_project
+from tests.support.snapshots import KEEP, KEEP_ONE, flip_bit, layout_of, problems, take
+from tests.support.users import needs_root
 
 
 @pytest.fixture
@@ -172,10 +169,10 @@ def test_bytes_missing_in_the_middle_of_a_live_model_do_not_stop_its_restore(roo
 def test_a_damaged_copy_among_hundreds_of_linked_ones_stops_no_backup(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atftctl.apply.snapshots.copier.settled", lambda one: True)
+    monkeypatch.setattr("atftctl.apply.snapshots.copier.mtime_settled", lambda one: True)
     monkeypatch.setattr(snapshots, "MANY", 2)
     first = take(root)
-    rot(root / "backups" / first / CONFIG)
+    flip_bit(root / "backups" / first / CONFIG)
     take(root)
     real, calls = snapshots.read_back, []
 
@@ -218,7 +215,7 @@ def test_a_damaged_snapshot_is_neither_the_last_good_one_nor_what_prune_keeps(ro
         copy.parent.symlink_to(root / "models")
         assert "models is a symlink" in str(problems(root)[third])
     else:
-        rot(copy)
+        flip_bit(copy)
         assert set(problems(root)) == {third}
     layout = layout_of(root)
     assert observed.find(layout, observed.list_snapshots(layout), "last-good").id == second
@@ -233,7 +230,7 @@ def test_a_damaged_snapshot_is_neither_the_last_good_one_nor_what_prune_keeps(ro
 def test_an_inode_that_is_used_again_is_not_taken_for_the_damaged_copy(root: Path) -> None:
     name = take(root)
     copy = root / "backups" / name / CONFIG
-    rot(copy)
+    flip_bit(copy)
     assert set(problems(root)) == {name}
     again = root / "backups" / name / TRAINING
     again.chmod(0o600)
@@ -251,7 +248,7 @@ def test_a_clock_that_stood_ahead_hides_no_finding(root: Path, monkeypatch: pyte
     (root / "models/last.pth").write_bytes(b"new")
     ahead = take(root)
     monkeypatch.undo()
-    rot(root / "backups" / ahead / "models/best_model.pth")
+    flip_bit(root / "backups" / ahead / "models/best_model.pth")
     assert set(problems(root)) == {ahead}
     layout = layout_of(root)
     assert observed.find(layout, observed.list_snapshots(layout), "last-good").id == old
@@ -302,7 +299,7 @@ def test_a_store_through_a_memory_map_is_seen(root: Path) -> None:
 
 
 def test_nonsense_in_the_tools_own_files_stops_no_rescue(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atftctl.apply.snapshots.copier.settled", lambda one: True)
+    monkeypatch.setattr("atftctl.apply.snapshots.copier.mtime_settled", lambda one: True)
     take(root)
     problems(root)
     checked = layout_of(root).checked
@@ -354,16 +351,16 @@ def test_folders_however_deep(root: Path) -> None:
 
 def test_samples_come_round_past_a_damaged_copy(root: Path) -> None:
     name = take(root)
-    rot(root / "backups" / name / "models/best_model.pth")
+    flip_bit(root / "backups" / name / "models/best_model.pth")
     problems(root)
-    rot(root / "backups" / name / "models/last.pth")
+    flip_bit(root / "backups" / name / "models/last.pth")
     for _ in range(8):
         found = check_backups.verify(open_project(root), (), Request(), share=0.1)
     assert "models/last.pth" in str(found.data["problems"]) and "models/best_model.pth" in str(found.data["problems"])
 
 
 def test_a_removal_while_verify_reads_harms_no_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atftctl.apply.snapshots.copier.settled", lambda one: True)
+    monkeypatch.setattr("atftctl.apply.snapshots.copier.mtime_settled", lambda one: True)
     first, second = take(root), take(root)
     real = integrity.structure
 
@@ -521,7 +518,7 @@ def test_an_export_that_dies_leaves_no_half_folder(root: Path, how: str, tmp_pat
 
 def test_verify_recovers_nothing_and_keeps_its_findings(root: Path) -> None:
     name = take(root)
-    rot(root / "backups" / name / CONFIG)
+    flip_bit(root / "backups" / name / CONFIG)
     (root / ".atftctl/journal/20240101_000000-dead.intent.json").write_text("not a record")
     found = check_backups.verify(open_project(root), (), Request(), everything=True)
     assert found.exit_code == 1 and set(found.data["problems"]) == {name}

@@ -30,15 +30,12 @@ from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
 from atftctl.state import checked_copies
 from atftctl.state.layout import Layout
-from tests.faults import BROKEN, FULL, KILLED, Faults, in_child
-from tests.support import CONFIG, RUNBOOK, Project, make_project
-from tests.users import needs_root
+from tests.support.faults import BROKEN, FULL, KILLED, Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
+from tests.support.snapshots import flip_bit, layout_of, problems, take
+from tests.support.users import needs_root
 
 NOW = projects.now()
-
-
-def take(root: Path, **options: Any) -> str:
-    return str(backup.create(open_project(root), options.pop("label", ""), "", Request(), **options).data["id"])
 
 
 def age(root: Path) -> None:
@@ -46,15 +43,6 @@ def age(root: Path) -> None:
     for path in (root / "configs", root / "models"):
         for file in path.rglob("*"):
             os.utime(file, (NOW.timestamp() - 86_400, NOW.timestamp() - 86_400))
-
-
-def layout_of(root: Path) -> Layout:
-    return Layout(root=root, runbook=root / RUNBOOK)
-
-
-def problems(root: Path) -> dict[str, list[str]]:
-    found = check_backups.verify(open_project(root), (), Request(), everything=True)
-    return dict(found.data["problems"])
 
 
 @pytest.fixture
@@ -65,7 +53,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def settled(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose files changed long ago (the inode's own time can't be set back, so the rule is told so)."""
-    monkeypatch.setattr("atftctl.apply.snapshots.copier.settled", lambda one: True)
+    monkeypatch.setattr("atftctl.apply.snapshots.copier.mtime_settled", lambda one: True)
     age(root)
     return root
 
@@ -115,22 +103,11 @@ def test_a_snapshot_survives_its_neighbours_deletion(settled: Path, gone: int) -
     assert len(observed.list_snapshots(layout_of(settled))) == 2
 
 
-def rot(path: Path) -> None:
-    """One bit, as a disk loses it: the file's times stay."""
-    facts = path.stat()
-    path.chmod(0o600)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
-    path.write_bytes(bytes(data))
-    path.chmod(facts.st_mode & 0o777)
-    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-
-
 def test_one_damaged_copy_does_not_pass_as_many_good_ones(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not checked within the span: hashed before a new snapshot relies on it, and copied afresh."""
     first, second = take(settled), take(settled)
     copy = settled / "backups" / second / "models/best_model.pth"
-    rot(copy)
+    flip_bit(copy)
     monkeypatch.setattr(backup, "now", lambda: NOW + timedelta(days=8))
     third = take(settled)
     fresh = settled / "backups" / third / "models/best_model.pth"
@@ -270,7 +247,7 @@ def test_a_file_that_never_holds_still_is_refused_by_name(root: Path, monkeypatc
         return real(*arguments)
 
     monkeypatch.setattr(copier, "_stream", moving)
-    with pytest.raises(Restored, match=r"models/last\.pth changes while it is copied"):
+    with pytest.raises(Restored, match=r"models/last\.pth keeps changing while it is copied"):
         take(root)
 
 

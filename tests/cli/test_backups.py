@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project
-
-KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
+from tests.support.repositories import git
+from tests.support.snapshots import KEEP
 
 
 def folder(project: Project, word: str = "latest") -> Path:
     return project.root / str(project.run("backup", "show", word, "--json").json["data"]["folder"])
-
-
-def git(project: Project, *words: str) -> str:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-    return subprocess.run(
-        ["git", *identity, *words], cwd=project.root, check=True, capture_output=True, text=True
-    ).stdout
 
 
 def test_folders_with_all_that_lies_in_them_but_secrets_and_loops(project: Project) -> None:
@@ -145,7 +137,7 @@ def test_a_model_under_a_running_trainer(project: Project) -> None:
     project.run("trainer", "start")
     project.write("models/last.pth", b"other")
     refused = project.run("restore", "latest", "models/last.pth", "--yes", "--no-restart")
-    assert refused.code == 3 and "would write over" in refused.err
+    assert refused.code == 3 and "would overwrite" in refused.err
     before = project.record()["pid"]
     done = project.run("restore", "latest", "models/last.pth", "--yes")
     assert done.code == 0 and project.record()["pid"] != before

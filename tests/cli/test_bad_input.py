@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, RUNBOOK, TRAINING, Ended, Project, wait_for
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Ended, Project, wait_for
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 

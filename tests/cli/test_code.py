@@ -15,39 +15,16 @@ from atftctl.apply import packages as apply_packages
 from atftctl.domain.steps import Package
 from atftctl.observe import packages as observed_packages
 from atftctl.state.layout import Layout
-from tests.support import CONFIG, ROOT, RUNBOOK, Ended, Project
+from tests.support.projects import CONFIG, ROOT, RUNBOOK, Ended, Project
+from tests.support.repositories import commit, create_repository, git
 
 SMOKE = """smoke: ["{python}", -c, "import pathlib; assert 'broken' not in pathlib.Path('src/code.py').read_text()"]"""
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 
 
-def git(project: Project, *words: str, check: bool = True) -> str:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-    done = subprocess.run(["git", *identity, *words], cwd=project.root, capture_output=True, text=True)
-    assert done.returncode == 0 or not check, done.stderr
-    return done.stdout.strip()
-
-
-def commit(project: Project, subject: str, **files: str | None) -> str:
-    for name, content in files.items():
-        path = f"src/{name}.py"
-        if content is None:
-            (project.root / path).unlink()
-        else:
-            project.write(path, content)
-    git(project, "add", "-A")
-    git(project, "commit", "-qm", subject)
-    return git(project, "rev-parse", "HEAD")
-
-
 @pytest.fixture
 def repository(project: Project) -> Project:
-    line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  smoke:"))
-    project.replace(RUNBOOK, line, f"  {SMOKE}")
-    project.write(".gitignore", ".atftctl/\nbackups/\nlogs/\nmodels/\nbehaviour\n")
-    git(project, "init", "-q", "-b", "main")
-    commit(project, "start", code="one\ntwo\nthree\nfour\nfive\n")
-    return project
+    return create_repository(project, smoke=SMOKE, code="one\ntwo\nthree\nfour\nfive\n")
 
 
 def stands(project: Project) -> tuple[str, str, dict[str, bytes]]:

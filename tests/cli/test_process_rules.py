@@ -12,7 +12,7 @@ import time
 import pytest
 import yaml
 
-from tests.support import CONFIG, RUNBOOK, Project, processes_of, wait_for
+from tests.support.projects import CONFIG, RUNBOOK, Project, processes_of, wait_for
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 KILL_AT = """
@@ -156,7 +156,7 @@ def test_a_file_moved_away_lets_recovery_go_on(project: Project) -> None:
     edited = project.read(CONFIG) + b"# mine\n"
     project.write(CONFIG, edited)
     done = project.run("recover")
-    assert done.code == 5 and "neither the old nor the new" in done.err and "move it away" in done.err
+    assert done.code == 5 and "neither the old nor the new" in done.err and "move this file away" in done.err
     assert project.read(CONFIG) == edited
     (project.root / CONFIG).rename(project.root / "mine.yaml")
     assert project.run("recover").code == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, ROOT, Project, processes_of, wait_for
+from tests.support.projects import CONFIG, ROOT, Project, processes_of, wait_for
 
 BLOCKED = {"ATFTCTL_TEST_BLOCK": "torch pandas numpy pyarrow arch scipy"}
 RESCUE = [
@@ -124,7 +124,7 @@ def test_no_restart_changes_the_files_only_and_says_so(project: Project) -> None
     project.run("backup")
     project.write("models/best_model.pth", b"other")
     refused = project.run("restore", "latest", "--yes", "--no-restart")
-    assert refused.code == 3 and "would write over" in refused.err
+    assert refused.code == 3 and "would overwrite" in refused.err
 
 
 def test_trainer_verbs(project: Project) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.support import CONFIG, TRAINING, Project
+from tests.support.projects import CONFIG, TRAINING, Project
 
 CHANGES = {
     ("rollback", "--symptom", "divergence"): {
@@ -124,7 +124,7 @@ def test_a_snapshot_is_plain_files_that_cp_restores(project: Project) -> None:
     assert project.run("restore", "before", "--yes").code == 0
     assert project.configs() == before
     again = project.run("restore", "before", "--yes")
-    assert again.code == 3 and "what stands already" in again.err
+    assert again.code == 3 and "nothing to restore" in again.err
 
 
 def test_restore_brings_back_models_and_single_files(project: Project) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support import CONFIG, RUNBOOK, Project
+from tests.support.projects import CONFIG, RUNBOOK, Project
 
 
 def test_wrong_options_end_in_the_envelope_too(project: Project) -> None:
@@ -29,7 +29,7 @@ def test_status_names_the_remedy_while_it_is_one(project: Project) -> None:
 
 def test_a_trainer_that_stays_down_is_said(project: Project) -> None:
     done = project.run("rollback", "--symptom", "divergence", "--yes")
-    assert done.code == 0 and "is not started; atftctl trainer start --resume best" in done.out
+    assert done.code == 0 and "is not started; start it with: atftctl trainer start --resume best" in done.out
 
 
 def test_latest_means_the_same_everywhere(project: Project) -> None:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from atftctl.host.files.fingerprint import sha256_bytes
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project, wait_for
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, wait_for
 
 
 def mark_good(project: Project) -> str:
@@ -223,7 +223,7 @@ def test_staged_needs_somebody_to_watch(project: Project) -> None:
     assert refused.code == 3 and "none runs" in refused.err
     start(project)
     project.run("trainer", "stop")
-    assert project.run("rollback", "--staged", "--yes").code == 2, "which symptom?"
+    assert project.run("rollback", "--staged", "--yes").code == 2, "name a symptom"
 
 
 # --- show, history --check, plans
@@ -333,7 +333,7 @@ def test_doctor_says_what_is_missing_and_what_that_costs(project: Project) -> No
 
 
 def test_the_pages_of_the_runbook(project: Project) -> None:
-    from tests.support import ROOT
+    from tests.support.projects import ROOT
 
     assert project.run("runbook", "render", "--check", "--project", str(ROOT)).code == 0, "atftctl runbook render"
     assert project.run("runbook", "render").code == 0

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 

@@ -17,7 +17,7 @@ from atftctl.domain.runbook import Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.observe.runbook import load as observed
 from atftctl.observe.runbook import locate
-from tests.support import CONFIG, ROOT, TRAINING
+from tests.support.projects import CONFIG, ROOT, TRAINING
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 BOOK = observed.load(locate.find_project(ROOT)).runbook
@@ -57,18 +57,18 @@ def facts_of(case: dict[str, Any]) -> Facts:
 
 
 def decide(book: Runbook, facts: Facts, request: dict[str, Any]) -> Plan:
-    wish = RestartPolicy(restart=request.get("restart", True), adopt=tuple(request.get("adopt", ())))
+    policy = RestartPolicy(restart=request.get("restart", True), adopt=tuple(request.get("adopt", ())))
     if "symptom" in request:
-        return by_settings.rollback_symptom(book, facts, request["symptom"], wish, "en")
+        return by_settings.rollback_symptom(book, facts, request["symptom"], policy, "en")
     if "phase" in request:
-        return by_settings.reenable(book, facts, request["phase"], request.get("plan", "after-incident"), wish, "en")
+        return by_settings.reenable(book, facts, request["phase"], request.get("plan", "after-incident"), policy, "en")
     if "restore" in request:
         snapshot = next(one for one in facts.snapshots if one.id == request["restore"])
         chosen = by_snapshot.chosen_files(book, snapshot, tuple(request.get("paths", ())), request.get("only", ""))
-        return by_snapshot.restore(book, facts, snapshot, chosen, wish)
+        return by_snapshot.restore(book, facts, snapshot, chosen, policy)
     if "undo" in request:
-        return by_snapshot.undo(book, facts, request["undo"], wish)
-    return by_settings.rollback_immediate(book, facts, wish)
+        return by_snapshot.undo(book, facts, request["undo"], policy)
+    return by_settings.rollback_immediate(book, facts, policy)
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

@@ -45,7 +45,7 @@ def test_health_passes_and_too_little_never_does() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"alive": False}, "ended without a word"),
+        ({"alive": False}, "ended without a final event"),
         ({"alive": False, "fatal": {"event": "oom", "step": 3, "message": "no memory"}}, "out of memory in step 4"),
         ({"silent_s": 300.0}, "no sign of life"),
     ],

@@ -52,7 +52,7 @@ def test_a_noisy_comparison_says_how_many_dates_would_settle_it() -> None:
     found = compare(
         series(rng.normal(0.02, 0.15, 80)), series(rng.normal(0.02, 0.15, 80)), margin=0.02, min_dates=60, horizon=1
     )
-    assert found.verdict is OPEN and "dates would settle it" in found.detail
+    assert found.verdict is OPEN and "dates would decide it" in found.detail
 
 
 def test_the_interval_has_its_size() -> None:
@@ -97,7 +97,10 @@ def test_a_probe_that_failed_fails_its_check() -> None:
     ("loss", "norm", "verdict"), [(1.0, 2.0, PASS), (1.0, 5.1, FAIL), ("nan", 1.0, FAIL), (1.0, "inf", FAIL)]
 )
 def test_training(loss: object, norm: object, verdict: Verdict) -> None:
-    assert checklist.training({"loss": loss, "grad_norm": norm, "steps": 3}, Checks()).verdict is verdict
+    assert (
+        checklist.training("training can start", {"loss": loss, "grad_norm": norm, "steps": 3}, Checks()).verdict
+        is verdict
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,8 +114,8 @@ def test_costs(ratio: float, lower: float, verdict: Verdict) -> None:
 def test_rankic_is_not_compared_with_another_measurement() -> None:
     part = {"identity": {"panel": "a"}, "by_date": {}, "weights": "w", "predictions": "p"}
     other = {"rankic": {**part, "identity": {"panel": "b"}}}
-    assert checklist.quality(part, other, Checks()).verdict is OPEN
-    same = checklist.quality(part, {"rankic": part}, Checks())
+    assert checklist.quality("RankIC@1d", part, other, Checks()).verdict is OPEN
+    same = checklist.quality("RankIC@1d", part, {"rankic": part}, Checks())
     assert same.verdict is PASS and "bit-identical" in same.detail
 
 

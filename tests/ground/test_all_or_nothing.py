@@ -16,17 +16,18 @@ import pytest
 from atftctl.apply import moves
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.host.process import table as procs
-from atftctl.operations import recover as recovering
 from atftctl.operations import restore
-from atftctl.operations.project import open_for_rescue, open_project
+from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
-from tests.apply.test_crashes import EVERY, TODAY
-from tests.faults import KILLED, Faults, in_child
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project, make_project, wait_for
-from tests.torture.commands import COMMANDS, git, layout_of, state, with_history
+from tests.support.faults import EVERY, KILLED, TODAY, Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, make_project, wait_for
+from tests.support.recovery import copy_project, leftovers, recover, state
+from tests.support.repositories import git, with_history
+from tests.support.snapshots import layout_of, take
+from tests.support.users import needs_root
+from tests.torture.commands import COMMANDS
 from tests.torture.power import Losses, sample
-from tests.users import needs_root
 
 FILES_ONLY = RestartPolicy(restart=False)
 IMMEDIATE = ("rollback", "--immediate", "--yes")
@@ -109,13 +110,9 @@ def blocked(name: str, number: int = errno.EBUSY) -> Iterator[None]:
         moves.rename = real
 
 
-def roll_back_blocked(root: Path, number: int = errno.EBUSY, wish: RestartPolicy = FILES_ONLY) -> Any:
+def roll_back_blocked(root: Path, number: int = errno.EBUSY, policy: RestartPolicy = FILES_ONLY) -> Any:
     with blocked("production.yaml", number):
-        return routes.immediate(open_project(root), wish, Request())
-
-
-def recover(root: Path, *, back: bool = False) -> None:
-    recovering.recover(open_for_rescue(root), Request(), back=back)
+        return routes.immediate(open_project(root), policy, Request())
 
 
 @pytest.fixture
@@ -158,22 +155,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_project(folder / "template", folder / "violations").root
 
 
-def copied(template: Path, name: str) -> Path:
-    root = template.with_name(name)
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(template, root, symlinks=True)
-    return root
-
-
 def ends_of(template: Path) -> tuple[Any, Any]:
-    done = copied(template, "done")
+    done = copy_project(template, "done")
     assert in_child(lambda: routes.immediate(open_project(done), RestartPolicy(restart=False), Request()))[0] == 0
     return state(template), state(done)
 
 
 def after_the_decision(calls: list[str], template: Path) -> int:
     """The number of the first call after COMMIT."""
-    plain = copied(template, "plain")
+    plain = copy_project(template, "plain")
     seen: list[int] = []
     from atftctl.apply.transaction import Transaction
 
@@ -192,22 +182,16 @@ def after_the_decision(calls: list[str], template: Path) -> int:
     return seen[0] + 1
 
 
-def clean(root: Path) -> str:
-    layout = layout_of(root)
-    left = [path.name for path in root.rglob(".*") if path.name.endswith((".staged", ".back", ".tmp", ".partial"))]
-    return f"{left} {list(layout.journal.glob('*'))}" if left or list(layout.journal.glob("*")) else ""
-
-
 @pytest.mark.parametrize("kind", ["before", "after", "EIO", "ENOSPC"])
 def test_a_kill_or_an_error_at_every_call_of_the_way_back(template: Path, kind: str) -> None:
     """Old or new after `recover`, never a mixture; from ABORT on always the old ones."""
     before, after = ends_of(template)
-    counted = copied(template, "count")
+    counted = copy_project(template, "count")
     _, calls = in_child(lambda: roll_back_blocked(counted), Faults())
     first = after_the_decision(calls, template)
     ends, told = [], set()
     for at in range(first + TODAY % EVERY, len(calls) + 1, EVERY):
-        root = copied(template, "struck")
+        root = copy_project(template, "struck")
         error = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}.get(kind, 0)
         faults = Faults(at, error, kind if kind in ("before", "after") else "error")  # type: ignore[arg-type]
         code, _ = in_child(lambda root=root: roll_back_blocked(root), faults)
@@ -217,7 +201,7 @@ def test_a_kill_or_an_error_at_every_call_of_the_way_back(template: Path, kind: 
             assert state(root) == before
         recovered, _ = in_child(lambda root=root: recover(root), Faults())
         assert recovered == 0, (at, calls[at - 1])
-        assert state(root) in (before, after) and not clean(root), (at, calls[at - 1], clean(root))
+        assert state(root) in (before, after) and not leftovers(root), (at, calls[at - 1], leftovers(root))
         ends.append("old" if state(root) == before else "new")
     assert "old" in ends and told <= {KILLED, 4, 5}
     if not error:
@@ -226,19 +210,19 @@ def test_a_kill_or_an_error_at_every_call_of_the_way_back(template: Path, kind: 
 
 def test_a_crash_inside_the_recovery_of_the_way_back(template: Path) -> None:
     before, after = ends_of(template)
-    counted = copied(template, "count")
+    counted = copy_project(template, "count")
     _, calls = in_child(lambda: roll_back_blocked(counted), Faults())
     first, pairs = after_the_decision(calls, template), 0
     for at in range(first + TODAY % EVERY, len(calls) + 1, 2 * EVERY):
-        crashed = copied(template, "crashed")
+        crashed = copy_project(template, "crashed")
         in_child(lambda crashed=crashed: roll_back_blocked(crashed), Faults(at))
-        probe = copied(crashed, "probe")
+        probe = copy_project(crashed, "probe")
         _, more = in_child(lambda probe=probe: recover(probe), Faults())
         for second in range(1 + TODAY % EVERY, len(more) + 1, EVERY):
-            probe = copied(crashed, "probe")
+            probe = copy_project(crashed, "probe")
             in_child(lambda probe=probe: recover(probe), Faults(second))
             assert in_child(lambda probe=probe: recover(probe))[0] == 0, (at, second)
-            assert state(probe) in (before, after) and not clean(probe), (at, second)
+            assert state(probe) in (before, after) and not leftovers(probe), (at, second)
             pairs += 1
     assert pairs > 20
 
@@ -285,7 +269,7 @@ def test_recovery_that_fails_for_good_names_the_way_back(root: Path) -> None:
         with blocked("production.yaml"):
             recover(root, back=True)
 
-    assert in_child(back)[0] == 0 and state(root) == before and not clean(root)
+    assert in_child(back)[0] == 0 and state(root) == before and not leftovers(root)
 
 
 def test_the_way_back_needs_whole_copies(root: Path) -> None:
@@ -408,8 +392,6 @@ def test_an_interrupted_staged_rollback_says_what_it_has_done(project: Project) 
 
 
 def test_restore_is_put_back_too(root: Path) -> None:
-    from tests.torture.commands import take
-
     name = take(root)
     for path in (CONFIG, TRAINING):
         Project(root).write(path, "a: 1\n")
@@ -419,5 +401,5 @@ def test_restore_is_put_back_too(root: Path) -> None:
         with blocked("production.yaml"):
             restore.restore(open_project(root), name, (), RestartPolicy(restart=False), Request())
 
-    assert in_child(act)[0] == 4 and state(root) == before and not clean(root)
+    assert in_child(act)[0] == 4 and state(root) == before and not leftovers(root)
     assert RUNBOOK

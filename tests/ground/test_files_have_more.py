@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, RUNBOOK, Project
-from tests.users import ALICE, TEAM, needs_root, open_project_of, run_as
+from tests.support.attributes import attributes, set_attributes
+from tests.support.projects import CONFIG, RUNBOOK, Project
+from tests.support.users import ALICE, TEAM, needs_root, open_project_of, run_as
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 MODELS = ("models/best_model.pth", "models/last.pth")
-
-
-def acl(*entries: tuple[int, int, int]) -> bytes:
-    """The kernel's form of an access control list: (tag, permissions, id) each; posix_acl_xattr.h."""
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
-
-
-USER_OBJ, USER, GROUP_OBJ, MASK, OTHER, NO_ID = 0x01, 0x02, 0x04, 0x10, 0x20, 0xFFFFFFFF
-READ_FOR_ALICE = acl((USER_OBJ, 6, NO_ID), (USER, 4, ALICE), (GROUP_OBJ, 0, NO_ID), (MASK, 4, NO_ID), (OTHER, 0, NO_ID))
-
-
-def set_attributes(path: Path) -> None:
-    try:
-        os.setxattr(path, "system.posix_acl_access", READ_FOR_ALICE)
-        os.setxattr(path, "user.note", b"why")
-    except OSError:
-        pytest.skip("this file system has no access control lists or attributes")
-
-
-def attributes(path: Path) -> dict[str, bytes]:
-    return {name: os.getxattr(path, name) for name in sorted(os.listxattr(path))}
 
 
 @pytest.mark.parametrize(

@@ -9,43 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, RUNBOOK, Project
+from tests.support.projects import CONFIG, RUNBOOK, Project
+from tests.support.repositories import commit, create_repository, git
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 BACK = ("rollback", "--git", "HEAD", "--yes", "--no-restart")
 
 
-def git(project: Project, *words: str, where: Path | None = None) -> str:
-    done = subprocess.run(
-        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words],
-        cwd=where or project.root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def commit(project: Project, subject: str) -> str:
-    git(project, "add", "-A")
-    git(project, "commit", "-qm", subject)
-    return git(project, "rev-parse", "HEAD")
-
-
-def repository_in(project: Project, *options: str) -> Project:
-    line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  smoke:"))
-    project.replace(RUNBOOK, line, "  smoke: []")
-    project.write(".gitignore", ".atftctl/\nbackups/\nlogs/\nmodels/\nbehaviour\n")
-    git(project, "init", "-q", "-b", "main", *options)
-    shutil.rmtree(project.root / ".git/hooks", ignore_errors=True)
-    project.write("src/code.py", "one\n")
-    commit(project, "start")
-    return project
-
-
 @pytest.fixture
 def repository(project: Project) -> Project:
-    return repository_in(project)
+    return create_repository(project)
 
 
 def check_back_and_forth(project: Project, *words: str) -> None:
@@ -137,7 +110,7 @@ def test_no_setting_of_the_user_changes_what_is_read(repository: Project, settin
 
 def test_a_repository_of_sha256(project: Project) -> None:
     try:
-        repository = repository_in(project, "--object-format=sha256")
+        repository = create_repository(project, "--object-format=sha256")
     except AssertionError:
         pytest.skip("this git knows no sha256")
     repository.write("src/code.py", "two\n")
@@ -363,8 +336,8 @@ def test_a_project_in_a_folder_of_its_repository(project: Project) -> None:
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=outer, check=True)
     inner.write(":x", "one\n")
     commit(inner, "start")
-    git(inner, "add", "-A", where=outer)
-    git(inner, "commit", "-qm", "readme", "--allow-empty", where=outer)
+    git(outer, "add", "-A")
+    git(outer, "commit", "-qm", "readme", "--allow-empty")
     inner.write(":x", "two\n")
     commit(inner, "feat: two")
     (outer / "README").write_text("dirty\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project, wait_for
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, wait_for
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 
@@ -256,7 +256,7 @@ def test_escape_sequences_are_shown_and_not_obeyed(project: Project) -> None:
 
 
 def test_only_one_module_writes_to_the_terminal() -> None:
-    from tests.support import ROOT
+    from tests.support.projects import ROOT
 
     loud = [
         f"{path.name}: {line.strip()}"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Ended, Project, wait_for
-from tests.torture.commands import git, with_history
-from tests.users import ALICE, needs_root, open_project_of, run_as
+from tests.support.projects import Ended, Project, wait_for
+from tests.support.repositories import git, with_history
+from tests.support.users import ALICE, needs_root, open_project_of, run_as
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 
@@ -144,7 +144,7 @@ def test_a_launcher_that_leaves_its_trainer_in_the_background(project: Project, 
     import json
 
     words = ", ".join(json.dumps(word) for word in command)
-    from tests.support import RUNBOOK
+    from tests.support.projects import RUNBOOK
 
     project.replace(RUNBOOK, 'command: ["{python}", ', f'command: [{words}, "{{python}}", ')
     started = project.run("trainer", "start")

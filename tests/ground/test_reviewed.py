@@ -17,13 +17,12 @@ from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import commits
-from tests.apply.test_crashes import EVERY, TODAY
-from tests.faults import KILLED, Faults, in_child
-from tests.ground.test_all_or_nothing import clean, copied, recover
-from tests.ground.test_git import commit, git, repository_in
-from tests.ground.test_trust import plant
-from tests.support import CONFIG, RUNBOOK, Project, make_project
-from tests.users import ALICE, BOB, give, needs_root, open_project_of
+from tests.support.attributes import attributes, set_attributes
+from tests.support.faults import EVERY, KILLED, TODAY, Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
+from tests.support.recovery import copy_project, leftovers, plant_record, recover, state
+from tests.support.repositories import commit, create_repository, git
+from tests.support.users import ALICE, BOB, give, needs_root, open_project_of
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 BACK = ("rollback", "--git", "HEAD", "--yes", "--no-restart")
@@ -37,7 +36,7 @@ def test_a_smoke_check_runs_as_the_owner_wherever_a_hook_leads_it(tmp_path: Path
         told.chmod(0o777)
         give(project.root, 0, 0)  # git of the test is root's
         line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  smoke:"))
-        repository_in(project)
+        create_repository(project)
         project.replace(RUNBOOK, "  smoke: []", f'  smoke: ["/bin/sh", "-c", "id -u >> {told}/uids; true"]')
         project.write("sub/x.py", "one\n")
         project.write(
@@ -74,7 +73,7 @@ def test_a_users_runbook_opens_no_place_outside_to_root(tmp_path: Path) -> None:
         moves = [{"path": "x/last.pth", "staged": ".op.1.staged", "old": digest, "new": None, "mode": 0o644},
                  {"path": "x/new.sh", "staged": ".op.0.staged", "folder": ".", "old": None, "new": hashlib.sha256(b"y").hexdigest(), "mode": 0o755}]  # fmt: skip
         (project.root / ".op.0.staged").write_text("y")
-        plant(project, "commit", {"moves": moves}, intent={"outside": [str(place)]})
+        plant_record(project, "commit", {"moves": moves}, intent={"outside": [str(place)]})
         give(project.root / ".atftctl", ALICE, ALICE)
         ended = project.run("recover")
         assert ended.code == 5, ended
@@ -127,7 +126,7 @@ def test_root_stops_nothing_that_is_not_the_users(how: str) -> None:
 
 
 def test_a_filter_of_any_name_and_no_transport_is_run_for_looking(project: Project, tmp_path: Path) -> None:
-    repository_in(project)
+    create_repository(project)
     ran = tmp_path / "ran"
     project.write(".gitattributes", "*.yaml filter=a=b\n")
     commit(project, "attributes")
@@ -146,7 +145,7 @@ def test_a_filter_of_any_name_and_no_transport_is_run_for_looking(project: Proje
 
 
 def file_and_folder(project: Project) -> None:
-    repository_in(project)
+    create_repository(project)
     project.write("src/ff", "a file\n")
     project.write("dd/q", "q\n")
     project.write("dd/deep/r", "r\n")
@@ -159,8 +158,6 @@ def file_and_folder(project: Project) -> None:
 
 
 def test_a_kill_at_every_call_while_files_and_folders_change_places(tmp_path: Path) -> None:
-    from tests.torture.commands import state
-
     project = make_project(tmp_path / "template", tmp_path / "violations")
     file_and_folder(project)
     template = project.root
@@ -168,22 +165,22 @@ def test_a_kill_at_every_call_while_files_and_folders_change_places(tmp_path: Pa
     def back(root: Path) -> None:
         commits.revert(open_project(root), commits.CommitSelection(("HEAD",)), RestartPolicy(restart=False), Request())
 
-    done = copied(template, "done")
+    done = copy_project(template, "done")
     assert in_child(lambda: back(done))[0] == 0
     ends = [state(template), state(done)]
-    counted = copied(template, "count")
+    counted = copy_project(template, "count")
     _, calls = in_child(lambda: back(counted), Faults())
     first = next(at for at, name in enumerate(calls) if name == "symlink" or at > len(calls) * 2 // 3)
     for at in range(first + TODAY % EVERY, len(calls) + 1, EVERY):
-        root = copied(template, "struck")
+        root = copy_project(template, "struck")
         if in_child(lambda root=root: back(root), Faults(at))[0] != KILLED:
             continue
         assert in_child(lambda root=root: recover(root))[0] == 0, (at, calls[at - 1])
-        assert state(root) in ends and not clean(root), (at, calls[at - 1])
+        assert state(root) in ends and not leftovers(root), (at, calls[at - 1])
 
 
 def test_a_symlink_that_becomes_a_folder_is_refused_before_anything(project: Project) -> None:
-    repository_in(project)
+    create_repository(project)
     project.write("d/1", "1\n")
     (project.root / "lnk").symlink_to("d")
     commit(project, "before")
@@ -209,7 +206,7 @@ def test_a_chain_that_goes_through_a_symlinked_folder(project: Project) -> None:
 
 
 def test_a_link_out_of_the_project_that_a_commit_brings_can_be_undone(project: Project) -> None:
-    repository_in(project)
+    create_repository(project)
     (project.root / "pw").symlink_to("/etc/hostname")
     commit(project, "a link")
     (project.root / "pw").unlink()
@@ -220,9 +217,7 @@ def test_a_link_out_of_the_project_that_a_commit_brings_can_be_undone(project: P
 
 @needs_root
 def test_what_was_removed_comes_back_with_all_that_it_had(project: Project) -> None:
-    from tests.ground.test_files_have_more import attributes, set_attributes
-
-    repository_in(project)
+    create_repository(project)
     commit(project, "before") if git(project, "status", "--porcelain") else None
     project.write("new/f.py", "x\n")
     commit(project, "feat: new")
@@ -300,14 +295,16 @@ def test_a_manifest_with_a_name_that_no_file_has(project: Project) -> None:
 @pytest.mark.parametrize("stopping", [[5], {"a": 1}, "x", [{"pid": []}]])
 def test_an_intent_that_stops_nonsense(project: Project, stopping: object) -> None:
     assert project.run("trainer", "start").code == 0
-    plant(project, "", {}, intent={"stopping": stopping})
+    plant_record(project, "", {}, intent={"stopping": stopping})
     for words in (("status",), ("recover",)):
         assert "fault of atftctl" not in project.run(*words).err, words
 
 
 @pytest.mark.parametrize("path", ["a\x00b", "\ud800", ""])
 def test_a_move_of_a_name_that_no_file_has(project: Project, path: str) -> None:
-    plant(project, "commit", {"moves": [{"path": path, "staged": ".x.0.staged", "old": None, "new": None, "mode": 1}]})
+    plant_record(
+        project, "commit", {"moves": [{"path": path, "staged": ".x.0.staged", "old": None, "new": None, "mode": 1}]}
+    )
     ended = project.run("recover")
     assert ended.code == 5 and "can't be trusted" in ended.err, ended
 
@@ -387,7 +384,7 @@ def test_recovery_of_a_place_outside_needs_no_runbook(project: Project, tmp_path
 
 
 def test_a_lock_of_git_is_seen_before_the_trainer_is_stopped(project: Project) -> None:
-    repository_in(project)
+    create_repository(project)
     project.write("src/code.py", "two\n")
     commit(project, "feat: two")
     assert project.run("trainer", "start").code == 0
@@ -398,7 +395,7 @@ def test_a_lock_of_git_is_seen_before_the_trainer_is_stopped(project: Project) -
 
 
 def test_a_setting_that_a_person_set_is_not_carried_over_as_ours(project: Project) -> None:
-    repository_in(project)
+    create_repository(project)
     project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: 0.9")
     commit(project, "feat: warmer")
     project.replace(CONFIG, "hidden_size: 32", "hidden_size: 16")

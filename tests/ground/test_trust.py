@@ -15,8 +15,9 @@ import pytest
 
 from atftctl.apply.transaction import Transaction
 from atftctl.state import sealed_records
-from tests.support import CONFIG, RUNBOOK, Project, wait_for
-from tests.users import ALICE, BOB, TEAM, give, needs_root, open_project_of, run_as, trusting
+from tests.support.projects import CONFIG, RUNBOOK, Project, wait_for
+from tests.support.recovery import plant_record
+from tests.support.users import ALICE, BOB, TEAM, give, needs_root, open_project_of, run_as, trusting
 
 OOM = ("rollback", "--symptom", "oom", "--yes")
 
@@ -91,20 +92,9 @@ def test_a_hard_link_to_somebodys_file_is_not_written_into(project: Project, tmp
     assert victim.read_text() == "precious"
 
 
-def plant(project: Project, state: str, body: dict, *, intent: dict | None = None) -> None:
-    """A sealed record that an operation could have left."""
-    journal = project.root / ".atftctl/journal"
-    journal.mkdir(parents=True, exist_ok=True)
-    start = {"operation": "20260101_000000-0000", "command": "rollback", "title": "t", "reason": "", "operator": "o"}
-    whole = {**start, "started": "2026-01-01T00:00:00+00:00", "files": [], **(intent or {})}
-    sealed_records.write(journal, start["operation"], "intent", whole)
-    if state:
-        sealed_records.write(journal, start["operation"], state, body)
-
-
 @pytest.mark.parametrize("start", [{"argv": ["touch", "ran"], "resume": "last", "memory_limit_mb": 0}, "last", "../x"])
 def test_a_record_says_that_a_trainer_shall_run_and_not_which(project: Project, start: object) -> None:
-    plant(project, "", {}, intent={"start_again": start, "start": start})
+    plant_record(project, "", {}, intent={"start_again": start, "start": start})
     assert project.run("recover").code in (0, 1)
     time.sleep(0.2)
     assert not (project.root / "ran").exists()
@@ -120,7 +110,7 @@ def test_a_record_names_no_path_outside_and_none_of_ours(
     (tmp_path / "victim").write_text("precious")
     before = project.configs()
     move = {"path": path, "staged": ".x.0.staged", "old": None, "new": None, "mode": 0o644}
-    plant(project, state, {"moves": [move]})
+    plant_record(project, state, {"moves": [move]})
     (tmp_path / ".x.0.staged").write_text("precious")
     ended = project.run("recover")
     assert "Traceback" not in ended.err and "fault of atftctl" not in ended.err, ended
@@ -131,7 +121,7 @@ def test_a_record_names_no_path_outside_and_none_of_ours(
     "move", [{}, {"path": 1}, "x", {"path": "a", "staged": "../x", "old": None, "new": None, "mode": 1}]
 )
 def test_a_record_of_other_kinds_stops_recovery_and_touches_nothing(project: Project, move: object) -> None:
-    plant(project, "commit", {"moves": [move]})
+    plant_record(project, "commit", {"moves": [move]})
     before = project.configs()
     ended = project.run("recover")
     assert ended.code == 5 and "can't be trusted" in ended.err and project.configs() == before, ended
@@ -144,9 +134,9 @@ def test_a_record_stops_no_process_that_is_not_the_trainer(project: Project) -> 
 
         who = procs.identify(bystander.pid)
         assert who is not None
-        plant(project, "", {}, intent={"stopping": [{**vars(who), "grace_s": 0.1}, "x", {"pid": "y"}]})
+        plant_record(project, "", {}, intent={"stopping": [{**vars(who), "grace_s": 0.1}, "x", {"pid": "y"}]})
         ended = project.run("recover")
-        assert ended.code == 0 and "left alone" in ended.out, ended
+        assert ended.code == 0 and "left running" in ended.out, ended
         assert bystander.poll() is None
     finally:
         bystander.kill()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support import CONFIG, TRAINING, Project, processes_of, wait_for
+from tests.support.projects import CONFIG, TRAINING, Project, processes_of, wait_for
 
 GUIDE_CONFIG = """improvements:
   output_head_small_init: false

@@ -16,7 +16,7 @@ import pytest
 from atftctl.host.process import spawn as spawning
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
-from tests.support import wait_for
+from tests.support.projects import wait_for
 
 RUN = f"procs-test-{os.getpid()}"  # tests run side by side, and each kills by its own mark
 MARK = f"ATFTCTL_RUN_ID={RUN}"

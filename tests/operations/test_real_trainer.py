@@ -7,19 +7,10 @@ import json
 
 import pytest
 
-from tests.support import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, real_trainer, wait_for
+from tests.support.projects import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, wait_for
 
 pytest.importorskip("torch")
 pytest.importorskip("arch")
-
-
-@pytest.fixture
-def real(project: Project) -> Project:
-    """The project with the real trainer on a small market, quick to evaluate."""
-    real_trainer(project)
-    project.replace(RUNBOOK, "probe_steps: 60", "probe_steps: 50")
-    project.replace(TRAINING, "evaluate_every: 200", "evaluate_every: 30")
-    return project
 
 
 def verdicts(done: object) -> dict[str, str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.operations.test_real_trainer import real as _real
-from tests.support import CONFIG, RUNBOOK, TRAINING, Project
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
 
 pytest.importorskip("torch")
-real = _real
 
 
 def test_a_stage_is_judged_by_the_trainers_own_metrics(real: Project) -> None:

@@ -18,7 +18,6 @@ from atftctl.operations import config, reenable, restore
 from atftctl.operations import recover as recovering
 from atftctl.operations import undo as undoing
 from atftctl.operations.backup import catalog as backup_catalog
-from atftctl.operations.backup import create as backup
 from atftctl.operations.backup import prune
 from atftctl.operations.backup import verify as check_backups
 from atftctl.operations.project import now, open_for_rescue, open_project
@@ -28,39 +27,15 @@ from atftctl.operations.rollback import manual, routes, staged
 from atftctl.operations.runbook import pages
 from atftctl.operations.trainer_process import guard
 from atftctl.state import checked_copies, history, quarantine
-from atftctl.state.layout import Layout
 from atftctl.state.verified import mark_verified
-from tests.faults import Faults, in_child
-from tests.support import CONFIG, RUNBOOK, Project, make_project
+from tests.support.faults import Faults, in_child
+from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
+from tests.support.recovery import leftovers, state
+from tests.support.repositories import with_history
+from tests.support.snapshots import KEEP, KEEP_ONE, layout_of, take
 
 FILES_ONLY = RestartPolicy(restart=False)
-KEEP = "keep: {last: 10, hourly: 24, daily: 7, weekly: 4, monthly: 12, within: 2d}"
-KEEP_ONE = "keep: {last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, within: 0h}"
 Act = Callable[[Path], Any]
-
-
-def take(root: Path, label: str = "", *, pin: bool = False) -> str:
-    return str(backup.create(open_project(root), label, "", Request(), pin=pin).data["id"])
-
-
-def layout_of(root: Path) -> Layout:
-    return Layout(root=root, runbook=root / RUNBOOK)
-
-
-def git(root: Path, *words: str) -> str:
-    argv = [
-        "git",
-        "-C",
-        str(root),
-        "-c",
-        "user.name=a",
-        "-c",
-        "user.email=a@b",
-        "-c",
-        "core.hooksPath=/dev/null",
-        *words,
-    ]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def without_pages(root: Path) -> None:
@@ -104,24 +79,6 @@ def quarantined(root: Path) -> None:
 
     found = digest(read_configs(root, open_project(root).runbook.files.configs))
     quarantine.add(layout_of(root), found, "torture", now())
-
-
-def with_history(root: Path) -> None:
-    (root / ".gitignore").write_text(".atftctl/\nbackups/\nlogs/\nmodels/\n")
-    project = Project(root)
-    line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  smoke:"))
-    project.replace(RUNBOOK, line, "  smoke: []")
-    project.write("src/code.py", "one\n")
-    project.write("src/gone.py", "gone\n")
-    git(root, "init", "-q", "-b", "main")
-    shutil.rmtree(root / ".git/hooks", ignore_errors=True)
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", "start")
-    project.write("src/code.py", "two\n")
-    project.write("src/new/deep.py", "new\n")
-    (root / "src/gone.py").unlink()
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", "feat: two")
 
 
 def reverted(root: Path) -> None:
@@ -279,26 +236,6 @@ def full(root: Path) -> Any:
         manual._trains = real
 
 
-def state(root: Path) -> Any:
-    """All that a user calls their own, and the branch with what git thinks of it."""
-    files = {}
-    for folder, folders, names in os.walk(root):
-        where = os.path.relpath(folder, root)
-        if where == ".":
-            folders[:] = [name for name in folders if name not in (".atftctl", "backups", ".git")]
-        for name in names:
-            path = Path(folder, name)
-            files[os.path.normpath(f"{where}/{name}")] = (path.read_bytes(), path.stat().st_mode)
-    files.pop("runbooks/atft-gat-fan.en.md", None), files.pop("runbooks/atft-gat-fan.ja.md", None)
-    if not (root / ".git").exists():
-        return files
-    return files, git(root, "rev-parse", "HEAD^{tree}"), git(root, "status", "--porcelain")
-
-
-def recover(root: Path) -> None:
-    recovering.recover(open_for_rescue(root), Request())
-
-
 def check(command: Command, root: Path, exit_code: int) -> str:
     """After a clean recovery: what is wrong, "" where all holds. `exit_code`: of the command that was struck."""
     found = state(root)
@@ -307,11 +244,8 @@ def check(command: Command, root: Path, exit_code: int) -> str:
     if exit_code == 0 and found != command.ends[-1]:
         return "said that it was done, and it is not"
     layout = layout_of(root)
-    ends = (".staged", ".back", ".tmp", ".partial", ".gone")
-    if left := [path.name for path in root.rglob(".*") if path.name.endswith(ends)]:
-        return f"left lying about: {left}"
-    if list(layout.journal.glob("*")):
-        return "the journal is not empty"
+    if left := leftovers(root):
+        return f"left behind: {left}"
     known, broken = observed.scan(layout)
     if broken:
         return f"broken snapshots: {broken}"

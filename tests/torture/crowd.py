@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support import CONFIG, Project, make_project, processes_of, real_trainer, wait_for
+from tests.support.projects import CONFIG, Project, make_project, processes_of, real_trainer, wait_for
 
 ROLL_BACK = ("rollback", "--immediate", "--yes", "--json")
 

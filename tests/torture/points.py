@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults import KILLED, Faults, in_child
-from tests.torture.commands import Command, check, check_undo, recover
+from tests.support.faults import KILLED, Faults, in_child
+from tests.support.recovery import recover
+from tests.torture.commands import Command, check, check_undo
 
 KINDS: dict[str, tuple[str, int]] = {
     "kill before": ("before", 0),

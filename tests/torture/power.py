@@ -21,8 +21,10 @@ from typing import Any
 
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots import integrity
-from tests.faults import in_child
-from tests.torture.commands import Command, check, layout_of, recover, state
+from tests.support.faults import in_child
+from tests.support.recovery import recover, state
+from tests.support.snapshots import layout_of
+from tests.torture.commands import Command, check
 
 Op = tuple[Any, ...]
 HUGE = 1 << 20  # the reserve: its zeros are of no interest

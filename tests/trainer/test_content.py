@@ -29,7 +29,7 @@ from atftctl.trainer.errors import CheckpointError, DamagedError, DataError
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import checkpoint, train_state
 from atftctl.trainer.training.evaluation import spearman
-from tests.support import SHARED_DATA
+from tests.support.projects import SHARED_DATA
 from tests.trainer.conftest import Make, take
 
 MARKET = make_market(Synthetic(seed=3, stocks=8, days=130))

@@ -24,7 +24,7 @@ from atftctl.trainer.telemetry import heartbeat
 from atftctl.trainer.telemetry.heartbeat import Heartbeat
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import checkpoint
-from tests.support import ROOT, wait_for
+from tests.support.projects import ROOT, wait_for
 from tests.trainer.conftest import IMPROVED, Make, settings_of, take
 from tests.trainer.test_loop import events
 from tests.trainer.test_processes import RUN, losses, said, start

@@ -21,7 +21,7 @@ from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.errors import CheckpointError, Ended
 from atftctl.trainer.training import checkpoint
-from tests.support import ROOT, SHARED_DATA, wait_for
+from tests.support.projects import ROOT, SHARED_DATA, wait_for
 from tests.trainer.conftest import IMPROVED, Make, settings_of, take
 
 

@@ -21,7 +21,7 @@ from atftctl.trainer.data.files import COLUMNS
 from atftctl.trainer.data.panel import prepared_panel, read_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.errors import DataError
-from tests.support import ROOT
+from tests.support.projects import ROOT
 from tests.trainer.conftest import Make, make_features, take
 from tests.trainer.test_data import MARKET, frame
 

@@ -16,7 +16,7 @@ import yaml
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from tests.support import ROOT, wait_for
+from tests.support.projects import ROOT, wait_for
 from tests.trainer.conftest import IMPROVED, settings_of
 from tests.trainer.test_loop import events
 

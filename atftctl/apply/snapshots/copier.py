@@ -1,6 +1,6 @@
-"""One file into a snapshot: a hard link to the previous snapshot's copy where nothing changed, else a copy of its own.
+"""Copy files into a snapshot. An unchanged file becomes a hard link to the previous snapshot's copy.
 
-Never a link to the live file: `torch.save` over an existing path writes into the same inode.
+It never becomes a link to the project's own file: `torch.save` over an existing path writes into the same inode.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from atftctl.domain.errors import Restored
 from atftctl.domain.snapshot import LinkPolicy, SnapshotFile
 from atftctl.host.copying.copier import Progress, copy_new, hash_file
 from atftctl.host.copying.zip_crc import ZipWatch, blank
-from atftctl.host.errors import ChangedError, HostError
+from atftctl.host.errors import ChangedError, HostError, reason
 from atftctl.host.files.attributes import beside
 from atftctl.host.files.containment import Within, locate
 from atftctl.host.files.durable import remove, write_link
 from atftctl.host.files.fingerprint import LINK, Identity, allocated, identity, inode_key, mtime_settled
 from atftctl.host.files.folders import make_dirs, opened
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 TRIES = 3
@@ -30,7 +31,7 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Copier:
-    """Fills the folder of one new snapshot."""
+    """Fills the folder of a new snapshot."""
 
     layout: Layout
     folder: Path
@@ -38,15 +39,18 @@ class Copier:
     now: datetime
     progress: Progress
     note: Callable[[str], None]
-    copied: set[str] = field(default_factory=set)  # what was not linked
+    copied: set[str] = field(default_factory=set)  # paths that were copied, not linked
 
     @cached_property
     def _within(self) -> Within:
         return Within(self.layout.root, self.layout.outside)
 
     def take(self, path: str, *, durable: bool = True) -> SnapshotFile | None:
-        """The copy, or None where the source is gone. A source that changes while it is copied is taken again, then
-        refused by name. Raises Restored, HostError, OSError."""
+        """Copy or link a file and return its entry, or None where the file is gone.
+
+        A file that changes while it is copied is copied again. Raises Restored where it keeps changing; HostError,
+        OSError.
+        """
         source, copy = self._within(path), self.folder / path
         for _ in range(TRIES):
             try:
@@ -61,10 +65,13 @@ class Copier:
                 return None
             except ChangedError:
                 remove(copy)
-        raise Restored(f"{path} changes while it is copied ({TRIES} tries)", state="no snapshot was taken")
+        raise Restored(
+            tr("{path} keeps changing while it is copied ({tries} attempts)", path=path, tries=TRIES),
+            state=tr("no snapshot was taken"),
+        )
 
     def _symlink(self, path: str, source: Path, copy: Path) -> SnapshotFile:
-        """A symlink is kept as one; what it leads to has a copy of its own."""
+        """Copy a symlink as a symlink; its target is a path of its own in the snapshot."""
         target = os.readlink(source)
         write_link(copy, target)
         return SnapshotFile(path, f"{LINK}{target}", 0, 0o777)
@@ -75,7 +82,9 @@ class Copier:
             source, copy, mode & 0o555, watch=watch.start, progress=self.progress, keep_time=True, durable=durable
         )
         if damage := watch.damage or blank(path, watch):
-            self.note(f"{path} is damaged where it stands ({damage}); copied as it is")
+            self.note(
+                tr("{path} is damaged in the project itself ({damage}); copied as it is", path=path, damage=damage)
+            )
         self.copied.add(path)
         return SnapshotFile(
             path=path,
@@ -90,41 +99,49 @@ class Copier:
         )
 
     def _link(self, path: str, copy: Path, live: Identity) -> SnapshotFile | None:
-        found = linkable(self.layout, self.reliance, path, live)
-        if found is None:
+        """Link to the previous snapshot's copy. None where that is impossible, or where that copy is damaged."""
+        earlier = linkable(self.layout, self.reliance, path, live)
+        if earlier is None:
             return None
-        before, file = found
+        before, file = earlier
         checked = self.reliance.last_checked(inode_key(os.lstat(before)), file)
         if self.reliance.due(checked, self.now):
-            if not self._holds(before, file):
+            if not self._is_whole(before, file):
                 return None
             checked = _utc(self.now)
         try:
             with opened(before.parent) as old, opened(copy.parent) as new:
                 os.link(before.name, copy.name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
-        except (OSError, HostError):  # it is gone, it has too many links, the file system has none
+        except (OSError, HostError):  # the copy is gone, has too many links, or the file system has no hard links
             return None
         return replace(file, checked=checked)
 
-    def _holds(self, before: Path, file: SnapshotFile) -> bool:
-        """One damaged copy must not pass as many good ones."""
+    def _is_whole(self, before: Path, file: SnapshotFile) -> bool:
+        """Check the copy's hash, so that a damaged copy is not linked into more snapshots."""
         try:
             if hash_file(before) == file.sha256:
                 return True
-            why = "its hash is not the one that was recorded"
+            why: str = tr("its hash differs from the recorded one")
         except (OSError, HostError) as error:
-            why = str(error)
-        name = before.relative_to(self.layout.root)
-        self.note(f"{name} is damaged ({why}): copied afresh; atftctl backup verify --all looks at all copies")
+            why = reason(error)
+        self.note(
+            tr(
+                "{copy} is damaged ({reason}): copied from the project instead; check all copies with: atftctl backup "
+                "verify --all",
+                copy=before.relative_to(self.layout.root),
+                reason=why,
+            )
+        )
         return False
 
 
 def linkable(layout: Layout, reliance: LinkPolicy, path: str, live: Identity) -> tuple[Path, SnapshotFile] | None:
-    """The previous snapshot's copy of a file that has not changed since, by its times; the copy itself untouched."""
-    found = reliance.latest_copy(path)
-    if found is None or found[1].source != live:
+    """Find the previous snapshot's copy of a file that, by its times, has not changed since. None where there is none,
+    or where the copy's own size or time has changed."""
+    latest = reliance.latest_copy(path)
+    if latest is None or latest[1].source != live:
         return None
-    snapshot, file = found
+    snapshot, file = latest
     before = layout.snapshot(snapshot.id) / path
     try:
         facts = os.lstat(before)
@@ -135,15 +152,15 @@ def linkable(layout: Layout, reliance: LinkPolicy, path: str, live: Identity) ->
 
 
 def room_needed(layout: Layout, reliance: LinkPolicy, paths: Iterable[str]) -> dict[str, int]:
-    """Bytes on disk that copying each path takes: nothing for one that is linked, no holes."""
+    """Return how many bytes on disk copying each path takes: 0 where it can be linked; holes are not counted."""
     needed, plain = {}, dict[str, Path]()
     for path in paths:
         try:
             located = locate(layout.root, path, layout.outside, plain=plain)
             facts = os.lstat(located.real)
-        except (OSError, HostError):  # gone, or not to be looked at: whoever copies it says so
+        except (OSError, HostError):  # gone or not readable: the copying reports it
             continue
-        path = located.path  # noqa: PLW2901 - the copy is of what a symlink leads to
+        path = located.path  # noqa: PLW2901 - a symlink's target is what is copied
         copied = linkable(layout, reliance, path, identity(facts)) is None
         needed[path] = allocated(facts) if copied else 0
     return needed

@@ -1,5 +1,5 @@
-"""Taking a snapshot whole: copies first, the manifest last, the folder renamed into place. And taking one away: renamed
-out of sight first, so that every snapshot that is listed is whole whatever dies in between."""
+"""Take a snapshot: copies first, the manifest last, then the folder is renamed into place. So every listed snapshot is
+whole, even after a crash."""
 
 from __future__ import annotations
 
@@ -22,38 +22,42 @@ from atftctl.host.files.durable import READ_BACK, remove, rename, write_durably,
 from atftctl.host.files.folders import fsync_dir, make_dirs, remove_tree, sync_file_system
 from atftctl.host.files.reading import size_of
 from atftctl.host.git import facts as git
+from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
 from atftctl.state.layout import CODE_DIFF, MANIFEST, PIN, Layout
 from atftctl.state.reserve import FULL
 
-NOT_TAKEN = "no snapshot was taken; the others are untouched"
-DIFF_LIMIT = 32 << 20
-MANY = 200  # small files; fewer are fsynced one by one
+NOT_TAKEN = tr("no snapshot was taken; the others are untouched")
+DIFF_LIMIT = 32 << 20  # bytes
+MANY = 200  # this many small files are synced together; fewer are fsynced one by one
 
 
 @dataclass(frozen=True)
 class SnapshotSpec:
-    """What is to be taken. `about`: the snapshot but for what only taking it shows."""
+    """What a snapshot is to hold. `about`: its fields, except for those that are known once it is taken."""
 
     about: Snapshot = field(default_factory=lambda: Snapshot("", "", "", "", ()))
     paths: Sequence[str] = ()
     reliance: LinkPolicy = field(default_factory=LinkPolicy)
     passes: Passes = ()
-    optional: frozenset[str] = frozenset()  # these are left out where they can't be read
-    kept_elsewhere: tuple[str, ...] = ()  # files that are not in the diff of a dirty work tree
-    secrets: tuple[str, ...] = ()  # patterns of such files
-    pin: str = ""
+    optional: frozenset[str] = frozenset()  # paths that are left out where they can't be read
+    kept_elsewhere: tuple[str, ...] = ()  # files that the diff of a dirty work tree leaves out
+    secrets: tuple[str, ...] = ()  # patterns of files that the diff leaves out too
+    pin: str = ""  # why the snapshot is pinned; empty where it is not
 
 
 def take(
     layout: Layout,
-    taking: SnapshotSpec,
+    spec: SnapshotSpec,
     *,
     now: datetime,
     progress: Progress = no_progress,
     note: Callable[[str], None] = lambda _: None,
 ) -> Snapshot:
-    """A whole snapshot or none. A file that is not there is left out. Raises Restored; DiskFull where no room is."""
+    """Take a snapshot and return it; on an error there is none. A file that does not exist is left out.
+
+    Raises Restored; DiskFull where there is not enough disk space.
+    """
     try:
         make_dirs(layout.backups, 0o700)
         for line in sweep(layout):
@@ -62,7 +66,7 @@ def take(
         partial = layout.backups / f".{name}{PARTIAL}"
         make_dirs(partial, 0o700)
         try:
-            snapshot = _fill(Copier(layout, partial, taking.reliance, now, progress, note), name, taking)
+            snapshot = _fill(Copier(layout, partial, spec.reliance, now, progress, note), name, spec)
             rename(partial, layout.snapshot(name))
         except BaseException:
             remove_tree(partial)
@@ -70,46 +74,49 @@ def take(
         footprint.leave(f"took snapshot {name}")
         fsync_dir(layout.backups)
     except OSError as error:
-        raise _words(error) from error
+        raise _not_taken(error) from error
     return snapshot
 
 
-def _words(error: OSError) -> Restored:
-    what = reason_and_place(error)
+def _not_taken(error: OSError) -> Restored:
+    message = reason_and_place(error)
     if error.errno in FULL:
-        return DiskFull(what, state=NOT_TAKEN, hint="make room (atftctl backup prune), then run it again")
-    return Restored(what, state=NOT_TAKEN, hint="remove the cause, then run it again")
+        return DiskFull(
+            message, state=NOT_TAKEN, hint=tr("free disk space (atftctl backup prune), then run the command again")
+        )
+    return Restored(message, state=NOT_TAKEN, hint=tr("remove the cause, then run the command again"))
 
 
-def _fill(copier: Copier, name: str, taking: SnapshotSpec) -> Snapshot:
-    layout, partial, about = copier.layout, copier.folder, taking.about
-    files, left_out = _copies(copier, taking)
+def _fill(copier: Copier, name: str, spec: SnapshotSpec) -> Snapshot:
+    """Copy the files, then write the manifest. Raises OSError, HostError, Restored."""
+    layout, partial, about = copier.layout, copier.folder, spec.about
+    files, left_out = _copy_files(copier, spec)
     commit, dirty = git.head(layout.root)
     digests = {file.path: file.sha256 for file in files}
     snapshot = replace(
         about,
         id=name,
         created=copier.now.astimezone(UTC).isoformat(timespec="microseconds"),
-        number=max((one.number for one in taking.reliance.snapshots), default=0) + 1,
+        number=max((known.number for known in spec.reliance.snapshots), default=0) + 1,
         files=tuple(files),
         left_out={**about.left_out, **left_out},
         commit=commit,
         dirty=dirty,
-        code_diff=_code_diff(copier, taking) if dirty else "",
-        passed=passed_by(digests, taking.passes),
-        pinned=bool(taking.pin),
+        code_diff=_code_diff(copier, spec) if dirty else "",
+        passed=passed_by(digests, spec.passes),
+        pinned=bool(spec.pin),
         folder=str(layout.snapshot(name).relative_to(layout.root)),
     )
-    if taking.pin:
-        write_new(partial / PIN, taking.pin.encode("utf-8", "replace"), 0o600)
+    if spec.pin:
+        write_new(partial / PIN, spec.pin.encode("utf-8", "replace"), 0o600)
     write_durably(partial / MANIFEST, sealed_records.seal(to_manifest(snapshot)), 0o600)
     for folder in _folders(files):
         fsync_dir(partial / folder)
     return snapshot
 
 
-def _copies(copier: Copier, taking: SnapshotSpec) -> tuple[list[SnapshotFile], dict[str, str]]:
-    """The copies, and which files were left out and why."""
+def _copy_files(copier: Copier, spec: SnapshotSpec) -> tuple[list[SnapshotFile], dict[str, str]]:
+    """Copy all files; return their entries, and the files that were left out with the reason."""
     files: dict[str, SnapshotFile | None] = {}
     left_out: dict[str, str] = {}
 
@@ -117,14 +124,13 @@ def _copies(copier: Copier, taking: SnapshotSpec) -> tuple[list[SnapshotFile], d
         try:
             files[path] = copier.take(path, durable=durable)
         except (OSError, HostError, Restored) as error:
-            if (path in taking.paths and path not in taking.optional) or _full(error):
+            if (path in spec.paths and path not in spec.optional) or _full(error):
                 raise _of_path(path, error) from error
             remove(copier.folder / path)
             files[path] = None
-            left_out[path] = _reason(error)
-            copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
+            left_out[path] = _leave_out(copier, path, error)
 
-    paths = _followed(copier, taking, left_out)
+    paths = _follow_links(copier, spec, left_out)
     small = [path for path in paths if size_of(copier.layout.root / path) <= READ_BACK]
     together = set(small) if len(small) >= MANY else set()
     sizes = (size_of(copier.layout.root / path) for path in paths)
@@ -140,40 +146,50 @@ def _copies(copier: Copier, taking: SnapshotSpec) -> tuple[list[SnapshotFile], d
     return [file for path in paths if (file := files.get(path))], left_out
 
 
-def _followed(copier: Copier, taking: SnapshotSpec, left_out: dict[str, str]) -> list[str]:
-    """The paths as they are now: a symlink and, beside it, the file that it leads to. What may not be followed is left
-    out where that is allowed. Raises OutsideProjectError."""
-    layout, found, plain = copier.layout, dict[str, None](), dict[str, Path]()
-    for path in taking.paths:
-        if path not in taking.optional and (layout.root / path).is_symlink():
-            found[path] = None  # as a symlink; what it leads to is asked for by its own name
+def _follow_links(copier: Copier, spec: SnapshotSpec, left_out: dict[str, str]) -> list[str]:
+    """Return the paths with, for each symlink, the symlink and the file that it leads to.
+
+    An optional symlink that may not be followed is left out. Raises OutsideProjectError, Restored.
+    """
+    layout, paths, plain = copier.layout, dict[str, None](), dict[str, Path]()
+    for path in spec.paths:
+        if path not in spec.optional and (layout.root / path).is_symlink():
+            paths[path] = None  # as a symlink; the file that it leads to is in `spec.paths` by its own name
             continue
         try:
             located = locate(layout.root, path, layout.outside, plain=plain)
         except (OSError, OutsideProjectError) as error:
-            if path not in taking.optional:
+            if path not in spec.optional:
                 raise _of_path(path, error) from error
-            left_out[path] = _reason(error)
-            copier.note(f"{path} is left out of the snapshot: {left_out[path]}")
+            left_out[path] = _leave_out(copier, path, error)
             continue
-        found |= {link: None for link, _ in located.links}
+        paths |= {link: None for link, _ in located.links}
         if not located.real.is_dir():
-            found[located.path] = None
-    return list(found)
+            paths[located.path] = None
+    return list(paths)
+
+
+def _leave_out(copier: Copier, path: str, error: Exception) -> str:
+    """Note that a file is left out of the snapshot, and return why."""
+    why = _reason(error)
+    copier.note(tr("{path} is left out of the snapshot: {reason}", path=path, reason=why))
+    return why
 
 
 def _reads_back(copier: Copier, file: SnapshotFile) -> bool:
+    """Is the copy on disk what was written? A copy that is not is noted."""
     try:
         read_back(copier.folder / file.path, file.sha256)
     except (OSError, HostError) as error:
-        copier.note(f"{file.path}: {_reason(error)}; copied again")
+        copier.note(tr("{path}: {reason}; copied again", path=file.path, reason=_reason(error)))
         return False
     return True
 
 
 def _of_path(path: str, error: Exception) -> Exception:
+    """Add the path to an error that does not name it."""
     if isinstance(error, HostError):
-        return Restored(f"{path}: {error}", state=NOT_TAKEN)
+        return Restored(tr("{path}: {reason}", path=path, reason=reason(error)), state=NOT_TAKEN)
     if isinstance(error, OSError) and not error.filename:
         error.filename = path
     return error
@@ -187,23 +203,23 @@ def _reason(error: Exception) -> str:
     return error.message if isinstance(error, AtftError) else reason(error)
 
 
-def _code_diff(copier: Copier, taking: SnapshotSpec) -> str:
-    """What the work tree changes on its commit, as a patch; its SHA-256. Never in the way of a snapshot."""
-    patch = git.diff(copier.layout.root, limit=DIFF_LIMIT, without=taking.secrets, files=taking.kept_elsewhere)
+def _code_diff(copier: Copier, spec: SnapshotSpec) -> str:
+    """Save the uncommitted changes of the code as a patch and return its SHA-256; empty where that is impossible."""
+    patch = git.diff(copier.layout.root, limit=DIFF_LIMIT, without=spec.secrets, files=spec.kept_elsewhere)
     if patch is None:
-        copier.note("the work tree's changes to the code are not in the snapshot: git gave no diff of less than 32 MB")
+        copier.note(tr("the uncommitted changes of the code are not in the snapshot: git gave no diff below 32 MB"))
         return ""
     return write_new(copier.folder / CODE_DIFF, patch, 0o400) if patch else ""
 
 
 def _folders(files: Iterable[SnapshotFile]) -> list[str]:
-    """Every folder of the snapshot, deepest first, its own last."""
-    found = {str(folder) for file in files for folder in Path(file.path).parents} | {"."}
-    return sorted(found, key=lambda one: (-len(Path(one).parts), one))
+    """List every folder of the snapshot, deepest first, its own last."""
+    folders = {str(folder) for file in files for folder in Path(file.path).parents} | {"."}
+    return sorted(folders, key=lambda folder: (-len(Path(folder).parts), folder))
 
 
 def _free_name(layout: Layout, now: datetime) -> str:
-    """The timestamp of the guide's copies; a second snapshot in the same second gets a number."""
+    """Name a snapshot by its time, as the guide names its copies; another one in the same second gets a number."""
     stamp = now.strftime("%Y%m%d_%H%M%S")
     name, number = stamp, 1
     while layout.snapshot(name).exists():

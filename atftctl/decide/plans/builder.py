@@ -1,4 +1,4 @@
-"""A plan from what should change: recovery first, evidence, stop, snapshot, files, start; in this order, always."""
+"""Build a plan from what should change. Its order is fixed: recovery, evidence, stop, snapshot, files, start."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from atftctl.domain.steps import (
     TakeSnapshot,
     Target,
 )
+from atftctl.protocol.messages import tr
 
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """How the operator wants it done."""
+    """What may happen to the trainer during a change."""
 
     restart: bool = True
-    live: bool = False  # the running trainer takes settings up without a restart
-    adopt: tuple[int, ...] = ()  # pids of trainers started by hand that may be stopped
+    live: bool = False  # the running trainer loads the new settings without a restart
+    adopt: tuple[int, ...] = ()  # pids of manually started trainers that may be stopped
 
 
 def assemble(
@@ -38,18 +39,22 @@ def assemble(
     facts: Facts,
     targets: tuple[Target, ...],
     resume: str,
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     minutes: int | None = None,
     notes: tuple[str, ...] = (),
     undo_of: str = "",
     about: dict[str, str] | None = None,
 ) -> Plan:
-    """Raises Refused where a trainer stands in the way that is not the tool's to stop."""
-    restart = wish.restart and not wish.live
-    reload = (_reload(runbook, facts.process),) if wish.live and targets else ()
+    """Build the plan that changes `targets` and brings the trainer back as `policy` says.
+
+    `resume`: the checkpoint from which the trainer starts. `about`: facts for the history. Raises Refused where a
+    trainer runs that atftctl may not stop.
+    """
+    restart = policy.restart and not policy.live
+    reload = (_reload(runbook, facts.process),) if policy.live and targets else ()
     start = _start(runbook, facts.process, resume, changing=bool(targets)) if restart else ()
-    stops = stops_of(runbook, facts.process, wish) if restart else ()
-    kept = tuple(dict.fromkeys((*runbook.files.configs, *runbook.files.models, *(one.path for one in targets))))
+    stops = stops_of(runbook, facts.process, policy) if restart else ()
+    kept = tuple(dict.fromkeys((*runbook.files.configs, *runbook.files.models, *(target.path for target in targets))))
     steps: tuple[Step, ...] = (
         *((RecoverFirst(facts.open_operation.remedy),) if facts.open_operation else ()),
         *((SaveEvidence(),) if targets or start else ()),
@@ -58,11 +63,8 @@ def assemble(
         *start,
         *reload,
     )
-    if targets and restart and not start:
-        notes = (*notes, f"the trainer ({facts.process.state}) is not started; atftctl trainer start --resume {resume}")
-    elif targets and not restart and not reload and facts.process.alive:
-        words = f"the running trainer (pid {facts.process.pid}) keeps its old settings until it is restarted"
-        notes = (*notes, words)
+    if targets and not reload:
+        notes += _trainer_notes(facts.process, resume, restart=restart, start=bool(start))
     return Plan(
         command=command,
         title=title,
@@ -74,18 +76,37 @@ def assemble(
     )
 
 
+def _trainer_notes(process: Process, resume: str, *, restart: bool, start: bool) -> tuple[str, ...]:
+    """Say what the plan does not do with the trainer, and the operator may expect."""
+    if restart and not start:
+        return (
+            tr(
+                "the trainer ({state}) is not started; start it with: atftctl trainer start --resume {resume}",
+                state=process.state,
+                resume=resume,
+            ),
+        )
+    if not restart and process.alive:
+        return (tr("the running trainer (pid {pid}) keeps its old settings until it is restarted", pid=process.pid),)
+    return ()
+
+
 def _reload(runbook: Runbook, process: Process) -> ReloadTrainer:
-    """Raises Refused where nobody is there to take it up."""
+    """Return the step that makes the running trainer load the settings. Raises Refused where none runs."""
     if not process.alive or not process.pid:
-        raise Refused(f"no trainer of ours runs that could take it up ({process.state})", hint="run it without --live")
+        raise Refused(
+            tr("--live needs a running trainer, and none runs ({state})", state=process.state),
+            hint=tr("run the command again without --live"),
+        )
     return ReloadTrainer(process.pid, runbook.trainer.ready_s)
 
 
-def stops_of(runbook: Runbook, process: Process, wish: RestartPolicy) -> tuple[StopTrainer, ...]:
-    """All that must be gone before another trainer starts. Raises Refused for what is not ours to stop."""
-    refuse_foreign(process, wish.adopt)
+def stops_of(runbook: Runbook, process: Process, policy: RestartPolicy) -> tuple[StopTrainer, ...]:
+    """Return a step for each process that must end before a trainer starts. Raises Refused where one may not be
+    stopped."""
+    refuse_foreign(process, policy.adopt)
     grace_s = runbook.trainer.grace_s
-    stops = [StopTrainer(one.pid, grace_s, adopt_ticks=one.start_ticks) for one in process.strangers]
+    stops = [StopTrainer(trainer.pid, grace_s, adopt_ticks=trainer.start_ticks) for trainer in process.strangers]
     if process.alive and process.pid:
         stops.append(StopTrainer(process.pid, grace_s))
     elif process.leftovers:
@@ -94,30 +115,50 @@ def stops_of(runbook: Runbook, process: Process, wish: RestartPolicy) -> tuple[S
 
 
 def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
-    """A trainer started by hand is stopped where the operator names it; one of others, or elsewhere, never."""
+    """Raise Refused for trainers that atftctl may not stop.
+
+    A manually started one may be stopped if the operator names it in `adopt`; one of another user or host never.
+    """
     if process.where:
         raise Refused(
-            f"the trainer was started on {process.where}, and can't be seen from here",
-            hint="stop it there (if it is gone: rm .atftctl/process.json), or change files alone: --no-restart",
+            tr("the trainer was started on {place}, and can't be checked from here", place=process.where),
+            hint=tr(
+                "stop it there (if it has ended: rm .atftctl/process.json), or change only the files: --no-restart"
+            ),
         )
     for pid in adopt:
-        if all(one.pid != pid for one in process.strangers):
-            raise Refused(f"pid {pid} is no trainer of this project", hint="atftctl trainer status shows the trainers")
-    for one in process.strangers:
-        if not one.ours_to_signal:
+        if all(trainer.pid != pid for trainer in process.strangers):
             raise Refused(
-                f"a trainer of user {one.user} runs here (pid {one.pid}); it is not ours to signal",
-                hint=f"ask {one.user} to stop it; rollback can change the files alone: --no-restart",
+                tr("pid {pid} is not a manually started trainer of this project", pid=pid),
+                hint=tr("list the trainers with: atftctl trainer status"),
             )
-        if one.pid not in adopt:
+    for trainer in process.strangers:
+        if not trainer.ours_to_signal:
             raise Refused(
-                f"a trainer that was started by hand runs here: pid {one.pid}, {one.user}: {one.command[:120]}",
-                hint=f"atftctl trainer stop --adopt {one.pid}, then this again; rollback takes --adopt {one.pid} too",
+                tr(
+                    "a trainer of user {user} runs here (pid {pid}), and you may not signal it",
+                    user=trainer.user,
+                    pid=trainer.pid,
+                ),
+                hint=tr("ask {user} to stop it, or change only the files: --no-restart", user=trainer.user),
+            )
+        if trainer.pid not in adopt:
+            raise Refused(
+                tr(
+                    "a manually started trainer runs here: pid {pid}, user {user}: {command}",
+                    pid=trainer.pid,
+                    user=trainer.user,
+                    command=trainer.command[:120],
+                ),
+                hint=tr("run the command again with --adopt {pid} to stop this trainer", pid=trainer.pid),
             )
 
 
 def _start(runbook: Runbook, process: Process, resume: str, *, changing: bool) -> tuple[StartTrainer, ...]:
-    """After a stop the trainer comes back; one that died is brought back; one stopped on purpose stays down."""
+    """Return the step that starts the trainer: after a stop for a change, or where it died.
+
+    A trainer that was stopped on purpose stays stopped.
+    """
     stopped_for_change = changing and (process.alive or bool(process.strangers))
     if not (stopped_for_change or process.state == "died"):
         return ()

@@ -1,4 +1,4 @@
-"""The ways back that touch code: commits taken back, and the guide's manual way. Pure functions to a plan."""
+"""Plans that change code: `rollback --git` reverts commits, `rollback --full` is the guide's manual way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from atftctl.decide.plans.builder import RestartPolicy, assemble, stops_of
-from atftctl.decide.plans.setting_changes import changes, targets
+from atftctl.decide.plans.setting_changes import changes, targets_of
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
@@ -14,21 +14,21 @@ from atftctl.domain.plan import Plan, with_steps
 from atftctl.domain.runbook import Runbook
 from atftctl.domain.steps import ChangePackages, MoveBranch, Package, RevertCommits, Target
 from atftctl.domain.text import listed
+from atftctl.protocol.messages import tr, trn
 
 
 @dataclass(frozen=True)
 class NewFile:
-    """One file as it is to stand, by its SHA-256; gone where that is None."""
+    """A file as it is to be: its SHA-256, or None where it is to be removed."""
 
     path: str
     sha256: str | None
     mode: int = 0o644
-    moded: bool = False  # its mode changes too
+    moded: bool = False  # its mode is to change too
 
 
 def touches_service(runbook: Runbook, commit: Commit) -> bool:
-    """Does it change what the running service is made of? By `git.service` of the runbook; where that is empty, by the
-    files that the runbook names."""
+    """Does a commit change files of the running service: `git.service` of the runbook, or else all files it names?"""
     named = (*runbook.files.of(""), *runbook.full.remove, *runbook.full.files)
     places = [place.rstrip("/") for place in runbook.git.service or named]
     return any(path == place or path.startswith(f"{place}/") for path in commit.files for place in places)
@@ -39,20 +39,17 @@ def candidates(
     facts: Facts,
     commits: Sequence[Commit],
     base: str,
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     notes: tuple[str, ...] = (),
 ) -> Plan:
-    """What `--git --dry-run` shows: what would be taken back. Whether it can be is found out in a work tree beside the
-    project's, which a dry run does not make."""
-    stops = stops_of(runbook, facts.process, wish) if wish.restart else ()
-    notes += ("conflicts, hooks and the smoke check are looked at in a work tree of its own before anything moves",)
-    return Plan(
-        "rollback", _title(commits, ", newest first"), (RevertCommits(tuple(commits), base), *stops), notes=notes
-    )
+    """Return the plan that `--git --dry-run` shows: which commits would be reverted.
 
-
-def _title(commits: Sequence[Commit], more: str) -> str:
-    return f"{len(commits)} commit{'s' * (len(commits) > 1)} taken back{more}"
+    Whether they can be is only known in a separate work tree, which a dry run does not create.
+    """
+    stops = stops_of(runbook, facts.process, policy) if policy.restart else ()
+    notes += (tr("conflicts, hooks and the smoke check are tried in a separate work tree before anything changes"),)
+    title = trn("revert {count} commit", "revert {count} commits, newest first", len(commits))
+    return Plan("rollback", title, (RevertCommits(tuple(commits), base), *stops), notes=notes)
 
 
 def reverted(
@@ -61,21 +58,23 @@ def reverted(
     commits: Sequence[Commit],
     move: CodeMove,
     files: Sequence[NewFile],
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     notes: tuple[str, ...] = (),
 ) -> Plan:
-    """Raises Refused where a file that git does not know stands in the way."""
-    found = new_targets(facts, files, move.new)
+    """Return the plan that puts the files of reverted commits in place and moves the branch. Raises Refused."""
+    subjects = listed([commit.subject for commit in commits], 3)
     plan = assemble(
         command="rollback",
-        title=_title(commits, ": " + listed([one.subject for one in commits], 3)),
+        title=trn(
+            "revert {count} commit: {subjects}", "revert {count} commits: {subjects}", len(commits), subjects=subjects
+        ),
         runbook=runbook,
         facts=facts,
-        targets=found,
+        targets=new_targets(facts, files, move.new),
         resume="last",
-        wish=wish,
+        policy=policy,
         notes=notes,
-        about={"commits": ", ".join(one.id[:12] for one in commits)},
+        about={"commits": ", ".join(commit.id[:12] for commit in commits)},
     )
     return with_steps(plan, first=(RevertCommits(tuple(commits), move.old),), after=(MoveBranch(move),))
 
@@ -87,46 +86,52 @@ def taken_out(
     ref: str,
     packages: Sequence[Package],
     kept: Mapping[str, str],
-    wish: RestartPolicy,
+    policy: RestartPolicy,
 ) -> Plan:
-    """The guide's manual way: files out, files back to a ref, settings to the baseline, packages away. `kept`: packages
-    that stay, and who requires them."""
-    settings = targets(
+    """Return the plan of `rollback --full`, the guide's manual way.
+
+    It removes the improvements' files, restores files from a git ref and settings to the baseline, and uninstalls
+    packages. `kept`: packages that stay, with the reason. Raises Refused where nothing is left to do.
+    """
+    settings = targets_of(
         changes(runbook, facts.configs, runbook.immediate.settings), facts.configs, runbook.files.configs
     )
     code = new_targets(facts, files, ref)
     both = [target.path for target in code if target.path in runbook.files.configs]
     if both:
         raise Refused(
-            f"full.files names {both[0]}, whose settings go back key by key", hint="take it out of full.files"
+            tr("full.files in the runbook names {path}, whose settings are restored one by one", path=both[0]),
+            hint=tr("remove {path} from full.files in the runbook", path=both[0]),
         )
-    notes = tuple(f"{name} stays: {why}" for name, why in kept.items())
+    notes = tuple(tr("{package} stays installed: {reason}", package=name, reason=why) for name, why in kept.items())
     plan = assemble(
         command="rollback",
-        title="in full: the improvements' files out, the settings and code of before",
+        title=tr("full: remove the improvements' files, restore the earlier settings and code"),
         runbook=runbook,
         facts=facts,
         targets=(*settings, *code),
         resume=runbook.immediate.resume,
-        wish=wish,
+        policy=policy,
         minutes=runbook.full.minutes,
         notes=notes,
         about={"preset": "full"},
     )
     if not plan.targets and not packages:
-        raise Refused("nothing is left to take out: files, settings and packages are as before the improvements")
+        raise Refused(
+            tr("nothing is left to roll back: files, settings and packages are as they were before the improvements")
+        )
     return with_steps(plan, after=(ChangePackages(tuple(packages), away=True),) if packages else ())
 
 
 def new_targets(facts: Facts, files: Sequence[NewFile], commit: str) -> tuple[Target, ...]:
-    """Files that stand as they are to are left alone; those that go, go last."""
-    found = []
-    for file in sorted(files, key=lambda one: (one.sha256 is None, one.path)):
+    """Return a target for each file that is not yet as it is to be; files that are removed come last."""
+    targets = []
+    for file in sorted(files, key=lambda file: (file.sha256 is None, file.path)):
         old = facts.digests[file.path]
         if old == file.sha256 and not file.moded:
             continue
         target = Target(path=file.path, old=old)
         if file.sha256 is not None:
             target = replace(target, commit=commit, new=file.sha256, mode=file.mode, moded=file.moded)
-        found.append(target)
-    return tuple(found)
+        targets.append(target)
+    return tuple(targets)

@@ -1,4 +1,4 @@
-"""The routes by settings: which of them a request means. Each is a pure function from facts to a plan or a refusal."""
+"""Plans that change settings: rollback by symptom, preset or feature, `config set`, `reenable`."""
 
 from __future__ import annotations
 
@@ -6,128 +6,161 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from atftctl.decide.plans.builder import RestartPolicy, assemble
-from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets
+from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets_of
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
 from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
+from atftctl.protocol.messages import joined, tr, trn
 
 
-def rollback_symptom(runbook: Runbook, facts: Facts, name: str, wish: RestartPolicy, language: str) -> Plan:
-    """The symptom's block where there is one, else its row of the table; alternatives where the first is in place."""
+def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartPolicy, language: str) -> Plan:
+    """Return the plan for a symptom: its settings, or the first alternative where these are set already.
+
+    Raises Refused where nothing is left to change.
+    """
     symptom = runbook.symptoms[name]
-    offered = [symptom.settings, *symptom.alternatives]
-    left = next((one for one in offered if changes(runbook, facts.configs, one)), symptom.settings)
+    remedies = [symptom.settings, *symptom.alternatives]
+    remedy = next((settings for settings in remedies if changes(runbook, facts.configs, settings)), symptom.settings)
     notes: tuple[str, ...] = ()
-    if left is not symptom.settings:
-        notes = ("the first remedy is in place already; this is the alternative",)
+    if remedy is not symptom.settings:
+        notes = (tr("the first remedy is in place already; this is the alternative"),)
     plan = _settings_plan(
-        runbook, facts, left, wish,
+        runbook, facts, remedy, policy,
         command="rollback",
-        title=f"{symptom.title.say(language)}: {symptom.cause.say(language)}",
+        title=tr("{symptom}: {cause}", symptom=symptom.title.say(language), cause=symptom.cause.say(language)),
         resume=symptom.resume,
         minutes=symptom.minutes,
         notes=notes,
         about={"symptom": name},
     )  # fmt: skip
     if plan.empty:
-        advice = symptom.advice.say(language) if symptom.advice else "atftctl rollback --immediate takes the rest back"
-        raise Refused(f"nothing is left to roll back for {name}: every setting has its value already", hint=advice)
+        rest = tr("turn off all improvements with: atftctl rollback --immediate")
+        raise Refused(
+            tr("nothing is left to roll back for {symptom}: all of its settings are in place already", symptom=name),
+            hint=symptom.advice.say(language) if symptom.advice else rest,
+        )
     if not plan.targets:
-        return replace(plan, title=f"{plan.title}; every setting has its value already, the trainer is started again")
+        restarted = tr("all settings are in place already, the trainer is started again")
+        return replace(plan, title=joined("; ", [plan.title, restarted]))
     return plan
 
 
-def rollback_immediate(runbook: Runbook, facts: Facts, wish: RestartPolicy) -> Plan:
-    """Every improvement off, key by key."""
+def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) -> Plan:
+    """Return the plan of `rollback --immediate`: every improvement off, key by key. Raises Refused where all are."""
     plan = _settings_plan(
-        runbook, facts, runbook.immediate.settings, wish,
+        runbook, facts, runbook.immediate.settings, policy,
         command="rollback",
-        title="immediate: the guide's improvements off, the training settings back",
+        title=tr("immediate: turn off the guide's improvements, restore the training settings"),
         resume=runbook.immediate.resume,
         minutes=runbook.immediate.minutes,
         about={"preset": "immediate"},
     )  # fmt: skip
     if plan.empty:
         raise Refused(
-            "nothing is left to roll back: the guide's improvements are off",
-            hint="a snapshot instead: atftctl backup list, atftctl restore ID",
+            tr("nothing is left to roll back: the guide's improvements are off already"),
+            hint=tr("to restore a snapshot instead: atftctl backup list, then atftctl restore ID"),
         )
     return plan
 
 
-def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], wish: RestartPolicy) -> Plan:
-    """These improvements off, and no other: the guide's partial rollback."""
+def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy) -> Plan:
+    """Return the plan that turns off these features and no others, the guide's partial rollback. Raises Refused."""
+    listed = ", ".join(names)
     plan = _settings_plan(
-        runbook, facts, {name: runbook.feature(name).baseline for name in names}, wish,
+        runbook, facts, {name: runbook.feature(name).baseline for name in names}, policy,
         command="rollback",
-        title=f"back to the baseline: {', '.join(names)}",
+        title=tr("back to the baseline: {features}", features=listed),
         resume="last",
-        about={"features": ", ".join(names)},
+        about={"features": listed},
     )  # fmt: skip
     if not plan.targets:
-        raise Refused(f"{', '.join(names)}: at the baseline already")
+        raise Refused(tr("{features}: at the baseline already", features=listed))
     return plan
 
 
-def stage(runbook: Runbook, facts: Facts, symptom: str, word: Stage, wish: RestartPolicy, language: str) -> Plan:
-    """One stage of the staged rollback: the symptom's table row, its block, or everything (DESIGN section 5)."""
-    found = runbook.symptoms[symptom]
+def stage(runbook: Runbook, facts: Facts, name: str, word: Stage, policy: RestartPolicy, language: str) -> Plan:
+    """Return the plan for one stage of a staged rollback: the symptom's table row, its block, or everything."""
+    symptom = runbook.symptoms[name]
     return _settings_plan(
-        runbook, facts, settings_of(runbook, symptom, word), wish,
+        runbook, facts, settings_of(runbook, name, word), policy,
         command="rollback",
-        title=f"{found.title.say(language)}, stage {word}",
-        resume=found.resume,
-        about={"symptom": symptom, "stage": word},
+        title=tr("{symptom}, stage {stage}", symptom=symptom.title.say(language), stage=word),
+        resume=symptom.resume,
+        about={"symptom": name, "stage": word},
     )  # fmt: skip
 
 
-def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], wish: RestartPolicy) -> Plan:
-    """`config set`: single values, whether the runbook knows them or not."""
-    left = [change for change in wanted if not same(change.old, change.new)]
+def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], policy: RestartPolicy) -> Plan:
+    """Return the plan of `config set`, for settings that the runbook names and others. Raises Refused."""
+    changed = [change for change in wanted if not same(change.old, change.new)]
     names = ", ".join(key_text(change.key) for change in wanted)
     plan = assemble(
         command="config set",
         title=names,
         runbook=runbook,
         facts=facts,
-        targets=targets(left, facts.configs, runbook.files.configs),
+        targets=targets_of(changed, facts.configs, runbook.files.configs),
         resume="last",
-        wish=wish,
+        policy=policy,
         about={"settings": names},
     )
     if not plan.targets:
-        raise Refused(f"{names}: has this value already")
+        raise Refused(
+            trn(
+                "{settings}: has this value already",
+                "{settings}: have these values already",
+                len(wanted),
+                settings=names,
+            )
+        )
     return plan
 
 
-def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, wish: RestartPolicy, language: str) -> Plan:
-    """Phase N of a plan; refused where phase N-1 is not in place."""
+def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, policy: RestartPolicy, language: str) -> Plan:
+    """Return the plan that turns on phase `number` of a plan. Raises Refused where an earlier phase is not in place."""
     phases = runbook.plans[plan_name]
     if not 1 <= number <= len(phases):
-        raise Refused(f"plan {plan_name} has phases 1 to {len(phases)}, not {number}")
+        raise Refused(
+            tr(
+                "plan {plan} has no phase {number}: its phases are 1 to {last}",
+                plan=plan_name,
+                number=number,
+                last=len(phases),
+            )
+        )
     later = {name for phase in phases[number - 1 :] for name in phase.settings}
     for before in range(1, number):
         settings = {name: value for name, value in phases[before - 1].settings.items() if name not in later}
         missing = changes(runbook, facts.configs, settings)
         if missing:
             raise Refused(
-                f"phase {number} needs phase {before}, which is not in place: {missing[0].describe()}",
-                hint=f"atftctl reenable --phase {before}",
+                tr(
+                    "phase {number} needs phase {before}, which is not in place: {change}",
+                    number=number,
+                    before=before,
+                    change=missing[0].describe(),
+                ),
+                hint=tr("first run: atftctl reenable --phase {before}", before=before),
             )
     phase = phases[number - 1]
     plan = _settings_plan(
-        runbook, facts, phase.settings, wish,
+        runbook, facts, phase.settings, policy,
         command="reenable",
-        title=f"phase {number} of {plan_name}: {phase.title.say(language)}",
+        title=tr(
+            "phase {number} of {plan}: {title}", number=number, plan=plan_name, title=phase.title.say(language)
+        ),
         resume="last",
         about={"phase": str(number), "plan": plan_name},
     )  # fmt: skip
     if not plan.targets:
-        then = f"atftctl reenable --phase {number + 1}" if number < len(phases) else "it was the last phase"
-        raise Refused(f"phase {number} of {plan_name} is in place already", hint=then)
+        following = tr("the next phase: atftctl reenable --phase {number}", number=number + 1)
+        raise Refused(
+            tr("phase {number} of {plan} is in place already", number=number, plan=plan_name),
+            hint=following if number < len(phases) else tr("it is the last phase of this plan"),
+        )
     return plan
 
 
@@ -135,7 +168,7 @@ def _settings_plan(
     runbook: Runbook,
     facts: Facts,
     wanted: Settings,
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     *,
     command: str,
     title: str,
@@ -149,9 +182,9 @@ def _settings_plan(
         title=title,
         runbook=runbook,
         facts=facts,
-        targets=targets(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs),
+        targets=targets_of(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs),
         resume=resume,
-        wish=wish,
+        policy=policy,
         minutes=minutes,
         notes=notes,
         about=about,

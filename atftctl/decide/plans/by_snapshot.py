@@ -1,4 +1,4 @@
-"""The routes by snapshot: files come back as they were. Pure functions from facts to a plan or a refusal."""
+"""Plans that restore files as they were: from a snapshot, from a commit, and `undo`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from atftctl.domain.runbook import Kind, Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.domain.steps import MANY, ChangePackages, MoveBranch, Package, Step, Target
 from atftctl.domain.text import listed
+from atftctl.protocol.messages import tr
 
 
 def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], only: Kind) -> list[SnapshotFile]:
-    """The files of a snapshot that are asked for: by path, a folder's too, and by kind. Raises Refused for a path that
-    it does not hold."""
+    """Choose files of a snapshot by path or folder, and by kind. Raises Refused for a path that it does not hold."""
     for path in paths:
         if not any(_below(file.path, path) for file in snapshot.files):
             names = [file.path for file in snapshot.files]
-            raise Refused(f"{path} is not in snapshot {snapshot.id}", hint=f"it holds: {listed(names, MANY)}")
+            raise Refused(
+                tr("{path} is not in snapshot {snapshot}", path=path, snapshot=snapshot.id),
+                hint=tr("the snapshot holds: {paths}", paths=listed(names, MANY)),
+            )
     chosen = [
         file
         for file in snapshot.files
@@ -34,31 +37,36 @@ def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], o
         and (not only or file.path in (*models_of(runbook, snapshot), *runbook.files.of(only)))
     ]
     if not chosen:
-        raise Refused(f"snapshot {snapshot.id} holds no {only or 'files'} of these")
+        raise Refused(
+            tr("snapshot {snapshot} holds none of the files asked for ({kind})", snapshot=snapshot.id, kind=only)
+            if only
+            else tr("snapshot {snapshot} holds no files", snapshot=snapshot.id)
+        )
     return chosen
 
 
 def models_of(runbook: Runbook, snapshot: Snapshot) -> frozenset[str]:
-    """The paths of models in a snapshot: those that the runbook names, and what they are symlinks to."""
-    found, waiting = set[str](), list(runbook.files.models)
+    """Return the paths of models in a snapshot: those that the runbook names, and the files that they link to."""
+    models, waiting = set[str](), list(runbook.files.models)
     while waiting:
         path = waiting.pop()
-        if path in found:
+        if path in models:
             continue
-        found.add(path)
+        models.add(path)
         parts = path.split("/")
         for place in ("/".join(parts[:end]) for end in range(1, len(parts) + 1)):
             file = snapshot.file(place)
             if file and file.is_link:
-                found.add(place)
+                models.add(place)
                 target = posixpath.join(posixpath.dirname(place), file.sha256.removeprefix("link:"))
                 waiting.append(posixpath.normpath(posixpath.join(target, posixpath.relpath(path, place))))
-    return frozenset(found)
+    return frozenset(models)
 
 
-def _below(path: str, asked: str) -> bool:
-    asked = asked.removeprefix("./").rstrip("/")
-    return asked in ("", ".") or path == asked or path.startswith(f"{asked}/")
+def _below(path: str, place: str) -> bool:
+    """Is `path` this file, or a file in this folder?"""
+    place = place.removeprefix("./").rstrip("/")
+    return place in ("", ".") or path == place or path.startswith(f"{place}/")
 
 
 def restore(
@@ -66,12 +74,14 @@ def restore(
     facts: Facts,
     snapshot: Snapshot,
     chosen: Sequence[SnapshotFile],
-    wish: RestartPolicy,
+    policy: RestartPolicy,
     notes: tuple[str, ...] = (),
     command: str = "restore",
 ) -> Plan:
-    """These files of a snapshot come back; those that are equal by hash are not touched. As `rollback`: the snapshot as
-    a unit, and a trainer that died is started from it."""
+    """Return the plan that restores these files of a snapshot, except for those whose content is the same already.
+
+    With the command "rollback" a trainer that died is started again. Raises Refused where nothing is left to restore.
+    """
     known = models_of(runbook, snapshot)
     wanted = tuple(
         replace(_from_snapshot(known, facts, file.path, snapshot.id, file.sha256, file.mode), copy=snapshot.where(file))
@@ -79,38 +89,54 @@ def restore(
         if facts.digests[file.path] != file.sha256
     )
     models = [target.path for target in wanted if target.path in known]
-    if models and facts.process.alive and not wish.restart:
-        raise Refused(f"the trainer runs and would write over {models[0]}", hint="stop it first: atftctl trainer stop")
+    if models and facts.process.alive and not policy.restart:
+        raise Refused(
+            tr("the running trainer would overwrite {path}", path=models[0]),
+            hint=tr("stop it first: atftctl trainer stop"),
+        )
     if not snapshot.verified and snapshot.folder:
-        notes = (*notes, f"snapshot {snapshot.id} has not been verified")
-    notes += tuple(f"{file.path} was damaged already when it was copied: {file.zip}" for file in chosen if file.damaged)
+        notes = (*notes, tr("snapshot {snapshot} has not been verified", snapshot=snapshot.id))
+    notes += tuple(
+        tr("{path} was damaged already when it was copied: {damage}", path=file.path, damage=file.zip)
+        for file in chosen
+        if file.damaged
+    )
     plan = assemble(
         command=command,
-        title=f"snapshot {snapshot.id}{' (' + snapshot.label + ')' if snapshot.label else ''}",
+        title=_title(snapshot),
         runbook=runbook,
         facts=facts,
         targets=wanted,
         resume="last",
-        wish=wish,
+        policy=policy,
         notes=notes,
         about={"snapshot": snapshot.id},
     )
     if plan.empty:
-        raise Refused(f"snapshot {snapshot.id} is what stands already; nothing to restore", state="")
+        raise Refused(
+            tr("nothing to restore: all files are already as in snapshot {snapshot}", snapshot=snapshot.id), state=""
+        )
     return plan
 
 
+def _title(snapshot: Snapshot) -> str:
+    if snapshot.label:
+        return tr("snapshot {snapshot} ({label})", snapshot=snapshot.id, label=snapshot.label)
+    return tr("snapshot {snapshot}", snapshot=snapshot.id)
+
+
 def _from_snapshot(models: Collection[str], facts: Facts, path: str, snapshot: str, new: str, mode: int) -> Target:
-    """A model's state is taken after the trainer's stop: it saves when it leaves."""
+    """Return the target of one file. A model's old digest is only known after the stop: the trainer saves when it
+    ends."""
     volatile = path in models
     old = None if volatile else facts.digests[path]
     return Target(path=path, old=old, snapshot=snapshot, new=new, mode=mode, volatile=volatile)
 
 
 def from_commit(
-    runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit: str, title: str, wish: RestartPolicy
+    runbook: Runbook, facts: Facts, files: Sequence[NewFile], commit: str, title: str, policy: RestartPolicy
 ) -> Plan:
-    """Files come back as a commit has them; the branch stays where it is. Raises Refused where they are so already."""
+    """Return the plan that restores files as they are in a commit; the branch does not move. Raises Refused."""
     plan = assemble(
         command="restore",
         title=title,
@@ -118,60 +144,75 @@ def from_commit(
         facts=facts,
         targets=new_targets(facts, files, commit),
         resume="last",
-        wish=wish,
+        policy=policy,
         about={"commit": commit[:12]},
     )
     if plan.empty:
-        raise Refused(f"the files are already as commit {commit[:12]} has them")
+        raise Refused(tr("nothing to restore: all files are already as in commit {commit}", commit=commit[:12]))
     return plan
 
 
 def undo(
-    runbook: Runbook, facts: Facts, entry: Mapping[str, Any], wish: RestartPolicy, back: CodeMove | None = None
+    runbook: Runbook, facts: Facts, entry: Mapping[str, Any], policy: RestartPolicy, back: CodeMove | None = None
 ) -> Plan:
-    """The files of one operation as they were before it. Refused where somebody changed them since. `back`: the commit
-    on top of the branch that holds what was before, where the operation moved the branch."""
-    operation, snapshot = str(entry["operation"]), str(entry.get("snapshot", ""))
-    taken = next((one for one in facts.snapshots if one.id == snapshot), None)
-    models = models_of(runbook, taken) if taken else frozenset(runbook.files.models)
-    wanted = []
-    for file in entry["files"]:
-        path, old, new = str(file["path"]), file["old"], file["new"]
-        stands = facts.digests[path]
-        if stands == old and file.get("new_mode", file["mode"]) == file["mode"]:
-            continue
-        if stands != new and path not in models:  # a trainer writes models; the safety snapshot keeps them
-            raise Refused(
-                f"{path} was changed after {operation}; undoing would lose that change",
-                hint=f"if that is what you want: atftctl restore {snapshot}",
-            )
-        if old is None:
-            wanted.append(Target(path=path, old=stands))
-        else:
-            wanted.append(_from_snapshot(models, facts, path, snapshot, old, int(file["mode"])))
-    packages = _packages(entry)
-    if not wanted and not packages:
-        raise Refused(f"{operation} is undone already: its files are as they were before it")
+    """Return the plan that restores the files of one operation as they were before it.
+
+    `entry`: its history line. `back`: the commit on top of the branch that restores the code, where the operation moved
+    the branch. Raises Refused where somebody has changed a file since, or nothing is left to undo.
+    """
+    operation = str(entry["operation"])
+    targets, packages = _before(runbook, facts, entry), _packages(entry)
+    if not targets and not packages:
+        raise Refused(tr("{operation} is undone already: its files are as before it", operation=operation))
+    of_undo = tr("this undoes an undo; to go further back: atftctl history, then atftctl undo ID")
     plan = assemble(
         command="undo",
-        title=f"{entry['command']} {operation} ({entry['title']})",
-        notes=("this undoes an undo; to go further back: atftctl history, atftctl undo ID",)
-        if entry["command"] == "undo"
-        else (),
+        title=tr(
+            "{command} {operation} ({title})", command=entry["command"], operation=operation, title=entry["title"]
+        ),
+        notes=(of_undo,) if entry["command"] == "undo" else (),
         runbook=runbook,
         facts=facts,
-        targets=tuple(wanted),
+        targets=targets,
         resume="last",
-        wish=wish,
+        policy=policy,
         undo_of=operation,
         about={"undo_of": operation},
     )
-    return with_steps(plan, after=(*((MoveBranch(back),) if back and wanted else ()), *packages))
+    return with_steps(plan, after=(*((MoveBranch(back),) if back and targets else ()), *packages))
+
+
+def _before(runbook: Runbook, facts: Facts, entry: Mapping[str, Any]) -> tuple[Target, ...]:
+    """Return a target for each file of an operation that is not as it was before. Raises Refused for one that was
+    changed since."""
+    snapshot = str(entry.get("snapshot", ""))
+    taken = next((known for known in facts.snapshots if known.id == snapshot), None)
+    models = models_of(runbook, taken) if taken else frozenset(runbook.files.models)
+    targets = []
+    for file in entry["files"]:
+        path, old, new = str(file["path"]), file["old"], file["new"]
+        digest = facts.digests[path]
+        if digest == old and file.get("new_mode", file["mode"]) == file["mode"]:
+            continue
+        if digest != new and path not in models:  # a trainer writes models; the safety snapshot keeps them
+            raise Refused(
+                tr(
+                    "{path} was changed after {operation}; undo would lose that change",
+                    path=path,
+                    operation=entry["operation"],
+                ),
+                hint=tr("to lose the change anyway: atftctl restore {snapshot}", snapshot=snapshot),
+            )
+        if old is None:
+            targets.append(Target(path=path, old=digest))
+        else:
+            targets.append(_from_snapshot(models, facts, path, snapshot, old, int(file["mode"])))
+    return tuple(targets)
 
 
 def _packages(entry: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The other way round."""
+    """Return the step that reverses the operation's change of packages, if it changed any."""
     record = entry.get("packages")
     if not record:
         return ()
-    return (ChangePackages(tuple(Package(**one) for one in record["packages"]), away=not record["away"]),)
+    return (ChangePackages(tuple(Package(**package) for package in record["packages"]), away=not record["away"]),)

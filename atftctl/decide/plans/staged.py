@@ -1,4 +1,4 @@
-"""The staged rollback: which stages there are, and what each would still change."""
+"""The plan of `rollback --staged`: the stages that are left, and what each of them changes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,38 @@ from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.runbook import Runbook
 from atftctl.domain.steps import RunStage
+from atftctl.protocol.messages import tr
 
 
 def staged(runbook: Runbook, facts: Facts, symptom: str, language: str) -> Plan:
-    """The stages that change something, in order. Raises Refused where none is left, or no trainer is to be watched."""
+    """Return the plan with the stages that change something, in order.
+
+    Raises Refused where no stage is left, or where no trainer runs that could be watched.
+    """
     if not facts.process.alive and facts.process.state != "died":
         raise Refused(
-            f"a staged rollback watches the trainer, and none runs ({facts.process.state})",
-            hint=f"atftctl rollback --symptom {symptom}, or atftctl trainer start first",
+            tr(
+                "a staged rollback needs a running trainer to watch, and none runs ({state})", state=facts.process.state
+            ),
+            hint=tr(
+                "start it first: atftctl trainer start; or roll back at once: atftctl rollback --symptom {symptom}",
+                symptom=symptom,
+            ),
         )
     known: dict[str, object] = {}
     steps: list[RunStage] = []
     for number, stage in enumerate(runbook.staged.stages, 1):
-        found = changes(runbook, facts.configs, settings_of(runbook, symptom, stage))
-        fresh = tuple(one for one in found if known.get(one.feature) != one.new)
-        known |= {one.feature: one.new for one in found}
+        wanted = changes(runbook, facts.configs, settings_of(runbook, symptom, stage))
+        fresh = tuple(change for change in wanted if known.get(change.feature) != change.new)
+        known |= {change.feature: change.new for change in wanted}
         if fresh:
             steps.append(RunStage(number, stage, fresh, runbook.staged.window_steps))
     if not steps:
-        raise Refused(f"nothing is left to roll back for {symptom}: every stage is in place already")
-    title = f"{runbook.symptoms[symptom].title.say(language)}, stage after stage until the trainer is healthy"
+        raise Refused(
+            tr("nothing is left to roll back for {symptom}: all stages are in place already", symptom=symptom)
+        )
+    title = tr(
+        "{symptom}, stage by stage until the trainer is healthy",
+        symptom=runbook.symptoms[symptom].title.say(language),
+    )
     return Plan("rollback", title, tuple(steps), target_minutes=runbook.staged.minutes, facts={"symptom": symptom})

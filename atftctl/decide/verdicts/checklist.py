@@ -1,15 +1,17 @@
-"""Measurements to verdicts: the guide's final checklist, and its performance regression test."""
+"""Judge measurements: the guide's final checklist, and its performance regression test."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from atftctl.decide.verdicts.rankic import compare
 from atftctl.domain.facts import Process
 from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Check, Verdict
+from atftctl.protocol.messages import joined, tr, trn
 
 Measured = Mapping[str, Any]
 
@@ -17,134 +19,155 @@ Measured = Mapping[str, Any]
 def checklist(
     measured: Measured, baseline: Measured | None, process: Process, tolerances: Checks, expected_digest: str
 ) -> list[Check]:
-    """The seven ticks of the guide's last list, then the training time of its regression test."""
+    """Return the seven checks of the guide's last list, then the training time of its regression test.
+
+    `measured`: what the trainer's probes measured, by part; a part is missing where it was not measured, and holds
+    `error` where that failed. `expected_digest`: of the configs on disk.
+    """
+    cost = measured.get("cost")
     return [
-        model(measured.get("model")),
-        dataset(measured.get("dataset")),
-        training(measured.get("training"), tolerances),
-        quality(measured.get("rankic"), baseline, tolerances),
+        _measured_check("model loads", measured.get("model"), model),
+        _measured_check("dataset loads", measured.get("dataset"), dataset),
+        _measured_check("training can start", measured.get("training"), partial(training, tolerances=tolerances)),
+        _measured_check(
+            "RankIC@1d", measured.get("rankic"), partial(quality, baseline=baseline, tolerances=tolerances)
+        ),
         errors(measured.get("errors")),
-        ratio("memory", measured.get("cost"), "memory_mb", "MB", tolerances.memory_ratio, baseline),
+        _measured_check(
+            "memory", cost, partial(ratio, key="memory_mb", unit="MB", limit=tolerances.memory_ratio, baseline=baseline)
+        ),
         service(process, measured.get("service"), expected_digest),
-        ratio("training time", measured.get("cost"), "step_s", "s a step", tolerances.step_time_ratio, baseline),
+        _measured_check(
+            "training time",
+            cost,
+            partial(ratio, key="step_s", unit=tr("s per step"), limit=tolerances.step_time_ratio, baseline=baseline),
+        ),
     ]
 
 
-def _missing(name: str, part: Measured | None) -> Check | None:
+def _measured_check(name: str, part: Measured | None, check: Callable[[str, Measured], Check]) -> Check:
+    """Run a check on its measurement: inconclusive where there is none, failed where measuring failed."""
     if not part:
-        return Check(name, Verdict.INCONCLUSIVE, "not measured")
+        return Check(name, Verdict.INCONCLUSIVE, tr("not measured"))
     if part.get("error"):
         return Check(name, Verdict.FAIL, str(part["error"]), part)
-    return None
+    return check(name, part)
 
 
-def model(part: Measured | None) -> Check:
-    return _missing("model loads", part) or Check(
-        "model loads",
-        Verdict.PASS,
-        f"{part['path']}, {part['parameters']:,} parameters, step {part['step']}, CRC right, all finite",  # type: ignore[index]
-        part or {},
+def model(name: str, part: Measured) -> Check:
+    """The checkpoint in service could be read: its CRC is right and all weights are finite."""
+    detail = tr(
+        "{path}, {parameters:,} parameters, step {step}, CRC correct, all weights finite",
+        path=part["path"],
+        parameters=part["parameters"],
+        step=part["step"],
     )
+    return Check(name, Verdict.PASS, detail, part)
 
 
-def dataset(part: Measured | None) -> Check:
-    found = _missing("dataset loads", part)
-    if found or part is None:
-        return found or Check("dataset loads", Verdict.INCONCLUSIVE, "not measured")
+def dataset(name: str, part: Measured) -> Check:
+    """The data could be read and holds samples."""
     if not part["samples"]:
-        return Check("dataset loads", Verdict.FAIL, "no samples", part)
-    return Check(
-        "dataset loads",
-        Verdict.PASS,
-        f"{part['samples']:,} samples, {part['stocks']} stocks, {part['days']} days",
-        part,
+        return Check(name, Verdict.FAIL, tr("no samples"), part)
+    detail = tr(
+        "{samples:,} samples, {stocks} stocks, {days} days",
+        samples=part["samples"],
+        stocks=part["stocks"],
+        days=part["days"],
     )
+    return Check(name, Verdict.PASS, detail, part)
 
 
-def training(part: Measured | None, tolerances: Checks) -> Check:
-    name = "training can start"
-    found = _missing(name, part)
-    if found or part is None:
-        return found or Check(name, Verdict.INCONCLUSIVE, "not measured")
+def training(name: str, part: Measured, tolerances: Checks) -> Check:
+    """A short training run has a finite loss, and gradients within the limit."""
     loss, norm = float(part["loss"]), float(part["grad_norm"])
     if not math.isfinite(loss) or not math.isfinite(norm):
-        return Check(name, Verdict.FAIL, f"loss {loss}, gradient norm {norm}", part)
-    start = "fresh weights" if part.get("fresh") else "the checkpoint in service"
-    words = f"{part['steps']} steps from {start}, loss {loss:.4f}, gradient norm {norm:.2f}"
+        return Check(name, Verdict.FAIL, tr("loss {loss}, gradient norm {norm}", loss=loss, norm=norm), part)
+    detail = tr(
+        "{steps} steps from {start}, loss {loss:.4f}, gradient norm {norm:.2f}",
+        steps=part["steps"],
+        start=tr("new weights") if part.get("fresh") else tr("the checkpoint in service"),
+        loss=loss,
+        norm=norm,
+    )
     if norm > tolerances.grad_norm_max and not part.get("fresh"):  # a small head starts with a large gradient
-        return Check(name, Verdict.FAIL, f"{words}; the limit is {tolerances.grad_norm_max:g}", part)
-    return Check(name, Verdict.PASS, words, part)
-
-
-def quality(part: Measured | None, baseline: Measured | None, tolerances: Checks) -> Check:
-    """RankIC of the model in service, paired with the baseline's on the same dates."""
-    found = _missing("RankIC@1d", part)
-    if found or part is None:
-        return found or Check("RankIC@1d", Verdict.INCONCLUSIVE, "not measured")
-    if baseline is None:
         return Check(
-            "RankIC@1d",
-            Verdict.INCONCLUSIVE,
-            "no baseline; record one while all is well: atftctl baseline record",
-            part,
+            name, Verdict.FAIL, _with(detail, tr("the limit is {limit:g}", limit=tolerances.grad_norm_max)), part
         )
+    return Check(name, Verdict.PASS, detail, part)
+
+
+def _with(detail: str, limit: str) -> str:
+    return joined("; ", [detail, limit])
+
+
+def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Checks) -> Check:
+    """RankIC of the model in service, compared with the baseline's on the same dates."""
+    if baseline is None:
+        why = tr("no baseline; record one while the service is healthy: atftctl baseline record")
+        return Check(name, Verdict.INCONCLUSIVE, why, part)
     before = baseline["rankic"]
     if part["identity"] != before["identity"]:
-        return Check(
-            "RankIC@1d",
-            Verdict.INCONCLUSIVE,
-            "the baseline was measured on other data, labels or evaluation code; record it again",
+        why = tr(
+            "the baseline was measured on other data, labels or evaluation code; record it again: atftctl baseline "
+            "record"
         )
+        return Check(name, Verdict.INCONCLUSIVE, why)
     if part["weights"] == before["weights"] and part["predictions"] == before["predictions"]:
-        return Check(
-            "RankIC@1d",
-            Verdict.PASS,
-            "weights and predictions are bit-identical to the baseline's",
-            {"identical": True},
-        )
-    return compare(
-        part["by_date"], before["by_date"],
-        margin=tolerances.rankic_margin, min_dates=tolerances.rankic_min_dates, horizon=1,
-    )  # fmt: skip
+        why = tr("weights and predictions are bit-identical to the baseline's")
+        return Check(name, Verdict.PASS, why, {"identical": True})
+    margin, dates = tolerances.rankic_margin, tolerances.rankic_min_dates
+    return compare(part["by_date"], before["by_date"], margin=margin, min_dates=dates, horizon=1)
 
 
 def errors(part: Measured | None) -> Check:
+    """The trainer has logged no error since its last start."""
     name = "error log clear"
     if part is None:
-        return Check(name, Verdict.INCONCLUSIVE, "no run to look at")
+        return Check(name, Verdict.INCONCLUSIVE, tr("there is no run yet"))
     lines: Sequence[str] = part["lines"]
     if lines:
-        return Check(name, Verdict.FAIL, f"{len(lines)} since the last start; the last: {lines[-1][:160]}", part)
-    return Check(name, Verdict.PASS, f"none since {part['since']}", part)
+        detail = trn(
+            "{count} error since the last start: {last}",
+            "{count} errors since the last start; the last one: {last}",
+            len(lines),
+            last=lines[-1][:160],
+        )
+        return Check(name, Verdict.FAIL, detail, part)
+    return Check(name, Verdict.PASS, tr("no errors since {since}", since=part["since"]), part)
 
 
-def ratio(name: str, part: Measured | None, key: str, unit: str, limit: float, baseline: Measured | None) -> Check:
-    """A cost of the settings now against the same cost of the baseline's settings."""
-    found = _missing(name, part)
-    if found or part is None:
-        return found or Check(name, Verdict.INCONCLUSIVE, "not measured")
+def ratio(name: str, part: Measured, key: str, unit: str, limit: float, baseline: Measured | None) -> Check:
+    """What the settings cost now, compared with what the baseline's settings cost."""
     if baseline is None or f"{key}_ratio" not in part:
-        return Check(name, Verdict.INCONCLUSIVE, f"{part[key]:.4g} {unit}; no baseline to compare with", part)
+        detail = tr("{value:.4g} {unit}; no baseline to compare with", value=part[key], unit=unit)
+        return Check(name, Verdict.INCONCLUSIVE, detail, part)
     value, lower = float(part[f"{key}_ratio"]), float(part[f"{key}_ratio_lower"])
-    words = f"{part[key]:.4g} {unit}, {value:.2f} × the baseline's settings"
+    detail = tr("{value:.4g} {unit}, {ratio:.2f} × the baseline's settings", value=part[key], unit=unit, ratio=value)
     if not math.isfinite(value):
-        return Check(name, Verdict.INCONCLUSIVE, words, part)
+        return Check(name, Verdict.INCONCLUSIVE, detail, part)
     if lower > limit:
-        return Check(name, Verdict.FAIL, f"{words}; the limit is {limit:g} ×", part)
+        return Check(name, Verdict.FAIL, _with(detail, tr("the limit is {limit:g} ×", limit=limit)), part)
     if value > limit:
-        return Check(name, Verdict.INCONCLUSIVE, f"{words}; above {limit:g} × but within the noise", part)
-    return Check(name, Verdict.PASS, words, part)
+        noise = tr("above the limit of {limit:g} ×, but within the noise", limit=limit)
+        return Check(name, Verdict.INCONCLUSIVE, _with(detail, noise), part)
+    return Check(name, Verdict.PASS, detail, part)
 
 
 def service(process: Process, part: Measured | None, expected_digest: str) -> Check:
-    """The recorded trainer runs, with the config that stands on disk, and its steps go on."""
+    """The recorded trainer runs with the configs on disk, and makes steps."""
     name = "service stable"
     if process.state == "died":
-        return Check(name, Verdict.FAIL, "the trainer died")
+        return Check(name, Verdict.FAIL, tr("the trainer died"))
     if not process.alive or part is None:
-        return Check(name, Verdict.INCONCLUSIVE, f"the trainer is not running ({process.state})")
+        return Check(name, Verdict.INCONCLUSIVE, tr("the trainer is not running ({state})", state=process.state))
     if process.digest != expected_digest:
-        return Check(name, Verdict.FAIL, "the trainer runs with other settings than the files say; restart it", part)
+        return Check(
+            name, Verdict.FAIL, tr("the trainer runs with other settings than the config files; restart it"), part
+        )
     if part["steps"] <= 0:
-        return Check(name, Verdict.INCONCLUSIVE, f"no step within {part['seconds']:.0f} s", part)
-    return Check(name, Verdict.PASS, f"pid {process.pid}, {part['steps']} steps in {part['seconds']:.1f} s", part)
+        return Check(name, Verdict.INCONCLUSIVE, tr("no step within {seconds:.0f} s", seconds=part["seconds"]), part)
+    detail = tr(
+        "pid {pid}, {steps} steps in {seconds:.1f} s", pid=process.pid, steps=part["steps"], seconds=part["seconds"]
+    )
+    return Check(name, Verdict.PASS, detail, part)

@@ -1,7 +1,4 @@
-"""Is a running trainer healthy? Judged over a window of its own words: verdicts have three values.
-
-Thresholds: MODEL.md section 4 (explosion, sustained divergence, memory leak).
-"""
+"""Is a running trainer healthy? Judged by a window of its own metrics and events, with three possible verdicts."""
 
 from __future__ import annotations
 
@@ -13,48 +10,64 @@ from atftctl.decide.verdicts.crash_cause import cause
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.text import listed
 from atftctl.domain.verdict import Verdict
+from atftctl.protocol.messages import tr
 
-WARM_UP = 64  # rows that the others are held against
+WARM_UP = 64  # the first rows, with which the others are compared
 DRIFT, LIMIT, CLIP = 0.5, 20.0, 6.0  # of the one-sided CUSUM of the robust z
-MOST = 0.9  # of the rows
-NEEDED = ("loss_rel", "grad_norm")  # what is not there is not known to be well
-LEAK_ROWS, LEAK_GROWTH = 300, 1.02
-FIRST, WORTHLESS, MULTIPLE = 10, 2.0, 10.0
-OF, AT_LEAST = 5, 3  # three of five rows over the limit are an explosion; a single spike never is
+MOST = 0.9  # of the rows must have a column for it to count as known
+NEEDED = ("loss_rel", "grad_norm")  # columns without which a trainer is not known to be healthy
+LEAK_ROWS, LEAK_GROWTH = 300, 1.02  # rows that a leak needs to show; growth that counts as one
+FIRST = 10  # rows that show how a run began
+WORTHLESS, MULTIPLE = 2.0, 10.0  # times the loss of predicting nothing; times the loss at the beginning
+OF, AT_LEAST = 5, 3  # three of five rows above the limit are an explosion; a single spike never is
 
 
 def judge(seen: Window, *, steps: int, grad_norm_max: float, leak: bool = False) -> tuple[Verdict, str]:
-    """And the words for it. `steps`: fewer are too few to pass. `leak`: memory is what is asked about."""
+    """Return the verdict and the reason for it.
+
+    `steps`: with fewer steps a trainer can't pass. `grad_norm_max`: the limit of the gradient norm. `leak`: also judge
+    the growth of memory.
+    """
     wrong = _ended(seen) or _numbers(seen, grad_norm_max) or (_grows(seen) if leak else "")
     if wrong:
         return Verdict.FAIL, wrong
     if seen.steps < steps:
-        return Verdict.INCONCLUSIVE, f"{seen.steps} of {steps} steps were seen, none of them bad"
+        return Verdict.INCONCLUSIVE, tr(
+            "{seen} of {steps} steps so far, none of them bad", seen=seen.steps, steps=steps
+        )
     if missing := [name for name in NEEDED if not _known(seen, name)]:
-        return Verdict.INCONCLUSIVE, f"{seen.steps} steps, but nothing is known of {listed(missing, 3)}"
+        return Verdict.INCONCLUSIVE, tr(
+            "{steps} steps, but without values of {columns}", steps=seen.steps, columns=listed(missing, 3)
+        )
     if leak and len(seen.column("rss_mb")) < LEAK_ROWS:
-        return Verdict.INCONCLUSIVE, f"{len(seen.column('rss_mb'))} of the {LEAK_ROWS} rows that show a leak"
-    return Verdict.PASS, f"{seen.steps} steps, all finite, nothing grows"
+        return Verdict.INCONCLUSIVE, tr(
+            "{rows} of the {needed} rows that are needed to show a leak",
+            rows=len(seen.column("rss_mb")),
+            needed=LEAK_ROWS,
+        )
+    return Verdict.PASS, tr("{steps} steps, all finite, nothing grows", steps=seen.steps)
 
 
 def _known(seen: Window, name: str) -> bool:
-    """Is this column there, in nearly every row?"""
+    """Does nearly every row have this column?"""
     return len(seen.column(name)) >= max(1, MOST * len(seen.rows))
 
 
 def _ended(seen: Window) -> str:
+    """Say how the trainer ended, or that it is silent; empty where it runs."""
     if seen.fatal:
         return cause(seen.fatal)
     if not seen.alive:
-        return "the trainer ended without a word"
-    return f"no sign of life for {seen.silent_s:.0f} s" if seen.silent_s is not None else ""
+        return tr("the trainer ended without a final event")
+    return tr("no sign of life for {seconds:.0f} s", seconds=seen.silent_s) if seen.silent_s is not None else ""
 
 
 def _numbers(seen: Window, grad_norm_max: float) -> str:
+    """Say what is wrong with the metrics; empty where nothing is."""
     for name in ("loss", "loss_rel", "grad_norm"):
         values = seen.column(name)
         if not all(map(math.isfinite, values)):
-            return f"{name} is not finite"
+            return tr("{metric} is not finite", metric=name)
     return (
         _explodes(seen.column("grad_norm"), grad_norm_max)
         or _worthless(seen.column("loss_rel"))
@@ -64,25 +77,35 @@ def _numbers(seen: Window, grad_norm_max: float) -> str:
 
 
 def _explodes(norms: Sequence[float], most: float) -> str:
-    """Over the limit, and over twice what it was at first: fresh weights under the ranking loss begin at 20 to 100
-    (measured), and are well."""
+    """Gradient norms above the limit, and above twice what they were at first.
+
+    A healthy run from new weights under the ranking loss begins at 20 to 100 (measured).
+    """
     most = max(most, 2 * median(norms[:FIRST])) if norms else most
     for at in range(len(norms) - OF + 1):
         high = [norm for norm in norms[at : at + OF] if norm > most]
         if len(high) >= AT_LEAST:
-            return f"the gradient norm is over {most:.3g} in {len(high)} of {OF} rows (up to {max(high):.3g})"
+            return tr(
+                "the gradient norm is above {limit:.3g} in {high} of {rows} rows (up to {highest:.3g})",
+                limit=most,
+                high=len(high),
+                rows=OF,
+                highest=max(high),
+            )
     return ""
 
 
 def _worthless(values: Sequence[float]) -> str:
-    """The loss is given relative to that of predicting nothing, which is 1."""
+    """A loss that is worse than predicting nothing, whose relative loss is 1."""
     now = median(values[-OF:]) if len(values) >= OF else 0.0
-    return f"the loss is {now:.3g} times that of predicting nothing" if now > WORTHLESS else ""
+    return tr("the loss is {times:.3g} times that of predicting nothing", times=now) if now > WORTHLESS else ""
 
 
 def _drifts(values: Sequence[float]) -> str:
-    """One-sided CUSUM of the robust z of log(loss_rel), against its first rows. A loss alone serves, too, where it is
-    positive throughout."""
+    """A lasting growth of the loss: one-sided CUSUM of the robust z of log(loss_rel), compared with its first rows.
+
+    Works for the plain loss, too, if it is always positive.
+    """
     if min(values, default=1.0) <= 0:
         return ""
     logs = [math.log(max(value, 1e-12)) for value in values]
@@ -90,25 +113,32 @@ def _drifts(values: Sequence[float]) -> str:
     if not rest:
         return ""
     middle = median(first)
-    scale = max(1.4826 * median(abs(one - middle) for one in first), 1e-9)
+    scale = max(1.4826 * median(abs(value - middle) for value in first), 1e-9)
     total = 0.0
-    for one in rest:
-        total = max(0.0, total + min((one - middle) / scale, CLIP) - DRIFT)
+    for value in rest:
+        total = max(0.0, total + min((value - middle) / scale, CLIP) - DRIFT)
         if total > LIMIT:
-            return f"the loss grows: {math.exp(middle):.4g} at first, {values[-1]:.4g} now"
+            return _growing(math.exp(middle), values[-1])
     return ""
 
 
 def _multiplied(values: Sequence[float]) -> str:
-    """A loss whose scale is not known: its last rows against its first, however few there are between."""
+    """A loss of unknown scale whose last rows are many times its first ones."""
     if len(values) < FIRST + OF:
         return ""
     before, now = median(values[:FIRST]), median(values[-OF:])
-    return f"the loss grows: {before:.4g} at first, {now:.4g} now" if 0 < before * MULTIPLE < now else ""
+    return _growing(before, now) if 0 < before * MULTIPLE < now else ""
+
+
+def _growing(before: float, now: float) -> str:
+    return tr("the loss grows: {before:.4g} at first, {now:.4g} now", before=before, now=now)
 
 
 def _grows(seen: Window) -> str:
-    """Minima over ten rows, the first third dropped (allocators fill up): the last ones against those before."""
+    """Memory that grows: minima over ten rows, without the first third, the later half compared with the earlier.
+
+    The first third is left out because allocators fill up at first.
+    """
     values = seen.column("rss_mb")
     lows = [min(values[at : at + 10]) for at in range(0, len(values) - 9, 10)]
     lows = lows[len(lows) // 3 :]
@@ -116,6 +146,6 @@ def _grows(seen: Window) -> str:
     if len(values) < LEAK_ROWS or not half:
         return ""
     before, after = median(lows[:half]), median(lows[half:])
-    if after > before * LEAK_GROWTH and all(one > before for one in lows[-3:]):
-        return f"memory grows: {before:.0f} MB, then {after:.0f} MB"
+    if after > before * LEAK_GROWTH and all(low > before for low in lows[-3:]):
+        return tr("memory grows: {before:.0f} MB, later {after:.0f} MB", before=before, after=after)
     return ""

@@ -1,6 +1,6 @@
-"""Is RankIC back at the level of before? A paired comparison on the same dates, with three answers.
+"""Is RankIC back at the baseline's level? A paired comparison on the same dates, with three possible answers.
 
-Margins and the rule: MODEL.md section 5. The interval is a stationary bootstrap (Politis and Romano 1994) with
+The interval is a stationary bootstrap (Politis and Romano 1994) with
 the block length chosen from the data (Politis and White 2004, as in `arch`), at least as long as the horizon.
 """
 
@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 
 from atftctl.domain.verdict import Check, Verdict
+from atftctl.protocol.messages import joined, tr
 
 DRAWS = 2_000
 SEED = 20240101
@@ -20,7 +21,10 @@ DEGRADED = -0.02  # a mean difference that counts as a loss
 def compare(
     now: Mapping[str, float], before: Mapping[str, float], *, margin: float, min_dates: int, horizon: int
 ) -> Check:
-    """`now` and `before`: RankIC by date. Pass: the lower bound of the mean difference is above -margin."""
+    """Compare RankIC by date, now and before. It passes where the lower bound of the mean difference is above -margin.
+
+    `min_dates`: the comparison is inconclusive with fewer dates in common. `horizon`: of the labels, in days.
+    """
     name = f"RankIC@{horizon}d"
     dates = sorted(
         date for date in now.keys() & before.keys() if math.isfinite(now[date]) and math.isfinite(before[date])
@@ -29,7 +33,7 @@ def compare(
         return Check(
             name,
             Verdict.INCONCLUSIVE,
-            f"{len(dates)} dates in common; {min_dates} are needed",
+            tr("{dates} dates in common; {needed} are needed", dates=len(dates), needed=min_dates),
             {"dates": len(dates)},
         )
     differences = [now[date] - before[date] for date in dates]
@@ -45,21 +49,25 @@ def compare(
         return Check(
             name,
             Verdict.INCONCLUSIVE,
-            "the interval needs the package arch: pip install 'atftctl[trainer]'",
+            tr("the confidence interval needs the package arch: pip install 'atftctl[trainer]'"),
             figures,
         )
     lower, upper = bounds
     figures |= {"lower": lower, "upper": upper, "margin": margin}
     verdict = judge(mean, lower, upper, margin)
-    words = f"{figures['now']:.4f} against {figures['baseline']:.4f}, difference {mean:+.4f} "
-    words += f"[{lower:+.4f}, {upper:+.4f}], {len(dates)} dates"
+    detail: str = tr(
+        "{now:.4f}, baseline {baseline:.4f}, difference {difference:+.4f} [{lower:+.4f}, {upper:+.4f}], {dates} dates",
+        **{key: figures[key] for key in ("now", "baseline", "difference", "lower", "upper", "dates")},
+    )
     if verdict is Verdict.INCONCLUSIVE:
-        words += f"; about {dates_needed(mean, lower, margin, len(dates))} dates would settle it"
-    return Check(name, verdict, words, figures)
+        needed = dates_needed(mean, lower, margin, len(dates))
+        detail = joined("; ", [detail, tr("about {dates} dates would decide it", dates=needed)])
+    return Check(name, verdict, detail, figures)
 
 
 def judge(mean: float, lower: float, upper: float, margin: float) -> Verdict:
-    """ "Not significant" is not "restored": what is neither shown to be back nor shown to be lost stays open."""
+    """Judge a mean difference with its bounds. "Not significant" does not mean "restored": what is neither shown to be
+    restored nor shown to be lost is inconclusive."""
     if lower > -margin:
         return Verdict.PASS
     if upper < 0 and mean <= DEGRADED:
@@ -68,7 +76,7 @@ def judge(mean: float, lower: float, upper: float, margin: float) -> Verdict:
 
 
 def interval(differences: list[float], horizon: int) -> tuple[float, float] | None:
-    """One-sided 95 % bounds of the mean, lower and upper; None without `arch`."""
+    """Return the one-sided 95 % bounds of the mean, lower and upper; None where `arch` is not installed."""
     if max(differences) == min(differences):
         return differences[0], differences[0]  # no spread, no bootstrap
     try:
@@ -84,8 +92,8 @@ def interval(differences: list[float], horizon: int) -> tuple[float, float] | No
 
 
 def dates_needed(mean: float, lower: float, margin: float, dates: int) -> int:
-    """How many dates would bring the lower bound above -margin, if mean and spread stay: the bound shrinks with √n."""
+    """Estimate how many dates would decide the verdict if mean and spread stay: the interval shrinks with √n."""
     reach, room = mean - lower, mean + margin
     if room <= 0:
-        reach, room = mean - lower, max(-mean, 1e-9)  # then it is the loss that would be settled
+        reach, room = mean - lower, max(-mean, 1e-9)  # more dates would show the loss
     return math.ceil(dates * (reach / room) ** 2)

@@ -171,7 +171,7 @@ def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, reque
         record=record,
         code=plan.code,
         quarantine=before if rolled_back else "",
-        taking=taking(project, facts.snapshots, facts.configs),
+        snapshot_spec=taking(project, facts.snapshots, facts.configs),
     )
 
 

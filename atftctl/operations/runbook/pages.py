@@ -22,56 +22,72 @@ LANGUAGES = ("en", "ja")
 SAY = {
     "title": Text("Rollback runbook of {service}", "{service} ロールバックランブック"),
     "made": Text(
-        "Made from `{file}` by `atftctl runbook render`; edit that, not this.",
-        "`{file}` から `atftctl runbook render` で生成。編集は元ファイルで行う。",
+        "Generated from `{file}` by `atftctl runbook render`. Do not edit this page: edit `{file}`.",
+        "このページは `atftctl runbook render` が `{file}` から生成したものです。"
+        "このページではなく `{file}` を編集してください。",
     ),
-    "first": Text("First of all", "最初に"),
-    "status": Text("where things stand; changes nothing", "現状の確認（何も変更しない）"),
-    "dry": Text("every change shows its plan with `--dry-run`", "どの変更も `--dry-run` で計画を表示できる"),
-    "symptoms": Text("By symptom", "問題別対応表"),
-    "symptom": Text("symptom", "問題症状"),
+    "first": Text("Start here", "最初に"),
+    "status": Text("show the current state; changes nothing", "現在の状態を表示する（何も変更しない）"),
+    "dry": Text(
+        "with `--dry-run` each command shows what it would change",
+        "どのコマンドも `--dry-run` を付けると、実行せずに変更内容を表示する",
+    ),
+    "symptoms": Text("Which symptom, which command", "問題別対応表"),
+    "symptom": Text("symptom", "症状"),
     "cause": Text("cause", "原因"),
-    "settings": Text("what goes back", "ロールバック対象"),
+    "settings": Text("settings that are restored", "ロールバック対象"),
     "minutes": Text("recovery time", "復旧時間"),
     "minute": Text("min", "分"),
     "command": Text("command", "コマンド"),
     "or": Text("or", "または"),
-    "ways": Text("The ways back", "ロールバック手順"),
+    "ways": Text("Ways to roll back", "ロールバック手順"),
     "immediate": Text(
-        "within {minutes} minutes: every improvement off, key by key: {settings}",
-        "{minutes}分以内：改善機能をキー単位で全て無効化：{settings}",
+        "turn off all improvements within {minutes} minutes: {settings}",
+        "{minutes}分以内に改善機能をすべて無効にする：{settings}",
     ),
     "staged": Text(
-        "within {minutes} minutes: stage after stage ({stages}), each watched over {steps} steps; the first healthy "
-        "one is the last",
-        "{minutes}分以内：段階ごと（{stages}）に{steps}ステップ監視し、健全になった段階で停止",
+        "roll back in stages within {minutes} minutes ({stages}); watch the trainer for {steps} steps after each "
+        "stage, and stop when it is healthy",
+        "{minutes}分以内に段階的にロールバックする（{stages}）。各段階の後に{steps}ステップ監視し、正常に戻ったところで終了する",
     ),
-    "bisect": Text("which improvements are guilty, by short probe runs", "短い試験実行で原因の改善を特定"),
-    "to": Text("the last verified-good snapshot, as a unit", "最後に検証済みのスナップショットへ一括で戻す"),
+    "bisect": Text(
+        "find the improvements that cause the problem, by short training runs",
+        "短い学習を繰り返し、原因となった改善機能を特定する",
+    ),
+    "to": Text(
+        "restore all files of the newest verified-good snapshot",
+        "検証に合格した最新のスナップショットから全ファイルを復元する",
+    ),
     "git": Text(
-        "commits whose subjects match `{pattern}` taken back in a work tree of their own (recommended for code)",
-        "件名が `{pattern}` に一致するコミットを別の作業ツリーでリバート（コードは推奨）",
+        "revert commits whose subjects match `{pattern}`, after a test in a separate work tree (recommended for code)",
+        "件名が `{pattern}` に一致するコミットを、別の作業ツリーで確認してからリバートする（コードにはこの方法を推奨）",
     ),
     "full": Text(
-        "the manual way: {files} files out (into the snapshot), settings and code of before",
-        "手動ロールバック：{files}ファイルを取り外し（スナップショットに保存）、設定とコードを元に戻す",
+        "the guide's manual way: remove {files} files of the improvements (a snapshot keeps them), restore the earlier "
+        "settings and code",
+        "ガイドの手動ロールバック：改善機能の{files}ファイルを削除し（スナップショットに保存される）、設定とコードを元に戻す",
     ),
-    "feature": Text("single improvements; `--live` without a restart", "機能別の無効化（`--live` で再起動なし）"),
-    "undo": Text("takes the last operation back; can be undone", "直前の操作を取り消す（取り消しも取り消せる）"),
+    "feature": Text(
+        "turn off single improvements; with `--live` without a restart",
+        "改善機能を個別に無効にする（`--live` を付けると再起動なし）",
+    ),
+    "undo": Text(
+        "undo the last operation; an undo can be undone, too", "直前の操作を取り消す（取り消し自体も取り消せる）"
+    ),
     "recover": Text(
-        "after a crash: finishes or unwinds what was left open",
-        "クラッシュ後：未完了の操作を完了または巻き戻す",
+        "after a crash: finish or put back the operation that was interrupted",
+        "クラッシュ後に、中断した操作を完了するか元に戻す",
     ),
     "verify": Text("After a rollback", "ロールバック後の検証"),
     "checklist": Text(
-        "the checklist: model, data, training, RankIC (margin {margin}, at least {dates} dates), errors, "
-        "memory (× {memory}), service, training time (× {time})",
-        "確認項目：モデル、データ、学習、RankIC（許容差 {margin}、{dates}日以上）、エラー、メモリ（{memory}倍以内）、"
-        "サービス、学習時間（{time}倍以内）",
+        "check model, data, training, RankIC (margin {margin}, at least {dates} dates), errors, memory (at most × "
+        "{memory}), service, training time (at most × {time})",
+        "モデル、データ、学習、RankIC（許容差 {margin}、{dates}日以上）、エラー、メモリ（{memory}倍以内）、サービス、"
+        "学習時間（{time}倍以内）を確認する",
     ),
-    "phases": Text("Bringing the improvements back", "再有効化計画"),
-    "before": Text("While all is well", "予防措置"),
-    "backup": Text("configs and models, as one unit: {files}", "設定とモデルを一括で保存：{files}"),
+    "phases": Text("Turning the improvements on again", "再有効化計画"),
+    "before": Text("Prevention", "予防措置"),
+    "backup": Text("take a snapshot of configs and models: {files}", "設定とモデルのスナップショットを取る：{files}"),
     "contacts": Text("Contacts", "連絡先"),
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Ended, Project, make_project
+from tests.support.projects import Ended, Project, make_project
 
 ALICE, BOB, TEAM = 12001, 12002, 12500
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests import forked
+from tests.support import forked
 
-ROOT = Path(__file__).resolve().parent.parent
-STANDIN = ROOT / "tests" / "children" / "standin.py"
+ROOT = Path(__file__).resolve().parents[2]
+STANDIN = ROOT / "tests" / "support" / "children" / "standin.py"
 SHARED_DATA = ROOT.parent / "shared" / "data" / "tse.parquet"
 CONFIG = "configs/atft/config.yaml"
 TRAINING = "configs/atft/train/production.yaml"
@@ -145,7 +145,7 @@ def make_project(root: Path, violations: Path) -> Project:
     (root / "models").mkdir()
     (root / "models" / "best_model.pth").write_bytes(b"best weights " * 100)
     (root / "models" / "last.pth").write_bytes(b"last weights " * 100)
-    guarded = ROOT / "tests" / "children" / "guarded"
+    guarded = ROOT / "tests" / "support" / "children" / "guarded"
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("ATFTCTL", "LC_"))},
         "PYTHONPATH": f"{guarded}{os.pathsep}{ROOT}",

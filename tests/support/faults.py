@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +15,9 @@ CALLS = (
     "write", "fsync", "replace", "rename", "unlink", "mkdir", "rmdir", "fchmod", "ftruncate", "pwrite",
     "posix_fallocate", "chown", "fchown", "open", "link", "symlink", "setxattr", "utime", "chmod",
 )  # fmt: skip
+# All calls take minutes: `make torture` strikes each (EVERY=1), the tests a fifth of them, others each day.
+EVERY = int(os.environ.get("ATFTCTL_TORTURE_EVERY", "5"))
+TODAY = int(time.time() // 86_400)
 KILLED = -signal.SIGKILL
 Kind = Literal["before", "after", "error", "short"]
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LATE = (
     "textwrap", "difflib", "csv", "tarfile", "zipfile", "secrets", "getpass", "importlib.metadata", "concurrent.futures",
     "psutil", "ruamel.yaml", "rich.console", "rich.table", "typer.main", "ctypes", "resource",
@@ -47,7 +47,7 @@ def _ask(asked: dict[str, Any]) -> int | None:
     if server is None or server.poll() is not None:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         server = _servers[os.getpid()] = subprocess.Popen(
-            [sys.executable, "-m", "tests.forked"],
+            [sys.executable, "-m", "tests.support.forked"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -138,7 +138,7 @@ def _become(words: Sequence[str], cwd: Path, env: Mapping[str, str], handles: Se
 
 
 def _guard(env: Mapping[str, str]) -> None:
-    """No signal may reach a process that no test started: as tests/children/guarded has it for other children."""
+    """No signal may reach a process that no test started: as children/guarded has it for other children."""
     import runpy
 
     if env.get("ATFTCTL_TEST_VIOLATIONS"):
