@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from atftctl.domain.plan import Plan
@@ -18,6 +18,65 @@ class Part:
     seconds: float
 
 
+class Data(Mapping[str, Any]):
+    """What one command found or did: the base of a frozen dataclass that stands beside the verb that returns it.
+
+    Its fields are the keys of `data` in the JSON output; docs/reference/json.md is generated from them. It can be read
+    as a mapping, too: that is how JSON is written.
+    """
+
+    def __getitem__(self, key: str) -> Any:
+        try:
+            return getattr(self, key)
+        except AttributeError:
+            raise KeyError(key) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (field.name for field in fields(self))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True)
+class NoData(Data):
+    """Nothing beside the headline and the lines."""
+
+
+@dataclass(frozen=True)
+class DryRunData(Data):
+    """What a dry run shows beside the plan. `details`: what the command adds, under keys of its own."""
+
+    dry_run: bool = True
+    diff: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.details[key] if key in self.details else super().__getitem__(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("dry_run", "diff", *self.details))
+
+
+@dataclass(frozen=True)
+class ChangeData(Data):
+    """An operation that changed files, the trainer, or both.
+
+    operation: its id, for `undo` and `show`. snapshot: what was there before, if files changed. changes: settings that
+    changed, as `key: old → new`. first_step: the event of the trainer's first step. undone_by: the undo that followed,
+    where the trainer was not healthy. probe: what a probe measured after the change. pushed: whether the revert was
+    pushed.
+    """
+
+    operation: str
+    snapshot: str | None = None
+    changes: tuple[str, ...] = ()
+    first_step: Mapping[str, Any] | None = None
+    undone_by: str | None = None
+    probe: Mapping[str, Any] | None = None
+    pushed: bool = False
+
+
 @dataclass(frozen=True)
 class Result:
     """The end of one verb. `headline` is one line; `lines` follow it; `data` is what JSON carries."""
@@ -26,10 +85,17 @@ class Result:
     exit_code: Exit
     headline: str
     lines: tuple[str, ...] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=NoData)
     plan: Plan | None = None
     parts: tuple[Part, ...] = ()
     contacts: tuple[str, ...] = ()
+
+    @property
+    def change(self) -> ChangeData:
+        """What an operation changed. Raises TypeError for the result of anything else."""
+        if not isinstance(self.data, ChangeData):
+            raise TypeError(f"{self.command} did not return what it changed")
+        return self.data
 
 
 class Reporter(Protocol):

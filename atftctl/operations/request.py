@@ -10,7 +10,7 @@ from typing import Any
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
-from atftctl.domain.result import Part, Reporter, Result, Silent
+from atftctl.domain.result import DryRunData, Part, Reporter, Result, Silent
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
 
@@ -50,7 +50,13 @@ class Request:
 
 
 def review(
-    plan: Plan, request: Request, diff: Sequence[str] = (), parts: Sequence[Part] = (), *, ask: bool = True, **data: Any
+    plan: Plan,
+    request: Request,
+    diff: Sequence[str] = (),
+    parts: Sequence[Part] = (),
+    *,
+    ask: bool = True,
+    **details: Any,
 ) -> Result | None:
     """Show the plan: the result of a dry run, or None to go on. `ask`: the operator must confirm the plan.
 
@@ -59,9 +65,15 @@ def review(
     lines = tuple(diff)
     request.seen(plan, lines)
     if request.dry_run:
-        data = {"dry_run": True, "diff": list(lines), **data}
         headline = tr("dry run: {title}", title=plan.title)
-        return Result(plan.command, Exit.DONE, headline, plan=plan, parts=tuple(parts), data=data)
+        return Result(
+            plan.command,
+            Exit.DONE,
+            headline,
+            plan=plan,
+            parts=tuple(parts),
+            data=DryRunData(diff=lines, details=details),
+        )
     if ask and not request.confirm(plan, lines):
         raise Refused(tr("aborted: declined at the prompt"))
     return None

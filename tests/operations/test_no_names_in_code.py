@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import ROOT, RUNBOOK, Project
+from tests.support.projects import ROOT, RUNBOOK, Project
 
 BOOK = yaml.safe_load((ROOT / RUNBOOK).read_text(encoding="utf-8"))
 PACKAGE = ROOT / "atftctl"

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from typing import Literal, TextIO
 
 from atftctl.cli.render.layout import display_width, wrap
@@ -62,8 +63,17 @@ def emit_json(value: object) -> None:
     """One JSON object on standard output; no character in it is a control."""
     import json
 
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
     sys.stdout.write(UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+
+
+def _plain(value: object) -> object:
+    """What `json` can't write by itself."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return str(value)
 
 
 def say(

@@ -10,7 +10,7 @@ from atftctl.domain.errors import DiskFull, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import Plan, with_notes
 from atftctl.domain.process_record import ProcessRecord
-from atftctl.domain.result import Result
+from atftctl.domain.result import ChangeData, Result
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import read_bytes
 from atftctl.observe.configs import digest as configs_digest
@@ -226,10 +226,10 @@ def _result(project: Project, operation: Operation, plan: Plan, watch: Stopwatch
         plan=plan,
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,
-        data={
-            "operation": operation.id,
-            "snapshot": operation.snapshot.id if operation.snapshot else None,
-            "changes": [change.describe() for change in plan.changes],
-            "first_step": dict(proof.seen) if proof.seen else None,
-        },
+        data=ChangeData(
+            operation=operation.id,
+            snapshot=operation.snapshot.id if operation.snapshot else None,
+            changes=tuple(change.describe() for change in plan.changes),
+            first_step=dict(proof.seen) if proof.seen else None,
+        ),
     )

@@ -151,7 +151,7 @@ def _train_baseline(drill: Drill) -> str:
     """A model at the level of before the improvements, trained here and now, so that there is something to fall
     back to."""
     done = routes.immediate(drill.project, RestartPolicy(restart=False), drill.request)
-    drill.seen["immediate"] = done.data["operation"]
+    drill.seen["immediate"] = done.change.operation
     lifecycle.start(drill.project, "scratch", drill.request)
     event = _await(drill, (protocol.EVALUATED,))
     _await(drill, (protocol.CHECKPOINT,), after=float(event["t"]))
@@ -225,8 +225,8 @@ def _roll_back(drill: Drill) -> str:
     if done.exit_code is not Exit.DONE:
         raise InterventionNeeded(done.headline, state=f"the scratch copy is {drill.root}")
     drill.seen["rollback"] = {part.name: round(part.seconds, 3) for part in done.parts}
-    drill.seen["changes"] = done.data["changes"]
-    return f"{'; '.join(done.data['changes'])}; first step seen"
+    drill.seen["changes"] = done.change.changes
+    return f"{'; '.join(done.change.changes)}; first step seen"
 
 
 def _verify(drill: Drill) -> str:
@@ -246,7 +246,7 @@ def _reenable(drill: Drill) -> str:
     done = reenable.phase(drill.project, 1, "", RestartPolicy(), drill.request)
     if done.exit_code is not Exit.DONE:
         raise InterventionNeeded(done.headline, state=f"the scratch copy is {drill.root}")
-    return f"{'; '.join(done.data['changes'])}; first step seen"
+    return f"{'; '.join(done.change.changes)}; first step seen"
 
 
 def _await(drill: Drill, wanted: tuple[str, ...], after: float = 0.0) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def carry_out_or_undo(project: Project, change: Change, wish: RestartPolicy, req
     again = RestartPolicy(restart=wish.restart and not wish.live, adopt=wish.adopt)
     quiet = replace(request, confirm=yes, seen=yes, or_undo=False, reason=f"put back: {done.headline}")
     try:
-        back = undo(project, str(done.data["operation"]), again, quiet)
+        back = undo(project, done.change.operation, again, quiet)
     except AtftError as error:
         return replace(done, lines=(*done.lines, f"putting it back failed too: {error.message}"))
     words = "" if back.exit_code is Exit.DONE else f"; {back.headline}"
@@ -41,7 +41,7 @@ def carry_out_or_undo(project: Project, change: Change, wish: RestartPolicy, req
         headline=f"put back: {done.headline}{words}",
         lines=back.lines,
         parts=(*done.parts, *back.parts),
-        data={**done.data, "undone_by": back.data.get("operation")},
+        data=replace(done.change, undone_by=back.change.operation),
     )
 
 

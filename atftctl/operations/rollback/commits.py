@@ -260,4 +260,4 @@ def _push(project: Project, done: Result, move: CodeMove, request: Request) -> R
             lines=(*done.lines, f"next: git push {project.runbook.git.remote}, when all is well"),
             contacts=project.contacts,
         )
-    return replace(done, lines=(*done.lines, words), data={**done.data, "pushed": True})
+    return replace(done, lines=(*done.lines, words), data=replace(done.change, pushed=True))

@@ -69,4 +69,4 @@ def _trains(project: Project, done: Result, request: Request) -> Result:
         )  # fmt: skip
     words = f"the baseline trains: {found['steps']} steps in a scratch folder, {found['rss_anon_mb']:.0f} MB"
     parts: tuple[Part, ...] = (*done.parts, *watch.parts)
-    return replace(done, lines=(*done.lines, words), parts=parts, data={**done.data, "probe": found})
+    return replace(done, lines=(*done.lines, words), parts=parts, data=replace(done.change, probe=found))

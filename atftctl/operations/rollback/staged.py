@@ -162,7 +162,7 @@ def _change(
     if not decide_stage(observe(project)).empty:
         result = carry_out(project, Change(decide_stage), replace(quiet, or_undo=False))
         parts += result.parts
-        done = (str(result.data["operation"]),)
+        done = (result.change.operation,)
         if result.exit_code is Exit.INTERRUPTED:
             raise Interrupted(result.headline, state=state.words, hint="atftctl resume")
     record = process.read_record(project.layout)
