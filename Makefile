@@ -1,16 +1,22 @@
 # Everything that a newcomer needs. Each target sets up .venv first where it is missing or out of date.
 PYTHON ?= python3
+SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check bench bench-backup bench-routes bench-trainer bench-streaming quality torture yaml-corpus drill-ten clean
+.PHONY: help setup demo test check docs reference messages dist pyz bench bench-backup bench-routes bench-trainer bench-streaming quality torture yaml-corpus drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
 	@echo "make test                       all tests        make check   format, lint, types, import rules"
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
+	@echo "make docs                       the site from the Markdown, in build/site; broken links fail"
+	@echo "make reference                  the generated pages of docs/reference"
+	@echo "make messages                   the catalogs of messages, from the code"
+	@echo "make dist                       wheel and sdist  make pyz     one-file rescue copy, built and tried"
 	@echo "make bench-backup               snapshots beside cp, restic and borg"
 	@echo "make torture                    every changing command struck at every system call (an hour)"
 	@echo "make yaml-corpus DIR=folder      every scalar of public YAML files edited, and judged by other readers"
@@ -22,8 +28,15 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (found $$($(PYTHON) -V)); name it: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[trainer,dev]'
+	@echo "installing into $(VENV): PyTorch and about 60 packages (400 MB or 2.8 GB to download; one to ten minutes)"
+	@set -o pipefail; if [ -t 1 ]; then $(PIP) -e '.[$(EXTRAS)]'; else $(PIP) --progress-bar off -e '.[$(EXTRAS)]' | $(PROGRESS); fi
 	@touch $(STAMP)
+
+PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
+# A terminal shows pip's own progress; a log has one line for each package, and the outcome.
+PROGRESS := awk '/^ *(Downloading|Using cached) / {printf "  %d: %s %s %s\n", ++count, $$2, $$3, $$4; fflush()} /^(Building|Installing|Successfully)/ {print substr($$0, 1, 100); fflush()}'
+# One of the dependency groups of pyproject.toml, as words for pip (which takes --group itself from 25.1 on).
+group = $(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"]))'
 
 demo: setup
 	$(BIN)/atftctl drill --symptom oom $(if $(DATA),--data $(DATA))
@@ -41,6 +54,30 @@ check: setup
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# The site, from the Markdown as it is; fails on a warning of the builder, and on a link that leads nowhere.
+docs: setup
+	@$(call group,docs) >$(VENV)/docs.txt; $(PIP) -q -r $(VENV)/docs.txt
+	$(BIN)/python tools/build_site.py
+
+reference: setup
+	$(BIN)/python tools/runbook_reference.py
+
+messages: setup
+	$(BIN)/python tools/messages.py $(LANGUAGES)
+
+# Wheel and sdist, and what PyPI would say about them.
+dist: setup
+	@$(call group,release) >$(VENV)/release.txt; $(PIP) -q -r $(VENV)/release.txt
+	rm -rf dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
+# The ops side in one file that needs nothing but the Python it was built with; tried with HOME missing, full, read-only.
+pyz: setup
+	@$(call group,release) >$(VENV)/release.txt; $(PIP) -q -r $(VENV)/release.txt
+	$(BIN)/python tools/build_pyz.py
+	$(BIN)/python tools/check_pyz.py dist/atftctl-*-py$$($(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])').pyz
 
 bench: setup
 	$(BIN)/python bench/startup.py
@@ -72,7 +109,7 @@ bench-streaming: setup
 # RankIC on real prices beside ridge and LightGBM: make quality DATA=panel.parquet [RUNS=folder]; about 30 minutes.
 RUNS ?= runs
 quality: setup
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[compare]'
+	$(PIP) -q -e '.[compare]'
 	$(BIN)/python bench/quality.py train $(DATA) $(RUNS)
 	$(BIN)/python bench/quality.py report $(DATA) $(RUNS) --split validation
 
@@ -81,4 +118,4 @@ drill-ten: setup
 	for n in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/atftctl drill --symptom oom 2>/dev/null | head -1 || exit 1; done
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info

@@ -12,6 +12,9 @@ from typing import NoReturn
 
 MARK = "ATFTCTL_PRIVATE"  # the private copy's folder, in the environment of the process that runs from it
 BEFORE = "ATFTCTL_PYTHONPATH"  # what PYTHONPATH was, for our children
+PACKAGES = (
+    "ATFTCTL_PACKAGES"  # where the one-file rescue copy unpacked the packages; the interpreter knows none of them
+)
 
 
 def relay() -> None:
@@ -89,7 +92,7 @@ def _whole(record: Path) -> dict[str, object] | None:
 def go_on_from(home: Path) -> NoReturn:
     """The same words, run by the copy at `home`."""
     before = os.environ.get("PYTHONPATH", "")
-    path = os.pathsep.join(filter(None, (str(home), before)))
+    path = os.pathsep.join(filter(None, (str(home), os.environ.get(PACKAGES), before)))
     env = {**os.environ, MARK: str(home), BEFORE: before, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     os.execve(sys.executable, [sys.executable, "-P", "-m", "atftctl", *sys.argv[1:]], env)  # noqa: S606
 
