@@ -60,9 +60,10 @@ MEANINGS = {
     "staged": "Settings of `rollback --staged` and `rollback --bisect`.",
     "git": "Settings of `rollback --git`.",
     "full": "What `rollback --full` removes and restores.",
+    "drill": "Settings of `drill`, the rehearsal.",
     "files.configs": "Config files. Later files override earlier ones; files are replaced in this order.",
     "files.models": "Model files. They may be missing, and may be symbolic links.",
-    "files.also": "Further files and folders for snapshots. In folders, symbolic links, `.env` and key files are skipped.",
+    "files.also": "Further files and folders for snapshots. Symbolic links, `.env` and key files are skipped.",
     "files.allow_outside": "Absolute paths of folders outside the project that a model's symbolic link may lead to.",
     "features.NAME.title": "Title for people. `--symptom` and pages show it.",
     "features.NAME.file": "The config file that holds the setting; one of `files.configs`.",
@@ -80,12 +81,14 @@ MEANINGS = {
     "symptoms.NAME.block": "Features to set: the larger change. `rollback --symptom` applies it, or `table` if empty.",
     "symptoms.NAME.alternatives": "Other settings, tried in order if the settings above are already in place.",
     "symptoms.NAME.aliases": "Other names that `--symptom` accepts.",
-    "symptoms.NAME.judge": "How `--staged` judges a stage: by the trainer's steps (`window`) or the checklist (`verify`).",
+    "symptoms.NAME.detector": "How atftctl recognises the symptom. `out-of-memory` and `anomaly`: by the trainer's own "
+    "fatal event. `leak`: by memory that grows over the steps. `slower`: by a loss that falls more slowly than with "
+    "every improvement off. `quality`: by the checklist of `verify`. Empty: by the general health of a run.",
     "symptoms.NAME.advice": "A note that is shown with the plan.",
     "plans.NAME[].title": "Title of the phase.",
     "plans.NAME[].settings": "Features and the values that the phase gives them.",
-    "trainer.command": "Command that starts the trainer. `{python}` is the interpreter of atftctl; `{resume}` is `last`, "
-    "`best` or `scratch`.",
+    "trainer.command": "Command that starts the trainer. `{python}` is the interpreter of atftctl; `{resume}` is "
+    "`last`, `best` or `scratch`.",
     "trainer.probe": "Command that measures: atftctl adds the kind of probe and its options.",
     "trainer.validate": "Command that checks settings before anything is stopped (empty: no check).",
     "trainer.grace_s": "Seconds that the trainer has to save and exit before it is killed.",
@@ -126,6 +129,7 @@ MEANINGS = {
     "full.ref": "Commit, tag or branch that `files` are restored from.",
     "full.files": "Files to restore from `ref`.",
     "full.packages": "Python packages to uninstall. One that another package requires stays.",
+    "drill.keep_off": "Features that stay off in the incident that the rehearsal makes.",
 }
 
 
@@ -136,7 +140,7 @@ class Section:
     path: str
     cls: Any
 
-    def keys(self) -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
+    def entries(self) -> Iterator[tuple[str, dataclasses.Field[Any], Any]]:
         """Yield the path, the field and the type of each key."""
         hints = typing.get_type_hints(self.cls)
         for field in dataclasses.fields(self.cls):
@@ -144,7 +148,7 @@ class Section:
 
     def inner(self) -> Iterator[Section]:
         """Yield the sections that the keys hold."""
-        for path, _, kind in self.keys():
+        for path, _, kind in self.entries():
             if (found := _section_of(path, kind)) is not None:
                 yield found
 
@@ -184,7 +188,7 @@ def describe_type(path: str, kind: Any) -> str:
         return "value"
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
-        return ", ".join(f"`{option}`" for option in args)
+        return ", ".join(f"`{option}`" for option in args if option)
     if origin is tuple:
         return f"list of {describe_type(path, args[0]).replace('text', 'texts').replace('mapping', 'mappings')}"
     if origin in (typing.Union, types.UnionType):
@@ -216,7 +220,7 @@ def page() -> str:
     lines = [INTRODUCTION]
     for section in sections():
         lines.append(f"## {section.path or 'Top level'}\n")
-        for path, field, kind in section.keys():
+        for path, field, kind in section.entries():
             about = f"- **`{field.name}`** · {describe_type(path, kind)} · {describe_default(field, kind)}"
             lines.append(f"{about}<br>")
             lines.append(textwrap.fill(MEANINGS[path], 98, initial_indent="  ", subsequent_indent="  "))
@@ -226,7 +230,7 @@ def page() -> str:
 
 def main() -> None:
     """Write the page."""
-    known = {path for section in sections() for path, _, _ in section.keys()}
+    known = {path for section in sections() for path, _, _ in section.entries()}
     if known != MEANINGS.keys():
         sys.exit(
             f"without a meaning: {sorted(known - MEANINGS.keys())}; of no key: {sorted(MEANINGS.keys() - known)}\n"
