@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference messages dist pyz bench bench-backup bench-routes bench-trainer bench-streaming quality torture yaml-corpus drill-ten clean
+.PHONY: help setup demo test check docs reference transcript messages dist pyz bench bench-backup bench-routes bench-trainer bench-streaming quality torture yaml-corpus drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -15,7 +15,7 @@ help:
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
 	@echo "make docs                       the site from the Markdown, in build/site; broken links fail"
 	@echo "make reference                  the generated pages of docs/reference"
-	@echo "make messages                   the catalogs of messages, from the code"
+	@echo "make messages                   the catalogs of messages, from the code   make transcript  that of the READMEs"
 	@echo "make dist                       wheel and sdist  make pyz     one-file rescue copy, built and tried"
 	@echo "make bench-backup               snapshots beside cp, restic and borg"
 	@echo "make torture                    every changing command struck at every system call (an hour)"
@@ -64,6 +64,10 @@ docs: setup
 
 reference: setup
 	$(BIN)/python tools/runbook_reference.py
+
+# What the READMEs show, run again: after a change of messages.
+transcript: setup
+	$(BIN)/python tools/readme_transcript.py
 
 messages: setup
 	$(BIN)/python tools/messages.py $(LANGUAGES)

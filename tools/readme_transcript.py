@@ -1,4 +1,4 @@
-"""Run the rollback that the READMEs show, and put what it prints into them: part of `make reference`.
+"""Run the rollback that the READMEs show, and put what it prints into them: `make transcript`.
 
 The project is a scratch copy of this one. Its trainer is the stand-in of the tests, which speaks the trainer's protocol
 without PyTorch and reports an out of memory. What stands between the two markers of a README is replaced.
@@ -15,11 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.support import make_project  # noqa: E402 - the checkout's own tests
+from tests.support.projects import make_project  # noqa: E402 - the checkout's own tests
 
 COMMAND = "rollback --symptom oom"
 COLUMNS = 96
-BLOCK = re.compile(r"(<!-- transcript: make reference -->\n)(.*?)(<!-- end of transcript -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- transcript: make transcript -->\n)(.*?)(<!-- end of transcript -->)", re.DOTALL)
 
 
 def transcript() -> str:
