@@ -35,7 +35,8 @@ def main() -> int:
 def validate(configs: list[Path]) -> int:
     """Can these settings be trained with? A JSON object on standard output: `valid`, and `problems` as sentences.
     Imports no torch."""
-    from atftctl.trainer.config.settings import SettingsError, load
+    from atftctl.trainer.config.settings import load
+    from atftctl.trainer.errors import SettingsError
 
     try:
         load(configs)
@@ -65,8 +66,7 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
     import torch
 
     from atftctl.trainer.config import settings as settings_module
-    from atftctl.trainer.config.settings import SettingsError
-    from atftctl.trainer.errors import Ended
+    from atftctl.trainer.errors import Ended, SettingsError
     from atftctl.trainer.runtime.distributed import World
     from atftctl.trainer.runtime.memory import limited, steady_allocations
     from atftctl.trainer.telemetry.heartbeat import Heartbeat

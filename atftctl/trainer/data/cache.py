@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atftctl.trainer.data.files import Array
+from atftctl.trainer.data.files import Array, MappedArray
 from atftctl.trainer.errors import DataError
 
 UNTOUCHED_S = 3600.0
@@ -99,10 +99,10 @@ def _size(path: Path) -> int:
     return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
-def new_array(path: Path, shape: tuple[int, ...]) -> Array:
+def new_array(path: Path, shape: tuple[int, ...]) -> MappedArray:
     """A mapped array with room on the disk for all of it: a mapped write into a full disk is a bus error, not an
     exception."""
-    made = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    made: MappedArray = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     with path.open("rb+") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return made

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atftctl.trainer.data.panel import COLUMNS, Array, Panel
+from atftctl.trainer.data.files import COLUMNS, Array
+from atftctl.trainer.data.panel import Panel
 
 VERSION = 4
 RAW = (
@@ -185,4 +186,5 @@ def _rolling(values: Array, days: int, reduce: Callable[..., Any]) -> Array:
 def _sums(values: npt.NDArray[np.float64], days: int) -> npt.NDArray[np.float64]:
     """Sums over windows of `days` rows, each from its own rows only: a running difference would carry rounding of
     the past."""
-    return np.lib.stride_tricks.sliding_window_view(values, days, axis=0).sum(axis=-1)
+    sums: npt.NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(values, days, axis=0).sum(axis=-1)
+    return sums

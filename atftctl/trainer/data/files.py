@@ -12,6 +12,7 @@ import numpy.typing as npt
 from atftctl.trainer.errors import DataError
 
 Array = npt.NDArray[np.float32]
+MappedArray = np.memmap[tuple[int, ...], np.dtype[np.float32]]  # read from a file page by page
 KEYS = ("date", "ticker")
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")

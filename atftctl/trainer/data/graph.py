@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from atftctl.trainer.data.panel import Array
+from atftctl.trainer.data.files import Array
 
 KEPT_BYTES = 192 << 20  # of graphs kept in memory: all of 2,000 days of 500 stocks, a few of 4,000
 
@@ -57,4 +57,4 @@ class DailyGraph:
 
 
 def _size(made: tuple[npt.NDArray[np.int32], Array]) -> int:
-    return made[0].nbytes + made[1].nbytes
+    return int(made[0].nbytes + made[1].nbytes)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -96,7 +96,8 @@ def read_panel(path: Path, *, extras: Sequence[str] = ()) -> Panel:
     files = panel_files(path)
     names = (*COLUMNS, *extras)
     days, tickers = _axes(files)
-    grids = {name: np.full((len(days), len(tickers)), np.nan, np.float32) for name in names}
+    shape = (len(days), len(tickers))
+    grids: dict[str, Array] = {name: np.full(shape, np.nan, np.float32) for name in names}
     notes, warnings = _fill(files, days, tickers, grids)
     return make_panel(_iso(days), tickers, grids, notes=notes, warnings=warnings)
 
@@ -120,13 +121,14 @@ def _digest(dates: tuple[str, ...], tickers: tuple[str, ...], grids: Mapping[str
     for name, grid in grids.items():
         digest.update(name.encode() if name not in COLUMNS else b"")
         for first in range(0, len(grid), 256):
-            digest.update(np.ascontiguousarray(grid[first : first + 256]))
+            digest.update(np.ascontiguousarray(grid[first : first + 256]).data)
     return digest.hexdigest()
 
 
 def _read_into(files: Sequence[Path], extras: Sequence[str], folder: Path) -> None:
     days, tickers = _axes(files)
-    grids = {name: new_array(_file_of(folder, name), (len(days), len(tickers))) for name in (*COLUMNS, *extras)}
+    shape = (len(days), len(tickers))
+    grids = {name: new_array(_file_of(folder, name), shape) for name in (*COLUMNS, *extras)}
     for grid in grids.values():
         for first in range(0, len(grid), 256):
             grid[first : first + 256] = np.nan
@@ -144,7 +146,7 @@ def _read_into(files: Sequence[Path], extras: Sequence[str], folder: Path) -> No
 
 def _open_prepared(folder: Path, extras: Sequence[str], *, mapped: bool) -> Panel:
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
-    mode = "r" if mapped else None
+    mode: Literal["r"] | None = "r" if mapped else None
     return Panel(
         tuple(meta["dates"]),
         tuple(meta["tickers"]),
@@ -188,7 +190,7 @@ def _fill(
     from atftctl.trainer.data.rows import read_rows
 
     column = {ticker: at for at, ticker in enumerate(tickers)}
-    seen = np.zeros((len(days), len(tickers)), bool)
+    seen: npt.NDArray[np.bool_] = np.zeros((len(days), len(tickers)), bool)
     halted = empty = rows_seen = 0
     for rows in read_rows(files, tuple(grids)):
         day = np.searchsorted(days, rows.days)

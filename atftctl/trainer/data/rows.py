@@ -145,7 +145,8 @@ def _days(batch: pa.RecordBatch, path: Path, first: int, dates: Dates) -> npt.ND
         days = pc.cast(column, pa.date32(), safe=False)
     except pa.ArrowException:
         days = _other_dates(column, path, first, dates)
-    return days.cast(pa.int32()).to_numpy(zero_copy_only=False).astype(np.int64)
+    numbers: npt.NDArray[np.int64] = days.cast(pa.int32()).to_numpy(zero_copy_only=False).astype(np.int64)
+    return numbers
 
 
 def _local(column: pa.Array, path: Path) -> pa.Array:
@@ -188,7 +189,8 @@ def _numbers(column: pa.Array, path: Path, first: int, name: str) -> npt.NDArray
     except pa.ArrowException:
         row = _first_not_numeric(column)
         raise DataError(f"{path}: row {first + row}: column {name} is not numeric: {column[row].as_py()!r}") from None
-    return pc.fill_null(cast, np.nan).to_numpy(zero_copy_only=False)
+    numbers: npt.NDArray[np.float64] = pc.fill_null(cast, np.nan).to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _first_not_numeric(column: pa.Array) -> int:

@@ -11,5 +11,5 @@ def install(model: ATFT, temperature: float) -> None:
     def divide(e: Tensor) -> Tensor:
         return e / temperature
 
-    for layer in model.graph:
+    for layer in model.attention_layers:
         layer.scores = divide

@@ -18,6 +18,8 @@ PRIOR = 1_000.0  # the training split's statistics count as so many rows: the fi
 class OnlineNorm(FixedNorm):
     """Starts from what it is given, and moves with each training step."""
 
+    count: Tensor
+
     def __init__(self, mean: Tensor, deviation: Tensor) -> None:
         super().__init__(mean, deviation)
         self.register_buffer("count", torch.tensor(PRIOR, dtype=torch.float64))
@@ -59,5 +61,6 @@ def _moments(shifted: Tensor) -> Tensor:
 
 
 def install(model: ATFT, mean: Tensor, deviation: Tensor) -> OnlineNorm:
-    model.normalise = OnlineNorm(mean, deviation)
-    return model.normalise
+    norm = OnlineNorm(mean, deviation)
+    model.normalise = norm
+    return norm

@@ -18,6 +18,9 @@ from atftctl.trainer.model.layers import GatedResidual, LastStepAttention, Multi
 class FixedNorm(nn.Module):
     """Standardisation with the training split's mean and deviation [F]."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, mean: Tensor, deviation: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", mean.clone())
@@ -48,7 +51,8 @@ class TemporalEncoder(nn.Module):
         e = self.select(x)
         h, _ = self.lstm(e)
         h = self.norm(e + nf.glu(self.skip(h), dim=-1))
-        return self.out(h[:, -1] + self.attend(h))
+        out: Tensor = self.out(h[:, -1] + self.attend(h))
+        return out
 
 
 class Head(nn.Module):
@@ -60,7 +64,8 @@ class Head(nn.Module):
         self.outer = nn.Linear(hidden, horizons)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outer(nf.gelu(self.inner(x)))
+        out: Tensor = self.outer(nf.gelu(self.inner(x)))
+        return out
 
 
 SCALE = 0.1  # of the linear path: at 1 its gradient against a head that starts near zero is 150, with it 15
@@ -77,6 +82,8 @@ class PeerContrast(nn.Module):
     prices: docs/trainer.md has the figures.)
     """
 
+    ranked: Tensor
+
     def __init__(self, ranked: Sequence[int], horizons: int) -> None:
         super().__init__()
         self.register_buffer("ranked", torch.tensor(ranked), persistent=False)
@@ -84,7 +91,8 @@ class PeerContrast(nn.Module):
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
-        return SCALE * self.linear(self.inputs(x, neighbours))
+        out: Tensor = SCALE * self.linear(self.inputs(x, neighbours))
+        return out
 
     def inputs(self, x: Tensor, neighbours: Tensor) -> Tensor:
         """[N, 2R]: the ranked features, and each one's distance to the neighbours' mean."""
@@ -102,16 +110,21 @@ class ATFT(nn.Module):
         """`ranked`: which of the features are ranks; `mean` and `deviation` [F] tell how many there are."""
         super().__init__()
         d, heads = settings.hidden_size, _heads(settings.hidden_size, settings.gat_heads)
-        self.normalise: nn.Module = FixedNorm(mean, deviation)
+        self.normalise: FixedNorm = FixedNorm(mean, deviation)
         self.encoder = TemporalEncoder(len(mean), settings)
         layers = [GraphAttention(d, heads, d // heads, concatenate=True) for _ in range(settings.gat_layers - 1)]
         self.graph = nn.ModuleList([*layers, GraphAttention(d, 2, d, concatenate=False)])
         self.drop = nn.Dropout(settings.dropout)
         self.fuse = nn.Linear(2 * d, d)
-        self.head: nn.Module = Head(d, horizons)
+        self.head: Head = Head(d, horizons)
         self.peers = PeerContrast(ranked, horizons)
         self.mask: Callable[[Tensor], Tensor] | None = None  # draws which frequencies to drop, [N, bins]
         self.chunks = 1
+
+    @property
+    def attention_layers(self) -> list[GraphAttention]:
+        """The layers of graph attention, first to last."""
+        return [layer for layer in self.graph if isinstance(layer, GraphAttention)]
 
     def forward(self, day: Day) -> Tensor:
         """Predictions [N, H]."""
@@ -119,15 +132,17 @@ class ATFT(nn.Module):
         mask = self.mask(x) if self.mask is not None and self.training else None
         h = self.encode(x, mask)
         z = h
-        for layer in self.graph:
+        for layer in self.attention_layers:
             z = z + self.drop(nf.elu(layer(z, day.neighbours, day.edges)))
         gate = torch.sigmoid(self.fuse(torch.cat([h, z], dim=-1)))
-        return self.head(self.drop(gate * h + (1 - gate) * z)) + self.peers(x[:, -1], day.neighbours)
+        out: Tensor = self.head(self.drop(gate * h + (1 - gate) * z)) + self.peers(x[:, -1], day.neighbours)
+        return out
 
     def encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """In pieces, activations are made again in the backward pass: the same result in less memory."""
         if self.chunks <= 1:
-            return self.encoder(x, mask)
+            whole: Tensor = self.encoder(x, mask)
+            return whole
         pieces = x.chunk(self.chunks)
         masks = mask.chunk(self.chunks) if mask is not None else (None,) * len(pieces)
         parts = [

@@ -17,7 +17,8 @@ class GatedResidual(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(x + nf.glu(self.gate(nf.elu(self.inner(x))), dim=-1))
+        out: Tensor = self.norm(x + nf.glu(self.gate(nf.elu(self.inner(x))), dim=-1))
+        return out
 
 
 class VariableSelection(nn.Module):
@@ -31,7 +32,8 @@ class VariableSelection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         v = torch.softmax(self.weigh(x), dim=-1)
-        return (v * x) @ self.weight * v.shape[-1] ** 0.5 + v @ self.bias
+        out: Tensor = (v * x) @ self.weight * v.shape[-1] ** 0.5 + v @ self.bias
+        return out
 
 
 class LastStepAttention(nn.Module):
@@ -50,7 +52,8 @@ class LastStepAttention(nn.Module):
         q = self.query(x[:, -1]).view(n, self.heads, 1, d // self.heads)
         k = self.key(x).view(n, t, self.heads, d // self.heads).transpose(1, 2)
         weights = torch.softmax((q * k).sum(-1) / (d // self.heads) ** 0.5, dim=-1)  # [N, heads, T]
-        return self.out(torch.bmm(weights, self.value(x)).mean(dim=1))
+        out: Tensor = self.out(torch.bmm(weights, self.value(x)).mean(dim=1))
+        return out
 
 
 class MultiWindowNorm(nn.Module):

@@ -106,7 +106,7 @@ def _temperature(lab: Lab) -> Seen:
         day = lab.day()
         with torch.no_grad():
             h = 5 * parts.model.encode(parts.model.normalise(day.x), None)
-            alpha, _ = parts.model.graph[0].weights(h, day.neighbours, day.edges)
+            alpha, _ = parts.model.attention_layers[0].weights(h, day.neighbours, day.edges)
         return float(-(alpha * alpha.clamp(min=1e-12).log()).sum(dim=1).mean())
 
     set_to = lab.real.improvements.gat_temperature
@@ -171,8 +171,8 @@ def _huber(lab: Lab) -> Seen:
         prediction = torch.zeros(10, len(lab.settings.data.horizons), requires_grad=True)
         target = torch.zeros_like(prediction)
         target[0] = 100.0
-        objective(prediction, target.detach()).total.backward()
-        return float(prediction.grad.abs().max())  # type: ignore[union-attr]
+        (slope,) = torch.autograd.grad(objective(prediction, target).total, prediction)
+        return float(slope.abs().max())
 
     on, off = gradient(True, "huber"), gradient(False, "mse")
     alone = (gradient(False, "huber"), gradient(True, "mse"))
@@ -214,15 +214,14 @@ def _recovery(lab: Lab) -> Seen:
     def survived(on: bool) -> bool:
         trainer = lab.trainer({"improvements.auto_recover_oom": on})
         trainer.recorder.log.disabled = True  # the failure is meant
-        encode, failures = trainer.parts.model.encode, [1]
+        failures = [1]
 
-        def fail_once(*arguments: Any) -> torch.Tensor:
+        def fail_once(*_: object) -> None:
             if failures:
                 failures.pop()
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory (injected by the probe)")
-            return encode(*arguments)
 
-        trainer.parts.model.encode = fail_once  # type: ignore[method-assign]
+        trainer.parts.model.encoder.register_forward_pre_hook(fail_once)
         try:
             return math.isfinite(trainer.next_step().loss)
         except Ended:

@@ -18,16 +18,14 @@ class Dashboard(Protocol):
 
 def open_dashboards(settings: Settings, root: Path, recorder: Recorder) -> list[Dashboard]:
     """Those that are on and could be opened; the lead's only."""
-    found: list[Dashboard] = []
     if not recorder.lead:
-        return found
-    for name, on, make in (
-        ("Weights & Biases", settings.improvements.enable_wandb, _wandb),
-        ("TensorBoard", settings.training.tensorboard, _tensorboard),
-    ):
-        if on:
-            _open(name, lambda make=make: make(settings, root, recorder), found, recorder)  # type: ignore[misc]
-    return found
+        return []
+    candidates: tuple[tuple[str, bool, Callable[[], Dashboard]], ...] = (
+        ("Weights & Biases", settings.improvements.enable_wandb, lambda: _wandb(settings, root, recorder)),
+        ("TensorBoard", settings.training.tensorboard, lambda: _tensorboard(root, recorder)),
+    )
+    opened = [_open(name, make, recorder) for name, on, make in candidates if on]
+    return [dashboard for dashboard in opened if dashboard is not None]
 
 
 def logged(one: Dashboard, row: dict[str, Any], step: int, recorder: Recorder) -> bool:
@@ -40,11 +38,12 @@ def logged(one: Dashboard, row: dict[str, Any], step: int, recorder: Recorder) -
     return True
 
 
-def _open(name: str, make: Callable[[], Dashboard], found: list[Dashboard], recorder: Recorder) -> None:
+def _open(name: str, make: Callable[[], Dashboard], recorder: Recorder) -> Dashboard | None:
     try:
-        found.append(make())
+        return make()
     except Exception as error:  # noqa: BLE001 - a dashboard must not stop a training
         recorder.warn(f"no {name}: {error}")
+        return None
 
 
 def _wandb(settings: Settings, root: Path, recorder: Recorder) -> Dashboard:
@@ -53,8 +52,7 @@ def _wandb(settings: Settings, root: Path, recorder: Recorder) -> Dashboard:
     return WandbLog(root, recorder.run_id, settings.effective())
 
 
-def _tensorboard(settings: Settings, root: Path, recorder: Recorder) -> Dashboard:
-    del settings
+def _tensorboard(root: Path, recorder: Recorder) -> Dashboard:
     return TensorboardLog(root / "logs" / "tensorboard" / (recorder.run_id or "run"))
 
 

@@ -106,4 +106,5 @@ class Heartbeat:
                 self._reported = True
                 self._recorder.event(protocol.HANG, section=self._section, seconds=waited, limit_s=limit)
                 self._recorder.log.error("no end of section %s for %.0f s; where it stands:", self._section, waited)
-                faulthandler.dump_traceback(sys.__stderr__)
+                if sys.__stderr__ is not None:
+                    faulthandler.dump_traceback(sys.__stderr__)

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from atftctl import protocol
 
@@ -132,7 +132,7 @@ def _cell(value: Any) -> str:
     return f"{value:.8g}" if isinstance(value, float) else str(value)
 
 
-class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+class _Stderr(logging.StreamHandler[TextIO]):
     """To whatever standard error is at the time: a progress bar redirects it, so that lines stand above the bar."""
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -68,7 +68,7 @@ def content_hash(value: Any) -> str:
 def _feed(value: Any, digest: hashlib._Hash) -> None:
     if isinstance(value, torch.Tensor):
         digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     elif isinstance(value, Mapping):
         for key in sorted(value, key=repr):
             digest.update(repr(key).encode())

@@ -95,7 +95,7 @@ def _look(model: torch.nn.Module, day: Day, objective: Objective) -> _Seen:
         [spearman(p[:, index], y[:, index]) for index in range(p.shape[1])],
         float(objective(prediction, day.y).total),
         float(p[:, 0].std()),
-        hashlib.sha256(np.ascontiguousarray(p)).digest(),
+        hashlib.sha256(np.ascontiguousarray(p).data).digest(),
         bool(np.isfinite(p).all()),
     )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer.config.settings import SettingsError
-from atftctl.trainer.errors import CheckpointError, DataError, Ended, WorkerLostError
+from atftctl.trainer.errors import CheckpointError, DataError, Ended, SettingsError, WorkerLostError
 from atftctl.trainer.runtime.memory import is_out_of_memory
 from atftctl.trainer.telemetry.recorder import Recorder
 

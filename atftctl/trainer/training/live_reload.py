@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atftctl import protocol
-from atftctl.trainer.config.settings import SettingsError, check_shares
+from atftctl.trainer.config.settings import check_shares
 from atftctl.trainer.data.dataset import Dataset
-from atftctl.trainer.errors import CheckpointError, DataError
+from atftctl.trainer.errors import CheckpointError, DataError, SettingsError
 from atftctl.trainer.model import ridge
 from atftctl.trainer.runtime.memory import is_out_of_memory, steady_if_large
 from atftctl.trainer.training import train_state
@@ -42,8 +42,8 @@ def reload(trainer: Trainer, asked: dict[str, Any], reread: Reread) -> None:
         trainer.recorder.event(protocol.RELOAD_REFUSED, request=asked.get("id", ""), message=words)
         trainer.recorder.log.error("the new settings were refused, training goes on with the old ones: %s", words)
         return
-    *new, source = made
-    trainer.take_over(*new)
+    dataset, parts, progress, source = made
+    trainer.take_over(dataset, parts, progress)
     trainer.recorder.event(
         protocol.RELOADED, request=asked.get("id", ""), digest=trainer.parts.digest,
         effective=trainer.settings.effective(), resumed_from=source,
