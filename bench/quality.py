@@ -36,7 +36,7 @@ from atftctl.trainer.data.features import RAW, average_ranks  # noqa: E402
 from atftctl.trainer.telemetry.recorder import Recorder  # noqa: E402
 from atftctl.trainer.training import checkpoint  # noqa: E402
 from atftctl.trainer.training.evaluation import spearman  # noqa: E402
-from atftctl.trainer.training.train_state import take_up  # noqa: E402
+from atftctl.trainer.training.train_state import load_state  # noqa: E402
 from atftctl.trainer.training.trainer import Trainer  # noqa: E402
 
 LAYERS = (
@@ -103,7 +103,7 @@ def make(panel: Path, runs: Path, seed: int) -> Trainer:
 
 def forecasts(trainer: Trainer, days: npt.NDArray[np.int64]) -> list[Array]:
     """Ranked forecasts of the next day's return, by day; scale and shift are gone, so that seeds can be averaged."""
-    model = trainer.parts.judged.eval()
+    model = trainer.parts.eval_model.eval()
     with torch.no_grad():
         return [_ranks(model(trainer.dataset.day(int(day)))[:, 0].double().numpy()) for day in days]
 
@@ -184,7 +184,7 @@ def report(panel: Path, runs: Path, split: str) -> None:
     trainer = make(panel, runs, seeds[0])
     days = getattr(trainer.dataset.split, split)
     for seed in seeds:
-        trainer.progress = take_up(
+        trainer.progress = load_state(
             checkpoint.load(runs / f"seed-{seed}" / protocol.BEST), trainer.parts, trainer.recorder
         )
         by_seed[f"seed {seed}"] = forecasts(trainer, days)

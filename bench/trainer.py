@@ -80,7 +80,7 @@ def step_seconds(trainer: Trainer) -> dict[int, float]:
     seconds: dict[int, list[float]] = {size: [] for size in SIZES}
     for number in range(WARM_UP + STEPS):
         for size, day in days.items():
-            took = trainer.stepper.take(trainer.parts, [(0, day)], number + 1).seconds
+            took = trainer.train_step.run(trainer.parts, [(0, day)], number + 1).seconds
             if number >= WARM_UP:
                 seconds[size].append(took)
     return {size: statistics.median(took) for size, took in seconds.items()}
@@ -102,7 +102,7 @@ def flops_per_step(trainer: Trainer, day: Day) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
-        trainer.stepper.take(trainer.parts, [(0, day)], 1)
+        trainer.train_step.run(trainer.parts, [(0, day)], 1)
     stocks, length, _ = day.x.shape
     return counter.get_total_flops() + 3 * 2 * stocks * length * 4 * 2 * HIDDEN**2
 

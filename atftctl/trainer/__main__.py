@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.probes.answer import caught, write
-from atftctl.trainer.runtime.stop_requests import Control
+from atftctl.trainer.runtime.stop_requests import StopRequests
 
 if TYPE_CHECKING:
     from atftctl.trainer.telemetry.recorder import Recorder
@@ -62,16 +62,16 @@ def _measure(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, An
 def train(configs: list[Path], root: Path, resume: str) -> int:
     """Every way out but a kill leaves a last event with the exit code and the reason."""
     begun = time.monotonic()
-    control = Control(root, os.environ.get(protocol.RUN_ID, ""))
+    requests = StopRequests(root, os.environ.get(protocol.RUN_ID, ""))
     import torch
 
     from atftctl.trainer.config import settings as settings_module
     from atftctl.trainer.errors import Ended, SettingsError
-    from atftctl.trainer.runtime.distributed import World
-    from atftctl.trainer.runtime.memory import limited, steady_allocations
+    from atftctl.trainer.runtime.distributed import ProcessGroup
+    from atftctl.trainer.runtime.memory import has_memory_limit, tune_allocator
     from atftctl.trainer.telemetry.heartbeat import Heartbeat
     from atftctl.trainer.telemetry.recorder import Recorder
-    from atftctl.trainer.training.exit_reasons import end_of
+    from atftctl.trainer.training.exit_reasons import classify_exit
     from atftctl.trainer.training.trainer import Trainer
 
     imports = time.monotonic() - begun
@@ -80,24 +80,24 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
     try:
         settings, digest = settings_module.load(configs)
         recorder = Recorder(root, settings.data.horizons, rank=rank)
-        if limited():
-            steady_allocations()
+        if has_memory_limit():
+            tune_allocator()
         torch.set_num_threads(settings.training.threads)
         torch.ones(256, 256) @ torch.ones(256, 256)  # the thread pool, before memory may be too short to make one
         recorder.log.info("starting; imports took %.1f s", imports)
         with Heartbeat(root, recorder) as heartbeat:
-            trainer = Trainer(settings, digest, root, recorder, world=World(), heartbeat=heartbeat)
+            trainer = Trainer(settings, digest, root, recorder, group=ProcessGroup(), heartbeat=heartbeat)
             trainer.seconds = {"import": imports, **trainer.seconds}
-            trainer.run(resume, control, lambda: settings_module.load(configs))
+            trainer.run(resume, requests, lambda: settings_module.load(configs))
     except Exception as error:  # noqa: BLE001 - each kind has its exit code
-        return _last_word(*end_of(error, recorder), recorder, together=isinstance(error, Ended | SettingsError))
+        return _last_word(*classify_exit(error, recorder), recorder, together=isinstance(error, Ended | SettingsError))
     raise AssertionError("a run always ends with Ended")
 
 
 def _last_word(code: TrainerExit, reason: str, recorder: Recorder, *, together: bool) -> int:
     """The last event, and the exit code. Of several processes that end well together each leaves with 0: torchrun
     takes anything else for a failure and kills the rest."""
-    say = recorder.event if together else recorder.alarm  # the lead may know nothing of what befell another
+    say = recorder.event if together else recorder.any_rank_event  # the lead may know nothing of what befell another
     say(protocol.STOPPED, exit_code=int(code), reason=reason)
     recorder.log.info("stopped: %s (exit %d)", reason, code)
     well = code in (TrainerExit.FINISHED, TrainerExit.STOPPED)

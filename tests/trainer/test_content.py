@@ -328,10 +328,10 @@ def test_the_best_of_other_data_horizons_or_dates_is_not_kept(make: Make, change
     assert first.save(protocol.LAST)
     saved = checkpoint.load(first.root / protocol.LAST)
     same = make(data={"horizons": [1, 5, 10]})
-    assert train_state.take_up(saved, same.parts, same.recorder).best == 0.9
+    assert train_state.load_state(saved, same.parts, same.recorder).best == 0.9
     data = {"horizons": [1, 5, 10], **changes["data"]}
     other = make(data=data)
-    found = train_state.take_up(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
+    found = train_state.load_state(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
     assert found.best == float("-inf") and found.step == 1
 
 
@@ -345,13 +345,13 @@ def test_outputs_are_mapped_by_the_names_of_the_horizons(make: Make) -> None:
     expected = first.parts.model(day)
     for horizons in ([5, 1, 10], [10], [10, 5]):
         other = make(data={"horizons": horizons})
-        train_state.take_up(saved, other.parts, other.recorder)
+        train_state.load_state(saved, other.parts, other.recorder)
         other.parts.model.eval()
         at = [[1, 5, 10].index(one) for one in horizons]
         assert torch.allclose(other.parts.model(day), expected[:, at], atol=1e-6)
     unknown = make(data={"horizons": [1, 5, 20]})
     with pytest.raises(CheckpointError, match="forecasts 1, 5, 10 days ahead, and not 20"):
-        train_state.take_up(saved, unknown.parts, unknown.recorder)
+        train_state.load_state(saved, unknown.parts, unknown.recorder)
 
 
 def test_averaged_weights_are_mapped_with_the_others(make: Make) -> None:
@@ -360,7 +360,7 @@ def test_averaged_weights_are_mapped_with_the_others(make: Make) -> None:
     take(first, 3)
     assert first.save(protocol.LAST)
     other = make(data={"horizons": [5]}, **ema)
-    train_state.take_up(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
+    train_state.load_state(checkpoint.load(first.root / protocol.LAST), other.parts, other.recorder)
     averaged, mapped = (one.parts.ema.model.state_dict()["head.outer.bias"] for one in (first, other))
     assert torch.equal(averaged[[1]], mapped)
     assert not torch.equal(mapped, other.parts.model.state_dict()["head.outer.bias"])
@@ -376,7 +376,7 @@ def test_other_features_of_the_same_number_are_refused(make: Make, tmp_path: Pat
     assert made["alpha"].save(protocol.LAST)
     saved = checkpoint.load(made["alpha"].root / protocol.LAST)
     with pytest.raises(CheckpointError, match="other features: without beta, beta_rank; with alpha, alpha_rank"):
-        train_state.take_up(saved, made["beta"].parts, made["beta"].recorder)
+        train_state.load_state(saved, made["beta"].parts, made["beta"].recorder)
 
 
 # -- what is written -------------------------------------------------------------------------------------------------

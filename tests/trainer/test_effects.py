@@ -9,7 +9,7 @@ import pytest
 
 from atftctl.trainer.config.settings import from_mapping
 from atftctl.trainer.probes import flag_effects as module
-from atftctl.trainer.probes.flag_effects import ACTS, INERT, NOT_HERE, PROBES, effects
+from atftctl.trainer.probes.flag_effects import ACTS, DOES_NOT_ACT, NOT_APPLICABLE, PROBES, effects
 from tests.trainer.conftest import IMPROVED, settings_of
 
 NEEDS_MORE = {"improvements.enable_wandb", "grad_scaler.init_scale"}  # an extra, a GPU
@@ -25,7 +25,7 @@ def test_every_flag_acts_or_says_why_it_can_not(tmp_path: Path, changes: dict[st
     assert set(found) == {keys for keys, _, _ in PROBES}
     for flag, line in found.items():
         if flag in NEEDS_MORE:
-            assert line["verdict"] in (ACTS, NOT_HERE) and line["with"], line
+            assert line["verdict"] in (ACTS, NOT_APPLICABLE) and line["with"], line
         else:
             assert line["verdict"] == ACTS, line
     assert found["improvements.use_ema, ema.enabled"]["on"] is bool(changes)
@@ -37,8 +37,8 @@ def test_a_flag_that_can_not_act_is_found_out(tmp_path: Path) -> None:
         tmp_path,
         **{**IMPROVED, "loss": {"type": "huber", "huber_delta": 1000.0}, "ema": {"enabled": True, "decay": 0.0}},
     )
-    assert found["improvements.huber_loss, loss.type"]["verdict"] == INERT
-    assert found["improvements.use_ema, ema.enabled"]["verdict"] == INERT
+    assert found["improvements.huber_loss, loss.type"]["verdict"] == DOES_NOT_ACT
+    assert found["improvements.use_ema, ema.enabled"]["verdict"] == DOES_NOT_ACT
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_flag_that_can_not_act_is_found_out(tmp_path: Path) -> None:
         ("improvements.output_head_small_init", "small_init.install", lambda model, hidden, horizons: None),
         ("improvements.online_normalization", "online_norm.install", lambda model, mean, deviation: None),
         ("improvements.huber_loss, loss.type", "huber.huber", lambda p, y, delta: (p - y) ** 2),
-        ("improvements.auto_recover_oom", "oom_recovery.Recovery.recover", lambda self: None),
+        ("improvements.auto_recover_oom", "oom_recovery.OomRecovery.recover", lambda self: None),
     ],
 )
 def test_a_flag_without_a_reader_does_not_act(
@@ -57,7 +57,7 @@ def test_a_flag_without_a_reader_does_not_act(
 ) -> None:
     """What went wrong in the project before: the flag is set, and the code does nothing with it."""
     monkeypatch.setattr(f"atftctl.trainer.improvements.{where}", instead)
-    assert lines(tmp_path, **IMPROVED)[flag]["verdict"] == INERT
+    assert lines(tmp_path, **IMPROVED)[flag]["verdict"] == DOES_NOT_ACT
 
 
 def test_one_of_two_switches_without_a_reader_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,8 +66,8 @@ def test_one_of_two_switches_without_a_reader_is_found_out(tmp_path: Path, monke
     monkeypatch.setattr(Settings, "huber_on", property(lambda self: self.loss.type == "huber"))
     monkeypatch.setattr(Settings, "ema_on", property(lambda self: self.improvements.use_ema))
     found = lines(tmp_path, **IMPROVED)
-    assert found["improvements.huber_loss, loss.type"]["verdict"] == INERT
-    assert found["improvements.use_ema, ema.enabled"]["verdict"] == INERT
+    assert found["improvements.huber_loss, loss.type"]["verdict"] == DOES_NOT_ACT
+    assert found["improvements.use_ema, ema.enabled"]["verdict"] == DOES_NOT_ACT
 
 
 def test_a_warm_up_and_a_mask_that_nobody_asks_for_do_not_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,8 +77,8 @@ def test_a_warm_up_and_a_mask_that_nobody_asks_for_do_not_act(tmp_path: Path, mo
     monkeypatch.setattr(ATFT, "encode", lambda self, x, mask: encode(self, x, None))
     monkeypatch.setattr("atftctl.trainer.training.step.learning_rate", lambda settings, step: settings.optimizer.lr)
     found = lines(tmp_path, **IMPROVED)
-    assert found["improvements.freq_dropout_p"]["verdict"] == INERT
-    assert found["scheduler.warmup_steps"]["verdict"] == INERT
+    assert found["improvements.freq_dropout_p"]["verdict"] == DOES_NOT_ACT
+    assert found["scheduler.warmup_steps"]["verdict"] == DOES_NOT_ACT
 
 
 def test_long_horizons_are_probed_too(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_an_improvement_that_is_gone_does_not_act(tmp_path: Path, monkeypatch: p
         module, "PROBES", (("x", lambda s: True, lambda lab: (_ for _ in ()).throw(ImportError("gone"))),)
     )
     [line] = effects(from_mapping(settings_of()), tmp_path)
-    assert line["verdict"] == INERT and "gone" in line["with"]
+    assert line["verdict"] == DOES_NOT_ACT and "gone" in line["with"]

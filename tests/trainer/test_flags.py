@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from atftctl import protocol
-from atftctl.trainer.runtime.distributed import World
+from atftctl.trainer.runtime.distributed import ProcessGroup
 from atftctl.trainer.telemetry.dashboards import logged, open_dashboards
-from atftctl.trainer.training.loss import Objective
+from atftctl.trainer.training.loss import LossFunction
 from atftctl.trainer.training.optimizer import learning_rate, make_scaler
 from tests.trainer.conftest import Make, take
 
@@ -62,7 +62,7 @@ def test_ema_keeps_a_second_set_of_weights(make: Make) -> None:
     on = {"improvements": {"use_ema": True}, "ema": {"enabled": True, "decay": 0.9}}
     trainer = make(**on)
     take(trainer, 3)
-    pairs = zip(trainer.parts.model.parameters(), trainer.parts.judged.parameters(), strict=True)
+    pairs = zip(trainer.parts.model.parameters(), trainer.parts.eval_model.parameters(), strict=True)
     assert any(not torch.equal(raw, averaged) for raw, averaged in pairs)
     for half in ({"improvements": {"use_ema": True}}, {"ema": {"enabled": True}}):
         assert make(**half).parts.ema is None, "both switches, or it is off"
@@ -70,11 +70,11 @@ def test_ema_keeps_a_second_set_of_weights(make: Make) -> None:
 
 def test_huber_saturates_on_an_outlier(make: Make) -> None:
     def gradient(**changes: Any) -> float:
-        objective = Objective(make(loss={"rank_weight": 0.0, **changes.pop("loss", {})}, **changes).settings)
+        loss_function = LossFunction(make(loss={"rank_weight": 0.0, **changes.pop("loss", {})}, **changes).settings)
         prediction = torch.zeros(5, 4, requires_grad=True)
         target = torch.zeros(5, 4)
         target[0, 0] = 100.0
-        objective(prediction, target).total.backward()
+        loss_function(prediction, target).total.backward()
         return float(prediction.grad.abs().max())  # type: ignore[union-attr]
 
     on = gradient(improvements={"huber_loss": True}, loss={"type": "huber"})
@@ -106,7 +106,7 @@ def test_online_statistics_are_welfords(make: Make) -> None:
     batches = [torch.randn(40, 20, 3, generator=rng) * 2 + 1 for _ in range(4)]
     for batch in batches:
         norm(batch)
-        norm.merge(World())
+        norm.merge(ProcessGroup())
     rows = torch.cat([batch.reshape(-1, 3) for batch in batches]).double()
     total = PRIOR + len(rows)
     mean = rows.sum(0) / total

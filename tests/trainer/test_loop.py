@@ -57,7 +57,7 @@ def test_out_of_memory_is_recovered_from_with_the_same_losses(make: Make, monkey
     expected = take(make(**IMPROVED), 6)
     trainer = make(**IMPROVED)
     losses = take(trainer, 2)
-    real, failures = trainer.stepper._backward, [1, 1]
+    real, failures = trainer.train_step._backward, [1, 1]
 
     def backward(parts: Any, day: Any, seed: Any) -> Any:
         if failures:
@@ -66,7 +66,7 @@ def test_out_of_memory_is_recovered_from_with_the_same_losses(make: Make, monkey
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
         return real(parts, day, seed)
 
-    monkeypatch.setattr(trainer.stepper, "_backward", backward)
+    monkeypatch.setattr(trainer.train_step, "_backward", backward)
     losses += take(trainer, 4)
     assert trainer.parts.model.chunks == 4
     assert losses == pytest.approx(expected, abs=1e-5)
@@ -81,7 +81,7 @@ def test_out_of_memory_without_the_recovery_is_typed(make: Make, monkeypatch: py
     def backward(parts: Any, day: Any, seed: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(trainer.stepper, "_backward", backward)
+    monkeypatch.setattr(trainer.train_step, "_backward", backward)
     with pytest.raises(Ended) as ended:
         take(trainer, 1)
     assert ended.value.code is TrainerExit.OUT_OF_MEMORY
@@ -91,7 +91,7 @@ def test_out_of_memory_without_the_recovery_is_typed(make: Make, monkeypatch: py
 def test_another_runtime_error_is_no_out_of_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make(**IMPROVED)
     monkeypatch.setattr(
-        trainer.stepper, "_backward", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match"))
+        trainer.train_step, "_backward", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match"))
     )
     with pytest.raises(RuntimeError, match="shapes"):
         take(trainer, 1)
@@ -104,7 +104,7 @@ def test_nan_stops_before_the_weights_are_spoiled(make: Make) -> None:
     batch = trainer.batch(3)
     batch[0][1].x[0, 0, 0] = math.nan
     with pytest.raises(Ended) as ended:
-        trainer.stepper.take(trainer.parts, batch, 3)
+        trainer.train_step.run(trainer.parts, batch, 3)
     assert ended.value.code is TrainerExit.ANOMALY
     assert all(torch.equal(before[name], tensor) for name, tensor in trainer.parts.model.state_dict().items())
     assert events(trainer.root)[-1]["event"] == "anomaly"

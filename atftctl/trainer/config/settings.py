@@ -170,7 +170,7 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def check_shares(settings: Settings, processes: int) -> None:
+def check_even_shards(settings: Settings, processes: int) -> None:
     """Raises SettingsError where the dates of a step can't be shared out evenly."""
     dates = settings.training.dates_per_step
     if dates % processes:

@@ -92,7 +92,7 @@ class Dataset:
     def samples(self) -> int:
         return int(self._usable.sum())
 
-    def widest(self) -> int:
+    def most_stocks(self) -> int:
         """Most stocks of any day."""
         return int(self._usable.sum(axis=1).max())
 

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 BATCH_ROWS = 1 << 18
 HEADER = 1 << 20  # bytes; a longer header is none
-NO_NUMBER = pa.array(["NaN", "nan", "NA", "null", "NULL"])  # what tools write for a number that is not there
+MISSING_VALUES = pa.array(["NaN", "nan", "NA", "null", "NULL"])  # what tools write for a number that is not there
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _other_dates(column: pa.Array, path: Path, first: int, dates: Dates) -> pa.A
 def _numbers(column: pa.Array, path: Path, first: int, name: str) -> npt.NDArray[np.float64]:
     """Float64 with NaN for what is empty, or says so."""
     if pa.types.is_string(column.type):
-        column = pc.if_else(pc.is_in(column, NO_NUMBER), None, column)
+        column = pc.if_else(pc.is_in(column, MISSING_VALUES), None, column)
     try:
         cast = pc.cast(column, pa.float64(), safe=False)
     except pa.ArrowException:

@@ -22,13 +22,13 @@ SUSPECT = 0.35  # of one that nothing confirms and that is told of: 30 % down, 4
 SURE = 0.39
 FEW = 20  # prices of so few whole units move in ratios by themselves
 RATIOS = sorted({Fraction(n, m) for n in range(2, PARTS + 1) for m in range(2, PARTS + 1) if n != m})
-TOLD = 3  # stocks are named in a note
+NAMED_STOCKS = 3  # stocks are named in a note
 
 
-Told = tuple[tuple[str, ...], tuple[str, ...]]  # what was undone, and which jumps look like a split unconfirmed
+SplitReport = tuple[tuple[str, ...], tuple[str, ...]]  # what was undone, and which jumps look like a split unconfirmed
 
 
-def undo_splits(days: npt.NDArray[np.int64], tickers: tuple[str, ...], grids: Mapping[str, Array]) -> Told:
+def undo_splits(days: npt.NDArray[np.int64], tickers: tuple[str, ...], grids: Mapping[str, Array]) -> SplitReport:
     """A stock that opens at m/n of its last close, while its volume answers by n/m, was split, not sold off.
 
     `grids` [days, stocks] are changed in place. The days from then on are brought to the scale of before, and not the
@@ -85,4 +85,4 @@ def _near(value: float, wanted: float, factor: float) -> bool:
 
 
 def _first(found: list[str]) -> str:
-    return ", ".join(found[:TOLD]) + (" …" if len(found) > TOLD else "")
+    return ", ".join(found[:NAMED_STOCKS]) + (" …" if len(found) > NAMED_STOCKS else "")

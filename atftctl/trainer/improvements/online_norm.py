@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from atftctl.trainer.model.atft import ATFT, FixedNorm
-from atftctl.trainer.runtime.distributed import World
+from atftctl.trainer.runtime.distributed import ProcessGroup
 
 PRIOR = 1_000.0  # the training split's statistics count as so many rows: the first batch does not throw them over
 
@@ -35,11 +35,11 @@ class OnlineNorm(FixedNorm):
         self._seen.clear()
 
     @torch.no_grad()
-    def merge(self, world: World) -> None:
+    def merge(self, group: ProcessGroup) -> None:
         """Chan's parallel form of Welford's update, with the rows of this step, on all processes alike."""
         moments = torch.stack(self._seen).sum(dim=0) if self._seen else torch.zeros(2 * len(self.mean) + 1)
         self._seen.clear()
-        n, shift, square = world.sum(moments.double()).split([1, len(self.mean), len(self.mean)])
+        n, shift, square = group.sum(moments.double()).split([1, len(self.mean), len(self.mean)])
         n = n[0].clamp(min=1)
         delta = shift / n  # of the step's mean from the one so far
         variance = (square / n - delta**2).clamp(min=0)

@@ -11,10 +11,10 @@ import torch
 
 from atftctl.trainer.model.atft import ATFT
 
-MOST_CHUNKS = 64
+MAX_CHUNKS = 64
 
 
-class Recovery:
+class OomRecovery:
     """Doubles the pieces each time; None when there is nothing left to cut."""
 
     def __init__(self, model: ATFT) -> None:
@@ -22,7 +22,7 @@ class Recovery:
 
     def recover(self) -> int | None:
         """Free what the failed step held and cut finer; the new number of pieces. Called outside the `except`."""
-        if self._model.chunks >= MOST_CHUNKS:
+        if self._model.chunks >= MAX_CHUNKS:
             return None
         self._model.zero_grad(set_to_none=True)
         gc.collect()

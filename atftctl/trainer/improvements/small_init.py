@@ -29,7 +29,7 @@ def install(model: ATFT, hidden: int, horizons: int) -> None:
     model.head = SmallInitHead(hidden, horizons)
 
 
-def add(state: dict[str, Tensor]) -> None:
+def add_layer_scale(state: dict[str, Tensor]) -> None:
     """A trained head without LayerScale becomes one with a scale of 1: the same predictions, the same gradients.
 
     The small scale is for the start only; put in later, it would make its own gradient ten times too large.

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from atftctl.trainer.training.components import Parts
 
 PENALTY = 0.01  # by row: what bench/quality.py gives its ridge on a million rows
-MOST_ROWS = 1_000_000  # of evenly spread days; they tell each weight to a thousandth
+MAX_ROWS = 1_000_000  # of evenly spread days; they tell each weight to a thousandth
 
 
 @torch.no_grad()
-def start(parts: Parts, dataset: Dataset) -> None:
+def start_linear_path(parts: Parts, dataset: Dataset) -> None:
     """Set the linear path of a model that begins from scratch to the ridge solution on the training days: for each
     horizon the weights w that minimise Σ (y - x·w)² + PENALTY · rows · |w|² (Hoerl & Kennard 1970), x being what the
     path sees [2R] and y the ranked future return. The averaged weights, where there are any, start there too."""
@@ -27,7 +27,7 @@ def start(parts: Parts, dataset: Dataset) -> None:
     size, horizons = model.peers.linear.in_features, model.peers.linear.out_features
     gram, moment, rows = np.zeros((horizons, size, size)), np.zeros((horizons, size)), np.zeros(horizons)
     days = dataset.split.train
-    wanted = np.linspace(0, len(days) - 1, max(1, MOST_ROWS // dataset.widest())).astype(int)
+    wanted = np.linspace(0, len(days) - 1, max(1, MAX_ROWS // dataset.most_stocks())).astype(int)
     training = model.training
     model.eval()  # running statistics are not to move
     for number in days[np.unique(wanted)]:

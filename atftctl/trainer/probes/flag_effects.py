@@ -21,20 +21,20 @@ from atftctl.trainer.config.settings import Settings
 from atftctl.trainer.data.dataset import Dataset, Day
 from atftctl.trainer.errors import Ended
 from atftctl.trainer.model.atft import ATFT
-from atftctl.trainer.runtime.distributed import World
+from atftctl.trainer.runtime.distributed import ProcessGroup
 from atftctl.trainer.runtime.memory import anonymous_mb_at
 from atftctl.trainer.telemetry.dashboards import open_dashboards
 from atftctl.trainer.telemetry.recorder import Recorder
-from atftctl.trainer.training.loss import Objective
+from atftctl.trainer.training.loss import LossFunction
 from atftctl.trainer.training.trainer import Trainer
 
-ACTS, INERT, NOT_HERE = "acts", "does not act", "not applicable"
+ACTS, DOES_NOT_ACT, NOT_APPLICABLE = "acts", "does not act", "not applicable"
 STOCKS, DAYS = 40, 160  # of the small market that most probes use
 DRAWS = 20  # of frequency dropout's bands
 SOME_TEMPERATURE, SOME_PROBABILITY, SOME_WARMUP = 0.5, 0.5, 100
 
 
-class NotHere(Exception):  # noqa: N818 - a finding, not an error
+class NotApplicable(Exception):  # noqa: N818 - a finding, not an error
     """The flag can do nothing on this machine; the message says why."""
 
 
@@ -64,10 +64,10 @@ class Lab:
         self.scratch = scratch
         self._runs = 0
         self.dataset = Dataset(data, scratch / "cache")
-        self.world = World()
+        self.group = ProcessGroup()
 
     def day(self) -> Day:
-        return self.dataset.day(int(self.dataset.split.train[-1])).to(self.world.device)
+        return self.dataset.day(int(self.dataset.split.train[-1])).to(self.group.device)
 
     def with_values(self, values: Mapping[str, Any]) -> Settings:
         """The settings with these dotted keys changed."""
@@ -152,7 +152,7 @@ def _ema(lab: Lab) -> Seen:
     trainer = lab.trainer(both)
     for _ in range(3):
         trainer.next_step()
-    pairs = zip(trainer.parts.model.parameters(), trainer.parts.judged.parameters(), strict=True)
+    pairs = zip(trainer.parts.model.parameters(), trainer.parts.eval_model.parameters(), strict=True)
     apart = max(float((raw - averaged).detach().abs().max()) for raw, averaged in pairs)
     halves = [lab.trainer({**both, key: False}).parts.ema for key in both]
     return Seen(
@@ -167,11 +167,11 @@ def _huber(lab: Lab) -> Seen:
 
     def gradient(flag: bool, kind: str) -> float:
         values = {"improvements.huber_loss": flag, "loss.type": kind, "loss.rank_weight": 0.0}
-        objective = Objective(lab.with_values(values))
+        loss_function = LossFunction(lab.with_values(values))
         prediction = torch.zeros(10, len(lab.settings.data.horizons), requires_grad=True)
         target = torch.zeros_like(prediction)
         target[0] = 100.0
-        (slope,) = torch.autograd.grad(objective(prediction, target).total, prediction)
+        (slope,) = torch.autograd.grad(loss_function(prediction, target).total, prediction)
         return float(slope.abs().max())
 
     on, off = gradient(True, "huber"), gradient(False, "mse")
@@ -238,7 +238,7 @@ def _wandb(lab: Lab) -> Seen:
     import importlib.util
 
     if importlib.util.find_spec("wandb") is None:
-        raise NotHere("wandb is not installed: pip install 'atftctl[wandb]'")
+        raise NotApplicable("wandb is not installed: pip install 'atftctl[wandb]'")
 
     def runs(on: bool) -> int:
         root = lab.scratch / f"wandb-{on}"
@@ -254,8 +254,8 @@ def _wandb(lab: Lab) -> Seen:
 
 
 def _scaler(lab: Lab) -> Seen:
-    if lab.world.device.type != "cuda":
-        raise NotHere("fp16 and its scaler are used on CUDA only; this machine trains in float32 on the CPU")
+    if lab.group.device.type != "cuda":
+        raise NotApplicable("fp16 and its scaler are used on CUDA only; this machine trains in float32 on the CPU")
 
     def scale(value: float) -> float:
         return float(lab.trainer({"grad_scaler.init_scale": value}).parts.scaler.get_scale())
@@ -308,9 +308,9 @@ def _probe(lab: Lab, keys: str, on: bool, measure: Callable[[Lab], Seen]) -> dic
     line: dict[str, Any] = {"flag": keys, "on": on}
     try:
         seen = measure(lab)
-        line |= {"verdict": ACTS if seen.acts else INERT, "with": seen.on, "without": seen.off}
-    except NotHere as why:
-        line |= {"verdict": NOT_HERE, "with": str(why), "without": ""}
+        line |= {"verdict": ACTS if seen.acts else DOES_NOT_ACT, "with": seen.on, "without": seen.off}
+    except NotApplicable as why:
+        line |= {"verdict": NOT_APPLICABLE, "with": str(why), "without": ""}
     except Exception as error:  # noqa: BLE001 - a flag whose code fails does not act
-        line |= {"verdict": INERT, "with": f"{type(error).__name__}: {error}"[:300], "without": ""}
+        line |= {"verdict": DOES_NOT_ACT, "with": f"{type(error).__name__}: {error}"[:300], "without": ""}
     return line | {"seconds": round(time.monotonic() - begun, 3)}

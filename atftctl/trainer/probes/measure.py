@@ -20,11 +20,11 @@ from atftctl.trainer.config import settings
 from atftctl.trainer.model.atft import parameter_count
 from atftctl.trainer.probes.answer import caught
 from atftctl.trainer.probes.flag_effects import effects
-from atftctl.trainer.runtime.memory import PeakMemory, limited, steady_allocations
+from atftctl.trainer.runtime.memory import PeakMemory, has_memory_limit, tune_allocator
 from atftctl.trainer.telemetry.recorder import Recorder, rss_anon_mb
 from atftctl.trainer.training import checkpoint, evaluation
-from atftctl.trainer.training.exit_reasons import end_of
-from atftctl.trainer.training.train_state import take_up
+from atftctl.trainer.training.exit_reasons import classify_exit
+from atftctl.trainer.training.train_state import load_state
 from atftctl.trainer.training.trainer import Trainer
 
 TRAINING_STEPS = 12  # enough to see the peak of memory and that the loss is finite
@@ -54,7 +54,7 @@ class Probe:
 
     def memory(self) -> dict[str, Any]:
         """Peak of the anonymous memory in use, and of VmData, which is what RLIMIT_DATA limits. MB."""
-        steady_allocations()  # as a trainer under a limit
+        tune_allocator()  # as a trainer under a limit
         with PeakMemory() as peak:
             trainer = self._make(self.configs, "memory")
             for number in range(self.steps):
@@ -72,8 +72,8 @@ class Probe:
         """Steps from fresh weights, as a trainer takes them, and how it ended."""
         rows: list[dict[str, float]] = []
         code, reason = TrainerExit.FINISHED, ""
-        if limited():
-            steady_allocations()
+        if has_memory_limit():
+            tune_allocator()
         trainer = None
         try:
             trainer = self._make(self.configs, "run")
@@ -82,7 +82,7 @@ class Probe:
                 row = {"loss": done.loss, "loss_rel": done.relative, "grad_norm": done.grad_norm}
                 rows.append({"step": trainer.progress.step, **row, "rss_mb": rss_anon_mb()})
         except Exception as error:  # noqa: BLE001 - each kind has its exit code
-            code, reason = end_of(error, trainer.recorder if trainer else Recorder(self.scratch, ()))
+            code, reason = classify_exit(error, trainer.recorder if trainer else Recorder(self.scratch, ()))
         return {"rows": rows, "exit_code": int(code), "reason": reason}
 
     def verify(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class Probe:
         if name is None:
             raise FileNotFoundError(f"no checkpoint: neither {protocol.BEST} nor {protocol.LAST}")
         saved = checkpoint.load(self.root / name)
-        trainer.progress = take_up(saved, trainer.parts, trainer.recorder)
+        trainer.progress = load_state(saved, trainer.parts, trainer.recorder)
         for key, tensor in trainer.parts.model.state_dict().items():
             if not torch.isfinite(tensor).all():
                 raise ValueError(f"{name}: {key} is not finite")
@@ -182,14 +182,14 @@ class Probe:
         trainer = self._need()
         found = trainer.evaluate(10**9)
         horizon = trainer.settings.data.horizons[0]
-        identity = evaluation.judged_on(trainer.dataset, trainer.settings.data.horizons)
+        identity = evaluation.evaluation_identity(trainer.dataset, trainer.settings.data.horizons)
         return {
             "horizon": horizon,
             "by_date": found.rankic[horizon],
             "mean": found.mean(horizon),
             "identity": identity,
-            "weights": checkpoint.weights_digest(trainer.parts.judged),
-            "weights_kind": trainer.parts.judged_name,
+            "weights": checkpoint.weights_digest(trainer.parts.eval_model),
+            "weights_kind": trainer.parts.eval_weights,
             "predictions": found.predictions,
             "spread": found.spread,
         }

@@ -17,9 +17,9 @@ SIGNS = (
     "bad allocation",
     "could not create a memory",
 )
-STEADY_STOCKS = 2000
+LARGE_STOCKS = 2000
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
-VAGUE = (
+AMBIGUOUS_SIGNS = (
     "could not create a primitive",
     "could not execute a primitive",
 )  # oneDNN's words for it, and for other things
@@ -32,10 +32,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError):
         return False
     words = str(error).lower()
-    return any(sign in words for sign in SIGNS) or (any(sign in words for sign in VAGUE) and near_limit())
+    return any(sign in words for sign in SIGNS) or (
+        any(sign in words for sign in AMBIGUOUS_SIGNS) and is_near_memory_limit()
+    )
 
 
-def near_limit() -> bool:
+def is_near_memory_limit() -> bool:
     """Over 80 % of RLIMIT_DATA in use, where there is such a limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if limit == resource.RLIM_INFINITY:
@@ -46,7 +48,7 @@ def near_limit() -> bool:
     return False
 
 
-def steady_allocations() -> None:
+def tune_allocator() -> None:
     """Under a memory limit, or where tensors are large, give each large tensor a mapping of its own, so that freeing
     it gives the memory back.
 
@@ -63,13 +65,13 @@ def steady_allocations() -> None:
         return  # another libc: nothing to tune
 
 
-def steady_if_large(stocks: int) -> None:
+def tune_allocator_if_large(stocks: int) -> None:
     """From 2,000 stocks on a step's tensors are so large that a heap full of their holes would count."""
-    if stocks >= STEADY_STOCKS:
-        steady_allocations()
+    if stocks >= LARGE_STOCKS:
+        tune_allocator()
 
 
-def limited() -> bool:
+def has_memory_limit() -> bool:
     return resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
 
 
@@ -86,13 +88,13 @@ def anonymous_mb_at(address: int) -> float:
     return 0.0
 
 
-class Ballast:
+class MemoryReserve:
     """Memory to throw overboard: without it, even the report of an out of memory may find none."""
 
     def __init__(self, size: int = 16 << 20) -> None:
         self._held: bytearray | None = bytearray(size)
 
-    def drop(self) -> None:
+    def release(self) -> None:
         self._held = None
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from atftctl import protocol
 
 
-class Control:
+class StopRequests:
     """SIGTERM and SIGINT ask to stop: the step at hand is finished and saved. A second one asks no louder."""
 
     def __init__(self, root: Path, run_id: str) -> None:
@@ -26,10 +26,10 @@ class Control:
         signal.signal(signal.SIGTERM, self._ask)
         signal.signal(signal.SIGINT, self._ask)
 
-    def stopping(self) -> bool:
+    def stop_requested(self) -> bool:
         return self._asked
 
-    def request(self) -> dict[str, Any]:
+    def take_request(self) -> dict[str, Any]:
         """The request that waits, and take it away; {} without one. One for another run is a leftover."""
         try:
             asked = json.loads(self._path.read_bytes())

@@ -18,7 +18,7 @@ class Dashboard(Protocol):
 
 def open_dashboards(settings: Settings, root: Path, recorder: Recorder) -> list[Dashboard]:
     """Those that are on and could be opened; the lead's only."""
-    if not recorder.lead:
+    if not recorder.is_main:
         return []
     candidates: tuple[tuple[str, bool, Callable[[], Dashboard]], ...] = (
         ("Weights & Biases", settings.improvements.enable_wandb, lambda: _wandb(settings, root, recorder)),

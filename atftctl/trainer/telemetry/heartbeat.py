@@ -84,7 +84,7 @@ class Heartbeat:
     def _write(self) -> None:
         """In place and of one length, so that a full disk does not make a healthy run look dead."""
         self._written = time.monotonic()
-        if not self._recorder.lead:
+        if not self._recorder.is_main:
             return
         beat = {
             "t": time.time(),

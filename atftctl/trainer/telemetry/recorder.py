@@ -25,7 +25,7 @@ class Recorder:
 
     def __init__(self, root: Path, horizons: tuple[int, ...], *, rank: int = 0) -> None:
         self._rank = rank
-        self.lead = rank == 0
+        self.is_main = rank == 0
         self.run_id = os.environ.get(protocol.RUN_ID, "")
         self.step = 0
         for name in (protocol.LOG, protocol.BEST):
@@ -35,9 +35,9 @@ class Recorder:
             "grad_norm", "lr", "rss_mb", "step_s",
         ]  # fmt: skip
         self._events, self._metrics = _Lines(root / protocol.EVENTS), _Lines(root / protocol.METRICS)
-        if self.lead and horizons:
+        if self.is_main and horizons:
             self._begin_metrics(root / protocol.METRICS)
-        self.log = _logger(root / protocol.LOG, logging.INFO if self.lead else logging.ERROR)
+        self.log = _logger(root / protocol.LOG, logging.INFO if self.is_main else logging.ERROR)
 
     def _begin_metrics(self, path: Path) -> None:
         """A header for a new file; one that has other columns (other horizons) is put aside, as a rotation would."""
@@ -51,18 +51,18 @@ class Recorder:
             self._metrics.add(f"{header}\n".encode())
 
     def event(self, name: str, **fields: Any) -> None:
-        if self.lead:
-            self.alarm(name, **fields)
+        if self.is_main:
+            self.any_rank_event(name, **fields)
 
-    def alarm(self, name: str, **fields: Any) -> None:
+    def any_rank_event(self, name: str, **fields: Any) -> None:
         """An event that any process may have to write."""
-        if not self.lead:
+        if not self.is_main:
             fields["rank"] = self._rank
         line = protocol.event_line(name, t=time.time(), pid=os.getpid(), run_id=self.run_id, step=self.step, **fields)
         self._events.add(line, durable=name in FATAL)
 
     def metrics(self, row: dict[str, Any]) -> None:
-        if not self.lead:
+        if not self.is_main:
             return
         if self._metrics.reopened():
             self._metrics.add((",".join(self._columns) + "\n").encode())

@@ -159,7 +159,7 @@ def fit_state(state: dict[str, torch.Tensor], model: torch.nn.Module) -> tuple[d
     if "head.layer_scale" in wanted and "head.layer_scale" not in state:
         from atftctl.trainer.improvements import small_init
 
-        small_init.add(state)
+        small_init.add_layer_scale(state)
         notes.append("LayerScale added to the head, predictions unchanged")
     elif "head.layer_scale" in state and "head.layer_scale" not in wanted:
         scale = state.pop("head.layer_scale")

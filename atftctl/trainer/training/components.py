@@ -13,8 +13,8 @@ import torch
 from atftctl.trainer.config.settings import Settings
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.model.atft import ATFT
-from atftctl.trainer.training.evaluation import judged_on
-from atftctl.trainer.training.loss import Objective
+from atftctl.trainer.training.evaluation import evaluation_identity
+from atftctl.trainer.training.loss import LossFunction
 from atftctl.trainer.training.optimizer import make_optimizer, make_scaler
 
 
@@ -23,22 +23,22 @@ class Parts:
     settings: Settings
     digest: str  # of the config that they come from
     model: ATFT
-    objective: Objective
+    loss_function: LossFunction
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     features: tuple[str, ...]
-    judged_on: dict[str, Any]  # what a RankIC of this run is measured on
+    evaluation_identity: dict[str, Any]  # what a RankIC of this run is measured on
     ema: Any = None  # improvements.ema.Ema, where it is on
     statistics: Any = None  # improvements.online_norm.OnlineNorm
-    recovery: Any = None  # improvements.oom_recovery.Recovery
+    recovery: Any = None  # improvements.oom_recovery.OomRecovery
 
     @property
-    def judged(self) -> torch.nn.Module:
+    def eval_model(self) -> torch.nn.Module:
         """The weights that evaluation uses: the averaged ones where there are any."""
         return self.model if self.ema is None else self.ema.model
 
     @property
-    def judged_name(self) -> str:
+    def eval_weights(self) -> str:
         return "raw" if self.ema is None else "averaged"
 
 
@@ -54,11 +54,11 @@ def assemble(settings: Settings, digest: str, dataset: Dataset, device: torch.de
         settings,
         digest,
         model,
-        Objective(settings),
+        LossFunction(settings),
         make_optimizer(settings, model),
         make_scaler(settings, device),
         dataset.feature_names,
-        judged_on(dataset, settings.data.horizons),
+        evaluation_identity(dataset, settings.data.horizons),
         statistics=statistics,
     )
     if settings.ema_on:
@@ -66,9 +66,9 @@ def assemble(settings: Settings, digest: str, dataset: Dataset, device: torch.de
 
         parts.ema = Ema(model, settings.ema.decay)
     if settings.improvements.auto_recover_oom:
-        from atftctl.trainer.improvements.oom_recovery import Recovery
+        from atftctl.trainer.improvements.oom_recovery import OomRecovery
 
-        parts.recovery = Recovery(model)
+        parts.recovery = OomRecovery(model)
     return parts
 
 

@@ -13,10 +13,10 @@ import torch
 
 from atftctl.trainer.data.dataset import Dataset, Day
 from atftctl.trainer.data.features import average_ranks
-from atftctl.trainer.runtime.distributed import World
-from atftctl.trainer.training.loss import Objective
+from atftctl.trainer.runtime.distributed import ProcessGroup
+from atftctl.trainer.training.loss import LossFunction
 
-FEWEST_STOCKS = 5
+MIN_STOCKS = 5
 VERSION = 3  # of what is measured here: part of a baseline's identity
 
 
@@ -35,7 +35,7 @@ class Evaluation:
         return math.fsum(values) / len(values) if values else math.nan
 
 
-def judged_on(dataset: Dataset, horizons: Sequence[int]) -> dict[str, Any]:
+def evaluation_identity(dataset: Dataset, horizons: Sequence[int]) -> dict[str, Any]:
     """What a RankIC is measured on: those of two that differ in it can't be compared."""
     split = dataset.split.validation
     return {
@@ -65,15 +65,15 @@ def evaluate(
     dataset: Dataset,
     days: Sequence[int],
     horizons: tuple[int, ...],
-    objective: Objective,
-    world: World,
+    loss_function: LossFunction,
+    group: ProcessGroup,
 ) -> Evaluation:
     """On these days, shared by the processes, with the model in evaluation mode; its mode is put back afterwards."""
     training = model.training
     model.eval()
-    ours = [_look(model, dataset.day(int(days[at])).to(world.device), objective) for at in world.shares(len(days))]
+    ours = [_look(model, dataset.day(int(days[at])).to(group.device), loss_function) for at in group.shard(len(days))]
     model.train(training)
-    seen = sorted((one for part in world.gather(ours) for one in part), key=lambda one: one.date)
+    seen = sorted((one for part in group.gather(ours) for one in part), key=lambda one: one.date)
     rankic = {
         horizon: {one.date: one.rankic[index] for one in seen if math.isfinite(one.rankic[index])}
         for index, horizon in enumerate(horizons)
@@ -87,13 +87,13 @@ def evaluate(
     )
 
 
-def _look(model: torch.nn.Module, day: Day, objective: Objective) -> _Seen:
+def _look(model: torch.nn.Module, day: Day, loss_function: LossFunction) -> _Seen:
     prediction = model(day).float()
     p, y = prediction.cpu().numpy(), day.y.cpu().numpy()
     return _Seen(
         day.date,
         [spearman(p[:, index], y[:, index]) for index in range(p.shape[1])],
-        float(objective(prediction, day.y).total),
+        float(loss_function(prediction, day.y).total),
         float(p[:, 0].std()),
         hashlib.sha256(np.ascontiguousarray(p).data).digest(),
         bool(np.isfinite(p).all()),
@@ -103,7 +103,7 @@ def _look(model: torch.nn.Module, day: Day, objective: Objective) -> _Seen:
 def spearman(p: np.ndarray, y: np.ndarray) -> float:
     """NaN with fewer than five stocks, or where either side is constant."""
     known = np.isfinite(p) & np.isfinite(y)
-    if known.sum() < FEWEST_STOCKS or np.ptp(p[known]) == 0 or np.ptp(y[known]) == 0:
+    if known.sum() < MIN_STOCKS or np.ptp(p[known]) == 0 or np.ptp(y[known]) == 0:
         return math.nan
     left, right = (average_ranks(one[known][None])[0] for one in (p, y))
     left, right = left - left.mean(), right - right.mean()

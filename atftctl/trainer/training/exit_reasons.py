@@ -15,7 +15,7 @@ CODES: tuple[tuple[type[Exception], TrainerExit], ...] = (
 )
 
 
-def end_of(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
+def classify_exit(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
     """(exit code, reason). What is nobody's expected end is a crash, with its traceback in the log."""
     if isinstance(error, Ended):
         return error.code, error.reason
@@ -24,12 +24,12 @@ def end_of(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
             recorder.log.error("%s", error)
             return code, str(error)
     if isinstance(error, WorkerLostError):
-        recorder.alarm(protocol.WORKER_LOST, message=str(error))
+        recorder.any_rank_event(protocol.WORKER_LOST, message=str(error))
         recorder.log.error("%s", error)
         return TrainerExit.WORKER_LOST, str(error)
     reason = f"{type(error).__name__}: {error}"[:500]
     if is_out_of_memory(error):
-        recorder.alarm(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
+        recorder.any_rank_event(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
         return TrainerExit.OUT_OF_MEMORY, reason
     recorder.log.error("crashed", exc_info=error)
     return TrainerExit.CRASHED, reason

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atftctl import protocol
-from atftctl.trainer.config.settings import check_shares
+from atftctl.trainer.config.settings import check_even_shards
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.errors import CheckpointError, DataError, SettingsError
 from atftctl.trainer.model import ridge
-from atftctl.trainer.runtime.memory import is_out_of_memory, steady_if_large
+from atftctl.trainer.runtime.memory import is_out_of_memory, tune_allocator_if_large
 from atftctl.trainer.training import train_state
 from atftctl.trainer.training.components import Parts, assemble
 
@@ -26,24 +26,23 @@ Made = tuple[Dataset, Parts, train_state.Progress, str]
 
 def reload(trainer: Trainer, asked: dict[str, Any], reread: Reread) -> None:
     """Called by all processes at the same boundary; the lead reads the request and the config for all of them."""
-    asked, found, refused = trainer.world.broadcast(_read(asked, reread))
+    asked, found, refused = trainer.group.broadcast(_read(asked, reread))
     made: Made | None = None
     if found is not None:
-        [unsaved] = trainer.world.any(not trainer.save(protocol.LAST))  # and nobody reads it before it is written
+        unsaved = trainer.group.any(not trainer.save(protocol.LAST))  # and nobody reads it before it is written
         resume = str(asked.get("resume", "last"))
         if unsaved and resume == "last":
             refused = f"{protocol.LAST} could not be saved, and an older one would lose steps"
         else:
             made, refused = _try_to_make(trainer, found, resume)
-        [anywhere] = trainer.world.any(bool(refused))
-        made = None if anywhere else made
+        made = None if trainer.group.any(bool(refused)) else made
     if made is None:
         words = refused or "refused by another process"
         trainer.recorder.event(protocol.RELOAD_REFUSED, request=asked.get("id", ""), message=words)
         trainer.recorder.log.error("the new settings were refused, training goes on with the old ones: %s", words)
         return
     dataset, parts, progress, source = made
-    trainer.take_over(dataset, parts, progress)
+    trainer.swap_in(dataset, parts, progress)
     trainer.recorder.event(
         protocol.RELOADED, request=asked.get("id", ""), digest=trainer.parts.digest,
         effective=trainer.settings.effective(), resumed_from=source,
@@ -65,19 +64,19 @@ def _try_to_make(trainer: Trainer, found: Any, resume: str) -> tuple[Made | None
     try:
         if resume not in train_state.FILES:
             raise SettingsError(f"resume from {resume!r}? known: {', '.join(train_state.FILES)}")
-        check_shares(settings, trainer.world.size)
+        check_even_shards(settings, trainer.group.size)
         if settings.data.horizons != trainer.settings.data.horizons:
             raise SettingsError("data.horizons: the columns of metrics.csv are fixed; a restart takes it up")
         same = settings.data == trainer.settings.data
         make = lambda: Dataset(settings.data, trainer.cache)  # noqa: E731
-        dataset = trainer.dataset if same else trainer.world.lead_first(make)
-        steady_if_large(dataset.widest())
-        parts = assemble(settings, digest, dataset, trainer.world.device)
+        dataset = trainer.dataset if same else trainer.group.main_first(make)
+        tune_allocator_if_large(dataset.most_stocks())
+        parts = assemble(settings, digest, dataset, trainer.group.device)
         source, progress = train_state.resume(trainer.root, resume, parts, trainer.recorder)
         if source == "scratch" != resume:
             raise CheckpointError(f"there is no checkpoint to resume from ({resume})")
         if source == "scratch":
-            ridge.start(parts, dataset)
+            ridge.start_linear_path(parts, dataset)
     except (SettingsError, DataError, CheckpointError, OSError) as error:
         return None, str(error)
     except (RuntimeError, MemoryError) as error:

@@ -25,7 +25,7 @@ class Losses:
     mse: float
 
 
-class Objective:
+class LossFunction:
     def __init__(self, settings: Settings) -> None:
         self._weights = torch.tensor([WEIGHTS.get(horizon, OTHER_HORIZON) for horizon in settings.data.horizons])
         self._rank_weight = settings.loss.rank_weight

@@ -14,8 +14,8 @@ from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.data.dataset import Day
 from atftctl.trainer.errors import Ended
-from atftctl.trainer.runtime.distributed import World
-from atftctl.trainer.runtime.memory import Ballast, is_out_of_memory
+from atftctl.trainer.runtime.distributed import ProcessGroup
+from atftctl.trainer.runtime.memory import MemoryReserve, is_out_of_memory
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training.components import Parts
 from atftctl.trainer.training.optimizer import learning_rate
@@ -24,7 +24,7 @@ Batch = Sequence[tuple[int, Day]]  # our dates of the step, each with its number
 
 
 @dataclass(frozen=True)
-class Step:
+class StepResult:
     """`loss` is what was minimised, the mean over the dates; `grad_norm` is before clipping."""
 
     loss: float
@@ -34,34 +34,33 @@ class Step:
     seconds: float
 
 
-class Stepper:
+class TrainStep:
     """Forward, backward, and the update; what goes wrong in it is typed."""
 
-    def __init__(self, world: World, recorder: Recorder) -> None:
-        self._world = world
+    def __init__(self, group: ProcessGroup, recorder: Recorder) -> None:
+        self._group = group
         self._recorder = recorder
-        self._ballast = Ballast()
+        self._reserve = MemoryReserve()
 
-    def take(self, parts: Parts, batch: Batch, step: int) -> Step:
+    def run(self, parts: Parts, batch: Batch, step: int) -> StepResult:
         """Step number `step`. After out of memory the very same step is taken again in smaller pieces, if that is
         on. Raises Ended."""
         begun = time.monotonic()
-        batch = [(number, day.to(self._world.device)) for number, day in batch]
+        batch = [(number, day.to(self._group.device)) for number, day in batch]
         while True:
             losses, failed = self._try_backward(parts, batch, step)
-            [anywhere] = self._world.any(bool(failed))
-            if not anywhere:
+            if not self._group.any(bool(failed)):
                 break
             self._out_of_memory(parts, failed or "in another process", step)
-        loss, relative, mse = self._world.sum(losses).tolist()
+        loss, relative, mse = self._group.sum(losses).tolist()
         norm = self._update(parts, loss, step)
-        return Step(loss, relative, mse, norm, time.monotonic() - begun)
+        return StepResult(loss, relative, mse, norm, time.monotonic() - begun)
 
     def _try_backward(self, parts: Parts, batch: Batch, step: int) -> tuple[torch.Tensor, str]:
         """(the batch's losses, "") or (zeros, how memory ran out). The exception is let go of here: it holds the
         step's tensors."""
         parts.optimizer.zero_grad(set_to_none=True)
-        losses = torch.zeros(3, dtype=torch.float64, device=self._world.device)
+        losses = torch.zeros(3, dtype=torch.float64, device=self._group.device)
         try:
             for number, day in batch:
                 losses += self._backward(parts, day, (parts.settings.training.seed, step, number))
@@ -80,9 +79,9 @@ class Stepper:
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
         share = 1.0 / parts.settings.training.dates_per_step
         parts.model.train()
-        with torch.autocast(self._world.device.type, torch.float16, enabled=parts.scaler.is_enabled()):
+        with torch.autocast(self._group.device.type, torch.float16, enabled=parts.scaler.is_enabled()):
             prediction = parts.model(day)
-        losses = parts.objective(prediction.float(), day.y)
+        losses = parts.loss_function(prediction.float(), day.y)
         parts.scaler.scale(losses.total * share).backward()
         return torch.tensor(
             [float(losses.total.detach()), losses.relative, losses.mse], dtype=torch.float64, device=day.y.device
@@ -91,7 +90,7 @@ class Stepper:
     def _update(self, parts: Parts, loss: float, step: int) -> float:
         """Clip and step; the gradient norm before clipping. Stops before the weights are spoiled."""
         parameters = list(parts.model.parameters())
-        self._world.sum_gradients(parameters)
+        self._group.sum_gradients(parameters)
         parts.scaler.unscale_(parts.optimizer)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, parts.settings.optimizer.clip_grad_norm))
         if not math.isfinite(loss):
@@ -103,7 +102,7 @@ class Stepper:
         parts.scaler.step(parts.optimizer)
         parts.scaler.update()
         if parts.statistics is not None:
-            parts.statistics.merge(self._world)
+            parts.statistics.merge(self._group)
         if parts.ema is not None:
             parts.ema.update(parts.model)
         return norm
@@ -116,7 +115,7 @@ class Stepper:
 
     def _out_of_memory(self, parts: Parts, message: str, step: int) -> None:
         """Called outside the `except`, by all processes: each cuts its encoder into more pieces."""
-        self._ballast.drop()
+        self._reserve.release()
         parts.optimizer.zero_grad(set_to_none=True)
         if parts.statistics is not None:
             parts.statistics.discard()

@@ -32,7 +32,7 @@ def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
         "step": progress.step,
         "best": progress.best,
         "digest": parts.digest,
-        "judged_on": parts.judged_on,
+        "judged_on": parts.evaluation_identity,
         "features": list(parts.features),
         "horizons": list(parts.settings.data.horizons),
         "chunks": parts.model.chunks,
@@ -47,7 +47,7 @@ def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
 def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Recorder, *, must: bool = False) -> bool:
     """By the lead; False where it failed. That leaves the old checkpoint, and is told; training goes on unless this
     was the last word: then Ended."""
-    if not recorder.lead:
+    if not recorder.is_main:
         return True
     previous = root / protocol.PREVIOUS if name == protocol.LAST else None
     try:
@@ -75,17 +75,19 @@ def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str
             continue
         except DamagedError as error:
             refused = error
-            if name == protocol.LAST and recorder.lead:  # aside, so that the next save does not make it the one before
+            if (
+                name == protocol.LAST and recorder.is_main
+            ):  # aside, so that the next save does not make it the one before
                 (root / name).replace(root / protocol.DAMAGED)
             recorder.warn(f"{error}; the one before is taken")
             continue
-        return name, take_up(saved, parts, recorder)
+        return name, load_state(saved, parts, recorder)
     if refused:
         raise refused
     return "scratch", Progress()
 
 
-def take_up(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress:
+def load_state(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress:
     """Go on exactly where this was saved, converted to the flags of now. Raises CheckpointError."""
     saved, notes = checkpoint.by_name(saved, parts.features, parts.settings.data.horizons)
     reordered = bool(notes)
@@ -104,13 +106,13 @@ def take_up(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress
         notes.append("optimiser moments start afresh")
     if parts.scaler.is_enabled() and saved["scaler"]:
         parts.scaler.load_state_dict(saved["scaler"])
-    _take_up_ema(saved, parts, converted=bool(converted))
+    _load_averages(saved, parts, converted=bool(converted))
     if parts.recovery is not None:
         parts.model.chunks = max(parts.model.chunks, int(saved["chunks"]))
     for note in notes:
         recorder.log.info("converted: %s", note)
     best = float(saved["best"])
-    if best > float("-inf") and saved.get("judged_on", parts.judged_on) != parts.judged_on:
+    if best > float("-inf") and saved.get("judged_on", parts.evaluation_identity) != parts.evaluation_identity:
         recorder.log.info("the best RankIC so far (%.4f) was of other data, horizons or dates: it starts afresh", best)
         best = float("-inf")
     return Progress(int(saved["step"]), best)
@@ -125,7 +127,7 @@ def _keep_hyperparameters(saved: dict[str, Any], optimizer: torch.optim.Optimize
     return {**saved, "param_groups": groups}
 
 
-def _take_up_ema(saved: dict[str, Any], parts: Parts, *, converted: bool) -> None:
+def _load_averages(saved: dict[str, Any], parts: Parts, *, converted: bool) -> None:
     """Averaged weights go on if there are any of this shape; else the average starts from the raw weights."""
     if parts.ema is None:
         return

@@ -11,14 +11,14 @@ import torch
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer.config.settings import Reread, Settings, check_shares
+from atftctl.trainer.config.settings import Reread, Settings, check_even_shards
 from atftctl.trainer.data.cache import sweep
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.errors import Ended
 from atftctl.trainer.model import ridge
-from atftctl.trainer.runtime.distributed import World
-from atftctl.trainer.runtime.memory import steady_if_large
-from atftctl.trainer.runtime.stop_requests import Control
+from atftctl.trainer.runtime.distributed import ProcessGroup
+from atftctl.trainer.runtime.memory import tune_allocator_if_large
+from atftctl.trainer.runtime.stop_requests import StopRequests
 from atftctl.trainer.telemetry.dashboards import Dashboard, logged, open_dashboards
 from atftctl.trainer.telemetry.heartbeat import Heartbeat
 from atftctl.trainer.telemetry.progress_bar import ProgressBar
@@ -27,7 +27,7 @@ from atftctl.trainer.training import live_reload, train_state
 from atftctl.trainer.training.components import Parts, assemble
 from atftctl.trainer.training.evaluation import Evaluation, evaluate
 from atftctl.trainer.training.optimizer import learning_rate
-from atftctl.trainer.training.step import Batch, Step, Stepper
+from atftctl.trainer.training.step import Batch, StepResult, TrainStep
 
 
 class Trainer:
@@ -41,21 +41,21 @@ class Trainer:
         recorder: Recorder,
         *,
         cache: Path | None = None,
-        world: World | None = None,
+        group: ProcessGroup | None = None,
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self.root, self.recorder = root, recorder
         self.cache = cache or root / "cache"
-        self.world = world or World()
+        self.group = group or ProcessGroup()
         self.heartbeat = heartbeat or Heartbeat(root, recorder)
-        check_shares(settings, self.world.size)
-        self.dataset = self.world.lead_first(lambda: Dataset(settings.data, self.cache))
-        steady_if_large(self.dataset.widest())
+        check_even_shards(settings, self.group.size)
+        self.dataset = self.group.main_first(lambda: Dataset(settings.data, self.cache))
+        tune_allocator_if_large(self.dataset.most_stocks())
         begun = time.monotonic()
-        self.parts: Parts = assemble(settings, digest, self.dataset, self.world.device)
+        self.parts: Parts = assemble(settings, digest, self.dataset, self.group.device)
         self.seconds: dict[str, float] = {**self.dataset.seconds, "model": time.monotonic() - begun}
         self.progress = train_state.Progress()
-        self.stepper = Stepper(self.world, recorder)
+        self.train_step = TrainStep(self.group, recorder)
         self._dashboards: list[Dashboard] = []
         self._order: tuple[tuple[int, int], np.ndarray] | None = None  # (seed, epoch) and its days
 
@@ -65,11 +65,11 @@ class Trainer:
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
-    def run(self, resume: str, control: Control, reread: Reread) -> None:
+    def run(self, resume: str, requests: StopRequests, reread: Reread) -> None:
         """Raises Ended when it is over."""
         self._open_dashboards()
         self.resume(resume)
-        with ProgressBar(self.settings.training.max_steps, shown=self.world.lead) as bar:
+        with ProgressBar(self.settings.training.max_steps, shown=self.group.is_main) as bar:
             first = True
             while self.progress.step < self.settings.training.max_steps:
                 done = self.next_step()
@@ -79,21 +79,21 @@ class Trainer:
                 self.heartbeat.beat(done.seconds)
                 evaluation = self._evaluate_if_due()
                 self._say(done, evaluation, bar)
-                self._at_boundary(control, reread)
+                self._at_boundary(requests, reread)
             self.save(protocol.LAST, must=True)
         raise Ended(TrainerExit.FINISHED, "all steps done")
 
-    def next_step(self) -> Step:
+    def next_step(self) -> StepResult:
         """The step that comes next, counted when it is done."""
         number = self.progress.step + 1
-        done = self.stepper.take(self.parts, self.batch(number), number)
+        done = self.train_step.run(self.parts, self.batch(number), number)
         self.progress.step = self.recorder.step = number
         return done
 
     def batch(self, step: int) -> Batch:
         """Our dates of this step: from shuffled epochs, one after the other."""
         count = self.settings.training.dates_per_step
-        return [(at, self.dataset.day(self._date((step - 1) * count + at))) for at in self.world.shares(count)]
+        return [(at, self.dataset.day(self._date((step - 1) * count + at))) for at in self.group.shard(count)]
 
     def epoch(self) -> int:
         done = (self.progress.step - 1) * self.settings.training.dates_per_step
@@ -106,10 +106,10 @@ class Trainer:
             self._order = (key, self.dataset.epoch(*key))
         return int(self._order[1][at])
 
-    def _at_boundary(self, control: Control, reread: Reread) -> None:
-        asked = control.request() if self.world.lead else {}
+    def _at_boundary(self, requests: StopRequests, reread: Reread) -> None:
+        asked = requests.take_request() if self.group.is_main else {}
         wanted = asked.get("want") == protocol.WANT_RELOAD
-        stopping, reloading = self.world.any(control.stopping(), wanted)
+        stopping, reloading = self.group.any_of(requests.stop_requested(), wanted)
         if stopping:
             self.save(protocol.LAST, must=True)
             raise Ended(TrainerExit.STOPPED, "asked to stop")
@@ -119,7 +119,7 @@ class Trainer:
         elif self.progress.step % self.settings.training.checkpoint_every == 0:
             self.save(protocol.LAST)
 
-    def take_over(self, dataset: Dataset, parts: Parts, progress: train_state.Progress) -> None:
+    def swap_in(self, dataset: Dataset, parts: Parts, progress: train_state.Progress) -> None:
         """Go on with these instead: nothing of the old ones is kept."""
         self.dataset, self.parts, self.progress = dataset, parts, progress
         self._order = None
@@ -142,7 +142,7 @@ class Trainer:
     def evaluate(self, most: int) -> Evaluation:
         days = self.evaluation_days(most)
         return evaluate(
-            self.parts.judged, self.dataset, days, self.settings.data.horizons, self.parts.objective, self.world
+            self.parts.eval_model, self.dataset, days, self.settings.data.horizons, self.parts.loss_function, self.group
         )
 
     def _evaluate_if_due(self) -> Evaluation | None:
@@ -151,10 +151,10 @@ class Trainer:
         with self.heartbeat.section("evaluate"):
             found = self.evaluate(self.settings.training.evaluate_dates)
         if not found.finite:
-            self.stepper.anomaly("prediction", float("nan"))
+            self.train_step.anomaly("prediction", float("nan"))
         first = self.settings.data.horizons[0]
         value = found.mean(first)
-        name = self.parts.judged_name
+        name = self.parts.eval_weights
         self.recorder.event(
             protocol.EVALUATED, dates=len(found.rankic[first]), weights=name, val_loss=found.loss,
             **{f"rankic_h{horizon}": found.mean(horizon) for horizon in self.settings.data.horizons},
@@ -171,17 +171,17 @@ class Trainer:
 
     def resume(self, kind: str) -> str:
         """Go on from a checkpoint, and say so: the first event, with the settings in effect."""
-        if self.world.lead:
+        if self.group.is_main:
             sweep((self.root / protocol.LAST).parent)
         found, self.progress = train_state.resume(self.root, kind, self.parts, self.recorder)
         if found == "scratch":
             begun = time.monotonic()
-            ridge.start(self.parts, self.dataset)
+            ridge.start_linear_path(self.parts, self.dataset)
             self.seconds["linear start"] = time.monotonic() - begun
         self.recorder.step = self.progress.step
         self.recorder.event(
             protocol.STARTED, digest=self.parts.digest, effective=self.settings.effective(), resumed_from=found,
-            device=self.world.device.type, torch=torch.__version__, world_size=self.world.size, seconds=self.seconds,
+            device=self.group.device.type, torch=torch.__version__, world_size=self.group.size, seconds=self.seconds,
         )  # fmt: skip
         parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
         self.recorder.log.info("ready: %s", parts)
@@ -196,12 +196,12 @@ class Trainer:
 
     # -- what is said -------------------------------------------------------------------------------------------
 
-    def _first_step(self, done: Step) -> None:
+    def _first_step(self, done: StepResult) -> None:
         step = self.progress.step
         self.recorder.event(protocol.FIRST_STEP, digest=self.parts.digest, loss=done.loss, step_s=done.seconds)
         self.recorder.log.info("first step: %d, loss %.4f, %.3f s", step, done.loss, done.seconds)
 
-    def _say(self, done: Step, evaluation: Evaluation | None, bar: ProgressBar) -> None:
+    def _say(self, done: StepResult, evaluation: Evaluation | None, bar: ProgressBar) -> None:
         step = self.progress.step
         row: dict[str, Any] = {
             "step": step,
