@@ -89,13 +89,12 @@ def test_settings_are_taken_up_without_a_restart(running: tuple[Path, subprocess
 def test_a_reload_goes_on_exactly_from_the_checkpoint(make: Make) -> None:
     """Reloaded with the same settings, the losses are those of a run that was left alone."""
     from atftctl.trainer.config import settings
-    from atftctl.trainer.training.live_reload import reload
 
     expected = take(make(**IMPROVED), 8)
     trainer = make(**IMPROVED)
     found = take(trainer, 4)
     values = settings_of(**IMPROVED)
-    reload(trainer, {"id": "1"}, lambda: (settings.from_mapping(values), config_digest(values)))
+    trainer.reload({"id": "1"}, lambda: (settings.from_mapping(values), config_digest(values)))
     assert found + take(trainer, 4) == expected
     assert events(trainer.root)[-1]["event"] == protocol.RELOADED
 
@@ -103,7 +102,6 @@ def test_a_reload_goes_on_exactly_from_the_checkpoint(make: Make) -> None:
 def test_a_reload_that_would_lose_steps_is_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """No room to save, or no such checkpoint: the old settings go on."""
     from atftctl.trainer.config import settings
-    from atftctl.trainer.training.live_reload import reload
 
     trainer = make()
     take(trainer, 2)
@@ -113,7 +111,7 @@ def test_a_reload_that_would_lose_steps_is_refused(make: Make, monkeypatch: pyte
             if asked["id"] == "1":
                 full = OSError(28, "No space left on device")
                 patched.setattr(checkpoint, "save", lambda *_, full=full, **__: (_ for _ in ()).throw(full))
-            reload(trainer, asked, lambda: (settings.from_mapping(values), config_digest(values)))
+            trainer.reload(asked, lambda: (settings.from_mapping(values), config_digest(values)))
         last = events(trainer.root)[-1]
         assert last["event"] == protocol.RELOAD_REFUSED and words in last["message"]
     assert trainer.progress.step == 2
@@ -122,18 +120,17 @@ def test_a_reload_that_would_lose_steps_is_refused(make: Make, monkeypatch: pyte
 def test_a_reload_draws_its_dates_from_the_new_split(make: Make) -> None:
     """None of the order that was drawn for the old one is kept."""
     from atftctl.trainer.config import settings
-    from atftctl.trainer.training.live_reload import reload
 
     trainer = make()
     take(trainer, 2)
     dates = trainer.dataset.panel.dates
     middle = int(trainer.dataset.split.train[len(trainer.dataset.split.train) // 2])
     values = settings_of(data={"train_end": dates[middle], "validation_end": dates[middle + 60]})
-    reload(trainer, {"id": "1"}, lambda: (settings.from_mapping(values), config_digest(values)))
+    trainer.reload({"id": "1"}, lambda: (settings.from_mapping(values), config_digest(values)))
     drawn = {trainer.batch(step)[0][1].date for step in range(3, 60)}
     assert max(drawn) < dates[middle], "and the gap of the longest horizon"
     values = settings_of(data={"horizons": [1, 5]})
-    reload(trainer, {"id": "2"}, lambda: (settings.from_mapping(values), config_digest(values)))
+    trainer.reload({"id": "2"}, lambda: (settings.from_mapping(values), config_digest(values)))
     assert "data.horizons" in events(trainer.root)[-1]["message"]
 
 

@@ -11,7 +11,7 @@ import torch
 
 from atftctl import protocol
 from atftctl.trainer.runtime.distributed import ProcessGroup
-from atftctl.trainer.telemetry.dashboards import logged, open_dashboards
+from atftctl.trainer.telemetry.dashboards import log_to, open_dashboards
 from atftctl.trainer.training.loss import LossFunction
 from atftctl.trainer.training.optimizer import learning_rate, make_scaler
 from tests.trainer.conftest import Make, take
@@ -158,7 +158,7 @@ def test_a_dashboard_that_fails_later_is_given_up_once(make: Make) -> None:
         def close(self) -> None: ...
 
     trainer = make()
-    assert not logged(Broken(), {"loss": 1.0}, 1, trainer.recorder)
+    assert not log_to(Broken(), {"loss": 1.0}, 1, trainer.recorder)
     assert b"Broken is given up" in (trainer.root / protocol.EVENTS).read_bytes()
 
 

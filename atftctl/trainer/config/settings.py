@@ -198,4 +198,4 @@ def _flatten(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     return flat
 
 
-Reread = Callable[[], tuple[Settings, str]]  # the config as it stands now, and its digest; raises SettingsError
+ReadConfig = Callable[[], tuple[Settings, str]]  # the config as it stands now, and its digest; raises SettingsError

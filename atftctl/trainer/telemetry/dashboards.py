@@ -28,7 +28,7 @@ def open_dashboards(settings: Settings, root: Path, recorder: Recorder) -> list[
     return [dashboard for dashboard in opened if dashboard is not None]
 
 
-def logged(one: Dashboard, row: dict[str, Any], step: int, recorder: Recorder) -> bool:
+def log_to(one: Dashboard, row: dict[str, Any], step: int, recorder: Recorder) -> bool:
     """False for a dashboard that failed: it is told once, and given up."""
     try:
         one.log(row, step)

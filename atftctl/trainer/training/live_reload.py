@@ -1,86 +1,112 @@
-"""Live settings: the config is read again between two steps, and what it changes is made anew from a checkpoint.
+"""Live settings: read the config again between two steps and prepare a run with it, next to the one that goes on.
 
-All or nothing: settings that are wrong, or a model that the checkpoint does not fit, are refused, and training goes
-on with the old ones.
+All or nothing: settings that are wrong, or a model that the checkpoint does not fit, are refused, and training goes on
+with the old ones. Nothing here changes the run: the loop saves before `prepare`, and swaps after it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from atftctl import protocol
-from atftctl.trainer.config.settings import check_even_shards
+from atftctl.trainer.config.settings import ReadConfig, Settings, check_even_shards
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.errors import CheckpointError, DataError, SettingsError
 from atftctl.trainer.model import ridge
+from atftctl.trainer.runtime.distributed import ProcessGroup
 from atftctl.trainer.runtime.memory import is_out_of_memory, tune_allocator_if_large
+from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import train_state
 from atftctl.trainer.training.components import Parts, assemble
 
-if TYPE_CHECKING:
-    from atftctl.trainer.config.settings import Reread
-    from atftctl.trainer.training.trainer import Trainer
 
-Made = tuple[Dataset, Parts, train_state.Progress, str]
+@dataclass(frozen=True)
+class NewSettings:
+    """The settings that a reload asks for. `resume`: the checkpoint to go on from ("last", "best" or "scratch")."""
 
-
-def reload(trainer: Trainer, asked: dict[str, Any], reread: Reread) -> None:
-    """Called by all processes at the same boundary; the lead reads the request and the config for all of them."""
-    asked, found, refused = trainer.group.broadcast(_read(asked, reread))
-    made: Made | None = None
-    if found is not None:
-        unsaved = trainer.group.any(not trainer.save(protocol.LAST))  # and nobody reads it before it is written
-        resume = str(asked.get("resume", "last"))
-        if unsaved and resume == "last":
-            refused = f"{protocol.LAST} could not be saved, and an older one would lose steps"
-        else:
-            made, refused = _try_to_make(trainer, found, resume)
-        made = None if trainer.group.any(bool(refused)) else made
-    if made is None:
-        words = refused or "refused by another process"
-        trainer.recorder.event(protocol.RELOAD_REFUSED, request=asked.get("id", ""), message=words)
-        trainer.recorder.log.error("the new settings were refused, training goes on with the old ones: %s", words)
-        return
-    dataset, parts, progress, source = made
-    trainer.swap_in(dataset, parts, progress)
-    trainer.recorder.event(
-        protocol.RELOADED, request=asked.get("id", ""), digest=trainer.parts.digest,
-        effective=trainer.settings.effective(), resumed_from=source,
-    )  # fmt: skip
-    trainer.recorder.log.info("new settings taken up from %s, config %s", source, trainer.parts.digest[:12])
+    settings: Settings
+    digest: str
+    resume: str
 
 
-def _read(asked: dict[str, Any], reread: Reread) -> tuple[dict[str, Any], Any, str]:
-    if not asked:
-        return {}, None, ""  # not the lead
+@dataclass(frozen=True)
+class RunningTraining:
+    """What a reload reads of the run that goes on."""
+
+    settings: Settings
+    dataset: Dataset
+    root: Path
+    cache: Path
+    group: ProcessGroup
+    recorder: Recorder
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run with the new settings, ready to be swapped in. `source`: the checkpoint that it was loaded from."""
+
+    dataset: Dataset
+    parts: Parts
+    progress: train_state.Progress
+    source: str
+
+
+@dataclass(frozen=True)
+class ReloadRefused:
+    """Training goes on with the old settings; `reason` says why."""
+
+    reason: str
+
+
+def read_settings(request: dict[str, Any], read_config: ReadConfig) -> NewSettings | ReloadRefused:
+    """Read the config for this request. Called by the main process only, so that all processes get the same one."""
     try:
-        return asked, reread(), ""
+        settings, digest = read_config()
     except SettingsError as error:
-        return asked, None, str(error)
+        return ReloadRefused(str(error))
+    return NewSettings(settings, digest, str(request.get("resume", "last")))
 
 
-def _try_to_make(trainer: Trainer, found: Any, resume: str) -> tuple[Made | None, str]:
-    settings, digest = found
+def prepare(new: NewSettings, run: RunningTraining) -> Prepared | ReloadRefused:
+    """Build the model of the new settings and load its checkpoint.
+
+    Called by all processes at the same step boundary: all of them get Prepared, or all of them ReloadRefused.
+    The dataset of the current run is used again when its settings did not change.
+    """
+    outcome = _prepare_here(new, run)
+    refused_anywhere = run.group.any(isinstance(outcome, ReloadRefused))
+    if refused_anywhere and isinstance(outcome, Prepared):
+        return ReloadRefused("refused by another process")
+    return outcome
+
+
+def _prepare_here(new: NewSettings, run: RunningTraining) -> Prepared | ReloadRefused:
+    settings, dataset = new.settings, run.dataset
     try:
-        if resume not in train_state.FILES:
-            raise SettingsError(f"resume from {resume!r}? known: {', '.join(train_state.FILES)}")
-        check_even_shards(settings, trainer.group.size)
-        if settings.data.horizons != trainer.settings.data.horizons:
-            raise SettingsError("data.horizons: the columns of metrics.csv are fixed; a restart takes it up")
-        same = settings.data == trainer.settings.data
-        make = lambda: Dataset(settings.data, trainer.cache)  # noqa: E731
-        dataset = trainer.dataset if same else trainer.group.main_first(make)
+        _check(new, run)
+        if settings.data != run.settings.data:
+            dataset = run.group.main_first(lambda: Dataset(settings.data, run.cache))
         tune_allocator_if_large(dataset.most_stocks())
-        parts = assemble(settings, digest, dataset, trainer.group.device)
-        source, progress = train_state.resume(trainer.root, resume, parts, trainer.recorder)
-        if source == "scratch" != resume:
-            raise CheckpointError(f"there is no checkpoint to resume from ({resume})")
+        parts = assemble(settings, new.digest, dataset, run.group.device)
+        source, progress = train_state.resume(run.root, new.resume, parts, run.recorder)
+        if source == "scratch" != new.resume:
+            raise CheckpointError(f"there is no checkpoint to resume from ({new.resume})")
         if source == "scratch":
             ridge.start_linear_path(parts, dataset)
     except (SettingsError, DataError, CheckpointError, OSError) as error:
-        return None, str(error)
+        return ReloadRefused(str(error))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return None, f"no memory for it beside what runs: {' '.join(str(error).split())[:200]}"
-    return (dataset, parts, progress, source), ""
+        return ReloadRefused(f"not enough memory next to the running model: {' '.join(str(error).split())[:200]}")
+    return Prepared(dataset, parts, progress, source)
+
+
+def _check(new: NewSettings, run: RunningTraining) -> None:
+    """Raises SettingsError for what a reload can't change, or can't be asked for."""
+    if new.resume not in train_state.FILES:
+        raise SettingsError(f"cannot resume from {new.resume!r}: use one of {', '.join(train_state.FILES)}")
+    check_even_shards(new.settings, run.group.size)
+    if new.settings.data.horizons != run.settings.data.horizons:
+        raise SettingsError("data.horizons: the columns of metrics.csv are fixed; restart the trainer to change them")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer.config.settings import Reread, Settings, check_even_shards
+from atftctl.trainer.config.settings import ReadConfig, Settings, check_even_shards
 from atftctl.trainer.data.cache import sweep
 from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.errors import Ended
@@ -19,19 +20,20 @@ from atftctl.trainer.model import ridge
 from atftctl.trainer.runtime.distributed import ProcessGroup
 from atftctl.trainer.runtime.memory import tune_allocator_if_large
 from atftctl.trainer.runtime.stop_requests import StopRequests
-from atftctl.trainer.telemetry.dashboards import Dashboard, logged, open_dashboards
+from atftctl.trainer.telemetry.dashboards import Dashboard, log_to, open_dashboards
 from atftctl.trainer.telemetry.heartbeat import Heartbeat
 from atftctl.trainer.telemetry.progress_bar import ProgressBar
-from atftctl.trainer.telemetry.recorder import Recorder, rss_anon_mb
+from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import live_reload, train_state
 from atftctl.trainer.training.components import Parts, assemble
 from atftctl.trainer.training.evaluation import Evaluation, evaluate
-from atftctl.trainer.training.optimizer import learning_rate
+from atftctl.trainer.training.live_reload import NewSettings, Prepared, ReloadRefused, RunningTraining
+from atftctl.trainer.training.metrics import metrics_row
 from atftctl.trainer.training.step import Batch, StepResult, TrainStep
 
 
 class Trainer:
-    """Everything of one run. Made once; `run` goes on until it is finished, stopped or broken."""
+    """Everything of one run: data, model, progress. `run` trains until the run is finished, stopped or broken."""
 
     def __init__(
         self,
@@ -44,6 +46,11 @@ class Trainer:
         group: ProcessGroup | None = None,
         heartbeat: Heartbeat | None = None,
     ) -> None:
+        """Prepare the dataset and build the model.
+
+        `digest` is that of the config; `root` is the run folder; `cache` is `root/cache` by default. Raises
+        SettingsError and DataError.
+        """
         self.root, self.recorder = root, recorder
         self.cache = cache or root / "cache"
         self.group = group or ProcessGroup()
@@ -57,7 +64,7 @@ class Trainer:
         self.progress = train_state.Progress()
         self.train_step = TrainStep(self.group, recorder)
         self._dashboards: list[Dashboard] = []
-        self._order: tuple[tuple[int, int], np.ndarray] | None = None  # (seed, epoch) and its days
+        self._order: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None  # (seed, epoch) and its days
 
     @property
     def settings(self) -> Settings:
@@ -65,65 +72,101 @@ class Trainer:
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
-    def run(self, resume: str, requests: StopRequests, reread: Reread) -> None:
-        """Raises Ended when it is over."""
+    def run(self, resume: str, requests: StopRequests, read_config: ReadConfig) -> None:
+        """Train until the last step. `resume` names the checkpoint to start from: "last", "best" or "scratch".
+
+        Always raises: Ended when the run is finished or was asked to stop, or the error that broke it.
+        """
         self._open_dashboards()
         self.resume(resume)
         with ProgressBar(self.settings.training.max_steps, shown=self.group.is_main) as bar:
             first = True
             while self.progress.step < self.settings.training.max_steps:
-                done = self.next_step()
+                result = self.next_step()
                 if first:
-                    self._first_step(done)
+                    self._report_first_step(result)
                     first = False
-                self.heartbeat.beat(done.seconds)
+                self.heartbeat.beat(result.seconds)
                 evaluation = self._evaluate_if_due()
-                self._say(done, evaluation, bar)
-                self._at_boundary(requests, reread)
+                self._report_step(result, evaluation, bar)
+                self._handle_boundary(requests, read_config)
             self.save(protocol.LAST, must=True)
         raise Ended(TrainerExit.FINISHED, "all steps done")
 
     def next_step(self) -> StepResult:
-        """The step that comes next, counted when it is done."""
+        """Train the next step; it counts as done when it returns. Raises Ended."""
         number = self.progress.step + 1
-        done = self.train_step.run(self.parts, self.batch(number), number)
+        result = self.train_step.run(self.parts, self.batch(number), number)
         self.progress.step = self.recorder.step = number
-        return done
+        return result
 
     def batch(self, step: int) -> Batch:
-        """Our dates of this step: from shuffled epochs, one after the other."""
+        """Return this process's dates of a step (counted from 1), drawn from shuffled epochs, one after the other."""
         count = self.settings.training.dates_per_step
-        return [(at, self.dataset.day(self._date((step - 1) * count + at))) for at in self.group.shard(count)]
+        return [(at, self.dataset.day(self._day_at((step - 1) * count + at))) for at in self.group.shard(count)]
 
     def epoch(self) -> int:
+        """Return the number of whole passes over the training days before the current step."""
         done = (self.progress.step - 1) * self.settings.training.dates_per_step
         return done // len(self.dataset.split.train)
 
-    def _date(self, position: int) -> int:
+    def _day_at(self, position: int) -> int:
         epoch, at = divmod(position, len(self.dataset.split.train))
         key = (self.settings.training.seed, epoch)
         if self._order is None or self._order[0] != key:
             self._order = (key, self.dataset.epoch(*key))
         return int(self._order[1][at])
 
-    def _at_boundary(self, requests: StopRequests, reread: Reread) -> None:
-        asked = requests.take_request() if self.group.is_main else {}
-        wanted = asked.get("want") == protocol.WANT_RELOAD
-        stopping, reloading = self.group.any_of(requests.stop_requested(), wanted)
+    def _handle_boundary(self, requests: StopRequests, read_config: ReadConfig) -> None:
+        request = requests.take_request() if self.group.is_main else {}
+        reload_wanted = request.get("want") == protocol.WANT_RELOAD
+        stopping, reloading = self.group.any_of(requests.stop_requested(), reload_wanted)
         if stopping:
             self.save(protocol.LAST, must=True)
             raise Ended(TrainerExit.STOPPED, "asked to stop")
         if reloading:
             with self.heartbeat.section("reload"):
-                live_reload.reload(self, asked, reread)
+                self.reload(request, read_config)
         elif self.progress.step % self.settings.training.checkpoint_every == 0:
             self.save(protocol.LAST)
 
-    def swap_in(self, dataset: Dataset, parts: Parts, progress: train_state.Progress) -> None:
-        """Go on with these instead: nothing of the old ones is kept."""
-        self.dataset, self.parts, self.progress = dataset, parts, progress
+    # -- live settings ------------------------------------------------------------------------------------------
+
+    def reload(self, request: dict[str, Any], read_config: ReadConfig) -> None:
+        """Read the config again and go on with it, or refuse it and go on with the old one; write the event of either.
+
+        Called by all processes at the same step boundary; the main process reads the config for all of them.
+        """
+        new = self.group.broadcast(live_reload.read_settings(request, read_config) if self.group.is_main else None)
+        outcome = new if isinstance(new, ReloadRefused) else self._prepare_reload(new)
+        request_id = request.get("id", "")
+        if isinstance(outcome, ReloadRefused):
+            self.recorder.event(protocol.RELOAD_REFUSED, request=request_id, message=outcome.reason)
+            self.recorder.log.error("the new settings are refused, training goes on with the old: %s", outcome.reason)
+            return
+        self._swap_in(outcome)
+        self.recorder.event(
+            protocol.RELOADED,
+            request=request_id,
+            digest=self.parts.digest,
+            effective=self.settings.effective(),
+            resumed_from=outcome.source,
+        )
+        self.recorder.log.info("reloaded the settings, from %s, config %s", outcome.source, self.parts.digest[:12])
+
+    def _prepare_reload(self, new: NewSettings) -> Prepared | ReloadRefused:
+        """Save first: `prepare` loads that checkpoint. No process loads it before the main process has written it."""
+        unsaved = self.group.any(not self.save(protocol.LAST))
+        if unsaved and new.resume == "last":
+            return ReloadRefused(f"{protocol.LAST} could not be saved, and an older checkpoint would lose steps")
+        running = RunningTraining(self.settings, self.dataset, self.root, self.cache, self.group, self.recorder)
+        return live_reload.prepare(new, running)
+
+    def _swap_in(self, prepared: Prepared) -> None:
+        """Go on with the prepared data, model and progress; nothing of the old ones is kept."""
+        self.dataset, self.parts, self.progress = prepared.dataset, prepared.parts, prepared.progress
         self._order = None
-        self.recorder.step = progress.step
+        self.recorder.step = self.progress.step
         torch.set_num_threads(self.settings.training.threads)
         self._open_dashboards()
 
@@ -134,13 +177,14 @@ class Trainer:
 
     # -- evaluation, checkpoints --------------------------------------------------------------------------------
 
-    def evaluation_days(self, most: int) -> list[int]:
-        """Evenly spread over the validation split."""
+    def evaluation_days(self, limit: int) -> list[int]:
+        """Return at most `limit` day numbers, evenly spread over the validation split."""
         days = self.dataset.split.validation
-        return [int(days[at]) for at in np.unique(np.linspace(0, len(days) - 1, min(most, len(days))).astype(int))]
+        return [int(days[at]) for at in np.unique(np.linspace(0, len(days) - 1, min(limit, len(days))).astype(int))]
 
-    def evaluate(self, most: int) -> Evaluation:
-        days = self.evaluation_days(most)
+    def evaluate(self, limit: int) -> Evaluation:
+        """Evaluate on at most `limit` validation days, shared by all processes."""
+        days = self.evaluation_days(limit)
         return evaluate(
             self.parts.eval_model, self.dataset, days, self.settings.data.horizons, self.parts.loss_function, self.group
         )
@@ -149,80 +193,94 @@ class Trainer:
         if self.progress.step % self.settings.training.evaluate_every:
             return None
         with self.heartbeat.section("evaluate"):
-            found = self.evaluate(self.settings.training.evaluate_dates)
-        if not found.finite:
+            evaluation = self.evaluate(self.settings.training.evaluate_dates)
+        if not evaluation.finite:
             self.train_step.anomaly("prediction", float("nan"))
-        first = self.settings.data.horizons[0]
-        value = found.mean(first)
-        name = self.parts.eval_weights
+        horizons = self.settings.data.horizons
+        rankic = evaluation.mean(horizons[0])
+        weights = self.parts.eval_weights
         self.recorder.event(
-            protocol.EVALUATED, dates=len(found.rankic[first]), weights=name, val_loss=found.loss,
-            **{f"rankic_h{horizon}": found.mean(horizon) for horizon in self.settings.data.horizons},
-        )  # fmt: skip
-        self.recorder.log.info("step %d: RankIC@%dd %.4f (%s weights)", self.progress.step, first, value, name)
-        if value > self.progress.best:
-            self.progress.best = value
+            protocol.EVALUATED,
+            dates=len(evaluation.rankic[horizons[0]]),
+            weights=weights,
+            val_loss=evaluation.loss,
+            **{f"rankic_h{horizon}": evaluation.mean(horizon) for horizon in horizons},
+        )
+        self.recorder.log.info(
+            "step %d: RankIC@%dd %.4f (%s weights)", self.progress.step, horizons[0], rankic, weights
+        )
+        if rankic > self.progress.best:
+            self.progress.best = rankic
             self.save(protocol.BEST)
-        return found
+        return evaluation
 
     def save(self, name: str, *, must: bool = False) -> bool:
+        """Save a checkpoint under this path of the run folder; return whether it was saved.
+
+        With `must` a failure raises Ended; without, it is recorded and training goes on.
+        """
         with self.heartbeat.section("save"):
             return train_state.save(self.root, name, self.parts, self.progress, self.recorder, must=must)
 
     def resume(self, kind: str) -> str:
-        """Go on from a checkpoint, and say so: the first event, with the settings in effect."""
+        """Load a checkpoint ("last", "best" or "scratch" for none) and record the start; return which one was loaded.
+
+        Raises CheckpointError.
+        """
         if self.group.is_main:
             sweep((self.root / protocol.LAST).parent)
-        found, self.progress = train_state.resume(self.root, kind, self.parts, self.recorder)
-        if found == "scratch":
+        source, self.progress = train_state.resume(self.root, kind, self.parts, self.recorder)
+        if source == "scratch":
             begun = time.monotonic()
             ridge.start_linear_path(self.parts, self.dataset)
             self.seconds["linear start"] = time.monotonic() - begun
-        self.recorder.step = self.progress.step
-        self.recorder.event(
-            protocol.STARTED, digest=self.parts.digest, effective=self.settings.effective(), resumed_from=found,
-            device=self.group.device.type, torch=torch.__version__, world_size=self.group.size, seconds=self.seconds,
-        )  # fmt: skip
-        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
-        self.recorder.log.info("ready: %s", parts)
-        self.recorder.log.info(
-            "started from %s at step %d, config %s", found, self.progress.step, self.parts.digest[:12]
+        self._report_start(source)
+        return source
+
+    # -- events, metrics, log -----------------------------------------------------------------------------------
+
+    def _report_start(self, source: str) -> None:
+        """Write the first event, with the settings in effect, and what the panel's reader found."""
+        recorder = self.recorder
+        recorder.step = self.progress.step
+        recorder.event(
+            protocol.STARTED,
+            digest=self.parts.digest,
+            effective=self.settings.effective(),
+            resumed_from=source,
+            device=self.group.device.type,
+            torch=torch.__version__,
+            world_size=self.group.size,
+            seconds=self.seconds,
         )
+        recorder.log.info("ready: %s", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items()))
+        recorder.log.info("started from %s at step %d, config %s", source, recorder.step, self.parts.digest[:12])
         for note in self.dataset.panel.notes:
-            self.recorder.log.info("data: %s", note)
+            recorder.log.info("data: %s", note)
         for warning in self.dataset.panel.warnings:
-            self.recorder.warn(f"data: {warning}")
-        return found
+            recorder.warn(f"data: {warning}")
 
-    # -- what is said -------------------------------------------------------------------------------------------
-
-    def _first_step(self, done: StepResult) -> None:
+    def _report_first_step(self, result: StepResult) -> None:
         step = self.progress.step
-        self.recorder.event(protocol.FIRST_STEP, digest=self.parts.digest, loss=done.loss, step_s=done.seconds)
-        self.recorder.log.info("first step: %d, loss %.4f, %.3f s", step, done.loss, done.seconds)
+        self.recorder.event(protocol.FIRST_STEP, digest=self.parts.digest, loss=result.loss, step_s=result.seconds)
+        self.recorder.log.info("first step: %d, loss %.4f, %.3f s", step, result.loss, result.seconds)
 
-    def _say(self, done: StepResult, evaluation: Evaluation | None, bar: ProgressBar) -> None:
+    def _report_step(self, result: StepResult, evaluation: Evaluation | None, bar: ProgressBar) -> None:
         step = self.progress.step
-        row: dict[str, Any] = {
-            "step": step,
-            "epoch": self.epoch(),
-            "loss": done.loss,
-            "loss_rel": done.relative,
-            "mse": done.mse,
-            "grad_norm": done.grad_norm,
-            "lr": learning_rate(self.settings, step),
-            "rss_mb": rss_anon_mb(),
-            "step_s": done.seconds,
-        }
-        if evaluation:
-            row["val_loss"] = evaluation.loss
-            row |= {f"rankic_h{horizon}": evaluation.mean(horizon) for horizon in self.settings.data.horizons}
+        row = metrics_row(self.settings, step, self.epoch(), result, evaluation)
         self.recorder.metrics(row)
-        self._dashboards = [one for one in self._dashboards if logged(one, row, step, self.recorder)]
+        self._dashboards = [board for board in self._dashboards if log_to(board, row, step, self.recorder)]
         best = f"  best RankIC {self.progress.best:.4f}" if self.progress.best > float("-inf") else ""
-        bar.show(step, self.settings.training.max_steps, f"loss {done.loss:.4f}{best}  {done.seconds * 1000:.0f} ms")
+        text = f"loss {result.loss:.4f}{best}  {result.seconds * 1000:.0f} ms"
+        bar.show(step, self.settings.training.max_steps, text)
         if step % self.settings.training.log_every == 0:
             self.recorder.log.info(
                 "step %d, epoch %d: loss %.4f (%.4f of predicting nothing), gradient norm %.2f, %.0f MB, %.0f ms",
-                step, row["epoch"], done.loss, done.relative, done.grad_norm, row["rss_mb"], done.seconds * 1000,
-            )  # fmt: skip
+                step,
+                row["epoch"],
+                result.loss,
+                result.relative,
+                result.grad_norm,
+                row["rss_mb"],
+                result.seconds * 1000,
+            )
