@@ -92,16 +92,16 @@ def _columns(grids: dict[str, Array]) -> dict[str, Array]:
             "intraday": grids["close"] / grids["open"] - 1,
             "range": width / grids["close"],
             "close_in_range": np.where(width > 0, (grids["close"] - grids["low"]) / width - 0.5, 0),
-            "volume_ratio": volume - _rolling(volume, 20, np.nanmean),
+            "volume_ratio": volume - _rolling(volume, 20, _window_mean),
             "turnover": np.log1p(money),
-            "to_mean_5": close / _rolling(close, 5, np.nanmean) - 1,
-            "to_mean_20": close / _rolling(close, 20, np.nanmean) - 1,
-            "volatility_20": _rolling(returns, 20, np.nanstd),
-            "volatility_60": _rolling(returns, 60, np.nanstd),
-            "to_high_20": close / _rolling(grids["high"], 20, np.nanmax) - 1,
-            "to_low_20": close / -_rolling(-grids["low"], 20, np.nanmax) - 1,
+            "to_mean_5": close / _rolling(close, 5, _window_mean) - 1,
+            "to_mean_20": close / _rolling(close, 20, _window_mean) - 1,
+            "volatility_20": _rolling(returns, 20, _window_std),
+            "volatility_60": _rolling(returns, 60, _window_std),
+            "to_high_20": close / _rolling(grids["high"], 20, _window_max) - 1,
+            "to_low_20": close / -_rolling(-grids["low"], 20, _window_max) - 1,
             # Amihud (2002): the price's answer to a unit of turnover, as a logarithm
-            "illiquidity": np.log(_rolling(np.abs(returns) / money, 20, np.nanmean) + 1e-16),
+            "illiquidity": np.log(_rolling(np.abs(returns) / money, 20, _window_mean) + 1e-16),
             MARKET: _mean_over_stocks(returns),
         }
 
@@ -161,26 +161,41 @@ def _fill(close: Array) -> Array:
     return filled
 
 
-def _rolling(values: Array, days: int, reduce: Callable[..., Any]) -> Array:
-    """`reduce` over the last `days` rows, today's included; NaN before there are so many."""
+def _rolling(values: Array, days: int, reduce: Callable[[Array, int], npt.NDArray[np.floating[Any]]]) -> Array:
+    """`reduce` over the last `days` rows [days, stocks], today's included; NaN before there are so many rows."""
     result = np.full(values.shape, np.nan, values.dtype)
-    if len(values) < days:
-        return result
-    if reduce is np.nanmax:
-        windows = np.lib.stride_tricks.sliding_window_view(np.where(np.isfinite(values), values, -np.inf), days, axis=0)
-        highest = windows.max(axis=-1)
-        result[days - 1 :] = np.where(np.isfinite(highest), highest, np.nan)
-        return result
-    known = np.isfinite(values)
-    clean = np.where(known, values, 0).astype(np.float64)
-    count = _sums(known.astype(np.float64), days)
-    mean = _sums(clean, days) / count
-    if reduce is np.nanmean:
-        result[days - 1 :] = np.where(count > 0, mean, np.nan)
-    else:
-        variance = np.maximum(_sums(clean**2, days) / count - mean**2, 0)
-        result[days - 1 :] = np.where(count > 1, np.sqrt(variance), np.nan)
+    if len(values) >= days:
+        result[days - 1 :] = reduce(values, days)
     return result
+
+
+def _window_mean(values: Array, days: int) -> npt.NDArray[np.float64]:
+    """Mean of the finite values of each window of `days` rows; NaN where a window has none."""
+    ones, clean = _without_gaps(values)
+    count = _sums(ones, days)
+    return np.where(count > 0, _sums(clean, days) / count, np.nan)
+
+
+def _window_std(values: Array, days: int) -> npt.NDArray[np.float64]:
+    """Standard deviation of the finite values of each window of `days` rows; NaN where a window has fewer than two."""
+    ones, clean = _without_gaps(values)
+    count = _sums(ones, days)
+    mean = _sums(clean, days) / count
+    variance = np.maximum(_sums(clean**2, days) / count - mean**2, 0)
+    return np.where(count > 1, np.sqrt(variance), np.nan)
+
+
+def _window_max(values: Array, days: int) -> Array:
+    """Largest finite value of each window of `days` rows; NaN where a window has none."""
+    clean = np.where(np.isfinite(values), values, -np.inf)
+    highest: Array = np.lib.stride_tricks.sliding_window_view(clean, days, axis=0).max(axis=-1)
+    return np.where(np.isfinite(highest), highest, np.nan)
+
+
+def _without_gaps(values: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(1 where a value is finite and 0 elsewhere, the values with 0 where they are not finite)."""
+    known = np.isfinite(values)
+    return known.astype(np.float64), np.where(known, values, 0).astype(np.float64)
 
 
 def _sums(values: npt.NDArray[np.float64], days: int) -> npt.NDArray[np.float64]:
