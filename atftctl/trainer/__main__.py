@@ -1,4 +1,4 @@
-"""`python -m atftctl.trainer train|probe|validate`: the trainer's command line. Run in the project's folder."""
+"""The trainer's command line: `python -m atftctl.trainer train|probe|validate`, run in the project's folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer.probes.answer import caught, write
+from atftctl.trainer.probes.answer import measure_or_error, write_answer
 from atftctl.trainer.runtime.stop_requests import StopRequests
 
 if TYPE_CHECKING:
@@ -22,19 +22,22 @@ CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
 
 
 def main() -> int:
+    """Run the verb of the command line; return the exit code."""
     arguments = _parser().parse_args()
-    configs = [Path(one) for one in arguments.config or CONFIGS]
+    configs = [Path(path) for path in arguments.config or CONFIGS]
     if arguments.verb == "validate":
         return validate(configs)
     if arguments.verb == "probe":
-        write(caught(lambda: _measure(arguments, configs)), Path(arguments.out))
+        write_answer(measure_or_error(lambda: _run_probe(arguments, configs)), Path(arguments.out))
         return TrainerExit.FINISHED
     return train(configs, Path(arguments.root).absolute(), arguments.resume)
 
 
 def validate(configs: list[Path]) -> int:
-    """Can these settings be trained with? A JSON object on standard output: `valid`, and `problems` as sentences.
-    Imports no torch."""
+    """Check whether these settings can be trained with; return the exit code.
+
+    Prints a JSON object with `valid` (true or false) and `problems` (sentences). Does not import torch.
+    """
     from atftctl.trainer.config.settings import load
     from atftctl.trainer.errors import SettingsError
 
@@ -47,7 +50,7 @@ def validate(configs: list[Path]) -> int:
     return TrainerExit.FINISHED
 
 
-def _measure(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, Any]:
+def _run_probe(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, Any]:
     if arguments.kind == "tensors":
         from atftctl.trainer.probes.tensor_diff import compare
 
@@ -60,7 +63,11 @@ def _measure(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, An
 
 
 def train(configs: list[Path], root: Path, resume: str) -> int:
-    """Every way out but a kill leaves a last event with the exit code and the reason."""
+    """Train until the run ends; return the exit code.
+
+    Every end except a kill is recorded by a last event with the exit code and the reason. `resume` is "last", "best" or
+    "scratch".
+    """
     begun = time.monotonic()
     requests = StopRequests(root, os.environ.get(protocol.RUN_ID, ""))
     import torch
@@ -83,25 +90,31 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
         if has_memory_limit():
             tune_allocator()
         torch.set_num_threads(settings.training.threads)
-        torch.ones(256, 256) @ torch.ones(256, 256)  # the thread pool, before memory may be too short to make one
+        torch.ones(256, 256) @ torch.ones(256, 256)  # creates the thread pool now, while there is memory for it
         recorder.log.info("starting; imports took %.1f s", imports)
         with Heartbeat(root, recorder) as heartbeat:
             trainer = Trainer(settings, digest, root, recorder, group=ProcessGroup(), heartbeat=heartbeat)
             trainer.seconds = {"import": imports, **trainer.seconds}
             trainer.run(resume, requests, lambda: settings_module.load(configs))
     except Exception as error:  # noqa: BLE001 - each kind has its exit code
-        return _last_word(*classify_exit(error, recorder), recorder, together=isinstance(error, Ended | SettingsError))
+        return _record_exit(
+            *classify_exit(error, recorder), recorder, everywhere=isinstance(error, Ended | SettingsError)
+        )
     raise AssertionError("a run always ends with Ended")
 
 
-def _last_word(code: TrainerExit, reason: str, recorder: Recorder, *, together: bool) -> int:
-    """The last event, and the exit code. Of several processes that end well together each leaves with 0: torchrun
-    takes anything else for a failure and kills the rest."""
-    say = recorder.event if together else recorder.any_rank_event  # the lead may know nothing of what befell another
-    say(protocol.STOPPED, exit_code=int(code), reason=reason)
+def _record_exit(code: TrainerExit, reason: str, recorder: Recorder, *, everywhere: bool) -> int:
+    """Write the last event and return the exit code.
+
+    `everywhere`: all processes end for this reason. If only one does, the main process may not know of it, so the
+    process writes the event itself. When several processes end well, each exits with 0: torchrun takes any other code
+    for a failure and kills the rest.
+    """
+    write_event = recorder.event if everywhere else recorder.any_rank_event
+    write_event(protocol.STOPPED, exit_code=int(code), reason=reason)
     recorder.log.info("stopped: %s (exit %d)", reason, code)
-    well = code in (TrainerExit.FINISHED, TrainerExit.STOPPED)
-    return 0 if well and int(os.environ.get("WORLD_SIZE", "1")) > 1 else int(code)
+    ended_well = code in (TrainerExit.FINISHED, TrainerExit.STOPPED)
+    return 0 if ended_well and int(os.environ.get("WORLD_SIZE", "1")) > 1 else int(code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,23 +122,32 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name in ("train", "probe", "validate"):
         verb = verbs.add_parser(name)
-        verb.add_argument("--root", default=".", help="the run folder: logs/ and models/ are below it")
+        verb.add_argument(
+            "--root", default=".", help="the run folder, which holds logs/ and models/ (default: the current folder)"
+        )
         verb.add_argument(
             "--config",
             action="append",
-            help=f"config files, laid over each other (default {', '.join(CONFIGS)})",
+            help=f"config file; repeatable, later files override earlier ones (default: {', '.join(CONFIGS)})",
         )
-    verbs.choices["train"].add_argument("--resume", choices=("last", "best", "scratch"), default="last")
+    verbs.choices["train"].add_argument(
+        "--resume", choices=("last", "best", "scratch"), default="last", help="checkpoint to start from (default: last)"
+    )
     measure = verbs.choices["probe"]
     measure.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors"))
-    measure.add_argument("--file", action="append", default=[], help="of tensors: the two checkpoints, old and new")
-    measure.add_argument("--out", required=True, help="where the measurements go, as JSON")
+    measure.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        help="for tensors: a checkpoint; give the old one first, then the new one",
+    )
+    measure.add_argument("--out", required=True, help="file to write the measurements to, as JSON")
     measure.add_argument(
         "--baseline-config",
         action="append",
-        help="the baseline's config files, for step times taken in turns",
+        help="config file of the baseline; repeatable. Its step times are measured in turns with those of --config",
     )
-    measure.add_argument("--steps", type=int, default=60)
+    measure.add_argument("--steps", type=int, default=60, help="steps to measure (default: 60)")
     return parser
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from atftctl.protocol import TrainerExit
 
 
-class Ended(Exception):  # noqa: N818 - an end that was meant, not an error
-    """The run is over; `reason` goes into the last event. Raised by all processes, or by the only one."""
+class Ended(Exception):  # noqa: N818 - an end that is intended is not an error
+    """The run is over. Raised in all processes; `reason` goes into the last event."""
 
     def __init__(self, code: TrainerExit, reason: str) -> None:
         super().__init__(reason)
@@ -15,21 +15,23 @@ class Ended(Exception):  # noqa: N818 - an end that was meant, not an error
 
 
 class CheckpointError(Exception):
-    """A checkpoint that can't be taken up; the message names the file."""
+    """A checkpoint cannot be loaded; the message names the file."""
 
 
 class DamagedError(CheckpointError):
-    """Its bytes are not what was saved. Only this moves a file aside: what could not be read now, for want of memory or
-    rights, is whole."""
+    """The checkpoint's bytes are not those that were saved.
+
+    Only a damaged file is moved aside: a file that cannot be read now, for want of memory or permissions, is whole.
+    """
 
 
 class WorkerLostError(Exception):
-    """Another process of this run is gone: the run can't go on."""
+    """Another process of this run is gone, so the run cannot go on."""
 
 
 class SettingsError(Exception):
-    """A config that can't be trained with; the message names the key and what it may be."""
+    """A config cannot be trained with; the message names the key and the values that are allowed."""
 
 
 class DataError(Exception):
-    """A panel that can't be trained on; the message names file, row and column."""
+    """A panel cannot be trained on; the message names the file, the row and the column."""

@@ -21,11 +21,17 @@ TINY: dict[str, Any] = {
 }
 IMPROVED = {
     "improvements": {
-        "output_head_small_init": True, "gat_temperature": 0.8, "freq_dropout_p": 0.5, "use_ema": True, "huber_loss": True,
-        "online_normalization": True, "auto_recover_oom": True,
+        "output_head_small_init": True,
+        "gat_temperature": 0.8,
+        "freq_dropout_p": 0.5,
+        "use_ema": True,
+        "huber_loss": True,
+        "online_normalization": True,
+        "auto_recover_oom": True,
     },
-    "loss": {"type": "huber"}, "ema": {"enabled": True, "decay": 0.9},
-}  # fmt: skip
+    "loss": {"type": "huber"},
+    "ema": {"enabled": True, "decay": 0.9},
+}
 Make = Callable[..., Any]
 
 

@@ -141,10 +141,18 @@ def test_what_two_readings_fit_is_refused(tmp_path: Path, written: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["31/01/2020 5pm", "01/02/2020 5pm"], ["Fri 31/01/2020", "Sat 01/02/2020"], ["10:30 2020"], ["5/2020"],
-        ["2020Q1"], ["Jan 2020"], ["31/12/99", "04/01/00"], ["18262"], ["2020-13-01"], ["31 Foo 2020"],
+        ["31/01/2020 5pm", "01/02/2020 5pm"],
+        ["Fri 31/01/2020", "Sat 01/02/2020"],
+        ["10:30 2020"],
+        ["5/2020"],
+        ["2020Q1"],
+        ["Jan 2020"],
+        ["31/12/99", "04/01/00"],
+        ["18262"],
+        ["2020-13-01"],
+        ["31 Foo 2020"],
     ],
-)  # fmt: skip
+)
 def test_what_is_no_whole_date_is_refused(words: list[str]) -> None:
     assert Dates().read(words).wrong is not None
 
@@ -152,11 +160,15 @@ def test_what_is_no_whole_date_is_refused(words: list[str]) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["31 01 2020", "01 02 2020"], ["31 Jan 2020", "1 February 2020"], ["January 31, 2020", "Feb 1 2020"],
-        ["Fri, 31 Jan 2020", "Sat, 01 Feb 2020"], ["20200131", "20200201"], ["31-Jan-2020", "01-Feb-2020"],
+        ["31 01 2020", "01 02 2020"],
+        ["31 Jan 2020", "1 February 2020"],
+        ["January 31, 2020", "Feb 1 2020"],
+        ["Fri, 31 Jan 2020", "Sat, 01 Feb 2020"],
+        ["20200131", "20200201"],
+        ["31-Jan-2020", "01-Feb-2020"],
         ["2020/1/31 09:00", "2020/2/1 09:00"],
     ],
-)  # fmt: skip
+)
 def test_days_that_are_written_out(words: list[str]) -> None:
     assert [str(day) for day in Dates().read(words).days] == ["2020-01-31", "2020-02-01"]
 
@@ -210,7 +222,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     table = rows()
     text = table.assign(again=table["close"]).to_csv(index=False).replace("again", "close", 1)
     (tmp_path / "panel.csv").write_text(text)
-    with pytest.raises(DataError, match="column close stands twice"):
+    with pytest.raises(DataError, match="column close appears twice"):
         read_panel(tmp_path / "panel.csv")
 
 
@@ -258,11 +270,25 @@ def test_no_volume_at_all_is_said(tmp_path: Path, volume: float) -> None:
 @pytest.mark.parametrize(
     ("jump", "volume", "ratio"),
     [
-        (2.0, 2.1, 2.0), (0.5, 0.4, 0.5), (7.03, 6.0, 7.0), (100.0, 90.0, 100.0), (0.001, 0.0011, 0.001),
-        (1.5, 1.4, 1.5), (2.5, 2.6, 2.5), (1.2, 1.2, 0), (4 / 3, 1.3, 0), (5 / 3, 1.6, 5 / 3), (2 / 3, 0.7, 2 / 3),
-        (2.0, 6.0, 0), (1.5, 4.0, 0), (1.5, 0.9, 0), (1.53, 1.5, 0), (1.0, 1.0, 0), (2.0, float("nan"), 0),
+        (2.0, 2.1, 2.0),
+        (0.5, 0.4, 0.5),
+        (7.03, 6.0, 7.0),
+        (100.0, 90.0, 100.0),
+        (0.001, 0.0011, 0.001),
+        (1.5, 1.4, 1.5),
+        (2.5, 2.6, 2.5),
+        (1.2, 1.2, 0),
+        (4 / 3, 1.3, 0),
+        (5 / 3, 1.6, 5 / 3),
+        (2 / 3, 0.7, 2 / 3),
+        (2.0, 6.0, 0),
+        (1.5, 4.0, 0),
+        (1.5, 0.9, 0),
+        (1.53, 1.5, 0),
+        (1.0, 1.0, 0),
+        (2.0, float("nan"), 0),
     ],
-)  # fmt: skip
+)
 def test_a_split_is_what_open_and_volume_confirm(jump: float, volume: float, ratio: float) -> None:
     assert confirmed_ratio(jump, volume) == pytest.approx(ratio)
 

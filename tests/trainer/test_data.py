@@ -65,11 +65,14 @@ def test_predictions_of_today_are_bit_identical_under_another_future(make: Make,
         rows.to_parquet(path)
         trainer = make(
             data={
-                "path": str(path), "train_end": MARKET.dates[110], "validation_end": MARKET.dates[170], "memory_map": mapped,
+                "path": str(path),
+                "train_end": MARKET.dates[110],
+                "validation_end": MARKET.dates[170],
+                "memory_map": mapped,
                 "graph": {"neighbours": 5, "window": 20},
             },
             **{key: value for key, value in IMPROVED.items() if key != "data"},
-        )  # fmt: skip
+        )
         take(trainer, 2)
         trainer.parts.model.eval()
         with torch.no_grad():

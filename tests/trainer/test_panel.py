@@ -265,8 +265,8 @@ def test_a_mapped_panel_holds_little_memory(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from atftctl.trainer.data.dataset import Dataset
-from atftctl.trainer.record import rss_anon_mb
-from atftctl.trainer.settings import Data
+from atftctl.trainer.telemetry.recorder import rss_anon_mb
+from atftctl.trainer.config.settings import Data
 import torch, pandas
 mapped = sys.argv[3] == "mapped"
 before = rss_anon_mb()
@@ -281,8 +281,11 @@ print(rss_anon_mb() - before)
     for way in ("mapped", "mapped", "held"):  # the first one prepares
         done = subprocess.run(
             [sys.executable, "-c", program, str(path), str(tmp_path / "cache"), way],
-            capture_output=True, text=True, check=True, cwd=ROOT,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
         grown[way] = float(done.stdout)
     features_mb = 300 * 1000 * 35 * 4 / (1 << 20)
     assert grown["held"] - grown["mapped"] > 0.8 * features_mb, grown

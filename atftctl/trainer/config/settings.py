@@ -1,5 +1,4 @@
-"""The trainer's settings: typed, each in its range, unknown ones refused with the nearest name; and what is in
-effect."""
+"""The trainer's settings: typed, each in its range; an unknown key is refused with the nearest known one."""
 
 from __future__ import annotations
 
@@ -20,6 +19,8 @@ from atftctl.trainer.errors import SettingsError
 
 @dataclass(frozen=True)
 class Model:
+    """Size of the model; `dropout` is a probability."""
+
     hidden_size: int = number(32, 4, 1024)
     gat_layers: int = number(2, 1, 4)
     gat_heads: int = number(4, 1, 16)
@@ -28,12 +29,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Graph:
+    """The graph of a day: `window` in days, `neighbours` for each stock."""
+
     window: int = number(60, 5, 500)
     neighbours: int = number(20, 1, 200)
 
 
 @dataclass(frozen=True)
 class Synthetic:
+    """The synthetic market: `rankic` is the correlation of the planted signal with the next return."""
+
     seed: int = number(7, 0, 2**31)
     stocks: int = number(120, 2, 20_000)
     days: int = number(900, 50, 20_000)
@@ -42,7 +47,9 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class Data:
-    path: str | None = None  # a parquet or csv file, or a folder of files of one kind; None: the synthetic market
+    """The panel, its splits (dates as 2017-12-31; the last day of each) and the horizons in days."""
+
+    path: str | None = None  # a parquet or csv file, or a folder of files of one kind; None for the synthetic market
     extra_features: tuple[str, ...] = ()  # further numeric columns of the panel
     sequence_length: int = number(20, 5, 250)
     horizons: tuple[int, ...] = (1, 5, 10, 20)
@@ -55,6 +62,8 @@ class Data:
 
 @dataclass(frozen=True)
 class Improvements:
+    """The flags that a rollback switches off."""
+
     output_head_small_init: bool = False
     gat_temperature: float = number(1.0, 0.05, 20.0)
     freq_dropout_p: float = number(0.0, 0.0, 1.0)
@@ -67,6 +76,8 @@ class Improvements:
 
 @dataclass(frozen=True)
 class Training:
+    """The loop; `…_every` is in steps."""
+
     seed: int = number(1, 0, 2**31)
     max_steps: int = number(100_000, 1, 10**9)
     dates_per_step: int = number(1, 1, 4096)  # the global batch, shared by all processes
@@ -81,6 +92,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Loss:
+    """The loss function: see training/loss.py. `huber_delta` is in standard deviations of the target."""
+
     type: Literal["mse", "huber"] = "mse"
     huber_delta: float = number(1.0, 1e-4, 1e4)
     rank_weight: float = number(0.5, 0.0, 100.0)
@@ -88,6 +101,8 @@ class Loss:
 
 @dataclass(frozen=True)
 class Optimizer:
+    """AdamW and the clipping of the gradient norm."""
+
     lr: float = number(1e-3, 1e-8, 1.0)
     weight_decay: float = number(1e-2, 0.0, 1.0)
     clip_grad_norm: float = number(5.0, 1e-3, 1e6)
@@ -95,22 +110,30 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Scheduler:
+    """The learning rate: see training/optimizer.py."""
+
     warmup_steps: int = number(100, 0, 10**7)
 
 
 @dataclass(frozen=True)
 class Ema:
+    """The averaged weights: see improvements/ema.py."""
+
     enabled: bool = False
     decay: float = number(0.999, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class GradScaler:
+    """The gradient scaler of fp16, which is used on CUDA only."""
+
     init_scale: float = number(1024.0, 1.0, 2.0**24)
 
 
 @dataclass(frozen=True)
 class Settings:
+    """All settings of a run; the sections have the names of the config."""
+
     model: Model = field(default_factory=Model)
     data: Data = field(default_factory=Data)
     improvements: Improvements = field(default_factory=Improvements)
@@ -123,16 +146,16 @@ class Settings:
 
     @property
     def ema_on(self) -> bool:
-        """A double switch: both, or it is off."""
+        """True only if both `improvements.use_ema` and `ema.enabled` are on."""
         return self.improvements.use_ema and self.ema.enabled
 
     @property
     def huber_on(self) -> bool:
-        """`huber_loss: false` means MSE whatever `loss.type` says."""
+        """True only if `improvements.huber_loss` is on and `loss.type` is huber; otherwise the loss is MSE."""
         return self.improvements.huber_loss and self.loss.type == "huber"
 
     def effective(self) -> dict[str, Any]:
-        """Dotted key to the value in effect, double switches resolved: what the first event echoes."""
+        """Return the value in effect of each dotted key, double switches resolved. The first event holds it."""
         flat = _flatten(dataclasses.asdict(self))
         flat["improvements.use_ema"] = flat["ema.enabled"] = self.ema_on
         flat["improvements.huber_loss"] = self.huber_on
@@ -141,7 +164,10 @@ class Settings:
 
 
 def load(paths: list[Path]) -> tuple[Settings, str]:
-    """Settings of these files laid over each other, and their config digest. Raises SettingsError."""
+    """Read config files, where later files override earlier ones; return (settings, config digest).
+
+    Raises SettingsError.
+    """
     layers = []
     for path in paths:
         try:
@@ -156,13 +182,17 @@ def load(paths: list[Path]) -> tuple[Settings, str]:
 
 
 def from_mapping(values: Mapping[str, Any]) -> Settings:
-    """Raises SettingsError for what is unknown, of the wrong kind, out of its range, or does not go together."""
+    """Return the settings that this mapping holds.
+
+    Raises SettingsError for a key that is unknown, a value of the wrong type or out of its range, and for values that
+    contradict each other.
+    """
     settings: Settings = bind(Settings, values, "")
     data = settings.data
     if not data.horizons or min(data.horizons) < 1 or len(set(data.horizons)) < len(data.horizons):
-        raise SettingsError("data.horizons: at least one, each 1 or more, none twice")
+        raise SettingsError("data.horizons: at least one is needed, each must be 1 or more, and none twice")
     if len(set(data.extra_features)) < len(data.extra_features):
-        raise SettingsError("data.extra_features: a column stands twice")
+        raise SettingsError("data.extra_features: a column is named twice")
     for name in ("train_end", "validation_end"):
         _check_date(f"data.{name}", getattr(data, name))
     if data.train_end and data.validation_end and data.train_end >= data.validation_end:
@@ -171,11 +201,11 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
 
 
 def check_even_shards(settings: Settings, processes: int) -> None:
-    """Raises SettingsError where the dates of a step can't be shared out evenly."""
+    """Check that the dates of a step can be divided evenly among the processes. Raises SettingsError."""
     dates = settings.training.dates_per_step
     if dates % processes:
         raise SettingsError(
-            f"training.dates_per_step: {dates} dates can't be shared by {processes} processes; "
+            f"training.dates_per_step: {dates} dates cannot be divided among {processes} processes; "
             f"a multiple of {processes} can"
         )
 
@@ -185,7 +215,7 @@ def _check_date(key: str, value: str | None) -> None:
         if value is not None:
             datetime.date.fromisoformat(value)
     except ValueError:
-        raise SettingsError(f"{key}: {value!r} is no date; write 2017-12-31") from None
+        raise SettingsError(f"{key}: {value!r} is no date; write it as 2017-12-31") from None
 
 
 def _flatten(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -198,4 +228,4 @@ def _flatten(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     return flat
 
 
-ReadConfig = Callable[[], tuple[Settings, str]]  # the config as it stands now, and its digest; raises SettingsError
+ReadConfig = Callable[[], tuple[Settings, str]]  # reads the config again: settings and digest; raises SettingsError

@@ -1,1 +1,1 @@
-"""From prices to batches: panel, features, graph, splits. Nothing here looks ahead of its day."""
+"""From prices to batches: panel, features, graph, splits. The features and the graph of a day use no later day."""

@@ -1,5 +1,7 @@
-"""One batch is one day: sequences of its stocks, their graph, their targets. Splits leave a gap of the longest
-horizon."""
+"""The dataset by day: for each day the sequences of its stocks, their graph and their targets.
+
+The splits by date leave a gap of the longest horizon between them.
+"""
 
 from __future__ import annotations
 
@@ -23,26 +25,25 @@ from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.errors import DataError
 
 MISSING_ALLOWED = 3  # days without trade in a sequence
-STATISTICS_DAYS = 256  # a hundred thousand rows tell a mean to a third of a percent
+STATISTICS_DAYS = 256  # about a hundred thousand rows, which determine a mean to a third of a percent
 
 
 @dataclass(frozen=True)
 class Day:
-    """x [N, T, F], neighbours [N, K], edges [N, K, 3], y [N, H] (NaN without a future), raw returns beside it."""
+    """One day with N stocks, T days of history, F features, K neighbours and H horizons."""
 
     date: str
-    x: torch.Tensor
-    neighbours: torch.Tensor
-    edges: torch.Tensor
-    y: torch.Tensor
+    x: torch.Tensor  # [N, T, F] features
+    neighbours: torch.Tensor  # [N, K] positions among the day's stocks
+    edges: torch.Tensor  # [N, K, 3] attributes: see graph.py
+    y: torch.Tensor  # [N, H] ranked future returns, NaN without a future price
 
     def to(self, device: torch.device) -> Day:
+        """Return this day with its tensors on the device."""
         if device.type == "cpu":
             return self
-        moved = (
-            one.pin_memory().to(device, non_blocking=True) for one in (self.x, self.neighbours, self.edges, self.y)
-        )
-        return Day(self.date, *moved)
+        tensors = (self.x, self.neighbours, self.edges, self.y)
+        return Day(self.date, *(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ class Dataset:
     """The panel's features and targets, by day."""
 
     def __init__(self, settings: Data, cache: Path) -> None:
-        """Raises DataError. `cache` holds panel, features and targets by content; with `memory_map` their pages are
-        read from there when they are used. `seconds` tells the parts apart."""
+        """Read the panel and prepare features, targets and graph.
+
+        The folder `cache` holds panel, features and targets by their content; with `memory_map` their pages are read
+        from there when they are used. `seconds` holds how long each part took. Raises DataError.
+        """
         self._settings = settings
         self._length = settings.sequence_length
         self.seconds: dict[str, float] = {}
-        self._used: set[Path] = set()  # of the cache
+        self._used: set[Path] = set()  # paths in the cache
         sweep(cache)
         with self._timed("panel"):
             self.panel = self._open_panel(cache)
@@ -82,21 +86,24 @@ class Dataset:
 
     @property
     def feature_count(self) -> int:
+        """Number of features, F."""
         return len(self.feature_names)
 
     @property
     def ranked(self) -> list[int]:
-        """Which features are ranks across the day's stocks."""
+        """Indices of the features that are ranks across the day's stocks."""
         return [at for at, name in enumerate(self.feature_names) if name.endswith(RANK)]
 
     def samples(self) -> int:
+        """Return the number of pairs of a stock and a day that can be used."""
         return int(self._usable.sum())
 
     def most_stocks(self) -> int:
-        """Most stocks of any day."""
+        """Return the largest number of stocks of any day."""
         return int(self._usable.sum(axis=1).max())
 
     def day(self, number: int) -> Day:
+        """Return the day with this number, the first day of the panel being 0."""
         stocks = np.flatnonzero(self._usable[number])
         window = np.asarray(self.features[number - self._length + 1 : number + 1])[:, stocks]
         x = np.nan_to_num(window.transpose(1, 0, 2), copy=False)
@@ -104,12 +111,14 @@ class Dataset:
         y = self.targets[number][stocks]
         return Day(
             self.panel.dates[number],
-            *(torch.from_numpy(np.ascontiguousarray(one)) for one in (x, neighbours, edges, y)),
+            *(torch.from_numpy(np.ascontiguousarray(array)) for array in (x, neighbours, edges, y)),
         )
 
     def training_statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation [F] of at most 256 training days, evenly spread; what normalisation uses
-        unless it learns while streaming."""
+        """Return mean and standard deviation [F] over at most 256 evenly spread training days.
+
+        Normalisation uses them, or starts from them with `online_normalization`.
+        """
         days = self.split.train[np.unique(np.linspace(0, len(self.split.train) - 1, STATISTICS_DAYS).astype(int))]
         count, mean, square = 0, np.zeros(self.feature_count), np.zeros(self.feature_count)
         for day in days:
@@ -122,8 +131,10 @@ class Dataset:
         return torch.tensor(mean, dtype=torch.float32), torch.tensor(deviation, dtype=torch.float32)
 
     def epoch(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-        """The training days in this epoch's order; a function of seed and epoch alone, so that a resumed run
-        repeats it."""
+        """Return the training days in the order of this epoch.
+
+        The order depends on seed and epoch alone, so that a resumed run repeats it.
+        """
         return np.random.default_rng((seed, epoch)).permutation(self.split.train)
 
     @contextmanager
@@ -137,10 +148,10 @@ class Dataset:
         if not settings.path:
             return make_market(settings.synthetic)
         path = Path(settings.path)
-        ours = {*KEYS, *COLUMNS, *RAW, MARKET}
+        reserved = {*KEYS, *COLUMNS, *RAW, MARKET}
         for name in settings.extra_features:
-            if name in ours or name.endswith(RANK):
-                raise DataError(f"data.extra_features: {name} is a name of our own; call the column otherwise")
+            if name in reserved or name.endswith(RANK):
+                raise DataError(f"data.extra_features: {name} is a name of our own features; rename the column")
         extras, mapped = settings.extra_features, settings.memory_map
         folder = prepared_folder(path, cache, extras)
         self._used.add(folder)
@@ -188,13 +199,13 @@ class Dataset:
         test = usable[(usable >= second) & (usable < len(dates) - 1)]
         if not len(train) or not len(validation):
             raise DataError(
-                f"no days to train or to validate on with train_end {train_end}, validation_end {validation_end}"
+                f"no days to train or validate on with train_end {train_end} and validation_end {validation_end}"
             )
         return Split(train, validation, test)
 
 
 def _usable(close: Array, length: int) -> npt.NDArray[np.bool_]:
-    """[days, stocks]: traded on the day, and on all but a few days of the sequence that ends there."""
+    """Return [days, stocks]: did the stock trade on that day, and on all but 3 days of the sequence that ends there?"""
     traded = np.isfinite(close)
     seen = np.cumsum(np.pad(traded, ((1, 0), (0, 0))), axis=0, dtype=np.int32)
     usable = np.zeros_like(traded)

@@ -1,4 +1,4 @@
-"""Dates that are not written 2020-01-31: read where one reading alone fits, refused where two do."""
+"""Dates in other formats than 2020-01-31: read if only one reading fits, refused if two do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 NUMERIC = re.compile(r"(\d{1,4})([/.\- ])(\d{1,2})\2(\d{1,4})", re.ASCII)
-# What may stand behind a day: a time, and how far that is from Greenwich. The day is the one that is written.
+# What may follow a date: a time and its offset from UTC. The date is used as it is written.
 TIME = re.compile(
     r"[T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?([AaPp][Mm]))? ?(Z|UTC|GMT|[+-]\d{2}:?(\d{2})?)?\Z", re.ASCII
 )
@@ -26,8 +26,8 @@ ORDERS = ("ymd", "dmy", "mdy")
 
 
 @dataclass(frozen=True)
-class Found:
-    """`days` [words] as datetime64[D]; `wrong` is the word that is no date, or none that can be told, and why."""
+class ParsedDates:
+    """`days` [texts] as datetime64[D]; or `wrong`, the position of a text that is not a clear date, and the reason."""
 
     days: npt.NDArray[np.datetime64]
     wrong: int | None = None
@@ -35,40 +35,42 @@ class Found:
 
 
 class Dates:
-    """How one file writes its dates: an order of day and month that one part of it has shown holds for the rest."""
+    """Reads the dates of one file. An order of day and month that one part of the file proves holds for the rest."""
 
     def __init__(self) -> None:
         self._orders = list(ORDERS)
 
-    def read(self, words: list[str]) -> Found:
-        """The days of these distinct words."""
-        texts = [TIME.sub("", word.strip()) for word in words]
+    def read(self, written: list[str]) -> ParsedDates:
+        """Read these distinct texts."""
+        texts = [TIME.sub("", text.strip()) for text in written]
         numeric = [at for at, text in enumerate(texts) if NUMERIC.fullmatch(text)]
         if not numeric:
             return _by_name(texts)
         if len(numeric) < len(texts):
             wrong = next(at for at in range(len(texts)) if at not in set(numeric))
             no_date = _by_name(texts[wrong : wrong + 1]).wrong is not None
-            return _nothing(wrong, "is no date" if no_date else "is written otherwise than the dates beside it")
+            return _failed(wrong, "is no date" if no_date else "is written in another format than the other dates")
         readings = {order: [_day(text, order) for text in texts] for order in self._orders}
         fitting = {order: days for order, days in readings.items() if None not in days}
         if not fitting:
             wrong = next((at for at in range(len(texts)) if not any(days[at] for days in readings.values())), 0)
-            short = all(len(one) < 3 for one in re.split(r"\D", texts[wrong]))
-            why = "has a year of two digits; write four" if short else "is no date, as the others here are written"
-            return _nothing(wrong, why)
+            short = all(len(number) < 3 for number in re.split(r"\D", texts[wrong]))
+            reason = "has a year of two digits; write four" if short else "is no date in the format of the other dates"
+            return _failed(wrong, reason)
         self._orders = list(fitting)
         first, *others = fitting.values()
         for days in others:
-            for at, (one, other) in enumerate(zip(first, days, strict=True)):
-                if one != other:
-                    return _nothing(at, f"can be {one} or {other}; write it as {one}")
-        return Found(np.array(first, "datetime64[D]"))
+            for at, (day, other) in enumerate(zip(first, days, strict=True)):
+                if day != other:
+                    return _failed(at, f"can be {day} or {other}; write it as {day}")
+        return ParsedDates(np.array(first, "datetime64[D]"))
 
 
 def _day(text: str, order: str) -> date | None:
-    """The day of three numbers in this order; None where it is none. A year has four digits: which century one of two
-    means is not known."""
+    """Return the date of three numbers in this order; None if it is no date.
+
+    The year must have four digits: the century of a year of two digits is not known.
+    """
     match = NUMERIC.fullmatch(text)
     if match is None:
         return None
@@ -81,15 +83,15 @@ def _day(text: str, order: str) -> date | None:
         return None
 
 
-def _by_name(texts: list[str]) -> Found:
-    """20200131, 31 Jan 2020, January 31, 2020: a month that is named, or eight digits."""
+def _by_name(texts: list[str]) -> ParsedDates:
+    """Read dates with eight digits or a named month: 20200131, 31 Jan 2020, January 31, 2020."""
     days: list[date] = []
     for at, text in enumerate(texts):
-        found = _named_day(text)
-        if found is None:
-            return _nothing(at, "is no date")
-        days.append(found)
-    return Found(np.array(days, "datetime64[D]"))
+        day = _named_day(text)
+        if day is None:
+            return _failed(at, "is no date")
+        days.append(day)
+    return ParsedDates(np.array(days, "datetime64[D]"))
 
 
 def _named_day(text: str) -> date | None:
@@ -106,5 +108,5 @@ def _named_day(text: str) -> date | None:
         return None
 
 
-def _nothing(wrong: int, reason: str) -> Found:
-    return Found(np.array([], "datetime64[D]"), wrong, reason)
+def _failed(wrong: int, reason: str) -> ParsedDates:
+    return ParsedDates(np.array([], "datetime64[D]"), wrong, reason)

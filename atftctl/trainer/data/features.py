@@ -1,7 +1,7 @@
-"""Features and targets from a panel. A feature of day t uses prices up to t; a target is t to t+h.
+"""Features and targets from a panel. A feature of day t uses prices up to t; a target is the return from t to t+h.
 
-Each raw feature stands twice: raw, and ranked across the day's stocks. Both are made in blocks of days, so that the
-memory needed does not grow with the panel; a block's values do not depend on where it begins.
+Each raw feature appears twice: raw, and ranked across the day's stocks. They are made in blocks of days, so that the
+memory needed does not grow with the panel. The values do not depend on where a block begins.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from atftctl.trainer.data.files import COLUMNS, Array
 from atftctl.trainer.data.panel import Panel
 
 VERSION = 4
-RAW = (
-    "return_1", "return_5", "return_20", "return_60", "gap", "intraday", "range", "close_in_range", "volume_ratio",
-    "turnover", "to_mean_5", "to_mean_20", "volatility_20", "volatility_60", "to_high_20", "to_low_20", "illiquidity",
-)  # fmt: skip
-MARKET = "market_return"  # the same for all stocks of a day, so that it has no rank
-RANK = "_rank"  # ends the name of what is ranked across the day's stocks
+RETURNS = ("return_1", "return_5", "return_20", "return_60")
+OF_THE_DAY = ("gap", "intraday", "range", "close_in_range", "volume_ratio", "turnover")
+LEVELS = ("to_mean_5", "to_mean_20", "volatility_20", "volatility_60", "to_high_20", "to_low_20", "illiquidity")
+RAW = (*RETURNS, *OF_THE_DAY, *LEVELS)
+MARKET = "market_return"  # the same for all stocks of a day, so it has no rank
+RANK = "_rank"  # the end of the name of a feature that is ranked across the day's stocks
 LONGEST = 60  # days that a feature looks back
-STALE = 10  # days for which the last close stands in for one that is missing
-BLOCK_CELLS = 1 << 18  # days x stocks that are worked on at once
+STALE = 10  # days for which the last close is used in place of a missing one
+BLOCK_CELLS = 1 << 18  # days x stocks of one block
 
 
 def names(panel: Panel) -> tuple[str, ...]:
-    """Of the last axis: raw, ranked, the market's return, then each extra column raw and ranked."""
+    """Return the names of the last axis: raw, ranked, the market's return, then each extra column raw and ranked."""
     extras = tuple(panel.extras)
-    return (*RAW, *(one + RANK for one in RAW), MARKET, *extras, *(one + RANK for one in extras))
+    return (*RAW, *(name + RANK for name in RAW), MARKET, *extras, *(name + RANK for name in extras))
 
 
 def fill_features(panel: Panel, out: Array) -> None:
-    """[days, stocks, features] float32; NaN in every feature of a stock that did not trade on that day."""
+    """Fill `out` [days, stocks, features]; NaN in every feature of a stock that did not trade on that day."""
     history = LONGEST + STALE + 1
     for first, last in _blocks(panel):
         begin = max(0, first - history)
@@ -46,7 +46,10 @@ def fill_features(panel: Panel, out: Array) -> None:
 
 
 def fill_targets(panel: Panel, horizons: tuple[int, ...], out: Array) -> None:
-    """Ranked future returns [days, stocks, horizons], of unit variance on each day. NaN without a future."""
+    """Fill `out` [days, stocks, horizons] with ranked future returns, of variance 1 on each day.
+
+    `horizons` are in days. NaN without a future price.
+    """
     days = len(panel.close)
     for first, last in _blocks(panel):
         for index, horizon in enumerate(horizons):
@@ -64,7 +67,7 @@ def _blocks(panel: Panel) -> Iterator[tuple[int, int]]:
 
 
 def _write_block(grids: dict[str, Array], columns: dict[str, Array], skip: int, out: Array) -> None:
-    """`skip` days at the start of the block are history only."""
+    """Write the features of one block [days, stocks, features]; the first `skip` days of `grids` are only history."""
     traded = np.isfinite(grids["close"][skip:])
     extras = [name for name in columns if name not in RAW and name != MARKET]
     for first, group in ((0, RAW), (2 * len(RAW) + 1, extras)):
@@ -100,7 +103,7 @@ def _columns(grids: dict[str, Array]) -> dict[str, Array]:
             "volatility_60": _rolling(returns, 60, _window_std),
             "to_high_20": close / _rolling(grids["high"], 20, _window_max) - 1,
             "to_low_20": close / -_rolling(-grids["low"], 20, _window_max) - 1,
-            # Amihud (2002): the price's answer to a unit of turnover, as a logarithm
+            # Amihud (2002): absolute return for one unit of turnover, as a logarithm
             "illiquidity": np.log(_rolling(np.abs(returns) / money, 20, _window_mean) + 1e-16),
             MARKET: _mean_over_stocks(returns),
         }
@@ -113,8 +116,10 @@ def _mean_over_stocks(returns: Array) -> Array:
 
 
 def rank(values: Array) -> Array:
-    """Rank of each row's finite values, scaled to mean 0 and variance 1 (uniform on ±√3) where no two are equal; NaN
-    stays."""
+    """Return the rank of each row's finite values [days, stocks], scaled to mean 0 and variance 1 (uniform on ±√3).
+
+    The variance is below 1 if values are equal. NaN stays NaN; so does a value that is the only one of its row.
+    """
     finite = np.isfinite(values)
     ranks = average_ranks(np.where(finite, values, np.inf))
     count = finite.sum(axis=1, keepdims=True)
@@ -123,8 +128,11 @@ def rank(values: Array) -> Array:
 
 
 def average_ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Ranks [rows, columns] within each row, from 0; equal values share the mean of their places, as in Spearman's
-    definition (and scipy.stats.rankdata): prices come in coarse steps, so that many returns are equal."""
+    """Return the ranks [rows, columns] within each row, from 0; equal values share the mean of their places.
+
+    This is Spearman's definition (and that of scipy.stats.rankdata). It matters because prices have coarse steps, so
+    that many returns are equal.
+    """
     order = np.argsort(values, axis=1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=1)
     places = np.broadcast_to(np.arange(values.shape[1]), values.shape)
@@ -150,7 +158,7 @@ def _lagged(close: Array, days: int) -> Array:
 
 
 def _fill(close: Array) -> Array:
-    """The last close of up to `STALE` days ago stands for a day without trade."""
+    """Return the closes [days, stocks], where a day without trade has the last close of up to STALE days ago."""
     filled = close.copy()
     age = np.zeros(close.shape[1], np.int32)
     for day in range(1, len(close)):
@@ -199,7 +207,7 @@ def _without_gaps(values: Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
 
 
 def _sums(values: npt.NDArray[np.float64], days: int) -> npt.NDArray[np.float64]:
-    """Sums over windows of `days` rows, each from its own rows only: a running difference would carry rounding of
+    """Return the sums over windows of `days` rows, each from its own rows: a running sum would carry rounding errors of
     the past."""
     sums: npt.NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(values, days, axis=0).sum(axis=-1)
     return sums

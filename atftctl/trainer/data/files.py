@@ -1,4 +1,4 @@
-"""What a panel is stored in: its columns, its files, and what is wrong with them."""
+"""The files of a panel: their columns and formats, and which files can be read."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ MappedArray = np.memmap[tuple[int, ...], np.dtype[np.float32]]  # read from a fi
 KEYS = ("date", "ticker")
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
-COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}  # of csv; parquet compresses by itself
+COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}  # for csv; parquet has a compression of its own
 
 
 def panel_files(path: Path) -> list[Path]:
-    """The file itself, or a folder's files in the order of their names. Raises DataError for a folder of several
-    kinds."""
+    """Return the file itself, or the files of a folder in the order of their names.
+
+    Raises DataError for a file of another kind, and for a folder with files of several kinds.
+    """
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if path.is_file():
         if not kind_of(path):
-            raise DataError(f"{path}: neither parquet nor csv, by its name")
+            raise DataError(f"{path}: neither parquet nor csv, judging by its name")
         return [path]
-    files = sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith((".", "_")))
-    for one in files:
-        if not kind_of(one):
-            raise DataError(f"{path}: {one.name} is neither parquet nor csv; a folder holds the files of one panel")
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith((".", "_")))
+    for file in files:
+        if not kind_of(file):
+            raise DataError(f"{path}: {file.name} is neither parquet nor csv; a folder holds the files of one panel")
     if not files:
         raise DataError(f"{path}: a folder without a parquet or csv file")
-    if len({kind_of(one) for one in files}) > 1:
-        raise DataError(f"{path}: parquet and csv files side by side; the files of one panel are of one kind")
+    if len({kind_of(file) for file in files}) > 1:
+        raise DataError(f"{path}: parquet and csv files side by side; the files of one panel must be of one kind")
     return files
 
 
 def kind_of(path: Path) -> str:
-    """ "parquet", "csv" or "", by the name in whatever case; a csv may be compressed."""
+    """Return "parquet", "csv" or "", by the file's name in upper or lower case; a csv file may be compressed."""
     name = path.name.lower()
     if name.endswith(".parquet"):
         return "parquet"
@@ -48,7 +50,7 @@ def kind_of(path: Path) -> str:
 
 
 def content_digest(files: Sequence[Path]) -> str:
-    """SHA-256 over the bytes of all files: the key of what is prepared from them."""
+    """Return the SHA-256 over the bytes of all files: the cache key of what is prepared from them."""
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:

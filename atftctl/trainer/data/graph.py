@@ -1,4 +1,4 @@
-"""The day's graph: each stock with its most correlated ones over the last days, today's included."""
+"""The graph of a day: each stock with the stocks that correlate most with it over the last days, today included."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import torch
 
 from atftctl.trainer.data.files import Array
 
-KEPT_BYTES = 192 << 20  # of graphs kept in memory: all of 2,000 days of 500 stocks, a few of 4,000
+KEPT_BYTES = 192 << 20  # graphs kept in memory: 2,000 days of 500 stocks, or a few days of 4,000 stocks
 
 
 class DailyGraph:
-    """Neighbours by correlation of daily returns. A day's graph is made when it is first asked for, from days up
-    to it."""
+    """Finds neighbours by the correlation of daily returns.
+
+    The graph of a day is made when it is first needed, from that day and the days before it.
+    """
 
     def __init__(self, returns: Array, size: Array, window: int, neighbours: int) -> None:
-        """`returns` and `size` (log turnover) are [days, stocks], NaN where not traded."""
+        """`returns` and `size` (log turnover) are [days, stocks], NaN without trade; `window` is in days."""
         self._returns = returns
         self._size = size
         self._window = window
@@ -27,7 +29,10 @@ class DailyGraph:
         self._bytes = 0
 
     def at(self, day: int, stocks: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Array]:
-        """(neighbour [N, K] as positions in `stocks`, attributes [N, K, 3]: ρ, |ρ|, distance in size)."""
+        """Return (neighbours [N, K] as positions in `stocks` [N], edges [N, K, 3]: ρ, |ρ|, distance in size).
+
+        K is at most N - 1.
+        """
         if day not in self._made:
             self._keep(day, self._make(day, stocks))
         self._made.move_to_end(day)
@@ -51,7 +56,9 @@ class DailyGraph:
         correlation = unit.T @ unit
         correlation.fill_diagonal_(-torch.inf)
         count = min(self._neighbours, len(stocks) - 1)
-        rho, chosen = torch.topk(correlation, count, dim=1)  # partial sorts, in parallel: four times argpartition
+        rho, chosen = torch.topk(
+            correlation, count, dim=1
+        )  # a parallel partial sort: four times as fast as argpartition
         order = chosen.argsort(dim=1)
         return chosen.gather(1, order).int().numpy(), rho.gather(1, order).numpy()
 

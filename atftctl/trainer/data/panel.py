@@ -1,4 +1,4 @@
-"""An OHLCV panel: read from parquet or csv, checked, or made by the synthetic market."""
+"""The panel of prices and volumes (OHLCV): read from parquet or csv files, checked, and cached."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from atftctl.trainer.data.rows import Rows
 
 VERSION = 3
-META = "panel.json"  # written last: without it a prepared folder does not count
+META = "panel.json"  # written last: without it a prepared folder is incomplete
 
 
 @dataclass(frozen=True)
 class Panel:
-    """`dates` [days] as ISO strings, `tickers` [stocks], prices and volume [days, stocks], NaN where a stock did not
-    trade; `extras` are further columns of the file, which become features."""
+    """Prices and volume [days, stocks], NaN where a stock did not trade.
+
+    `dates` [days] are ISO strings, `tickers` [stocks] are sorted; `extras` are further columns of the files, which
+    become features.
+    """
 
     dates: tuple[str, ...]
     tickers: tuple[str, ...]
@@ -39,26 +42,26 @@ class Panel:
     low: Array
     close: Array
     volume: Array
-    digest: str  # of the content, the key of the feature cache
+    digest: str  # of the content; the key of the feature cache
     extras: Mapping[str, Array] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  # what was set right on the way in
-    warnings: tuple[str, ...] = ()  # what may have to be
+    notes: tuple[str, ...] = ()  # what was corrected while reading
+    warnings: tuple[str, ...] = ()  # what may have to be corrected by hand
 
 
 def prepared_panel(
     path: Path, cache: Path, *, extras: Sequence[str] = (), mapped: bool = False, folder: Path | None = None
 ) -> Panel:
-    """The panel of a file or a folder of files, from the cache where these very bytes were read before.
+    """Return the panel of a file or a folder of files, from the cache if the same bytes were read before.
 
-    Reading needs two passes and time; what is prepared is one array a column. With `mapped` their pages are read
-    when they are used, and on the way in, too, no column is ever whole in memory. `folder`: the answer of
-    `prepared_folder`, for who has asked it already: it reads every byte of the files.
+    The cache holds one array for each column. With `mapped` their pages are read when they are used, and no column is
+    ever whole in memory, not even while the files are read. `folder`: the result of `prepared_folder`, if the caller
+    already has it, because that function reads every byte of the files. Raises DataError.
     """
     files = panel_files(path)
     folder = folder or prepared_folder(path, cache, extras)
     try:
         return _open_prepared(folder, extras, mapped=mapped)
-    except (OSError, ValueError, KeyError, EOFError):  # none yet, or one that a power cut left cut short
+    except (OSError, ValueError, KeyError, EOFError):  # none yet, or incomplete after a power cut
         shutil.rmtree(folder, ignore_errors=True)
     temp = temporary(folder)
     try:
@@ -67,32 +70,35 @@ def prepared_panel(
     except OSError as error:
         shutil.rmtree(temp, ignore_errors=True)
         if mapped:
-            raise DataError(f"{cache}: the prepared panel can't be written: {error.strerror}") from None
+            raise DataError(f"{cache}: the prepared panel cannot be written: {error.strerror}") from None
         return read_panel(path, extras=extras)
     except BaseException:
         shutil.rmtree(temp, ignore_errors=True)
         raise
     try:
         temp.replace(folder)
-    except OSError:  # another process was quicker, with the same bytes
+    except OSError:  # another process was faster; its content is the same
         shutil.rmtree(temp, ignore_errors=True)
     return _open_prepared(folder, extras, mapped=mapped)
 
 
 def prepared_folder(path: Path, cache: Path, extras: Sequence[str]) -> Path:
-    """Where these very bytes are kept, prepared. Raises DataError."""
+    """Return the folder of the cache for exactly these bytes and extra columns. Raises DataError."""
     key = f"{VERSION} {content_digest(panel_files(path))} {' '.join(extras)}"
     return cache / f"panel-v{VERSION}-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
 
 
 def _file_of(folder: Path, column: str) -> Path:
-    """A column's name may hold what a file's may not (`P/E`)."""
+    """Return the file of a column; its name is quoted, since a column may be called `P/E`."""
     return folder / f"{quote(column, safe='')}.npy"
 
 
 def read_panel(path: Path, *, extras: Sequence[str] = ()) -> Panel:
-    """Without a cache. Raises DataError for what is no panel: missing columns, duplicate rows, prices that are not
-    positive."""
+    """Read the panel without a cache.
+
+    Raises DataError for files that are no panel, for example with missing columns, duplicate rows or prices that are
+    not positive.
+    """
     files = panel_files(path)
     names = (*COLUMNS, *extras)
     days, tickers = _axes(files)
@@ -110,6 +116,7 @@ def make_panel(
     notes: tuple[str, ...] = (),
     warnings: tuple[str, ...] = (),
 ) -> Panel:
+    """Return the panel of these arrays [days, stocks] by column name; columns beyond OHLCV become extras."""
     columns = {name: grids[name] for name in COLUMNS}
     extras = {name: grid for name, grid in grids.items() if name not in columns}
     digest = _digest(dates, tickers, grids)
@@ -159,7 +166,7 @@ def _open_prepared(folder: Path, extras: Sequence[str], *, mapped: bool) -> Pane
 
 
 def _axes(files: Sequence[Path]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """All days and all tickers of the files, sorted."""
+    """Return all days (as days since 1970) and all tickers of the files, sorted."""
     from atftctl.trainer.data.rows import read_rows
 
     days: set[int] = set()
@@ -169,24 +176,26 @@ def _axes(files: Sequence[Path]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]
         tickers.update(rows.names)
     if not days:
         raise DataError(f"{files[0]}: no rows")
-    _refuse_two_ways(files, tickers)
+    _refuse_two_spellings(files, tickers)
     return np.array(sorted(days)), tuple(sorted(tickers))
 
 
-def _refuse_two_ways(files: Sequence[Path], tickers: Collection[str]) -> None:
-    """One file has 0086 as a string, another 86 as a number: that is one stock, and would be two. Raises DataError."""
+def _refuse_two_spellings(files: Sequence[Path], tickers: Collection[str]) -> None:
+    """Raise DataError if one stock is 0086 in one file and 86 in another: it would be taken for two stocks."""
     written: dict[int, str] = {}
     for ticker in sorted(tickers):
         if ticker.isascii() and ticker.isdigit():
             other = written.setdefault(int(ticker), ticker)
             if other != ticker:
-                raise DataError(f"{files[0].parent}: the tickers {other} and {ticker} are one number; write both alike")
+                raise DataError(
+                    f"{files[0].parent}: the tickers {other} and {ticker} are one number; write both in the same way"
+                )
 
 
 def _fill(
     files: Sequence[Path], days: npt.NDArray[np.int64], tickers: tuple[str, ...], grids: Mapping[str, Array]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The rows into their cells; what was set right and what may have to be, in words."""
+    """Fill the grids [days, stocks] from the rows; return (notes, warnings) on what was corrected or may have to be."""
     from atftctl.trainer.data.rows import read_rows
 
     column = {ticker: at for at, ticker in enumerate(tickers)}
@@ -207,7 +216,7 @@ def _fill(
         for name, grid in grids.items():
             grid[day[traded], stock[traded]] = rows.values[name][traded]
     if halted and halted + empty == rows_seen:
-        raise DataError(f"{files[0]}: no row has a volume; without one nothing counts as traded")
+        raise DataError(f"{files[0]}: no row has a volume, so no stock counts as traded")
     notes = [f"{empty} rows without a price count as days without trade"] if empty else []
     notes += [f"{halted} rows without volume count as days without trade"] if halted else []
     undone, warnings = undo_splits(days, tickers, grids)
@@ -224,7 +233,7 @@ def _check_duplicates(
     if again.any():
         row = int(np.flatnonzero(again)[0])
         date = np.datetime64(int(rows.days[row]), "D")
-        raise rows.fail(row, f"{rows.names[rows.tickers[row]]} stands twice on {date}")
+        raise rows.error_at(row, f"{rows.names[rows.tickers[row]]} has two rows on {date}")
     seen.ravel()[cell] = True
 
 
@@ -234,8 +243,8 @@ def _check_range(rows: Rows, name: str) -> None:
         wrong = np.isinf(values) | ((values <= 0) if name != "volume" else (values < 0))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise rows.fail(row, f"{name} is {values[row]:g}")
+        raise rows.error_at(row, f"{name} is {values[row]:g}")
 
 
 def _iso(days: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    return tuple(str(one) for one in days.astype("datetime64[D]"))
+    return tuple(str(day) for day in days.astype("datetime64[D]"))

@@ -1,7 +1,7 @@
-"""Rows of a panel's files in batches, so that reading one never needs memory for all of it.
+"""Reads the rows of a panel's files in batches, so that a panel never has to fit into memory.
 
-Imported when a panel is read and not before: Arrow's own allocator reserves a gigabyte of address space, which
-counts against a memory limit, so that it is told to use the system's.
+Import this module only when a panel is read. Arrow's own allocator reserves a gigabyte of address space, which counts
+against a memory limit; Arrow is therefore told to use the system's allocator.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 BATCH_ROWS = 1 << 18
-HEADER = 1 << 20  # bytes; a longer header is none
-MISSING_VALUES = pa.array(["NaN", "nan", "NA", "null", "NULL"])  # what tools write for a number that is not there
+HEADER = 1 << 20  # bytes; a longer first line is no header
+MISSING_VALUES = pa.array(["NaN", "nan", "NA", "null", "NULL"])  # what tools write for a missing number
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One batch: `days` as days since 1970, `tickers` as codes into `names`, values [rows] by column, and where it
-    begins."""
+    """One batch of rows: `days` since 1970, `tickers` as positions in `names`, `values` [rows] by column."""
 
     path: Path
-    first: int  # number of the batch's first row, the first of the file being 1
+    first: int  # number of the first row of the batch; the first row of the file has number 1
     days: npt.NDArray[np.int64]
     tickers: npt.NDArray[np.int64]
     names: tuple[str, ...]
     values: dict[str, npt.NDArray[np.float64]]
 
-    def fail(self, row: int, words: str) -> DataError:
-        return DataError(f"{self.path}: row {self.first + row}: {words}")
+    def error_at(self, row: int, text: str) -> DataError:
+        """Return an error that names the file and the row; `row` counts from 0 within the batch."""
+        return DataError(f"{self.path}: row {self.first + row}: {text}")
 
 
 def read_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Rows]:
-    """Batches of the keys and these columns. Raises DataError with file, row and column."""
+    """Yield batches of date, ticker and these columns. Raises DataError, which names file, row and column."""
     for path in files:
         first = 1
         dates = Dates()
@@ -80,14 +80,14 @@ def _parquet(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
 
 
 def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Everything as text: what is no number is found with its row, and 0123 stays a ticker."""
+    """Read every column as text, so that a bad number is reported with its row, and 0123 stays a ticker."""
     from pyarrow import csv
 
     with _opened(path) as file:
         header = file.read(HEADER).splitlines()[:1] or [b""]
     line = header[0].decode("utf-8-sig", "replace")
     if line.count('"') % 2:
-        raise DataError(f"{path}: a name in the header holds a line break")
+        raise DataError(f"{path}: a column name in the header contains a line break")
     names = [name.strip() for name in next(csv_lines([line]), [])]
     _check_columns(path, columns, names)
     options = csv.ConvertOptions(
@@ -102,17 +102,17 @@ def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
 
 
 def _opened(path: Path) -> pa.NativeFile:
-    """The text of a csv, compressed or not."""
+    """Open a csv file, compressed or not."""
     return pa.input_stream(str(path), compression=COMPRESSED.get(path.suffix.lower()))
 
 
-def _check_columns(path: Path, wanted: tuple[str, ...], found: Sequence[str]) -> None:
-    twice = [name for name in wanted if list(found).count(name) > 1]
+def _check_columns(path: Path, wanted: tuple[str, ...], present: Sequence[str]) -> None:
+    twice = [name for name in wanted if list(present).count(name) > 1]
     if twice:
-        raise DataError(f"{path}: column {', '.join(twice)} stands twice")
-    missing = [name for name in wanted if name not in found]
+        raise DataError(f"{path}: column {', '.join(twice)} appears twice")
+    missing = [name for name in wanted if name not in present]
     if missing:
-        raise DataError(f"{path}: column {', '.join(missing)} missing; there are {', '.join(map(str, found))}")
+        raise DataError(f"{path}: column {', '.join(missing)} missing; the columns are {', '.join(map(str, present))}")
 
 
 def _tickers(batch: pa.RecordBatch, path: Path, first: int) -> Any:
@@ -121,7 +121,7 @@ def _tickers(batch: pa.RecordBatch, path: Path, first: int) -> Any:
         column = pc.if_else(pc.is_nan(column), None, column)
     if not pa.types.is_dictionary(column.type):
         column = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
-        column = pc.replace_substring_regex(column, r"^(\d+)\.0$", r"\1")  # a number that was once a float
+        column = pc.replace_substring_regex(column, r"^(\d+)\.0$", r"\1")  # a whole number that was stored as a float
         column = pc.if_else(pc.equal(column, ""), None, column)
     if column.null_count:
         raise DataError(f"{path}: row {first + _first_true(pc.is_null(column))}: ticker is empty")
@@ -135,7 +135,7 @@ def _days(batch: pa.RecordBatch, path: Path, first: int, dates: Dates) -> npt.ND
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     column = _without_fraction(column)
-    if pa.types.is_integer(column.type):  # 20200131: a number is no count of days since 1970
+    if pa.types.is_integer(column.type):  # 20200131; a number is never a count of days since 1970
         column = pc.cast(column, pa.string())
     if pa.types.is_timestamp(column.type) and column.type.tz:
         column = _local(column, path)
@@ -150,16 +150,18 @@ def _days(batch: pa.RecordBatch, path: Path, first: int, dates: Dates) -> npt.ND
 
 
 def _local(column: pa.Array, path: Path) -> pa.Array:
-    """The time that is written there, not Greenwich's."""
+    """Return the local time of the column's time zone, not UTC."""
     try:
         return pc.local_timestamp(column)
     except pa.ArrowException:
         zone = column.type.tz
-        raise DataError(f"{path}: column date: the time zone {zone} is not known here (tzdata is missing?)") from None
+        raise DataError(
+            f"{path}: column date: the time zone {zone} is not known on this machine (is tzdata installed?)"
+        ) from None
 
 
 def _without_fraction(column: pa.Array) -> pa.Array:
-    """Whole numbers that were stored as floats (a column that once had a gap) as whole numbers."""
+    """Return whole numbers that were stored as floats (because of gaps in the column) as integers."""
     if not pa.types.is_floating(column.type):
         return column
     try:
@@ -169,19 +171,19 @@ def _without_fraction(column: pa.Array) -> pa.Array:
 
 
 def _other_dates(column: pa.Array, path: Path, first: int, dates: Dates) -> pa.Array:
-    """Dates that are not written 2020-01-31. Raises DataError, with the row."""
+    """Read dates in other formats than 2020-01-31. Raises DataError, which names the row."""
     encoded = pc.dictionary_encode(pc.cast(column, pa.string()))
-    words = encoded.dictionary.to_pylist()
-    found = dates.read(words)
+    texts = encoded.dictionary.to_pylist()
+    parsed = dates.read(texts)
     codes = encoded.indices.to_numpy(zero_copy_only=False)
-    if found.wrong is not None:
-        row = int(np.flatnonzero(codes == found.wrong)[0])
-        raise DataError(f"{path}: row {first + row}: column date: {words[found.wrong]!r} {found.reason}")
-    return pa.array(found.days[codes])
+    if parsed.wrong is not None:
+        row = int(np.flatnonzero(codes == parsed.wrong)[0])
+        raise DataError(f"{path}: row {first + row}: column date: {texts[parsed.wrong]!r} {parsed.reason}")
+    return pa.array(parsed.days[codes])
 
 
 def _numbers(column: pa.Array, path: Path, first: int, name: str) -> npt.NDArray[np.float64]:
-    """Float64 with NaN for what is empty, or says so."""
+    """Return float64 with NaN for what is empty. Raises DataError, which names the row."""
     if pa.types.is_string(column.type):
         column = pc.if_else(pc.is_in(column, MISSING_VALUES), None, column)
     try:
@@ -194,7 +196,10 @@ def _numbers(column: pa.Array, path: Path, first: int, name: str) -> npt.NDArray
 
 
 def _first_not_numeric(column: pa.Array) -> int:
-    """By halves, asked of Arrow itself: Python's float() takes full-width digits and 1_000, which Arrow does not."""
+    """Return the first row that Arrow cannot cast, by bisection.
+
+    Arrow is asked because Python's float() accepts full-width digits and 1_000, which Arrow does not.
+    """
     low, high = 0, len(column)
     while high - low > 1:
         middle = (low + high) // 2

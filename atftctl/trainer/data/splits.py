@@ -1,4 +1,4 @@
-"""Share splits that a panel's prices still show: undone where open and volume confirm them, else told of."""
+"""Share splits for which a panel's prices are not adjusted: undone if open and volume confirm them, else reported."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy.typing as npt
 
 from atftctl.trainer.data.files import PRICES, Array
 
-# A split is n new shares for m old ones. Whole numbers up to 1,000 and their inverses occur; of the rest, small ones.
-PARTS = 7  # of n-for-m, where neither is 1
-WHOLE, OTHER = 0.02, 0.01  # how near the open must be to the ratio: a whole one stands further from its neighbours
-VOLUME_WHOLE, VOLUME_OTHER = 2.0, 1.5  # and how near the volume: after a crash it is several times the usual
-SMALLEST = 0.15  # of |log| of the jump that is looked at: 6 for 5 is 0.18
-SUSPECT = 0.35  # of one that nothing confirms and that is told of: 30 % down, 42 % up
-# Of |log| of the ratio. In eleven years of adjusted Tokyo prices fifty earthquakes, limit-downs and rebounds lie within
-# 1 % of 4:3, 7:5, 6:5 and the like, on days of ordinary volume; none lies at 3:2 or beyond.
+# A split gives n new shares for m old ones. Usual are whole numbers up to 1,000, their inverses, and small n and m.
+PARTS = 7  # largest n and m if neither is 1
+WHOLE, OTHER = 0.02, 0.01  # largest relative distance of the open from a whole ratio, and from another one
+VOLUME_WHOLE, VOLUME_OTHER = 2.0, 1.5  # the same for the volume, as a factor; after a crash it is several times as high
+SMALLEST = 0.15  # smallest |log| of a jump that is examined; a split of 6 for 5 has 0.18
+SUSPECT = 0.35  # smallest |log| of an unconfirmed jump that is reported: 30 % down, 42 % up
+# Smallest |log| of a ratio that is not whole. In eleven years of adjusted Tokyo prices, about fifty jumps (earthquakes,
+# daily price limits, rebounds) are within 1 % of 4:3, 7:5, 6:5 and similar ratios with ordinary volume; none is at 3:2
+# or beyond.
 SURE = 0.39
-FEW = 20  # prices of so few whole units move in ratios by themselves
+FEW = 20  # whole prices below this move in such ratios by themselves
 RATIOS = sorted({Fraction(n, m) for n in range(2, PARTS + 1) for m in range(2, PARTS + 1) if n != m})
-NAMED_STOCKS = 3  # stocks are named in a note
+NAMED_STOCKS = 3  # number of stocks that a note names
 
-
-SplitReport = tuple[tuple[str, ...], tuple[str, ...]]  # what was undone, and which jumps look like a split unconfirmed
+SplitReport = tuple[tuple[str, ...], tuple[str, ...]]  # (notes on undone splits, warnings of unconfirmed jumps)
 
 
 def undo_splits(days: npt.NDArray[np.int64], tickers: tuple[str, ...], grids: Mapping[str, Array]) -> SplitReport:
-    """A stock that opens at m/n of its last close, while its volume answers by n/m, was split, not sold off.
+    """Undo the splits that prices and volume confirm; return (notes, warnings).
 
-    `grids` [days, stocks] are changed in place. The days from then on are brought to the scale of before, and not the
-    other way round: so that nothing that was known on a day changes with what comes later. A panel that is adjusted
-    already is left alone.
+    A stock that opens at m/n of its last close, while its volume rises to n/m of the usual, was split. `grids` [days,
+    stocks] are changed in place, `days` are days since 1970. The days from the split on are brought to the earlier
+    scale, and not the reverse, so that nothing known on a day depends on later days. An adjusted panel is not changed.
     """
     last = np.full(len(tickers), np.nan, np.float32)
     usual = np.full(len(tickers), np.nan, np.float32)  # slow mean of the volume
@@ -64,25 +64,27 @@ def undo_splits(days: npt.NDArray[np.int64], tickers: tuple[str, ...], grids: Ma
             grids["volume"][number] /= scale
     notes = (f"{len(undone)} split{'s' * (len(undone) > 1)} undone: {_first(undone)}",) if undone else ()
     jumps = f"{len(doubtful)} jump{'s' * (len(doubtful) > 1)}"
-    warnings = (f"{jumps} that may be a split, left as found: {_first(doubtful)}",) if doubtful else ()
+    warnings = (f"{jumps} that may be a split, not changed: {_first(doubtful)}",) if doubtful else ()
     return notes, warnings
 
 
 def confirmed_ratio(jump: float, volume: float) -> float:
-    """n/m where the open says so (`jump` is the last close by the open) and the volume, by its usual one, too; 0
-    elsewhere."""
+    """Return the ratio n/m of a split that open and volume confirm; 0 if there is none.
+
+    `jump` is the last close divided by the open, `volume` the volume divided by the usual one.
+    """
     whole = round(jump) if jump > 1 else round(1 / jump)
     ratio = float(whole) if jump > 1 else 1 / max(whole, 1)
     if 2 <= whole <= 1000 and _near(jump, ratio, 1 + WHOLE) and _near(volume, ratio, VOLUME_WHOLE):
         return ratio
-    nearest = float(min(RATIOS, key=lambda one: abs(jump / float(one) - 1)))
+    nearest = float(min(RATIOS, key=lambda ratio: abs(jump / float(ratio) - 1)))
     sure = abs(math.log(nearest)) >= SURE
     return nearest if sure and _near(jump, nearest, 1 + OTHER) and _near(volume, nearest, VOLUME_OTHER) else 0.0
 
 
 def _near(value: float, wanted: float, factor: float) -> bool:
-    return bool(1 / factor < value / wanted < factor)  # False for NaN: no usual volume yet
+    return bool(1 / factor < value / wanted < factor)  # False for NaN: the usual volume is not known yet
 
 
-def _first(found: list[str]) -> str:
-    return ", ".join(found[:NAMED_STOCKS]) + (" …" if len(found) > NAMED_STOCKS else "")
+def _first(texts: list[str]) -> str:
+    return ", ".join(texts[:NAMED_STOCKS]) + (" …" if len(texts) > NAMED_STOCKS else "")

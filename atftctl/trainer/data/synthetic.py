@@ -1,7 +1,7 @@
-"""A seeded synthetic market with a planted signal, so that everything runs with no file at all.
+"""A synthetic market with a planted signal, made from a seed, so that everything runs without any file.
 
-A stock's own return follows tomorrow what can be seen today: a mix of its own return (it reverses) and of its
-volume shock. `rankic` is the correlation of that mix with the stock's own return of the next day.
+The own return of a stock on the next day depends on today's signal: a mix of its own return today (which reverses) and
+of its volume shock. `rankic` is the correlation of this signal with the own return of the next day.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ MARKET_SD, SECTOR_SD, OWN_SD = 0.004, 0.004, 0.016
 
 
 def make_market(settings: Synthetic) -> Panel:
-    """`settings.days` business days of `settings.stocks` stocks. The same settings give the same bytes."""
+    """Return a panel of `settings.days` business days and `settings.stocks` stocks; equal settings give equal bytes."""
     return make_market_and_signal(settings)[0]
 
 
 def make_market_and_signal(settings: Synthetic) -> tuple[Panel, npt.NDArray[np.float64]]:
-    """The market, and what is planted in it: [days, stocks], for each day the best forecast of the next day's own
-    return."""
+    """Return the market, and the planted signal [days, stocks]: the best forecast of the next day's own return."""
     rng = np.random.default_rng(settings.seed)
     days, stocks = settings.days, settings.stocks
     sector = rng.integers(0, SECTORS, stocks)
@@ -52,8 +51,8 @@ def make_market_and_signal(settings: Synthetic) -> tuple[Panel, npt.NDArray[np.f
     dates = np.busday_offset(start, np.arange(days), roll="forward")
     grids = {"open": opening, "high": high, "low": low, "close": close, "volume": volume}
     panel = make_panel(
-        tuple(str(one) for one in dates),
-        tuple(f"S{one:05d}" for one in range(stocks)),
+        tuple(str(date) for date in dates),
+        tuple(f"S{number:05d}" for number in range(stocks)),
         {name: grid.astype(np.float32) for name, grid in grids.items()},
     )
     return panel, planted

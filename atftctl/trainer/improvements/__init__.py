@@ -1,1 +1,1 @@
-"""One improvement a file, imported only when it is on; the baseline trains with this folder gone."""
+"""One file for each improvement, imported only when it is on; the baseline trains without this folder."""

@@ -1,4 +1,4 @@
-"""`gat_temperature`: α = softmax(e / τ). Below 1 a stock listens to fewer neighbours, above 1 to all alike."""
+"""`gat_temperature`: α = softmax(e / τ). Below 1 the attention concentrates on few neighbours, above 1 it spreads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from atftctl.trainer.model.atft import ATFT
 
 
 def install(model: ATFT, temperature: float) -> None:
+    """Divide the attention scores of every layer by the temperature τ."""
+
     def divide(e: Tensor) -> Tensor:
         return e / temperature
 

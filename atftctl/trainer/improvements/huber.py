@@ -1,4 +1,4 @@
-"""`huber_loss`: quadratic up to delta, linear beyond, so that one outlier can't push with more than delta."""
+"""`huber_loss`: quadratic up to delta and linear beyond (Huber 1964), so an outlier's gradient is at most delta."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def huber(prediction: Tensor, target: Tensor, delta: float) -> Tensor:
-    """Element by element, [N, H]; delta is in units of the target's standard deviation."""
+    """Return the loss of each element, [N, H]. `delta` is in units of the target's standard deviation."""
     return nf.huber_loss(prediction, target, reduction="none", delta=delta)

@@ -1,7 +1,7 @@
-"""`online_normalization`: mean and variance learned while streaming (Welford's merge), frozen in evaluation.
+"""`online_normalization`: mean and variance are learned during training (Welford's update), and fixed in evaluation.
 
-A step normalises with the statistics of the steps before it; what it saw is merged once, at its end, over all dates
-and all processes. So the result depends neither on how a batch is shared out nor on a step that had to be repeated.
+A step normalises with the statistics of the steps before it. Its own rows are merged once, at its end, over all dates
+and all processes. So the result depends neither on how a batch is divided nor on whether a step had to be repeated.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from torch import Tensor
 from atftctl.trainer.model.atft import ATFT, FixedNorm
 from atftctl.trainer.runtime.distributed import ProcessGroup
 
-PRIOR = 1_000.0  # the training split's statistics count as so many rows: the first batch does not throw them over
+PRIOR = 1_000.0  # rows that the training split's statistics count as, so that the first batch moves them only a little
 
 
 class OnlineNorm(FixedNorm):
-    """Starts from what it is given, and moves with each training step."""
+    """Starts from the given mean and deviation [F], and moves with each training step."""
 
     count: Tensor
 
@@ -31,17 +31,20 @@ class OnlineNorm(FixedNorm):
         return super().forward(x)
 
     def discard(self) -> None:
-        """Forget what the step at hand saw: it is going to be taken again."""
+        """Forget the rows of the current step, because it will be run again."""
         self._seen.clear()
 
     @torch.no_grad()
     def merge(self, group: ProcessGroup) -> None:
-        """Chan's parallel form of Welford's update, with the rows of this step, on all processes alike."""
+        """Merge the rows of this step into the statistics, with the same result in all processes.
+
+        This is the parallel form of Welford's update (Chan, Golub & LeVeque 1983).
+        """
         moments = torch.stack(self._seen).sum(dim=0) if self._seen else torch.zeros(2 * len(self.mean) + 1)
         self._seen.clear()
         n, shift, square = group.sum(moments.double()).split([1, len(self.mean), len(self.mean)])
         n = n[0].clamp(min=1)
-        delta = shift / n  # of the step's mean from the one so far
+        delta = shift / n  # the step's mean minus the mean so far
         variance = (square / n - delta**2).clamp(min=0)
         total = self.count + n
         share = n / total
@@ -53,14 +56,17 @@ class OnlineNorm(FixedNorm):
 
 
 def _moments(shifted: Tensor) -> Tensor:
-    """[1 + 2F] float64: rows, and the sums of the values and of their squares, taken from the mean so far: near it,
-    float32 loses nothing."""
+    """Return [1 + 2F] float64: number of rows, sums of the values, sums of their squares.
+
+    The values are relative to the mean so far; near zero their sums lose no precision in float32.
+    """
     rows = shifted.reshape(-1, shifted.shape[-1])
     count = torch.tensor([float(len(rows))], device=rows.device)
     return torch.cat([count, rows.sum(dim=0), (rows * rows).sum(dim=0)]).double()
 
 
 def install(model: ATFT, mean: Tensor, deviation: Tensor) -> OnlineNorm:
+    """Replace the model's normalisation; return the new one, whose `merge` is due after each step."""
     norm = OnlineNorm(mean, deviation)
     model.normalise = norm
     return norm

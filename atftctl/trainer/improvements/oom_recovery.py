@@ -1,6 +1,6 @@
-"""`auto_recover_oom`: after out of memory, run the temporal encoder in more pieces and take the same step again.
+"""`auto_recover_oom`: after an out of memory, run the temporal encoder in more pieces and repeat the same step.
 
-The pieces are exact: each stock is encoded by itself, and what is random was drawn for all of them before.
+The result does not change: each stock is encoded by itself, and random numbers are drawn for all stocks beforehand.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ MAX_CHUNKS = 64
 
 
 class OomRecovery:
-    """Doubles the pieces each time; None when there is nothing left to cut."""
+    """Doubles the number of pieces each time, up to MAX_CHUNKS."""
 
     def __init__(self, model: ATFT) -> None:
         self._model = model
 
     def recover(self) -> int | None:
-        """Free what the failed step held and cut finer; the new number of pieces. Called outside the `except`."""
+        """Free the memory of the failed step and double the pieces; return their number, or None at the limit.
+
+        Call it outside the `except`: the exception holds references to the tensors of the failed step.
+        """
         if self._model.chunks >= MAX_CHUNKS:
             return None
         self._model.zero_grad(set_to_none=True)

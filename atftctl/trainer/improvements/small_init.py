@@ -1,6 +1,7 @@
-"""`output_head_small_init`: predictions start near zero, so that the first steps do not throw the encoder about.
+"""`output_head_small_init`: predictions start near zero, so that the first steps change the encoder only a little.
 
-Truncated normal with std 0.01, zero bias, and a LayerScale of 0.1 on the output (Touvron et al. 2021).
+Truncated normal weights with a standard deviation of 0.01, zero bias, and a LayerScale of 0.1 on the output (Touvron et
+al. 2021).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ KEY = "head.layer_scale"
 
 
 class SmallInitHead(Head):
+    """The head with a small start and a trained scale for each horizon, [N, d] → [N, H]."""
+
     def __init__(self, hidden: int, horizons: int) -> None:
         super().__init__(hidden, horizons)
         self.layer_scale = nn.Parameter(torch.full((horizons,), SCALE))
@@ -26,12 +29,13 @@ class SmallInitHead(Head):
 
 
 def install(model: ATFT, hidden: int, horizons: int) -> None:
+    """Replace the head of a new model."""
     model.head = SmallInitHead(hidden, horizons)
 
 
 def add_layer_scale(state: dict[str, Tensor]) -> None:
-    """A trained head without LayerScale becomes one with a scale of 1: the same predictions, the same gradients.
+    """Add a LayerScale of 1 to the state of a trained head, which keeps its predictions and its gradients.
 
-    The small scale is for the start only; put in later, it would make its own gradient ten times too large.
+    The small scale is for the start only: added later, it would make its own gradient ten times too large.
     """
     state[KEY] = torch.ones_like(state["head.outer.bias"])

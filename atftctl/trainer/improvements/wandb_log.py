@@ -1,4 +1,4 @@
-"""`enable_wandb`: metrics to Weights & Biases. An extra that is imported late; when it fails, that is a warning."""
+"""`enable_wandb`: logs metrics to Weights & Biases, an optional package. A failure is only a warning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ LIMIT_S = 20.0
 
 
 class WandbLog:
-    """Raises ImportError or TimeoutError where there is no run to log to."""
+    """Logs to one run, offline unless WANDB_MODE says otherwise.
+
+    Raises ImportError if wandb is not installed, TimeoutError if it does not start within LIMIT_S seconds, and what
+    wandb itself raises.
+    """
 
     def __init__(self, root: Path, run_id: str, settings: dict[str, Any]) -> None:
         os.environ.setdefault("WANDB_MODE", "offline")
@@ -25,7 +29,7 @@ class WandbLog:
                 import wandb
 
                 self._run = wandb.init(project="atft-gat-fan", id=run_id or None, dir=root / "logs", config=settings)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, training goes on
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
                 failed.append(error)
 
         thread = threading.Thread(target=begin, daemon=True)
@@ -37,8 +41,10 @@ class WandbLog:
             raise TimeoutError(f"wandb did not start within {LIMIT_S:g} s")
 
     def log(self, row: dict[str, Any], step: int) -> None:
+        """Log the metrics of one step."""
         self._run.log(row, step=step)
 
     def close(self) -> None:
-        with suppress(Exception):  # it may have lost its own process
+        """Finish the run."""
+        with suppress(Exception):  # wandb may have lost its own process
             self._run.finish()

@@ -1,1 +1,1 @@
-"""The model of MODEL.md section 2, without the improvements."""
+"""The model, without the improvements."""

@@ -16,7 +16,7 @@ from atftctl.trainer.model.layers import GatedResidual, LastStepAttention, Multi
 
 
 class FixedNorm(nn.Module):
-    """Standardisation with the training split's mean and deviation [F]."""
+    """Standardises features with the mean and standard deviation [F] of the training split, clipped to ±10."""
 
     mean: Tensor
     deviation: Tensor
@@ -31,7 +31,10 @@ class FixedNorm(nn.Module):
 
 
 class TemporalEncoder(nn.Module):
-    """[N, T, F] → [N, d], each stock by itself: so it may run in pieces of stocks with the same result."""
+    """Encodes the sequence of each stock, [N, T, F] → [N, d].
+
+    The stocks do not influence each other, so the encoder can run on pieces of the stocks with the same result.
+    """
 
     def __init__(self, features: int, settings: ModelSettings) -> None:
         super().__init__()
@@ -72,14 +75,12 @@ SCALE = 0.1  # of the linear path: at 1 its gradient against a head that starts 
 
 
 class PeerContrast(nn.Module):
-    """The last day's ranked features, and how far they are from the mean of the stock's neighbours, straight to the
-    output.
+    """Linear path from the last day's ranked features, and their distance to the mean of the stock's neighbours.
 
-    x [N, F], neighbours [N, K] → [N, H]. Ranks only: the tails of raw features would drown a linear path. What is
-    linear in them need not be learned by the deep part, which then has the rest to find. A run from scratch starts it
-    at its closed-form solution (trainer.ridge). (After
-    Wide & Deep, Cheng et al. 2016; that a stock falls back towards its peers is the strongest signal in daily
-    prices: docs/trainer.md has the figures.)
+    x [N, F], neighbours [N, K] → [N, H]. It takes ranks only, because the tails of raw features would dominate a linear
+    path. The deep part then only has to learn what is not linear in them (Wide & Deep, Cheng et al. 2016). That a stock
+    returns towards its peers is the strongest signal in daily prices: docs/trainer.md has the figures. A run from
+    scratch starts at the closed-form solution of model/ridge.py.
     """
 
     ranked: Tensor
@@ -95,19 +96,18 @@ class PeerContrast(nn.Module):
         return out
 
     def inputs(self, x: Tensor, neighbours: Tensor) -> Tensor:
-        """[N, 2R]: the ranked features, and each one's distance to the neighbours' mean."""
+        """Return [N, 2R]: the R ranked features, and the distance of each to the mean of the neighbours."""
         x = x[:, self.ranked]
         return torch.cat([x, x - nf.embedding(neighbours, x).mean(dim=1)], dim=-1)
 
 
 class ATFT(nn.Module):
-    """The whole model. The improvements put themselves into `normalise`, `mask`, the attention's `scores` and
-    `head`."""
+    """The whole model. An improvement replaces `normalise`, `mask`, `head`, or the `scores` of the attention."""
 
     def __init__(
         self, ranked: Sequence[int], horizons: int, settings: ModelSettings, mean: Tensor, deviation: Tensor
     ) -> None:
-        """`ranked`: which of the features are ranks; `mean` and `deviation` [F] tell how many there are."""
+        """`ranked`: indices of the features that are ranks; `mean`, `deviation` [F] of the training split."""
         super().__init__()
         d, heads = settings.hidden_size, _heads(settings.hidden_size, settings.gat_heads)
         self.normalise: FixedNorm = FixedNorm(mean, deviation)
@@ -118,7 +118,7 @@ class ATFT(nn.Module):
         self.fuse = nn.Linear(2 * d, d)
         self.head: Head = Head(d, horizons)
         self.peers = PeerContrast(ranked, horizons)
-        self.mask: Callable[[Tensor], Tensor] | None = None  # draws which frequencies to drop, [N, bins]
+        self.mask: Callable[[Tensor], Tensor] | None = None  # draws [N, bins]: 0 for a frequency to drop, else 1
         self.chunks = 1
 
     @property
@@ -127,7 +127,7 @@ class ATFT(nn.Module):
         return [layer for layer in self.graph if isinstance(layer, GraphAttention)]
 
     def forward(self, day: Day) -> Tensor:
-        """Predictions [N, H]."""
+        """Return predictions [N, H] for the stocks of one day."""
         x = self.normalise(day.x)
         mask = self.mask(x) if self.mask is not None and self.training else None
         h = self.encode(x, mask)
@@ -139,23 +139,28 @@ class ATFT(nn.Module):
         return out
 
     def encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """In pieces, activations are made again in the backward pass: the same result in less memory."""
+        """Encode x [N, T, F] with the mask [N, bins], in `chunks` pieces; return [N, d].
+
+        With more than one piece the activations are computed again in the backward pass: the same result with less
+        memory.
+        """
         if self.chunks <= 1:
             whole: Tensor = self.encoder(x, mask)
             return whole
         pieces = x.chunk(self.chunks)
         masks = mask.chunk(self.chunks) if mask is not None else (None,) * len(pieces)
         parts = [
-            checkpoint(self.encoder, piece, one, use_reentrant=False, preserve_rng_state=False)
-            for piece, one in zip(pieces, masks, strict=True)
+            checkpoint(self.encoder, piece, piece_mask, use_reentrant=False, preserve_rng_state=False)
+            for piece, piece_mask in zip(pieces, masks, strict=True)
         ]
         return torch.cat(parts)
 
 
 def _heads(hidden: int, wanted: int) -> int:
-    """The most heads, up to `wanted`, that divide the width."""
+    """Return the largest number of heads, up to `wanted`, that divides the hidden size."""
     return next(heads for heads in range(min(wanted, hidden), 0, -1) if hidden % heads == 0)
 
 
 def parameter_count(model: nn.Module) -> int:
-    return sum(one.numel() for one in model.parameters())
+    """Return the number of trained values."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,5 +1,8 @@
-"""GATv2 over the day's graph (Brody et al. 2022): every stock has the same number of neighbours, so that the softmax
-over them is a dense one and the cost grows linearly with the stocks."""
+"""GATv2 over the day's graph (Brody et al. 2022).
+
+Every stock has the same number of neighbours, so the softmax over them is dense and the cost grows linearly with the
+number of stocks.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ class GraphAttention(nn.Module):
         self.scores: Scores | None = None
 
     def weights(self, h: Tensor, neighbours: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-        """(α [N, K+1, heads], values [N, K+1, heads, width]); the last neighbour is the stock itself."""
+        """Return (α [N, K+1, heads], values [N, K+1, heads, width]); the last neighbour is the stock itself."""
         n, k = neighbours.shape
         left = self.left(h)
-        values = torch.cat([nf.embedding(neighbours, left), left[:, None]], dim=1)  # its backward is twice as fast
+        values = torch.cat([nf.embedding(neighbours, left), left[:, None]], dim=1)  # twice as fast backward as indexing
         joined = values + self.right(h)[:, None] + nf.pad(self.edge(edges), (0, 0, 0, 1))
         e = (nf.leaky_relu(joined, 0.2).view(n, k + 1, self.heads, self.width) * self.attention).sum(-1)
         if self.scores is not None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class GatedResidual(nn.Module):
-    """GRN: LN(skip + GLU(W₂ ELU(W₁ x))), [..., width] → [..., width] (Lim et al. 2021, eq. 2)."""
+    """Gated residual network, LN(x + GLU(W₂ ELU(W₁ x))), [..., width] → [..., width] (Lim et al. 2021, eq. 2)."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -22,7 +22,10 @@ class GatedResidual(nn.Module):
 
 
 class VariableSelection(nn.Module):
-    """v = softmax(GRN(x)), e = Σ_f v_f (x_f w_f + c_f), [..., F] → [..., d], as two products instead of a loop."""
+    """Variable selection, v = softmax(GRN(x)), e = Σ_f v_f (x_f w_f + c_f), [..., F] → [..., d] (Lim et al. 2021).
+
+    Computed as two matrix products instead of a loop over features.
+    """
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
@@ -37,7 +40,10 @@ class VariableSelection(nn.Module):
 
 
 class LastStepAttention(nn.Module):
-    """Interpretable attention (values shared by the heads) with the last day as query, [N, T, d] → [N, d]."""
+    """Interpretable attention with the last day as query, [N, T, d] → [N, d] (Lim et al. 2021).
+
+    All heads share the values.
+    """
 
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
@@ -57,9 +63,10 @@ class LastStepAttention(nn.Module):
 
 
 class MultiWindowNorm(nn.Module):
-    """FAN, the causal multi-window kind: x + Σ_w softmax(a)_w (x - μ_w) / max(σ_w, 1e-4) over the last w days.
+    """FAN with causal windows: x + Σ_w softmax(a)_w (x - μ_w) / max(σ_w, 1e-4), [N, T, F] → [N, T, F].
 
-    Not the Fourier kind of Ye et al. (NeurIPS 2024), whose denormalisation means nothing for rank targets.
+    μ_w and σ_w are taken over the last w days. This is not the FAN with Fourier transforms of Ye et al. (NeurIPS 2024):
+    its denormalisation has no meaning for targets that are ranks.
     """
 
     WINDOWS = (5, 10, 20)
@@ -82,7 +89,7 @@ class MultiWindowNorm(nn.Module):
 
 
 def _window(sums: Tensor, window: int) -> Tensor:
-    """Sums over the last `window` days from running sums over time, [N, T, F]."""
+    """Return the sums over the last `window` days, from running sums over time; both [N, T, F]."""
     if window >= sums.shape[1]:
         return sums
     return sums - nf.pad(sums, (0, 0, window, 0))[:, : sums.shape[1]]

@@ -1,5 +1,4 @@
-"""The linear path's closed-form start: what is linear need not be found by steps, and the deep part has the rest to
-learn."""
+"""Closed-form start of the linear path: what is linear is solved at once, and the deep part learns the rest."""
 
 from __future__ import annotations
 
@@ -14,22 +13,25 @@ if TYPE_CHECKING:
     from atftctl.trainer.data.dataset import Dataset
     from atftctl.trainer.training.components import Parts
 
-PENALTY = 0.01  # by row: what bench/quality.py gives its ridge on a million rows
-MAX_ROWS = 1_000_000  # of evenly spread days; they tell each weight to a thousandth
+PENALTY = 0.01  # for each row, as for the ridge of bench/quality.py on a million rows
+MAX_ROWS = 1_000_000  # from evenly spread days; enough to know each weight to a thousandth
 
 
 @torch.no_grad()
 def start_linear_path(parts: Parts, dataset: Dataset) -> None:
-    """Set the linear path of a model that begins from scratch to the ridge solution on the training days: for each
-    horizon the weights w that minimise Σ (y - x·w)² + PENALTY · rows · |w|² (Hoerl & Kennard 1970), x being what the
-    path sees [2R] and y the ranked future return. The averaged weights, where there are any, start there too."""
+    """Set the linear path of a model without training to the ridge solution on the training days.
+
+    For each horizon these are the weights w [2R] that minimise Σ (y - x·w)² + PENALTY · rows · |w|² (Hoerl & Kennard
+    1970), where x [2R] is the input of the path and y the ranked future return. The averaged weights, if there are any,
+    are set to the same values.
+    """
     model = parts.model
     size, horizons = model.peers.linear.in_features, model.peers.linear.out_features
     gram, moment, rows = np.zeros((horizons, size, size)), np.zeros((horizons, size)), np.zeros(horizons)
     days = dataset.split.train
     wanted = np.linspace(0, len(days) - 1, max(1, MAX_ROWS // dataset.most_stocks())).astype(int)
     training = model.training
-    model.eval()  # running statistics are not to move
+    model.eval()  # running statistics must not move
     for number in days[np.unique(wanted)]:
         day = dataset.day(int(number)).to(model.peers.linear.weight.device)
         x = model.peers.inputs(model.normalise(day.x[:, -1]), day.neighbours).double().cpu().numpy()

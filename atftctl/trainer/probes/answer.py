@@ -1,4 +1,4 @@
-"""What a probe answers: measurements as JSON, or `error` in their place. Imports nothing that takes time."""
+"""The answer of a probe: measurements as JSON, or `error` in place of them. Imports nothing that takes time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 
-def caught(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What was measured, or `error`. An expected end of the trainer says why by its `reason`."""
+def measure_or_error(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the measurements, or {"error": text}. The text of an expected end of the trainer is its `reason`."""
     try:
         return measure()
-    except Exception as error:  # noqa: BLE001 - what failed is the finding
+    except Exception as error:  # noqa: BLE001 - the failure is the result
         reason = getattr(error, "reason", "")
         return {"error": str(reason) or f"{type(error).__name__}: {error}"}
 
 
-def write(found: dict[str, Any], out: Path) -> None:
+def write_answer(answer: dict[str, Any], out: Path) -> None:
+    """Write the answer as JSON; numbers that are not finite become strings."""
+
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: plain(one) for key, one in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
-    out.write_text(json.dumps(plain(found)), encoding="utf-8")
+    out.write_text(json.dumps(plain(answer)), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Probes: measurements made by the trainer's own code, in a process of their own, in a scratch folder.
+"""Probes: measurements made by the trainer's own code, in a process of their own and in a scratch folder.
 
-Each probe is caught by itself: one that fails leaves `{"error": …}` in its place, and the others are still made.
+Each probe fails by itself: `{"error": …}` takes the place of its measurements, and the other probes are still run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.config import settings
 from atftctl.trainer.model.atft import parameter_count
-from atftctl.trainer.probes.answer import caught
+from atftctl.trainer.probes.answer import measure_or_error
 from atftctl.trainer.probes.flag_effects import effects
 from atftctl.trainer.runtime.memory import PeakMemory, has_memory_limit, tune_allocator
 from atftctl.trainer.telemetry.recorder import Recorder, rss_anon_mb
@@ -32,8 +32,11 @@ WARM_UP = 3  # steps that are not measured: thread pools, allocator, caches
 
 
 def run(kind: str, root: Path, configs: list[Path], baseline: list[Path], steps: int) -> dict[str, Any]:
-    """`kind` verify: everything the checklist asks for; memory: the peak of a few training steps; run: those
-    steps, and how they ended; effects: what each flag does."""
+    """Run the probe of this kind and return its measurements.
+
+    `kind`: "verify" measures everything that the checklist needs, "memory" the peak of a few training steps, "run"
+    those steps and how they ended, "effects" what each flag does. `baseline`: the baseline's config files, or none.
+    """
     with tempfile.TemporaryDirectory(prefix="atftctl-probe-") as scratch:
         if kind == "effects":
             return {"effects": effects(settings.load(configs)[0], Path(scratch))}
@@ -42,24 +45,22 @@ def run(kind: str, root: Path, configs: list[Path], baseline: list[Path], steps:
 
 
 class Probe:
+    """Measures a project: its configs, its data, and the checkpoint that is in service."""
+
     def __init__(self, root: Path, scratch: Path, configs: list[Path], baseline: list[Path], steps: int) -> None:
-        self.root, self.scratch, self.configs, self.baseline, self.steps = (
-            root,
-            scratch,
-            configs,
-            baseline,
-            steps,
-        )
+        self.root, self.scratch = root, scratch
+        self.configs, self.baseline = configs, baseline
+        self.steps = steps
         self._trainer: Trainer | None = None
 
     def memory(self) -> dict[str, Any]:
-        """Peak of the anonymous memory in use, and of VmData, which is what RLIMIT_DATA limits. MB."""
-        tune_allocator()  # as a trainer under a limit
+        """Measure the peak of the anonymous memory in use and of VmData (which RLIMIT_DATA limits), in MB."""
+        tune_allocator()  # as a trainer under a memory limit does
         with PeakMemory() as peak:
             trainer = self._make(self.configs, "memory")
             for number in range(self.steps):
                 trainer.next_step()
-                if number == self.steps // 2:  # what evaluation keeps is held in every step after it
+                if number == self.steps // 2:  # memory that an evaluation keeps is still in use in the steps after it
                     trainer.evaluate(trainer.settings.training.evaluate_dates)
         return {
             "rss_anon_mb": peak.rss_anon,
@@ -69,7 +70,7 @@ class Probe:
         }
 
     def short_run(self) -> dict[str, Any]:
-        """Steps from fresh weights, as a trainer takes them, and how it ended."""
+        """Train some steps from fresh weights, as a trainer does; return a row for each and how the run ended."""
         rows: list[dict[str, float]] = []
         code, reason = TrainerExit.FINISHED, ""
         if has_memory_limit():
@@ -78,23 +79,24 @@ class Probe:
         try:
             trainer = self._make(self.configs, "run")
             for _ in range(self.steps):
-                done = trainer.next_step()
-                row = {"loss": done.loss, "loss_rel": done.relative, "grad_norm": done.grad_norm}
+                result = trainer.next_step()
+                row = {"loss": result.loss, "loss_rel": result.relative, "grad_norm": result.grad_norm}
                 rows.append({"step": trainer.progress.step, **row, "rss_mb": rss_anon_mb()})
         except Exception as error:  # noqa: BLE001 - each kind has its exit code
             code, reason = classify_exit(error, trainer.recorder if trainer else Recorder(self.scratch, ()))
         return {"rows": rows, "exit_code": int(code), "reason": reason}
 
     def verify(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        """Measure dataset, model, RankIC, training and cost; each entry is the measurements or an error."""
+        answer: dict[str, Any] = {}
         with PeakMemory() as peak:
-            found["dataset"] = caught(self._dataset)
-            found["model"] = caught(self._model)
-            found["rankic"] = caught(self._rankic)
-            found["training"] = caught(self._training)
-        found["training"]["fresh"] = bool(found["model"].get("error"))
-        found["cost"] = caught(lambda: self._cost(peak))
-        return found
+            answer["dataset"] = measure_or_error(self._dataset)
+            answer["model"] = measure_or_error(self._model)
+            answer["rankic"] = measure_or_error(self._rankic)
+            answer["training"] = measure_or_error(self._training)
+        answer["training"]["fresh"] = bool(answer["model"].get("error"))
+        answer["cost"] = measure_or_error(lambda: self._cost(peak))
+        return answer
 
     def _make(self, configs: list[Path], name: str) -> Trainer:
         loaded, digest = settings.load(configs)
@@ -122,23 +124,26 @@ class Probe:
         }
 
     def _training(self) -> dict[str, Any]:
-        """A few real steps from where the checkpoint in service stands; from fresh weights where it can't be loaded."""
-        trainer = self._need()
+        """Train a few steps from the checkpoint in service, or from fresh weights if it could not be loaded."""
+        trainer = self._require_trainer()
         seconds = []
         for _ in range(WARM_UP + min(self.steps, TRAINING_STEPS)):
-            done = trainer.next_step()
-            seconds.append(done.seconds)
+            result = trainer.next_step()
+            seconds.append(result.seconds)
         return {
             "steps": len(seconds),
-            "loss": done.loss,
-            "loss_rel": done.relative,
-            "grad_norm": done.grad_norm,
+            "loss": result.loss,
+            "loss_rel": result.relative,
+            "grad_norm": result.grad_norm,
             "step_s": statistics.median(seconds[WARM_UP:]),
         }
 
     def _cost(self, peak: PeakMemory) -> dict[str, Any]:
-        """Memory, and step time taken in turns with the baseline's settings, so that a busy machine slows both."""
-        trainer = self._need()
+        """Measure memory in MB and step times in seconds.
+
+        The steps are taken in turns with those of the baseline's settings, so that a busy machine slows both.
+        """
+        trainer = self._require_trainer()
         cost: dict[str, Any] = {"memory_mb": peak.rss_anon, "data_mb": peak.data}
         if not self.baseline:
             cost["step_s"] = statistics.median(trainer.next_step().seconds for _ in range(max(self.steps // 2, 5)))
@@ -159,8 +164,8 @@ class Probe:
         }
 
     def _model(self) -> dict[str, Any]:
-        trainer = self._need()
-        name = next((one for one in (protocol.BEST, protocol.LAST) if (self.root / one).exists()), None)
+        trainer = self._require_trainer()
+        name = next((path for path in (protocol.BEST, protocol.LAST) if (self.root / path).exists()), None)
         if name is None:
             raise FileNotFoundError(f"no checkpoint: neither {protocol.BEST} nor {protocol.LAST}")
         saved = checkpoint.load(self.root / name)
@@ -178,30 +183,33 @@ class Probe:
         }
 
     def _rankic(self) -> dict[str, Any]:
-        """RankIC by date of the model in service, over the whole validation split."""
-        trainer = self._need()
-        found = trainer.evaluate(10**9)
+        """Measure RankIC by date of the model in service, over the whole validation split."""
+        trainer = self._require_trainer()
+        evaluated = trainer.evaluate(10**9)
         horizon = trainer.settings.data.horizons[0]
         identity = evaluation.evaluation_identity(trainer.dataset, trainer.settings.data.horizons)
         return {
             "horizon": horizon,
-            "by_date": found.rankic[horizon],
-            "mean": found.mean(horizon),
+            "by_date": evaluated.rankic[horizon],
+            "mean": evaluated.mean(horizon),
             "identity": identity,
             "weights": checkpoint.weights_digest(trainer.parts.eval_model),
             "weights_kind": trainer.parts.eval_weights,
-            "predictions": found.predictions,
-            "spread": found.spread,
+            "predictions": evaluated.predictions,
+            "spread": evaluated.spread,
         }
 
-    def _need(self) -> Trainer:
+    def _require_trainer(self) -> Trainer:
         if self._trainer is None:
             raise RuntimeError("the dataset did not load")
         return self._trainer
 
 
 def ratio_of_medians(mine: list[float], theirs: list[float]) -> tuple[float, float]:
-    """The ratio, and the lower end of its one-sided 95 % bootstrap interval (1,000 paired draws, seeded)."""
+    """Return the ratio of the medians, and the lower end of its one-sided 95 % bootstrap interval.
+
+    The bootstrap draws pairs, 1,000 times, from a fixed seed (Efron & Tibshirani 1993, chapter 13).
+    """
     left, right = np.array(mine), np.array(theirs)
     drawn = np.random.default_rng(0).integers(0, len(left), (1_000, len(left)))
     ratios = np.median(left[drawn], axis=1) / np.median(right[drawn], axis=1)
@@ -209,7 +217,7 @@ def ratio_of_medians(mine: list[float], theirs: list[float]) -> tuple[float, flo
 
 
 def _resolved(loaded: settings.Settings, root: Path) -> settings.Settings:
-    """Paths of the config are relative to the project; nothing is logged to a dashboard from a probe."""
+    """Make the data path absolute (in the config it is relative to the project) and switch the dashboard off."""
     import dataclasses
 
     path = loaded.data.path

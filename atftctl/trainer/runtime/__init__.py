@@ -1,1 +1,1 @@
-"""The machine below a run: processes, memory, requests to stop."""
+"""What a run needs of the machine: processes, memory, requests to stop."""

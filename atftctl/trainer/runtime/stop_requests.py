@@ -1,7 +1,8 @@
-"""What is asked of a running trainer: by signal, or by a request in the run folder.
+"""Requests to a running trainer: to stop (by signal or by a file), or to reload its settings (by a file).
 
-A request is a file, since torchrun's launcher dies of SIGHUP and does not hand SIGTERM on gently. It is looked for
-at step boundaries only, by the lead, and all processes act on it at the same one.
+The file is logs/request.json of the run folder. A file is needed because torchrun's launcher dies of SIGHUP and does
+not pass SIGTERM on in a way that lets the step be saved. The main process looks for the file at step boundaries only,
+and all processes act on it at the same boundary.
 """
 
 from __future__ import annotations
@@ -17,34 +18,39 @@ from atftctl import protocol
 
 
 class StopRequests:
-    """SIGTERM and SIGINT ask to stop: the step at hand is finished and saved. A second one asks no louder."""
+    """Receives the requests. SIGTERM and SIGINT ask to stop: the current step is finished and saved. A second signal
+    changes nothing."""
 
     def __init__(self, root: Path, run_id: str) -> None:
         self._path = root / protocol.REQUEST
         self._run_id = run_id
-        self._asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-        signal.signal(signal.SIGINT, self._ask)
+        self._stop = False
+        signal.signal(signal.SIGTERM, self._handle_signal)
+        signal.signal(signal.SIGINT, self._handle_signal)
 
     def stop_requested(self) -> bool:
-        return self._asked
+        """Return whether a signal, or a request that was taken, asked this process to stop."""
+        return self._stop
 
     def take_request(self) -> dict[str, Any]:
-        """The request that waits, and take it away; {} without one. One for another run is a leftover."""
+        """Return the waiting request and delete its file; {} if there is none.
+
+        A request for another run is a leftover: its file is deleted, and {} is returned.
+        """
         try:
-            asked = json.loads(self._path.read_bytes())
+            request = json.loads(self._path.read_bytes())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError):
-            asked = {}
+            request = {}
         with suppress(OSError):
             self._path.unlink()
-        if not isinstance(asked, dict) or asked.get("run_id") != self._run_id:
+        if not isinstance(request, dict) or request.get("run_id") != self._run_id:
             return {}
-        if asked.get("want") == protocol.WANT_STOP:
-            self._asked = True
-        return asked
+        if request.get("want") == protocol.WANT_STOP:
+            self._stop = True
+        return request
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self._asked = True
+        self._stop = True

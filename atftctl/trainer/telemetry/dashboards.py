@@ -1,4 +1,4 @@
-"""Where metrics go besides the files: each is an extra, imported late, and its failure is a warning."""
+"""Dashboards for the metrics, besides the files. Each needs an optional package; a failure is only a warning."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from atftctl.trainer.telemetry.recorder import Recorder
 
 
 class Dashboard(Protocol):
+    """Takes one row of metrics, by name, for each step."""
+
     def log(self, row: dict[str, Any], step: int) -> None: ...
     def close(self) -> None: ...
 
 
 def open_dashboards(settings: Settings, root: Path, recorder: Recorder) -> list[Dashboard]:
-    """Those that are on and could be opened; the lead's only."""
+    """Return the dashboards that are on and could be opened. Only the main process has any."""
     if not recorder.is_main:
         return []
     candidates: tuple[tuple[str, bool, Callable[[], Dashboard]], ...] = (
@@ -28,12 +30,12 @@ def open_dashboards(settings: Settings, root: Path, recorder: Recorder) -> list[
     return [dashboard for dashboard in opened if dashboard is not None]
 
 
-def log_to(one: Dashboard, row: dict[str, Any], step: int, recorder: Recorder) -> bool:
-    """False for a dashboard that failed: it is told once, and given up."""
+def log_to(dashboard: Dashboard, row: dict[str, Any], step: int, recorder: Recorder) -> bool:
+    """Log one row; return False, with a warning, if the dashboard failed. The caller drops it after that."""
     try:
-        one.log(row, step)
+        dashboard.log(row, step)
     except Exception as error:  # noqa: BLE001 - a dashboard must not stop a training
-        recorder.warn(f"{type(one).__name__} is given up: {error}")
+        recorder.warn(f"{type(dashboard).__name__} is given up for this run: {error}")
         return False
     return True
 
@@ -57,7 +59,7 @@ def _tensorboard(root: Path, recorder: Recorder) -> Dashboard:
 
 
 class TensorboardLog:
-    """Scalars by name. Raises ImportError where the extra is not installed."""
+    """Writes scalars by name. Raises ImportError if tensorboard is not installed."""
 
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter

@@ -1,7 +1,7 @@
-"""A sign of life by section, and a watchdog that says it when a section does not end.
+"""A heartbeat file that names the current section of the run, and a watchdog that reports a section that does not end.
 
-Evaluation and saving are sections of their own with limits of their own, so that a long one is not taken for a hang.
-The watchdog reports; it stops nothing.
+Evaluation and saving are sections with limits of their own, so that a long evaluation is not taken for a hang. The
+watchdog only reports; it stops nothing.
 """
 
 from __future__ import annotations
@@ -22,14 +22,19 @@ from atftctl.trainer.telemetry.recorder import Recorder
 
 LIMITS_S = {"start": 1800.0, "evaluate": 1800.0, "save": 300.0, "reload": 1800.0}
 STEP_FLOOR_S = 60.0
-STEP_FACTOR = 5.0  # times the 99th percentile of the steps so far (MODEL.md section 4)
+STEP_FACTOR = 5.0  # times the 99th percentile of the steps so far
 STEPS_KEPT = 1000
 WRITE_EVERY_S = 0.5
 LINE_BYTES = 256
 
 
 class Heartbeat:
-    """`beat` at each step, `section` around what is not a step. The file is written at most twice a second."""
+    """Call `beat` after each step, and use `section` around everything else.
+
+    The file is written at most twice a second.
+
+    `floor_s`: shortest limit of a step in seconds; `check_s`: seconds between two checks of the watchdog.
+    """
 
     def __init__(self, root: Path, recorder: Recorder, *, floor_s: float = STEP_FLOOR_S, check_s: float = 1.0) -> None:
         self._path = root / protocol.HEARTBEAT
@@ -51,12 +56,13 @@ class Heartbeat:
         self._stop.set()
 
     def beat(self, seconds: float) -> None:
-        """One step is done, in so many seconds."""
+        """Record that a step is done, and how many seconds it took."""
         self._seconds.append(seconds)
         self._enter("step")
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
+        """Name what the run does now; `name` is a key of LIMITS_S. After it the outer section continues."""
         outer = self._section
         self._enter(name)
         try:
@@ -65,7 +71,7 @@ class Heartbeat:
             self._enter("step" if outer == "start" else outer)
 
     def limit_s(self) -> float:
-        """How long the section at hand may last."""
+        """Return how many seconds the current section may last."""
         if self._section in LIMITS_S:
             return LIMITS_S[self._section]
         steps = sorted(self._seconds)
@@ -77,12 +83,13 @@ class Heartbeat:
         self._section, self._since = section, time.monotonic()
         if self._reported:
             self._reported = False
-            self._recorder.warn("the section that hung has ended; training goes on")
+            self._recorder.warn("the section that was reported as hanging has ended; training goes on")
         if changed or self._since - self._written > WRITE_EVERY_S:
             self._write()
 
     def _write(self) -> None:
-        """In place and of one length, so that a full disk does not make a healthy run look dead."""
+        """Overwrite the file in place, always with the same length: this works on a full disk too, where a healthy run
+        would otherwise look dead."""
         self._written = time.monotonic()
         if not self._recorder.is_main:
             return
@@ -105,6 +112,8 @@ class Heartbeat:
             if waited > limit and not self._reported:
                 self._reported = True
                 self._recorder.event(protocol.HANG, section=self._section, seconds=waited, limit_s=limit)
-                self._recorder.log.error("no end of section %s for %.0f s; where it stands:", self._section, waited)
+                self._recorder.log.error(
+                    "section %s has not ended for %.0f s; stacks of all threads follow", self._section, waited
+                )
                 if sys.__stderr__ is not None:
                     faulthandler.dump_traceback(sys.__stderr__)

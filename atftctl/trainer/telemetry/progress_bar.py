@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal; elsewhere nothing, the log has its lines."""
+"""The progress bar of a run. It is shown on a terminal only; elsewhere the lines of the log have to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ProgressBar:
-    """Steps done, speed, loss, last RankIC. On a terminal only, and only of the lead."""
+    """Shows steps done, time left, loss and best RankIC. With `shown=False`, or without a terminal, it does nothing."""
 
     def __init__(self, total: int, *, shown: bool) -> None:
         self._bar: Any = None
@@ -22,7 +22,7 @@ class ProgressBar:
             TextColumn("step"),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[text]}"),
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
         )
@@ -30,13 +30,14 @@ class ProgressBar:
     def __enter__(self) -> ProgressBar:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("step", total=self._total, words="")
+            self._task = self._bar.add_task("step", total=self._total, text="")
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, step: int, total: int, words: str) -> None:
+    def show(self, step: int, total: int, text: str) -> None:
+        """Update the bar: `step` of `total` steps are done."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, total=total, words=words)
+            self._bar.update(self._task, completed=step, total=total, text=text)

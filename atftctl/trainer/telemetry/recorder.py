@@ -1,4 +1,4 @@
-"""What the trainer says: events (typed, one line of JSON each), metrics (csv), a log for people."""
+"""What the trainer writes: events (typed, one line of JSON each), metrics (CSV) and a log for people."""
 
 from __future__ import annotations
 
@@ -18,66 +18,70 @@ FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED, protocol.WORKER_LOST,
 
 
 class Recorder:
-    """Writes into one run folder. A last word is fsynced: the machine may be about to die.
+    """Writes events, metrics and log of one run folder. Fatal events are fsynced: the machine may be about to fail.
 
-    Of several processes the lead alone writes; the others raise an alarm when something happens to them.
+    Of several processes only the main process writes; the others write an event when something happens to them alone.
     """
 
     def __init__(self, root: Path, horizons: tuple[int, ...], *, rank: int = 0) -> None:
+        """`horizons` in days give metrics.csv its columns; without horizons no metrics are written."""
         self._rank = rank
         self.is_main = rank == 0
         self.run_id = os.environ.get(protocol.RUN_ID, "")
         self.step = 0
         for name in (protocol.LOG, protocol.BEST):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-        self._columns = [
-            "step", "epoch", "loss", "loss_rel", "mse", "val_loss", *(f"rankic_h{one}" for one in horizons),
-            "grad_norm", "lr", "rss_mb", "step_s",
-        ]  # fmt: skip
-        self._events, self._metrics = _Lines(root / protocol.EVENTS), _Lines(root / protocol.METRICS)
+        rankic = (f"rankic_h{horizon}" for horizon in horizons)
+        losses = ("loss", "loss_rel", "mse", "val_loss")
+        self._columns = ["step", "epoch", *losses, *rankic, "grad_norm", "lr", "rss_mb", "step_s"]
+        self._events, self._metrics = _LineFile(root / protocol.EVENTS), _LineFile(root / protocol.METRICS)
         if self.is_main and horizons:
             self._begin_metrics(root / protocol.METRICS)
         self.log = _logger(root / protocol.LOG, logging.INFO if self.is_main else logging.ERROR)
 
     def _begin_metrics(self, path: Path) -> None:
-        """A header for a new file; one that has other columns (other horizons) is put aside, as a rotation would."""
+        """Write the header of a new file. A file with other columns (other horizons) is renamed, as by a rotation."""
         header = ",".join(self._columns)
         if not self._metrics.empty and first_line(path) != header:
             names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
             with suppress(OSError):
                 path.rename(next(name for name in names if not name.exists()))
-            self._metrics.reopened()
+            self._metrics.reopen_if_rotated()
         if self._metrics.empty:
-            self._metrics.add(f"{header}\n".encode())
+            self._metrics.append(f"{header}\n".encode())
 
     def event(self, name: str, **fields: Any) -> None:
+        """Write an event, with time, pid, run id and step; in the main process only."""
         if self.is_main:
             self.any_rank_event(name, **fields)
 
     def any_rank_event(self, name: str, **fields: Any) -> None:
-        """An event that any process may have to write."""
+        """Write an event in whichever process calls this; `rank` is added outside the main process."""
         if not self.is_main:
             fields["rank"] = self._rank
         line = protocol.event_line(name, t=time.time(), pid=os.getpid(), run_id=self.run_id, step=self.step, **fields)
-        self._events.add(line, durable=name in FATAL)
+        self._events.append(line, durable=name in FATAL)
 
     def metrics(self, row: dict[str, Any]) -> None:
+        """Write one row of metrics.csv; a column that `row` lacks stays empty. In the main process only."""
         if not self.is_main:
             return
-        if self._metrics.reopened():
-            self._metrics.add((",".join(self._columns) + "\n").encode())
-        self._metrics.add((",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
+        if self._metrics.reopen_if_rotated():
+            self._metrics.append((",".join(self._columns) + "\n").encode())
+        self._metrics.append((",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
 
     def warn(self, message: str) -> None:
+        """Write a warning to the log and as an event."""
         self.log.warning(message)
         self.event(protocol.WARNING, message=message)
 
 
-class _Lines:
-    """A file that grows by lines. A line that a full disk has no room for is lost, and training goes on; one that was
-    written half is closed before the next, so that it does not take that with it.
+class _LineFile:
+    """A file to which lines are appended.
 
-    A file that was rotated away is left, and a new one begun under its name.
+    A line for which a full disk has no room is lost, and training goes on. A line that was written only in part is
+    ended before the next line, so that the next line is whole. When the file was renamed by a rotation, a new file is
+    begun under its name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,8 +95,8 @@ class _Lines:
         self.empty = facts.st_size == 0
         self._torn = facts.st_size > 0 and os.pread(self._file, 1, facts.st_size - 1) != b"\n"
 
-    def reopened(self) -> bool:
-        """Open the file anew where another one, or none, has its name by now; True where it is empty then."""
+    def reopen_if_rotated(self) -> bool:
+        """Open the path again if it no longer names the open file; return whether a new, empty file was opened."""
         try:
             facts = self._path.stat()
             if (facts.st_dev, facts.st_ino) == self._identity:
@@ -109,8 +113,9 @@ class _Lines:
         os.close(old)
         return self.empty
 
-    def add(self, line: bytes, *, durable: bool = False) -> None:
-        self.reopened()
+    def append(self, line: bytes, *, durable: bool = False) -> None:
+        """Write one line, with its line break; `durable` waits until it is on the disk."""
+        self.reopen_if_rotated()
         whole = b"\n" + line if self._torn else line
         try:
             written = os.write(self._file, whole)
@@ -122,6 +127,7 @@ class _Lines:
 
 
 def first_line(path: Path) -> str:
+    """Return the first line (at most 64 KiB of it) without its line break."""
     with path.open("rb") as file:
         return file.readline(64 << 10).decode("utf-8", "replace").rstrip("\r\n")
 
@@ -133,7 +139,7 @@ def _cell(value: Any) -> str:
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """To whatever standard error is at the time: a progress bar redirects it, so that lines stand above the bar."""
+    """Writes to the current `sys.stderr`: a progress bar replaces it, so that log lines appear above the bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -153,7 +159,7 @@ def _logger(path: Path, level: int) -> logging.Logger:
 
 
 def rss_anon_mb() -> float:
-    """Anonymous resident memory of this process in MB; mapped file pages are not counted."""
+    """Return the anonymous resident memory of this process in MB. Pages of mapped files do not count."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("RssAnon:"):

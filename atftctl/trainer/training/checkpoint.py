@@ -1,7 +1,7 @@
-"""Checkpoints: written beside, renamed into place; read only when whole, and never unpickled.
+"""Checkpoints: written to a temporary file and renamed into place; read only when whole, and never unpickled.
 
-`torch.load` does not notice a flipped bit. The zip's CRCs do, and a hash over what was saved is kept inside, which
-finds what was damaged before it was zipped, or put together from two files.
+`torch.load` does not notice a flipped bit. The CRCs of the zip file do. A hash over the saved content is kept inside
+the file too: it detects damage that happened before the zip was written, and a file assembled from two others.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ HASH = "sha256"
 
 
 def save(path: Path, payload: dict[str, Any], *, previous: Path | None = None) -> str:
-    """The file's SHA-256. The old file stays until the new one is whole, and then as `previous`; OSError leaves it
-    untouched."""
+    """Save the payload and return the SHA-256 of the file.
+
+    The old file stays in place until the new one is whole, and is kept as `previous` if that is given. Raises OSError,
+    or RuntimeError from torch, for example on a full disk; the old file is then unchanged.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -50,7 +53,7 @@ def save(path: Path, payload: dict[str, Any], *, previous: Path | None = None) -
 
 
 def _keep(path: Path, previous: Path) -> None:
-    """A second name for the checkpoint that is about to be replaced. A file system without hard links keeps none."""
+    """Hard-link the checkpoint that is about to be replaced to `previous`. Without hard links none is kept."""
     temp = previous.with_name(f".{previous.name}.{os.getpid()}.tmp")
     with suppress(OSError):
         temp.unlink(missing_ok=True)
@@ -59,7 +62,7 @@ def _keep(path: Path, previous: Path) -> None:
 
 
 def content_hash(value: Any) -> str:
-    """SHA-256 over everything in it: mappings by key, lists in order, tensors by type, shape and bytes."""
+    """Return the SHA-256 over all content: mappings by key, lists in order, tensors by type, shape and bytes."""
     digest = hashlib.sha256()
     _feed(value, digest)
     return digest.hexdigest()
@@ -75,15 +78,19 @@ def _feed(value: Any, digest: hashlib._Hash) -> None:
             _feed(value[key], digest)
     elif isinstance(value, list | tuple):
         digest.update(f"[{len(value)}".encode())
-        for one in value:
-            _feed(one, digest)
+        for item in value:
+            _feed(item, digest)
     else:
         digest.update(repr(value).encode())
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Raises DamagedError for bytes that are not what was saved, CheckpointError for another program's file or one that
-    can't be read now, FileNotFoundError where there is none. MemoryError and torch's own kinds of it pass through."""
+    """Load a checkpoint and check that it is whole.
+
+    Raises FileNotFoundError if there is none, DamagedError if its bytes are not those that were saved, and
+    CheckpointError if it is another program's file or cannot be read now. MemoryError, and the errors with which torch
+    says the same, pass through.
+    """
     if not path.exists():
         raise FileNotFoundError(path)
     _check_archive(path)
@@ -91,20 +98,20 @@ def load(path: Path) -> dict[str, Any]:
         payload: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path} can't be read now: {error.strerror or error}") from None
-    except Exception as error:  # torch raises many kinds for a file that is not its own
+    except Exception as error:  # torch raises many kinds of errors for a broken file
         if is_out_of_memory(error):
             raise
         raise DamagedError(f"{path} can't be loaded: {str(error).splitlines()[0]}") from None
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this trainer")
-    said = payload.pop(HASH, None)
-    if said != content_hash({key: value for key, value in payload.items() if key != "format"}):
-        raise DamagedError(f"{path} is damaged: its content does not have the hash that it was saved with")
+    expected = payload.pop(HASH, None)
+    if expected != content_hash({key: value for key, value in payload.items() if key != "format"}):
+        raise DamagedError(f"{path} is damaged: its content does not have the hash with which it was saved")
     return payload
 
 
 def _check_archive(path: Path) -> None:
-    """Raises DamagedError and CheckpointError, as `load` does."""
+    """Check the CRCs of the zip file. Raises DamagedError and CheckpointError, as `load` does."""
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
@@ -116,43 +123,56 @@ def _check_archive(path: Path) -> None:
         raise DamagedError(f"{path} is damaged: {broken} fails its CRC")
 
 
-BY_HORIZON = ("head.outer.weight", "head.outer.bias", "head.layer_scale", "peers.linear.weight")  # their first axis
+BY_HORIZON = (
+    "head.outer.weight",
+    "head.outer.bias",
+    "head.layer_scale",
+    "peers.linear.weight",
+)  # the first axis of each is the horizon
 
 
 def by_name(
     saved: Mapping[str, Any], features: Sequence[str], horizons: Sequence[int]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The checkpoint with its outputs in the order of these horizons, the averaged weights' too: (checkpoint, what was
-    converted). A tensor's shape does not say what its rows mean. Raises CheckpointError for other features, and for a
-    horizon that was not trained."""
-    had = saved.get("features")
-    if had is not None and list(had) != list(features):
-        gone, new = [one for one in had if one not in features], [one for one in features if one not in had]
-        words = [f"without {', '.join(new)}"] * bool(new) + [f"with {', '.join(gone)}"] * bool(gone)
-        raise CheckpointError(f"the checkpoint was trained on other features: {'; '.join(words) or 'in another order'}")
+    """Return (the checkpoint with its outputs in the order of these horizons, notes on what was converted).
+
+    The averaged weights are converted too. The order is taken from the saved names, since a tensor's shape does not say
+    what its rows mean. Raises CheckpointError for other features, and for a horizon that was not trained.
+    """
+    trained_on = saved.get("features")
+    if trained_on is not None and list(trained_on) != list(features):
+        raise CheckpointError(
+            f"the checkpoint was trained on other features: {_difference(list(trained_on), list(features))}"
+        )
     trained = list(saved.get("horizons", horizons))
     if trained == list(horizons):
         return dict(saved), []
-    unknown = [str(one) for one in horizons if one not in trained]
+    unknown = [str(horizon) for horizon in horizons if horizon not in trained]
     if unknown:
         raise CheckpointError(
             f"the checkpoint forecasts {', '.join(map(str, trained))} days ahead, and not {', '.join(unknown)}"
         )
-    rows = [trained.index(one) for one in horizons]
+    rows = [trained.index(horizon) for horizon in horizons]
     states = {part: _with_rows(saved[part], rows) for part in ("model", "ema") if saved[part] is not None}
     return {**saved, **states}, ["outputs mapped by horizon"]
 
 
+def _difference(old: list[str], new: list[str]) -> str:
+    missing, extra = [name for name in new if name not in old], [name for name in old if name not in new]
+    parts = [f"without {', '.join(missing)}"] * bool(missing) + [f"with {', '.join(extra)}"] * bool(extra)
+    return "; ".join(parts) or "in another order"
+
+
 def _with_rows(state: Mapping[str, Any], rows: list[int]) -> dict[str, Any]:
-    """A model's state, or that of its average, whose names begin with `module.`."""
+    """Select these rows of each output, in a model's state or in that of its average (names begin with `module.`)."""
     return {name: value[rows] if name.removeprefix("module.") in BY_HORIZON else value for name, value in state.items()}
 
 
 def fit_state(state: dict[str, torch.Tensor], model: torch.nn.Module) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """A saved state onto a model with other flags: (state, what was converted). See each improvement for its
-    conversion.
+    """Convert a saved state for a model with other flags; return (state, notes on what was converted).
 
-    The way down to the baseline stands here and not in improvements/, which may be gone by then.
+    Each improvement describes its conversion. The conversions back to the baseline are here and not in improvements/,
+    because a rollback may delete that folder.
     """
     state, wanted = dict(state), model.state_dict()
     notes = []
@@ -180,7 +200,7 @@ def fit_state(state: dict[str, torch.Tensor], model: torch.nn.Module) -> tuple[d
 
 
 def weights_digest(model: torch.nn.Module) -> str:
-    """SHA-256 over names and bytes of all weights and buffers."""
+    """Return the SHA-256 over the names and bytes of all weights and buffers."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -1,4 +1,4 @@
-"""What the settings make: the model with the improvements that are on, its loss and its optimiser.
+"""Builds from the settings the model with the improvements that are on, its loss function and its optimiser.
 
 Each improvement is imported here, when it is on, and nowhere else.
 """
@@ -6,7 +6,7 @@ Each improvement is imported here, when it is on, and nowhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,9 +17,16 @@ from atftctl.trainer.training.evaluation import evaluation_identity
 from atftctl.trainer.training.loss import LossFunction
 from atftctl.trainer.training.optimizer import make_optimizer, make_scaler
 
+if TYPE_CHECKING:
+    from atftctl.trainer.improvements.ema import Ema
+    from atftctl.trainer.improvements.online_norm import OnlineNorm
+    from atftctl.trainer.improvements.oom_recovery import OomRecovery
+
 
 @dataclass
 class Parts:
+    """Model, loss function and optimiser of a run, and the settings that they were built from."""
+
     settings: Settings
     digest: str  # of the config that they come from
     model: ATFT
@@ -27,23 +34,24 @@ class Parts:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     features: tuple[str, ...]
-    evaluation_identity: dict[str, Any]  # what a RankIC of this run is measured on
-    ema: Any = None  # improvements.ema.Ema, where it is on
-    statistics: Any = None  # improvements.online_norm.OnlineNorm
-    recovery: Any = None  # improvements.oom_recovery.OomRecovery
+    evaluation_identity: dict[str, Any]  # what a RankIC of this run is measured on: see evaluation.py
+    ema: Ema | None = None  # this and the next two: None if the improvement is off
+    statistics: OnlineNorm | None = None
+    recovery: OomRecovery | None = None
 
     @property
     def eval_model(self) -> torch.nn.Module:
-        """The weights that evaluation uses: the averaged ones where there are any."""
+        """The model that evaluation uses: with the averaged weights if there are any, else the trained one."""
         return self.model if self.ema is None else self.ema.model
 
     @property
     def eval_weights(self) -> str:
+        """Which weights evaluation uses: "raw" or "averaged"."""
         return "raw" if self.ema is None else "averaged"
 
 
 def assemble(settings: Settings, digest: str, dataset: Dataset, device: torch.device) -> Parts:
-    """Seeded by `training.seed`: the same settings give the same first weights."""
+    """Build all parts on this device. `training.seed` is the seed: the same settings give the same first weights."""
     torch.manual_seed(settings.training.seed)
     mean, deviation = dataset.training_statistics()
     model = ATFT(dataset.ranked, len(settings.data.horizons), settings.model, mean, deviation)
@@ -72,8 +80,8 @@ def assemble(settings: Settings, digest: str, dataset: Dataset, device: torch.de
     return parts
 
 
-def _install(model: ATFT, settings: Settings, mean: torch.Tensor, deviation: torch.Tensor) -> Any:
-    """The improvements that change the model; the running statistics, where there are any."""
+def _install(model: ATFT, settings: Settings, mean: torch.Tensor, deviation: torch.Tensor) -> OnlineNorm | None:
+    """Install the improvements that change the model; return the running statistics, or None."""
     on = settings.improvements
     if on.output_head_small_init:
         from atftctl.trainer.improvements import small_init

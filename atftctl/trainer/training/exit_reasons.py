@@ -1,4 +1,4 @@
-"""How a run ended: each kind of error to its exit code and its reason."""
+"""Gives each kind of error that ends a run its exit code and its reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CODES: tuple[tuple[type[Exception], TrainerExit], ...] = (
 
 
 def classify_exit(error: Exception, recorder: Recorder) -> tuple[TrainerExit, str]:
-    """(exit code, reason). What is nobody's expected end is a crash, with its traceback in the log."""
+    """Return (exit code, reason) and log the error. An unexpected error is a crash: the log gets its traceback."""
     if isinstance(error, Ended):
         return error.code, error.reason
     for kind, code in CODES:

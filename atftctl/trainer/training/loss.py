@@ -1,5 +1,7 @@
-"""The loss: Σ_h w_h L_h + λ Σ_h w_h (1 - Pearson_h), each date by itself, and figures that can be compared across
-losses."""
+"""The loss of one date: Σ_h w_h L_h + λ Σ_h w_h (1 - Pearson_h), and two figures that are comparable across settings.
+
+h is the horizon, L_h the squared or Huber error, λ `loss.rank_weight`.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ OTHER_HORIZON = 0.6
 
 @dataclass(frozen=True)
 class Losses:
-    """`total` is what is minimised; `relative` is total by the loss of predicting zero; `mse` is the same under
-    any loss."""
+    """`total` is minimised; `relative` is `total` divided by the loss of predicting zero; `mse` is the weighted mean
+    squared error, whatever the loss is."""
 
     total: Tensor
     relative: float
@@ -26,6 +28,8 @@ class Losses:
 
 
 class LossFunction:
+    """The loss that the settings choose."""
+
     def __init__(self, settings: Settings) -> None:
         self._weights = torch.tensor([WEIGHTS.get(horizon, OTHER_HORIZON) for horizon in settings.data.horizons])
         self._rank_weight = settings.loss.rank_weight
@@ -37,7 +41,8 @@ class LossFunction:
             self._element = lambda prediction, target: huber(prediction, target, delta)
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Losses:
-        """`prediction`, `target` [N, H]; where the target is NaN (no future) nothing counts."""
+        """Return the losses of one date. `prediction` and `target` are [N stocks, H horizons]; where the target is NaN
+        (no future price) the cell does not count."""
         weights = self._weights.to(prediction.device)
         known = torch.isfinite(target)
         y = torch.where(known, target, torch.zeros_like(target))
@@ -57,7 +62,7 @@ def _squared(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def pearson(p: Tensor, y: Tensor, known: Tensor) -> Tensor:
-    """Correlation over the stocks of one date, [H]."""
+    """Return the Pearson correlation [H] over the stocks of one date; p and y are [N, H], `known` marks what counts."""
     count = known.sum(dim=0).clamp(min=1)
     p = torch.where(known, p - p.sum(dim=0) / count, torch.zeros_like(p))
     y = torch.where(known, y - y.sum(dim=0) / count, torch.zeros_like(y))

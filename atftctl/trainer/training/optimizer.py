@@ -1,4 +1,4 @@
-"""AdamW, warm-up then cosine, mixed precision where the machine has it."""
+"""The optimiser (AdamW), its learning rate (warm-up, then cosine), and the gradient scaler of mixed precision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COSINE_STEPS = 20_000
 
 
 def learning_rate(settings: Settings, step: int) -> float:
-    """At a step counted from 1: linear over `warmup_steps`, then a cosine down to 5 %."""
+    """Return the learning rate of a step (counted from 1): linear over `warmup_steps`, then a cosine down to 5 %."""
     warmup, top = settings.scheduler.warmup_steps, settings.optimizer.lr
     if step <= warmup:
         return top * step / max(warmup, 1)
@@ -23,9 +23,9 @@ def learning_rate(settings: Settings, step: int) -> float:
 
 
 def make_optimizer(settings: Settings, model: torch.nn.Module) -> torch.optim.AdamW:
-    """Weight decay on matrices only; biases, norms and scales are left alone."""
-    matrices = [one for one in model.parameters() if one.ndim > 1]
-    others = [one for one in model.parameters() if one.ndim <= 1]
+    """Return AdamW with weight decay on matrices only, not on biases, norms and scales."""
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": settings.optimizer.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -34,5 +34,5 @@ def make_optimizer(settings: Settings, model: torch.nn.Module) -> torch.optim.Ad
 
 
 def make_scaler(settings: Settings, device: torch.device) -> torch.amp.GradScaler:
-    """With fp16 on CUDA; elsewhere it passes everything through."""
+    """Return the gradient scaler for fp16 on CUDA; on other devices it changes nothing."""
     return torch.amp.GradScaler(device.type, init_scale=settings.grad_scaler.init_scale, enabled=device.type == "cuda")

@@ -1,4 +1,4 @@
-"""One optimiser step over the dates of a batch, on all processes alike."""
+"""One optimiser step over the dates of a batch, taken by all processes together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -20,12 +21,15 @@ from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training.components import Parts
 from atftctl.trainer.training.optimizer import learning_rate
 
-Batch = Sequence[tuple[int, Day]]  # our dates of the step, each with its number in the whole batch
+Batch = Sequence[tuple[int, Day]]  # this process's dates, each with its position in the whole batch
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """`loss` is what was minimised, the mean over the dates; `grad_norm` is before clipping."""
+    """What one step measured; the losses are means over the dates of the batch (see `loss.Losses`).
+
+    `grad_norm` is the gradient's norm before clipping.
+    """
 
     loss: float
     relative: float
@@ -35,7 +39,7 @@ class StepResult:
 
 
 class TrainStep:
-    """Forward, backward, and the update; what goes wrong in it is typed."""
+    """Runs one step: forward, backward, update. What goes wrong ends the run with an exit code of its own."""
 
     def __init__(self, group: ProcessGroup, recorder: Recorder) -> None:
         self._group = group
@@ -43,8 +47,10 @@ class TrainStep:
         self._reserve = MemoryReserve()
 
     def run(self, parts: Parts, batch: Batch, step: int) -> StepResult:
-        """Step number `step`. After out of memory the very same step is taken again in smaller pieces, if that is
-        on. Raises Ended."""
+        """Run step number `step` on this process's part of the batch.
+
+        After an out of memory the same step is run again in smaller pieces, if `auto_recover_oom` is on. Raises Ended.
+        """
         begun = time.monotonic()
         batch = [(number, day.to(self._group.device)) for number, day in batch]
         while True:
@@ -57,8 +63,10 @@ class TrainStep:
         return StepResult(loss, relative, mse, norm, time.monotonic() - begun)
 
     def _try_backward(self, parts: Parts, batch: Batch, step: int) -> tuple[torch.Tensor, str]:
-        """(the batch's losses, "") or (zeros, how memory ran out). The exception is let go of here: it holds the
-        step's tensors."""
+        """Return (losses [3] of the batch, ""), or (zeros, the message) if memory ran out.
+
+        The exception does not leave this function, because it holds references to the tensors of the step.
+        """
         parts.optimizer.zero_grad(set_to_none=True)
         losses = torch.zeros(3, dtype=torch.float64, device=self._group.device)
         try:
@@ -71,10 +79,10 @@ class TrainStep:
         return losses, ""
 
     def _backward(self, parts: Parts, day: Day, seed: tuple[int, int, int]) -> torch.Tensor:
-        """Gradients of one date's share of the batch, and its share of the losses.
+        """Add the gradients of one date, divided by the number of dates; return its losses [3], divided likewise.
 
-        What is random is drawn from (seed, step, date): so a step repeats exactly when it is taken again, after a
-        resume, and whichever process it falls to.
+        Random numbers depend on `seed` alone, which is (seed, step, position of the date). So a step repeats exactly
+        when it is run again, after a resume, and in whichever process the date is.
         """
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
         share = 1.0 / parts.settings.training.dates_per_step
@@ -88,14 +96,17 @@ class TrainStep:
         ).mul_(share)
 
     def _update(self, parts: Parts, loss: float, step: int) -> float:
-        """Clip and step; the gradient norm before clipping. Stops before the weights are spoiled."""
+        """Clip the gradients and update the weights; return the gradient norm before clipping.
+
+        Raises Ended before the update if the loss or the norm is not finite.
+        """
         parameters = list(parts.model.parameters())
         self._group.sum_gradients(parameters)
         parts.scaler.unscale_(parts.optimizer)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, parts.settings.optimizer.clip_grad_norm))
         if not math.isfinite(loss):
             self.anomaly("loss", loss)
-        if not math.isfinite(norm) and not parts.scaler.is_enabled():  # a scaler skips such a step, and scales down
+        if not math.isfinite(norm) and not parts.scaler.is_enabled():  # an enabled scaler skips such a step
             self.anomaly("gradient norm", norm)
         for group in parts.optimizer.param_groups:
             group["lr"] = learning_rate(parts.settings, step)
@@ -107,14 +118,17 @@ class TrainStep:
             parts.ema.update(parts.model)
         return norm
 
-    def anomaly(self, quantity: str, value: float) -> None:
-        """Something is not finite: the run ends, and the last good checkpoint stands."""
+    def anomaly(self, quantity: str, value: float) -> NoReturn:
+        """End the run because a quantity is not finite; the last good checkpoint is kept. Always raises Ended."""
         self._recorder.event(protocol.ANOMALY, quantity=quantity, value=value)
         self._recorder.log.error("Anomaly detected: %s is %s; the weights were not changed", quantity, value)
         raise Ended(TrainerExit.ANOMALY, f"{quantity} is {value}")
 
     def _out_of_memory(self, parts: Parts, message: str, step: int) -> None:
-        """Called outside the `except`, by all processes: each cuts its encoder into more pieces."""
+        """Recover by running the encoder in more pieces, or raise Ended.
+
+        Called by all processes, and outside the `except`, so that the failed step's tensors can be freed.
+        """
         self._reserve.release()
         parts.optimizer.zero_grad(set_to_none=True)
         if parts.statistics is not None:
@@ -125,4 +139,4 @@ class TrainStep:
             self._recorder.log.error("out of memory at step %d: %s", step, message)
             raise Ended(TrainerExit.OUT_OF_MEMORY, message)
         self._recorder.event(protocol.RECOVERED, encoder_chunks=pieces)
-        self._recorder.log.warning("out of memory at step %d: going on with the encoder in %d pieces", step, pieces)
+        self._recorder.log.warning("out of memory at step %d: trying again with the encoder in %d pieces", step, pieces)

@@ -1,4 +1,4 @@
-"""What a run is made of between two steps: saved whole, taken up exactly, converted to other flags."""
+"""The state of a run between two steps: saved whole, loaded exactly, converted when flags changed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ FILES = {"last": (protocol.LAST, protocol.PREVIOUS, protocol.BEST), "best": (pro
 
 @dataclass
 class Progress:
-    """How far a run has come. `best` is the best RankIC so far."""
+    """How far a run has come: steps done, and the best RankIC so far."""
 
     step: int = 0
     best: float = float("-inf")
 
 
 def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
-    """No state of the random numbers: they are drawn from seed, step and date."""
+    """Return what a checkpoint holds.
+
+    It holds no state of the random numbers, which depend on seed, step and date alone. The key `judged_on` is the
+    identity of the evaluation; it keeps its name because existing checkpoints have it.
+    """
     return {
         "step": progress.step,
         "best": progress.best,
@@ -45,50 +49,57 @@ def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
 
 
 def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Recorder, *, must: bool = False) -> bool:
-    """By the lead; False where it failed. That leaves the old checkpoint, and is told; training goes on unless this
-    was the last word: then Ended."""
+    """Save a checkpoint, in the main process; return False if that failed.
+
+    After a failure the old checkpoint is unchanged, and an event is written; training goes on. With `must` a failure
+    raises Ended instead.
+    """
     if not recorder.is_main:
         return True
     previous = root / protocol.PREVIOUS if name == protocol.LAST else None
     try:
         digest = checkpoint.save(root / name, payload(parts, progress), previous=previous)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        words = " ".join(str(error).split())[:300]
-        recorder.event(protocol.SAVE_FAILED, path=name, message=words)
-        recorder.log.error("%s could not be saved, the old one stands: %s", name, words)
+        message = " ".join(str(error).split())[:300]
+        recorder.event(protocol.SAVE_FAILED, path=name, message=message)
+        recorder.log.error("%s could not be saved, the old one is unchanged: %s", name, message)
         if must:
-            raise Ended(TrainerExit.SAVE_FAILED, words) from None
+            raise Ended(TrainerExit.SAVE_FAILED, message) from None
         return False
     recorder.event(protocol.CHECKPOINT, path=name, sha256=digest)
     return True
 
 
 def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str, Progress]:
-    """Which checkpoint was taken up, "scratch" for none, and how far it had come. One that is damaged is named, and
-    the one before is taken. Raises CheckpointError where none of those that are there will do, and for one that is
-    whole and can't be read now: an older one would lose steps."""
-    refused: CheckpointError | None = None
+    """Load the checkpoint of this kind ("last", "best" or "scratch") into `parts`.
+
+    Returns (the path that was loaded, or "scratch" if there is none; the progress). A damaged checkpoint is reported,
+    and the one before it is loaded. Raises CheckpointError if there are checkpoints but none can be loaded, and for one
+    that is whole but cannot be read now, because an older one would lose steps.
+    """
+    damaged: DamagedError | None = None
     for name in FILES[kind]:
         try:
             saved = checkpoint.load(root / name)
         except FileNotFoundError:
             continue
         except DamagedError as error:
-            refused = error
-            if (
-                name == protocol.LAST and recorder.is_main
-            ):  # aside, so that the next save does not make it the one before
+            damaged = error
+            if name == protocol.LAST and recorder.is_main:  # so that the next save does not keep it as the previous one
                 (root / name).replace(root / protocol.DAMAGED)
-            recorder.warn(f"{error}; the one before is taken")
+            recorder.warn(f"{error}; the one before it is loaded")
             continue
         return name, load_state(saved, parts, recorder)
-    if refused:
-        raise refused
+    if damaged:
+        raise damaged
     return "scratch", Progress()
 
 
 def load_state(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progress:
-    """Go on exactly where this was saved, converted to the flags of now. Raises CheckpointError."""
+    """Load a checkpoint's content into `parts`, converted to the current flags; return the progress.
+
+    Training then goes on exactly as if it had not stopped. Raises CheckpointError.
+    """
     saved, notes = checkpoint.by_name(saved, parts.features, parts.settings.data.horizons)
     reordered = bool(notes)
     state, converted = checkpoint.fit_state(saved["model"], parts.model)
@@ -103,7 +114,7 @@ def load_state(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progr
     if not reordered and saved["names"] == [name for name, _ in parts.model.named_parameters()]:
         parts.optimizer.load_state_dict(_keep_hyperparameters(saved["optimizer"], parts.optimizer))
     else:
-        notes.append("optimiser moments start afresh")
+        notes.append("the optimiser's moments start from zero")
     if parts.scaler.is_enabled() and saved["scaler"]:
         parts.scaler.load_state_dict(saved["scaler"])
     _load_averages(saved, parts, converted=bool(converted))
@@ -113,13 +124,15 @@ def load_state(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progr
         recorder.log.info("converted: %s", note)
     best = float(saved["best"])
     if best > float("-inf") and saved.get("judged_on", parts.evaluation_identity) != parts.evaluation_identity:
-        recorder.log.info("the best RankIC so far (%.4f) was of other data, horizons or dates: it starts afresh", best)
+        recorder.log.info(
+            "the best RankIC so far (%.4f) was measured on other data, horizons or dates, and is dropped", best
+        )
         best = float("-inf")
     return Progress(int(saved["step"]), best)
 
 
 def _keep_hyperparameters(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Moments from the checkpoint; weight decay and the like as the settings of now say."""
+    """Return the saved state with the hyperparameters (weight decay and others) of the current settings."""
     groups = [
         {**old, **{key: value for key, value in new.items() if key != "params"}}
         for old, new in zip(saved["param_groups"], optimizer.param_groups, strict=True)
@@ -128,7 +141,7 @@ def _keep_hyperparameters(saved: dict[str, Any], optimizer: torch.optim.Optimize
 
 
 def _load_averages(saved: dict[str, Any], parts: Parts, *, converted: bool) -> None:
-    """Averaged weights go on if there are any of this shape; else the average starts from the raw weights."""
+    """Load the saved averaged weights if there are any of this shape; else start the average from the raw weights."""
     if parts.ema is None:
         return
     if saved["ema"] is not None and not converted:

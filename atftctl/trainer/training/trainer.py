@@ -68,6 +68,7 @@ class Trainer:
 
     @property
     def settings(self) -> Settings:
+        """The settings that are in effect now; a reload changes them."""
         return self.parts.settings
 
     # -- the loop -----------------------------------------------------------------------------------------------
