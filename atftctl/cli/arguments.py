@@ -1,35 +1,34 @@
-"""The words of the command line, before they are parsed: what people type, and what the parser takes."""
+"""The arguments of the command line before they are parsed: what people type, and what the parser takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 WITH_VALUE = ("--project", "--lang")
-ALONE = ("--json",)
-GROUPS = ("backup", "config", "plan", "trainer", "baseline", "runbook")  # commands with verbs of their own
+FLAGS = ("--json",)
+GROUPS = ("backup", "baseline", "config", "plan", "runbook", "trainer")  # commands with commands of their own
 
 
-def in_order(words: Sequence[str]) -> list[str]:
-    """`help COMMAND` as `COMMAND --help`, and options that stand before the command behind it: every command takes
-    them, and people put them there."""
-    leading, rest = _leading(list(words))
+def in_order(arguments: Sequence[str]) -> list[str]:
+    """`help COMMAND` becomes `COMMAND --help`; options before the command, where people put them, go behind it."""
+    leading, rest = _leading(list(arguments))
     if rest[:1] == ["help"]:
         rest = [*rest[1:], "--help"]
     if not leading or not rest or rest[0].startswith("-"):
         return [*rest, *leading] if rest else [*leading]
-    at = 2 if rest[0] in GROUPS and len(rest) > 1 and not rest[1].startswith("-") else 1
-    return [*rest[:at], *leading, *rest[at:]]
+    end = 2 if rest[0] in GROUPS and len(rest) > 1 and not rest[1].startswith("-") else 1
+    return [*rest[:end], *leading, *rest[end:]]
 
 
-def _leading(words: list[str]) -> tuple[list[str], list[str]]:
-    """(options that every command takes, all else)."""
-    at = 0
-    while at < len(words):
-        name, equals, _ = words[at].partition("=")
+def _leading(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """(leading options that every command takes, everything else)."""
+    end = 0
+    while end < len(arguments):
+        name, equals, _ = arguments[end].partition("=")
         if name in WITH_VALUE:
-            at += 1 if equals else 2
-        elif words[at] in ALONE:
-            at += 1
+            end += 1 if equals else 2
+        elif arguments[end] in FLAGS:
+            end += 1
         else:
             break
-    return words[:at], words[at:]
+    return arguments[:end], arguments[end:]

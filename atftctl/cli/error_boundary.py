@@ -1,73 +1,75 @@
-"""The one error boundary: every end of a command becomes words, or one JSON envelope, and an exit code."""
+"""The one error boundary: a command ends as text or as one JSON envelope, and with an exit code."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import typer
 
 from atftctl.cli.render import result as render_result
+from atftctl.cli.session import Session
 from atftctl.cli.terminal import emit, emit_json
 from atftctl.domain.errors import AtftError, Interrupted, InterventionNeeded, Refused, UsageError
 from atftctl.domain.result import Result
 from atftctl.host import footprint
 from atftctl.host.errors import HostError, UntrustedError, reason_and_place
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 
 T = TypeVar("T")
 ENVELOPE_VERSION = 1
 WITH_CONTACTS = (Exit.CHECK_FAILED, Exit.RESTORED, Exit.STOPPED)
-_contacts: tuple[str, ...] = ()
 _reported_as = ""  # the command that people called, where it runs another one
 
 
 def report_as(command: str) -> None:
-    """Whatever ends from now on is told as the end of this command."""
+    """Report every end from now on as the end of this command."""
     global _reported_as  # noqa: PLW0603 - one command a process
     _reported_as = command
 
 
-def know_contacts(contacts: tuple[str, ...]) -> None:
-    """The runbook's contacts, told as soon as it is read, so that an error can show them."""
-    global _contacts  # noqa: PLW0603 - one command a process
-    _contacts = contacts
+def run(session: Session, act: Callable[[], Result]) -> NoReturn:
+    """Run a command to its end and leave with its exit code."""
 
+    def act_and_close() -> Result:
+        try:
+            return act()
+        finally:
+            session.close()
 
-def run(
-    command: str, verb: Callable[[], Result], *, as_json: bool, render: Callable[[Result], None] = render_result.result
-) -> NoReturn:
-    """Run a verb to its end and leave with its exit code."""
-    result = guarded(command, verb, as_json=as_json)
-    command = _reported_as or command
-
-    def tell() -> None:
-        with _printing():
-            if as_json:
-                emit_json(envelope(command, result.exit_code, render_result.data(result), error=None))
-            else:
-                render(result)
-
-    guarded(command, tell, as_json=as_json)
+    result = guarded(session, act_and_close)
+    guarded(session, lambda: _show(session, result))
     raise typer.Exit(int(result.exit_code))
 
 
-def guarded(command: str, act: Callable[[], T], *, as_json: bool) -> T:
+def _show(session: Session, result: Result) -> None:
+    with _printing():
+        if session.json:
+            command = _reported_as or session.command
+            emit_json(envelope(command, result.exit_code, render_result.data(result), error=None))
+        else:
+            (session.render or render_result.result)(result)
+
+
+def guarded(session: Session, act: Callable[[], T]) -> T:
     """What `act` returns; where it raises, the end of the command."""
     try:
         return act()
     except (typer.BadParameter, typer.Exit):
         raise
     except (AtftError, HostError, OSError, KeyboardInterrupt) as error:
-        _fail(command, _expected(error), as_json)
+        _fail(session, _expected(error))
     except Exception:  # noqa: BLE001 - a bug of ours: say so, keep the traceback
-        _fail(command, _bug(), as_json)
+        _fail(session, _bug())
 
 
-def envelope(command: str, exit_code: Exit, data: dict[str, Any], error: dict[str, Any] | None) -> dict[str, Any]:
+def envelope(
+    command: str, exit_code: Exit, data: Mapping[str, object], error: Mapping[str, object] | None
+) -> dict[str, object]:
     """The stable envelope; docs/json.md is its page."""
     return {
         "version": ENVELOPE_VERSION,
@@ -79,7 +81,7 @@ def envelope(command: str, exit_code: Exit, data: dict[str, Any], error: dict[st
     }
 
 
-def usage(error: Exception, words: Sequence[str]) -> int:
+def usage(error: Exception, arguments: Sequence[str]) -> int:
     """The end of a command line that could not be parsed; the exit code. Raises what is no such error."""
     if isinstance(error, typer.Abort):
         return int(Exit.INTERRUPTED)
@@ -87,29 +89,29 @@ def usage(error: Exception, words: Sequence[str]) -> int:
     if message is None:
         raise error
     command = str(getattr(context, "command_path", "atftctl"))
-    if type(error).__name__ == "NoArgsIsHelpError":  # asked for nothing: told what there is
+    if type(error).__name__ == "NoArgsIsHelpError":  # no arguments: show the help page
         with _printing():
             for line in message().splitlines():
                 emit(line)
-        return int(Exit.USAGE if words else Exit.DONE)
-    told = UsageError(message(), hint=f"{command} --help")
+        return int(Exit.USAGE if arguments else Exit.DONE)
     with _printing():
-        _say_error(" ".join(words[:1]), told, (), "--json" in words)
+        refusal = UsageError(message(), hint=f"{command} --help")
+        _show_error(" ".join(arguments[:1]), refusal, (), as_json="--json" in arguments)
     return int(Exit.USAGE)
 
 
 def _expected(error: BaseException) -> AtftError:
-    """Every expected end in the domain's words."""
+    """Every expected error as one of the domain."""
     if isinstance(error, AtftError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted", hint="atftctl status shows where things stand" if footprint.so_far() else "")
-    words = reason_and_place(error)
+        return Interrupted("interrupted", hint="atftctl status" if footprint.so_far() else "")
+    text = reason_and_place(error)
     if footprint.so_far():
-        return InterventionNeeded(words, hint="atftctl status shows where things stand")
+        return InterventionNeeded(text, hint="atftctl status")
     if isinstance(error, UntrustedError):
-        return Refused(words, hint=error.hint)
-    return Refused(words, hint="atftctl status shows where things stand" if isinstance(error, OSError) else "")
+        return Refused(text, hint=error.hint)
+    return Refused(text, hint="atftctl status" if isinstance(error, OSError) else "")
 
 
 def _bug() -> AtftError:
@@ -121,39 +123,38 @@ def _bug() -> AtftError:
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(f"{sys.argv}\n{text}")
     return InterventionNeeded(
-        f"a fault of atftctl itself: {text.strip().splitlines()[-1]}",
-        state="an operation may be open: atftctl status",
-        hint=f"please report it with {path}",
+        tr("a fault of atftctl itself: {error}", error=text.strip().splitlines()[-1]),
+        state=tr("an operation may be open: atftctl status"),
+        hint=tr("please report it with {path}", path=path),
     )
 
 
-def _fail(command: str, error: AtftError, as_json: bool) -> NoReturn:
-    command = _reported_as or command
-    contacts = _contacts if error.exit_code in WITH_CONTACTS else ()
+def _fail(session: Session, error: AtftError) -> NoReturn:
+    contacts = session.contacts if error.exit_code in WITH_CONTACTS else ()
     with _printing():
-        _say_error(command, error, contacts, as_json)
+        _show_error(_reported_as or session.command, error, contacts, as_json=session.json)
     raise typer.Exit(int(error.exit_code))
 
 
-def _say_error(command: str, error: AtftError, contacts: tuple[str, ...], as_json: bool) -> None:
+def _show_error(command: str, error: AtftError, contacts: tuple[str, ...], *, as_json: bool) -> None:
     state = error.state or footprint.state()
-    if as_json:
-        words: dict[str, Any] = {
-            "message": error.message,
-            "state": state,
-            "hint": error.hint,
-            "contacts": list(contacts),
-        }
-        if error.lines:
-            words["lines"] = list(error.lines)
-        emit_json(envelope(command, error.exit_code, {}, words))
-    else:
+    if not as_json:
         render_result.error(error.message, state, error.hint, contacts, error.lines)
+        return
+    fields: dict[str, object] = {
+        "message": error.message,
+        "state": state,
+        "hint": error.hint,
+        "contacts": list(contacts),
+    }
+    if error.lines:
+        fields["lines"] = list(error.lines)
+    emit_json(envelope(command, error.exit_code, {}, fields))
 
 
 @contextmanager
 def _printing() -> Iterator[None]:
-    """Where nobody can be told (a full disk, a closed pipe), the exit code still says what was done."""
+    """A full disk or a closed pipe must not change the exit code."""
     try:
         yield
         sys.stdout.flush()

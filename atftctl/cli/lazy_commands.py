@@ -1,63 +1,80 @@
-"""Commands are imported and built when one is called, or all are listed: an emergency command has no time to make those
-that it does not run."""
+"""The list of commands. A command's module is imported when the command is called: an incident has no time to import
+the others, and `atftctl --help` imports none."""
+
+from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import cast
 
 import typer
-from typer.core import TyperGroup
-from typer.main import get_command, get_group
+from typer.core import TyperCommand, TyperGroup
 
-# By name, in the order of `--help`: the module, and the function or the group of commands in it.
-COMMANDS = {
-    "status": ("status", "status"),
-    "rollback": ("rollback", "rollback"),
-    "undo": ("undo", "undo"),
-    "verify": ("verify", "verify"),
-    "reenable": ("reenable", "reenable"),
-    "backup": ("backup", "app"),
-    "restore": ("restore", "restore"),
-    "resume": ("resume", "resume"),
-    "recover": ("recover", "recover"),
-    "history": ("history", "history"),
-    "show": ("show", "show_"),
-    "config": ("config", "app"),
-    "plan": ("plan", "app"),
-    "trainer": ("trainer", "trainer_app"),
-    "guard": ("guard", "guard"),
-    "doctor": ("doctor", "doctor"),
-    "baseline": ("baseline", "baseline_app"),
-    "runbook": ("runbook", "runbook_app"),
-    "drill": ("drill", "drill"),
+from atftctl.cli.help import Formatter
+
+# By purpose, in the order of `--help`: each command and its summary. A test compares the summaries with the help pages.
+SECTIONS = {
+    "During an incident": {
+        "status": "Show the state of the service and what is wrong",
+        "rollback": "Take improvements back, or return to a verified snapshot",
+        "verify": "Check that the service is back at its normal level",
+        "undo": "Undo one operation",
+        "restore": "Restore files from a snapshot or from git",
+        "recover": "Finish or reverse an operation that a crash interrupted",
+        "resume": "Continue an interrupted operation or a staged rollback",
+    },
+    "After an incident, and before the next one": {
+        "reenable": "Turn improvements on again, one phase at a time",
+        "backup": "Create, list, check and remove snapshots",
+        "baseline": "Record the normal level that verify compares with",
+        "drill": "Rehearse an incident in a scratch copy of the project",
+        "history": "List past operations",
+        "show": "Show one past operation in full",
+    },
+    "Settings and the trainer process": {
+        "config": "Read and change single settings",
+        "plan": "Save a plan to a file and carry it out later",
+        "trainer": "Start, stop, restart or reload the trainer",
+        "guard": "Run a command only if the project is safe to train",
+    },
+    "Setup": {
+        "doctor": "Check this machine and project for missing parts",
+        "runbook": "Show and check the runbook",
+    },
 }
-AS_THEY_ARE = ("guard",)  # what follows the first word is somebody else's
+COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
 
 
-class LateCommands(TyperGroup):
-    """The root of the commands."""
+class LazyCommands(TyperGroup):
+    """The root command."""
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in COMMANDS:
-            self._build(cmd_name)
-        else:
-            self.list_commands(ctx)  # a typo: what is near it is looked for among all
-        return super().get_command(ctx, cmd_name)
-
-    def list_commands(self, ctx: Any) -> list[str]:
+    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | TyperGroup | None:
+        """Import and build a command. For an unknown name build all: the parser suggests the nearest one."""
         del ctx
-        for name in COMMANDS:
-            self._build(name)
+        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                from atftctl.cli import command
+
+                module = import_module(f"atftctl.cli.commands.{name}")
+                self.commands[name] = command.build(module, name)
+        return cast("TyperCommand | TyperGroup | None", self.commands.get(cmd_name))
+
+    def list_commands(self, ctx: object) -> list[str]:
+        """All names, in the order of `--help`."""
+        del ctx
         return list(COMMANDS)
 
-    def _build(self, name: str) -> None:
-        if name in self.commands:
-            return
-        module, attribute = COMMANDS[name]
-        found = getattr(import_module(f"atftctl.cli.commands.{module}"), attribute)
-        if isinstance(found, typer.Typer):
-            self.commands[name] = get_group(found)
-            return
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        settings = {"allow_interspersed_args": False} if name in AS_THEY_ARE else {}
-        alone.command(name, context_settings=settings)(found)
-        self.commands[name] = get_command(alone)
+    def format_options(self, ctx: object, formatter: Formatter) -> None:
+        """The commands by purpose, then the options."""
+        width = max(map(len, COMMANDS))
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in commands.items()])
+        context = cast(typer.Context, ctx)
+        records = [parameter.get_help_record(context) for parameter in self.get_params(context)]
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in records if record])
+
+    def format_epilog(self, ctx: object, formatter: Formatter) -> None:
+        """Where to read on."""
+        del ctx
+        formatter.write(f"\n{self.epilog}\n")

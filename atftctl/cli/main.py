@@ -1,5 +1,7 @@
 """The root of the commands. Each one is imported and built when it is called; everything heavy when it runs."""
 
+from __future__ import annotations
+
 import io
 import sys
 from collections.abc import Sequence
@@ -7,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from atftctl.cli.lazy_commands import LateCommands
+from atftctl.cli.lazy_commands import LazyCommands
 
 app = typer.Typer(
     name="atftctl",
-    cls=LateCommands,
-    help="Take the ATFT-GAT-FAN training service back to a known-good state, prove it, bring improvements back.",
+    cls=LazyCommands,
+    help="Take the ATFT-GAT-FAN training service back to a known-good state, prove it, and bring improvements back.",
+    epilog="'atftctl help COMMAND' explains one command, with examples.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
@@ -30,9 +33,11 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog=app.info.epilog)
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     del version
 
@@ -52,12 +57,11 @@ def main() -> None:
     sys.exit(run(in_order(sys.argv[1:])))
 
 
-def run(words: Sequence[str]) -> int:
-    """One command line; its exit code. Wrong usage ends as every other error does: printable, and as JSON where that
-    was asked for."""
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; its exit code. A usage error is shown as every other error, as JSON where asked for."""
     try:
-        return int(app(args=list(words), standalone_mode=False) or 0)
-    except Exception as error:  # noqa: BLE001 - what is no wrong usage is raised again
+        return int(app(args=list(arguments), prog_name="atftctl", standalone_mode=False) or 0)
+    except Exception as error:  # noqa: BLE001 - whatever is no usage error is raised again
         from atftctl.cli.error_boundary import usage
 
-        return usage(error, words)
+        return usage(error, arguments)

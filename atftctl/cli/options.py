@@ -1,61 +1,98 @@
-"""The options that commands share, spelled once."""
+"""The options that commands share, each defined once. `@command` adds them to a command by name."""
 
 from __future__ import annotations
 
+import inspect
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from atftctl.domain.runbook import Kind
 
-Project = Annotated[Path, typer.Option("--project", metavar="DIR", help="The project, if not the one around here.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; touch nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")]
-NoRestart = Annotated[bool, typer.Option("--no-restart", help="Change files only; leave the trainer alone.")]
+COMMON = "Common options"  # the heading of the options that every command takes
+LANGUAGES = ("en", "ja")
+
+Project = Annotated[
+    Path,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        show_default=False,
+        help="Project folder (default: the one that contains the current folder).",
+        rich_help_panel=COMMON,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.", rich_help_panel=COMMON)]
+Lang = Annotated[
+    str,
+    typer.Option(
+        "--lang", metavar="en|ja", help="Language of the messages (default: from the locale).", rich_help_panel=COMMON
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why you do this; recorded in the history.")]
+NoRestart = Annotated[bool, typer.Option("--no-restart", help="Change files only; do not stop or start the trainer.")]
 Adopt = Annotated[
-    list[int] | None, typer.Option("--adopt", metavar="PID", help="This trainer, started by hand, may be stopped.")
+    list[int] | None,
+    typer.Option(
+        "--adopt", metavar="PID", help="Allow stopping this manually started trainer (repeatable).", show_default=False
+    ),
 ]
-Live = Annotated[bool, typer.Option("--live", help="The running trainer takes settings up, no restart.")]
-OrUndo = Annotated[bool, typer.Option("--or-undo", help="Put it back where the trainer is not healthy.")]
-Lang = Annotated[str, typer.Option("--lang", metavar="en|ja", help="Language of the runbook's texts.")]
-Only = Annotated[str, typer.Option("--only", metavar="configs|models", help="One kind of files.")]
 
+Live = Annotated[bool, typer.Option("--live", help="Apply the settings to the running trainer without a restart.")]
+OrUndo = Annotated[
+    bool, typer.Option("--or-undo", help="Undo the change if the trainer is not healthy after the change.")
+]
+Only = Annotated[str, typer.Option("--only", metavar="configs|models", help="Only config files, or only model files.")]
 Operation = Annotated[
-    str, typer.Argument(metavar="[OPERATION]", help="Its id, or how it begins; the newest if none is named.")
+    str,
+    typer.Argument(
+        metavar="[OPERATION]", help="Operation id, or the beginning of one (default: the newest).", show_default=False
+    ),
 ]
 
-HERE = Path()
+Shared = Literal["json", "project", "lang", "dry_run", "yes", "reason", "no_restart", "adopt"]
+ALWAYS: tuple[Shared, ...] = ("json", "project", "lang")
+CHANGE: tuple[Shared, ...] = ("dry_run", "yes", "reason")
+RESTART: tuple[Shared, ...] = ("no_restart", "adopt")
+_KINDS: dict[Shared, tuple[object, object]] = {  # annotation and default
+    "json": (Json, False),
+    "project": (Project, Path()),
+    "lang": (Lang, ""),
+    "dry_run": (DryRun, False),
+    "yes": (Yes, False),
+    "reason": (Reason, ""),
+    "no_restart": (NoRestart, False),
+    "adopt": (Adopt, None),
+}
+
+
+def parameter(name: Shared) -> inspect.Parameter:
+    """A shared option as a parameter of a function."""
+    annotation, default = _KINDS[name]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def kind(only: str) -> Kind:
-    """What --only says."""
-    if only in ("", "configs", "models"):
-        return only  # type: ignore[return-value]
-    raise typer.BadParameter(f"{only!r} is neither configs nor models", param_hint="--only")
+    """The value of --only. Raises BadParameter for any other word."""
+    if only == "configs":
+        return "configs"
+    if only == "models":
+        return "models"
+    if only:
+        raise typer.BadParameter(f"{only!r} is neither configs nor models", param_hint="--only")
+    return ""
 
 
 def language(asked: str) -> str:
-    """What was asked for, else what the locale says."""
+    """The language asked for with --lang, else that of the locale. Raises BadParameter for an unknown one."""
     if asked:
-        if asked not in ("en", "ja"):
-            raise typer.BadParameter(f"{asked!r} is neither en nor ja", param_hint="--lang")
+        if asked not in LANGUAGES:
+            raise typer.BadParameter(f"{asked!r} is neither {' nor '.join(LANGUAGES)}", param_hint="--lang")
         return asked
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
     return "ja" if locale.startswith("ja") else "en"
-
-
-@dataclass(frozen=True)
-class Change:
-    """The options of everything that changes something."""
-
-    dry_run: bool
-    yes: bool
-    reason: str
-    json: bool
-    or_undo: bool = False

@@ -1,47 +1,125 @@
-"""From the options of a change to the request that the verbs take."""
+"""What one command works with: the shared options, the project, the request, the renderer of the result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from atftctl.cli import progress, prompt
-from atftctl.cli.options import Change
-from atftctl.cli.render import result as render_result
-from atftctl.domain.plan import Plan
-from atftctl.operations.request import Confirm, Request, yes
+from atftctl.cli import options
 
-
-class _Plans:
-    """What is to be told of every plan of this process: `plan save` keeps it, `plan apply` compares it."""
-
-    seen: Confirm = staticmethod(yes)
-
-
-_plans = _Plans()
-
-
-def tell(seen: Confirm) -> None:
-    """Of every plan from now on."""
-    _plans.seen = seen
+if TYPE_CHECKING:
+    from atftctl.cli.progress import ProgressReporter
+    from atftctl.decide.plans.builder import RestartPolicy
+    from atftctl.domain.plan import Plan
+    from atftctl.domain.result import Result
+    from atftctl.operations.project import Project
+    from atftctl.operations.request import Confirm, Request
 
 
-@contextmanager
-def request(change: Change) -> Iterator[Request]:
-    """For the block; what is shown in place meanwhile goes when it ends."""
-    teller = progress.Teller(quiet=change.json)
+@dataclass
+class Session:
+    """One run of one command. The fields `json` to `adopt` are its shared options.
 
-    def confirm(plan: Plan, diff: tuple[str, ...]) -> bool:
-        teller.stop()
-        if change.yes:
-            if not change.json:
-                with suppress(OSError):  # a plan that can't be printed must not stop a rescue
-                    render_result.plan(plan, diff)
-            return True
-        return prompt.confirm(plan, diff)
+    A command without `--yes` does not ask for confirmation, hence the default of `yes`.
+    """
 
-    try:
-        reason = change.reason.encode("utf-8", "replace").decode()  # bytes of another encoding came in as surrogates
-        yield Request(reason, change.dry_run, change.or_undo, confirm, _plans.seen, teller)
-    finally:
-        teller.stop()
+    command: str
+    json: bool = False
+    project: Path = field(default_factory=Path)
+    lang: str = ""
+    dry_run: bool = False
+    yes: bool = True
+    reason: str = ""
+    no_restart: bool = False
+    adopt: list[int] | None = None
+    render: Callable[[Result], None] | None = None  # how the result is shown; None: headline, lines and times
+    contacts: tuple[str, ...] = ()  # the runbook's; an error shows them
+
+    def __post_init__(self) -> None:
+        self.language = options.language(self.lang)
+
+    def open(self, *, rescue: bool = False, look: bool = False) -> Project:
+        """Open the project.
+
+        rescue: whatever state the runbook is in. look: as far as the runbook can be read.
+        Raises Refused where there is no project, or its runbook is broken.
+        """
+        from atftctl.operations import project as projects
+
+        how = projects.open_for_rescue if rescue else projects.open_to_look if look else projects.open_project
+        opened = how(self.project, self.language)
+        self.contacts = opened.contacts
+        return opened
+
+    def request(self, *, or_undo: bool = False) -> Request:
+        """How the operator asks for this change."""
+        from atftctl.operations.request import Request
+
+        reason = self.reason.encode("utf-8", "replace").decode()  # bytes of another encoding are surrogates here
+        return Request(reason, self.dry_run, or_undo, self._confirm, _observer.seen, self.reporter)
+
+    def restart_policy(self, *, live: bool = False, restart: bool = True) -> RestartPolicy:
+        """What may be done with the trainer."""
+        from atftctl.decide.plans.builder import RestartPolicy
+
+        return RestartPolicy(restart=restart and not self.no_restart, live=live, adopt=tuple(self.adopt or ()))
+
+    def rescue_policy(self, project: Project) -> RestartPolicy:
+        """As `restart_policy`; a runbook that does not say how to start the trainer leaves the trainer alone."""
+        return self.restart_policy(restart=bool(project.runbook.trainer.command))
+
+    def leave_tree(self, project: Project) -> None:
+        """Continue from a private copy of atftctl where atftctl lies in the project: its code may change now."""
+        from atftctl.host.self_copy.private_copy import go_private
+
+        if not self.dry_run:
+            go_private(project.layout.root, project.layout.tools)
+
+    @cached_property
+    def reporter(self) -> ProgressReporter:
+        """Shows progress on standard error."""
+        from atftctl.cli.progress import ProgressReporter
+
+        return ProgressReporter(quiet=self.json)
+
+    def close(self) -> None:
+        """Remove the progress line."""
+        if "reporter" in self.__dict__:
+            self.reporter.stop()
+
+    def _confirm(self, plan: Plan, diff: tuple[str, ...]) -> bool:
+        """Show the plan; ask unless --yes was given."""
+        from atftctl.cli import prompt
+        from atftctl.cli.render import result as render_result
+
+        self.reporter.stop()
+        if not self.yes:
+            return prompt.confirm(plan, diff)
+        if not self.json:
+            with suppress(OSError):  # a plan that can't be printed must not stop a rescue
+                render_result.plan(plan, diff)
+        return True
+
+
+class _PlanObserver:
+    """Called with every plan of this process: `plan save` keeps it, `plan apply` compares it."""
+
+    def __init__(self) -> None:
+        self.seen: Confirm = _ignore
+
+
+def _ignore(plan: Plan, diff: tuple[str, ...]) -> bool:
+    del plan, diff
+    return True
+
+
+_observer = _PlanObserver()
+
+
+def observe_plans(seen: Confirm) -> None:
+    """Call `seen` with every plan from now on."""
+    _observer.seen = seen

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import TextIO
 
 # C0 and C1 controls, and what reorders or hides text (Unicode TR36, Trojan Source).
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -30,7 +30,7 @@ def emit(text: str = "", style: str = "", stream: TextIO | None = None) -> None:
     stream.write(f"\x1b[{CODES[style]}m{line}\x1b[0m\n" if style and colours(stream) else f"{line}\n")
 
 
-def emit_json(value: Any) -> None:
+def emit_json(value: object) -> None:
     """One JSON object on standard output; no character in it is a control."""
     import json
 

@@ -6,7 +6,7 @@ from tests.support.projects import CONFIG, RUNBOOK, Project
 
 
 def test_wrong_options_end_in_the_envelope_too(project: Project) -> None:
-    for words in (("rollback", "--bogus"), ("reenable",), ("history", "--most", "0"), ("verify", "--lang", "xx")):
+    for words in (("rollback", "--bogus"), ("reenable",), ("history", "--limit", "0"), ("verify", "--lang", "xx")):
         done = project.run(*words, "--json")
         assert done.code == 2 and done.json["outcome"] == "usage" and done.json["error"]["message"], (words, done)
 
@@ -47,7 +47,7 @@ def test_a_label_may_be_shortened(project: Project) -> None:
 
 def test_a_baseline_with_improvements_on_is_refused(project: Project) -> None:
     done = project.run("baseline", "record")
-    assert done.code == 3 and "improvements are on" in done.err and "--anyway" in done.err
+    assert done.code == 3 and "improvements are on" in done.err and "--force" in done.err
 
 
 def test_an_undo_of_an_undo_says_what_it_is(project: Project) -> None:

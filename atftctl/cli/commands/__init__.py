@@ -1,1 +1,1 @@
-"""One file a command."""
+"""One file a command or group of commands: `atftctl --help` lists them."""

@@ -1,203 +1,170 @@
-"""`atftctl backup …`: the verbs around snapshots."""
+"""`atftctl backup …`: the commands around snapshots."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
 
-app = typer.Typer(help="Snapshots of configs and models.", invoke_without_command=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
 
-Label = Annotated[str, typer.Option("--label", metavar="TEXT", help="A name to restore it by.")]
-Pin = Annotated[bool, typer.Option("--pin", help="Keep it whatever the retention says.")]
-Which = Annotated[str, typer.Argument(help="An id, the beginning of one, a label, latest or last-good.")]
-
-
-@app.callback()
-def backup(
-    context: typer.Context,
-    label: Label = "",
-    only: o.Only = "",
-    pin: Pin = False,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Snapshots of configs and models: plain folders that cp restores too. Without a verb: take one."""
-    if not context.invoked_subcommand:
-        _create(label, only, pin, o.Change(dry_run, True, reason, json), project)
-
-
-@app.command("create")
-def create(
-    label: Label = "",
-    only: o.Only = "",
-    pin: Pin = False,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Take one. Unchanged files are shared with the snapshot before."""
-    _create(label, only, pin, o.Change(dry_run, True, reason, json), project)
-
-
-def _create(label: str, only: str, pin: bool, change: o.Change, project: Path) -> None:
-    def verb() -> Any:
-        from atftctl.operations.backup import create as operation
-
-        with run.request(change) as request:
-            return operation.create(run.open_project(project, ""), label, o.kind(only), request, pin=pin)
-
-    run.command("backup", verb, change.json)
+Label = Annotated[str, typer.Option("--label", metavar="TEXT", help="Name for the snapshot; restore accepts it.")]
+Pin = Annotated[bool, typer.Option("--pin", help="Never remove this snapshot with `backup prune`.")]
+Snapshot = Annotated[
+    str,
+    typer.Argument(
+        metavar="SNAPSHOT", help="Snapshot id or label, or the beginning of either; or latest, or last-good."
+    ),
+]
+Latest = Annotated[
+    str,
+    typer.Argument(
+        metavar="[SNAPSHOT]", help="Snapshot id or label, or the beginning of either; or latest, or last-good."
+    ),
+]
+New = Annotated[
+    str,
+    typer.Argument(metavar="[NEW]", help="Snapshot to compare with (default: the current files).", show_default=False),
+]
+Snapshots = Annotated[
+    list[str],
+    typer.Argument(metavar="SNAPSHOT...", help="Snapshot ids or labels, or the beginnings of them."),
+]
+Some = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SNAPSHOT]...", help="Check every file of these snapshots.", show_default=False),
+]
+Everything = Annotated[bool, typer.Option("--all", help="Check every file of every snapshot, and copies made by cp.")]
+Sample = Annotated[
+    str,
+    typer.Option("--sample", metavar="10%", help="Check this share of the files; those checked longest ago first."),
+]
 
 
-@app.command("list")
-def list_(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """The snapshots, oldest first, and the copies that the guide's cp made."""
-    from atftctl.cli.render import backups
+@command(
+    "backup",
+    "dry_run",
+    "reason",
+    examples=("atftctl backup --label before-upgrade", "atftctl backup list", "atftctl backup verify"),
+)
+def backup(session: Session, label: Label = "", only: o.Only = "", pin: Pin = False) -> "Result":
+    """Create, list, check and remove snapshots.
 
-    def verb() -> Any:
-
-        from atftctl.operations.backup import catalog as backup_catalog
-
-        return backup_catalog.list_all(run.open_project(project, "", rescue=True))
-
-    run.command("backup list", verb, json, backups.snapshots)
-
-
-@app.command("show")
-def show(snapshot: Which = "latest", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """All that one of them holds: files, code, baseline, which checks it passed."""
-    from atftctl.cli.render import backups
-
-    def verb() -> Any:
-
-        from atftctl.operations.backup import catalog as backup_catalog
-
-        return backup_catalog.show(run.open_project(project, "", rescue=True), snapshot)
-
-    run.command("backup show", verb, json, backups.one)
+    Without a command: create a snapshot of the configs and models. A snapshot is a plain folder; `cp` can restore it
+    too.
+    """
+    return _create(session, label, only, pin=pin)
 
 
-@app.command("diff")
-def diff(
-    old: Which,
-    new: Annotated[str, typer.Argument(metavar="[NEW]", help="Another one; what stands now if none is named.")] = "now",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Configs by key and line, models by tensor, code by commit."""
-    from atftctl.cli.render import backups
+@command("backup create", "dry_run", "reason", examples=("atftctl backup create --label before-upgrade --pin",))
+def create(session: Session, label: Label = "", only: o.Only = "", pin: Pin = False) -> "Result":
+    """Create a snapshot.
 
-    def verb() -> Any:
-        from atftctl.operations.backup import diff as operation
-
-        with run.request(o.Change(False, True, "", json)) as request:
-            return operation.diff(run.open_project(project, "", rescue=True), old, new, request)
-
-    run.command("backup diff", verb, json, backups.diff)
+    Files that have not changed since the previous snapshot share their disk space with it.
+    """
+    return _create(session, label, only, pin=pin)
 
 
-@app.command("verify")
-def verify(
-    snapshots: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Hash these.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Hash every copy; also what cp made.")] = False,
-    sample: Annotated[
-        str, typer.Option("--sample", metavar="10%", help="Hash so large a share, what was not hashed longest first.")
-    ] = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Are they still what they were? Without options: all manifests, and the copies whose check is due."""
+def _create(session: Session, label: str, only: str, *, pin: bool) -> "Result":
+    from atftctl.operations.backup import create as operation
+
+    session.command = "backup"
+    return operation.create(session.open(), label, o.kind(only), session.request(), pin=pin)
+
+
+@command("backup list", examples=("atftctl backup list",))
+def list_(session: Session) -> "Result":
+    """List the snapshots, oldest first.
+
+    Also lists copies of configs and models that were made with cp.
+    """
+    from atftctl.cli.render import backups as render
+    from atftctl.operations.backup import catalog
+
+    session.render = render.snapshots
+    return catalog.list_all(session.open(rescue=True))
+
+
+@command("backup show", examples=("atftctl backup show", "atftctl backup show last-good"))
+def show(session: Session, snapshot: Latest = "latest") -> "Result":
+    """Show one snapshot: its files, code, baseline, and the checks that it passed."""
+    from atftctl.cli.render import backups as render
+    from atftctl.operations.backup import catalog
+
+    session.render = render.snapshot
+    return catalog.show(session.open(rescue=True), snapshot)
+
+
+@command("backup diff", examples=("atftctl backup diff last-good", "atftctl backup diff 20261129_1800 20261130_1015"))
+def diff(session: Session, old: Snapshot, new: New = "now") -> "Result":
+    """Compare a snapshot with the current files, or with another snapshot.
+
+    Compares configs by key and line, models by tensor, and code by commit.
+    """
+    from atftctl.cli.render import backups as render
+    from atftctl.operations.backup import diff as operation
+
+    session.render = render.diff
+    return operation.diff(session.open(rescue=True), old, new, session.request())
+
+
+@command("backup verify", examples=("atftctl backup verify", "atftctl backup verify --sample 10%"))
+def verify(session: Session, snapshots: Some = None, everything: Everything = False, sample: Sample = "") -> "Result":
+    """Check snapshots for damage.
+
+    Without options: check all manifests, and the files that were not checked for the number of days that the runbook
+    sets. Exit code 1 if something is damaged.
+    """
     from atftctl.domain.errors import UsageError
+    from atftctl.operations.backup import verify as operation
+    from atftctl.protocol.messages import tr
 
-    def verb() -> Any:
-        from atftctl.operations.backup import verify as operation
-
-        if sum((bool(snapshots), everything, bool(sample))) > 1:
-            raise UsageError("ID…, --all and --sample exclude each other")
-        share = operation.share_of(sample) if sample else 0.0
-        opened = run.open_project(project, "", rescue=True)
-        with run.request(o.Change(False, True, "", json)) as request:
-            return operation.verify(opened, tuple(snapshots or ()), request, everything=everything, share=share)
-
-    run.command("backup verify", verb, json)
+    if sum((bool(snapshots), everything, bool(sample))) > 1:
+        raise UsageError(tr("SNAPSHOT, --all and --sample exclude each other"))
+    share = operation.share_of(sample) if sample else 0.0
+    opened = session.open(rescue=True)
+    return operation.verify(opened, tuple(snapshots or ()), session.request(), everything=everything, share=share)
 
 
-@app.command("prune")
-def prune(
-    dry_run: o.DryRun = False,
-    yes: o.Yes = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Take away what the runbook's backups.keep does not keep. Can't be undone."""
-    from atftctl.cli.render import backups
+@command("backup prune", *o.CHANGE, examples=("atftctl backup prune --dry-run", "atftctl backup prune"))
+def prune(session: Session) -> "Result":
+    """Remove the snapshots that the runbook's retention does not keep.
 
-    def verb() -> Any:
-        from atftctl.operations.backup import prune as operation
+    Never removes a pinned snapshot, the newest verified-good snapshot, or the snapshot that the next `atftctl undo`
+    needs. Cannot be undone.
+    """
+    from atftctl.cli.render import backups as render
+    from atftctl.operations.backup import prune as operation
 
-        with run.request(o.Change(dry_run, yes, reason, json)) as request:
-            return operation.prune(run.open_project(project, ""), request)
-
-    run.command("backup prune", verb, json, backups.prune)
+    session.render = render.prune
+    return operation.prune(session.open(), session.request())
 
 
-@app.command("rm")
-def rm(
-    snapshots: Annotated[list[str], typer.Argument(metavar="ID...", help="As for restore.")],
-    dry_run: o.DryRun = False,
-    yes: o.Yes = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Take these away. Can't be undone."""
+@command("backup rm", *o.CHANGE, examples=("atftctl backup rm 20261129_180000",))
+def rm(session: Session, snapshots: Snapshots) -> "Result":
+    """Remove these snapshots.
 
-    def verb() -> Any:
-        from atftctl.operations.backup import prune as operation
+    A pinned snapshot is not removed. Cannot be undone.
+    """
+    from atftctl.operations.backup import prune as operation
 
-        with run.request(o.Change(dry_run, yes, reason, json)) as request:
-            return operation.remove(run.open_project(project, "", rescue=True), snapshots, request)
-
-    run.command("backup rm", verb, json)
+    return operation.remove(session.open(rescue=True), snapshots, session.request())
 
 
-@app.command("pin")
-def pin_(
-    snapshot: Which,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Keep it whatever the retention says."""
-    _pin(snapshot, False, o.Change(dry_run, True, reason, json), project)
+@command("backup pin", "dry_run", "reason", examples=("atftctl backup pin last-good",))
+def pin_(session: Session, snapshot: Snapshot) -> "Result":
+    """Pin a snapshot: `backup prune` never removes it."""
+    from atftctl.operations.backup import catalog
+
+    return catalog.pin(session.open(rescue=True), snapshot, session.request(), away=False)
 
 
-@app.command("unpin")
-def unpin(
-    snapshot: Which,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """No longer."""
-    _pin(snapshot, True, o.Change(dry_run, True, reason, json), project)
+@command("backup unpin", "dry_run", "reason", examples=("atftctl backup unpin before-upgrade",))
+def unpin(session: Session, snapshot: Snapshot) -> "Result":
+    """Remove the pin; retention applies to this snapshot again."""
+    from atftctl.operations.backup import catalog
 
-
-def _pin(snapshot: str, away: bool, change: o.Change, project: Path) -> None:
-    def verb() -> Any:
-
-        from atftctl.operations.backup import catalog as backup_catalog
-
-        with run.request(change) as request:
-            return backup_catalog.pin(run.open_project(project, "", rescue=True), snapshot, request, away=away)
-
-    run.command("backup unpin" if away else "backup pin", verb, change.json)
+    return catalog.pin(session.open(rescue=True), snapshot, session.request(), away=True)

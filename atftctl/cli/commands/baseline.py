@@ -1,30 +1,25 @@
-"""`atftctl baseline …`."""
+"""Record the normal level that verify compares with."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
 
-baseline_app = typer.Typer(help="The level that verify compares with.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Force = Annotated[bool, typer.Option("--force", help="Record although improvements are on.")]
 
 
-@baseline_app.command("record")
-def baseline_record(
-    anyway: Annotated[bool, typer.Option("--anyway", help="Also with improvements on.")] = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Measure the level that verify compares with. Run it while all is well, with the improvements off."""
+@command("baseline record", examples=("atftctl baseline record",))
+def record(session: Session, force: Force = False) -> "Result":
+    """Measure and record the normal level that verify compares with.
 
-    def verb() -> Any:
+    Run it while the service is healthy and all improvements are off. Refused while improvements are on, unless --force
+    is given.
+    """
+    from atftctl.operations.verification import baseline
 
-        from atftctl.operations.verification import baseline as baseline_recording
-
-        with run.request(o.Change(False, True, "", json)) as request:
-            return baseline_recording.record_baseline(run.open_project(project, ""), request, anyway=anyway)
-
-    run.command("baseline record", verb, json)
+    return baseline.record_baseline(session.open(), session.request(), force=force)

@@ -1,50 +1,54 @@
-"""`atftctl config get|set`."""
+"""Read and change single settings."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
 
-app = typer.Typer(help="Single settings, as the configs have them.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Key = Annotated[
+    str,
+    typer.Argument(
+        metavar="[KEY]",
+        help="Dotted key, or the name of an improvement (default: all settings).",
+        show_default=False,
+    ),
+]
+Settings = Annotated[
+    list[str],
+    typer.Argument(metavar="KEY VALUE | KEY=VALUE...", help="Dotted keys, or names of improvements, and new values."),
+]
 
 
-@app.command("get")
-def get(
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="A dotted key, or a feature's name.")] = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """The value of one setting; all of them where none is named."""
+@command("config get", examples=("atftctl config get", "atftctl config get improvements.gat_temperature"))
+def get(session: Session, key: Key = "") -> "Result":
+    """Show the value of one setting, or all settings."""
+    from atftctl.operations import config as operation
 
-    def verb() -> Any:
-        from atftctl.operations import config as operation
-
-        return operation.get(run.open_project(project, ""), key)
-
-    run.command("config get", verb, json)
+    return operation.get(session.open(), key)
 
 
-@app.command("set")
-def put(
-    words: Annotated[list[str], typer.Argument(metavar="KEY VALUE | KEY=VALUE...", help="Keys or features' names.")],
-    live: o.Live = False,
-    or_undo: o.OrUndo = False,
-    dry_run: o.DryRun = False,
-    yes: o.Yes = False,
-    reason: o.Reason = "",
-    no_restart: o.NoRestart = False,
-    adopt: o.Adopt = None,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Change settings, as text: plan, diff, snapshot, restart, proof, undo, as for a rollback."""
+@command(
+    "config set",
+    *o.CHANGE,
+    *o.RESTART,
+    examples=(
+        "atftctl config set improvements.gat_temperature 1.0",
+        "atftctl config set use_ema=false online_normalization=false --dry-run",
+    ),
+)
+def put(session: Session, settings: Settings, live: o.Live = False, or_undo: o.OrUndo = False) -> "Result":
+    """Change settings and restart the trainer with them.
 
-    def verb() -> Any:
-        from atftctl.operations import config as operation
+    Shows the plan and the diff, asks, takes a snapshot, edits the config files, restarts the trainer and waits for its
+    first step. Comments and all other lines of the files stay as they are.
+    """
+    from atftctl.operations import config as operation
 
-        with run.request(o.Change(dry_run, yes, reason, json, or_undo)) as request:
-            return operation.put(run.open_project(project, ""), words, run.wish(no_restart, adopt, live=live), request)
-
-    run.command("config set", verb, json)
+    policy = session.restart_policy(live=live)
+    return operation.put(session.open(), settings, policy, session.request(or_undo=or_undo))

@@ -1,21 +1,23 @@
 """`atftctl doctor`."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import Any
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
 
 
-def doctor(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """What is missing on this machine, and what that costs. Changes nothing."""
+@command("doctor", examples=("atftctl doctor", "atftctl doctor --json > report.json"))
+def doctor(session: Session) -> "Result":
+    """Check this machine and project for missing parts.
 
-    from atftctl.cli.render import checks as render_checks
+    Shows for each missing part what does not work without it. Exit code 1 if a rollback needs a missing part. Changes
+    nothing.
+    """
+    from atftctl.cli.render import checks as render
+    from atftctl.operations.report import doctor as operation
 
-    def verb() -> Any:
-        from atftctl.operations.report import doctor as operation
-
-        return operation.doctor(run.open_project(project, lang, look=True))
-
-    run.command("doctor", verb, json, render_checks.findings)
+    session.render = render.findings
+    return operation.doctor(session.open(look=True))

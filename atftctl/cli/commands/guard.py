@@ -1,48 +1,49 @@
-"""`atftctl guard -- COMMAND`: the command, unless something stands against it."""
+"""`atftctl guard -- COMMAND`."""
 
 import os
 import sys
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
 from atftctl.cli.terminal import emit
 from atftctl.host.errors import reason
 
 REFUSED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127  # as of env and timeout; all others are the command's own
+Arguments = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="Command that starts the trainer.")]
+Override = Annotated[
+    str, typer.Option("--override", metavar="REASON", help="Start even with a quarantined config; REASON is recorded.")
+]
 
 
-def guard(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What starts the trainer.")],
-    override: Annotated[
-        str, typer.Option("--override", metavar="REASON", help="Start a quarantined config all the same.")
-    ] = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Run a command that starts a trainer, unless an operation is open, a config is broken or quarantined.
+@command(
+    "guard",
+    examples=("atftctl guard -- python -m atftctl.trainer train",),
+    allow_interspersed_args=False,
+)
+def guard(session: Session, command: Arguments, override: Override = "") -> NoReturn:
+    """Run a command only if the project is safe to train.
 
-    Its exit code is the command's; our own refusals are 125.
+    Refused, with exit code 125, while another operation runs or was interrupted, or if a config is broken or
+    quarantined. Otherwise the exit code is that of the command.
     """
     from atftctl.cli import error_boundary
-
-    def verb() -> Any:
-        from atftctl.operations.trainer_process import guard as operation
-
-        operation.check(run.open_project(project, ""), override)
+    from atftctl.operations.trainer_process import guard as operation
 
     try:
-        error_boundary.guarded("guard", verb, as_json=json)
+        error_boundary.guarded(session, lambda: operation.check(session.open(), override))
     except typer.Exit:
         raise typer.Exit(REFUSED) from None
     _become(command)
 
 
 def _become(command: list[str]) -> NoReturn:
-    """Signals and the exit code are the command's own from here on; the mark of a run too, that we took away from our
-    own children."""
+    """Replace this process by the command: signals and the exit code are the command's own from here on.
+
+    The command also gets the mark of a run, which our own children do not get.
+    """
     from atftctl.host.process.inherited_state import inherited_mark
     from atftctl.protocol import RUN_ID
 

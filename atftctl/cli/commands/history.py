@@ -1,30 +1,31 @@
 """`atftctl history`."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show the newest N.")]
+Check = Annotated[bool, typer.Option("--check", help="Check instead that no line was edited or removed.")]
 
 
-def history(
-    most: Annotated[int, typer.Option("--most", metavar="N", min=1, help="How many, the newest.")] = 20,
-    check: Annotated[bool, typer.Option("--check", help="Was a line altered or taken out?")] = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """What was done here, by whom and why."""
-    from atftctl.cli.render import history as show_history
-    from atftctl.cli.render import result as render_result
+@command("history", examples=("atftctl history", "atftctl history --limit 5", "atftctl history --check"))
+def history(session: Session, limit: Limit = 20, check: Check = False) -> "Result":
+    """List past operations.
 
-    def verb() -> Any:
+    Shows for each operation when it ran, how it ended, who ran it and why; the newest is first. `atftctl show` has the
+    details of one operation.
+    """
+    from atftctl.cli.render import history as render
+    from atftctl.operations.report import history as operation
 
-        from atftctl.operations.report import history as operation_history
-
-        opened = run.open_project(project, "", rescue=True)
-        return operation_history.check_history(opened) if check else operation_history.history(opened, most)
-
-    run.command("history", verb, json, render_result.result if check else show_history.operations)
+    opened = session.open(rescue=True)
+    if check:
+        return operation.check_history(opened)
+    session.render = render.operations
+    return operation.history(opened, limit)

@@ -1,80 +1,83 @@
-"""`atftctl plan save|apply`: what a dry run shows, kept in a file, and later done: exactly that, or nothing."""
+"""Save a plan to a file and carry it out later."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 
-from atftctl.cli import options as o
+from atftctl.cli.command import command
+from atftctl.cli.session import Session, observe_plans
 
-app = typer.Typer(help="Plans kept in files.", no_args_is_help=True, rich_markup_mode=None)
-File = Annotated[Path, typer.Argument(metavar="FILE", help="Of the plan.")]
+SavedPlan = Annotated[Path, typer.Argument(metavar="FILE", help="File of the plan.")]
+NewFile = Annotated[Path, typer.Argument(metavar="FILE", help="New file for the plan.")]
+Arguments = Annotated[
+    list[str], typer.Argument(metavar="COMMAND...", help="The command, such as: rollback --symptom oom")
+]
 
 
-@app.command("save", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def save(
-    file: File,
-    words: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="As typed: rollback --symptom oom")],
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Look at a change as --dry-run does, and keep its plan."""
+@command(
+    "plan save",
+    examples=("atftctl plan save oom.plan rollback --symptom oom",),
+    ignore_unknown_options=True,
+    allow_interspersed_args=False,
+)
+def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
+    """Show the plan of a command, as --dry-run does, and save it to a file."""
     from atftctl.cli import error_boundary
-    from atftctl.cli.session import tell
     from atftctl.cli.terminal import emit
     from atftctl.operations import saved_plan
 
     error_boundary.report_as("plan save")
-    wanted, as_json = [word for word in words if word != "--json"], json or "--json" in words
+    wanted = [argument for argument in arguments if argument != "--json"]
+    session.json = session.json or "--json" in arguments
 
     def prepare() -> None:
         saved_plan.refuse_words(wanted)
         saved_plan.refuse_file(file)
-        tell(lambda plan, diff: saved_plan.save(file, wanted, project, plan, diff))
+        observe_plans(lambda plan, diff: saved_plan.save(file, wanted, session.project, plan, diff))
 
-    code = _in_place(prepare, wanted, ["--dry-run", *_options(json=as_json, project=project)])
+    code = _in_place(session, prepare, wanted, ["--dry-run"])
     if code == 0 and not file.exists():
-        error_boundary.guarded("plan save", lambda: saved_plan.refuse_unseen(wanted), as_json=as_json)
-    if code == 0 and not as_json:
+        error_boundary.guarded(session, lambda: saved_plan.refuse_unseen(wanted))
+    if code == 0 and not session.json:
         emit(f"saved: atftctl plan apply {file}")
     raise typer.Exit(code)
 
 
-@app.command("apply")
-def apply(
-    file: File,
-    yes: o.Yes = False,
-    dry_run: o.DryRun = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Do what a saved plan says; refused where the world has moved since."""
+@command("plan apply", "dry_run", "yes", examples=("atftctl plan apply oom.plan",))
+def apply(session: Session, file: SavedPlan) -> NoReturn:
+    """Carry out a saved plan.
+
+    Refused if the files or the trainer have changed since, so that the plan would be different now.
+    """
     from atftctl.cli import error_boundary
-    from atftctl.cli.session import tell
 
     error_boundary.report_as("plan apply")
-    words: list[str] = []
+    arguments: list[str] = []
 
     def prepare() -> None:
         from atftctl.operations import saved_plan
 
         saved = saved_plan.read(file)
-        saved.check_here(project)
-        words.extend(saved.words)
-        tell(saved.compare)
+        saved.check_here(session.project)
+        arguments.extend(saved.words)
+        observe_plans(saved.compare)
 
-    options = [name for name, there in (("--yes", yes), ("--dry-run", dry_run)) if there]
-    raise typer.Exit(_in_place(prepare, words, [*options, *_options(json=json, project=project)]))
-
-
-def _options(*, json: bool, project: Path) -> list[str]:
-    return [*(["--json"] if json else []), *(["--project", str(project)] if project != o.HERE else [])]
+    options = [*(["--yes"] if session.yes else []), *(["--dry-run"] if session.dry_run else [])]
+    raise typer.Exit(_in_place(session, prepare, arguments, options))
 
 
-def _in_place(prepare: Any, words: list[str], options: list[str]) -> int:
-    """Prepare, then run the command of these words in this process; its exit code is ours."""
+def _in_place(session: Session, prepare: Callable[[], None], arguments: list[str], options: list[str]) -> int:
+    """Prepare, then run the command of these arguments in this process; its exit code is ours."""
     from atftctl.cli import error_boundary
-    from atftctl.cli.main import app as root
+    from atftctl.cli.main import app
 
-    error_boundary.guarded("plan", prepare, as_json="--json" in options)
-    return int(root(args=[*words, *options], standalone_mode=False) or 0)
+    error_boundary.guarded(session, prepare)
+    if session.json:
+        options.append("--json")
+    if session.project != Path():
+        options += ["--project", str(session.project)]
+    return int(
+        app(args=[*arguments, *options, "--lang", session.language], prog_name="atftctl", standalone_mode=False) or 0
+    )

@@ -1,29 +1,28 @@
 """`atftctl recover`."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Back = Annotated[
+    bool,
+    typer.Option("--back", help="Put all files back as before the operation, even if its change was already decided."),
+]
 
 
-def recover(
-    back: Annotated[
-        bool, typer.Option("--back", help="Put all files back, also those of an operation that was decided.")
-    ] = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Finish or unwind what a crash left open."""
+@command("recover", examples=("atftctl recover", "atftctl recover --back"))
+def recover(session: Session, back: Back = False) -> "Result":
+    """Finish or reverse an operation that a crash interrupted.
 
-    def verb() -> Any:
+    A change that was already decided is finished; any other change is reversed. Every command that changes something
+    does this first.
+    """
+    from atftctl.operations import recover as operation
 
-        from atftctl.operations import recover as recovering
-
-        with run.request(o.Change(False, True, "", json)) as request:
-            return recovering.recover(run.open_project(project, "", rescue=True), request, back=back)
-
-    run.command("recover", verb, json)
+    return operation.recover(session.open(rescue=True), session.request(), back=back)

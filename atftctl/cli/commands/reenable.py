@@ -1,35 +1,33 @@
 """`atftctl reenable`."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Phase = Annotated[int, typer.Option("--phase", metavar="N", help="Phase to turn on; the phase before it must be on.")]
+PlanName = Annotated[
+    str, typer.Option("--plan", metavar="NAME", help="Plan of the runbook (default: the plan for after an incident).")
+]
 
 
-def reenable(
-    phase: Annotated[int, typer.Option("--phase", metavar="N", help="Which phase; it needs the one before.")],
-    plan: Annotated[
-        str, typer.Option("--plan", metavar="NAME", help="A plan of the runbook, if not its default.")
-    ] = "",
-    dry_run: o.DryRun = False,
-    yes: o.Yes = False,
-    reason: o.Reason = "",
-    no_restart: o.NoRestart = False,
-    adopt: o.Adopt = None,
-    lang: o.Lang = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Bring the improvements back, one phase at a time."""
+@command(
+    "reenable",
+    *o.CHANGE,
+    *o.RESTART,
+    examples=("atftctl reenable --phase 1", "atftctl reenable --phase 2 --plan deployment --dry-run"),
+)
+def reenable(session: Session, phase: Phase, plan: PlanName = "") -> "Result":
+    """Turn improvements on again, one phase at a time.
 
-    def verb() -> Any:
-        from atftctl.operations import reenable as operation
+    Each phase needs the one before it. `atftctl runbook show` lists the phases.
+    """
+    from atftctl.operations import reenable as operation
 
-        with run.request(o.Change(dry_run, yes, reason, json)) as request:
-            return operation.phase(run.open_project(project, lang), phase, plan, run.wish(no_restart, adopt), request)
-
-    run.command("reenable", verb, json)
+    return operation.phase(session.open(), phase, plan, session.restart_policy(), session.request())

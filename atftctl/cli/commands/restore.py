@@ -1,45 +1,56 @@
-"""The commands that change the project, beside `rollback`."""
+"""`atftctl restore`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SNAPSHOT",
+        help="Snapshot id or label, or the beginning of either; latest; last-good; the path of a copy made by cp; "
+        "or git:REF.",
+    ),
+]
+Paths = Annotated[
+    list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files or folders.", show_default=False)
+]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="DIR", help="Write to this new folder instead; the project is not changed."),
+]
 
 
-def restore(
-    snapshot: Annotated[
-        str,
-        typer.Argument(help="An id, the beginning of one, a label, latest, last-good; a copy made by cp; or git:REF."),
-    ],
-    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files or folders.")] = None,
-    only: o.Only = "",
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Into this new folder; the project is not touched.")
-    ] = None,
-    dry_run: o.DryRun = False,
-    yes: o.Yes = False,
-    reason: o.Reason = "",
-    no_restart: o.NoRestart = False,
-    adopt: o.Adopt = None,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Take files back from a snapshot, or from a commit of git, all at once or not at all."""
+@command(
+    "restore",
+    *o.CHANGE,
+    *o.RESTART,
+    examples=(
+        "atftctl restore last-good --dry-run",
+        "atftctl restore 20261130_101500 configs/atft/config.yaml",
+        "atftctl restore git:HEAD~1",
+    ),
+)
+def restore(session: Session, snapshot: Source, paths: Paths = None, only: o.Only = "", to: To = None) -> "Result":
+    """Restore files from a snapshot or from git.
 
-    def verb() -> Any:
-        from atftctl.operations import restore as operation
+    Either all files change or none. `last-good` is the newest snapshot that `atftctl verify` has passed; `latest` is
+    the newest snapshot that was taken with `atftctl backup`.
+    """
+    from atftctl.operations import restore as operation
 
-        opened = run.open_project(project, "", rescue=True)
-        chosen, kind = tuple(paths or ()), o.kind(only)
-        if snapshot.startswith("git:") and not dry_run:
-            run.go_private(opened)
-        with run.request(o.Change(dry_run, yes, reason, json)) as request:
-            if to is not None:
-                return operation.export(opened, snapshot, chosen, to, request, only=kind)
-            wish = run.wish(no_restart or not opened.runbook.trainer.command, adopt)
-            return operation.restore(opened, snapshot, chosen, wish, request, only=kind)
-
-    run.command("restore", verb, json)
+    opened = session.open(rescue=True)
+    chosen, kind = tuple(paths or ()), o.kind(only)
+    if snapshot.startswith("git:"):
+        session.leave_tree(opened)
+    if to is not None:
+        return operation.export(opened, snapshot, chosen, to, session.request(), only=kind)
+    return operation.restore(opened, snapshot, chosen, session.rescue_policy(opened), session.request(), only=kind)

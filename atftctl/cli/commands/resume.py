@@ -1,30 +1,31 @@
 """`atftctl resume`."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Operation = Annotated[
+    str,
+    typer.Argument(
+        metavar="[OPERATION]", help="Operation to resume (default: the one that was interrupted).", show_default=False
+    ),
+]
+Drop = Annotated[bool, typer.Option("--drop", help="Give the operation up instead; all files stay as they are.")]
 
 
-def resume(
-    operation: Annotated[str, typer.Argument(metavar="[OPERATION]", help="Which one, where it is to be that.")] = "",
-    drop: Annotated[bool, typer.Option("--drop", help="Forget it instead; all files stay as they are.")] = False,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    adopt: o.Adopt = None,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Go on with what was left in the middle: a staged rollback, an operation that a crash left open."""
+@command("resume", "dry_run", "reason", "adopt", examples=("atftctl resume", "atftctl resume --drop"))
+def resume(session: Session, operation: Operation = "", drop: Drop = False) -> "Result":
+    """Continue an interrupted operation or a staged rollback.
 
-    def verb() -> Any:
-        from atftctl.operations.rollback import staged as verbs
+    An operation that a crash interrupted is finished or reversed, as with `atftctl recover`. A staged rollback
+    continues with its next stage.
+    """
+    from atftctl.operations.rollback import staged
 
-        with run.request(o.Change(dry_run, True, reason, json)) as request:
-            return verbs.resume(run.open_project(project, ""), operation, run.wish(False, adopt), request, drop=drop)
-
-    run.command("resume", verb, json)
+    return staged.resume(session.open(), operation, session.restart_policy(), session.request(), drop=drop)

@@ -1,143 +1,248 @@
-"""`atftctl rollback`: every way back. One of the routes is named; the rest says how."""
+"""`atftctl rollback`: one route says what is rolled back; the other options say how."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from atftctl.cli import options as o
-from atftctl.cli import run
-from atftctl.domain.record import record
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
 
+if TYPE_CHECKING:
+    from atftctl.decide.plans.builder import RestartPolicy
+    from atftctl.domain.result import Result
+    from atftctl.operations.project import Project
+    from atftctl.operations.request import Request
+
+ROUTE, GIT = "What to roll back (choose one; default: --to last-good)", "Options of --git and --full"
 Names = list[str] | None
-Words = Annotated[Names, typer.Argument(metavar="[NAME|COMMIT]...", help="More for --feature or --git.")]
-Symptom = Annotated[
-    str,
-    typer.Option("--symptom", metavar="NAME", help="Name, alias or title of a symptom of the runbook."),
-]
-Immediate = Annotated[bool, typer.Option("--immediate", help="The guide's improvements off, training settings back.")]
-To = Annotated[str, typer.Option("--to", metavar="ID", help="All files of a snapshot; last-good by default.")]
-Feature = Annotated[Names, typer.Option("--feature", metavar="NAME", help="These improvements, no others.")]
-Staged = Annotated[
-    bool, typer.Option("--staged", help="Stage after stage, watched, until healthy; with --symptom, or as it died.")
-]
-Bisect = Annotated[bool, typer.Option("--bisect", help="Find the guilty improvements in short runs; changes nothing.")]
-Git = Annotated[
-    bool, typer.Option("--git", help="Take commits back: COMMIT..., or --since, --grep; alone it shows candidates.")
-]
-Since = Annotated[str, typer.Option("--since", metavar="REF", help="With --git: all commits after it.")]
-Grep = Annotated[str, typer.Option("--grep", metavar="RE", help="With --git: those whose subjects match.")]
-Push = Annotated[bool, typer.Option("--push", help="With --git: push once verify passes; never forced.")]
-Full = Annotated[bool, typer.Option("--full", help="The improvements' files out, code and settings back.")]
-Ref = Annotated[str, typer.Option("--ref", metavar="REF", help="With --full: where files come from.")]
-
-ROUTES = "--symptom NAME, --immediate, --to ID, --feature NAME, --staged, --bisect, --git and --full"
-NOTHING = "nothing has changed"
 
 
-def rollback(
-    words: Words = None,
-    symptom: Symptom = "",
-    immediate: Immediate = False,
-    to: To = "",
-    feature: Feature = None,
-    staged: Staged = False,
-    bisect: Bisect = False,
-    git: Git = False,
-    since: Since = "",
-    grep: Grep = "",
-    push: Push = False,
-    full: Full = False,
-    ref: Ref = "",
-    live: o.Live = False,
-    or_undo: o.OrUndo = False,
-    dry_run: o.DryRun = False,
-    yes: o.Yes = False,
-    reason: o.Reason = "",
-    no_restart: o.NoRestart = False,
-    adopt: o.Adopt = None,
-    lang: o.Lang = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Take improvements back; to the last verified-good snapshot where no other way is named."""
-
-    def verb() -> Any:
-        # With --staged and --bisect the symptom is what is looked for, and no route of its own.
-        routes = {"symptom": bool(symptom) and not (staged or bisect), "staged": staged, "bisect": bisect}
-        routes |= {"immediate": immediate, "to": bool(to), "feature": bool(feature), "git": git, "full": full}
-        named = RouteArguments(symptom, to, (*(feature or ()), *(words or ())), since, grep, ref, push)
-        route = _route(routes, named, words=bool(words), live=live, no_restart=no_restart)
-        opened = run.open_project(project, lang)
-        with run.request(o.Change(dry_run, yes, reason, json, or_undo)) as request:
-            return _take(route, opened, named, run.wish(no_restart, adopt, live=live), request)
-
-    run.command("rollback", verb, json)
-
-
-@record
+@dataclass(frozen=True)
 class RouteArguments:
-    """What the routes are told by name. `words`: features, or commits."""
+    """What the command line says about the route. `names`: improvements, or commits."""
 
-    symptom: str
-    to: str
-    words: tuple[str, ...]
-    since: str
-    grep: str
-    ref: str
-    push: bool
+    names: Annotated[
+        Names,
+        typer.Argument(
+            metavar="[NAME|COMMIT]...", help="Improvements for --feature, or commits for --git.", show_default=False
+        ),
+    ] = None
+    symptom: Annotated[
+        str,
+        typer.Option(
+            "--symptom",
+            metavar="NAME",
+            help="The settings for a symptom, by its name, alias or title (atftctl runbook show).",
+            rich_help_panel=ROUTE,
+        ),
+    ] = ""
+    immediate: Annotated[
+        bool,
+        typer.Option(
+            "--immediate", help="All improvements off, training settings back to their defaults.", rich_help_panel=ROUTE
+        ),
+    ] = False
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="SNAPSHOT",
+            help="All files of this snapshot; last-good: the newest verified one.",
+            rich_help_panel=ROUTE,
+        ),
+    ] = ""
+    feature: Annotated[
+        Names,
+        typer.Option(
+            "--feature",
+            metavar="NAME",
+            help="Only these improvements (repeatable).",
+            rich_help_panel=ROUTE,
+            show_default=False,
+        ),
+    ] = None
+    staged: Annotated[
+        bool,
+        typer.Option(
+            "--staged",
+            help="One stage after another until the trainer is healthy. Takes the symptom from --symptom, or from how "
+            "the trainer died.",
+            rich_help_panel=ROUTE,
+        ),
+    ] = False
+    bisect: Annotated[
+        bool,
+        typer.Option(
+            "--bisect",
+            help="Find the improvements that cause the symptom, in short runs; changes nothing.",
+            rich_help_panel=ROUTE,
+        ),
+    ] = False
+    git: Annotated[
+        bool,
+        typer.Option(
+            "--git",
+            help="Revert commits: COMMIT..., or --since, or --grep; without any of these it lists candidates.",
+            rich_help_panel=ROUTE,
+        ),
+    ] = False
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Remove the files of all improvements; restore code and settings.", rich_help_panel=ROUTE
+        ),
+    ] = False
+    since: Annotated[
+        str,
+        typer.Option("--since", metavar="REF", help="--git: all commits after this one.", rich_help_panel=GIT),
+    ] = ""
+    grep: Annotated[
+        str,
+        typer.Option("--grep", metavar="RE", help="--git: commits whose subject matches.", rich_help_panel=GIT),
+    ] = ""
+    push: Annotated[
+        bool,
+        typer.Option("--push", help="--git: push after verify has passed; never with force.", rich_help_panel=GIT),
+    ] = False
+    ref: Annotated[
+        str, typer.Option("--ref", metavar="REF", help="--full: commit to take files from.", rich_help_panel=GIT)
+    ] = ""
+    live: o.Live = False
+    or_undo: o.OrUndo = False
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Names after --feature, and those without an option."""
+        return (*(self.feature or ()), *(self.names or ()))
 
 
-def _route(routes: dict[str, bool], named: RouteArguments, *, words: bool, live: bool, no_restart: bool) -> str:
-    """The one that is asked for. Raises UsageError for options that do not go together."""
-    from atftctl.domain.errors import UsageError
+@command(
+    "rollback",
+    *o.CHANGE,
+    *o.RESTART,
+    examples=(
+        "atftctl rollback --symptom oom",
+        "atftctl rollback --immediate --dry-run",
+        "atftctl rollback --to last-good --reason 'loss diverged'",
+    ),
+)
+def rollback(session: Session, arguments: RouteArguments) -> "Result":
+    """Take improvements back, or return to a verified snapshot.
 
-    chosen = [name for name, there in routes.items() if there]
-    route = chosen[0] if chosen else "to"
-    wrong = [
-        (len(chosen) > 1, f"{ROUTES} exclude each other"),
-        (words and route not in ("feature", "git"), "names need --feature, commits need --git"),
-        (bool(named.since or named.grep or named.push) and route != "git", "--since, --grep and --push need --git"),
-        (bool(named.ref) and route != "full", "--ref needs --full"),
-        (live and route not in ("symptom", "immediate", "feature"), f"--live is for settings, not for --{route}"),
-        (no_restart and route == "staged", "--staged restarts the trainer to watch it"),
-    ]
-    for there, what in wrong:
-        if there:
-            raise UsageError(what, state=NOTHING)
-    return route
+    Shows the plan and the diff and asks. Then: save the evidence, stop the trainer, take a snapshot, change the files,
+    start the trainer, wait for its first step. `atftctl undo` undoes it.
+    """
+    route = choose(arguments, no_restart=session.no_restart)
+    return route.run(session, session.open(), arguments)
 
 
-def _take(route: str, opened: Any, named: RouteArguments, wish: Any, request: Any) -> Any:
+def _by_symptom(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
+    from atftctl.operations.rollback import routes
+
+    return routes.by_symptom(project, arguments.symptom, *_how(session, arguments))
+
+
+def _immediate(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
+    from atftctl.operations.rollback import routes
+
+    return routes.immediate(project, *_how(session, arguments))
+
+
+def _to_snapshot(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
+    from atftctl.operations.rollback import routes
+
+    return routes.to_snapshot(project, arguments.to or "last-good", *_how(session, arguments))
+
+
+def _by_feature(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
+    from atftctl.operations.rollback import routes
+
+    return routes.by_feature(project, arguments.all_names, *_how(session, arguments))
+
+
+def _staged(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
+    from atftctl.operations.rollback import staged
+
+    return staged.staged(project, arguments.symptom, *_how(session, arguments))
+
+
+def _bisect(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
+    from atftctl.operations.rollback import bisect
+
+    return bisect.bisect(project, arguments.symptom, session.request())
+
+
+def _git(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
+    from atftctl.operations.rollback import commits
+
+    session.leave_tree(project)
+    selection = commits.CommitSelection(arguments.all_names, arguments.since, arguments.grep, arguments.push)
+    return commits.revert(project, selection, *_how(session, arguments))
+
+
+def _full(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import manual
 
-    if route in ("git", "full"):
-        from atftctl.operations.rollback import commits
-
-        if not request.dry_run:
-            run.go_private(opened)  # the tool never runs from the tree that it changes
-        if route == "full":
-            return manual.full(opened, named.ref, wish, request)
-        return commits.revert(
-            opened, commits.CommitSelection(named.words, named.since, named.grep, named.push), wish, request
-        )
-    if route == "bisect":
-        from atftctl.operations.rollback.bisect import bisect
-
-        return bisect(opened, named.symptom, request)
-    if route == "staged":
-        from atftctl.operations.rollback.staged import staged
-
-        return staged(opened, named.symptom, wish, request)
-    return _by_settings_or_snapshot(route, opened, named, wish, request)
+    session.leave_tree(project)
+    return manual.full(project, arguments.ref, *_how(session, arguments))
 
 
-def _by_settings_or_snapshot(route: str, opened: Any, named: RouteArguments, wish: Any, request: Any) -> Any:
-    from atftctl.operations.rollback import routes as operation
+def _how(session: Session, arguments: RouteArguments) -> "tuple[RestartPolicy, Request]":
+    """How the change is to be made."""
+    return session.restart_policy(live=arguments.live), session.request(or_undo=arguments.or_undo)
 
-    if route == "symptom":
-        return operation.by_symptom(opened, named.symptom, wish, request)
-    if route == "immediate":
-        return operation.immediate(opened, wish, request)
-    if route == "feature":
-        return operation.by_feature(opened, named.words, wish, request)
-    return operation.to_snapshot(opened, named.to or "last-good", wish, request)
+
+@dataclass(frozen=True)
+class Route:
+    """One way back.
+
+    named: does the command line name it? settings: it changes settings only, so --live is possible.
+    """
+
+    option: str
+    named: Callable[[RouteArguments], bool]
+    run: "Callable[[Session, Project, RouteArguments], Result]"
+    settings: bool = False
+
+
+# The first is the default. With --staged and --bisect the symptom is what they look for, and no route of its own.
+ROUTES = (
+    Route("--to", lambda a: bool(a.to), _to_snapshot),
+    Route("--symptom", lambda a: bool(a.symptom) and not (a.staged or a.bisect), _by_symptom, settings=True),
+    Route("--immediate", lambda a: a.immediate, _immediate, settings=True),
+    Route("--feature", lambda a: bool(a.feature), _by_feature, settings=True),
+    Route("--staged", lambda a: a.staged, _staged),
+    Route("--bisect", lambda a: a.bisect, _bisect),
+    Route("--git", lambda a: a.git, _git),
+    Route("--full", lambda a: a.full, _full),
+)
+
+
+def choose(arguments: RouteArguments, *, no_restart: bool) -> Route:
+    """The route that the command line names. Raises UsageError for options that do not go together."""
+    from atftctl.domain.errors import UsageError
+    from atftctl.protocol.messages import tr
+
+    named = [route for route in ROUTES if route.named(arguments)]
+    route = named[0] if named else ROUTES[0]
+    option = route.option
+    git_options = bool(arguments.since or arguments.grep or arguments.push)
+    options = ", ".join(route.option for route in ROUTES)
+    mistakes = [
+        (len(named) > 1, tr("{options} exclude each other", options=options)),
+        (
+            bool(arguments.names) and option not in ("--feature", "--git"),
+            tr("names of improvements need --feature, commits need --git"),
+        ),
+        (git_options and option != "--git", tr("--since, --grep and --push need --git")),
+        (bool(arguments.ref) and option != "--full", tr("--ref needs --full")),
+        (arguments.live and not route.settings, tr("--live is for settings, not for {option}", option=option)),
+        (no_restart and option == "--staged", tr("--staged restarts the trainer to watch it")),
+    ]
+    for wrong, message in mistakes:
+        if wrong:
+            raise UsageError(message, state=tr("nothing has changed"), hint="atftctl rollback --help")
+    return route

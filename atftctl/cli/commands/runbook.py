@@ -1,58 +1,45 @@
-"""`atftctl runbook …`."""
+"""Show and check the runbook."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
 
-runbook_app = typer.Typer(help="The runbook.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
 
-
-@runbook_app.command("show")
-def runbook_show(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """What the runbook says: symptoms, settings, phases, contacts."""
-
-    from atftctl.cli.render import status as render_status
-
-    def verb() -> Any:
-
-        from atftctl.operations.runbook import show as runbook_report
-
-        return runbook_report.runbook(run.open_project(project, lang))
-
-    run.command("runbook show", verb, json, render_status.runbook)
+Check = Annotated[bool, typer.Option("--check", help="Only compare; exit code 1 if a page is out of date.")]
 
 
-@runbook_app.command("lint")
-def runbook_lint(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """Does the runbook hold together? File, line, key and the nearest valid name where it does not."""
+@command("runbook show", examples=("atftctl runbook show", "atftctl runbook show --lang ja"))
+def show(session: Session) -> "Result":
+    """Show the runbook: symptoms, settings, phases, contacts."""
+    from atftctl.cli.render import runbook as render
+    from atftctl.operations.runbook import show as operation
 
-    def verb() -> Any:
-
-        from atftctl.operations.runbook import show as runbook_report
-
-        return runbook_report.lint(run.open_project(project, "", look=True))
-
-    run.command("runbook lint", verb, json)
+    session.render = render.runbook
+    return operation.runbook(session.open())
 
 
-@runbook_app.command("render")
-def runbook_render(
-    check: Annotated[bool, typer.Option("--check", help="Only compare: exit 1 where a page is out of date.")] = False,
-    dry_run: o.DryRun = False,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """The runbook as pages for people, beside it, in English and Japanese."""
+@command("runbook lint", examples=("atftctl runbook lint",))
+def lint(session: Session) -> "Result":
+    """Check the runbook for errors.
 
-    def verb() -> Any:
-        from atftctl.operations.runbook import pages
+    Shows for each error the file, line and key, and the nearest valid name. Exit code 1 if there is an error.
+    """
+    from atftctl.operations.runbook import show as operation
 
-        with run.request(o.Change(dry_run, True, "", json)) as request:
-            return pages.render(run.open_project(project, ""), request, check=check)
+    return operation.lint(session.open(look=True))
 
-    run.command("runbook render", verb, json)
+
+@command("runbook render", "dry_run", examples=("atftctl runbook render", "atftctl runbook render --check"))
+def render(session: Session, check: Check = False) -> "Result":
+    """Write the runbook as Markdown pages in English and Japanese.
+
+    The pages are written next to the runbook.
+    """
+    from atftctl.operations.runbook import pages
+
+    return pages.render(session.open(), session.request(), check=check)

@@ -1,25 +1,24 @@
 """`atftctl show`."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import TYPE_CHECKING
 
 from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
 
 
-def show_(
-    operation: o.Operation = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """All that is known of one operation: plan, diff, evidence, timeline, verdict, who, why."""
-    from atftctl.cli.render import history as show_history
+@command("show", examples=("atftctl show", "atftctl show 20261130_101500"))
+def show(session: Session, operation: o.Operation = "") -> "Result":
+    """Show one past operation in full.
 
-    def verb() -> Any:
+    Shows who ran it and why, its steps, the diff of the files, the time that each part took, the result and where the
+    evidence is.
+    """
+    from atftctl.cli.render import history as render
+    from atftctl.operations.report import history as report
 
-        from atftctl.operations.report import history as operation_history
-
-        return operation_history.show(run.open_project(project, "", rescue=True), operation)
-
-    run.command("show", verb, json, show_history.operation)
+    session.render = render.operation
+    return report.show(session.open(rescue=True), operation)

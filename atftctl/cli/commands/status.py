@@ -1,19 +1,23 @@
-"""The commands that only look: where things stand, what was done, what is missing."""
+"""`atftctl status`."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
 
 
-def status(lang: o.Lang = "", json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """Where things stand. Changes nothing."""
+@command("status", examples=("atftctl status", "atftctl status --json"))
+def status(session: Session) -> "Result":
+    """Show the state of the service and what is wrong.
 
-    from atftctl.cli.render import status as render_status
+    Lists every problem with the command that helps, the improvements that are on and off, the trainer, the snapshots
+    and the last operation. Works with a broken runbook. Changes nothing.
+    """
+    from atftctl.cli.render import status as render
+    from atftctl.operations.report import status as operation
 
-    def verb() -> Any:
-        from atftctl.operations.report import status as operation
-
-        return operation.status(run.open_project(project, lang, look=True))
-
-    run.command("status", verb, json, render_status.status)
+    session.render = render.status
+    return operation.status(session.open(look=True))

@@ -1,96 +1,75 @@
-"""The commands that have verbs of their own: baseline, runbook, trainer."""
+"""Start, stop, restart or reload the trainer."""
 
-from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
 
-trainer_app = typer.Typer(help="The trainer's process by itself.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+CHECKPOINTS = ("last", "best", "scratch")
+Resume = Annotated[
+    str, typer.Option("--resume", metavar="last|best|scratch", help="Checkpoint to continue from; scratch: none.")
+]
 
 
-Resume = Annotated[str, typer.Option("--resume", metavar="last|best|scratch", help="From which checkpoint.")]
-
-
-@trainer_app.command("start")
-def trainer_start(
-    resume: Resume = "last",
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
+@command(
+    "trainer start", "dry_run", "reason", examples=("atftctl trainer start", "atftctl trainer start --resume best")
+)
+def start(session: Session, resume: Resume = "last") -> "Result":
     """Start the trainer and wait for its first step."""
-    _trainer("start", resume, None, o.Change(dry_run, True, reason, json), project)
+    from atftctl.operations.trainer_process import lifecycle
+
+    _refuse_unknown(resume)
+    return lifecycle.start(session.open(), resume, session.request())
 
 
-@trainer_app.command("stop")
-def trainer_stop(
-    adopt: o.Adopt = None,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Ask it to save and leave; kill it if it does not; prove that nobody is left."""
-    _trainer("stop", "", adopt, o.Change(dry_run, True, reason, json), project)
+@command("trainer stop", "dry_run", "reason", "adopt", examples=("atftctl trainer stop",))
+def stop(session: Session) -> "Result":
+    """Stop the trainer.
+
+    Asks the trainer to save and exit, kills it if it does not, and checks that none of its processes is left.
+    """
+    from atftctl.operations.trainer_process import lifecycle
+
+    return lifecycle.stop(session.open(rescue=True), tuple(session.adopt or ()), session.request())
 
 
-@trainer_app.command("restart")
-def trainer_restart(
-    resume: Resume = "last",
-    adopt: o.Adopt = None,
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Stop it, then start it."""
-    _trainer("restart", resume, adopt, o.Change(dry_run, True, reason, json), project)
+@command("trainer restart", "dry_run", "reason", "adopt", examples=("atftctl trainer restart --resume best",))
+def restart(session: Session, resume: Resume = "last") -> "Result":
+    """Stop the trainer, start it, and wait for its first step."""
+    from atftctl.operations.trainer_process import lifecycle
+
+    _refuse_unknown(resume)
+    return lifecycle.restart(session.open(), resume, tuple(session.adopt or ()), session.request())
 
 
-@trainer_app.command("reload")
-def trainer_reload(
-    resume: Resume = "last",
-    dry_run: o.DryRun = False,
-    reason: o.Reason = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Have it take up the config as it stands, without a restart, and prove by its echo that it did."""
-    _trainer("reload", resume, None, o.Change(dry_run, True, reason, json), project)
+@command("trainer reload", "dry_run", "reason", examples=("atftctl trainer reload",))
+def reload(session: Session, resume: Resume = "last") -> "Result":
+    """Load the current config into the running trainer without a restart.
+
+    The trainer confirms that it uses the new settings. If it refuses them, the old settings stay in use.
+    """
+    from atftctl.operations.trainer_process import reload as operation
+
+    _refuse_unknown(resume)
+    return operation.reload(session.open(), resume, session.request())
 
 
-@trainer_app.command("status")
-def trainer_status(json: o.Json = False, project: o.Project = o.HERE) -> None:
-    """The recorded trainer, and those that were started by hand."""
-    _trainer("status", "", None, o.Change(False, True, "", json), project)
+@command("trainer status", examples=("atftctl trainer status",))
+def status(session: Session) -> "Result":
+    """Show the trainer, and trainers that were started manually."""
+    from atftctl.operations.trainer_process import status as operation
+
+    return operation.status(session.open(look=True))
 
 
-def _trainer(verb_name: str, resume: str, adopt: list[int] | None, change: o.Change, project: Path) -> NoReturn:
+def _refuse_unknown(resume: str) -> None:
+    """Raises UsageError for an unknown checkpoint."""
     from atftctl.domain.errors import UsageError
 
-    def verb() -> Any:
-        from atftctl.operations.trainer_process import lifecycle as operation
-
-        if resume not in ("", "last", "best", "scratch"):
-            raise UsageError(f"--resume {resume!r} is none of last, best, scratch")
-        opened = run.open_project(project, "", look=verb_name == "status", rescue=verb_name == "stop")
-        with run.request(change) as request:
-            if verb_name == "status":
-                from atftctl.operations.trainer_process.status import status
-
-                return status(opened)
-            if verb_name == "stop":
-                return operation.stop(opened, tuple(adopt or ()), request)
-            if verb_name == "reload":
-                from atftctl.operations.trainer_process.reload import reload
-
-                return reload(opened, resume, request)
-            if verb_name == "start":
-                return operation.start(opened, resume, request)
-            return operation.restart(opened, resume, tuple(adopt or ()), request)
-
-    run.command(f"trainer {verb_name}", verb, change.json)
+    if resume not in CHECKPOINTS:
+        raise UsageError(f"--resume {resume!r} is none of {', '.join(CHECKPOINTS)}")

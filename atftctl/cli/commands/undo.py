@@ -1,35 +1,24 @@
 """`atftctl undo`."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import TYPE_CHECKING
 
 from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
 
 
-def undo(
-    operation: o.Operation = "",
-    dry_run: o.DryRun = False,
-    yes: o.Yes = False,
-    reason: o.Reason = "",
-    no_restart: o.NoRestart = False,
-    adopt: o.Adopt = None,
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """Take one operation back. An undo can be undone."""
+@command("undo", *o.CHANGE, *o.RESTART, examples=("atftctl undo", "atftctl undo 20261130_101500 --dry-run"))
+def undo(session: Session, operation: o.Operation = "") -> "Result":
+    """Undo one operation.
 
-    def verb() -> Any:
+    Puts the files back as they were before the operation. An undo can be undone too. Refused if a config was edited
+    after the operation.
+    """
+    from atftctl.operations import undo as operations
 
-        from atftctl.operations import undo as undoing
-
-        opened = run.open_project(project, "", rescue=True)
-        if not dry_run:
-            run.go_private(opened)
-        with run.request(o.Change(dry_run, yes, reason, json)) as request:
-            return undoing.undo(
-                opened, operation, run.wish(no_restart or not opened.runbook.trainer.command, adopt), request
-            )
-
-    run.command("undo", verb, json)
+    opened = session.open(rescue=True)
+    session.leave_tree(opened)
+    return operations.undo(opened, operation, session.rescue_policy(opened), session.request())

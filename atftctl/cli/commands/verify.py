@@ -1,40 +1,36 @@
-"""The commands that measure: `verify` and `drill`."""
+"""`atftctl verify`."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atftctl.cli import options as o
-from atftctl.cli import run
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Effects = Annotated[
+    bool, typer.Option("--effects", help="Check instead that each improvement that is on has an effect.")
+]
 
 
-def verify(
-    effects: Annotated[
-        bool, typer.Option("--effects", help="Instead: does each flag do what it is there for?")
-    ] = False,
-    lang: o.Lang = "",
-    json: o.Json = False,
-    project: o.Project = o.HERE,
-) -> None:
-    """The checklist: is the service back at its level?
+@command("verify", examples=("atftctl verify", "atftctl verify --effects"))
+def verify(session: Session, effects: Effects = False) -> "Result":
+    """Check that the service is back at its normal level.
 
-    Model, data, training, RankIC, errors, memory, service, training time.
+    Checks model, data, training, RankIC, errors, memory, service and training time against the baseline. Takes about
+    half a minute. If all checks pass, a snapshot of exactly these files is marked as verified-good.
     """
+    from atftctl.cli.render import checks as render
 
-    from atftctl.cli.render import checks as render_checks
-
-    def effects_verb() -> Any:
-        from atftctl.operations.verification import flag_effects as operation
-
-        with run.request(o.Change(False, True, "", json)) as request:
-            return operation.effects(run.open_project(project, lang), request)
-
-    def verb() -> Any:
-        from atftctl.operations.verification import checklist as operation
-
-        with run.request(o.Change(False, True, "", json)) as request:
-            return operation.verify(run.open_project(project, lang), request)
-
+    opened = session.open()
     if effects:
-        run.command("verify --effects", effects_verb, json, render_checks.effects)
-    run.command("verify", verb, json, render_checks.checklist)
+        from atftctl.operations.verification import flag_effects
+
+        session.command, session.render = "verify --effects", render.effects
+        return flag_effects.effects(opened, session.request())
+    from atftctl.operations.verification import checklist
+
+    session.render = render.checklist
+    return checklist.verify(opened, session.request())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 from atftctl.cli.render.console import table
 from atftctl.cli.render.result import coloured_diff, result, timeline
@@ -12,6 +12,38 @@ from atftctl.domain.result import Result
 from atftctl.domain.text import size_text
 
 MOST = 20  # files or tensors; the rest is counted
+
+
+class _Tensor(TypedDict, total=False):
+    """One tensor of a model that differs."""
+
+    name: str
+    shape: Sequence[int]
+    old_shape: Sequence[int]
+    norm: float
+    relative: float | None
+
+
+class _Model(TypedDict, total=False):
+    """How two versions of a model differ."""
+
+    error: str
+    same: int
+    changed: list[_Tensor]
+    added: list[_Tensor]
+    removed: list[_Tensor]
+    reshaped: list[_Tensor]
+
+
+class _Code(TypedDict, total=False):
+    """How the code of two snapshots differs."""
+
+    old: str
+    new: str
+    dirty: tuple[bool, bool]
+    added: list[str] | None
+    taken_back: list[str] | None
+    patches: list[str]
 
 
 def snapshots(one: Result) -> None:
@@ -49,15 +81,15 @@ def snapshots(one: Result) -> None:
             say(f"  {row['path']}  {size_text(row['size'])}{age}")
 
 
-def one(found: Result) -> None:
+def snapshot(found: Result) -> None:
     data = found.data
     say(f"{found.headline}{'  ' + data['label'] if data['label'] else ''}", "bold")
     baseline = data["baseline"]
     rows = {
         "taken": f"{data['created'][:19].replace('T', ' ')} UTC by {data['operator']}",
         "reason": data["reason"],
-        "state": _state(data),
-        "code": _commit(data),
+        "state": _state(found),
+        "code": _commit(found),
         "baseline": baseline
         and f"RankIC {baseline['rankic']:.4f} over {baseline['dates']} dates, {baseline['memory_mb']:.0f} MB, "
         f"{baseline['step_s'] * 1000:.0f} ms a step (recorded {baseline['recorded'][:10]})",
@@ -82,12 +114,14 @@ def one(found: Result) -> None:
         say(f"  passed: {name}: {words}", "green")
 
 
-def _state(data: Mapping[str, Any]) -> str:
+def _state(found: Result) -> str:
+    data = found.data
     words = [f"verified-good (passed {data['passed']['at'][:16]})"] if data["passed"] else ["not verified"]
     return ", ".join(words + (["pinned"] if data["pinned"] else []))
 
 
-def _commit(data: Mapping[str, Any]) -> str:
+def _commit(found: Result) -> str:
+    data = found.data
     if not data["commit"]:
         return ""
     changed = "; its changes are in code.diff" if data["code_diff"] else "; with changes" if data["dirty"] else ""
@@ -108,7 +142,7 @@ def diff(found: Result) -> None:
     timeline(found.parts)
 
 
-def _tensors(model: Mapping[str, Any], words: list[str]) -> None:
+def _tensors(model: _Model, words: list[str]) -> None:
     if "error" in model:
         say(f"      {words[0]}; not compared by tensor: {model['error']}", "yellow")
         return
@@ -118,19 +152,20 @@ def _tensors(model: Mapping[str, Any], words: list[str]) -> None:
         relative = f" ({one_['relative']:.2%} of the old norm)" if one_["relative"] is not None else ""
         say(f"        {one_['name']} {one_['shape']}: changed by {one_['norm']:.4g}{relative}")
     _more(len(changed), "tensors")
-    for word in ("added", "removed", "reshaped"):
-        for one_ in model[word]:
+    others = {"added": model["added"], "removed": model["removed"], "reshaped": model["reshaped"]}
+    for word, tensors in others.items():
+        for one_ in tensors:
             old = f" from {one_['old_shape']}" if "old_shape" in one_ else ""
             say(f"        {word}: {one_['name']} {one_['shape']}{old}")
 
 
-def _code(code: Mapping[str, Any]) -> None:
+def _code(code: _Code) -> None:
     old, new = code["old"][:12] or "no commit", code["new"][:12] or "no commit"
     changed = [word for word, dirty in zip(("the old one", "the new one"), code["dirty"], strict=True) if dirty]
     with_changes = f" ({' and '.join(changed)} with changes not committed)" if changed else ""
     say(f"  code: {old if old == new else f'{old} → {new}'}{with_changes}")
-    for word, sign in (("added", "+"), ("taken_back", "-")):
-        for line in code.get(word) or []:
+    for sign, lines in (("+", code.get("added")), ("-", code.get("taken_back"))):
+        for line in lines or []:
             say(f"      {sign} {line}")
     for path in code["patches"]:
         say(f"      {path}")

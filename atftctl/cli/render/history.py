@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from atftctl.cli.render.console import table
 from atftctl.cli.render.result import coloured_diff
 from atftctl.cli.terminal import say
@@ -37,7 +34,7 @@ def operation(one: Result) -> None:
         "from": str(data.get("started", "")).replace("T", " "),
         "to": str(data.get("ended", "")).replace("T", " "),
         "outcome": f"{data.get('outcome', '?')} (exit {data.get('exit_code', '?')})",
-        "verdict": _verdict(data),
+        "verdict": _verdict(one),
         "snapshot": data.get("snapshot", ""),
     }
     for name, words in rows.items():
@@ -60,7 +57,8 @@ def operation(one: Result) -> None:
         say(f"  evidence: {evidence['folder']}: {', '.join(evidence['files'])}")
 
 
-def _verdict(data: Mapping[str, Any]) -> str:
+def _verdict(ended: Result) -> str:
+    data = ended.data
     seen = data.get("first_step") or {}
     proof = f"{seen.get('event')} at step {seen.get('step')} with config {str(seen.get('digest'))[:12]}" if seen else ""
     return str(data.get("verdict") or proof or data.get("error", ""))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from atftctl.cli.terminal import emit, say
 from atftctl.domain.plan import Plan
@@ -78,9 +77,9 @@ def error(message: str, state: str, hint: str, people: Iterable[str] = (), lines
             emit(f"  {line}", stream=sys.stderr)
 
 
-def data(one: Result) -> dict[str, Any]:
+def data(one: Result) -> dict[str, object]:
     """What JSON carries of a result."""
-    found: dict[str, Any] = {"headline": one.headline, **one.data}
+    found: dict[str, object] = {"headline": one.headline, **one.data}
     if one.plan:
         found["plan"] = {
             "command": one.plan.command,

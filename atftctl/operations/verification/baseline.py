@@ -19,7 +19,7 @@ from atftctl.state import baseline as stored
 from atftctl.state.baseline import BASELINE_VERSION
 
 
-def record_baseline(project: Project, request: Request, *, anyway: bool = False) -> Result:
+def record_baseline(project: Project, request: Request, *, force: bool = False) -> Result:
     """Measure the level that later verifies compare with. Recorded while all is well, at the baseline's settings."""
     layout, runbook = project.layout, project.runbook
     watch = Stopwatch(request.report)
@@ -27,12 +27,12 @@ def record_baseline(project: Project, request: Request, *, anyway: bool = False)
     require_readable(project, found)
     refuse_open(project)
     on = changes(runbook, found, runbook.immediate.settings)
-    if on and not anyway:
+    if on and not force:
         names = ", ".join(change.feature for change in on)
         raise Refused(
             f"improvements are on ({names}); a baseline is the level without them",
             state="the old baseline, if any, stands",
-            hint="atftctl rollback --immediate first, or --anyway to record it all the same",
+            hint="atftctl rollback --immediate first, or --force to record it all the same",
         )
     with watch.part("probes"):
         measured = probes.probe(layout, runbook, "verify")
