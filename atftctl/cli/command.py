@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -107,13 +108,14 @@ def build(module: ModuleType, name: str) -> TyperCommand | TyperGroup:
     alone = next((command for command in commands if command.name == name), None)
     if alone and len(commands) == 1:
         return alone.build()
-    group = _group(module, name, alone)
-    for made in (command for command in commands if command is not alone):
+    inner = [command for command in commands if command is not alone]
+    group = _group(module, name, alone, [command.examples[0] for command in inner][:3])
+    for made in inner:
         group.add_command(made.build())
     return group
 
 
-def _group(module: ModuleType, name: str, alone: Command | None) -> TyperGroup:
+def _group(module: ModuleType, name: str, alone: Command | None, examples: list[str]) -> TyperGroup:
     """A group of commands. alone: what the group's name does when no command of the group follows it."""
     app = typer.Typer(
         name=name, cls=GroupHelp, rich_markup_mode=None, context_settings={"help_option_names": HELP_OPTIONS}
@@ -121,7 +123,7 @@ def _group(module: ModuleType, name: str, alone: Command | None) -> TyperGroup:
     if alone:
         app.callback(invoke_without_command=True, epilog="\n".join(alone.examples))(_unless_command(alone))
     else:
-        app.callback(help=module.__doc__, no_args_is_help=True, invoke_without_command=False)(lambda: None)
+        app.callback(help=module.__doc__, no_args_is_help=True, epilog="\n".join(examples))(lambda: None)
     return get_group(app)
 
 
@@ -132,6 +134,9 @@ def _unless_command(alone: Command) -> Callable[..., None]:
     def call(context: typer.Context, **values: object) -> None:
         if not context.invoked_subcommand:
             callback(**values)
+        elif misplaced := [name for name, value in values.items() if value not in ("", False, None, Path())]:
+            name = misplaced[0].replace("_", "-")
+            raise typer.BadParameter(f"put --{name} after {context.invoked_subcommand}", ctx=context)
 
     first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     call.__doc__ = callback.__doc__

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from atftctl.cli.options import COMMON
 
 ARGUMENTS, PLAIN = "Arguments", "Options"
+EXTRA = re.compile(r"\s*\[((?:default: |required|x[<>]=?)[^\]]*)\]$")  # what the parser adds to an option's text
 
 
 class Formatter(Protocol):
@@ -30,6 +32,11 @@ class Formatter(Protocol):
 class CommandHelp(TyperCommand):
     """The help page of a command."""
 
+    def collect_usage_pieces(self, ctx: object) -> list[str]:
+        """`[OPTIONS]` and the arguments as their metavars have them."""
+        del ctx
+        return ["[OPTIONS]", *(name for parameter in self.params if (name := _argument_name(parameter)))]
+
     def format_options(self, ctx: object, formatter: Formatter) -> None:
         """Arguments, then the options under their headings."""
         _write_parameters(self, ctx, formatter)
@@ -42,6 +49,11 @@ class CommandHelp(TyperCommand):
 
 class GroupHelp(TyperGroup):
     """The help page of a group of commands."""
+
+    def collect_usage_pieces(self, ctx: object) -> list[str]:
+        """A group that does something by itself needs no command."""
+        del ctx
+        return ["[COMMAND]" if self.invoke_without_command else "COMMAND", "[OPTIONS]", "[ARGUMENTS]"]
 
     def format_options(self, ctx: object, formatter: Formatter) -> None:
         """The commands, then the options under their headings."""
@@ -61,6 +73,20 @@ class GroupHelp(TyperGroup):
         _write_examples(self.epilog or "", formatter)
 
 
+def _argument_name(parameter: object) -> str:
+    """What stands for an argument in the usage line; "" for an option."""
+    return parameter.metavar or "" if isinstance(parameter, TyperArgument) else ""
+
+
+def _plain(text: str) -> str:
+    """`[default: 20; x>=1]` becomes `(default: 20)`; `[required]` is said by the usage line."""
+    match = EXTRA.search(text)
+    if not match:
+        return text
+    default = next((part for part in match[1].split("; ") if part.startswith("default: ")), "")
+    return text[: match.start()].rstrip() + (f" ({default})" if default else "")
+
+
 def _write_parameters(command: TyperCommand | TyperGroup, ctx: object, formatter: Formatter) -> None:
     context = cast(typer.Context, ctx)
     headings: dict[str, list[tuple[str, str]]] = {}
@@ -69,6 +95,7 @@ def _write_parameters(command: TyperCommand | TyperGroup, ctx: object, formatter
         if row is None:
             continue
         heading = ARGUMENTS if parameter.param_type_name == "argument" else PLAIN
+        row = (row[0], _plain(row[1]))
         if parameter.name == "help":
             row = (row[0], "Show this help and exit.")
             heading = COMMON if COMMON in headings else PLAIN

@@ -39,6 +39,7 @@ SECTIONS = {
     "Setup": {
         "doctor": "Check this machine and project for missing parts",
         "runbook": "Show and check the runbook",
+        "completion": "Print the script for shell completion",
     },
 }
 COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}

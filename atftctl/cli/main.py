@@ -44,6 +44,11 @@ def _root(
 
 def main() -> None:
     """The `atftctl` command."""
+    if sys.argv[1:2] == ["__complete"]:
+        from atftctl.cli.completion import main as complete
+
+        complete(sys.argv[2:])
+        return
     from atftctl.cli.arguments import in_order
     from atftctl.host.process.interrupts import as_interrupt
     from atftctl.host.self_copy.relay import settle_in

@@ -90,7 +90,10 @@ def list_(session: Session) -> "Result":
 
 @command("backup show", examples=("atftctl backup show", "atftctl backup show last-good"))
 def show(session: Session, snapshot: Latest = "latest") -> "Result":
-    """Show one snapshot: its files, code, baseline, and the checks that it passed."""
+    """Show one snapshot.
+
+    Shows its files, the code, the baseline, and the checks that it passed.
+    """
     from atftctl.cli.render import backups as render
     from atftctl.operations.backup import catalog
 

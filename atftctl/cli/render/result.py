@@ -27,6 +27,12 @@ def result(one: Result) -> None:
     contacts(one.contacts)
 
 
+def verbatim(one: Result) -> None:
+    """The lines alone, as they are."""
+    for line in one.lines:
+        sys.stdout.write(f"{line}\n")
+
+
 def plan(one: Plan, diff: Sequence[str] = ()) -> None:
     say(f"{one.command}: {one.title}", "bold")
     for number, step in enumerate(one.steps, 1):
