@@ -1,4 +1,4 @@
-"""Words in, words out. The only room that imports typer or rich."""
+"""The command line: arguments in, text or JSON out. The only layer that imports typer."""
 
 import gc
 

@@ -6,13 +6,14 @@ wrong, the answer is empty: completion must never disturb the command line.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from atftctl.cli.render.console import emit_raw
 
 if TYPE_CHECKING:
     from atftctl.domain.runbook import Runbook
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     with suppress(Exception):
         lines = [f"{name}\t{text}".rstrip("\t") for name, text in candidates(list(arguments))]
     with suppress(OSError):
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        emit_raw("".join(f"{line}\n" for line in lines))
 
 
 def candidates(arguments: list[str]) -> list[tuple[str, str]]:

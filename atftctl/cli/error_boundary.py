@@ -11,8 +11,9 @@ from typing import NoReturn, TypeVar
 import typer
 
 from atftctl.cli.render import result as render_result
+from atftctl.cli.render.console import emit, emit_json
+from atftctl.cli.render.translation import use_language
 from atftctl.cli.session import Session
-from atftctl.cli.terminal import emit, emit_json
 from atftctl.domain.errors import AtftError, Interrupted, InterventionNeeded, Refused, UsageError
 from atftctl.domain.result import Result
 from atftctl.host import footprint
@@ -94,10 +95,20 @@ def usage(error: Exception, arguments: Sequence[str]) -> int:
             for line in message().splitlines():
                 emit(line)
         return int(Exit.USAGE if arguments else Exit.DONE)
+    use_language(_language_of(arguments))
     with _printing():
         refusal = UsageError(message(), hint=f"{command} --help")
         _show_error(" ".join(arguments[:1]), refusal, (), as_json="--json" in arguments)
     return int(Exit.USAGE)
+
+
+def _language_of(arguments: Sequence[str]) -> str:
+    """The language of a command line that could not be parsed."""
+    from atftctl.cli.options import language
+
+    with suppress(typer.BadParameter):
+        return language(arguments[arguments.index("--lang") + 1] if "--lang" in arguments[:-1] else "")
+    return "en"
 
 
 def _expected(error: BaseException) -> AtftError:

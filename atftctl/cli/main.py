@@ -27,7 +27,7 @@ app = typer.Typer(
 def _version(asked: bool) -> None:
     if asked:
         from atftctl import __version__
-        from atftctl.cli.terminal import emit
+        from atftctl.cli.render.console import emit
 
         emit(f"atftctl {__version__}")
         raise typer.Exit

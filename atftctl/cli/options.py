@@ -33,6 +33,7 @@ Lang = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; change nothing.")]
+Diff = Annotated[bool, typer.Option("--diff", help="Show the whole diff, also if it is longer than the screen.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why you do this; recorded in the history.")]
 NoRestart = Annotated[bool, typer.Option("--no-restart", help="Change files only; do not stop or start the trainer.")]
@@ -55,15 +56,17 @@ Operation = Annotated[
     ),
 ]
 
-Shared = Literal["json", "project", "lang", "dry_run", "yes", "reason", "no_restart", "adopt"]
+Shared = Literal["json", "project", "lang", "dry_run", "diff", "yes", "reason", "no_restart", "adopt"]
 ALWAYS: tuple[Shared, ...] = ("json", "project", "lang")
 CHANGE: tuple[Shared, ...] = ("dry_run", "yes", "reason")
+CHANGE_FILES: tuple[Shared, ...] = ("dry_run", "diff", "yes", "reason")
 RESTART: tuple[Shared, ...] = ("no_restart", "adopt")
 _KINDS: dict[Shared, tuple[object, object]] = {  # annotation and default
     "json": (Json, False),
     "project": (Project, Path()),
     "lang": (Lang, ""),
     "dry_run": (DryRun, False),
+    "diff": (Diff, False),
     "yes": (Yes, False),
     "reason": (Reason, ""),
     "no_restart": (NoRestart, False),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atftctl.cli import options
+from atftctl.cli.render.translation import use_language
 
 if TYPE_CHECKING:
     from atftctl.cli.progress import ProgressReporter
@@ -32,6 +33,7 @@ class Session:
     project: Path = field(default_factory=Path)
     lang: str = ""
     dry_run: bool = False
+    diff: bool = False
     yes: bool = True
     reason: str = ""
     no_restart: bool = False
@@ -41,6 +43,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.language = options.language(self.lang)
+        use_language(self.language)
 
     def open(self, *, rescue: bool = False, look: bool = False) -> Project:
         """Open the project.
@@ -94,14 +97,14 @@ class Session:
     def _confirm(self, plan: Plan, diff: tuple[str, ...]) -> bool:
         """Show the plan; ask unless --yes was given."""
         from atftctl.cli import prompt
-        from atftctl.cli.render import result as render_result
+        from atftctl.cli.render import plan as render_plan
 
         self.reporter.stop()
         if not self.yes:
-            return prompt.confirm(plan, diff)
+            return prompt.confirm(plan, diff, whole_diff=self.diff)
         if not self.json:
             with suppress(OSError):  # a plan that can't be printed must not stop a rescue
-                render_result.plan(plan, diff)
+                render_plan.show(plan, diff, whole=self.diff)
         return True
 
 

@@ -35,7 +35,7 @@ def get(session: Session, key: Key = "") -> "Result":
 
 @command(
     "config set",
-    *o.CHANGE,
+    *o.CHANGE_FILES,
     *o.RESTART,
     examples=(
         "atftctl config set improvements.gat_temperature 1.0",

@@ -7,8 +7,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from atftctl.cli.command import command
+from atftctl.cli.render.console import emit
 from atftctl.cli.session import Session
-from atftctl.cli.terminal import emit
 from atftctl.host.errors import reason
 
 REFUSED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127  # as of env and timeout; all others are the command's own

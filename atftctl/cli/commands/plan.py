@@ -25,7 +25,7 @@ Arguments = Annotated[
 def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     """Show the plan of a command, as --dry-run does, and save it to a file."""
     from atftctl.cli import error_boundary
-    from atftctl.cli.terminal import emit
+    from atftctl.cli.render.console import emit
     from atftctl.operations import saved_plan
 
     error_boundary.report_as("plan save")
@@ -45,7 +45,7 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     raise typer.Exit(code)
 
 
-@command("plan apply", "dry_run", "yes", examples=("atftctl plan apply oom.plan",))
+@command("plan apply", "dry_run", "diff", "yes", examples=("atftctl plan apply oom.plan",))
 def apply(session: Session, file: SavedPlan) -> NoReturn:
     """Carry out a saved plan.
 
@@ -65,6 +65,7 @@ def apply(session: Session, file: SavedPlan) -> NoReturn:
         observe_plans(saved.compare)
 
     options = [*(["--yes"] if session.yes else []), *(["--dry-run"] if session.dry_run else [])]
+    options += ["--diff"] if session.diff else []
     raise typer.Exit(_in_place(session, prepare, arguments, options))
 
 

@@ -19,7 +19,7 @@ PlanName = Annotated[
 
 @command(
     "reenable",
-    *o.CHANGE,
+    *o.CHANGE_FILES,
     *o.RESTART,
     examples=("atftctl reenable --phase 1", "atftctl reenable --phase 2 --plan deployment --dry-run"),
 )

@@ -31,7 +31,7 @@ To = Annotated[
 
 @command(
     "restore",
-    *o.CHANGE,
+    *o.CHANGE_FILES,
     *o.RESTART,
     examples=(
         "atftctl restore last-good --dry-run",

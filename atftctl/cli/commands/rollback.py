@@ -121,7 +121,7 @@ class RouteArguments:
 
 @command(
     "rollback",
-    *o.CHANGE,
+    *o.CHANGE_FILES,
     *o.RESTART,
     examples=(
         "atftctl rollback --symptom oom",

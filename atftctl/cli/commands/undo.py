@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from atftctl.domain.result import Result
 
 
-@command("undo", *o.CHANGE, *o.RESTART, examples=("atftctl undo", "atftctl undo 20261130_101500 --dry-run"))
+@command("undo", *o.CHANGE_FILES, *o.RESTART, examples=("atftctl undo", "atftctl undo 20261130_101500 --dry-run"))
 def undo(session: Session, operation: o.Operation = "") -> "Result":
     """Undo one operation.
 

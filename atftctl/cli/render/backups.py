@@ -1,17 +1,20 @@
-"""Snapshots as people read them."""
+"""Snapshots."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypedDict
 
-from atftctl.cli.render.console import table
-from atftctl.cli.render.result import coloured_diff, result, timeline
-from atftctl.cli.terminal import say
+from atftctl.cli.render.ages import age, moment
+from atftctl.cli.render.console import FAIL, OK, say, say_marked
+from atftctl.cli.render.history import MOST, say_more
+from atftctl.cli.render.plan import ALL, show_diff
+from atftctl.cli.render.result import result, timeline
+from atftctl.cli.render.tables import show_fields, show_table
+from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
 from atftctl.domain.text import size_text
-
-MOST = 20  # files or tensors; the rest is counted
+from atftctl.protocol.messages import joined, tr
 
 
 class _Tensor(TypedDict, total=False):
@@ -47,137 +50,168 @@ class _Code(TypedDict, total=False):
 
 
 def snapshots(one: Result) -> None:
+    """One row a snapshot, the oldest first; then what is damaged, and the copies made by cp."""
     rows = [
         (
             row["id"],
+            age(row["created"]),
+            size_text(row["bytes"]),
             row["label"],
-            ", ".join(
-                word
-                for word, there in (
-                    ("DAMAGED", row["damage"]),
-                    ("verified-good", row["verified_good"]),
-                    ("pinned", row["pinned"]),
-                )
-                if there
-            ),
-            f"{len(row['files']):,} files, {size_text(row['bytes'])}",
+            _marks(damaged=bool(row["damage"]), good=bool(row["verified_good"]), pinned=bool(row["pinned"])),
             row["reason"],
         )
         for row in one.data["snapshots"]
     ]
     if rows:
-        table(("snapshot", "label", "state", "", "reason"), rows)
+        show_table((tr("snapshot"), tr("taken"), tr("size"), tr("label"), tr("state"), tr("reason")), rows)
     else:
-        say("no snapshot yet: atftctl backup")
-    harm = {row["id"]: row["damage"] for row in one.data["snapshots"] if row["damage"]}
-    for name, why in (one.data["damaged"] | harm).items():
-        say(f"damaged: {name}: {why}", "red")
+        say(tr("no snapshot yet: atftctl backup"))
+    damage = {row["id"]: row["damage"] for row in one.data["snapshots"] if row["damage"]}
+    for name, why in (one.data["damaged"] | damage).items():
+        say_marked(FAIL, tr("damaged: {snapshot}: {reason}", snapshot=name, reason=why), "bad")
     if one.data["made_by_cp"]:
-        say("copies made by cp, without a hash; atftctl restore PATH takes one back:", "bold")
-        for row in one.data["made_by_cp"]:
-            age = (
-                "" if row["stamp"] else f", of unknown age (last written {row['modified'][:16].replace('T', ' ')} UTC)"
-            )
-            say(f"  {row['path']}  {size_text(row['size'])}{age}")
+        say(tr("Copies made by cp, without a hash. atftctl restore PATH restores one:"), "strong")
+    for row in one.data["made_by_cp"]:
+        size = size_text(row["size"])
+        text = tr("{path}  {size}", path=row["path"], size=size)
+        if not row["stamp"]:
+            written = moment(row["modified"])
+            text = tr("{path}  {size}, of unknown age (last written {time})", path=row["path"], size=size, time=written)
+        say(text, lead="  ", hang=4)
 
 
-def snapshot(found: Result) -> None:
-    data = found.data
-    say(f"{found.headline}{'  ' + data['label'] if data['label'] else ''}", "bold")
-    baseline = data["baseline"]
-    rows = {
-        "taken": f"{data['created'][:19].replace('T', ' ')} UTC by {data['operator']}",
-        "reason": data["reason"],
-        "state": _state(found),
-        "code": _commit(found),
-        "baseline": baseline
-        and f"RankIC {baseline['rankic']:.4f} over {baseline['dates']} dates, {baseline['memory_mb']:.0f} MB, "
-        f"{baseline['step_s'] * 1000:.0f} ms a step (recorded {baseline['recorded'][:10]})",
-        "runbook": data["runbook_sha256"][:12],
-        "config": data["config_digest"][:12],
-        "folder": data["folder"],
-    }
-    for name, words in rows.items():
-        if words:
-            say(f"  {name.ljust(9)} {words}")
+def _marks(*, damaged: bool, good: bool, pinned: bool) -> str:
+    marks = ((tr("DAMAGED"), damaged), (tr("verified-good"), good), (tr("pinned"), pinned))
+    return joined(", ", [mark for mark, holds in marks if holds])
+
+
+def snapshot(one: Result) -> None:
+    """When and why it was taken, its state, code and baseline, its files, the checks that it passed."""
+    data = one.data
+    say(
+        tr("{headline}  {label}", headline=one.headline, label=data["label"]) if data["label"] else one.headline,
+        "strong",
+    )
+    show_fields(
+        [
+            (
+                tr("taken"),
+                tr(
+                    "{time} by {operator} ({age})",
+                    time=moment(data["created"]),
+                    operator=data["operator"],
+                    age=age(data["created"]),
+                ),
+            ),
+            (tr("reason"), data["reason"]),
+            (tr("state"), _state(one)),
+            (tr("code"), _commit(one)),
+            (tr("baseline"), _baseline(one)),
+            (tr("runbook"), data["runbook_sha256"][:12]),
+            (tr("config"), data["config_digest"][:12]),
+            (tr("folder"), data["folder"]),
+        ]
+    )
     for file in data["files"][:MOST]:
         damaged = file["zip"] not in ("", "whole")
-        note = f"  was damaged already: {file['zip']}" if damaged else ""
-        say(
-            f"  {file['sha256'][:12]}  {size_text(file['size']).rjust(12)}  {file['path']}{note}",
-            "yellow" if note else "",
-        )
-    _more(len(data["files"]), "files")
+        path = file["path"]
+        text = tr("{path}  was damaged already: {damage}", path=path, damage=file["zip"]) if damaged else path
+        size = localize(size_text(file["size"])).rjust(12)
+        say(text, "warn" if damaged else "", lead=f"  {file['sha256'][:12]}  {size}  ")
+    say_more(len(data["files"]))
     for path, why in list(data["left_out"].items())[:MOST]:
-        say(f"  left out: {path}: {why}", "dim")
-    for name, words in (data["passed"] or {}).get("checks", {}).items():
-        say(f"  passed: {name}: {words}", "green")
+        say(tr("left out: {path}: {reason}", path=path, reason=why), "quiet", lead="  ", hang=4)
+    for name, detail in (data["passed"] or {}).get("checks", {}).items():
+        say_marked(OK, tr("{check}: {detail}", check=name, detail=detail), "good")
 
 
-def _state(found: Result) -> str:
-    data = found.data
-    words = [f"verified-good (passed {data['passed']['at'][:16]})"] if data["passed"] else ["not verified"]
-    return ", ".join(words + (["pinned"] if data["pinned"] else []))
+def _state(one: Result) -> str:
+    passed = one.data["passed"]
+    states = [tr("verified-good (passed {time})", time=moment(passed["at"])) if passed else tr("not verified")]
+    return joined(", ", states + ([tr("pinned")] if one.data["pinned"] else []))
 
 
-def _commit(found: Result) -> str:
-    data = found.data
-    if not data["commit"]:
+def _commit(one: Result) -> str:
+    data, commit = one.data, one.data["commit"][:12]
+    if commit and data["code_diff"]:
+        return tr("{commit}; its uncommitted changes are in code.diff", commit=commit)
+    if commit and data["dirty"]:
+        return tr("{commit}, with uncommitted changes", commit=commit)
+    return str(commit)
+
+
+def _baseline(one: Result) -> str:
+    baseline = one.data["baseline"]
+    if not baseline:
         return ""
-    changed = "; its changes are in code.diff" if data["code_diff"] else "; with changes" if data["dirty"] else ""
-    return f"{data['commit'][:12]}{changed}"
+    return tr(
+        "RankIC {rankic:.4f} over {dates} dates, {memory:.0f} MB, {step:.0f} ms a step (recorded {date})",
+        rankic=baseline["rankic"],
+        dates=baseline["dates"],
+        memory=baseline["memory_mb"],
+        step=baseline["step_s"] * 1000,
+        date=baseline["recorded"][:10],
+    )
 
 
-def diff(found: Result) -> None:
-    data = found.data
-    say(found.headline, "bold")
-    for name, words in data["files"].items():
-        say(f"  {name}")
-        for line in [] if name in data["models"] else words:
-            say(f"      {line}")
+def diff(one: Result) -> None:
+    """Each file that differs: configs by key and line, models by tensor; then the code."""
+    data = one.data
+    say(one.headline, "strong")
+    for name, lines in data["files"].items():
+        say(name, lead="  ")
+        for line in [] if name in data["models"] else lines:
+            say(line, lead="      ", hang=8)
         if name in data["models"]:
-            _tensors(data["models"][name], words)
-    coloured_diff(data["lines"])
+            _tensors(data["models"][name], lines)
+    show_diff(data["lines"], ALL)
     _code(data["code"])
-    timeline(found.parts)
+    timeline(one.parts)
 
 
-def _tensors(model: _Model, words: list[str]) -> None:
+def _tensors(model: _Model, lines: list[str]) -> None:
     if "error" in model:
-        say(f"      {words[0]}; not compared by tensor: {model['error']}", "yellow")
+        say(tr("{text}; not compared by tensor: {error}", text=lines[0], error=model["error"]), "warn", lead="      ")
         return
     changed = model["changed"]
-    say(f"      {len(changed)} tensors changed, {model['same']} are the same")
-    for one_ in changed[:MOST]:
-        relative = f" ({one_['relative']:.2%} of the old norm)" if one_["relative"] is not None else ""
-        say(f"        {one_['name']} {one_['shape']}: changed by {one_['norm']:.4g}{relative}")
-    _more(len(changed), "tensors")
-    others = {"added": model["added"], "removed": model["removed"], "reshaped": model["reshaped"]}
-    for word, tensors in others.items():
-        for one_ in tensors:
-            old = f" from {one_['old_shape']}" if "old_shape" in one_ else ""
-            say(f"        {word}: {one_['name']} {one_['shape']}{old}")
+    say(tr("{changed} tensors changed, {same} are the same", changed=len(changed), same=model["same"]), lead="      ")
+    for tensor in changed[:MOST]:
+        values: dict[str, object] = {"name": tensor["name"], "shape": tensor["shape"], "norm": tensor["norm"]}
+        relative = tensor["relative"]
+        if relative is None:
+            say(tr("{name} {shape}: changed by {norm:.4g}", **values), lead="        ")
+        else:
+            text = tr(
+                "{name} {shape}: changed by {norm:.4g} ({relative:.2%} of the old norm)", relative=relative, **values
+            )
+            say(text, lead="        ")
+    say_more(len(changed))
+    for tensor in model["added"]:
+        say(tr("added: {name} {shape}", name=tensor["name"], shape=tensor["shape"]), lead="        ")
+    for tensor in model["removed"]:
+        say(tr("removed: {name} {shape}", name=tensor["name"], shape=tensor["shape"]), lead="        ")
+    for tensor in model["reshaped"]:
+        values = {"name": tensor["name"], "new": tensor["shape"], "old": tensor["old_shape"]}
+        say(tr("reshaped: {name} from {old} to {new}", **values), lead="        ")
 
 
 def _code(code: _Code) -> None:
-    old, new = code["old"][:12] or "no commit", code["new"][:12] or "no commit"
-    changed = [word for word, dirty in zip(("the old one", "the new one"), code["dirty"], strict=True) if dirty]
-    with_changes = f" ({' and '.join(changed)} with changes not committed)" if changed else ""
-    say(f"  code: {old if old == new else f'{old} → {new}'}{with_changes}")
+    old, new = code["old"][:12] or tr("no commit"), code["new"][:12] or tr("no commit")
+    text = tr("code: {commit}", commit=old) if old == new else tr("code: {old} → {new}", old=old, new=new)
+    say(text, lead="  ", hang=4)
+    for side, dirty in zip((tr("the old one"), tr("the new one")), code["dirty"], strict=True):
+        if dirty:
+            say(tr("{side} has uncommitted changes", side=side), lead="      ")
     for sign, lines in (("+", code.get("added")), ("-", code.get("taken_back"))):
         for line in lines or []:
-            say(f"      {sign} {line}")
+            say(line, lead=f"      {sign} ")
     for path in code["patches"]:
-        say(f"      {path}")
+        say(path, lead="      ")
 
 
-def prune(found: Result) -> None:
-    result(found)
-    kept = {name: why for name, why in found.data.get("kept", {}).items() if why}
+def prune(one: Result) -> None:
+    """What goes; then what stays, and why."""
+    result(one)
+    kept = {name: why for name, why in one.data.get("kept", {}).items() if why}
     for name, why in list(kept.items())[-MOST:]:
-        say(f"  stays: {name}: {', '.join(why)}", "dim")
-
-
-def _more(count: int, words: str) -> None:
-    if count > MOST:
-        say(f"  and {count - MOST:,} more {words}; --json lists all")
+        say(tr("stays: {snapshot}: {reasons}", snapshot=name, reasons=joined(", ", why)), "quiet", lead="  ", hang=4)

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
-from atftctl.cli.render.result import contacts, timeline
-from atftctl.cli.terminal import say
+from atftctl.cli.render.console import FAIL, OK, UNKNOWN, WARN, Tone, mark_column, say
+from atftctl.cli.render.layout import display_width, pad
+from atftctl.cli.render.result import contacts, timeline, tone_of
+from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
-from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 
-WORDS = {"pass": ("green", "pass"), "fail": ("red", "FAIL"), "inconclusive": ("yellow", "inconclusive")}
+VERDICTS: dict[str, tuple[str, Tone]] = {"pass": (OK, "good"), "fail": (FAIL, "bad"), "inconclusive": (UNKNOWN, "warn")}
 
 
 def checklist(one: Result) -> None:
-    say(one.headline, {"pass": "green", "fail": "red"}.get(one.data["verdict"], "yellow"))
-    width = max(len(check["name"]) for check in one.data["checks"])
-    for check in one.data["checks"]:
-        colour, word = WORDS[check["verdict"]]
-        say(f"  {word.ljust(12)}  {check['name'].ljust(width)}  {check['detail']}", colour)
+    """The verdict, each check with what was measured, and what to do."""
+    say(one.headline, VERDICTS.get(one.data["verdict"], (UNKNOWN, "warn"))[1])
+    names = [localize(check["name"]) for check in one.data["checks"]]
+    width = max(map(display_width, names), default=0)
+    for name, check in zip(names, one.data["checks"], strict=True):
+        mark, tone = VERDICTS[check["verdict"]]
+        say(check["detail"], tone, lead=f"{mark_column(mark)}{pad(name, width)}  ")
     for line in one.lines:
-        say(f"  {line}")
+        say(line, lead="  ", hang=4)
     timeline(one.parts)
     contacts(one.contacts)
 
 
 def findings(one: Result) -> None:
-    """What there is, and, below what is missing, what that costs."""
-    say(one.headline, "green" if one.exit_code is Exit.DONE else "red")
-    width = max(len(row["name"]) for row in one.data["findings"])
-    for row in one.data["findings"]:
-        colour = "" if not row["costs"] else "red" if row["needed"] else "yellow"
-        say(f"  {'ok' if not row['costs'] else '--'}  {row['name'].ljust(width)}  {row['words']}", colour)
+    """Each part of the machine and the project; below what is missing, what does not work without it."""
+    say(one.headline, tone_of(one.exit_code))
+    rows = one.data["findings"]
+    width = max(display_width(localize(row["name"])) for row in rows)
+    for row in rows:
+        mark, tone = _finding_mark(missing=bool(row["costs"]), needed=bool(row["needed"]))
+        lead = f"{mark_column(mark)}{pad(localize(row['name']), width)}  "
+        say(row.get("message", row.get("words", "")), tone, lead=lead)
         if row["costs"]:
-            say(f"        {row['costs']}", "dim")
+            say(row["costs"], "quiet", lead="        ")
     contacts(one.contacts)
+
+
+def _finding_mark(*, missing: bool, needed: bool) -> tuple[str, Tone]:
+    if not missing:
+        return OK, ""
+    return (FAIL, "bad") if needed else (WARN, "warn")
 
 
 def effects(one: Result) -> None:
-    """For each flag its verdict and whether it is on; below it what was measured with and without it."""
-    colours = {"acts": "green", "does not act": "red"}
-    say(one.headline, "red" if one.data["inert"] else "green")
+    """For each improvement its verdict and whether it is on; below it what was measured with and without it."""
+    say(one.headline, "bad" if one.data["inert"] else "good")
     for line in one.data["effects"]:
-        words = f"{line['with']}; without: {line['without']}" if line["without"] else line["with"]
+        mark, tone = _effect_mark(line["verdict"], on=bool(line["on"]))
         switch = "on" if line["on"] else "off"
-        colour = colours.get(line["verdict"], "yellow") if line["on"] or line["verdict"] != "does not act" else "yellow"
-        say(f"  {line['verdict'].ljust(14)}  {switch.ljust(3)}  {line['flag']}", colour)
-        say(f"      {words}", "dim")
+        say(line["verdict"], tone, lead=f"{mark_column(mark)}{line['flag']} ({switch}): ", hang=8)
+        measured = line["with"]
+        if line["without"]:
+            measured = tr("{on}; without: {off}", on=line["with"], off=line["without"])
+        say(measured, "quiet", lead="        ")
     timeline(one.parts)
     contacts(one.contacts)
+
+
+def _effect_mark(verdict: str, *, on: bool) -> tuple[str, Tone]:
+    if verdict == "acts":
+        return OK, "good"
+    return (FAIL, "bad") if on and verdict == "does not act" else (WARN, "warn")

@@ -1,26 +1,128 @@
-"""Results as people read them. Plain text; colour only on a terminal, and never with NO_COLOR."""
+"""The one place that writes to the terminal: colours, marks, wrapping, translation.
+
+Text from files, from other users and from other programs may hold escape sequences and newlines: they are shown, not
+obeyed.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Literal, TextIO
 
-from atftctl.cli.terminal import printable
+from atftctl.cli.render.layout import display_width, wrap
+from atftctl.cli.render.translation import localize
+
+# C0 and C1 controls, and what reorders or hides text (Unicode TR36, Trojan Source).
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+Tone = Literal["", "strong", "quiet", "good", "warn", "bad"]
+_CODES: dict[Tone, str] = {"strong": "1", "quiet": "2", "good": "32", "warn": "33", "bad": "31"}
+OK, WARN, FAIL, UNKNOWN = (
+    "ok",
+    "!",
+    "FAIL",
+    "?",
+)  # the marks before a line; words and ASCII, so that any screen shows them
+MARK_WIDTH = 4
+MIN_COLUMNS, MAX_COLUMNS = 40, 120
 
 
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Columns; on a terminal by rich, that folds what is too wide, else tab by tab for a pipe."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            sys.stdout.write("\t".join(map(printable, row)) + "\n")
-        return
-    from rich.console import Console
-    from rich.table import Table
+def printable(text: str) -> str:
+    """One line that a terminal shows as it is."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
-    grid = Table(box=None, pad_edge=False, header_style="" if os.environ.get("NO_COLOR") else "dim")
-    for name in head:
-        grid.add_column(name, overflow="fold", no_wrap=name in ("operation", "snapshot"))
-    for row in rows:
-        grid.add_row(*map(printable, row))
-    Console(highlight=False, markup=False, no_color=bool(os.environ.get("NO_COLOR")), style="").print(grid)
+
+def has_colours(stream: TextIO) -> bool:
+    """Are colours shown there? Never with NO_COLOR (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def screen() -> tuple[int, int]:
+    """(columns, rows) of the terminal; text is never wider than `MAX_COLUMNS`."""
+    import shutil
+
+    size = shutil.get_terminal_size()
+    return min(max(size.columns, MIN_COLUMNS), MAX_COLUMNS), size.lines
+
+
+def emit(text: str = "", tone: Tone = "", *, indent: int = 0, stream: TextIO | None = None) -> None:
+    """One line, translated and made printable, never wrapped."""
+    _write(" " * indent + printable(localize(text)), tone, stream or sys.stdout)
+
+
+def emit_raw(text: str) -> None:
+    """Text of our own for another program, such as a shell's script."""
+    sys.stdout.write(text)
+
+
+def emit_json(value: object) -> None:
+    """One JSON object on standard output; no character in it is a control."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    sys.stdout.write(UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+
+
+def say(
+    text: str = "", tone: Tone = "", *, lead: str = "", hang: int | None = None, stream: TextIO | None = None
+) -> None:
+    """One paragraph, translated; on a terminal wrapped between words.
+
+    lead: what stands before it, such as an indent, a mark or a number. hang: columns before the second and later lines;
+    None: as far as the text of the first line.
+    """
+    stream = stream or sys.stdout
+    lead = printable(lead)
+    for line in paragraph(text, lead=lead, hang=hang) if stream.isatty() else [lead + printable(localize(text))]:
+        _write(line, tone, stream)
+
+
+def paragraph(text: str, *, lead: str = "", hang: int | None = None) -> list[str]:
+    """The lines of a paragraph at the terminal's width."""
+    below = " " * (display_width(lead) if hang is None else hang)
+    return wrap(printable(localize(text)), screen()[0], lead, below)
+
+
+def say_marked(mark: str, text: str, tone: Tone = "") -> None:
+    """A line with a mark before it."""
+    say(text, tone, lead=f"  {mark} ")
+
+
+def mark_column(mark: str) -> str:
+    """A mark as the first column of a list."""
+    return f"  {mark.ljust(MARK_WIDTH)}  "
+
+
+def draw_in_place(text: str) -> None:
+    """Replace the current line of standard error, which is a terminal; "" clears it."""
+    columns = screen()[0] - 1
+    line = f"  {printable(localize(text))}" if text else ""
+    while display_width(line) > columns:
+        line = line[:-1]
+    sys.stderr.write(f"\r\x1b[K{line}")
+    sys.stderr.flush()
+
+
+def ask(question: str) -> str:
+    """Ask on one short line; the answer. Raises EOFError at the end of the input."""
+    return input(printable(localize(question)))
+
+
+def write_lines(lines: Iterable[str], tone: Tone = "") -> None:
+    """Lines that are laid out already, of printable text."""
+    for line in lines:
+        _write(line, tone, sys.stdout)
+
+
+def _write(line: str, tone: Tone, stream: TextIO) -> None:
+    stream.write(f"\x1b[{_CODES[tone]}m{line}\x1b[0m\n" if tone and has_colours(stream) else f"{line}\n")
+
+
+def flush() -> None:
+    """Flush, whatever is in the way: a full disk, a closed pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()

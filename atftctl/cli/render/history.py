@@ -1,64 +1,101 @@
-"""What was done, as people read it."""
+"""Past operations."""
 
 from __future__ import annotations
 
-from atftctl.cli.render.console import table
-from atftctl.cli.render.result import coloured_diff
-from atftctl.cli.terminal import say
+from atftctl.cli.render.ages import age, moment
+from atftctl.cli.render.console import say
+from atftctl.cli.render.plan import ALL, show_diff
+from atftctl.cli.render.tables import show_fields, show_table
+from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
+from atftctl.protocol.messages import tr, trn
 
-MOST = 20  # files; the rest is counted
+MOST = 20  # of a list; the others are counted
 
 
 def operations(one: Result) -> None:
+    """One row an operation, the newest first."""
     rows = [
         (
             row["operation"],
+            age(str(row.get("started", ""))),
             row["command"],
             row.get("outcome", ""),
             row.get("operator", ""),
             row.get("reason") or row.get("title", ""),
         )
-        for row in one.data["operations"]
+        for row in reversed(one.data["operations"])
     ]
-    table(("operation", "command", "outcome", "operator", "reason"), rows) if rows else say("no operation yet")
+    if rows:
+        head = (tr("operation"), tr("started"), tr("command"), tr("outcome"), tr("operator"), tr("reason or title"))
+        show_table(head, rows)
+    else:
+        say(tr("no operation yet"))
 
 
 def operation(one: Result) -> None:
     """Who, why, what was planned, what changed, how long it took, what came of it, where the evidence is."""
     data = one.data
-    say(one.headline, "bold")
-    rows = {
-        "by": data.get("operator", ""),
-        "reason": data.get("reason", ""),
-        "from": str(data.get("started", "")).replace("T", " "),
-        "to": str(data.get("ended", "")).replace("T", " "),
-        "outcome": f"{data.get('outcome', '?')} (exit {data.get('exit_code', '?')})",
-        "verdict": _verdict(one),
-        "snapshot": data.get("snapshot", ""),
-    }
-    for name, words in rows.items():
-        if words:
-            say(f"  {name.ljust(9)} {words}")
+    say(one.headline, "strong")
+    outcome = tr("{outcome} (exit code {code})", outcome=data.get("outcome", "?"), code=data.get("exit_code", "?"))
+    fields = [
+        (tr("by"), data.get("operator", "")),
+        (tr("reason"), data.get("reason", "")),
+        (tr("started"), _moment(data.get("started"))),
+        (tr("ended"), _moment(data.get("ended"))),
+        (tr("outcome"), outcome),
+        (tr("verdict"), _verdict(one)),
+        (tr("snapshot"), data.get("snapshot", "")),
+    ]
+    show_fields(fields)
     for number, step in enumerate(data["steps"], 1):
-        say(f"  {number}. {step}")
-    for file in data.get("files", [])[:MOST]:
-        old, new = (str(file[side] or "no file")[:12] for side in ("old", "new"))
-        say(f"  {file['path']}: {old} → {new}")
-    if len(data.get("files", [])) > MOST:
-        say(f"  and {len(data['files']) - MOST:,} more files; --json lists all")
-    coloured_diff(data["diff"])
+        say(step, lead=f"  {number}. ")
+    _files(one)
+    if data["diff"]:
+        show_diff(data["diff"], ALL)
     parts = data.get("parts") or {}
     if parts:
-        words = ", ".join(f"{name} {seconds:.2f}" for name, seconds in parts.items() if seconds >= 0.005)
-        say(f"  took {sum(parts.values()):.2f} s ({words})", "dim")
+        each = ", ".join(f"{name} {seconds:.2f}" for name, seconds in parts.items() if seconds >= 0.005)
+        say(tr("took {total:.2f} s ({each})", total=sum(parts.values()), each=each), "quiet", lead="  ", hang=4)
     evidence = data["evidence"]
     if evidence["files"]:
-        say(f"  evidence: {evidence['folder']}: {', '.join(evidence['files'])}")
+        say(
+            tr("evidence: {folder}: {files}", folder=evidence["folder"], files=", ".join(evidence["files"])),
+            lead="  ",
+            hang=4,
+        )
 
 
-def _verdict(ended: Result) -> str:
-    data = ended.data
+def _files(one: Result) -> None:
+    files = one.data.get("files", [])
+    for file in files[:MOST]:
+        old, new = (str(file[side] or tr("no file"))[:12] for side in ("old", "new"))
+        say(tr("{path}: {old} → {new}", path=file["path"], old=old, new=new), lead="  ", hang=4)
+    say_more(len(files))
+
+
+def say_more(count: int) -> None:
+    """How many of a list are not shown."""
+    if count > MOST:
+        say(trn("and {count} more; --json lists all", "and {count} more; --json lists all", count - MOST), lead="  ")
+
+
+def _moment(written: object) -> str:
+    if not written:
+        return ""
+    ago = age(str(written))
+    return f"{moment(str(written))} ({localize(ago)})" if ago else str(written)
+
+
+def _verdict(one: Result) -> str:
+    data = one.data
     seen = data.get("first_step") or {}
-    proof = f"{seen.get('event')} at step {seen.get('step')} with config {str(seen.get('digest'))[:12]}" if seen else ""
-    return str(data.get("verdict") or proof or data.get("error", ""))
+    proof = ""
+    if seen:
+        proof = tr(
+            "{event} at step {step} with config {digest}",
+            event=seen.get("event"),
+            step=seen.get("step"),
+            digest=str(seen.get("digest"))[:12],
+        )
+    return data.get("verdict") or proof or data.get("error") or ""

@@ -1,4 +1,4 @@
-"""A result, a plan, an error: as people read them, and as JSON."""
+"""A result and an error: as people read them, and as JSON."""
 
 from __future__ import annotations
 
@@ -6,88 +6,86 @@ import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
 
-from atftctl.cli.terminal import emit, say
+from atftctl.cli.render import plan as render_plan
+from atftctl.cli.render.console import Tone, emit_raw, say
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Part, Result
-from atftctl.domain.steps import ChangeFiles
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import joined, tr
+
+SHORTEST_S = 0.0005  # parts that took less are not shown
+ABORTED = "aborted: "
 
 
 def result(one: Result) -> None:
     """The plan for a dry run; else the headline, its lines, the time that each part took, the contacts."""
     if one.plan and one.data.get("dry_run"):
-        plan(one.plan, tuple(one.data.get("diff", ())))
-        say("dry run: nothing was touched", "dim")
+        render_plan.show(one.plan, tuple(one.data.get("diff", ())), whole=True)
+        say(tr("dry run: nothing was changed"), "quiet")
         return
-    colour = {Exit.DONE: "green", Exit.INCONCLUSIVE: "yellow"}.get(one.exit_code, "red")
-    say(one.headline, colour)
+    say(one.headline, tone_of(one.exit_code))
     for line in one.lines:
-        say(f"  {line}")
+        say(line, lead="  ", hang=4)
     timeline(one.parts, one.plan if one.exit_code is Exit.DONE else None)
     contacts(one.contacts)
 
 
+def tone_of(code: Exit) -> Tone:
+    """The colour of a headline."""
+    if code is Exit.DONE:
+        return "good"
+    return "warn" if code is Exit.INCONCLUSIVE else "bad"
+
+
 def verbatim(one: Result) -> None:
-    """The lines alone, as they are."""
+    """The lines alone, as they are: for another program."""
     for line in one.lines:
-        sys.stdout.write(f"{line}\n")
+        emit_raw(f"{line}\n")
 
 
-def plan(one: Plan, diff: Sequence[str] = ()) -> None:
-    say(f"{one.command}: {one.title}", "bold")
-    for number, step in enumerate(one.steps, 1):
-        say(f"  {number}. {step.describe()}")
-        for change in one.changes if isinstance(step, ChangeFiles) else ():
-            say(f"       {change.describe()}")
-    for note in one.notes:
-        say(f"  note: {note}", "yellow")
-    coloured_diff(diff)
-
-
-def coloured_diff(lines: Iterable[str]) -> None:
-    for line in lines:
-        emit(f"    {line.expandtabs()}", _diff_colour(line))
-
-
-def _diff_colour(line: str) -> str:
-    if line.startswith(("+++", "---", "@@")):
-        return "dim"
-    return {"+": "green", "-": "red"}.get(line[:1], "dim")
-
-
-def timeline(parts: Sequence[Part], one: Plan | None = None) -> None:
-    slow = [part for part in parts if part.seconds >= 0.0005]
+def timeline(parts: Sequence[Part], plan: Plan | None = None) -> None:
+    """How long it took: in all, and each part; beside the target of the runbook, where the plan has one."""
+    slow = [part for part in parts if part.seconds >= SHORTEST_S]
     if not slow:
         return
     total = sum(part.seconds for part in parts)
-    words = ", ".join(f"{part.name} {part.seconds:.2f}" for part in slow)
-    target = ""
-    if one and one.target_minutes:
-        within = "within" if total <= one.target_minutes * 60 else "OVER"
-        target = f", {within} the target of {one.target_minutes} min"
-    say(f"  took {total:.2f} s{target} ({words})", "dim")
+    each = joined(", ", [tr("{part} {seconds:.2f}", part=part.name, seconds=part.seconds) for part in slow])
+    text = tr("took {total:.2f} s ({each})", total=total, each=each)
+    if plan and plan.target_minutes:
+        target = tr("within the target of {minutes} min", minutes=plan.target_minutes)
+        if total > plan.target_minutes * 60:
+            target = tr("OVER the target of {minutes} min", minutes=plan.target_minutes)
+        text = tr("took {total:.2f} s, {target} ({each})", total=total, target=target, each=each)
+    say(text, "quiet", lead="  ", hang=4)
 
 
 def contacts(lines: Iterable[str]) -> None:
+    """Who can help."""
     for line in lines:
-        say(f"  contact  {line}")
+        say(tr("contact: {contact}", contact=line), lead="  ", hang=4)
 
 
 def error(message: str, state: str, hint: str, people: Iterable[str] = (), lines: Iterable[str] = ()) -> None:
     """What happened, what is true now, what to do next; to standard error."""
-    say(f"error: {message}", "red", sys.stderr)
+    aborted = message.startswith(ABORTED)
+    say(message if aborted else tr("error: {message}", message=message), "bad", hang=2, stream=sys.stderr)
     for line in lines:
-        emit(f"  {line}", stream=sys.stderr)
-    for line in (state and f"now: {state}", hint and f"next: {hint}", *(f"contact: {one}" for one in people)):
+        say(line, lead="  ", hang=4, stream=sys.stderr)
+    below = [
+        state and tr("now: {state}", state=state),
+        hint and tr("next: {hint}", hint=hint),
+        *(tr("contact: {contact}", contact=contact) for contact in people),
+    ]
+    for line in below:
         if line:
-            emit(f"  {line}", stream=sys.stderr)
+            say(line, lead="  ", hang=4, stream=sys.stderr)
 
 
 def data(one: Result) -> dict[str, object]:
     """What JSON carries of a result."""
-    found: dict[str, object] = {"headline": one.headline, **one.data}
+    fields: dict[str, object] = {"headline": one.headline, **one.data}
     if one.plan:
-        found["plan"] = {
+        fields["plan"] = {
             "command": one.plan.command,
             "title": one.plan.title,
             "steps": [{"kind": type(step).__name__, "text": step.describe()} for step in one.plan.steps],
@@ -96,9 +94,9 @@ def data(one: Result) -> dict[str, object]:
             "target_minutes": one.plan.target_minutes,
         }
     if one.lines:
-        found["lines"] = list(one.lines)
+        fields["lines"] = list(one.lines)
     if one.parts:
-        found["seconds"] = {part.name: round(part.seconds, 4) for part in one.parts}
+        fields["seconds"] = {part.name: round(part.seconds, 4) for part in one.parts}
     if one.contacts:
-        found["contacts"] = list(one.contacts)
-    return found
+        fields["contacts"] = list(one.contacts)
+    return fields

@@ -1,24 +1,41 @@
-"""The runbook as people read it."""
+"""The runbook."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from atftctl.cli.render.console import WARN, say, say_marked
 from atftctl.cli.render.result import contacts
-from atftctl.cli.terminal import say
 from atftctl.domain.result import Result
+from atftctl.domain.text import value_text
+from atftctl.protocol.messages import tr
 
 
 def runbook(one: Result) -> None:
+    """The symptoms with their settings, the plans with their phases, the contacts."""
     for line in one.lines:
-        say(f"  ! {line}", "yellow")
-    say(one.headline, "bold")
+        say_marked(WARN, line, "warn")
+    say(one.headline, "strong")
     for name, symptom in one.data["symptoms"].items():
-        settings = ", ".join(f"{key}: {str(value).lower()}" for key, value in symptom["settings"].items())
-        way = f"{symptom['minutes']} min, resume from {symptom['resume']}"
-        say(f"  {name} — {symptom['title']} ({symptom['cause']}), {way}")
-        say(f"      {settings}", "dim")
+        say(
+            tr(
+                "{name} — {title} ({cause}), {minutes} min, resume from {checkpoint}",
+                name=name,
+                title=symptom["title"],
+                cause=symptom["cause"],
+                minutes=symptom["minutes"],
+                checkpoint=symptom["resume"],
+            ),
+            lead="  ",
+            hang=4,
+        )
+        say(_settings(symptom["settings"]), "quiet", lead="      ")
     for name, phases in one.data["plans"].items():
-        say(f"  plan {name}")
+        say(tr("plan {name}", name=name), lead="  ")
         for number, phase in enumerate(phases, 1):
-            settings = ", ".join(f"{key}: {str(value).lower()}" for key, value in phase["settings"].items())
-            say(f"    {number}. {phase['title']}: {settings}")
+            say(f"{phase['title']}: {_settings(phase['settings'])}", lead=f"    {number}. ")
     contacts(one.data["contacts"])
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{key}: {value_text(value)}" for key, value in settings.items())

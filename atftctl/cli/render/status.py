@@ -4,23 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from atftctl.cli.terminal import say
+from atftctl.cli.render.ages import age
+from atftctl.cli.render.console import WARN, Tone, say, say_marked
+from atftctl.cli.render.layout import display_width, pad
+from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
+from atftctl.protocol.messages import tr
+
+STATE_TONES: dict[str, Tone] = {"on": "good", "off": "quiet"}
 
 
 def status(one: Result) -> None:
-    say(one.headline, "bold")
+    """What is wrong first; then the improvements, the snapshots and the last operation."""
+    say(one.headline, "strong")
     for line in one.lines:
-        say(f"  ! {line}", "yellow")
-    features: Mapping[str, Mapping[str, str]] = one.data["features"]
-    width = max((len(name) for name in features), default=0)
-    for name, feature in features.items():
-        word = feature["state"]
-        colour = {"on": "green", "off": "dim"}.get(word, "yellow")
-        say(f"  {name.ljust(width)}  {word.ljust(8)}  {feature['title']}", colour)
+        say_marked(WARN, line, "warn")
+    _features(one.data["features"])
     data = one.data
-    latest, good = data["latest_snapshot"] or "none", data["last_good"] or "none"
-    say(f"  snapshots: {data['snapshots']}, latest {latest}, last verified-good {good}")
-    last = data["last_operation"]
-    if last:
-        say(f"  last operation: {last['operation']} {last['command']}: {last['title']} ({last['outcome']})")
+    say(
+        tr(
+            "snapshots: {count}, latest {latest}, last verified-good {good}",
+            count=data["snapshots"],
+            latest=data["latest_snapshot"] or tr("none"),
+            good=data["last_good"] or tr("none"),
+        ),
+        lead="  ",
+        hang=4,
+    )
+    if last := data["last_operation"]:
+        say(
+            tr(
+                "last operation: {operation} {command}: {title} ({outcome}{age})",
+                operation=last["operation"],
+                command=last["command"],
+                title=last["title"],
+                outcome=last["outcome"],
+                age=f", {localize(ago)}" if (ago := age(str(last.get("ended", "")))) else "",
+            ),
+            lead="  ",
+            hang=4,
+        )
+
+
+def _features(features: Mapping[str, Mapping[str, str]]) -> None:
+    width = max(map(display_width, features), default=0)
+    for name, feature in features.items():
+        state = feature["state"]
+        say(feature["title"], STATE_TONES.get(state, "warn"), lead=f"  {pad(name, width)}  {pad(state, 8)}  ")

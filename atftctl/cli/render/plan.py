@@ -1,0 +1,141 @@
+"""A plan: its steps, its diff, its notes, and one sentence that sums it up."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+
+from atftctl.cli.render.console import WARN, Tone, paragraph, printable, say, say_marked, screen, write_lines
+from atftctl.cli.render.layout import chunks
+from atftctl.domain.plan import Plan
+from atftctl.domain.steps import ChangeFiles, ChangePackages, RemoveSnapshot, RunStage, Step
+from atftctl.domain.text import listed
+from atftctl.protocol.messages import Message, joined, tr, trn
+
+LINES_BELOW = 2  # the question, and the row where the cursor stands after the answer
+ALL = sys.maxsize
+LEAST = 5  # rows of a diff that are shown however little room there is
+Row = tuple[str, str]  # (what stands before the text, text)
+
+
+def show(plan: Plan, diff: Sequence[str] = (), *, whole: bool, question: bool = False) -> None:
+    """Show a plan.
+
+    whole: the whole diff; else as much as fits on the screen. question: a question follows, with the summary before it.
+    """
+    say(f"{plan.command}: ", "strong") if not plan.title else say(
+        plan.title, "strong", lead=f"{plan.command}: ", hang=2
+    )
+    rows = [row for number, step in enumerate(plan.steps, 1) for row in _step_rows(plan, number, step)]
+    for lead, text in rows:
+        say(text, lead=lead)
+    if diff:
+        show_diff(diff, ALL if whole or not sys.stdout.isatty() else _room(plan, rows, question=question))
+    for note in plan.notes:
+        say_marked(WARN, note, "warn")
+
+
+def show_diff(lines: Sequence[str], room: int) -> None:
+    """Show at most `room` rows of a diff; the last of them says how many are missing."""
+    shown = _fitting(lines, room)
+    for line in lines[:shown]:
+        write_lines(_rows(line), _diff_tone(line))
+    if missing := len(lines) - shown:
+        say(
+            trn(
+                "{count} more line: --diff shows the whole diff",
+                "{count} more lines: --diff shows the whole diff",
+                missing,
+            ),
+            "quiet",
+            lead="    ... ",
+        )
+
+
+def _fitting(lines: Sequence[str], room: int) -> int:
+    """How many lines fit into `room` rows, with one row for what is missing."""
+    used = list(accumulate(len(_rows(line)) for line in lines))
+    if not used or used[-1] <= room:
+        return len(lines)
+    return sum(rows < room for rows in used)
+
+
+def _rows(line: str) -> list[str]:
+    """A line of a diff as rows of the screen: broken anywhere, what follows set in."""
+    text = printable(line.expandtabs())
+    return chunks(text, screen()[0], "    ", "      ") if sys.stdout.isatty() else [f"    {text}"]
+
+
+def summary(plan: Plan) -> str:
+    """The plan in one sentence."""
+    kinds = Counter(type(step) for step in plan.steps)
+    parts = [tr("stop pid {pid}", pid=step.pid) for step in plan.stops]
+    if plan.targets:
+        parts.append(tr("change {files}", files=listed([target.path for target in plan.targets], 3)))
+    if plan.code:
+        parts.append(tr("move the branch {branch}", branch=plan.code.branch.removeprefix("refs/heads/")))
+    if kinds[ChangePackages]:
+        parts.append(tr("change the installed packages"))
+    if kinds[RunStage]:
+        count = kinds[RunStage]
+        parts.append(trn("run {count} stage with a restart", "run up to {count} stages, each with a restart", count))
+    if kinds[RemoveSnapshot]:
+        count = kinds[RemoveSnapshot]
+        parts.append(trn("remove {count} snapshot for good", "remove {count} snapshots for good", count))
+    if plan.start:
+        parts.append(tr("start the trainer from {checkpoint}", checkpoint=plan.start.resume))
+    if plan.reload:
+        parts.append(tr("reload the settings in the running trainer"))
+    return tr("This will {actions}.", actions=joined(", ", parts or [tr("recover")]))
+
+
+def _room(plan: Plan, rows: Sequence[Row], *, question: bool) -> int:
+    """Rows of the screen that are left for the diff."""
+    used = len(paragraph(plan.title, lead=f"{plan.command}: "))
+    used += sum(len(paragraph(text, lead=lead)) for lead, text in rows)
+    used += sum(len(paragraph(note, lead="  ! ")) for note in plan.notes)
+    used += len(paragraph(summary(plan))) + LINES_BELOW if question else 1
+    return max(screen()[1] - used, LEAST)
+
+
+def _diff_tone(line: str) -> Tone:
+    if line.startswith(("+", "-")) and not line.startswith(("+++", "---")):
+        return "good" if line[0] == "+" else "bad"
+    return "quiet"
+
+
+def _step_rows(plan: Plan, number: int, step: Step) -> list[Row]:
+    """A step and, below it, the list of what it changes."""
+    heading, items = itemized(step.describe())
+    lead = f"  {number}. "
+    below = " " * len(lead)
+    rows = [(lead, heading), *((f"{below}- ", item) for item in items)]
+    if isinstance(step, ChangeFiles):
+        rows += [(f"{below}  ", change.describe()) for change in plan.changes]
+    return rows
+
+
+def itemized(text: str) -> tuple[str, tuple[str, ...]]:
+    """A message with a list in it as (heading, items); any other text as (text, ())."""
+    if not isinstance(text, Message):
+        return text, ()
+    if _is_list(text):
+        return tr("change these files, either all or none:"), text.parts
+    for name, value in text.values.items():
+        if _is_list(value):
+            return _without(text, name), value.parts
+    return text, ()
+
+
+def _without(text: Message, name: str) -> Message:
+    """The message with nothing in place of one of its values."""
+    values = {**text.values, name: ""}
+    heading = Message(text.template.format(**values))
+    heading.template, heading.values = text.template, values
+    return heading
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Message) and value.separator == "; " and len(value.parts) > 1

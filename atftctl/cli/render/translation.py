@@ -1,0 +1,50 @@
+"""Messages in the operator's language. JSON stays English; a missing catalogue or message means English."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from atftctl.protocol.messages import Translate, localized
+
+DOMAIN = "atftctl"
+LOCALE = Path(__file__).resolve().parents[2] / "locale"
+
+
+class _Language:
+    """The language of this process: one command a process."""
+
+    code = "en"
+
+
+_language = _Language()
+
+
+def use_language(code: str) -> None:
+    """Show every message in this language from now on."""
+    _language.code = code
+
+
+def current_language() -> str:
+    """The language that messages are shown in."""
+    return _language.code
+
+
+def localize(text: str) -> str:
+    """The text in the operator's language."""
+    return str(text) if _language.code == "en" else localized(text, _translation(_language.code))
+
+
+@cache
+def _translation(code: str) -> Translate:
+    """A function that translates templates, from atftctl/locale/CODE/LC_MESSAGES/atftctl.mo."""
+    import gettext
+
+    catalogue = gettext.translation(DOMAIN, LOCALE, [code], fallback=True)
+
+    def translate(template: str, plural: str, count: int) -> str:
+        if not template:
+            return ""  # gettext answers the empty template with the catalogue's header
+        return catalogue.ngettext(template, plural, count) if plural else catalogue.gettext(template)
+
+    return translate
