@@ -87,20 +87,25 @@ def _plain(text: str) -> str:
     return text[: match.start()].rstrip() + (f" ({default})" if default else "")
 
 
-def _write_parameters(command: TyperCommand | TyperGroup, ctx: object, formatter: Formatter) -> None:
+def sections(command: TyperCommand | TyperGroup, ctx: object) -> dict[str, list[tuple[str, str]]]:
+    """The arguments and options of a command, as (name, text), by heading."""
     context = cast(typer.Context, ctx)
     headings: dict[str, list[tuple[str, str]]] = {}
     for parameter in command.get_params(context):
-        row = parameter.get_help_record(context)
-        if row is None:
+        record = parameter.get_help_record(context)
+        if record is None:
             continue
+        name, text = record[0], _plain(record[1])
         heading = ARGUMENTS if parameter.param_type_name == "argument" else PLAIN
-        row = (row[0], _plain(row[1]))
         if parameter.name == "help":
-            row = (row[0], "Show this help and exit.")
+            text = "Show this help and exit."
             heading = COMMON if COMMON in headings else PLAIN
-        headings.setdefault(getattr(parameter, "rich_help_panel", None) or heading, []).append(row)
-    for heading, rows in headings.items():
+        headings.setdefault(getattr(parameter, "rich_help_panel", None) or heading, []).append((name, text))
+    return headings
+
+
+def _write_parameters(command: TyperCommand | TyperGroup, ctx: object, formatter: Formatter) -> None:
+    for heading, rows in sections(command, ctx).items():
         with formatter.section(heading):
             formatter.write_dl(rows)
 
