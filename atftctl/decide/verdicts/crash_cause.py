@@ -47,7 +47,7 @@ def cause(event: Mapping[str, Any]) -> str:
 
 
 def remedy(runbook: Runbook, facts: Facts) -> str:
-    """Name the command that helps after the trainer's last event, or what to do where its settings are in place already.
+    """Name the command that helps after the trainer's last event, or what to do where its settings are already set.
 
     Empty where a config can't be read, which is shown instead.
     """
