@@ -152,7 +152,7 @@ def test_either_of_two_is_found() -> None:
 
 
 def test_no_answer_is_no_guilt() -> None:
-    with pytest.raises(Refused, match="every improvement off"):
+    with pytest.raises(Refused, match="all improvements off"):
         bisect.guilty(NAMES, lambda names: Verdict.FAIL)
     with pytest.raises(Refused, match="does not show"):
         bisect.guilty(NAMES, lambda names: Verdict.INCONCLUSIVE)

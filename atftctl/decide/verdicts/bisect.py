@@ -1,7 +1,7 @@
-"""Which improvements are guilty: delta debugging over short runs.
+"""Find the improvements that cause a symptom, by delta debugging over short runs.
 
-With one guilty among n, log2 n runs and one that confirms it; where they act only together, ddmin finds a smallest set
-(Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing Input, 2002).
+One guilty improvement among n takes log2(n) runs and one that confirms it. Where several cause it only together, ddmin
+finds a smallest set (Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing Input, 2002).
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from atftctl.domain.metrics_window import Window
 from atftctl.domain.runbook import Checks, Detector, Runbook
 from atftctl.domain.verdict import Verdict
 from atftctl.protocol import TrainerExit
+from atftctl.protocol.messages import tr
 
 Names = tuple[str, ...]
-Shows = Callable[[Names], Verdict]  # with these improvements on, and no others: FAIL where the symptom shows
+Shows = Callable[[Names], Verdict]  # runs with these improvements only: FAIL where the symptom shows
 SLOWER = 0.05  # of the baseline's gain; docs/explanation/statistics.md
 FATAL: Mapping[Detector, TrainerExit] = {
     "out-of-memory": TrainerExit.OUT_OF_MEMORY,
@@ -30,7 +31,7 @@ FATAL: Mapping[Detector, TrainerExit] = {
 
 
 def improvements_on(runbook: Runbook, configs: Mapping[str, ConfigFile]) -> Names:
-    """Features that are not at their baseline; numbers that only a remedy raises are none."""
+    """Name the features that are not at their baseline, without numbers that only a remedy raises."""
     return tuple(
         name
         for name, feature in runbook.features.items()
@@ -41,17 +42,19 @@ def improvements_on(runbook: Runbook, configs: Mapping[str, ConfigFile]) -> Name
 
 
 def guilty(names: Names, shows: Shows) -> Names:
-    """A smallest set of improvements with which the symptom shows. Raises Refused where it shows with all of them off,
-    or not with all of them on."""
+    """Find a smallest set of improvements with which the symptom shows.
+
+    Raises Refused where it shows with all of them off, or does not show with all of them on.
+    """
     if shows(()) is Verdict.FAIL:
         raise Refused(
-            "the symptom shows with every improvement off: no improvement is the cause",
-            hint="look at the data and the machine: atftctl status, logs/training.log",
+            tr("the symptom shows with all improvements off: no improvement is the cause"),
+            hint=tr("check the data and the machine: atftctl status, logs/training.log"),
         )
     if shows(names) is not Verdict.FAIL:
         raise Refused(
-            "the symptom does not show in a short run with the improvements as they are",
-            hint="raise staged.bisect_steps in the runbook, or: atftctl rollback --staged",
+            tr("the symptom does not show in a short run with the current improvements"),
+            hint=tr("raise staged.bisect_steps in the runbook, or run: atftctl rollback --staged"),
         )
     left = names
     while len(left) > 1:
@@ -61,15 +64,16 @@ def guilty(names: Names, shows: Shows) -> Names:
 
 
 def _ddmin(names: Names, shows: Shows) -> Names:
+    """Find a smallest set by testing ever smaller parts, and everything without one part."""
     left, parts = names, 2
     while len(left) > 1:
         chunks = _split(left, parts)
-        without = [tuple(one for one in left if one not in chunk) for chunk in chunks]
-        smaller = next((one for one in chunks if shows(one) is Verdict.FAIL), None)
+        without = [tuple(name for name in left if name not in chunk) for chunk in chunks]
+        smaller = next((chunk for chunk in chunks if shows(chunk) is Verdict.FAIL), None)
         if smaller is not None:
             left, parts = smaller, 2
             continue
-        smaller = next((one for one in without if one and shows(one) is Verdict.FAIL), None)
+        smaller = next((rest for rest in without if rest and shows(rest) is Verdict.FAIL), None)
         if smaller is not None:
             left, parts = smaller, max(parts - 1, 2)
         elif parts >= len(left):
@@ -87,8 +91,10 @@ def _split(names: Names, parts: int) -> list[Names]:
 def symptom_shows(
     detector: Detector, run: Mapping[str, Any], checks: Checks, baseline: Mapping[str, Any] | None = None
 ) -> tuple[Verdict, str]:
-    """FAIL where a short run shows the symptom. `run`: what `trainer probe run` measured; `baseline`: the same with all
-    improvements off, where it is known."""
+    """Judge whether a short run shows the symptom (FAIL) and say why.
+
+    `run`: what `trainer probe run` measured. `baseline`: the same with all improvements off, where it is known.
+    """
     if run.get("error"):
         return Verdict.INCONCLUSIVE, str(run["error"])
     rows, code = run.get("rows") or [], int(run.get("exit_code", TrainerExit.FINISHED))
@@ -96,21 +102,22 @@ def symptom_shows(
     if code == FATAL.get(detector):
         return Verdict.FAIL, reason
     if code != TrainerExit.FINISHED:
-        return Verdict.INCONCLUSIVE, f"it ended otherwise: {reason}"
+        return Verdict.INCONCLUSIVE, tr("the run ended for another reason: {reason}", reason=reason)
     if detector == "out-of-memory":
-        return Verdict.PASS, f"{len(rows)} steps, up to {max(row['rss_mb'] for row in rows):.0f} MB"
+        highest = max(row["rss_mb"] for row in rows)
+        return Verdict.PASS, tr("{steps} steps, at most {memory:.0f} MB", steps=len(rows), memory=highest)
     if detector == "slower":
         return _slower(rows, (baseline or {}).get("rows") or [])
-    words = [{name: str(value) for name, value in row.items()} for row in rows]
-    seen = Window(words, alive=True)
+    seen = Window([{name: str(value) for name, value in row.items()} for row in rows], alive=True)
     return health.judge(seen, steps=len(rows), grad_norm_max=checks.grad_norm_max, leak=detector == "leak")
 
 
 def _slower(rows: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]) -> tuple[Verdict, str]:
+    """Judge whether the loss of a run ends clearly above that of the run with all improvements off."""
     if not rows or not baseline:
-        return Verdict.PASS if rows else Verdict.INCONCLUSIVE, "the run that others are held against"
+        return Verdict.PASS if rows else Verdict.INCONCLUSIVE, tr("the run with which the others are compared")
     size = max(len(baseline) // 5, 1)
     first, theirs = (median(float(row["loss_rel"]) for row in part) for part in (baseline[:size], baseline[-size:]))
     mine = median(float(row["loss_rel"]) for row in rows[-size:])
-    words = f"relative loss {mine:.4f}, {theirs:.4f} with all improvements off"
-    return (Verdict.FAIL if mine - theirs > SLOWER * max(first - theirs, 1e-9) else Verdict.PASS), words
+    detail = tr("relative loss {loss:.4f}; with all improvements off {baseline:.4f}", loss=mine, baseline=theirs)
+    return (Verdict.FAIL if mine - theirs > SLOWER * max(first - theirs, 1e-9) else Verdict.PASS), detail

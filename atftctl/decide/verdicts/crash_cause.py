@@ -1,4 +1,4 @@
-"""Naming what went wrong, from the trainer's own typed events."""
+"""Say why a trainer died, and which command helps, by its last event."""
 
 from __future__ import annotations
 
@@ -9,44 +9,60 @@ from atftctl import protocol
 from atftctl.decide.plans.setting_changes import changes
 from atftctl.domain.facts import Facts
 from atftctl.domain.runbook import Detector, Runbook
+from atftctl.protocol.messages import tr
 
 DETECTORS: Mapping[str, Detector] = {protocol.OOM: "out-of-memory", protocol.ANOMALY: "anomaly"}
 
 
 def symptom_of_event(runbook: Runbook, event: Mapping[str, Any] | None) -> str:
-    """The runbook's symptom for a fatal event of the trainer; "" where the event or the runbook names none."""
+    """Return the runbook's symptom for the trainer's last event; empty where the event or the runbook names none."""
     return runbook.symptom_by(DETECTORS.get(str((event or {}).get("event")), ""))
 
 
 def cause(event: Mapping[str, Any]) -> str:
-    """Why it died, from its own last word; without one, only that nobody knows. A bare kill proves no out-of-memory."""
+    """Say why the trainer died, by its last event. Without a final event that is not known: a trainer that was killed
+    may have been out of memory, or not."""
     if not event:
-        return "it left no word: killed, or it never got to its first event; see logs/trainer.out"
+        return tr("the trainer was killed, or failed before its first event; see logs/trainer.out")
     last = event.get("step")
     step = last if isinstance(last, int) else 0
-    if event["event"] == protocol.OOM:
-        return f"out of memory in step {step + 1}: {str(event.get('message', ''))[:110]}"
-    if event["event"] == protocol.ANOMALY:
-        return f"{event.get('quantity')} was {event.get('value')} in step {step + 1}"
-    if event["event"] == "worker_lost":
-        return f"one of its processes was lost after step {step}: {str(event.get('message', ''))[:110]}"
-    if event["event"] == "save_failed":
-        return f"{event.get('path')} could not be saved in step {step}: {str(event.get('message', ''))[:110]}"
-    if event["event"] == "stopped":
-        return f"it ended by itself: {str(event.get('reason', ''))[:200]} (exit {event.get('exit_code')})"
-    return f"it left no word after {event['event']} in step {step}: killed from outside?"
+    message = str(event.get("message", ""))[:110]
+    match event["event"]:
+        case protocol.OOM:
+            return tr("out of memory in step {step}: {message}", step=step + 1, message=message)
+        case protocol.ANOMALY:
+            quantity, value = event.get("quantity"), event.get("value")
+            return tr("{quantity} was {value} in step {step}", quantity=quantity, value=value, step=step + 1)
+        case protocol.WORKER_LOST:
+            return tr("a process of the trainer was lost after step {step}: {message}", step=step, message=message)
+        case protocol.SAVE_FAILED:
+            path = event.get("path")
+            return tr("{path} could not be saved in step {step}: {message}", path=path, step=step, message=message)
+        case protocol.STOPPED:
+            reason, code = str(event.get("reason", ""))[:200], event.get("exit_code")
+            return tr("the trainer ended by itself: {reason} (exit code {code})", reason=reason, code=code)
+    return tr(
+        "the trainer was killed (no final event; the last: {event} in step {step})", event=event["event"], step=step
+    )
 
 
 def remedy(runbook: Runbook, facts: Facts) -> str:
-    """The command for what the last event says; another word where its settings are in place already."""
+    """Name the command that helps after the trainer's last event, or what to do where its settings are already set.
+
+    Empty where a config can't be read, which is shown instead.
+    """
     name = symptom_of_event(runbook, facts.process.last_event)
     symptom = runbook.symptoms.get(name)
     if any(config.error for config in facts.configs.values()):
-        return ""  # of which there is more to say
+        return ""
     if symptom is None:
-        return "next: atftctl trainer start"
+        return tr("next: atftctl trainer start")
     if changes(runbook, facts.configs, symptom.settings):
-        return f"next: atftctl rollback --symptom {name}"
+        return tr("next: atftctl rollback --symptom {symptom}", symptom=name)
     if symptom.detector == "out-of-memory":
-        return "its settings are in place already: raise trainer.memory_limit_mb, or train on fewer stocks"
-    return "its settings are in place already; next: atftctl rollback --immediate"
+        return tr(
+            "the settings of {symptom} are in place already: raise trainer.memory_limit_mb in the runbook, or train on "
+            "fewer stocks",
+            symptom=name,
+        )
+    return tr("the settings of {symptom} are in place already; next: atftctl rollback --immediate", symptom=name)
