@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from atftctl.cli.lazy_commands import COMMANDS, SECTIONS
 from atftctl.cli.main import app
-from tests.support import Project
+from tests.support.projects import Project
 
 ROOT_COMMAND = typer.main.get_command(app)
 
