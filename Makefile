@@ -71,6 +71,7 @@ transcript: setup
 
 messages: setup
 	$(BIN)/python tools/messages.py $(LANGUAGES)
+	$(BIN)/python tools/message_list.py
 
 # Wheel and sdist, and what PyPI would say about them.
 dist: setup
