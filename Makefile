@@ -84,7 +84,7 @@ dist: setup
 pyz: setup
 	@$(call group,release) >$(VENV)/release.txt; $(PIP) -q -r $(VENV)/release.txt
 	$(BIN)/python tools/build_pyz.py
-	$(BIN)/python tools/check_pyz.py dist/atftctl-*-py$$($(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])').pyz
+	$(BIN)/python tools/check_pyz.py
 
 bench: setup
 	$(BIN)/python bench/startup.py

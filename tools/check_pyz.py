@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from build_pyz import target_path
+
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
 LIMIT_S = 120
@@ -141,7 +143,7 @@ CASES: tuple[Callable[[Path, Path], str], ...] = (
 
 def main() -> None:
     """Run every case in a folder of its own; the first that fails ends the check with exit 1."""
-    source = Path(sys.argv[1]).resolve()
+    source = target_path()
     for case in CASES:
         with tempfile.TemporaryDirectory(prefix="atftctl-pyz-") as name:
             folder = Path(name)
