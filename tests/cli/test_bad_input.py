@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Ended, Project, wait_for
-
-OOM = ("rollback", "--symptom", "oom", "--yes")
+from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Ended, Project, wait_for
 
 
 def check_refused(project: Project, done: Ended, code: int, *words: str) -> None:

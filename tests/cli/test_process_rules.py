@@ -12,9 +12,8 @@ import time
 import pytest
 import yaml
 
-from tests.support.projects import CONFIG, RUNBOOK, Project, processes_of, wait_for
+from tests.support.projects import CONFIG, OOM, RUNBOOK, Project, processes_of, wait_for
 
-OOM = ("rollback", "--symptom", "oom", "--yes")
 KILL_AT = """
 import os, signal, sys
 module, name = sys.argv[1].rsplit(".", 1)

@@ -10,9 +10,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
-
-OOM = ("rollback", "--symptom", "oom", "--yes")
+from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Project
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.attributes import attributes, set_attributes
-from tests.support.projects import CONFIG, RUNBOOK, Project
+from tests.support.projects import CONFIG, OOM, RUNBOOK, Project
 from tests.support.users import ALICE, TEAM, needs_root, open_project_of, run_as
 
-OOM = ("rollback", "--symptom", "oom", "--yes")
 MODELS = ("models/best_model.pth", "models/last.pth")
 
 

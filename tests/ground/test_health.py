@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, wait_for
-
-OOM = ("rollback", "--symptom", "oom", "--yes")
+from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Project, wait_for
 
 
 @pytest.mark.parametrize("words", [(), ("-h",), ("--help",), ("help",), ("help", "rollback"), ("rollback", "-h"),

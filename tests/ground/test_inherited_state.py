@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import Ended, Project, wait_for
+from tests.support.projects import OOM, Ended, Project, wait_for
 from tests.support.repositories import git, with_history
 from tests.support.users import ALICE, needs_root, open_project_of, run_as
-
-OOM = ("rollback", "--symptom", "oom", "--yes")
 
 
 def run_with(project: Project, setting: str, *words: str, env: dict[str, str] | None = None) -> Ended:

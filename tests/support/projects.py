@@ -21,6 +21,8 @@ SHARED_DATA = ROOT.parent / "shared" / "data" / "tse.parquet"
 CONFIG = "configs/atft/config.yaml"
 TRAINING = "configs/atft/train/production.yaml"
 RUNBOOK = "runbooks/atft-gat-fan.yaml"
+OOM = ("rollback", "--symptom", "oom", "--yes")  # a command that changes settings
+REVERT = ("rollback", "--git", "HEAD", "--yes", "--no-restart")  # a command that changes code
 
 
 @dataclass
@@ -85,6 +87,10 @@ class Project:
             self.argv(*arguments),
             cwd=self.root, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def start_trainer(self) -> None:
+        ended = self.run("trainer", "start")
+        assert ended.code == 0, ended
 
     def read(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
