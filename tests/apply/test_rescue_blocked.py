@@ -118,8 +118,8 @@ def test_fifty_thousand_brackets(root: Path, where: str) -> None:
     before = (root / CONFIG).read_bytes()
     assert project.run("backup").code == 0
     project.write(where, "[" * 50_000)
-    for words in (("status",), ("rollback", "--immediate", "--dry-run"), ("backup", "verify", "--all")):
-        assert project.run(*words).code in (0, 1, 3), words
+    for command in (("status",), ("rollback", "--immediate", "--dry-run"), ("backup", "verify", "--all")):
+        assert project.run(*command).code in (0, 1, 3), command
     project.write(CONFIG, "[" * 50_000)
     assert project.run("restore", "latest", "configs", "--yes", "--no-restart").code == 0
     assert project.read(CONFIG) == before
@@ -191,8 +191,8 @@ def test_folders_however_deep(root: Path) -> None:
 
 
 def test_another_repository_is_not_this_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def git(where: Path, *words: str) -> None:
-        subprocess.run(["git", "-C", str(where), "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True)
+    def git(where: Path, *arguments: str) -> None:
+        subprocess.run(["git", "-C", str(where), "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True)
 
     other = root.parent / "repository"
     other.mkdir()
@@ -228,7 +228,7 @@ def test_a_whole_project_with_such_names_in_it(root: Path) -> None:
     shown = backup_catalog.show(open_project(root), name).data
     paths = {one["path"] for one in shown["files"]}
     assert {"manifest.json", "deep/.envrc"} <= set(shown["left_out"])
-    assert not any(path.startswith(("backups", ".atftctl", "deep/")) for path in paths) and RUNBOOK in paths
+    assert not any(path.startswith(("backups", ".atftctl", "deep/")) for path in paths) and RUNBOOK in paths, paths
     assert problems(root) == {}
 
 
@@ -236,8 +236,8 @@ def test_a_dirty_diff_leaves_out_keys_however_they_are_written(root: Path) -> No
     git: tuple[Any, ...] = ("git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b")
     (root / "KEY.PEM").write_text("one")
     (root / "code.py").write_text("one")
-    for words in (("init", "-q"), ("add", "-f", "KEY.PEM", "code.py"), ("commit", "-qm", "x")):
-        subprocess.run([*git, *words], check=True)
+    for command in (("init", "-q"), ("add", "-f", "KEY.PEM", "code.py"), ("commit", "-qm", "x")):
+        subprocess.run([*git, *command], check=True)
     (root / "KEY.PEM").write_text("secret")
     (root / "code.py").write_text("two")
     patch = (root / "backups" / take(root) / "code.diff").read_text()
@@ -247,11 +247,15 @@ def test_a_dirty_diff_leaves_out_keys_however_they_are_written(root: Path) -> No
 def test_paths_as_typed_in_a_folder_below(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(root)
     before = (root / CONFIG).read_bytes()
-    for folder, words in (("configs/atft", "config.yaml"), ("configs/atft/train", "../config.yaml"), ("configs", ".")):
+    for folder, path in (
+        ("configs/atft", "config.yaml"),
+        ("configs/atft/train", "../config.yaml"),
+        ("configs", "."),
+    ):
         (root / CONFIG).write_bytes(b"a: 1\n")
         monkeypatch.chdir(root / folder)
-        restore.restore(open_project(Path()), "latest", (words,), RestartPolicy(restart=False), Request())
-        assert (root / CONFIG).read_bytes() == before, words
+        restore.restore(open_project(Path()), "latest", (path,), RestartPolicy(restart=False), Request())
+        assert (root / CONFIG).read_bytes() == before, path
     monkeypatch.chdir(root)
     with pytest.raises(Refused, match="nothing to restore"):
         restore.restore(open_project(Path()), "latest", (".",), RestartPolicy(restart=False), Request())

@@ -177,7 +177,7 @@ def test_a_source_that_vanishes_is_said(root: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(backup, "sources", and_gone)
     done = backup.create(open_project(root), "", "", Request())
-    assert any("models/last.pth vanished" in line for line in done.lines)
+    assert any("models/last.pth vanished" in line for line in done.lines), done.lines
     assert problems(root) == {}
 
 
@@ -194,7 +194,7 @@ def test_two_at_once_and_two_in_one_second(project: Project) -> None:
     children = [project.start("backup", "--json") for _ in range(4)]
     ends = [(child.communicate()[0], child.returncode) for child in children]
     assert {code for _, code in ends} <= {0, 3} and any(code == 0 for _, code in ends)
-    assert all("is running `backup`" in out for out, code in ends if code == 3)
+    assert all("is running `backup`" in out for out, code in ends if code == 3), ends
     for _ in range(3):
         assert project.run("backup").code == 0
     names = [one["id"] for one in project.run("backup", "list", "--json").json["data"]["snapshots"]]

@@ -22,9 +22,9 @@ def stands(project: Project) -> tuple[str, str, dict[str, bytes]]:
     return git(project, "rev-parse", "main"), git(project, "status", "--porcelain"), tree
 
 
-def refused(project: Project, words: tuple[str, ...], *said: str) -> Ended:
+def refused(project: Project, commits: tuple[str, ...], *said: str) -> Ended:
     before = stands(project)
-    done = project.run("rollback", "--git", *words, "--yes")
+    done = project.run("rollback", "--git", *commits, "--yes")
     assert done.code == 3 and all(one in done.err for one in said), done
     assert stands(project) == before
     assert not list((project.root / ".atftctl/worktrees").glob("*")) and "prunable" not in git(

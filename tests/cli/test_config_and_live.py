@@ -16,7 +16,7 @@ def test_config_get_and_set(project: Project) -> None:
     assert done.code == 0, done
     assert b"gat_temperature: 0.9" in project.read(CONFIG) and b"type: mse" in project.read(TRAINING)
     assert project.run("undo", "--yes").code == 0 and project.read(CONFIG) == before
-    for words, code, said in (
+    for settings, code, message in (
         (("gat_temperature", "true"), 3, "is not a number"),
         (("gat_temperature", "0.8"), 3, "has this value already"),
         (("gat_temprature", "0.9"), 3, "did you mean gat_temperature?"),
@@ -24,8 +24,8 @@ def test_config_get_and_set(project: Project) -> None:
         (("gat_temperature",), 2, "KEY VALUE"),
         (("gat_temperature", "[1"), 2, "is no value"),
     ):
-        refused = project.run("config", "set", *words, "--yes")
-        assert refused.code == code and said in refused.err, refused
+        refused = project.run("config", "set", *settings, "--yes")
+        assert refused.code == code and message in refused.err, refused
     assert project.run("config", "get", "nonsense").code == 3
 
 

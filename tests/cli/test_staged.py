@@ -92,14 +92,14 @@ def test_staged_needs_somebody_to_watch(project: Project) -> None:
 def test_a_deliberate_stop_or_another_operator_is_no_failed_stage(project: Project) -> None:
     quick_stages(project)
     project.replace(RUNBOOK, "window_steps: 60", "window_steps: 100000")
-    for words in (("trainer", "stop"), ("trainer", "restart")):
+    for command in (("trainer", "stop"), ("trainer", "restart")):
         project.start_trainer()
         child = project.start("rollback", "--staged", "--symptom", "oom", "--yes")
         wait_for(lambda: b'"watching"' in state(project), 30)
         at_it = project.run("resume")
         assert at_it.code == 3 and "is at it" in at_it.err
         assert project.run("guard", "--", "true").code == 125
-        assert project.run(*words).code == 0
+        assert project.run(*command).code == 0
         out, _ = child.communicate(timeout=30)
         assert child.returncode == 6 and ("on purpose" in out or "another trainer" in out), out
         assert "gat_temperature: 0.8" in project.read(CONFIG).decode(), "no further stage"

@@ -107,17 +107,17 @@ def test_stopping_is_a_state(project: Project) -> None:
 
 
 def test_what_does_not_go_together(project: Project) -> None:
-    for words in (
+    for command in (
         ("--since", "HEAD~1"), ("--symptom", "oom", "--push"), ("--ref", "HEAD"), ("--to", "latest", "--live"),
         ("--git", "HEAD", "--live"), ("--full", "--live"), ("--staged", "--no-restart"), ("--staged", "--live"),
         ("use_ema",),
     ):  # fmt: skip
-        assert project.run("rollback", *words, "--yes").code == 2, words
-    for words in (("use_ema=false", "improvements.use_ema=true"), ("gat_temperature", "12:30"), ("training.threads", "010"),
+        assert project.run("rollback", *command, "--yes").code == 2, command
+    for command in (("use_ema=false", "improvements.use_ema=true"), ("gat_temperature", "12:30"), ("training.threads", "010"),
                   ("training.threads", "1_0"), ("data.path", "yes"), ("training.threads=2", "training.threads=4")):  # fmt: skip
-        assert project.run("config", "set", *words, "--yes").code == 2, words
-    for words in (("gat_temperature", ".nan"), ("scheduler.warmup_steps", "1.5")):
-        assert project.run("config", "set", *words, "--yes").code == 3, words
+        assert project.run("config", "set", *command, "--yes").code == 2, command
+    for command in (("gat_temperature", ".nan"), ("scheduler.warmup_steps", "1.5")):
+        assert project.run("config", "set", *command, "--yes").code == 3, command
 
 
 def test_every_way_works_with_next_to_nothing(project: Project) -> None:
@@ -130,15 +130,15 @@ def test_every_way_works_with_next_to_nothing(project: Project) -> None:
         "HOME": "/proc/1", "TERM": "dumb",
     }  # fmt: skip
     before = project.configs()
-    for words in (
+    for command in (
         ("doctor",), ("rollback", "--feature", "use_ema", "--yes"), ("rollback", "--to", good, "--yes"),
         ("rollback", "--symptom", "学習発散", "--yes"), ("rollback", "--yes"), ("rollback", "--immediate", "--yes"),
         ("undo", "--yes"), ("config", "set", "gat_temperature=0.9", "--yes"), ("undo", "--yes"), ("show",),
         ("history", "--check"), ("status", "--lang", "ja"), ("runbook", "render"), ("guard", "--override", "x", "--", "/bin/true"),
         ("plan", "save", "../p", "rollback", "--immediate"), ("plan", "apply", "../p", "--yes"), ("rollback", "--yes"),
     ):  # fmt: skip
-        done = project.run(*words, env=env)
-        assert done.code == 0, (words, done)
+        done = project.run(*command, env=env)
+        assert done.code == 0, (command, done)
     assert project.configs() == before
     assert "git is not installed" in project.run("rollback", "--git", "HEAD", "--yes", env=env).err
     shown = project.run("show", "--json", env=env).json["data"]
@@ -155,5 +155,5 @@ def test_a_private_copy_is_run_only_for_a_whole_operation_of_this_project(projec
         journal.mkdir()
         (journal / "x.intent.json").write_text(json.dumps({"body": {"tool": str(evil.parent)}}))
         (journal / "x.commit.json").write_text("x")
-        for words in (("status",), ("--help",), ("guard", "--", "echo", "--project", str(project.root))):
-            assert "PWNED" not in project.run(*words).out
+        for command in (("status",), ("--help",), ("guard", "--", "echo", "--project", str(project.root))):
+            assert "PWNED" not in project.run(*command).out

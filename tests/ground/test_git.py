@@ -20,12 +20,12 @@ def repository(project: Project) -> Project:
     return create_repository(project)
 
 
-def check_back_and_forth(project: Project, *words: str) -> None:
+def check_back_and_forth(project: Project, *command: str) -> None:
     """Taken back: as a fresh checkout of the new commit would be. Undone: as it was."""
     before = {
         name: data for name, data in project.tree().items() if not name.startswith((".git/", ".atftctl/", "backups/"))
     }
-    done = project.run(*(words or REVERT))
+    done = project.run(*(command or REVERT))
     assert done.code == 0, done
     assert git(project, "status", "--porcelain") == ""
     fresh = project.root.parent / "fresh"
@@ -299,8 +299,8 @@ def test_a_dry_run_always_shows_the_plan(repository: Project, how: str) -> None:
     assert repository.run(*REVERT).code == 3
 
 
-@pytest.mark.parametrize("words", [(), (CONFIG,), ("--only", "configs")], ids=["all", "a path", "configs"])
-def test_a_config_comes_back_from_a_commit(repository: Project, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("chosen", [(), (CONFIG,), ("--only", "configs")], ids=["all", "a path", "configs"])
+def test_a_config_comes_back_from_a_commit(repository: Project, chosen: tuple[str, ...]) -> None:
     before = repository.read(CONFIG)
     for broken in (b"improvements: [\n", None):
         if broken is None:
@@ -312,8 +312,8 @@ def test_a_config_comes_back_from_a_commit(repository: Project, words: tuple[str
             assert refused.code == 3 and f"atftctl restore git:HEAD {CONFIG}" in refused.err, refused
             assert f"restore git:HEAD {CONFIG}" in repository.run("status").out
         assert refused.code == 3 and "atftctl restore" in refused.err, refused
-        assert repository.run("restore", "git:HEAD", *words, "--dry-run").code == 0
-        done = repository.run("restore", "git:HEAD", *words, "--yes")
+        assert repository.run("restore", "git:HEAD", *chosen, "--dry-run").code == 0
+        done = repository.run("restore", "git:HEAD", *chosen, "--yes")
         assert done.code == 0 and repository.read(CONFIG) == before, done
         assert repository.run("undo", "--yes").code == 0
         assert (repository.read(CONFIG) == broken) if broken else not (repository.root / CONFIG).exists()

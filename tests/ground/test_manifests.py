@@ -46,9 +46,9 @@ def test_a_manifest_whose_parts_are_of_another_kind_is_damaged(project: Project,
     body = sealed_records.unseal((bad / "manifest.json").read_bytes(), "x")
     for value in ({"x": 1}, [1], "x", 7, None):
         (bad / "manifest.json").write_bytes(sealed_records.seal({**body, key: value}))
-        for words in (("status",), ("backup", "list"), ("backup", "show", "latest"), OOM, ("doctor",)):
-            ended = project.run(*words) if words != ("doctor",) else None
-            assert ended is None or "fault of atftctl" not in ended.err, (key, value, words, ended)
+        for command in (("status",), ("backup", "list"), ("backup", "show", "latest"), OOM, ("doctor",)):
+            ended = project.run(*command) if command != ("doctor",) else None
+            assert ended is None or "fault of atftctl" not in ended.err, (key, value, command, ended)
         break_even = project.run("undo", "--yes")
         assert "fault of atftctl" not in break_even.err
 
@@ -72,6 +72,6 @@ def test_modes_of_a_manifest_are_those_of_data(project: Project) -> None:
 )
 def test_state_of_another_kind_is_no_fault_of_the_tool(project: Project, name: str, content: str) -> None:
     project.write(f".atftctl/{name}", content)
-    for words in (("status",), ("history",), ("backup",), OOM):
-        ended = project.run(*words)
-        assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, (words, ended)
+    for command in (("status",), ("history",), ("backup",), OOM):
+        ended = project.run(*command)
+        assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, (command, ended)

@@ -33,7 +33,7 @@ def test_odd_words_of_the_trainer_and_of_the_history(project: Project, what: str
     name, text = ODD[what]
     with (project.root / name).open("a") as file:
         file.write(text.format(run=project.record()["run_id"]))
-    for words in (
+    for command in (
         ("status",),
         ("trainer", "status"),
         ("history",),
@@ -42,8 +42,8 @@ def test_odd_words_of_the_trainer_and_of_the_history(project: Project, what: str
         ("undo", "--dry-run"),
         OOM,
     ):
-        ended = project.run(*words)
-        assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, (words, ended)
+        ended = project.run(*command)
+        assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, (command, ended)
 
 
 def test_a_manifest_with_a_name_that_no_file_has(project: Project) -> None:
@@ -54,16 +54,16 @@ def test_a_manifest_with_a_name_that_no_file_has(project: Project) -> None:
     body = sealed_records.unseal((snapshot / "manifest.json").read_bytes(), "x")
     body["files"][0]["path"] = "\ud800"
     (snapshot / "manifest.json").write_bytes(sealed_records.seal(body))
-    for words in (("status",), ("backup", "list"), ("backup", "verify"), OOM):
-        assert "fault of atftctl" not in project.run(*words).err, words
+    for command in (("status",), ("backup", "list"), ("backup", "verify"), OOM):
+        assert "fault of atftctl" not in project.run(*command).err, command
 
 
 @pytest.mark.parametrize("stopping", [[5], {"a": 1}, "x", [{"pid": []}]])
 def test_an_intent_that_stops_nonsense(project: Project, stopping: object) -> None:
     assert project.run("trainer", "start").code == 0
     plant_record(project, "", {}, intent={"stopping": stopping})
-    for words in (("status",), ("recover",)):
-        assert "fault of atftctl" not in project.run(*words).err, words
+    for command in (("status",), ("recover",)):
+        assert "fault of atftctl" not in project.run(*command).err, command
 
 
 @pytest.mark.parametrize("path", ["a\x00b", "\ud800", ""])

@@ -136,8 +136,8 @@ def test_a_filter_of_any_name_and_no_transport_is_run_for_looking(project: Proje
     blob = git(project, "rev-parse", f"HEAD:{CONFIG}")
     (project.root / ".git/objects" / blob[:2] / blob[2:]).unlink(missing_ok=True)
     project.write(CONFIG, project.read(CONFIG) + b"# touched\n")
-    for words in (("status",), ("backup",), ("doctor",), ("rollback", "--immediate", "--dry-run")):
-        assert project.run(*words).code in (0, 1), words
+    for command in (("status",), ("backup",), ("doctor",), ("rollback", "--immediate", "--dry-run")):
+        assert project.run(*command).code in (0, 1), command
     assert not ran.exists()
 
 

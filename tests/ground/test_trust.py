@@ -31,9 +31,9 @@ def test_a_symlink_in_place_of_our_own_file_is_not_followed(
     path = project.root / ".atftctl" / name
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     path.symlink_to(victim)
-    for words in (("recover",), OOM, ("trainer", "start"), ("status",)):
-        ended = project.run(*words)
-        assert ended.code == 3 and "symlink" in ended.err and "Traceback" not in ended.err, (words, ended)
+    for command in (("recover",), OOM, ("trainer", "start"), ("status",)):
+        ended = project.run(*command)
+        assert ended.code == 3 and "symlink" in ended.err and "Traceback" not in ended.err, (command, ended)
     assert victim.read_text() == "precious" if not dangling else not victim.exists()
 
 
@@ -55,9 +55,9 @@ def test_a_pipe_in_place_of_our_own_file_makes_nobody_wait(project: Project, nam
     path = project.root / ".atftctl" / name
     path.unlink(missing_ok=True)
     os.mkfifo(path)
-    for words in (("status",), ("backup",), OOM, ("recover",)):
-        ended = project.run(*words, limit_s=20)
-        assert "Traceback" not in ended.err and "fault of atftctl" not in ended.err, (words, ended)
+    for command in (("status",), ("backup",), OOM, ("recover",)):
+        ended = project.run(*command, limit_s=20)
+        assert "Traceback" not in ended.err and "fault of atftctl" not in ended.err, (command, ended)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_a_pipe_in_place_of_a_file_of_the_run_makes_nobody_wait(project: Project
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     os.mkfifo(path)
-    for words in (("status",), ("trainer", "status"), ("backup", "list"), ("rollback", "--immediate", "--yes")):
-        ended = project.run(*words, limit_s=20)
-        assert "Traceback" not in ended.err and "fault of atftctl" not in ended.err, (words, ended)
+    for command in (("status",), ("trainer", "status"), ("backup", "list"), ("rollback", "--immediate", "--yes")):
+        ended = project.run(*command, limit_s=20)
+        assert "Traceback" not in ended.err and "fault of atftctl" not in ended.err, (command, ended)
 
 
 def test_a_hard_link_to_somebodys_file_is_not_written_into(project: Project, tmp_path: Path) -> None:
@@ -141,15 +141,15 @@ def test_a_record_stops_no_process_that_is_not_the_trainer(project: Project) -> 
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("recover",), OOM, ("undo", "--yes"), ("backup",), ("restore", "latest")]
+    "command", [("status",), ("recover",), OOM, ("undo", "--yes"), ("backup",), ("restore", "latest")]
 )
 @needs_root
-def test_state_of_another_user_is_not_obeyed(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_state_of_another_user_is_not_obeyed(command: tuple[str, ...], tmp_path: Path) -> None:
     """Alice finds a folder that Bob has planted, in the project or above it."""
     with open_project_of(ALICE) as project:
         assert run_as(project, ALICE, "backup").code == 0
         give(project.root / ".atftctl", BOB, BOB)
-        ended = run_as(project, ALICE, *words)
+        ended = run_as(project, ALICE, *command)
         assert ended.code == 3 and f"owner uid {BOB}" in ended.err and "mode 0" in ended.err, ended
         assert f"trust: [uid {BOB}" in ended.err and str(project.root / ".atftctl") in ended.err, ended
 
