@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from atftctl.protocol.messages import Message, tr
+
 
 class HostError(Exception):
     """Anything that the machine refused."""
@@ -65,11 +67,15 @@ class UntrustedError(HostError):
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, without the number that an OSError's own text begins with. Never empty."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """What went wrong, without the number that an OSError's own text begins with. Never empty.
+
+    An error's message stays translatable, which `str(error)` is not.
+    """
+    message = error.args[0] if error.args and isinstance(error.args[0], Message) else None
+    return message or getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def reason_and_place(error: BaseException) -> str:
     """The reason, and the file that it is about where the system named one."""
     place = getattr(error, "filename", None)
-    return f"{reason(error)}: {place}" if place else reason(error)
+    return tr("{reason}: {path}", reason=reason(error), path=place) if place else reason(error)
