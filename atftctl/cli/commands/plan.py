@@ -35,7 +35,7 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     def prepare() -> None:
         saved_plan.refuse_words(wanted)
         saved_plan.refuse_file(file)
-        observe_plans(lambda plan, diff: saved_plan.save(file, wanted, session.project, plan, diff))
+        observe_plans(lambda plan, diff: saved_plan.save(file, wanted, session.project, plan, diff), confirmed=False)
 
     code = _in_place(session, prepare, wanted, ["--dry-run"])
     if code == 0 and not file.exists():
@@ -45,7 +45,7 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     raise typer.Exit(code)
 
 
-@command("plan apply", "dry_run", "diff", "yes", examples=("atftctl plan apply oom.plan",))
+@command("plan apply", "dry_run", "yes", examples=("atftctl plan apply oom.plan",))
 def apply(session: Session, file: SavedPlan) -> NoReturn:
     """Carry out a saved plan.
 
@@ -62,10 +62,9 @@ def apply(session: Session, file: SavedPlan) -> NoReturn:
         saved = saved_plan.read(file)
         saved.check_here(session.project)
         arguments.extend(saved.words)
-        observe_plans(saved.compare)
+        observe_plans(saved.compare, confirmed=session.yes)
 
-    options = [*(["--yes"] if session.yes else []), *(["--dry-run"] if session.dry_run else [])]
-    options += ["--diff"] if session.diff else []
+    options = ["--dry-run"] if session.dry_run else []
     raise typer.Exit(_in_place(session, prepare, arguments, options))
 
 
