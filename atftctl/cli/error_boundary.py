@@ -53,7 +53,7 @@ def _show(session: Session, result: Result) -> None:
             command = _reported_as or session.command
             emit_json(envelope(command, result.exit_code, render_result.data(result), error=None))
         else:
-            (session.render or render_result.result)(result)
+            (session.render or render_result.plain)(result)
 
 
 def guarded(session: Session, act: Callable[[], T]) -> T:
