@@ -25,8 +25,9 @@ Arguments = Annotated[
 def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     """Show the plan of a command, as --dry-run does, and save it to a file."""
     from atftctl.cli import error_boundary
-    from atftctl.cli.render.console import emit
+    from atftctl.cli.render.console import say
     from atftctl.operations import saved_plan
+    from atftctl.protocol.messages import tr
 
     error_boundary.report_as("plan save")
     wanted = [argument for argument in arguments if argument != "--json"]
@@ -41,7 +42,7 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     if code == 0 and not file.exists():
         error_boundary.guarded(session, lambda: saved_plan.refuse_unseen(wanted))
     if code == 0 and not session.json:
-        emit(f"saved: atftctl plan apply {file}")
+        say(tr("saved; carry it out with: atftctl plan apply {file}", file=file))
     raise typer.Exit(code)
 
 
