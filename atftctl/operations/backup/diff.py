@@ -121,24 +121,36 @@ def diff(project: Project, old: str, new: str, request: Request) -> Result:
     """
     watch = Stopwatch(request.report)
     left, right = _side(project, old), _side(project, new)
+    with watch.part("compare"):
+        data = _compared(project, left, right)
+    count = len(data.files)
+    headline = tr(
+        "{old} → {new}: {differing}, {same} the same",
+        old=left.name,
+        new=right.name,
+        differing=trn("{count} file differs", "{count} files differ", count) if count else tr("no file differs"),
+        same=data.same,
+    )
+    return Result("backup diff", Exit.DONE, headline, data=data, parts=tuple(watch.parts))
+
+
+def _compared(project: Project, left: Side, right: Side) -> BackupDiffData:
+    configs, models = project.runbook.files.configs, project.runbook.files.models
     paths = list(dict.fromkeys([*left.paths, *right.paths]))
     changed = [path for path in paths if left.digests.get(path) != right.digests.get(path)]
-    configs, models = project.runbook.files.configs, project.runbook.files.models
-    files, lines = {}, []
-    with watch.part("compare"):
-        for path in changed:
-            if path in configs:
-                before, after = _read(left, path), _read(right, path)
-                files[path] = _keys(before, after)
-                lines += text_diff(path, before, after)
-            else:
-                files[path] = (_how(left, right, path),)
-        tensors = {
-            path: _tensors(project, left.paths.get(path), right.paths.get(path))
-            for path in changed
-            if path in models and path not in configs
-        }
-    data = BackupDiffData(
+    files: dict[str, tuple[str, ...]] = {}
+    lines: list[str] = []
+    tensors = {}
+    for path in changed:
+        if path in configs:
+            before, after = _read(left, path), _read(right, path)
+            files[path] = _keys(before, after)
+            lines += text_diff(path, before, after)
+            continue
+        files[path] = (_how(left, right, path),)
+        if path in models:
+            tensors[path] = _tensors(project, left.paths.get(path), right.paths.get(path))
+    return BackupDiffData(
         old=left.name,
         new=right.name,
         code=_code(project.layout.root, left, right),
@@ -147,16 +159,6 @@ def diff(project: Project, old: str, new: str, request: Request) -> Result:
         models=tensors,
         same=len(paths) - len(changed),
     )
-    headline = tr(
-        "{old} → {new}: {differing}, {same} the same",
-        old=left.name,
-        new=right.name,
-        differing=trn("{count} file differs", "{count} files differ", len(changed))
-        if changed
-        else tr("no file differs"),
-        same=data.same,
-    )
-    return Result("backup diff", Exit.DONE, headline, data=data, parts=tuple(watch.parts))
 
 
 def _read(side: Side, name: str) -> bytes:

@@ -100,7 +100,9 @@ def check_history(project: Project) -> Result:
     """Check that no line of the history was edited, added or removed."""
     problems = tuple(records.tampered(project.layout))
     count = len(records.read(project.layout))
-    headline = tr("the history is intact: {operations}", operations=trn("{count} operation", "{count} operations", count))
+    headline = tr(
+        "the history is intact: {operations}", operations=trn("{count} operation", "{count} operations", count)
+    )
     if problems:
         headline = trn("{count} problem in the history", "{count} problems in the history", len(problems))
     return Result(

@@ -26,7 +26,7 @@ from atftctl.state import staged as staged_state
 class FeatureState(Data):
     """One improvement.
 
-    state: `on`, `off`, or its value where that is neither. title: its title in the operator's language.
+    state: `on`, `off`, `not set`, `unreadable`, or its value. title: its title in the operator's language.
     """
 
     state: str
