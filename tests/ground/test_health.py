@@ -60,7 +60,7 @@ def test_status_doctor_and_a_start_agree_about_a_broken_config(project: Project,
     assert [ended.code for ended in told] == [0, 1, 3], told
     for ended in told:
         text = ended.out + ended.err
-        assert (word or name) in text and "all that a rescue needs is there" not in text, ended
+        assert (word or name) in text and "everything that a rollback needs is in order" not in text, ended
         if not word:
             assert f"atftctl restore {taken} --only configs" in text, ended
     if not word:
