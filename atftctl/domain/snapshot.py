@@ -45,7 +45,10 @@ class SnapshotFile:
 
 @record
 class Passed:
-    """The checklist that exactly these files passed."""
+    """The checklist that exactly these files passed.
+
+    at: when it was passed, ISO 8601. checks: what each check measured, by its name.
+    """
 
     at: str
     checks: Mapping[str, str] = field(default_factory=dict)
