@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference transcript messages dist pyz bench bench-backup bench-routes bench-trainer bench-streaming quality torture yaml-corpus drill-ten clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-trainer bench-streaming quality torture yaml-corpus drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -64,7 +64,12 @@ docs: setup
 
 reference: setup
 	$(BIN)/python tools/runbook_reference.py
+	$(BIN)/python tools/reference.py markdown docs/reference/commands.md
 	$(BIN)/python tools/json_reference.py
+
+# Man pages of all commands, in build/man: man -l build/man/atftctl-rollback.1
+man: setup
+	$(BIN)/python tools/reference.py man build/man
 
 # What the READMEs show, run again: after a change of messages.
 transcript: setup

@@ -51,7 +51,7 @@ def test_the_json_page_is_the_envelope(project: Project) -> None:
 def commands() -> list[str]:
     import typer
 
-    from atftctl.cli.main import app
+    from atftctl.cli.root import app
 
     root = typer.main.get_command(app)
     names = []
@@ -69,7 +69,7 @@ def test_every_command_is_documented() -> None:
 def test_every_command_has_help_and_its_options(project: Project) -> None:
     import typer
 
-    from atftctl.cli.main import app
+    from atftctl.cli.root import app
 
     root = typer.main.get_command(app)
     for name in root.list_commands(None):  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ def help_texts() -> Iterator[str]:
     """Each command with its help and its options."""
     import typer
 
-    from atftctl.cli.main import app
+    from atftctl.cli.root import app
 
     root = typer.main.get_command(app)
 

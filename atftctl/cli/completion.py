@@ -78,7 +78,7 @@ class _Place:
     def __init__(self) -> None:
         from typer.main import get_command
 
-        from atftctl.cli.main import app
+        from atftctl.cli.root import app
 
         self.command: object = get_command(app)
         self.option: TyperOption | None = None  # the one that waits for its value

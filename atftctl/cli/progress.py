@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from threading import Event, Lock, Thread
+from threading import Lock, Timer
+from typing import TYPE_CHECKING
 
-from atftctl.cli.render.console import draw_in_place, say
+from atftctl.cli.render.console import say
 from atftctl.cli.render.translation import localize
 from atftctl.domain.text import size_text
 from atftctl.protocol.messages import tr
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 PARTS = {
     "stop": tr("waiting for the trainer to save and exit"),
@@ -33,29 +37,28 @@ REDRAW_S = 0.25
 
 
 class ProgressReporter:
-    """A reporter. On a terminal: one line that changes in place, from the second second of a part on; else only the
-    notes. Always on standard error."""
+    """A reporter: on a terminal, one line that changes in place while a part takes more than a second; else only the
+    notes. Always on standard error. Progress that can't be shown never stops a command."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._in_place = not quiet and sys.stderr.isatty()
         self._text = ""
         self._total = self._done = 0
-        self._begun = 0.0
-        self._drawn = False
+        self._begun = self._drawn = 0.0
         self._lock = Lock()
-        self._ended: Event | None = None
+        self._timer: Timer | None = None
+        self._status: Status | None = None
 
     def part(self, name: str) -> None:
         """A part of the operation begins."""
         if not self._in_place:
             return
-        with self._lock:
-            self._erase()
-            self._text, self._begun, self._total = localize(PARTS.get(name, name)), time.monotonic(), 0
-        if self._ended is None:
-            self._ended = Event()
-            Thread(target=self._redraw, args=(self._ended,), daemon=True).start()
+        self.stop()
+        self._text, self._begun, self._total = localize(PARTS.get(name, name)), time.monotonic(), 0
+        self._timer = Timer(VISIBLE_AFTER_S, self._show)
+        self._timer.daemon = True
+        self._timer.start()
 
     def expect(self, total: int) -> None:
         """This part will copy or hash so many bytes."""
@@ -64,47 +67,54 @@ class ProgressReporter:
     def progress(self, done: int) -> None:
         """So many bytes more are done."""
         self._done += done
+        now = time.monotonic()
+        if self._status is not None and now - self._drawn >= REDRAW_S:
+            self._drawn = now
+            with self._lock, suppress(OSError, ValueError):
+                self._status.update(self._line())
 
     def note(self, text: str) -> None:
         """A line that stays."""
         if self._quiet:
             return
-        with self._lock:
-            self._erase()
-            say(text, lead="  ", hang=4, stream=sys.stderr)
-            sys.stderr.flush()
+        shown = self._status is not None
+        self.stop()
+        say(text, lead="  ", hang=4, stream=sys.stderr)
+        sys.stderr.flush()
+        if shown:
+            self._show()
 
     def stop(self) -> None:
         """Remove the line."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         with self._lock:
-            if self._ended is not None:
-                self._ended.set()
-                self._ended = None
-            self._erase()
+            if self._status is not None:
+                with suppress(OSError, ValueError):
+                    self._status.stop()
+                self._status = None
 
-    def _redraw(self, ended: Event) -> None:
-        while not ended.wait(REDRAW_S):
-            with self._lock, suppress(OSError, ValueError):  # progress that can't be shown must not stop a rescue
-                spent = time.monotonic() - self._begun
-                if spent >= VISIBLE_AFTER_S and not ended.is_set():
-                    draw_in_place(self._line(spent))
-                    self._drawn = True
+    def _show(self) -> None:
+        from rich.console import Console
+        from rich.status import Status
 
-    def _line(self, spent: float) -> str:
+        with self._lock, suppress(OSError, ValueError):
+            self._status = Status(self._line(), console=Console(stderr=True, highlight=False, markup=False))
+            self._status.start()
+
+    def _line(self) -> str:
+        spent = time.monotonic() - self._begun
         if not self._total or not self._done:
-            return tr("{part} … {seconds:.0f} s", part=self._text, seconds=spent)
+            return tr("{part} …", part=self._text)
         rate = self._done / spent
-        return tr(
-            "{part} … {done} of {total}, {rate}/s, {left:.0f} s left",
-            part=self._text,
-            done=size_text(self._done),
-            total=size_text(self._total),
-            rate=size_text(rate),
-            left=max(self._total - self._done, 0) / rate,
+        return localize(
+            tr(
+                "{part} … {done} of {total}, {rate}/s, {left:.0f} s left",
+                part=self._text,
+                done=size_text(self._done),
+                total=size_text(self._total),
+                rate=size_text(rate),
+                left=max(self._total - self._done, 0) / rate,
+            )
         )
-
-    def _erase(self) -> None:
-        if self._drawn:
-            with suppress(OSError, ValueError):
-                draw_in_place("")
-        self._drawn = False

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from atftctl.cli.lazy_commands import COMMANDS, SECTIONS
-from atftctl.cli.main import app
+from atftctl.cli.root import app
 from tests.support.projects import Project
 
 ROOT_COMMAND = typer.main.get_command(app)

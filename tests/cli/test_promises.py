@@ -53,7 +53,7 @@ def test_the_block_bites(project: Project) -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['atftctl', '--help']\n"
-        "from atftctl.cli.main import app\n"
+        "from atftctl.cli.root import app\n"
         "try: app()\nexcept SystemExit: pass\n"
         "heavy = {'rich', 'ruamel.yaml', 'yaml', 'git', 'psutil', 'pydantic', 'torch', 'numpy', 'asyncio'} & set(sys.modules)\n"
         "print('HEAVY', heavy)"

@@ -72,7 +72,7 @@ def apply(session: Session, file: SavedPlan) -> NoReturn:
 def _in_place(session: Session, prepare: Callable[[], None], arguments: list[str], options: list[str]) -> int:
     """Prepare, then run the command of these arguments in this process; its exit code is ours."""
     from atftctl.cli import error_boundary
-    from atftctl.cli.main import app
+    from atftctl.cli.root import app
 
     error_boundary.guarded(session, prepare)
     if session.json:

@@ -102,16 +102,6 @@ def mark_column(mark: str) -> str:
     return f"  {mark.ljust(MARK_WIDTH)}  "
 
 
-def draw_in_place(text: str) -> None:
-    """Replace the current line of standard error, which is a terminal; "" clears it."""
-    columns = screen()[0] - 1
-    line = f"  {printable(localize(text))}" if text else ""
-    while display_width(line) > columns:
-        line = line[:-1]
-    sys.stderr.write(f"\r\x1b[K{line}")
-    sys.stderr.flush()
-
-
 def ask(question: str) -> str:
     """Ask on one short line; the answer. Raises EOFError at the end of the input."""
     return input(printable(localize(question)))

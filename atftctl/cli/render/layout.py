@@ -12,9 +12,9 @@ def display_width(text: str) -> int:
     """Columns that a text takes on the screen: Chinese and Japanese characters take two."""
     if text.isascii():
         return len(text)
-    from unicodedata import combining, east_asian_width
+    from rich.cells import cell_len
 
-    return sum(0 if combining(character) else 1 + (east_asian_width(character) in "WF") for character in text)
+    return cell_len(text)
 
 
 def wrap(text: str, columns: int, lead: str = "", below: str = "") -> list[str]:
