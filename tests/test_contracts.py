@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,32 @@ def test_ruff_knows_the_rest(tmp_path: Path, name: str, line: str) -> None:
     with (folder / name).open("a") as file:
         file.write(line)
     assert subprocess.run(command, cwd=folder, capture_output=True).returncode == 1
+
+
+def imports(package: Path) -> dict[str, set[str]]:
+    """Each module, and the modules of ours that it imports: inside functions and under TYPE_CHECKING, too."""
+    modules = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in package.rglob("*.py")
+    }
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        graph[module] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package.name:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[module] |= {name if name in modules else node.module for name in names}
+    return graph
+
+
+def test_no_circle_of_imports() -> None:
+    tuple(TopologicalSorter(imports(ROOT / "atftctl")).static_order())
+
+
+def test_a_circle_inside_functions_is_seen(tmp_path: Path) -> None:
+    package = tmp_path / "atftctl"
+    package.mkdir()
+    (package / "first.py").write_text("from atftctl.second import y\n")
+    (package / "second.py").write_text("def f():\n    from atftctl import first\n")
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter(imports(package)).static_order())
