@@ -71,7 +71,7 @@ def take(
         except BaseException:
             remove_tree(partial)
             raise
-        footprint.leave(f"took snapshot {name}")
+        footprint.leave(tr("took snapshot {snapshot}", snapshot=name))
         fsync_dir(layout.backups)
     except OSError as error:
         raise _not_taken(error) from error

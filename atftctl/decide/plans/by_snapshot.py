@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -94,13 +94,6 @@ def restore(
             tr("the running trainer would overwrite {path}", path=models[0]),
             hint=tr("stop it first: atftctl trainer stop"),
         )
-    if not snapshot.verified and snapshot.folder:
-        notes = (*notes, tr("snapshot {snapshot} has not been verified", snapshot=snapshot.id))
-    notes += tuple(
-        tr("{path} was damaged already when it was copied: {damage}", path=file.path, damage=file.zip)
-        for file in chosen
-        if file.damaged
-    )
     plan = assemble(
         command=command,
         title=_title(snapshot),
@@ -109,7 +102,7 @@ def restore(
         targets=wanted,
         resume="last",
         policy=policy,
-        notes=notes,
+        notes=(*notes, *_doubts(snapshot, chosen)),
         about={"snapshot": snapshot.id},
     )
     if plan.empty:
@@ -117,6 +110,15 @@ def restore(
             tr("nothing to restore: all files are already as in snapshot {snapshot}", snapshot=snapshot.id), state=""
         )
     return plan
+
+
+def _doubts(snapshot: Snapshot, chosen: Sequence[SnapshotFile]) -> Iterator[str]:
+    """Say what speaks against restoring these files."""
+    if not snapshot.verified and snapshot.folder:
+        yield tr("snapshot {snapshot} has not been verified", snapshot=snapshot.id)
+    for file in chosen:
+        if file.damaged:
+            yield tr("{path} was damaged already when it was copied: {damage}", path=file.path, damage=file.zip)
 
 
 def _title(snapshot: Snapshot) -> str:

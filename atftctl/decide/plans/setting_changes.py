@@ -13,7 +13,7 @@ from atftctl.domain.runbook import LIST_OR_MAPPING, Runbook, Settings, Stage, ki
 from atftctl.domain.steps import SettingChange, Target
 from atftctl.domain.text import nearest, value_text
 from atftctl.protocol.keys import KeyPath, item_number, key_text, parse_key
-from atftctl.protocol.messages import tr, trn
+from atftctl.protocol.messages import joined, tr, trn
 
 
 def changes(runbook: Runbook, configs: Mapping[str, ConfigFile], wanted: Settings) -> tuple[SettingChange, ...]:
@@ -160,7 +160,7 @@ def wanted_value(runbook: Runbook, change: SettingChange, value: Any) -> Setting
     if value is None and LIST_OR_MAPPING not in kinds:
         return replace(change, new=None)
     if not isinstance(value, bool | int | float | str) or (kinds and kind_of(value) not in kinds):
-        expected = " or ".join(sorted(kinds)) or "a single value"
+        expected = joined(" or ", sorted(kinds)) if kinds else tr("a single value")
         raise Refused(tr("{key}: {value!r} is not {expected}", key=key, value=value, expected=expected))
     if isinstance(value, float) and not math.isfinite(value):
         raise Refused(tr("{key}: {value} is not a finite number", key=key, value=value))
