@@ -55,7 +55,7 @@ class Process:
     step: int | None = None
     last_event: Mapping[str, Any] | None = None
     memory_mb: float | None = None
-    strangers: tuple[UnmanagedTrainer, ...] = ()
+    unmanaged: tuple[UnmanagedTrainer, ...] = ()
     leftovers: tuple[int, ...] = ()  # living processes of the recorded run whose main process is gone
     section: str = ""  # what it is doing, by its heartbeat: start, step, evaluate, save, reload
     silent_s: float | None = None  # since its last sign of life, where that is longer than the section may last
@@ -76,7 +76,7 @@ class OpenOperation:
     reason: str
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"an operation was left open: recovery will {self.remedy}"
 
     @property

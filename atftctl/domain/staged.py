@@ -29,7 +29,7 @@ class StagedState:
         return self.maker.partition("-")[0]
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         name = self.stages[self.at]
         return (
             f"a staged rollback ({self.symptom}) is {self.doing} at stage {self.at + 1} of {len(self.stages)}, {name}"

@@ -283,15 +283,15 @@ class ChangePackages:
 
 @record
 class RemoveSnapshot:
-    """`words`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
+    """`label`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
 
     id: str
-    words: str
+    label: str
     frees: int
 
     def describe(self) -> str:
-        words = f" ({self.words})" if self.words else ""
-        return f"remove {self.id}{words}: {size_text(self.frees)}"
+        label = f" ({self.label})" if self.label else ""
+        return f"remove {self.id}{label}: {size_text(self.frees)}"
 
 
 MANY = 8  # files; more of them are counted, not listed

@@ -73,7 +73,7 @@ def append_freeing(layout: Layout, entry: Mapping[str, Any], free: Callable[[], 
         append(layout, entry)
 
 
-def tells_of_removal(layout: Layout, snapshot: str) -> bool:
+def records_removal(layout: Layout, snapshot: str) -> bool:
     """Has one of the newest lines said that this snapshot was taken away?"""
     return any(snapshot in (entry.get("removed") or ()) for entry in sealed_records.read_lines(layout.history)[-50:])
 

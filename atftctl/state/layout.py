@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.host.errors import OutsideProjectError
-from atftctl.host.files.containment import refuse_words, resolve_folder_inside
+from atftctl.host.files.containment import check_relative, resolve_folder_inside
 
 # Of a snapshot's own files; all others in its folder are copies.
 MANIFEST = "manifest.json"
@@ -37,7 +37,7 @@ class Layout:
     def place(self, path: str) -> Path:
         """Where a file that may be changed lies, with no symlink in its folder's name; the file itself may be one.
         Raises OutsideProjectError for what leads out of the project, or is the tool's own."""
-        refuse_words(path)
+        check_relative(path)
         if is_reserved(path):
             raise OutsideProjectError(f"{path!r} belongs to atftctl or to git; it is never changed as a file")
         full = self.root / path

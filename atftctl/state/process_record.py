@@ -53,7 +53,7 @@ def may_signal(layout: Layout, record: ProcessRecord | None, who: procs.Identity
     return recorded or procs.carries(who, marker(record))
 
 
-def put_record_back(layout: Layout, before: bytes | None) -> None:
+def restore_record(layout: Layout, before: bytes | None) -> None:
     if before is None:
         remove(layout.process)
     else:

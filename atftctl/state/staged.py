@@ -34,6 +34,6 @@ def read(layout: Layout) -> StagedState | None:
         ) from None
 
 
-def at_work(state: StagedState) -> bool:
+def is_running(state: StagedState) -> bool:
     """Does the process that carries it out still live?"""
     return owner.alive(state.maker)

@@ -16,7 +16,7 @@ import pytest
 from atftctl.host.copying import copier
 from atftctl.host.copying.copier import LARGE, copy_new, hash_file
 from atftctl.host.copying.kernel_copy import CHUNK, RANGE
-from atftctl.host.copying.parallel import all_of
+from atftctl.host.copying.parallel import run_jobs
 from atftctl.host.copying.zip_crc import ZipWatch
 from atftctl.host.errors import ChangedError, DamagedError, NotRegularError
 
@@ -100,9 +100,9 @@ def test_large_copies_end_together_when_one_fails(tmp_path: Path) -> None:
 
     jobs = [(LARGE, fail), (LARGE, lambda: copy_new(source, tmp_path / "b", 0o600, progress=slow))]
     with pytest.raises(OSError, match="full"):
-        all_of(jobs)
+        run_jobs(jobs)
     assert sum(pieces) < 32 << 20, "the other one was given up"
-    assert all_of([(LARGE, lambda at=at: at) for at in range(5)]) == list(range(5))  # type: ignore[misc]
+    assert run_jobs([(LARGE, lambda at=at: at) for at in range(5)]) == list(range(5))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("change", ["cut", "grown", "written"])

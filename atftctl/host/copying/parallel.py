@@ -12,7 +12,7 @@ T = TypeVar("T")
 AT_ONCE = 2
 
 
-def all_of(jobs: Iterable[tuple[int, Callable[[], T]]]) -> list[T]:
+def run_jobs(jobs: Iterable[tuple[int, Callable[[], T]]]) -> list[T]:
     """What each job returns, in their order. Each comes with the number of bytes that it copies. Small ones run one
     after the other, so that what happens to them has one order. Raises what the first failing job raises; the others
     are given up then, and by the time it is raised none runs any more."""

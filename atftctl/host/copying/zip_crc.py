@@ -86,7 +86,7 @@ def checkpoint(path: str) -> bool:
     return path.endswith((".pth", ".pt", ".ckpt"))
 
 
-def blank(path: str, watch: ZipWatch) -> str:
+def blank_checkpoint(path: str, watch: ZipWatch) -> str:
     """What is wrong with a checkpoint that holds nothing; "" for any other file."""
     return "it is empty or begins with zeros" if watch.begins_blank and checkpoint(path) else ""
 

@@ -20,7 +20,7 @@ KERNELS_OWN = ("security.selinux", "security.ima", "security.evm", "security.cap
 CAP_SYS_ADMIN = 21  # capability.h
 
 
-def beside(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """Owner, group and attributes of a file, as a snapshot keeps them: numbers, and base64 by name. Raises OSError."""
     facts = os.lstat(path)
     attributes = {name: b64encode(os.getxattr(path, name, follow_symlinks=False)).decode() for name in _extended(path)}
@@ -134,7 +134,7 @@ def lost_attributes(path: Path) -> list[str]:
     return [name for name in _extended(path) if not _may_set(name)]
 
 
-def losses(path: Path) -> list[str]:
+def replacement_losses(path: Path) -> list[str]:
     """What a replacement of this file by us would not have. Empty where it loses nothing, or where there is none."""
     try:
         facts = os.lstat(path)

@@ -26,7 +26,7 @@ def resolve_inside(root: Path, relative: str, outside: Iterable[str] = ()) -> Pa
     """Where `relative` really lies: no folder on the way is a symlink. Refused where it would lead out of `root` and of
     the places `outside`: absolute, `..`, or a symlink that points elsewhere; and where it is a symlink itself. Raises
     OutsideProjectError."""
-    refuse_words(relative)
+    check_relative(relative)
     path = root / relative
     real = resolve_folder_inside(root, relative, path.parent, outside) / path.name
     if _is_link(path):
@@ -59,7 +59,7 @@ def is_path(value: object) -> bool:
         return False
 
 
-def refuse_words(relative: str) -> None:
+def check_relative(relative: str) -> None:
     """Raises OutsideProjectError for words that lead out by themselves."""
     if not is_path(relative):
         raise OutsideProjectError(f"{relative!r} is no name of a file")
@@ -92,7 +92,7 @@ def locate(root: Path, relative: str, outside: Iterable[str] = (), *, plain: dic
     folder, _, name = relative.rpartition("/")
     if plain and (seen := plain.get(folder)) and name not in ("", ".", "..") and not os.path.islink(f"{seen}/{name}"):
         return Located(seen / name, relative)
-    refuse_words(relative)
+    check_relative(relative)
     root, links = root.resolve(), list[tuple[str, str]]()
     path = Path(os.path.normpath(relative))
     for _ in range(MAX_LINKS):
@@ -127,6 +127,6 @@ class Within:
         if name in ("", ".", ".."):
             return resolve_inside(self._root, relative, self._outside)
         if folder not in self._folders:
-            refuse_words(relative)
+            check_relative(relative)
             self._folders[folder] = resolve_folder_inside(self._root, relative, self._root / folder, self._outside)
         return self._folders[folder] / name

@@ -84,7 +84,7 @@ def is_foreign(facts: os.stat_result, project: os.stat_result) -> bool:
     return facts.st_uid not in (_own(project) | named.uids) and facts.st_gid not in named.gids
 
 
-def why_not(facts: os.stat_result, project: os.stat_result) -> str:
+def why_untrusted(facts: os.stat_result, project: os.stat_result) -> str:
     """Why a file or folder is not obeyed in a project whose folder has these facts; "" where it is."""
     if is_foreign(facts, project):
         return f"it belongs to {_owner(facts)}"
@@ -130,7 +130,7 @@ def refuse(path: Path, project: os.stat_result) -> None:
         raise UntrustedError(f"{describe(path, facts)} is closed to us", hint=advice(facts, str(path))) from None
     if stat.S_ISLNK(facts.st_mode):
         raise UntrustedError(f"{path} is a symlink; atftctl never makes one there", hint=f"look at it, then: rm {path}")
-    if why := why_not(facts, project):
+    if why := why_untrusted(facts, project):
         raise UntrustedError(f"{describe(path, facts)} is not obeyed: {why}", hint=advice(facts, str(path)))
 
 

@@ -173,7 +173,7 @@ def git_folder(root: Path) -> Path:
     return Path(text(root, "rev-parse", "--absolute-git-dir"))
 
 
-def under_way(root: Path) -> str:
+def operation_in_progress(root: Path) -> str:
     """What else git is in the middle of: a merge, a rebase …; "" for nothing."""
     folder = git_folder(root)
     names = (
@@ -188,7 +188,7 @@ def under_way(root: Path) -> str:
     return next((name for name in names if (folder / name).exists()), "")
 
 
-def shallow(root: Path) -> bool:
+def is_shallow(root: Path) -> bool:
     return text(root, "rev-parse", "--is-shallow-repository") == "true"
 
 
@@ -233,7 +233,7 @@ def file_at(root: Path, commit: str, path: str) -> tuple[bytes, int] | None:
     return read(root, "cat-file", "blob", blob), int(mode, 8) & 0o777
 
 
-def hidden(root: Path) -> set[str]:
+def files_with_hidden_changes(root: Path) -> set[str]:
     """Files whose changes git was told not to see (skip-worktree, assume-unchanged), from the project's folder. Raises
     GitError."""
     found = os.fsdecode(read(root, "ls-files", "-v", "-z")).split("\0")

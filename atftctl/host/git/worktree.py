@@ -24,7 +24,7 @@ def run(root: Path, *words: str, limit_s: float = LIMIT_S, said: bytes = b"") ->
     return os.fsdecode(git_command.execute(root, DURABLE, words, limit_s, said))
 
 
-def checked_out(root: Path, commit: str, path: str, *, filters: bool = True) -> bytes:
+def file_as_checked_out(root: Path, commit: str, path: str, *, filters: bool = True) -> bytes:
     """The bytes that `git checkout COMMIT -- PATH` would write. Without `filters`, as a dry run asks for it: those that
     the repository has; no program that its config names is run. Raises GitError."""
     if not filters:
@@ -46,7 +46,7 @@ def drop(root: Path, folder: Path) -> None:
     run(root, "worktree", "remove", "--force", "--force", str(folder))
 
 
-def forget(root: Path) -> None:
+def prune(root: Path) -> None:
     """Work trees whose folders are gone."""
     run(root, "worktree", "prune")
 
@@ -83,7 +83,7 @@ def identity(folder: Path) -> tuple[str, ...]:
     return found
 
 
-def check_out_again(folder: Path, commit: str, names: Iterable[str]) -> None:
+def reset_files(folder: Path, commit: str, names: Iterable[str]) -> None:
     """These files of a work tree of ours, as git checks them out for this commit: with that commit's attributes, and
     whatever has been written there since."""
     for name in names:
@@ -104,7 +104,7 @@ def locks_of(root: Path, name: str) -> list[Path]:
     return [*(folder / lock for lock in LOCKS[:2]), common / LOCKS[2], common / f"{name}.lock"]
 
 
-def may_move(root: Path, name: str, old: str, new: str) -> None:
+def check_branch_can_move(root: Path, name: str, old: str, new: str) -> None:
     """Would the branch move? Hooks and locks are asked, nothing is changed. Raises GitError."""
     if locked := [lock.name for lock in locks_of(root, name) if lock.exists()]:
         raise GitError(f"git's repository is locked ({', '.join(locked)}): another git runs here, or died")
@@ -167,7 +167,7 @@ def create_repository(root: Path, message: str) -> str:
     return str(repository.head.commit.hexsha)
 
 
-def living(root: Path) -> list[int]:
+def running_git_processes(root: Path) -> list[int]:
     """Processes of git that work in this repository. Raises GitError."""
     from atftctl.host.process import table as procs
 
@@ -175,7 +175,7 @@ def living(root: Path) -> list[int]:
     return procs.named("git", folders)
 
 
-def left_by_the_dead(locks: Sequence[Path], since: float) -> list[Path]:
+def stale_locks(locks: Sequence[Path], since: float) -> list[Path]:
     """Those that are there, and were made after `since` (seconds since 1970)."""
     found = []
     for lock in locks:

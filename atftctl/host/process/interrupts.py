@@ -14,11 +14,11 @@ class Deferred:
     """Says whether an interrupt came while it was held back."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.interrupted = False
 
     def note(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self.came = True
+        self.interrupted = True
 
 
 @contextmanager

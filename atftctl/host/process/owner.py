@@ -7,7 +7,7 @@ import os
 from atftctl.host.process import table as procs
 
 
-def mine() -> str:
+def own_name() -> str:
     """ "pid-ticks" of this process."""
     who = procs.identify(os.getpid())
     assert who is not None, "we run"

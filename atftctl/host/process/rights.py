@@ -73,7 +73,7 @@ def environment(env: Mapping[str, str], user: User | None) -> dict[str, str]:
     return {**kept, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
 
 
-def give(path: Path, user: User | None) -> None:
+def give_to(path: Path, user: User | None) -> None:
     """A file or folder of ours, in a folder that nobody else may write, for that user's program."""
     if user is not None:
         os.chown(path, user.uid, user.gid, follow_symlinks=False)

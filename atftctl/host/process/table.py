@@ -18,7 +18,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Found:
+class CommandProcess:
     """A process that runs a command in a folder."""
 
     pid: int
@@ -40,7 +40,7 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def here() -> tuple[str, str]:
+def host_and_namespace() -> tuple[str, str]:
     """(host name, pid namespace): a pid means something only there."""
     try:
         return os.uname().nodename, os.readlink("/proc/self/ns/pid")
@@ -170,7 +170,7 @@ def _uid(pid: int) -> int | None:
         return None
 
 
-def find_command(words: Sequence[str], cwd: Path) -> list[Found]:
+def find_command(words: Sequence[str], cwd: Path) -> list[CommandProcess]:
     """Processes whose arguments hold `words` in a row and whose working folder is `cwd`; ours to signal or not."""
     found = []
     for pid in _pids():
@@ -184,7 +184,7 @@ def find_command(words: Sequence[str], cwd: Path) -> list[Found]:
         except OSError:
             continue
         if facts and facts.state not in "ZX" and folder == cwd.resolve():
-            found.append(Found(pid, facts.ticks, uid, _user(pid, uid), " ".join(arguments)))
+            found.append(CommandProcess(pid, facts.ticks, uid, _user(pid, uid), " ".join(arguments)))
     parents = {one.pid for one in found}
     return [one for one in found if (facts := _stat(one.pid)) and facts.parent not in parents]
 

@@ -26,7 +26,7 @@ def go_private(root: Path, tools: Path) -> None:
     that is not needed. The copy outlives a crash: `relay` finds it by the open operation's intent."""
     if private_home() or not lies_in(root):
         return
-    home = tools / owner.mine()
+    home = tools / owner.own_name()
     make_dirs(home, 0o700)
     shutil.copytree(package(), home / package().name, ignore=shutil.ignore_patterns(*LEFT_OUT))
     sys.stdout.flush()

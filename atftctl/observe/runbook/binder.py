@@ -27,7 +27,7 @@ class Problem:
     line: int = 0
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         return f"{self.where}: {self.message}"
 
 
@@ -188,7 +188,7 @@ def refuse(problems: list[Problem]) -> None:
     if problems:
         more = f" (and {len(problems) - 1} more: atftctl runbook lint)" if len(problems) > 1 else ""
         first = next((problem for problem in problems if problem.hint), problems[0])
-        raise Refused(f"{first.words}{more}", hint=first.hint or "edit it, then: atftctl runbook lint")
+        raise Refused(f"{first.text}{more}", hint=first.hint or "edit it, then: atftctl runbook lint")
 
 
 _CACHE: dict[Any, dict[str, Any]] = {}

@@ -8,7 +8,7 @@ import re
 from atftctl.domain.runbook import Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError
-from atftctl.host.files.containment import refuse_words
+from atftctl.host.files.containment import check_relative
 from atftctl.observe.runbook.binder import Binder
 from atftctl.protocol.keys import parse_key
 from atftctl.state.layout import Layout, is_reserved
@@ -35,7 +35,7 @@ def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
             where = ("files", group, index)
             plain = os.path.normpath(name)
             try:
-                refuse_words(name)
+                check_relative(name)
             except OutsideProjectError as error:
                 binder.problem(where, str(error))
                 continue
@@ -107,7 +107,7 @@ def _check_code(runbook: Runbook, binder: Binder) -> None:
     for group in ("remove", "files"):
         for index, name in enumerate(getattr(runbook.full, group)):
             try:
-                refuse_words(name)
+                check_relative(name)
             except OutsideProjectError as error:
                 binder.problem(("full", group, index), str(error))
                 continue

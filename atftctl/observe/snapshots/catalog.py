@@ -20,7 +20,7 @@ from atftctl.domain.snapshot import (
 from atftctl.domain.text import nearest
 from atftctl.host.errors import HostError, OutsideProjectError, reason
 from atftctl.host.files import trust
-from atftctl.host.files.containment import refuse_words
+from atftctl.host.files.containment import check_relative
 from atftctl.host.files.fingerprint import LINK, Identity, identity, inode_key, mtime_settled
 from atftctl.host.files.reading import read_bytes
 from atftctl.state.checked_copies import checked
@@ -65,7 +65,7 @@ def scan(layout: Layout) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
 def _untrusted(folder: Path, project: os.stat_result) -> str:
     """Why nothing is restored from this folder, whatever its manifest says; "" where nothing stands against it."""
     facts = folder.lstat()
-    return "it is a symlink" if stat.S_ISLNK(facts.st_mode) else trust.why_not(facts, project)
+    return "it is a symlink" if stat.S_ISLNK(facts.st_mode) else trust.why_untrusted(facts, project)
 
 
 def _folders(layout: Layout) -> list[str]:
@@ -96,7 +96,7 @@ def _one(layout: Layout, name: str, folder: str) -> Snapshot:
 def _may_hold(path: str) -> bool:
     """May a snapshot hold a file of this name?"""
     try:
-        refuse_words(path)
+        check_relative(path)
     except OutsideProjectError:
         return False
     return not is_reserved(path)

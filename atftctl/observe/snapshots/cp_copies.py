@@ -12,7 +12,7 @@ from pathlib import Path
 from atftctl.domain.runbook import Files
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.host.copying.copier import hash_file
-from atftctl.host.copying.zip_crc import ZipWatch, blank, checkpoint
+from atftctl.host.copying.zip_crc import ZipWatch, blank_checkpoint, checkpoint
 from atftctl.host.errors import HostError, YamlError, reason
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.yaml_text.read import MAX_BYTES, read
@@ -37,7 +37,7 @@ class CpCopy:
         return datetime.strptime(self.stamp, "%Y%m%d_%H%M%S").astimezone().isoformat() if self.stamp else self.modified
 
 
-def find_handmade(layout: Layout, files: Files) -> tuple[CpCopy, ...]:
+def find_cp_copies(layout: Layout, files: Files) -> tuple[CpCopy, ...]:
     """Beside each file that the runbook names, oldest first. Reads no copy."""
     found = []
     known = [Path(name) for name in (*files.configs, *files.models)]
@@ -80,7 +80,9 @@ def look_into(layout: Layout, one: CpCopy) -> tuple[str, str]:
     except (OSError, HostError) as error:
         return "", f"it can't be read: {reason(error)}"
     if checkpoint(one.of) and not watch.verdict:
-        return digest, blank(one.of, watch) or "it is no checkpoint of torch.save: nothing can tell whether it is whole"
+        return digest, blank_checkpoint(
+            one.of, watch
+        ) or "it is no checkpoint of torch.save: nothing can tell whether it is whole"
     return digest, watch.damage
 
 

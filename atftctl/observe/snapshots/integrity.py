@@ -37,7 +37,7 @@ class Copy:
 
 
 @dataclass
-class Found:
+class Findings:
     """Problems by snapshot, and the copies whose bytes can be hashed."""
 
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -47,9 +47,9 @@ class Found:
         self.problems.setdefault(snapshot, []).append(words)
 
 
-def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: LinkPolicy) -> Found:
+def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: LinkPolicy) -> Findings:
     """Without reading a copy: the manifest byte by byte, each file there, regular and of its size, none beside them."""
-    found = Found()
+    found = Findings()
     for snapshot in snapshots:
         try:
             _manifest(layout, snapshot, found)
@@ -63,7 +63,7 @@ def structure(layout: Layout, snapshots: Sequence[Snapshot], reliance: LinkPolic
     return found
 
 
-def _look(layout: Layout, snapshot: Snapshot, file: SnapshotFile, reliance: LinkPolicy, found: Found) -> str:
+def _look(layout: Layout, snapshot: Snapshot, file: SnapshotFile, reliance: LinkPolicy, found: Findings) -> str:
     """What is wrong with one copy, unread; what can be hashed is among `found.copies` then."""
     key, wrong = copy_of(str(layout.snapshot(snapshot.id)), file, reliance.checked)
     if key:
@@ -74,7 +74,7 @@ def _look(layout: Layout, snapshot: Snapshot, file: SnapshotFile, reliance: Link
     return wrong
 
 
-def _manifest(layout: Layout, snapshot: Snapshot, found: Found) -> None:
+def _manifest(layout: Layout, snapshot: Snapshot, found: Findings) -> None:
     data = read_bytes(layout.manifest(snapshot.id))
     if data != seal(unseal(data, MANIFEST)):
         found.problem(snapshot.id, "its manifest was edited")
@@ -127,7 +127,7 @@ def _hash(layout: Layout, copy: Copy, progress: Progress) -> tuple[str, str]:
     return "", why
 
 
-def check(layout: Layout, copies: Sequence[Copy], found: Found, progress: Progress = no_progress) -> list[Copy]:
+def check(layout: Layout, copies: Sequence[Copy], found: Findings, progress: Progress = no_progress) -> list[Copy]:
     """Hash these copies; those that are whole. What is damaged is a problem of every snapshot that shares it."""
     whole = []
     for copy in copies:

@@ -71,7 +71,7 @@ class Scratch:
         """A file for the program to read; its path."""
         path = self.folder / name
         write_new(path, data, 0o600)
-        rights.give(path, self.user)
+        rights.give_to(path, self.user)
         return str(path)
 
 
@@ -81,7 +81,7 @@ def scratch(layout: Layout) -> Iterator[Scratch]:
         folder, user = Path(name).resolve(), rights.user_of(layout.root)
         out = folder / "out"
         out.mkdir(0o700)
-        rights.give(out, user)
+        rights.give_to(out, user)
         folder.chmod(0o711 if user else 0o700)  # passed through, and not to be written by that user
         yield Scratch(folder, out, user)
 

@@ -25,7 +25,7 @@ read_record, identity, members = process_record.read, process_record.identity, p
 
 def elsewhere(record: ProcessRecord) -> str:
     """The other machine or container that the trainer was started on, where its pid means something; "" for here."""
-    host, namespace = procs.here()
+    host, namespace = procs.host_and_namespace()
     if record.host in ("", host) and (record.boot != procs.boot_id() or record.namespace in ("", namespace)):
         return ""
     return record.host if record.host != host else f"another container of {host}"
@@ -35,10 +35,10 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
     """The state of the recorded trainer, from the process table and its own events."""
     record = read_record(layout)
     if record is None:
-        return Process(strangers=_strangers(layout, command, frozenset()))
+        return Process(unmanaged=_unmanaged(layout, command, frozenset()))
     who = identity(layout, record)
     ours = frozenset(one.pid for one in members(layout, record))
-    strangers = _strangers(layout, command, ours)
+    unmanaged = _unmanaged(layout, command, ours)
     seen = list(
         event_log.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
     )
@@ -54,7 +54,7 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
         step=_last_step(layout) if who else (max(steps) if steps else None),
         last_event=_cause(seen),
         memory_mb=sum(filter(None, map(procs.anonymous_mb, ours))) if who else None,
-        strangers=strangers,
+        unmanaged=unmanaged,
         leftovers=() if who or where else tuple(sorted(ours)),
         section=section,
         silent_s=silent_s,
@@ -135,7 +135,7 @@ def signature(command: Sequence[str]) -> list[str]:
     )
 
 
-def _strangers(layout: Layout, command: Sequence[str], ours: frozenset[int]) -> tuple[UnmanagedTrainer, ...]:
+def _unmanaged(layout: Layout, command: Sequence[str], ours: frozenset[int]) -> tuple[UnmanagedTrainer, ...]:
     return tuple(
         UnmanagedTrainer(one.pid, one.ticks, one.user, one.command, ours_to_signal=os.getuid() in (0, one.uid))
         for one in procs.find_command(signature(command), layout.root)

@@ -26,7 +26,7 @@ from atftctl.state import checked_copies
 def list_all(project: Project) -> Result:
     layout = project.layout
     found, broken = observed.scan(layout)
-    handmade = observed_handmade.find_handmade(layout, project.runbook.files)
+    handmade = observed_handmade.find_cp_copies(layout, project.runbook.files)
     known = checked_copies.checked(layout)
     harm = {one.id: why for one in found if (why := observed.known_damage(layout, one, known))}
     words = [counted(len(found), "snapshot")]

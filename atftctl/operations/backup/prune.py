@@ -145,11 +145,11 @@ def _remove(
         with deferred() as held:
             lines = _take_away(project.layout, plan, request.reason)
         headline = tr("{command}: {title}", command=command, title=plan.title)
-        if held.came:
+        if held.interrupted:
             headline = tr("{headline}; completed although it was interrupted", headline=headline)
         return Result(
             command,
-            Exit.INTERRUPTED if held.came else Exit.DONE,
+            Exit.INTERRUPTED if held.interrupted else Exit.DONE,
             headline,
             lines=tuple(lines),
             data={"removed": _ids(plan), **data()},

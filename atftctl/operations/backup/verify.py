@@ -13,7 +13,7 @@ from atftctl.host.errors import HostError, LockHeldError
 from atftctl.host.files.folders import make_dirs
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots import cp_copies, integrity
-from atftctl.observe.snapshots.integrity import Copy, Found
+from atftctl.observe.snapshots.integrity import Copy, Findings
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
@@ -66,7 +66,7 @@ def share_of(text: str) -> float:
 def _handmade(project: Project) -> dict[str, list[str]]:
     looked = {
         one.path: cp_copies.look_into(project.layout, one)[1]
-        for one in cp_copies.find_handmade(project.layout, project.runbook.files)
+        for one in cp_copies.find_cp_copies(project.layout, project.runbook.files)
     }
     return {path: [wrong] for path, wrong in looked.items() if wrong}
 
@@ -91,7 +91,7 @@ def _remember(project: Project, hashed: Sequence[Copy], request: Request) -> Non
 def _result(
     project: Project,
     known: Sequence[Snapshot],
-    found: Found,
+    found: Findings,
     chosen: Sequence[Copy],
     whole: Sequence[Copy],
     problems: dict[str, list[str]],

@@ -46,7 +46,7 @@ def faults(project: Project, facts: Facts) -> list[Fault]:
 def runbook_faults(project: Project) -> list[Fault]:
     """Everything that is wrong in the runbook, in the order of its lines."""
     known = [
-        Fault("runbook", problem.words, problem.hint or "edit it, then: atftctl runbook lint", blocks=True)
+        Fault("runbook", problem.text, problem.hint or "edit it, then: atftctl runbook lint", blocks=True)
         for problem in project.problems
     ]
     return known + [Fault("runbook", warning) for warning in project.warnings]
@@ -56,7 +56,7 @@ def _open_operation(facts: Facts) -> list[Fault]:
     opened = facts.open_operation
     if opened is None:
         return []
-    return [Fault("operations", opened.words, "atftctl recover", True)]
+    return [Fault("operations", opened.summary, "atftctl recover", True)]
 
 
 def _configs(project: Project, facts: Facts) -> list[Fault]:
@@ -98,7 +98,7 @@ def trainer_faults(project: Project, facts: Facts) -> list[Fault]:
         found.append(Fault(name, cause(process.last_event or {}), remedy(project.runbook, facts)))
     found += [
         Fault(name, f"a trainer started by hand: pid {stranger.pid}, {stranger.user}", "atftctl trainer status")
-        for stranger in process.strangers
+        for stranger in process.unmanaged
     ]
     return found
 

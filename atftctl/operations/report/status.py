@@ -60,4 +60,4 @@ def _left_staged(project: Project) -> list[str]:
         state = staged_state.read(project.layout)
     except Refused as error:
         return [error.message]
-    return [f"{state.words} (since {state.started}, {state.operator}): atftctl resume"] if state else []
+    return [f"{state.summary} (since {state.started}, {state.operator}): atftctl resume"] if state else []
