@@ -13,7 +13,7 @@ from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.steps import ExportFiles
+from atftctl.domain.snapshot_steps import ExportFiles
 from atftctl.domain.text import listed, size_text
 from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.git import command as git_command

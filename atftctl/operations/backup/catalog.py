@@ -9,7 +9,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.steps import PinSnapshot
+from atftctl.domain.snapshot_steps import PinSnapshot
 from atftctl.domain.text import counted
 from atftctl.host import locks
 from atftctl.observe.snapshots import catalog as observed

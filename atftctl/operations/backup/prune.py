@@ -12,7 +12,7 @@ from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.steps import RemoveSnapshot
+from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.text import size_text
 from atftctl.host.errors import reason_and_place
 from atftctl.host.files.fingerprint import allocated, inode_key
