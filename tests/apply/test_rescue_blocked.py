@@ -196,7 +196,9 @@ def test_a_deeply_nested_manifest_and_a_time_beyond_all_years(root: Path) -> Non
     (root / f"{CONFIG}.backup").write_text("a: 1")
     os.utime(root / f"{CONFIG}.backup", (400_000_000_000, 400_000_000_000))
     undone_rollback(root)
-    assert backup_catalog.list_all(open_project(root)).data["damaged"] == {name: "its manifest is not a whole record"}
+    assert backup_catalog.list_all(open_project(root)).data["damaged"] == {
+        name: "manifest.json is not a complete record"
+    }
 
 
 @pytest.mark.parametrize("how", ["cut", "gone", "behind a symlink", "found by verify"])

@@ -220,7 +220,7 @@ def test_a_large_checkpoint_is_checked_across_chunks(tmp_path: Path) -> None:
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 1]))
-    assert "fails its CRC" in verdict(path)
+    assert "wrong CRC" in verdict(path)
 
 
 def test_a_flipped_bit_of_any_member_is_found_by_the_crc(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_flipped_bit_of_any_member_is_found_by_the_crc(tmp_path: Path) -> None
         start, size = rng.choice([span for span in spans if span[1]])
         at = start + rng.randrange(size)
         (tmp_path / "b.pth").write_bytes(data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :])
-        assert "fails its CRC" in verdict(tmp_path / "b.pth"), at
+        assert "wrong CRC" in verdict(tmp_path / "b.pth"), at
     for cut in (1, 10, 100, len(data) // 2, len(data) - 30):
         (tmp_path / "b.pth").write_bytes(data[:-cut])
-        assert "not a whole zip" in verdict(tmp_path / "b.pth"), cut
+        assert "the zip is not complete" in verdict(tmp_path / "b.pth"), cut

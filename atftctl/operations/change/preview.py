@@ -109,9 +109,9 @@ def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, fol
         path = layout.place(name)
     except OutsideProjectError as error:
         raise Refused(str(error)) from None
-    why, then = why_not_replaceable(path, mounted)
+    why, hint = why_not_replaceable(name, path, mounted)
     if why:
-        raise Refused(f"{name} {why}", hint=then)
+        raise Refused(why, hint=hint)
     try:
         facts = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
