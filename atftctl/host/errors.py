@@ -86,3 +86,9 @@ def reason_and_place(error: BaseException) -> str:
     """The reason, and the file that it is about where the system named one."""
     path = getattr(error, "filename", None)
     return tr("{reason}: {path}", reason=reason(error), path=path) if path else reason(error)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the reason, for errors of libraries whose texts have several."""
+    text = reason(error)
+    return text if isinstance(text, Message) else text.splitlines()[0]
