@@ -9,8 +9,8 @@ from atftctl.protocol.messages import tr, trn
 
 @record
 class CopyFiles:
-    """Take a snapshot that was asked for. `size`: bytes to copy. `linked`: the number of unchanged files, which share the
-    copies of the snapshot before."""
+    """Take a snapshot that was asked for. `size`: bytes to copy. `linked`: the number of unchanged files, which share
+    the copies of the snapshot before."""
 
     paths: tuple[str, ...]
     size: int

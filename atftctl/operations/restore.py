@@ -55,7 +55,9 @@ def _from_git(
     try:
         commit = git.commit_of(root, ref)
         tracked = [name for name in names if git.file_at(root, commit, name)]
-        contents = {name: worktree.file_as_checked_out(root, commit, name, filters=request.may_run_filters) for name in tracked}
+        contents = {
+            name: worktree.file_as_checked_out(root, commit, name, filters=request.may_run_filters) for name in tracked
+        }
     except git_command.GitError as error:
         raise Refused(str(error), hint="git log --oneline shows the commits") from None
     if missing := [name for name in names if name not in tracked]:
