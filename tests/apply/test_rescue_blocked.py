@@ -404,7 +404,7 @@ def snapshot(root: Path, name: str) -> Any:
 @pytest.mark.parametrize("name", ["manifest.json", "code.diff", "backups", ".atftctl/history.jsonl", "backups/x"])
 def test_names_that_a_snapshot_keeps_for_itself(root: Path, name: str) -> None:
     also(root, name)
-    with pytest.raises(Refused, match="the tool's own name"):
+    with pytest.raises(Refused, match="atftctl's own name"):
         open_project(root)
 
 
@@ -428,7 +428,7 @@ def test_a_copy_made_by_cp_that_nobody_can_check_is_not_restored(root: Path, con
     with pytest.raises(Refused, match=r"best_model\.pth\.backup is damaged"):
         restore.restore(open_project(root), "models/best_model.pth.backup", (), RestartPolicy(), Request())
     (root / f"{CONFIG}.backup").write_bytes(b"")
-    with pytest.raises(Refused, match="it is empty"):
+    with pytest.raises(Refused, match="the copy is empty"):
         restore.restore(open_project(root), f"{CONFIG}.backup", (), RestartPolicy(), Request())
 
 

@@ -155,7 +155,7 @@ def test_no_snapshot_yet(project: Project) -> None:
     check_refused(project, project.run("undo", "--yes"), 3, "no operation to undo")
     project.run("backup")
     check_refused(project, project.run("restore", "last-good", "--yes"), 3, "verified-good")
-    check_refused(project, project.run("restore", "2029", "--yes"), 2, "no snapshot '2029'")
+    check_refused(project, project.run("restore", "2029", "--yes"), 2, "there is no snapshot '2029'")
 
 
 def test_no_terminal_and_no_yes(project: Project) -> None:
