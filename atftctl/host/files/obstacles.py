@@ -32,9 +32,13 @@ def why_not_replaceable(name: str, path: Path, mounted: Collection[str]) -> tupl
     for place in (path, path.parent):
         flags = _flags(place)
         if flags & IMMUTABLE:
-            return tr("{name} can't be replaced: {path} is immutable", name=name, path=place), f"chattr -i {place}"
+            return tr("{name} can't be replaced: {path} is immutable", name=name, path=place), tr(
+                "chattr -i {path}", path=place
+            )
         if flags & APPEND_ONLY:
-            return tr("{name} can't be replaced: {path} is append-only", name=name, path=place), f"chattr -a {place}"
+            return tr("{name} can't be replaced: {path} is append-only", name=name, path=place), tr(
+                "chattr -a {path}", path=place
+            )
     try:
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
             return (

@@ -135,9 +135,9 @@ def advice(facts: os.stat_result, path: str) -> str:
     """A hint: what the operator can do about a file or folder that is not trusted."""
     if facts.st_uid == os.geteuid() and facts.st_uid not in unmapped():
         if facts.st_mode & stat.S_IRWXU != stat.S_IRWXU and stat.S_ISDIR(facts.st_mode):
-            return f"chmod -R u+rwX {path}"
+            return tr("chmod -R u+rwX {path}", path=path)
         others = "o-w" if facts.st_mode & stat.S_IWOTH else "g-w"
-        return f"chmod -R {others} {path}"
+        return tr("chmod -R {others} {path}", others=others, path=path)
     shared = f", gid {facts.st_gid}" if facts.st_mode & stat.S_ISGID else ""
     line = f"trust: [uid {facts.st_uid}{shared}]"
     if problem := operators().problem:

@@ -95,7 +95,7 @@ def _check_owner(layout: Layout, name: str) -> tuple[str, ...]:
         facts = place.stat()
         if facts.st_mode & 0o002:
             text = tr("{path} is writable by everyone; its commands are not run", path=place)
-            raise Refused(text, hint=f"chmod o-w {place}")
+            raise Refused(text, hint=tr("chmod o-w {path}", path=place))
         if trust.is_foreign(facts, project):
             raise Refused(
                 tr("{file} belongs to another user; its commands are not run", file=trust.describe(place, facts)),
