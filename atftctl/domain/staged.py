@@ -53,5 +53,5 @@ class StagedState:
         known = {name: body[name] for name in cls.__dataclass_fields__}
         state = cls(**{**known, "stages": tuple(body["stages"]), "operations": tuple(body["operations"])})
         if not 0 <= state.at < len(state.stages):
-            raise ValueError("no such stage")
+            raise ValueError(tr("the record names a stage that is not in its list"))
         return state
