@@ -35,6 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
 # A terminal shows pip's own progress; a log has one line for each package, and the outcome.
 PROGRESS := awk '/^ *(Downloading|Using cached) / {printf "  %d: %s %s %s\n", ++count, $$2, $$3, $$4; fflush()} /^(Building|Installing|Successfully)/ {print substr($$0, 1, 100); fflush()}'
+HAS_TORCH := $(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)'
 # One of the dependency groups of pyproject.toml, as words for pip (which takes --group itself from 25.1 on).
 group = $(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"]))'
 
@@ -44,7 +45,6 @@ demo: setup
 # The trainer's own tests in a process of their own: one that has PyTorch loaded forks slowly, and the others fork often.
 # Beside the others, which mostly wait for the disk; their output comes last. Without PyTorch they are left out.
 TRAINER_TESTS := $(VENV)/test-trainer.out
-HAS_TORCH := $(BIN)/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)'
 test: setup
 	@if $(HAS_TORCH); then $(BIN)/pytest -n 1 tests/trainer; else echo "tests/trainer is left out: PyTorch is not installed"; fi \
 		>$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
@@ -54,7 +54,7 @@ test: setup
 check: setup
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
-	$(BIN)/mypy
+	$(BIN)/mypy $$($(HAS_TORCH) || echo "--exclude ^atftctl/trainer/")
 	$(BIN)/lint-imports --no-cache
 
 # The site, from the Markdown as it is; fails on a warning of the builder, and on a link that leads nowhere.
@@ -84,7 +84,7 @@ dist: setup
 pyz: setup
 	@$(call group,release) >$(VENV)/release.txt; $(PIP) -q -r $(VENV)/release.txt
 	$(BIN)/python tools/build_pyz.py
-	$(BIN)/python tools/check_pyz.py dist/atftctl-*-py$$($(BIN)/python -c 'import sys; print("%d%d" % sys.version_info[:2])').pyz
+	$(BIN)/python tools/check_pyz.py
 
 bench: setup
 	$(BIN)/python bench/startup.py

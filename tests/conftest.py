@@ -24,3 +24,9 @@ def project(tmp_path: Path) -> Iterator[Project]:
     for pid in processes_of(made.root):
         os.kill(pid, signal.SIGKILL)
     assert not violations.exists(), violations.read_text()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The root of a project in which no command is run as a process of its own."""
+    return make_project(tmp_path / "project", tmp_path / "violations").root

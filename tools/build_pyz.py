@@ -7,6 +7,7 @@ compiled). shiv makes it; tools/rescue_main.py takes the place of shiv's own sta
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,8 +26,14 @@ def version() -> str:
     return namespace["__version__"]
 
 
+def target_path() -> Path:
+    """Return where the rescue copy for this interpreter belongs."""
+    return ROOT / "dist" / f"atftctl-{version()}-py{sys.version_info.major}{sys.version_info.minor}.pyz"
+
+
 def build(target: Path) -> None:
     """Write the archive, executable, whole or not at all."""
+    shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)  # setuptools would pack modules that are gone by now
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "shiv.pyz")
@@ -61,10 +68,10 @@ def exchange_start(source: Path, target: Path, first_line: bytes) -> None:
 
 def main() -> None:
     """Build it and print where it is."""
-    tag = f"py{sys.version_info.major}{sys.version_info.minor}"
-    target = ROOT / "dist" / f"atftctl-{version()}-{tag}.pyz"
+    target = target_path()
     build(target)
-    print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1e6:.1f} MB, needs python{tag[2]}.{tag[3:]} only")
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1e6:.1f} MB, needs Python {minor} and nothing else")
 
 
 if __name__ == "__main__":

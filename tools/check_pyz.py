@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from build_pyz import target_path
+
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
 LIMIT_S = 120
@@ -64,7 +66,9 @@ def try_home(pyz: Path, folder: Path) -> str:
     copies = list((home / ".cache" / "atftctl").iterdir())
     if len(copies) != 1:
         sys.exit(f"FAILED: {len(copies)} unpacked copies in {home}")
-    return "a home folder: status, backup, rollback, undo"
+    (copies[0] / "site-packages" / "psutil" / "__init__.py").write_text("")  # as a power cut may leave it
+    run(pyz, project, "status", str(home))
+    return "a home folder: status, backup, rollback, undo; a damaged copy is unpacked again"
 
 
 def try_no_home(pyz: Path, folder: Path) -> str:
@@ -139,7 +143,7 @@ CASES: tuple[Callable[[Path, Path], str], ...] = (
 
 def main() -> None:
     """Run every case in a folder of its own; the first that fails ends the check with exit 1."""
-    source = Path(sys.argv[1]).resolve()
+    source = target_path()
     for case in CASES:
         with tempfile.TemporaryDirectory(prefix="atftctl-pyz-") as name:
             folder = Path(name)

@@ -58,19 +58,28 @@ def unpack(place: Path, build_id: str) -> Path:
     if os.statvfs(place).f_flag & os.ST_NOEXEC:
         raise PermissionError(f"{place} is mounted noexec: compiled modules can't be loaded from there")
     home = place / f"{ARCHIVE.stem}_{build_id[:16]}"
-    if home.is_dir():
-        return home
-    temporary = Path(tempfile.mkdtemp(dir=place))
-    try:
-        with zipfile.ZipFile(ARCHIVE) as archive:
-            names = [name for name in archive.namelist() if name.startswith("site-packages/")]
-            archive.extractall(temporary, names)
-        os.sync()  # a whole copy or none, also after a power cut
-        with contextlib.suppress(OSError):  # another process was faster: its copy is the same
-            temporary.rename(home)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        entries = [entry for entry in archive.infolist() if entry.filename.startswith("site-packages/")]
+        if is_whole(home, entries):
+            return home
+        shutil.rmtree(home, ignore_errors=True)
+        temporary = Path(tempfile.mkdtemp(dir=place))
+        try:
+            archive.extractall(temporary, entries)
+            with contextlib.suppress(OSError):  # another process was faster: its copy is the same
+                temporary.rename(home)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return home
+
+
+def is_whole(home: Path, entries: list[zipfile.ZipInfo]) -> bool:
+    """Tell whether every file is there with its size: after a power cut, files may be empty. A sync of all disks could
+    wait for a broken one."""
+    try:
+        return all((home / entry.filename).stat().st_size == entry.file_size for entry in entries)
+    except OSError:
+        return False
 
 
 def find_home() -> Path:

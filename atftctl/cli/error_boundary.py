@@ -53,7 +53,7 @@ def _show(session: Session, result: Result) -> None:
             command = _reported_as or session.command
             emit_json(envelope(command, result.exit_code, render_result.data(result), error=None))
         else:
-            (session.render or render_result.result)(result)
+            (session.render or render_result.plain)(result)
 
 
 def guarded(session: Session, act: Callable[[], T]) -> T:
@@ -97,7 +97,7 @@ def usage(error: Exception, arguments: Sequence[str]) -> int:
         return int(Exit.USAGE if arguments else Exit.DONE)
     use_language(_language_of(arguments))
     with _printing():
-        refusal = UsageError(message(), hint=f"{command} --help")
+        refusal = UsageError(message(), hint=tr("{command} --help", command=command))
         _show_error(" ".join(arguments[:1]), refusal, (), as_json="--json" in arguments)
     return int(Exit.USAGE)
 
@@ -116,7 +116,7 @@ def _expected(error: BaseException) -> AtftError:
     if isinstance(error, AtftError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted", hint="atftctl status" if footprint.so_far() else "")
+        return Interrupted(tr("interrupted"), hint="atftctl status" if footprint.so_far() else "")
     text = reason_and_place(error)
     if footprint.so_far():
         return InterventionNeeded(text, hint="atftctl status")

@@ -79,12 +79,13 @@ def _argument_name(parameter: object) -> str:
 
 
 def _plain(text: str) -> str:
-    """`[default: 20; x>=1]` becomes `(default: 20)`; `[required]` is said by the usage line."""
+    """`[default: 20; x>=1]` becomes `(default: 20).`; `[required]` is said by the usage line."""
     match = EXTRA.search(text)
     if not match:
         return text
     default = next((part for part in match[1].split("; ") if part.startswith("default: ")), "")
-    return text[: match.start()].rstrip() + (f" ({default})" if default else "")
+    text = text[: match.start()].rstrip()
+    return f"{text.removesuffix('.')} ({default})." if default else text
 
 
 def sections(command: TyperCommand | TyperGroup, ctx: object) -> dict[str, list[tuple[str, str]]]:

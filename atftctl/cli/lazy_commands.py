@@ -22,7 +22,7 @@ SECTIONS = {
         "recover": "Finish or reverse an operation that a crash interrupted",
         "resume": "Continue an interrupted operation or a staged rollback",
     },
-    "After an incident, and before the next one": {
+    "Prevention, and after an incident": {
         "reenable": "Turn improvements on again, one phase at a time",
         "backup": "Create, list, check and remove snapshots",
         "baseline": "Record the normal level that verify compares with",

@@ -33,7 +33,9 @@ Lang = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; change nothing.")]
-Diff = Annotated[bool, typer.Option("--diff", help="Show the whole diff, also if it is longer than the screen.")]
+Diff = Annotated[
+    bool, typer.Option("--diff", help="Show all settings and the whole diff, even if they do not fit the screen.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why you do this; recorded in the history.")]
 NoRestart = Annotated[bool, typer.Option("--no-restart", help="Change files only; do not stop or start the trainer.")]

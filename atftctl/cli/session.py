@@ -60,10 +60,10 @@ class Session:
 
     def request(self, *, or_undo: bool = False) -> Request:
         """How the operator asks for this change."""
-        from atftctl.operations.request import Request
+        from atftctl.operations.request import Request, yes
 
         reason = self.reason.encode("utf-8", "replace").decode()  # bytes of another encoding are surrogates here
-        return Request(reason, self.dry_run, or_undo, self._confirm, _observer.seen, self.reporter)
+        return Request(reason, self.dry_run, or_undo, self._confirm, _observer.seen or yes, self.reporter)
 
     def restart_policy(self, *, live: bool = False, restart: bool = True) -> RestartPolicy:
         """What may be done with the trainer."""
@@ -100,7 +100,7 @@ class Session:
         from atftctl.cli.render import plan as render_plan
 
         self.reporter.stop()
-        if not self.yes:
+        if not (self.yes or _observer.confirmed):
             return prompt.confirm(plan, diff, whole_diff=self.diff)
         if not self.json:
             with suppress(OSError):  # a plan that can't be printed must not stop a rescue
@@ -109,20 +109,15 @@ class Session:
 
 
 class _PlanObserver:
-    """Called with every plan of this process: `plan save` keeps it, `plan apply` compares it."""
+    """Another reader of every plan of this process: `plan save` keeps the plan, `plan apply` compares it."""
 
-    def __init__(self) -> None:
-        self.seen: Confirm = _ignore
-
-
-def _ignore(plan: Plan, diff: tuple[str, ...]) -> bool:
-    del plan, diff
-    return True
+    seen: Confirm | None = None
+    confirmed = False
 
 
 _observer = _PlanObserver()
 
 
-def observe_plans(seen: Confirm) -> None:
-    """Call `seen` with every plan from now on."""
-    _observer.seen = seen
+def observe_plans(seen: Confirm, *, confirmed: bool) -> None:
+    """Call `seen` with every plan from now on. confirmed: ask no question, though the command has a --yes."""
+    _observer.seen, _observer.confirmed = seen, confirmed

@@ -207,11 +207,11 @@ def test_the_emergency_path_takes_no_torch_for_any_of_it(project: Project) -> No
     env = {"PYTHONPATH": f"{block}:{project.env['PYTHONPATH']}"}
     project.run("backup", "--label", "one")
     project.write("models/last.pth", b"other")
-    for words in (
+    for command in (
         ("backup",), ("backup", "list"), ("backup", "show"), ("backup", "verify", "--all"), ("backup", "diff", "one"),
         ("backup", "pin", "one"), ("backup", "prune", "--dry-run"), ("restore", "one", "--yes"),
     ):  # fmt: skip
-        assert project.run(*words, env=env).code == 0, words
+        assert project.run(*command, env=env).code == 0, command
 
 
 def test_samples_come_round_to_all(project: Project) -> None:

@@ -12,16 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Ended, Project, wait_for
-
-OOM = ("rollback", "--symptom", "oom", "--yes")
+from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Ended, Project, wait_for
 
 
-def check_refused(project: Project, done: Ended, code: int, *words: str) -> None:
+def check_refused(project: Project, done: Ended, code: int, *messages: str) -> None:
     """This exit code and these words, one to a few lines, and no file of the project has changed."""
     assert done.code == code, done
-    for word in words:
-        assert word in done.err, done
+    for message in messages:
+        assert message in done.err, done
     assert "Traceback" not in done.err
     lines = [line for line in done.err.splitlines() if not line.startswith("  contact")]
     assert 1 <= len(lines) <= 3, done
@@ -66,18 +64,19 @@ RUNBOOKS = {
 
 @pytest.mark.parametrize("name", RUNBOOKS)
 def test_a_wrong_runbook_is_refused_with_its_place(project: Project, name: str) -> None:
-    old, new, words = RUNBOOKS[name]
+    old, new, message = RUNBOOKS[name]
     project.replace(RUNBOOK, old, new)
     before = project.tree()
-    check_refused(project, project.run(*OOM), 3, "runbooks/atft-gat-fan.yaml:", words)
+    check_refused(project, project.run(*OOM), 3, "runbooks/atft-gat-fan.yaml:", message)
     lint = project.run("runbook", "lint")
-    assert lint.code == 1 and "runbooks/atft-gat-fan.yaml:" in lint.out and words in lint.out, lint
+    assert lint.code == 1 and "runbooks/atft-gat-fan.yaml:" in lint.out and message in lint.out, lint
     assert project.tree() == before
 
 
 def test_the_line_of_the_runbook_is_right(project: Project) -> None:
     project.replace(RUNBOOK, "grace_s:", "grace_seconds:")
-    line = project.read(RUNBOOK).decode().splitlines().index("  grace_seconds: 5") + 1
+    lines = project.read(RUNBOOK).decode().splitlines()
+    line = 1 + next(index for index, text in enumerate(lines) if text.startswith("  grace_seconds: 5"))
     assert f"{RUNBOOK}:{line}: " in project.run("runbook", "lint").out
 
 
@@ -118,10 +117,10 @@ CONFIGS = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_config_that_cannot_be_edited_is_refused(project: Project, name: str) -> None:
-    content, words = CONFIGS[name]
+    content, message = CONFIGS[name]
     project.write(CONFIG, content)
     before = project.tree()
-    check_refused(project, project.run(*OOM), 3, CONFIG, words)
+    check_refused(project, project.run(*OOM), 3, CONFIG, message)
     assert project.tree() == before
 
 

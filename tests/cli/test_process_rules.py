@@ -12,9 +12,8 @@ import time
 import pytest
 import yaml
 
-from tests.support.projects import CONFIG, RUNBOOK, Project, processes_of, wait_for
+from tests.support.projects import CONFIG, OOM, RUNBOOK, Project, processes_of, wait_for
 
-OOM = ("rollback", "--symptom", "oom", "--yes")
 KILL_AT = """
 import os, signal, sys
 module, name = sys.argv[1].rsplit(".", 1)
@@ -26,10 +25,10 @@ main()
 """
 
 
-def killed_at(project: Project, place: str, *words: str) -> None:
+def killed_at(project: Project, place: str, *command: str) -> None:
     """The command, killed where it would call this function."""
     done = subprocess.run(
-        [sys.executable, "-c", KILL_AT, place, *words],
+        [sys.executable, "-c", KILL_AT, place, *command],
         cwd=project.root,
         env=project.env,
         capture_output=True,
@@ -126,8 +125,8 @@ def test_every_trainer_is_stopped_before_one_starts(project: Project) -> None:
     assert project.run("trainer", "start").code == 0
     hand = by_hand(project)
     try:
-        for words in (("trainer", "restart"), ("trainer", "stop"), OOM):
-            done = project.run(*words)
+        for command in (("trainer", "restart"), ("trainer", "stop"), OOM):
+            done = project.run(*command)
             assert done.code == 3 and f"--adopt {hand.pid}" in done.err, done
         assert project.run(*OOM, "--adopt", str(hand.pid)).code == 0
         hand.wait(10)
@@ -193,8 +192,8 @@ def test_a_trainer_on_another_machine_is_not_taken_for_dead(project: Project) ->
     assert project.run("trainer", "stop").code == 0
     project.write(".atftctl/process.json", json.dumps({**record, "host": "gpu7", "boot": "other", "wanted": "running"}))
     assert "gpu7" in project.run("status").out
-    for words in (OOM, ("trainer", "start"), ("trainer", "stop")):
-        done = project.run(*words)
+    for command in (OOM, ("trainer", "start"), ("trainer", "stop")):
+        done = project.run(*command)
         assert done.code == 3 and "gpu7" in done.err, done
     assert project.run(*OOM, "--no-restart").code == 0
 
@@ -259,10 +258,10 @@ LINT = {
 
 @pytest.mark.parametrize("name", LINT)
 def test_lint_sees_what_would_break_a_rollback(project: Project, name: str) -> None:
-    old, new, words = LINT[name]
+    old, new, message = LINT[name]
     project.replace(RUNBOOK, old, new)
     done = project.run("runbook", "lint")
-    assert done.code == 1 and words in done.out, done
+    assert done.code == 1 and message in done.out, done
 
 
 def test_a_copy_that_is_gone_is_noticed_before_the_trainer_is_stopped(project: Project) -> None:
@@ -277,17 +276,21 @@ def test_a_copy_that_is_gone_is_noticed_before_the_trainer_is_stopped(project: P
 
 
 def test_where_nothing_can_be_printed_the_exit_code_still_tells(project: Project) -> None:
-    for words, code in ((("rollback", "--immediate", "--yes", "--json"), 0), (("status",), 0), (("undo", "--yes"), 0)):
+    for command, code in (
+        (("rollback", "--immediate", "--yes", "--json"), 0),
+        (("status",), 0),
+        (("undo", "--yes"), 0),
+    ):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
-                [sys.executable, "-m", "atftctl", *words],
+                [sys.executable, "-m", "atftctl", *command],
                 cwd=project.root,
                 env=project.env,
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,
             )
-        assert done.returncode == code and "Traceback" not in done.stderr, (words, done)
+        assert done.returncode == code and "Traceback" not in done.stderr, (command, done)
     done = project.run("status", "--lang", "ja", "--json", env={"PYTHONIOENCODING": "ascii"})
     assert done.code == 0, done
 
@@ -333,8 +336,8 @@ def test_one_bad_line_does_not_stop_a_rescue(project: Project) -> None:
     assert project.run(*OOM).code == 0
     with (project.root / ".atftctl/history.jsonl").open("a") as file:
         file.write('{"operation": "x"}\n{"operation": "y", "command": "z", "title": "t", "files": [{}]}\n')
-    for words in (("status",), ("history",), ("undo", "--yes")):
-        assert project.run(*words).code == 0, words
+    for command in (("status",), ("history",), ("undo", "--yes")):
+        assert project.run(*command).code == 0, command
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can rescue a user's project as root")

@@ -29,9 +29,9 @@ RESCUE = [
 
 
 def test_the_rescue_works_with_torch_and_pandas_broken(project: Project) -> None:
-    for words in RESCUE:
-        done = project.run(*words, env=BLOCKED)
-        assert done.code == (3 if words[0] == "restore" else 0), (words, done)
+    for command in RESCUE:
+        done = project.run(*command, env=BLOCKED)
+        assert done.code == (3 if command[0] == "restore" else 0), (command, done)
 
 
 def test_the_block_bites(project: Project) -> None:
@@ -64,11 +64,11 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_status_and_dry_runs_write_nothing_at_all(project: Project) -> None:
     before = project.tree()
-    for words in (
+    for command in (
         ("status",), ("history",), ("trainer", "status"), ("runbook", "show"), ("backup", "list"), ("backup", "--dry-run"),
         ("rollback", "--immediate", "--dry-run"), ("trainer", "start", "--dry-run"), ("trainer", "stop", "--dry-run"),
     ):  # fmt: skip
-        assert project.run(*words).code == 0, words
+        assert project.run(*command).code == 0, command
     assert project.tree() == before
 
 
@@ -76,13 +76,13 @@ def test_status_and_dry_runs_write_nothing_at_all(project: Project) -> None:
     "env", [{"LANG": "C", "LC_ALL": "C"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"HOME": "/nonexistent"}], ids=str
 )
 def test_any_environment_will_do(project: Project, env: dict[str, str]) -> None:
-    for words in (
+    for command in (
         ("rollback", "--symptom", "OOMエラー", "--lang", "ja", "--yes"),
         ("status", "--lang", "ja"),
         ("history",),
     ):
-        done = project.run(*words, env=env)
-        assert done.code == 0, (words, done)
+        done = project.run(*command, env=env)
+        assert done.code == 0, (command, done)
         assert "\x1b[" not in done.out
 
 

@@ -32,22 +32,22 @@ def changed_lines(before: bytes, after: bytes) -> set[str]:
     return {new.split("#")[0].strip() for old, new in pairs if old != new}
 
 
-@pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[-1].strip("-"))
-def test_a_route_changes_its_lines_and_no_other(project: Project, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", CHANGES, ids=lambda command: command[-1].strip("-"))
+def test_a_route_changes_its_lines_and_no_other(project: Project, command: tuple[str, ...]) -> None:
     before = {name: project.read(name) for name in (CONFIG, TRAINING)}
-    done = project.run(*words, "--yes")
+    done = project.run(*command, "--yes")
     assert done.code == 0, done
     for name, content in before.items():
-        assert changed_lines(content, project.read(name)) == CHANGES[words].get(name, set()), name
+        assert changed_lines(content, project.read(name)) == CHANGES[command].get(name, set()), name
 
 
-@pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[-1].strip("-"))
-def test_a_dry_run_touches_nothing_and_shows_what_apply_takes(project: Project, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", CHANGES, ids=lambda command: command[-1].strip("-"))
+def test_a_dry_run_touches_nothing_and_shows_what_apply_takes(project: Project, command: tuple[str, ...]) -> None:
     before = project.tree()
-    shown = project.run(*words, "--dry-run", "--json")
+    shown = project.run(*command, "--dry-run", "--json")
     assert shown.code == 0, shown
     assert project.tree() == before
-    applied = project.run(*words, "--yes", "--json")
+    applied = project.run(*command, "--yes", "--json")
     assert applied.json["data"]["plan"]["steps"] == shown.json["data"]["plan"]["steps"]
     assert applied.json["data"]["plan"]["changes"] == shown.json["data"]["plan"]["changes"]
 

@@ -6,9 +6,9 @@ from tests.support.projects import CONFIG, RUNBOOK, Project
 
 
 def test_wrong_options_end_in_the_envelope_too(project: Project) -> None:
-    for words in (("rollback", "--bogus"), ("reenable",), ("history", "--limit", "0"), ("verify", "--lang", "xx")):
-        done = project.run(*words, "--json")
-        assert done.code == 2 and done.json["outcome"] == "usage" and done.json["error"]["message"], (words, done)
+    for command in (("rollback", "--bogus"), ("reenable",), ("history", "--limit", "0"), ("verify", "--lang", "xx")):
+        done = project.run(*command, "--json")
+        assert done.code == 2 and done.json["outcome"] == "usage" and done.json["error"]["message"], (command, done)
 
 
 def test_a_rollback_that_changes_no_file_does_not_say_that_it_did(project: Project) -> None:

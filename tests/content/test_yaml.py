@@ -10,9 +10,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
-
-OOM = ("rollback", "--symptom", "oom", "--yes")
+from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Project
 
 
 @pytest.fixture(autouse=True)
@@ -98,11 +96,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_config_set_refuses_with_a_true_reason(project: Project, name: str) -> None:
-    before, word, words = REFUSED[name]
+    before, word, message = REFUSED[name]
     add(project, before)
     tree = project.tree()
     done = project.run("config", "set", word, "--yes")
-    assert done.code in (2, 3) and words in done.err and "Traceback" not in done.err, done
+    assert done.code in (2, 3) and message in done.err and "Traceback" not in done.err, done
     assert project.tree() == tree
 
 
@@ -183,11 +181,11 @@ def test_ways_back_need_nothing_of_a_costly_config(project: Project, name: str) 
     done = project.run(*OOM)
     assert done.code == 3 and CONFIG in done.err and "fault of atftctl" not in done.err, done
     costly = path.stat().st_size
-    for words in (("restore", "latest", "--only", "configs", "--yes"), ("rollback", "--to", "latest", "--yes")):
-        done = project.run(*words)
+    for command in (("restore", "latest", "--only", "configs", "--yes"), ("rollback", "--to", "latest", "--yes")):
+        done = project.run(*command)
         assert done.code == 0, done
         assert project.configs() == before
-        if words[0] == "restore":
+        if command[0] == "restore":
             assert project.run("undo", "--yes").code == 0
             assert path.stat().st_size == costly
     assert Path(project.root / TRAINING).read_bytes() == before[1]

@@ -11,27 +11,26 @@ from pathlib import Path
 import pytest
 
 from tests.support.attributes import attributes, set_attributes
-from tests.support.projects import CONFIG, RUNBOOK, Project
+from tests.support.projects import CONFIG, OOM, RUNBOOK, Project
 from tests.support.users import ALICE, TEAM, needs_root, open_project_of, run_as
 
-OOM = ("rollback", "--symptom", "oom", "--yes")
 MODELS = ("models/best_model.pth", "models/last.pth")
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [OOM, ("config", "set", "use_ema=false", "--yes"), ("restore", "latest", "--yes")],
-    ids=lambda words: words[0],
+    ids=lambda command: command[0],
 )
-def test_access_control_lists_and_attributes_are_kept(project: Project, words: tuple[str, ...]) -> None:
+def test_access_control_lists_and_attributes_are_kept(project: Project, command: tuple[str, ...]) -> None:
     path = project.root / CONFIG
     set_attributes(path)
     before, facts = attributes(path), path.stat()
     assert project.run("backup").code == 0
-    if words[0] == "restore":
+    if command[0] == "restore":
         path.write_bytes(b"a: 1\n")
     content = path.read_bytes()
-    assert project.run(*words).code == 0 and path.read_bytes() != content
+    assert project.run(*command).code == 0 and path.read_bytes() != content
     assert attributes(path) == before and path.stat().st_mode == facts.st_mode
     assert project.run("undo", "--yes").code == 0 and path.read_bytes() == content
     assert attributes(path) == before and path.stat().st_mode == facts.st_mode
@@ -115,10 +114,10 @@ def linked(project: Project) -> None:
 
 def test_a_model_that_is_a_symlink_blocks_nothing_and_comes_back_as_one(project: Project) -> None:
     linked(project)
-    for words in (("status",), ("trainer", "status"), ("doctor",), ("backup",), ("backup", "verify", "--all"),
+    for command in (("status",), ("trainer", "status"), ("doctor",), ("backup",), ("backup", "verify", "--all"),
                   ("backup", "list"), ("backup", "diff", "latest"), OOM, ("undo", "--yes")):  # fmt: skip
-        ended = project.run(*words)
-        assert ended.code == 0, (words, ended)
+        ended = project.run(*command)
+        assert ended.code == 0, (command, ended)
     models = project.root / "models"
     snapshot = project.root / "backups" / project.run("backup", "show", "latest", "--json").json["data"]["id"]
     assert os.readlink(snapshot / "models/last.pth") == "epoch=3.ckpt" and (snapshot / "models/epoch=3.ckpt").is_file()
@@ -191,9 +190,9 @@ def test_a_models_folder_on_another_disk(project: Project, tmp_path: Path) -> No
     big = tmp_path / "big"
     (project.root / "models").rename(big)
     (project.root / "models").symlink_to(big)
-    for words in (("status",), ("trainer", "status"), OOM, ("undo", "--yes"), ("backup",)):
-        ended = project.run(*words)
-        assert ended.code == 0, (words, ended)
+    for command in (("status",), ("trainer", "status"), OOM, ("undo", "--yes"), ("backup",)):
+        ended = project.run(*command)
+        assert ended.code == 0, (command, ended)
     left_out = project.run("backup", "show", "latest", "--json").json["data"]["left_out"]
     assert "allow_outside" in left_out["models/last.pth"]
     project.replace(RUNBOOK, "  allow_outside: []", f"  allow_outside: [{big}]")

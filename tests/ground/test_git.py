@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import CONFIG, RUNBOOK, Project
+from tests.support.projects import CONFIG, REVERT, RUNBOOK, Project
 from tests.support.repositories import commit, create_repository, git
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-BACK = ("rollback", "--git", "HEAD", "--yes", "--no-restart")
 
 
 @pytest.fixture
@@ -21,12 +20,12 @@ def repository(project: Project) -> Project:
     return create_repository(project)
 
 
-def check_back_and_forth(project: Project, *words: str) -> None:
+def check_back_and_forth(project: Project, *command: str) -> None:
     """Taken back: as a fresh checkout of the new commit would be. Undone: as it was."""
     before = {
         name: data for name, data in project.tree().items() if not name.startswith((".git/", ".atftctl/", "backups/"))
     }
-    done = project.run(*(words or BACK))
+    done = project.run(*(command or REVERT))
     assert done.code == 0, done
     assert git(project, "status", "--porcelain") == ""
     fresh = project.root.parent / "fresh"
@@ -55,7 +54,7 @@ def test_a_file_is_a_file_whatever_its_name(repository: Project, name: str) -> N
     repository.write(f"src/{name}", "new\n")
     repository.write(name, "new\n")
     commit(repository, "feat: change them")
-    done = repository.run(*BACK)
+    done = repository.run(*REVERT)
     assert done.code == 0, done
     assert (repository.root / name).read_bytes() == b"old\n" == (repository.root / "src" / name).read_bytes()
     assert repository.run("undo", "--yes", "--no-restart").code == 0
@@ -127,7 +126,7 @@ def test_a_commit_of_thousands_of_long_names(repository: Project) -> None:
     for number in range(3000):
         repository.write(f"src/{'long' * 20}{'/' + 'name' * 40}/{number:06d}{'x' * 150}.py", "new\n")
     commit(repository, "feat: many")
-    done = repository.run(*BACK)
+    done = repository.run(*REVERT)
     assert done.code == 0, done.err[-2000:]
     assert git(repository, "status", "--porcelain") == "" and not (repository.root / f"src/{'long' * 20}").exists()
 
@@ -158,7 +157,7 @@ def test_a_folder_with_a_file_that_git_does_not_know_is_not_lost(repository: Pro
     repository.write("src/thing/a.py", "a\n")
     commit(repository, "feat: a folder")
     repository.write("src/thing/mine.txt", "mine\n")
-    refused = repository.run(*BACK)
+    refused = repository.run(*REVERT)
     assert refused.code == 3 and "src/thing" in refused.err, refused
     assert repository.read("src/thing/mine.txt") == b"mine\n" and repository.read("src/thing/a.py") == b"a\n"
 
@@ -170,7 +169,7 @@ def test_a_symlink_in_a_commit(repository: Project) -> None:
     (repository.root / "src/link").symlink_to("../README")
     (repository.root / "src/new-link").symlink_to("code.py")
     commit(repository, "feat: links")
-    assert repository.run(*BACK).code == 0
+    assert repository.run(*REVERT).code == 0
     assert (
         os.readlink(repository.root / "src/link") == "code.py" and not (repository.root / "src/new-link").is_symlink()
     )
@@ -184,7 +183,7 @@ def test_the_name_of_whoever_commits_is_filled_in(repository: Project, tmp_path:
     commit(repository, "feat: two")
     git(repository, "config", "user.email", "me@here")
     home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
-    done = repository.run(*BACK, env=home)
+    done = repository.run(*REVERT, env=home)
     assert done.code == 0, done
     assert git(repository, "log", "-1", "--format=%an <%ae>") == "atftctl <me@here>"
 
@@ -194,7 +193,7 @@ def test_a_commit_that_can_not_be_signed_is_told_as_that(repository: Project) ->
     commit(repository, "feat: two")
     git(repository, "config", "commit.gpgsign", "true")
     git(repository, "config", "gpg.program", "/bin/false")
-    refused = repository.run(*BACK)
+    refused = repository.run(*REVERT)
     assert (
         refused.code == 3 and "signed" in refused.err and "gpgsign" in refused.err and "--since" not in refused.err
     ), refused
@@ -209,7 +208,7 @@ def test_commits_are_taken_back_after_a_rollback_of_settings(repository: Project
     assert repository.run("config", "set", "brought_by_the_commit=5", "--yes").code in (0, 2, 3)
     plan = repository.run("rollback", "--git", "HEAD", "--dry-run")
     assert plan.code == 0 and "refused" not in plan.out, plan
-    done = repository.run(*BACK)
+    done = repository.run(*REVERT)
     assert done.code == 0, done
     text = repository.read(CONFIG).decode()
     assert "  use_ema: false" in text and "  online_normalization: false" in text, "the rollback's settings stay"
@@ -230,11 +229,11 @@ def test_only_files_of_the_commits_must_be_clean(repository: Project) -> None:
     commit(repository, "feat: two")
     repository.write("src/other.py", "dirty\n")
     repository.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: 0.7")
-    assert repository.run(*BACK).code == 0
+    assert repository.run(*REVERT).code == 0
     assert repository.read("src/other.py") == b"dirty\n" and b"gat_temperature: 0.7" in repository.read(CONFIG)
     assert repository.run("undo", "--yes", "--no-restart").code == 0
     repository.write("src/code.py", "two, and more\n")
-    refused = repository.run(*BACK)
+    refused = repository.run(*REVERT)
     assert refused.code == 3 and "src/code.py" in refused.err and "stash" not in refused.err, refused
     plan = repository.run("rollback", "--git", "HEAD", "--dry-run")
     assert plan.code == 0 and "src/code.py" in plan.out, plan
@@ -247,12 +246,12 @@ def test_a_config_that_somebody_else_changed_is_not_carried_over(repository: Pro
     repository.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: 0.9")
     commit(repository, "feat: warmer")
     repository.replace(CONFIG, "use_ema: true", "use_ema: false")
-    refused = repository.run(*BACK)
+    refused = repository.run(*REVERT)
     assert refused.code == 3 and CONFIG in refused.err, refused
     git(repository, "checkout", "--", CONFIG)
     assert repository.run("rollback", "--symptom", "oom", "--yes").code == 0
     repository.write(CONFIG, repository.read(CONFIG) + b"# by hand\n")
-    refused = repository.run(*BACK)
+    refused = repository.run(*REVERT)
     assert refused.code == 3 and CONFIG in refused.err, refused
 
 
@@ -265,11 +264,11 @@ def test_an_edit_of_a_file_that_git_filters_is_not_overwritten(repository: Proje
     commit(repository, "feat: warmer")
     edited = repository.read(CONFIG) + b"# by hand\n"
     repository.write(CONFIG, edited)
-    refused = repository.run(*BACK)
+    refused = repository.run(*REVERT)
     assert refused.code == 3 and CONFIG in refused.err and repository.read(CONFIG) == edited, refused
     git(repository, "checkout", "--", CONFIG)
     assert repository.run("config", "set", "use_ema=false", "--yes").code == 0
-    done = repository.run(*BACK)
+    done = repository.run(*REVERT)
     assert done.code == 0 and b"use_ema: false" in repository.read(CONFIG), done
 
 
@@ -297,11 +296,11 @@ def test_a_dry_run_always_shows_the_plan(repository: Project, how: str) -> None:
     plan = repository.run("rollback", "--git", "HEAD", "--dry-run")
     assert plan.code == 0 and "feat: two" in plan.out and "refused" in plan.out, plan
     assert repository.run("rollback", "--git").code == 3
-    assert repository.run(*BACK).code == 3
+    assert repository.run(*REVERT).code == 3
 
 
-@pytest.mark.parametrize("words", [(), (CONFIG,), ("--only", "configs")], ids=["all", "a path", "configs"])
-def test_a_config_comes_back_from_a_commit(repository: Project, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("chosen", [(), (CONFIG,), ("--only", "configs")], ids=["all", "a path", "configs"])
+def test_a_config_comes_back_from_a_commit(repository: Project, chosen: tuple[str, ...]) -> None:
     before = repository.read(CONFIG)
     for broken in (b"improvements: [\n", None):
         if broken is None:
@@ -313,8 +312,8 @@ def test_a_config_comes_back_from_a_commit(repository: Project, words: tuple[str
             assert refused.code == 3 and f"atftctl restore git:HEAD {CONFIG}" in refused.err, refused
             assert f"restore git:HEAD {CONFIG}" in repository.run("status").out
         assert refused.code == 3 and "atftctl restore" in refused.err, refused
-        assert repository.run("restore", "git:HEAD", *words, "--dry-run").code == 0
-        done = repository.run("restore", "git:HEAD", *words, "--yes")
+        assert repository.run("restore", "git:HEAD", *chosen, "--dry-run").code == 0
+        done = repository.run("restore", "git:HEAD", *chosen, "--yes")
         assert done.code == 0 and repository.read(CONFIG) == before, done
         assert repository.run("undo", "--yes").code == 0
         assert (repository.read(CONFIG) == broken) if broken else not (repository.root / CONFIG).exists()
@@ -341,6 +340,6 @@ def test_a_project_in_a_folder_of_its_repository(project: Project) -> None:
     inner.write(":x", "two\n")
     commit(inner, "feat: two")
     (outer / "README").write_text("dirty\n")
-    done = inner.run(*BACK)
+    done = inner.run(*REVERT)
     assert done.code == 0 and inner.read(":x") == b"one\n", done
     assert inner.run("undo", "--yes", "--no-restart").code == 0 and inner.read(":x") == b"two\n"

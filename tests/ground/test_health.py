@@ -10,32 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, wait_for
-
-OOM = ("rollback", "--symptom", "oom", "--yes")
+from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Project, wait_for
 
 
-@pytest.mark.parametrize("words", [(), ("-h",), ("--help",), ("help",), ("help", "rollback"), ("rollback", "-h"),
+@pytest.mark.parametrize("command", [(), ("-h",), ("--help",), ("help",), ("help", "rollback"), ("rollback", "-h"),
                                    ("backup", "-h"), ("--version",), ("help", "backup", "list")])  # fmt: skip
-def test_what_a_new_user_types_first(project: Project, words: tuple[str, ...]) -> None:
-    ended = project.run(*words)
+def test_what_a_new_user_types_first(project: Project, command: tuple[str, ...]) -> None:
+    ended = project.run(*command)
     assert ended.code == 0 and not ended.err and ended.out.strip(), ended
 
 
 @pytest.mark.parametrize(
-    "words", [("nonsense",), ("help", "nonsense"), ("--nonsense",), ("backup", "nonsense"), ("config",)]
+    "command", [("nonsense",), ("help", "nonsense"), ("--nonsense",), ("backup", "nonsense"), ("config",)]
 )
-def test_wrong_words_are_told_and_nothing_else(project: Project, words: tuple[str, ...]) -> None:
-    ended = project.run(*words)
+def test_wrong_words_are_told_and_nothing_else(project: Project, command: tuple[str, ...]) -> None:
+    ended = project.run(*command)
     assert ended.code == 2 and "Traceback" not in ended.err + ended.out, ended
 
 
 def test_options_of_every_command_may_stand_before_it(project: Project, tmp_path: Path) -> None:
-    for words in (("--project", str(project.root), "status"), (f"--project={project.root}", "backup", "list"),
+    for command in (("--project", str(project.root), "status"), (f"--project={project.root}", "backup", "list"),
                   ("--json", "--project", str(project.root), "trainer", "status"),
                   ("--lang", "ja", "--project", str(project.root), "status")):  # fmt: skip
-        ended = project.run(*words, cwd=tmp_path)
-        assert ended.code == 0, (words, ended)
+        ended = project.run(*command, cwd=tmp_path)
+        assert ended.code == 0, (command, ended)
     ended = project.run("--json", "--project", str(project.root), "status", cwd=tmp_path)
     assert ended.json["command"] == "status"
 
@@ -62,7 +60,7 @@ def test_status_doctor_and_a_start_agree_about_a_broken_config(project: Project,
     assert [ended.code for ended in told] == [0, 1, 3], told
     for ended in told:
         text = ended.out + ended.err
-        assert (word or name) in text and "all that a rescue needs is there" not in text, ended
+        assert (word or name) in text and "everything that a rollback needs is in order" not in text, ended
         if not word:
             assert f"atftctl restore {taken} --only configs" in text, ended
     if not word:
@@ -79,17 +77,17 @@ def test_the_hint_leaves_the_models_alone(project: Project) -> None:
     assert project.read("models/last.pth") == b"2,100 steps later"
 
 
-@pytest.mark.parametrize("words", [("config", "set", "gat_temperature=-5", "--yes"), ("config", "set", "optimizer.lr=1000000.0", "--yes"),
+@pytest.mark.parametrize("command", [("config", "set", "gat_temperature=-5", "--yes"), ("config", "set", "optimizer.lr=1000000.0", "--yes"),
                                    ("trainer", "restart"), ("reenable", "--phase", "1", "--yes")], ids=" ".join)  # fmt: skip
-def test_settings_out_of_their_range_stop_no_healthy_trainer(project: Project, words: tuple[str, ...]) -> None:
-    if words[0] == "reenable":
+def test_settings_out_of_their_range_stop_no_healthy_trainer(project: Project, command: tuple[str, ...]) -> None:
+    if command[0] == "reenable":
         project.replace(CONFIG, "output_head_small_init: true", "output_head_small_init: false")
     assert project.run("trainer", "start").code == 0
     pid = project.record()["pid"]
-    if words[0] in ("trainer", "reenable"):
+    if command[0] in ("trainer", "reenable"):
         project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
     before = project.configs()
-    refused = project.run(*words)
+    refused = project.run(*command)
     assert refused.code == 3 and "can't train" in refused.err, refused
     assert project.configs() == before and project.record()["pid"] == pid and Path(f"/proc/{pid}").exists()
 
@@ -123,7 +121,7 @@ def test_all_problems_of_a_runbook_at_once(project: Project) -> None:
     for word in ("grace_s", "ready_s", "minuten", "did you mean minutes?", "after-incidents"):
         assert word in found.out, (word, found)
     assert len({line for line in found.out.splitlines() if RUNBOOK in line}) >= 5
-    assert all(f"{RUNBOOK}:" in line for line in found.out.splitlines() if "is out of its range" in line)
+    assert all(f"{RUNBOOK}:" in line for line in found.out.splitlines() if "is out of its range" in line), found
     assert found.out.count("\n") == len(project.run("runbook", "lint", "--json").json["data"]["problems"]) + 4
     refused = project.run(*OOM)
     assert refused.code == 3 and "runbook lint" in refused.err
@@ -172,16 +170,16 @@ def test_start_and_status_agree_about_a_trainer_that_ended(project: Project) -> 
 
 
 @pytest.mark.parametrize(
-    "words", [("rollback", "--yes"), ("rollback", "--to", "latest", "--yes"), ("restore", "latest", "--yes")]
+    "command", [("rollback", "--yes"), ("rollback", "--to", "latest", "--yes"), ("restore", "latest", "--yes")]
 )
-def test_no_snapshot_yet_is_a_refusal(project: Project, words: tuple[str, ...]) -> None:
-    ended = project.run(*words)
+def test_no_snapshot_yet_is_a_refusal(project: Project, command: tuple[str, ...]) -> None:
+    ended = project.run(*command)
     assert ended.code == 3 and "atftctl" in ended.err, ended
 
 
 def test_a_saved_plan_speaks_json_under_its_own_name(project: Project, tmp_path: Path) -> None:
-    for words in (("--json", str(tmp_path / "a"), *OOM[:-1]), (str(tmp_path / "b"), *OOM[:-1], "--json")):
-        saved = project.run("plan", "save", *words)
+    for command in (("--json", str(tmp_path / "a"), *OOM[:-1]), (str(tmp_path / "b"), *OOM[:-1], "--json")):
+        saved = project.run("plan", "save", *command)
         assert saved.code == 0 and saved.json["command"] == "plan save" and saved.json["data"]["plan"]["steps"], saved
     refused = project.run("plan", "save", str(tmp_path / "c"), "status", "--json")
     assert refused.json["command"] == "plan save" and refused.json["error"], refused
@@ -220,8 +218,8 @@ def test_a_log_that_was_rotated(project: Project, live: bool) -> None:
         if (logs / name).exists():
             (logs / name).rename(logs / f"{name}.1")
     assert project.run("trainer", "status").out.startswith("trainer: running")
-    words = ("config", "set", "use_ema=false", "--yes", *(("--live",) if live else ()))
-    done = project.run(*words)
+    command = ("config", "set", "use_ema=false", "--yes", *(("--live",) if live else ()))
+    done = project.run(*command)
     assert done.code == 0, done
     assert project.run("trainer", "status").out.startswith("trainer: running")
 
@@ -233,7 +231,7 @@ def test_escape_sequences_are_shown_and_not_obeyed(project: Project) -> None:
     assert project.run("backup", "--label", "a", "--reason", evil).code == 0
     project.write(f"assets/{evil}.txt", "y")
     project.write(CONFIG, f"a: 1 # {evil}\n")
-    said = [project.run(*words) for words in (
+    said = [project.run(*command) for command in (
         ("backup", "diff", "latest"), ("restore", "latest", "--dry-run"), ("restore", "latest", "--yes", "--reason", evil),
         ("history",), ("show",), ("backup", "show", "latest"), ("status",), ("rollback", "--symptom", evil), (evil,),
         ("config", "get", evil), ("backup", "show", "latest", "--json"), ("history", "--json"), ("backup", "--only", evil))]  # fmt: skip

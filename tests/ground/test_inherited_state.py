@@ -11,19 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import Ended, Project, wait_for
+from tests.support.projects import OOM, Ended, Project, wait_for
 from tests.support.repositories import git, with_history
 from tests.support.users import ALICE, needs_root, open_project_of, run_as
 
-OOM = ("rollback", "--symptom", "oom", "--yes")
 
-
-def run_with(project: Project, setting: str, *words: str, env: dict[str, str] | None = None) -> Ended:
+def run_with(project: Project, setting: str, *arguments: str, env: dict[str, str] | None = None) -> Ended:
     """The command in a process that was put into this state before."""
     code = (
         f"import os, signal, sys\n{setting}\nos.execv(sys.executable, [sys.executable, '-m', 'atftctl', *sys.argv[1:]])"
     )
-    argv = [sys.executable, "-c", code, *words]
+    argv = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(argv, cwd=project.root, env={**project.env, **(env or {})}, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=60)  # fmt: skip
     return Ended(done.returncode, done.stdout, done.stderr)
@@ -143,10 +141,10 @@ def test_the_operators_shell_carries_the_mark_of_the_run(project: Project) -> No
 def test_a_launcher_that_leaves_its_trainer_in_the_background(project: Project, command: list[str]) -> None:
     import json
 
-    words = ", ".join(json.dumps(word) for word in command)
+    items = ", ".join(json.dumps(word) for word in command)
     from tests.support.projects import RUNBOOK
 
-    project.replace(RUNBOOK, 'command: ["{python}", ', f'command: [{words}, "{{python}}", ')
+    project.replace(RUNBOOK, 'command: ["{python}", ', f'command: [{items}, "{{python}}", ')
     started = project.run("trainer", "start")
     assert started.code == 0, started
     seen = project.run("trainer", "status", "--json").json["data"]

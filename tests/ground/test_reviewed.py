@@ -19,13 +19,10 @@ from atftctl.operations.request import Request
 from atftctl.operations.rollback import commits
 from tests.support.attributes import attributes, set_attributes
 from tests.support.faults import EVERY, KILLED, TODAY, Faults, in_child
-from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
+from tests.support.projects import CONFIG, OOM, REVERT, RUNBOOK, Project, make_project
 from tests.support.recovery import copy_project, leftovers, plant_record, recover, state
 from tests.support.repositories import commit, create_repository, git
 from tests.support.users import ALICE, BOB, give, needs_root, open_project_of
-
-OOM = ("rollback", "--symptom", "oom", "--yes")
-BACK = ("rollback", "--git", "HEAD", "--yes", "--no-restart")
 
 
 @needs_root
@@ -47,7 +44,7 @@ def test_a_smoke_check_runs_as_the_owner_wherever_a_hook_leads_it(tmp_path: Path
         commit(project, "feat: x")
         give(project.root, ALICE, ALICE)
         assert line
-        project.run(*BACK)
+        project.run(*REVERT)
         assert not (told / "uids").exists() or set((told / "uids").read_text().split()) == {str(ALICE)}
 
 
@@ -139,8 +136,8 @@ def test_a_filter_of_any_name_and_no_transport_is_run_for_looking(project: Proje
     blob = git(project, "rev-parse", f"HEAD:{CONFIG}")
     (project.root / ".git/objects" / blob[:2] / blob[2:]).unlink(missing_ok=True)
     project.write(CONFIG, project.read(CONFIG) + b"# touched\n")
-    for words in (("status",), ("backup",), ("doctor",), ("rollback", "--immediate", "--dry-run")):
-        assert project.run(*words).code in (0, 1), words
+    for command in (("status",), ("backup",), ("doctor",), ("rollback", "--immediate", "--dry-run")):
+        assert project.run(*command).code in (0, 1), command
     assert not ran.exists()
 
 
@@ -187,7 +184,7 @@ def test_a_symlink_that_becomes_a_folder_is_refused_before_anything(project: Pro
     (project.root / "lnk").unlink()
     project.write("lnk/g", "g\n")
     commit(project, "feat: a folder")
-    refused = project.run(*BACK)
+    refused = project.run(*REVERT)
     assert refused.code == 3 and "symlink" in refused.err, refused
     assert git(project, "status", "--porcelain") == "" and os.listdir(project.root / "d") == ["1"]
 
@@ -211,7 +208,7 @@ def test_a_link_out_of_the_project_that_a_commit_brings_can_be_undone(project: P
     commit(project, "a link")
     (project.root / "pw").unlink()
     commit(project, "feat: without")
-    assert project.run(*BACK).code == 0 and os.readlink(project.root / "pw") == "/etc/hostname"
+    assert project.run(*REVERT).code == 0 and os.readlink(project.root / "pw") == "/etc/hostname"
     assert project.run("undo", "--yes", "--no-restart").code == 0 and not (project.root / "pw").is_symlink()
 
 
@@ -226,7 +223,7 @@ def test_what_was_removed_comes_back_with_all_that_it_had(project: Project) -> N
     os.chown(path, ALICE, BOB)
     set_attributes(path)
     before, facts = attributes(path), path.stat()
-    assert project.run(*BACK).code == 0 and not path.exists()
+    assert project.run(*REVERT).code == 0 and not path.exists()
     assert project.run("undo", "--yes", "--no-restart").code == 0
     after = path.stat()
     assert (after.st_uid, after.st_gid) == (ALICE, BOB) and attributes(path) == before
@@ -242,118 +239,6 @@ def test_a_default_list_of_the_folder_is_not_for_a_file_that_had_none(project: P
         pytest.skip("this file system has no access control lists")
     assert project.run(*OOM).code == 0
     assert os.listxattr(path) == [] and path.stat().st_mode & 0o777 == 0o640
-
-
-ODD = {
-    "an exit code that is a list": (
-        "logs/events.jsonl",
-        '{{"event":"stopped","t":1,"run_id":"{run}","exit_code":[]}}\n',
-    ),
-    "a row of no end": ("logs/metrics.csv", "x" * 200_000 + "\n"),
-    "an outcome that is a mapping": (
-        ".atftctl/history.jsonl",
-        '{{"operation":"x","command":"c","title":"t","outcome":{{}},"parts":4}}\n',
-    ),
-    "a path that no file has": (
-        ".atftctl/history.jsonl",
-        '{{"operation":"x","command":"c","title":"t","files":[{{"path":"\\ud800","old":null,"new":null,"mode":1}}]}}\n',
-    ),
-}
-
-
-@pytest.mark.parametrize("what", ODD)
-def test_odd_words_of_the_trainer_and_of_the_history(project: Project, what: str) -> None:
-    assert project.run("trainer", "start").code == 0
-    name, text = ODD[what]
-    with (project.root / name).open("a") as file:
-        file.write(text.format(run=project.record()["run_id"]))
-    for words in (
-        ("status",),
-        ("trainer", "status"),
-        ("history",),
-        ("show",),
-        ("history", "--json"),
-        ("undo", "--dry-run"),
-        OOM,
-    ):
-        ended = project.run(*words)
-        assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, (words, ended)
-
-
-def test_a_manifest_with_a_name_that_no_file_has(project: Project) -> None:
-    from atftctl.state import sealed_records
-
-    project.run("backup")
-    snapshot = next((project.root / "backups").iterdir())
-    body = sealed_records.unseal((snapshot / "manifest.json").read_bytes(), "x")
-    body["files"][0]["path"] = "\ud800"
-    (snapshot / "manifest.json").write_bytes(sealed_records.seal(body))
-    for words in (("status",), ("backup", "list"), ("backup", "verify"), OOM):
-        assert "fault of atftctl" not in project.run(*words).err, words
-
-
-@pytest.mark.parametrize("stopping", [[5], {"a": 1}, "x", [{"pid": []}]])
-def test_an_intent_that_stops_nonsense(project: Project, stopping: object) -> None:
-    assert project.run("trainer", "start").code == 0
-    plant_record(project, "", {}, intent={"stopping": stopping})
-    for words in (("status",), ("recover",)):
-        assert "fault of atftctl" not in project.run(*words).err, words
-
-
-@pytest.mark.parametrize("path", ["a\x00b", "\ud800", ""])
-def test_a_move_of_a_name_that_no_file_has(project: Project, path: str) -> None:
-    plant_record(
-        project, "commit", {"moves": [{"path": path, "staged": ".x.0.staged", "old": None, "new": None, "mode": 1}]}
-    )
-    ended = project.run("recover")
-    assert ended.code == 5 and "can't be trusted" in ended.err, ended
-
-
-def test_models_that_lead_to_themselves_and_a_pipe_for_the_log(project: Project) -> None:
-    shutil.rmtree(project.root / "models")
-    (project.root / "models").symlink_to("models")
-    ended = project.run("trainer", "start")
-    assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, ended
-    (project.root / "models").unlink()
-    project.write("models/last.pth", b"x")
-    (project.root / "logs").mkdir(exist_ok=True)
-    (project.root / "logs/trainer.out").unlink(missing_ok=True)
-    os.mkfifo(project.root / "logs/trainer.out")
-    ended = project.run("trainer", "start")
-    assert ended.code == 5 and "not a regular file" in ended.err and "trainer.command" not in ended.err, ended
-
-
-def test_an_empty_config_is_no_healthy_one(project: Project) -> None:
-    taken = project.run("backup", "--json").json["data"]["id"]
-    for content in (b"", b"\0" * 4096, b"\n  \n"):
-        project.write(CONFIG, content)
-        assert "is empty" in project.run("status").out and project.run("doctor").code == 1
-        refused = project.run(*OOM)
-        assert refused.code == 3 and f"atftctl restore {taken} --only configs" in refused.err, refused
-        assert project.run("trainer", "start").code == 3
-
-
-def test_a_value_of_the_wrong_kind_can_be_mended(project: Project) -> None:
-    project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
-    seen = project.run("status").out
-    assert "atftctl config set improvements.gat_temperature=1.0" in seen, seen
-    assert project.run("config", "set", "improvements.gat_temperature=0.8", "--yes").code == 0
-    assert "can't train" not in project.run("status").out
-
-
-def test_a_dry_run_of_a_start_says_what_the_start_says(project: Project) -> None:
-    project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
-    for verb in ("start", "restart"):
-        assert project.run("trainer", verb, "--dry-run").code == project.run("trainer", verb).code == 3
-
-
-def test_status_tells_of_a_config_that_can_not_be_replaced(project: Project) -> None:
-    (project.root / CONFIG).chmod(0o444)
-    assert "chmod u+w" in project.run("status").out and project.run("doctor").code == 1
-    (project.root / CONFIG).unlink()
-    (project.root / "configs/real.yaml").write_text("a: 1\n")
-    (project.root / CONFIG).symlink_to("../real.yaml")
-    assert "cp --remove-destination" in project.run("status").out
 
 
 def test_recovery_of_a_place_outside_needs_no_runbook(project: Project, tmp_path: Path) -> None:
@@ -400,6 +285,6 @@ def test_a_setting_that_a_person_set_is_not_carried_over_as_ours(project: Projec
     commit(project, "feat: warmer")
     project.replace(CONFIG, "hidden_size: 32", "hidden_size: 16")
     assert project.run("config", "set", "use_ema=false", "--yes").code == 0
-    refused = project.run(*BACK)
+    refused = project.run(*REVERT)
     assert refused.code == 3 and CONFIG in refused.err, refused
     assert time.monotonic() > 0

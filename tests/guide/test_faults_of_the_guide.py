@@ -119,8 +119,8 @@ def test_it_deletes_files_and_pushes_in_the_middle_of_a_rollback(project: Projec
     subprocess.run([*git, "remote", "add", "origin", str(remote)], check=True)
     before = set(project.tree())
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True).stdout
-    for words in (("--symptom", "oom"), ("--symptom", "divergence"), ("--immediate",)):
-        assert project.run("rollback", *words, "--yes").code == 0
+    for route in (("--symptom", "oom"), ("--symptom", "divergence"), ("--immediate",)):
+        assert project.run("rollback", *route, "--yes").code == 0
     assert before <= set(project.tree())
     assert subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True).stdout == head
     assert not list((remote / "refs/heads").iterdir()), "nothing was pushed"
@@ -170,7 +170,7 @@ def test_every_flag_of_the_guide_is_in_the_runbook(project: Project) -> None:
             assert {f"{section}.{key}" for key in values} <= keys
     table = {"OOMエラー": 5, "学習発散": 5, "性能劣化": 10, "収束遅延": 15, "メモリリーク": 10}
     assert {one["title"]: one["minutes"] for one in shown["symptoms"].values()} == table
-    assert any("#ml-alerts" in line for line in shown["contacts"])
+    assert any("#ml-alerts" in line for line in shown["contacts"]), shown["contacts"]
 
 
 def test_its_verification_prints_fixed_numbers(project: Project) -> None:

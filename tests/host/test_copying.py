@@ -42,7 +42,7 @@ def test_a_large_file_is_copied_by_the_kernel_and_its_copy_is_hashed(tmp_path: P
     done = copy_new(source, target, 0o600, watch=lambda _: lambda offset, piece: told.append((offset, len(piece))))
     assert done.sha256 == hashlib.sha256(source.read_bytes()).hexdigest() == hash_file(target)
     assert told[0][0] == 0 and sum(length for _, length in told) == size
-    assert all(one[0] + one[1] == other[0] for one, other in itertools.pairwise(told))
+    assert all(one[0] + one[1] == other[0] for one, other in itertools.pairwise(told)), told
 
 
 @pytest.mark.parametrize("error", [errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP])

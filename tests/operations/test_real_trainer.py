@@ -129,5 +129,5 @@ def test_the_drill(project: Project) -> None:
     assert done.code == 0, done
     seen = done.json["data"]["seen"]
     assert seen["rolled_back_mb"] < seen["limit_mb"] < seen["improved_mb"]
-    assert all(word.startswith("pass") for word in seen["checks"].values()) and len(seen["checks"]) == 8
+    assert all(word.startswith("pass") for word in seen["checks"].values()) and len(seen["checks"]) == 8, seen["checks"]
     assert set(glob.glob("/tmp/atftctl-drill-*")) <= before

@@ -1,4 +1,4 @@
-"""Faults at system calls: die, or fail, at the n-th call that changes something on disk. Used in a forked child."""
+"""Faults at system calls: a forked child dies, or a call fails, at the n-th call that changes something on disk."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Kind = Literal["before", "after", "error", "short"]
 
 @dataclass
 class Faults:
-    """Counts mutating calls, and at call number `at` (from 1) kills the process before or after it, fails with `error`,
-    or writes but half of what it was given."""
+    """Counts mutating calls. At call number `at` (from 1) it kills the process before or after the call, lets the call
+    fail with `error`, or writes only half of the data."""
 
     at: int = 0
     error: int = 0
@@ -56,13 +56,13 @@ class Faults:
         try:
             if self.kind == "after":
                 real(*arguments, **options)
-        finally:  # also where the call itself fails: it was made
+        finally:  # also where the call itself fails
             os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("unreachable")
 
 
 def in_child(act: Callable[[], None], faults: Any = None) -> tuple[int, list[str]]:
-    """Run `act` in a forked child with these faults; (exit status, calls seen). Negative: the signal that ended it."""
+    """Run `act` in a forked child with these faults; return its exit status (negative: a signal) and the calls seen."""
     readable, writable = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -75,7 +75,7 @@ def in_child(act: Callable[[], None], faults: Any = None) -> tuple[int, list[str
                 act()
             except BaseException as error:  # the exit code is the message
                 code = int(getattr(error, "exit_code", 99))
-                if code == 99 and not isinstance(error, OSError):  # which the command line makes a refusal
+                if code == 99 and not isinstance(error, OSError):  # the command line turns an OSError into a refusal
                     import traceback
 
                     traceback.print_exc()

@@ -1,4 +1,4 @@
-"""A project to work on, and the command as a user runs it: a process of its own, in a folder of its own."""
+"""A scratch project with a stand-in trainer, and the command as a user runs it: in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ SHARED_DATA = ROOT.parent / "shared" / "data" / "tse.parquet"
 CONFIG = "configs/atft/config.yaml"
 TRAINING = "configs/atft/train/production.yaml"
 RUNBOOK = "runbooks/atft-gat-fan.yaml"
+OOM = ("rollback", "--symptom", "oom", "--yes")  # a command that changes settings
+REVERT = ("rollback", "--git", "HEAD", "--yes", "--no-restart")  # a command that changes code
 
 
 @dataclass
 class Ended:
-    """One command that ran to its end."""
+    """A command that has ended; a failing test prints it whole."""
 
     code: int
     out: str
@@ -32,8 +35,9 @@ class Ended:
 
     @property
     def json(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.out)
-        return found
+        """The envelope that `--json` printed."""
+        envelope: dict[str, Any] = json.loads(self.out)
+        return envelope
 
     def __repr__(self) -> str:
         return f"exit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
@@ -45,29 +49,29 @@ class Project:
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
-    forks: bool = True  # commands run in a fork of the test process; not those of another copy of the tool
+    forks: bool = True  # run commands in a fork of a process that has the tool loaded; not for another copy of the tool
 
     @staticmethod
-    def argv(*words: str) -> list[str]:
-        return [sys.executable, "-m", "atftctl", *words]
+    def argv(*arguments: str) -> list[str]:
+        return [sys.executable, "-m", "atftctl", *arguments]
 
     def run(
         self,
-        *words: str,
+        *arguments: str,
         stdin: str | None = None,
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
         limit_s: float = 120,
         fresh: bool = False,
     ) -> Ended:
-        """`fresh`: by an interpreter of its own; so is whatever depends on how one starts."""
+        """Run a command to its end. `fresh`: in a new interpreter, for tests of how the tool starts."""
         if not fresh and not {"PYTHONPATH", "ATFTCTL_TEST_BLOCK"} & (env or {}).keys() and self.forks:
             code, out, err = forked.run(
-                words, cwd=cwd or self.root, env={**self.env, **(env or {})}, stdin=stdin, limit_s=limit_s
+                arguments, cwd=cwd or self.root, env={**self.env, **(env or {})}, stdin=stdin, limit_s=limit_s
             )
             return Ended(code, out, err)
         done = subprocess.run(
-            self.argv(*words),
+            self.argv(*arguments),
             cwd=cwd or self.root,
             env={**self.env, **(env or {})},
             input=stdin,
@@ -78,11 +82,15 @@ class Project:
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.argv(*words),
+            self.argv(*arguments),
             cwd=self.root, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def start_trainer(self) -> None:
+        ended = self.run("trainer", "start")
+        assert ended.code == 0, ended
 
     def read(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
@@ -98,11 +106,13 @@ class Project:
         self.write(name, text.replace(old, new, 1))
 
     def behave(self, *words: str) -> None:
+        """Tell the stand-in trainer how to behave, see children/standin.py."""
         self.write("behaviour", "\n".join(words))
 
     def record(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.read(".atftctl/process.json"))
-        return found
+        """The process record of the trainer that was started last."""
+        record: dict[str, Any] = json.loads(self.read(".atftctl/process.json"))
+        return record
 
     def tree(self) -> dict[str, bytes]:
         """Every file of the project and its bytes: what a dry run must not change."""
@@ -117,28 +127,30 @@ class Project:
 
 
 def processes_of(root: Path) -> list[int]:
-    """Living processes whose working folder is this project."""
-    found = []
+    """List the pids of living processes whose working folder is this project."""
+    pids = []
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
             state = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[0]
             if os.readlink(f"/proc/{name}/cwd") == str(root) and state not in "ZX":
-                found.append(int(name))
+                pids.append(int(name))
         except OSError:
             continue
-    return found
+    return pids
 
 
-def wait_for(condition: Any, limit_s: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], limit_s: float = 20.0) -> None:
+    """Wait until the condition holds; fail after `limit_s` seconds."""
     deadline = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"a condition did not become true within {limit_s:g} s"
         time.sleep(0.02)
 
 
 def make_project(root: Path, violations: Path) -> Project:
+    """Create a project with a stand-in trainer. `violations`: where a signal to a foreign process is recorded."""
     root = root.resolve()
     shutil.copytree(ROOT / "configs", root / "configs")
     shutil.copytree(ROOT / "runbooks", root / "runbooks")
@@ -166,7 +178,7 @@ def make_project(root: Path, violations: Path) -> Project:
 
 
 def real_trainer(project: Project) -> Project:
-    """In place of the stand-in: on a small market, and quick to its first step."""
+    """Replace the stand-in by the real trainer, on a small market, so that it reaches its first step quickly."""
     line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  command:"))
     project.replace(RUNBOOK, line, '  command: ["{python}", "-m", atftctl.trainer, train, --resume, "{resume}"]')
     project.replace(RUNBOOK, "ready_s: 20", "ready_s: 120")

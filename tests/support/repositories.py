@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tests.support.projects import RUNBOOK, Project
 
+# A smoke check that refuses code that says "broken".
+SMOKE = """smoke: ["{python}", -c, "import pathlib; assert 'broken' not in pathlib.Path('src/code.py').read_text()"]"""
 IGNORED = ".atftctl/\nbackups/\nlogs/\nmodels/\nbehaviour\n"
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.decide.plans.builder import RestartPolicy
-from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.operations import config, reenable, restore
 from atftctl.operations import recover as recovering
@@ -27,12 +26,11 @@ from atftctl.operations.rollback import manual, routes, staged
 from atftctl.operations.runbook import pages
 from atftctl.operations.trainer_process import guard
 from atftctl.state import checked_copies, history, quarantine
-from atftctl.state.verified import mark_verified
 from tests.support.faults import Faults, in_child
 from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
 from tests.support.recovery import leftovers, state
 from tests.support.repositories import with_history
-from tests.support.snapshots import KEEP, KEEP_ONE, layout_of, take
+from tests.support.snapshots import KEEP, KEEP_ONE, layout_of, mark_verified, take
 
 FILES_ONLY = RestartPolicy(restart=False)
 Act = Callable[[Path], Any]
@@ -51,8 +49,7 @@ def with_snapshots(root: Path) -> None:
     """Three, the last of them verified-good; then everything is another."""
     take(root, "first")
     take(root, "second")
-    names = (CONFIG, "models/best_model.pth")
-    mark_verified(layout_of(root), {name: str(sha256_file(root / name)) for name in names}, {}, now())
+    mark_verified(root)
     take(root, "good")
     Project(root).replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: 0.7")
     (root / "models/best_model.pth").write_bytes(b"other weights" * 1000)

@@ -7,9 +7,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from atftctl.cli.command import command
-from atftctl.cli.render.console import emit
+from atftctl.cli.render.console import say
 from atftctl.cli.session import Session
 from atftctl.host.errors import reason
+from atftctl.protocol.messages import tr
 
 REFUSED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127  # as of env and timeout; all others are the command's own
 Arguments = Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="Command that starts the trainer.")]
@@ -52,5 +53,6 @@ def _become(command: list[str]) -> NoReturn:
     try:
         os.execvp(command[0], command)  # noqa: S606
     except OSError as error:
-        emit(f"error: can't run {command[0]}: {reason(error)}", stream=sys.stderr)
+        message = tr("error: cannot run {command}: {reason}", command=command[0], reason=reason(error))
+        say(message, "bad", hang=2, stream=sys.stderr)
         raise typer.Exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE) from None

@@ -25,8 +25,9 @@ Arguments = Annotated[
 def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     """Show the plan of a command, as --dry-run does, and save it to a file."""
     from atftctl.cli import error_boundary
-    from atftctl.cli.render.console import emit
+    from atftctl.cli.render.console import say
     from atftctl.operations import saved_plan
+    from atftctl.protocol.messages import tr
 
     error_boundary.report_as("plan save")
     wanted = [argument for argument in arguments if argument != "--json"]
@@ -35,17 +36,17 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     def prepare() -> None:
         saved_plan.refuse_words(wanted)
         saved_plan.refuse_file(file)
-        observe_plans(lambda plan, diff: saved_plan.save(file, wanted, session.project, plan, diff))
+        observe_plans(lambda plan, diff: saved_plan.save(file, wanted, session.project, plan, diff), confirmed=False)
 
     code = _in_place(session, prepare, wanted, ["--dry-run"])
     if code == 0 and not file.exists():
         error_boundary.guarded(session, lambda: saved_plan.refuse_unseen(wanted))
     if code == 0 and not session.json:
-        emit(f"saved: atftctl plan apply {file}")
+        say(tr("saved; carry it out with: atftctl plan apply {file}", file=file))
     raise typer.Exit(code)
 
 
-@command("plan apply", "dry_run", "diff", "yes", examples=("atftctl plan apply oom.plan",))
+@command("plan apply", "dry_run", "yes", examples=("atftctl plan apply oom.plan",))
 def apply(session: Session, file: SavedPlan) -> NoReturn:
     """Carry out a saved plan.
 
@@ -62,10 +63,9 @@ def apply(session: Session, file: SavedPlan) -> NoReturn:
         saved = saved_plan.read(file)
         saved.check_here(session.project)
         arguments.extend(saved.words)
-        observe_plans(saved.compare)
+        observe_plans(saved.compare, confirmed=session.yes)
 
-    options = [*(["--yes"] if session.yes else []), *(["--dry-run"] if session.dry_run else [])]
-    options += ["--diff"] if session.diff else []
+    options = ["--dry-run"] if session.dry_run else []
     raise typer.Exit(_in_place(session, prepare, arguments, options))
 
 

@@ -16,7 +16,7 @@ Operation = Annotated[
         metavar="[OPERATION]", help="Operation to resume (default: the one that was interrupted).", show_default=False
     ),
 ]
-Drop = Annotated[bool, typer.Option("--drop", help="Give the operation up instead; all files stay as they are.")]
+Drop = Annotated[bool, typer.Option("--drop", help="Abandon the operation instead; all files stay as they are.")]
 
 
 @command("resume", "dry_run", "reason", "adopt", examples=("atftctl resume", "atftctl resume --drop"))

@@ -70,6 +70,9 @@ def status(session: Session) -> "Result":
 def _refuse_unknown(resume: str) -> None:
     """Raises UsageError for an unknown checkpoint."""
     from atftctl.domain.errors import UsageError
+    from atftctl.protocol.messages import tr
 
     if resume not in CHECKPOINTS:
-        raise UsageError(f"--resume {resume!r} is none of {', '.join(CHECKPOINTS)}")
+        raise UsageError(
+            tr("unknown checkpoint {name!r}", name=resume), hint=tr("known: {names}", names=", ".join(CHECKPOINTS))
+        )

@@ -9,7 +9,7 @@ from atftctl.cli.render.ages import age, moment
 from atftctl.cli.render.console import FAIL, OK, say, say_marked
 from atftctl.cli.render.history import MOST, say_more
 from atftctl.cli.render.plan import ALL, show_diff
-from atftctl.cli.render.result import result, timeline
+from atftctl.cli.render.result import plain, timeline
 from atftctl.cli.render.tables import show_fields, show_table
 from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
@@ -49,7 +49,7 @@ class _Code(TypedDict, total=False):
     patches: list[str]
 
 
-def snapshots(one: Result) -> None:
+def snapshots(result: Result) -> None:
     """One row a snapshot, the oldest first; then what is damaged, and the copies made by cp."""
     rows = [
         (
@@ -60,18 +60,18 @@ def snapshots(one: Result) -> None:
             _marks(damaged=bool(row["damage"]), good=bool(row["verified_good"]), pinned=bool(row["pinned"])),
             row["reason"],
         )
-        for row in one.data["snapshots"]
+        for row in result.data["snapshots"]
     ]
     if rows:
         show_table((tr("snapshot"), tr("taken"), tr("size"), tr("label"), tr("state"), tr("reason")), rows)
     else:
         say(tr("no snapshot yet: atftctl backup"))
-    damage = {row["id"]: row["damage"] for row in one.data["snapshots"] if row["damage"]}
-    for name, why in (one.data["damaged"] | damage).items():
+    damage = {row["id"]: row["damage"] for row in result.data["snapshots"] if row["damage"]}
+    for name, why in (result.data["damaged"] | damage).items():
         say_marked(FAIL, tr("damaged: {snapshot}: {reason}", snapshot=name, reason=why), "bad")
-    if one.data["made_by_cp"]:
+    if result.data["made_by_cp"]:
         say(tr("Copies made by cp, without a hash. atftctl restore PATH restores one:"), "strong")
-    for row in one.data["made_by_cp"]:
+    for row in result.data["made_by_cp"]:
         size = size_text(row["size"])
         text = tr("{path}  {size}", path=row["path"], size=size)
         if not row["stamp"]:
@@ -85,11 +85,11 @@ def _marks(*, damaged: bool, good: bool, pinned: bool) -> str:
     return joined(", ", [mark for mark, holds in marks if holds])
 
 
-def snapshot(one: Result) -> None:
+def snapshot(result: Result) -> None:
     """When and why it was taken, its state, code and baseline, its files, the checks that it passed."""
-    data = one.data
+    data = result.data
     say(
-        tr("{headline}  {label}", headline=one.headline, label=data["label"]) if data["label"] else one.headline,
+        tr("{headline}  {label}", headline=result.headline, label=data["label"]) if data["label"] else result.headline,
         "strong",
     )
     show_fields(
@@ -104,9 +104,9 @@ def snapshot(one: Result) -> None:
                 ),
             ),
             (tr("reason"), data["reason"]),
-            (tr("state"), _state(one)),
-            (tr("code"), _commit(one)),
-            (tr("baseline"), _baseline(one)),
+            (tr("state"), _state(result)),
+            (tr("code"), _commit(result)),
+            (tr("baseline"), _baseline(result)),
             (tr("runbook"), data["runbook_sha256"][:12]),
             (tr("config"), data["config_digest"][:12]),
             (tr("folder"), data["folder"]),
@@ -125,14 +125,14 @@ def snapshot(one: Result) -> None:
         say_marked(OK, tr("{check}: {detail}", check=name, detail=detail), "good")
 
 
-def _state(one: Result) -> str:
-    passed = one.data["passed"]
+def _state(result: Result) -> str:
+    passed = result.data["passed"]
     states = [tr("verified-good (passed {time})", time=moment(passed["at"])) if passed else tr("not verified")]
-    return joined(", ", states + ([tr("pinned")] if one.data["pinned"] else []))
+    return joined(", ", states + ([tr("pinned")] if result.data["pinned"] else []))
 
 
-def _commit(one: Result) -> str:
-    data, commit = one.data, one.data["commit"][:12]
+def _commit(result: Result) -> str:
+    data, commit = result.data, result.data["commit"][:12]
     if commit and data["code_diff"]:
         return tr("{commit}; its uncommitted changes are in code.diff", commit=commit)
     if commit and data["dirty"]:
@@ -140,8 +140,8 @@ def _commit(one: Result) -> str:
     return str(commit)
 
 
-def _baseline(one: Result) -> str:
-    baseline = one.data["baseline"]
+def _baseline(result: Result) -> str:
+    baseline = result.data["baseline"]
     if not baseline:
         return ""
     return tr(
@@ -154,10 +154,10 @@ def _baseline(one: Result) -> str:
     )
 
 
-def diff(one: Result) -> None:
+def diff(result: Result) -> None:
     """Each file that differs: configs by key and line, models by tensor; then the code."""
-    data = one.data
-    say(one.headline, "strong")
+    data = result.data
+    say(result.headline, "strong")
     for name, lines in data["files"].items():
         say(name, lead="  ")
         for line in [] if name in data["models"] else lines:
@@ -166,7 +166,7 @@ def diff(one: Result) -> None:
             _tensors(data["models"][name], lines)
     show_diff(data["lines"], ALL)
     _code(data["code"])
-    timeline(one.parts)
+    timeline(result.parts)
 
 
 def _tensors(model: _Model, lines: list[str]) -> None:
@@ -209,9 +209,9 @@ def _code(code: _Code) -> None:
         say(path, lead="      ")
 
 
-def prune(one: Result) -> None:
+def prune(result: Result) -> None:
     """What goes; then what stays, and why."""
-    result(one)
-    kept = {name: why for name, why in one.data.get("kept", {}).items() if why}
+    plain(result)
+    kept = {name: why for name, why in result.data.get("kept", {}).items() if why}
     for name, why in list(kept.items())[-MOST:]:
         say(tr("stays: {snapshot}: {reasons}", snapshot=name, reasons=joined(", ", why)), "quiet", lead="  ", hang=4)

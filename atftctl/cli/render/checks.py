@@ -12,24 +12,24 @@ from atftctl.protocol.messages import tr
 VERDICTS: dict[str, tuple[str, Tone]] = {"pass": (OK, "good"), "fail": (FAIL, "bad"), "inconclusive": (UNKNOWN, "warn")}
 
 
-def checklist(one: Result) -> None:
+def checklist(result: Result) -> None:
     """The verdict, each check with what was measured, and what to do."""
-    say(one.headline, VERDICTS.get(one.data["verdict"], (UNKNOWN, "warn"))[1])
-    names = [localize(check["name"]) for check in one.data["checks"]]
+    say(result.headline, VERDICTS.get(result.data["verdict"], (UNKNOWN, "warn"))[1])
+    names = [localize(check["name"]) for check in result.data["checks"]]
     width = max(map(display_width, names), default=0)
-    for name, check in zip(names, one.data["checks"], strict=True):
+    for name, check in zip(names, result.data["checks"], strict=True):
         mark, tone = VERDICTS[check["verdict"]]
         say(check["detail"], tone, lead=f"{mark_column(mark)}{pad(name, width)}  ")
-    for line in one.lines:
+    for line in result.lines:
         say(line, lead="  ", hang=4)
-    timeline(one.parts)
-    contacts(one.contacts)
+    timeline(result.parts)
+    contacts(result.contacts)
 
 
-def findings(one: Result) -> None:
+def findings(result: Result) -> None:
     """Each part of the machine and the project; below what is missing, what does not work without it."""
-    say(one.headline, tone_of(one.exit_code))
-    rows = one.data["findings"]
+    say(result.headline, tone_of(result.exit_code))
+    rows = result.data["findings"]
     width = max(display_width(localize(row["name"])) for row in rows)
     for row in rows:
         mark, tone = _finding_mark(missing=bool(row["costs"]), needed=bool(row["needed"]))
@@ -37,7 +37,7 @@ def findings(one: Result) -> None:
         say(row.get("message", row.get("words", "")), tone, lead=lead)
         if row["costs"]:
             say(row["costs"], "quiet", lead="        ")
-    contacts(one.contacts)
+    contacts(result.contacts)
 
 
 def _finding_mark(*, missing: bool, needed: bool) -> tuple[str, Tone]:
@@ -46,10 +46,10 @@ def _finding_mark(*, missing: bool, needed: bool) -> tuple[str, Tone]:
     return (FAIL, "bad") if needed else (WARN, "warn")
 
 
-def effects(one: Result) -> None:
+def effects(result: Result) -> None:
     """For each improvement its verdict and whether it is on; below it what was measured with and without it."""
-    say(one.headline, "bad" if one.data["inert"] else "good")
-    for line in one.data["effects"]:
+    say(result.headline, "bad" if result.data["inert"] else "good")
+    for line in result.data["effects"]:
         mark, tone = _effect_mark(line["verdict"], on=bool(line["on"]))
         switch = "on" if line["on"] else "off"
         say(line["verdict"], tone, lead=f"{mark_column(mark)}{line['flag']} ({switch}): ", hang=8)
@@ -57,8 +57,8 @@ def effects(one: Result) -> None:
         if line["without"]:
             measured = tr("{on}; without: {off}", on=line["with"], off=line["without"])
         say(measured, "quiet", lead="        ")
-    timeline(one.parts)
-    contacts(one.contacts)
+    timeline(result.parts)
+    contacts(result.contacts)
 
 
 def _effect_mark(verdict: str, *, on: bool) -> tuple[str, Tone]:

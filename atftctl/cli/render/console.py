@@ -21,12 +21,8 @@ from atftctl.cli.render.translation import localize
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 Tone = Literal["", "strong", "quiet", "good", "warn", "bad"]
 _CODES: dict[Tone, str] = {"strong": "1", "quiet": "2", "good": "32", "warn": "33", "bad": "31"}
-OK, WARN, FAIL, UNKNOWN = (
-    "ok",
-    "!",
-    "FAIL",
-    "?",
-)  # the marks before a line; words and ASCII, so that any screen shows them
+# The marks before a line are ASCII, so that any screen shows them.
+OK, WARN, FAIL, UNKNOWN = "ok", "!", "FAIL", "?"
 MARK_WIDTH = 4
 MIN_COLUMNS, MAX_COLUMNS = 40, 120
 

@@ -13,7 +13,7 @@ from atftctl.protocol.messages import tr, trn
 MOST = 20  # of a list; the others are counted
 
 
-def operations(one: Result) -> None:
+def operations(result: Result) -> None:
     """One row an operation, the newest first."""
     rows = [
         (
@@ -24,7 +24,7 @@ def operations(one: Result) -> None:
             row.get("operator", ""),
             row.get("reason") or row.get("title", ""),
         )
-        for row in reversed(one.data["operations"])
+        for row in reversed(result.data["operations"])
     ]
     if rows:
         head = (tr("operation"), tr("started"), tr("command"), tr("outcome"), tr("operator"), tr("reason or title"))
@@ -33,10 +33,10 @@ def operations(one: Result) -> None:
         say(tr("no operation yet"))
 
 
-def operation(one: Result) -> None:
+def operation(result: Result) -> None:
     """Who, why, what was planned, what changed, how long it took, what came of it, where the evidence is."""
-    data = one.data
-    say(one.headline, "strong")
+    data = result.data
+    say(result.headline, "strong")
     outcome = tr("{outcome} (exit code {code})", outcome=data.get("outcome", "?"), code=data.get("exit_code", "?"))
     fields = [
         (tr("by"), data.get("operator", "")),
@@ -44,13 +44,13 @@ def operation(one: Result) -> None:
         (tr("started"), _moment(data.get("started"))),
         (tr("ended"), _moment(data.get("ended"))),
         (tr("outcome"), outcome),
-        (tr("verdict"), _verdict(one)),
+        (tr("verdict"), _verdict(result)),
         (tr("snapshot"), data.get("snapshot", "")),
     ]
     show_fields(fields)
     for number, step in enumerate(data["steps"], 1):
         say(step, lead=f"  {number}. ")
-    _files(one)
+    _files(result)
     if data["diff"]:
         show_diff(data["diff"], ALL)
     parts = data.get("parts") or {}
@@ -66,8 +66,8 @@ def operation(one: Result) -> None:
         )
 
 
-def _files(one: Result) -> None:
-    files = one.data.get("files", [])
+def _files(result: Result) -> None:
+    files = result.data.get("files", [])
     for file in files[:MOST]:
         old, new = (str(file[side] or tr("no file"))[:12] for side in ("old", "new"))
         say(tr("{path}: {old} → {new}", path=file["path"], old=old, new=new), lead="  ", hang=4)
@@ -87,8 +87,8 @@ def _moment(written: object) -> str:
     return f"{moment(str(written))} ({localize(ago)})" if ago else str(written)
 
 
-def _verdict(one: Result) -> str:
-    data = one.data
+def _verdict(result: Result) -> str:
+    data = result.data
     seen = data.get("first_step") or {}
     proof = ""
     if seen:

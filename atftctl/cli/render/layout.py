@@ -36,13 +36,16 @@ def wrap(text: str, columns: int, lead: str = "", below: str = "") -> list[str]:
 
 
 def chunks(text: str, columns: int, lead: str, below: str) -> list[str]:
-    """Lines of at most `columns`, broken anywhere: for code, whose spaces matter."""
+    """Lines of at most `columns` that keep every space: for code. Broken after a space where there is one."""
     lines, line, used = [], lead, display_width(lead)
     for character in text:
         wide = display_width(character)
         if used + wide > columns:
-            lines.append(line)
-            line, used = below, display_width(below)
+            end = line.rfind(" ") + 1
+            end = end if end > columns // 2 else len(line)
+            lines.append(line[:end])
+            line = below + line[end:]
+            used = display_width(line)
         line, used = line + character, used + wide
     return [*lines, line]
 

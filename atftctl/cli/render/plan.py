@@ -5,37 +5,62 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from atftctl.cli.render.console import WARN, Tone, paragraph, printable, say, say_marked, screen, write_lines
 from atftctl.cli.render.layout import chunks
 from atftctl.domain.plan import Plan
 from atftctl.domain.snapshot_steps import RemoveSnapshot
-from atftctl.domain.steps import ChangeFiles, ChangePackages, RunStage, Step
+from atftctl.domain.steps import ChangeFiles, ChangePackages, RunStage, SettingChange, Step
 from atftctl.domain.text import listed
 from atftctl.protocol.messages import Message, joined, tr, trn
 
 LINES_BELOW = 2  # the question, and the row where the cursor stands after the answer
 ALL = sys.maxsize
-LEAST = 5  # rows of a diff that are shown however little room there is
+LEAST = 5  # rows of the settings and of the diff, however little room there is
+NOTE, SETTING = "  ! ", "       "  # what stands before a note, and before a setting
 Row = tuple[str, str]  # (what stands before the text, text)
 
 
 def show(plan: Plan, diff: Sequence[str] = (), *, whole: bool, question: bool = False) -> None:
     """Show a plan.
 
-    whole: the whole diff; else as much as fits on the screen. question: a question follows, with the summary before it.
+    whole: all settings and the whole diff; else as much as fits on the screen. question: a question follows, with the
+    summary before it.
     """
-    say(f"{plan.command}: ", "strong") if not plan.title else say(
-        plan.title, "strong", lead=f"{plan.command}: ", hang=2
-    )
-    rows = [row for number, step in enumerate(plan.steps, 1) for row in _step_rows(plan, number, step)]
-    for lead, text in rows:
-        say(text, lead=lead)
-    if diff:
-        show_diff(diff, ALL if whole or not sys.stdout.isatty() else _room(plan, rows, question=question))
+    title = f"{plan.command}: "
+    say(plan.title, "strong", lead=title, hang=2)
+    steps = [_step_rows(number, step) for number, step in enumerate(plan.steps, 1)]
+    settings_room = diff_room = ALL
+    if sys.stdout.isatty() and not whole:
+        fixed = [(title, plan.title), *chain(*steps), *((NOTE, note) for note in plan.notes)]
+        used = sum(len(paragraph(text, lead=lead)) for lead, text in fixed)
+        used += len(paragraph(summary(plan))) + LINES_BELOW if question else 1
+        settings_room, diff_room = _rooms(screen()[1] - used, len(plan.changes), sum(len(_rows(line)) for line in diff))
+    for step, rows in zip(plan.steps, steps, strict=True):
+        for lead, text in rows:
+            say(text, lead=lead)
+        if isinstance(step, ChangeFiles):
+            _show_settings(plan.changes, settings_room)
+    show_diff(diff, diff_room)
     for note in plan.notes:
         say_marked(WARN, note, "warn")
+
+
+def _rooms(left: int, settings: int, diff: int) -> tuple[int, int]:
+    """Rows for the settings and for the diff, of the rows that are left on the screen."""
+    left = max(left, 2 * LEAST)
+    settings_room = min(settings, max(left // 2, left - diff))
+    return settings_room, left - settings_room
+
+
+def _show_settings(changes: Sequence[SettingChange], room: int) -> None:
+    shown = changes if len(changes) <= room else changes[: room - 1]
+    for change in shown:
+        say(change.describe(), lead=SETTING, hang=len(SETTING) + 2)
+    if missing := len(changes) - len(shown):
+        text = trn("{count} more setting: --diff shows all", "{count} more settings: --diff shows all", missing)
+        say(text, "quiet", lead=f"{SETTING}... ")
 
 
 def show_diff(lines: Sequence[str], room: int) -> None:
@@ -92,30 +117,17 @@ def summary(plan: Plan) -> str:
     return tr("This will {actions}.", actions=joined(", ", parts or [tr("recover")]))
 
 
-def _room(plan: Plan, rows: Sequence[Row], *, question: bool) -> int:
-    """Rows of the screen that are left for the diff."""
-    used = len(paragraph(plan.title, lead=f"{plan.command}: "))
-    used += sum(len(paragraph(text, lead=lead)) for lead, text in rows)
-    used += sum(len(paragraph(note, lead="  ! ")) for note in plan.notes)
-    used += len(paragraph(summary(plan))) + LINES_BELOW if question else 1
-    return max(screen()[1] - used, LEAST)
-
-
 def _diff_tone(line: str) -> Tone:
     if line.startswith(("+", "-")) and not line.startswith(("+++", "---")):
         return "good" if line[0] == "+" else "bad"
     return "quiet"
 
 
-def _step_rows(plan: Plan, number: int, step: Step) -> list[Row]:
+def _step_rows(number: int, step: Step) -> list[Row]:
     """A step and, below it, the list of what it changes."""
     heading, items = itemized(step.describe())
     lead = f"  {number}. "
-    below = " " * len(lead)
-    rows = [(lead, heading), *((f"{below}- ", item) for item in items)]
-    if isinstance(step, ChangeFiles):
-        rows += [(f"{below}  ", change.describe()) for change in plan.changes]
-    return rows
+    return [(lead, heading), *((f"{' ' * len(lead)}- ", item) for item in items)]
 
 
 def itemized(text: str) -> tuple[str, tuple[str, ...]]:

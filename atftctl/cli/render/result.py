@@ -17,17 +17,17 @@ SHORTEST_S = 0.0005  # parts that took less are not shown
 ABORTED = "aborted: "
 
 
-def result(one: Result) -> None:
+def plain(result: Result) -> None:
     """The plan for a dry run; else the headline, its lines, the time that each part took, the contacts."""
-    if one.plan and one.data.get("dry_run"):
-        render_plan.show(one.plan, tuple(one.data.get("diff", ())), whole=True)
+    if result.plan and result.data.get("dry_run"):
+        render_plan.show(result.plan, tuple(result.data.get("diff", ())), whole=True)
         say(tr("dry run: nothing was changed"), "quiet")
         return
-    say(one.headline, tone_of(one.exit_code))
-    for line in one.lines:
+    say(result.headline, tone_of(result.exit_code))
+    for line in result.lines:
         say(line, lead="  ", hang=4)
-    timeline(one.parts, one.plan if one.exit_code is Exit.DONE else None)
-    contacts(one.contacts)
+    timeline(result.parts, result.plan if result.exit_code is Exit.DONE else None)
+    contacts(result.contacts)
 
 
 def tone_of(code: Exit) -> Tone:
@@ -37,14 +37,14 @@ def tone_of(code: Exit) -> Tone:
     return "warn" if code is Exit.INCONCLUSIVE else "bad"
 
 
-def verbatim(one: Result) -> None:
+def verbatim(result: Result) -> None:
     """The lines alone, as they are: for another program."""
-    for line in one.lines:
+    for line in result.lines:
         emit_raw(f"{line}\n")
 
 
 def timeline(parts: Sequence[Part], plan: Plan | None = None) -> None:
-    """How long it took: in all, and each part; beside the target of the runbook, where the plan has one."""
+    """How long it took: in all, and each part; beside the target of the runbook, where the plan has result."""
     slow = [part for part in parts if part.seconds >= SHORTEST_S]
     if not slow:
         return
@@ -81,22 +81,22 @@ def error(message: str, state: str, hint: str, people: Iterable[str] = (), lines
             say(line, lead="  ", hang=4, stream=sys.stderr)
 
 
-def data(one: Result) -> dict[str, object]:
+def data(result: Result) -> dict[str, object]:
     """What JSON carries of a result."""
-    fields: dict[str, object] = {"headline": one.headline, **one.data}
-    if one.plan:
+    fields: dict[str, object] = {"headline": result.headline, **result.data}
+    if result.plan:
         fields["plan"] = {
-            "command": one.plan.command,
-            "title": one.plan.title,
-            "steps": [{"kind": type(step).__name__, "text": step.describe()} for step in one.plan.steps],
-            "changes": [dataclasses.asdict(change) for change in one.plan.changes],
-            "notes": list(one.plan.notes),
-            "target_minutes": one.plan.target_minutes,
+            "command": result.plan.command,
+            "title": result.plan.title,
+            "steps": [{"kind": type(step).__name__, "text": step.describe()} for step in result.plan.steps],
+            "changes": [dataclasses.asdict(change) for change in result.plan.changes],
+            "notes": list(result.plan.notes),
+            "target_minutes": result.plan.target_minutes,
         }
-    if one.lines:
-        fields["lines"] = list(one.lines)
-    if one.parts:
-        fields["seconds"] = {part.name: round(part.seconds, 4) for part in one.parts}
-    if one.contacts:
-        fields["contacts"] = list(one.contacts)
+    if result.lines:
+        fields["lines"] = list(result.lines)
+    if result.parts:
+        fields["seconds"] = {part.name: round(part.seconds, 4) for part in result.parts}
+    if result.contacts:
+        fields["contacts"] = list(result.contacts)
     return fields

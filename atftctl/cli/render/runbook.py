@@ -11,12 +11,12 @@ from atftctl.domain.text import value_text
 from atftctl.protocol.messages import tr
 
 
-def runbook(one: Result) -> None:
+def runbook(result: Result) -> None:
     """The symptoms with their settings, the plans with their phases, the contacts."""
-    for line in one.lines:
+    for line in result.lines:
         say_marked(WARN, line, "warn")
-    say(one.headline, "strong")
-    for name, symptom in one.data["symptoms"].items():
+    say(result.headline, "strong")
+    for name, symptom in result.data["symptoms"].items():
         say(
             tr(
                 "{name} — {title} ({cause}), {minutes} min, resume from {checkpoint}",
@@ -30,11 +30,11 @@ def runbook(one: Result) -> None:
             hang=4,
         )
         say(_settings(symptom["settings"]), "quiet", lead="      ")
-    for name, phases in one.data["plans"].items():
+    for name, phases in result.data["plans"].items():
         say(tr("plan {name}", name=name), lead="  ")
         for number, phase in enumerate(phases, 1):
             say(f"{phase['title']}: {_settings(phase['settings'])}", lead=f"    {number}. ")
-    contacts(one.data["contacts"])
+    contacts(result.data["contacts"])
 
 
 def _settings(settings: Mapping[str, object]) -> str:

@@ -14,13 +14,13 @@ from atftctl.protocol.messages import tr
 STATE_TONES: dict[str, Tone] = {"on": "good", "off": "quiet"}
 
 
-def status(one: Result) -> None:
+def status(result: Result) -> None:
     """What is wrong first; then the improvements, the snapshots and the last operation."""
-    say(one.headline, "strong")
-    for line in one.lines:
+    say(result.headline, "strong")
+    for line in result.lines:
         say_marked(WARN, line, "warn")
-    _features(one.data["features"])
-    data = one.data
+    _features(result.data["features"])
+    data = result.data
     say(
         tr(
             "snapshots: {count}, latest {latest}, last verified-good {good}",

@@ -1,1 +1,1 @@
-"""`backup create|list|show|pin|unpin|verify|diff|prune|rm`."""
+"""Commands of `atftctl backup`: create, list, show, pin, unpin, verify, diff, prune, rm."""

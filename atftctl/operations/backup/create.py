@@ -1,4 +1,4 @@
-"""`backup create|list|show|pin|unpin`: snapshots taken on request, and looked at."""
+"""`backup` and `backup create`: take a snapshot on request."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from atftctl.apply.snapshots import take as snapshots
 from atftctl.apply.snapshots.copier import room_needed
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
+from atftctl.domain.record import record
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.snapshot_steps import CopyFiles
-from atftctl.domain.text import counted, listed, size_text
+from atftctl.domain.text import listed, size_text
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.observe.configs import read_configs
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots.sources import Sources, sources
-from atftctl.operations.backup.catalog import describe, pin_text
+from atftctl.operations.backup.catalog import SnapshotSummary, pin_text, summarize
 from atftctl.operations.change import free_space
 from atftctl.operations.change.change import Action
 from atftctl.operations.change.perform import perform
@@ -25,13 +26,26 @@ from atftctl.operations.change.snapshot_inputs import taking
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, joined, tr, trn
 
 RESERVED = ("latest", "last-good", "now")
 
 
+@record
+class BackupData(SnapshotSummary):
+    """Data of `backup` and `backup create`.
+
+    linked: how many of its files share their disk space with an earlier snapshot.
+    """
+
+    linked: int = 0
+
+
 def create(project: Project, label: str, only: Kind, request: Request, *, pin: bool = False) -> Result:
-    """Take a snapshot on request. Raises Refused where a file can't be read, or the label is taken."""
+    """Take a snapshot. `only`: configs, models, or all.
+
+    Raises Refused where a file can't be read or the label is taken.
+    """
 
     def decide() -> Plan:
         files = _sources(project, only)
@@ -61,43 +75,72 @@ def create(project: Project, label: str, only: Kind, request: Request, *, pin: b
 
 
 def _sources(project: Project, only: Kind) -> Sources:
+    """Return the files to take. Raises Refused where one can't be read, or none exists."""
     try:
-        found = sources(project.layout, project.runbook.files, only)
+        files = sources(project.layout, project.runbook.files, only)
     except OSError as error:
-        raise Refused(f"{error.filename} can't be read: {reason(error)}") from None
+        raise Refused(tr("can't read {path}: {why}", path=error.filename, why=reason(error))) from None
     except OutsideProjectError as error:
         raise Refused(str(error)) from None
-    if not found.paths:
-        raise Refused(f"none of these is there: {', '.join(project.runbook.files.of(only))}")
-    return found
+    if not files.paths:
+        names = ", ".join(project.runbook.files.of(only))
+        raise Refused(
+            tr("there is nothing to back up: none of these files exists: {paths}", paths=names),
+            hint=tr("check the section files of the runbook: atftctl runbook lint"),
+        )
+    return files
 
 
-def _spec(project: Project, found: Sources, **asked: str) -> snapshots.SnapshotSpec:
+def _spec(project: Project, files: Sources, **asked: str) -> snapshots.SnapshotSpec:
     known = observed.list_snapshots(project.layout)
-    return taking(project, known, read_configs(project.layout.root, project.runbook.files.configs), found, **asked)
+    return taking(project, known, read_configs(project.layout.root, project.runbook.files.configs), files, **asked)
 
 
 def _check_label(project: Project, label: str) -> None:
+    """Raises Refused for a label that names something else already."""
+    hint = tr("choose another label, or leave it out")
     if label in RESERVED:
-        raise Refused(f"{label!r} is a word of restore", hint="another label, or none")
-    if label and any(label in (one.label, one.id) for one in observed.list_snapshots(project.layout)):
-        raise Refused(f"a snapshot {label!r} is there already", hint="another label, or none")
+        raise Refused(
+            tr("the label {label!r} is reserved: it has a meaning for atftctl restore", label=label), hint=hint
+        )
+    if label and any(label in (snapshot.label, snapshot.id) for snapshot in observed.list_snapshots(project.layout)):
+        raise Refused(tr("there is already a snapshot named {label!r}", label=label), hint=hint)
 
 
-def _taken(project: Project, snapshot: Snapshot, found: Sources, watch: Stopwatch) -> Result:
+def _taken(project: Project, snapshot: Snapshot, files: Sources, watch: Stopwatch) -> Result:
     linked = sum(os.lstat(project.layout.root / snapshot.where(file)).st_nlink > 1 for file in snapshot.files)
-    shared = f", {linked} of them unchanged and shared with the snapshot before" if linked else ""
-    lines = [f"{snapshot.folder}{' (pinned)' if snapshot.pinned else ''}", f"restore: atftctl restore {snapshot.id}"]
-    gone = [path for path in found.paths if snapshot.file(path) is None and path not in snapshot.left_out]
-    lines += [f"note: {path} vanished while the snapshot was taken; it is not in it" for path in gone]
-    if snapshot.left_out:
-        names = listed(sorted(snapshot.left_out), 3)
-        lines.append(f"left out: {names}; atftctl backup show {snapshot.id} says why")
+    contents = [trn("{count} file", "{count} files", len(snapshot.files)), size_text(snapshot.size)]
+    if linked:
+        contents.append(
+            trn(
+                "{count} of them unchanged and shared with an earlier snapshot",
+                "{count} of them unchanged and shared with earlier snapshots",
+                linked,
+            )
+        )
     return Result(
         "backup",
         Exit.DONE,
-        f"snapshot {snapshot.id}: {counted(len(snapshot.files), 'file')}, {size_text(snapshot.size)}{shared}",
-        lines=tuple(lines),
-        data={**describe(snapshot), "linked": linked},
+        tr("snapshot {id}: {contents}", id=snapshot.id, contents=joined(", ", contents)),
+        lines=tuple(_lines(snapshot, files)),
+        data=BackupData(**vars(summarize(snapshot)), linked=linked),
         parts=tuple(watch.parts),
     )
+
+
+def _lines(snapshot: Snapshot, files: Sources) -> list[Message]:
+    """Say where the snapshot is, how to restore it, and which files are not in it."""
+    folder = snapshot.folder
+    lines = [
+        tr("folder: {folder} (pinned)", folder=folder) if snapshot.pinned else tr("folder: {folder}", folder=folder),
+        tr("restore: atftctl restore {id}", id=snapshot.id),
+    ]
+    lines += [
+        tr("note: {path} vanished while the snapshot was taken; the snapshot does not contain it", path=path)
+        for path in files.paths
+        if snapshot.file(path) is None and path not in snapshot.left_out
+    ]
+    if snapshot.left_out:
+        names = listed(sorted(snapshot.left_out), 3)
+        lines.append(tr("left out: {paths}; reasons: atftctl backup show {id}", paths=names, id=snapshot.id))
+    return lines

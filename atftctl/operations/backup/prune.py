@@ -1,16 +1,17 @@
-"""`backup prune` and `backup rm`: snapshots go, and do not come back. Both show what goes and why, and ask."""
+"""`backup prune` and `backup rm`: remove snapshots for good. Both show which snapshots and why, and ask."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 
 from atftctl.apply.snapshots import remove as removal
 from atftctl.decide.retention import reasons
 from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.plan import Plan
-from atftctl.domain.result import Result
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Result
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.text import size_text
@@ -24,9 +25,32 @@ from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
-from atftctl.protocol.messages import Message, tr, trn
+from atftctl.protocol.messages import Message, joined, tr, trn
 from atftctl.state import checked_copies, history
 from atftctl.state.layout import Layout
+
+Kept = Mapping[str, Sequence[str]]  # why a snapshot is kept, by its id
+
+
+@record
+class PruneData(Data):
+    """Data of `backup prune`; its dry run has `kept`, too.
+
+    removed: the snapshots that were removed. kept: the snapshots that the retention keeps, with the reasons.
+    """
+
+    removed: tuple[str, ...] = ()
+    kept: Kept = field(default_factory=dict)
+
+
+@record
+class BackupRemoveData(Data):
+    """Data of `backup rm`.
+
+    removed: the snapshots that were removed.
+    """
+
+    removed: tuple[str, ...] = ()
 
 
 def prune(project: Project, request: Request) -> Result:
@@ -49,18 +73,20 @@ def prune(project: Project, request: Request) -> Result:
         )
         return _plan(layout, "backup prune", title, going, snapshots)
 
-    def data() -> dict[str, Any]:
-        return {"kept": {snapshot: why for snapshot, why in kept.items() if why}}
+    def staying() -> Kept:
+        return {snapshot: why for snapshot, why in kept.items() if why}
 
     if not decide().steps:
         if removal.half_removed(layout) and not request.dry_run:
             with locked(project, "backup prune", request):
                 pass  # recovery, which comes with the lock, ends a removal that a crash interrupted
-        return Result("backup prune", Exit.DONE, _nothing(kept), data=data())
-    return _remove(project, "backup prune", decide, request, data)
+        return Result("backup prune", Exit.DONE, _nothing(kept), data=PruneData(kept=staying()))
+    act = _removal(project, request, lambda removed: PruneData(removed, staying()))
+    action = Action("backup prune", decide, act, details=lambda: {"kept": staying()}, identity=_ids)
+    return perform(project, action, request, ask=True)
 
 
-def _nothing(kept: dict[str, list[str]]) -> Message:
+def _nothing(kept: Kept) -> Message:
     return trn(
         "no snapshot is removed: the retention keeps {count} snapshot",
         "no snapshot is removed: the retention keeps all {count} snapshots",
@@ -69,7 +95,8 @@ def _nothing(kept: dict[str, list[str]]) -> Message:
 
 
 def remove(project: Project, names: Sequence[str], request: Request) -> Result:
-    """Remove these snapshots; a damaged one by its folder's name too. Raises Refused for a pinned one."""
+    """Remove these snapshots; a damaged one also by its folder's name. Raises Refused for a pinned one, Refused or
+    UsageError for a name of no snapshot."""
     layout = project.layout
 
     def decide() -> Plan:
@@ -81,7 +108,7 @@ def remove(project: Project, names: Sequence[str], request: Request) -> Result:
             if snapshot.pinned:
                 raise Refused(
                     tr("{id} is pinned", id=snapshot.id),
-                    hint=tr("atftctl backup unpin {id}, then run this command again", id=snapshot.id),
+                    hint=tr("run atftctl backup unpin {id}, then this command again", id=snapshot.id),
                 )
         ids = {snapshot.id for snapshot in going}
         good = [snapshot.id for snapshot in snapshots if snapshot.verified]
@@ -93,11 +120,12 @@ def remove(project: Project, names: Sequence[str], request: Request) -> Result:
         title = trn("remove {count} snapshot", "remove {count} snapshots", len(going))
         return _plan(layout, "backup rm", title, going, snapshots, tuple(notes))
 
-    return _remove(project, "backup rm", decide, request, dict)
+    act = _removal(project, request, BackupRemoveData)
+    return perform(project, Action("backup rm", decide, act, identity=_ids), request, ask=True)
 
 
 def _needed(layout: Layout) -> set[str]:
-    """What the newest undo would need."""
+    """Return the snapshot that an undo of the last operation needs; empty where there is none."""
     changed = [entry for entry in history.read(layout) if entry.get("files")]
     return {str(changed[-1].get("snapshot", ""))} if changed else set()
 
@@ -111,25 +139,31 @@ def _plan(
     notes: tuple[str, ...] = (),
 ) -> Plan:
     sizes = _freed(layout, going, snapshots)
-    steps = tuple(RemoveSnapshot(one.id, one.label or one.reason, sizes[one.id]) for one in going)
+    steps = tuple(
+        RemoveSnapshot(snapshot.id, snapshot.label or snapshot.reason, sizes[snapshot.id]) for snapshot in going
+    )
     title = tr("{title}: {size} become free", title=title, size=size_text(sum(sizes.values())))
     return Plan(command, title, steps, notes=(*notes, tr("this can't be undone")))
 
 
-def _freed(layout: Layout, going: Sequence[Snapshot], found: Sequence[Snapshot]) -> dict[str, int]:
-    """Bytes on disk by snapshot: a copy that a staying one shares frees nothing, one that several share counts once."""
-    names = {one.id for one in going}
-    counted = {_copy(layout, one, file.path) for one in found if one.id not in names for file in one.files}
+def _freed(layout: Layout, going: Sequence[Snapshot], snapshots: Sequence[Snapshot]) -> dict[str, int]:
+    """Return the bytes on disk that each removal frees.
+
+    A copy that a staying snapshot shares frees nothing; one that several removed snapshots share counts once.
+    """
+    names = {snapshot.id for snapshot in going}
+    staying = [snapshot for snapshot in snapshots if snapshot.id not in names]
+    counted = {_copy(layout, snapshot, file.path) for snapshot in staying for file in snapshot.files}
     freed = {}
-    for one in going:
-        copies = {_copy(layout, one, file.path) for file in one.files} - counted
+    for snapshot in going:
+        copies = {_copy(layout, snapshot, file.path) for file in snapshot.files} - counted
         counted |= copies
-        freed[one.id] = sum(size for _, size in copies)
+        freed[snapshot.id] = sum(size for _, size in copies)
     return freed
 
 
 def _copy(layout: Layout, snapshot: Snapshot, path: str) -> tuple[str, int]:
-    """Which file on disk, and its bytes there."""
+    """Return which file on disk a copy is, and its bytes there."""
     try:
         facts = os.lstat(layout.snapshot(snapshot.id) / path)
     except OSError:
@@ -137,31 +171,33 @@ def _copy(layout: Layout, snapshot: Snapshot, path: str) -> tuple[str, int]:
     return inode_key(facts), allocated(facts)
 
 
-def _remove(
-    project: Project, command: str, decide: Callable[[], Plan], request: Request, data: Callable[[], dict[str, Any]]
-) -> Result:
+def _removal(
+    project: Project, request: Request, data: Callable[[tuple[str, ...]], Data]
+) -> Callable[[Plan, Stopwatch], Result]:
+    """Return what carries a plan out. `data`: makes the result's data from the ids that were removed."""
+
     def act(plan: Plan, watch: Stopwatch) -> Result:
         del watch
         with deferred() as held:
             lines = _take_away(project.layout, plan, request.reason)
-        headline = tr("{command}: {title}", command=command, title=plan.title)
+        headline = tr("{command}: {title}", command=plan.command, title=plan.title)
         if held.interrupted:
             headline = tr("{headline}; completed although it was interrupted", headline=headline)
         return Result(
-            command,
+            plan.command,
             Exit.INTERRUPTED if held.interrupted else Exit.DONE,
             headline,
             lines=tuple(lines),
-            data={"removed": _ids(plan), **data()},
+            data=data(tuple(_ids(plan))),
         )
 
-    return perform(project, Action(command, decide, act, details=data, identity=_ids), request, ask=True)
+    return act
 
 
 def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
-    """Hide the snapshots, write the history, then remove the bytes; returns a line for bytes that could not be removed.
+    """Hide the snapshots, write the history, then remove the bytes. Returns a line for bytes that could not be removed.
 
-    Raises InterventionNeeded, which names the snapshots that are gone by then; OSError where none is.
+    Raises InterventionNeeded where only some snapshots were removed; OSError where none was.
     """
     entry = history.new_entry(plan.command, plan.title, reason, now())
     gone: list[str] = []
@@ -176,11 +212,17 @@ def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
     except OSError as error:
         if not gone:
             raise
-        stand = [name for name in _ids(plan) if name not in gone]
+        remaining = [name for name in _ids(plan) if name not in gone]
         raise InterventionNeeded(
-            f"stopped in the middle: {reason_and_place(error)}",
-            state=f"gone: {', '.join(gone)}; still there: {', '.join(stand) or 'none that was to go'}",
-            hint="remove the cause, then: atftctl recover",
+            tr("the removal was interrupted: {why}", why=reason_and_place(error)),
+            state=joined(
+                "; ",
+                [
+                    tr("removed: {snapshots}", snapshots=", ".join(gone)),
+                    *([tr("not removed: {snapshots}", snapshots=", ".join(remaining))] if remaining else []),
+                ],
+            ),
+            hint=tr("remove the cause of the error, then run: atftctl recover"),
         ) from None
     return removal.sweep(layout)
 

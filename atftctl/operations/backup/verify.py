@@ -1,13 +1,13 @@
-"""`backup verify`: are the snapshots still what they were?"""
+"""`backup verify`: check snapshots for damage."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 
 from atftctl.domain.errors import UsageError
-from atftctl.domain.result import Result
-from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Result
 from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError
 from atftctl.host.files.folders import make_dirs
@@ -17,63 +17,83 @@ from atftctl.observe.snapshots.integrity import Copy, Findings
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import Message, joined, tr, trn
 from atftctl.state import checked_copies
 
 
-def verify(
-    project: Project, words: Sequence[str], request: Request, *, everything: bool = False, share: float = 0.0
-) -> Result:
-    """Structure of all snapshots, and the hashes of: those that are named; or all copies; or a share of their bytes;
-    or, asked for nothing, those that were not hashed within the runbook's span.
+@record
+class BackupVerifyData(Data):
+    """Data of `backup verify`.
 
-    Holds no lock while it reads: a rollback must not wait for it.
+    problems: what is damaged, by snapshot (or by path, for a copy made by cp), with the reasons. snapshots: number of
+    snapshots. copies: number of files on disk that the snapshots use. hashed: number of these files whose content was
+    checked now.
+    """
+
+    problems: Mapping[str, tuple[str, ...]]
+    snapshots: int
+    copies: int
+    hashed: int
+
+
+def verify(
+    project: Project, names: Sequence[str], request: Request, *, everything: bool = False, share: float = 0.0
+) -> Result:
+    """Check the structure of all snapshots, and the content of some copies.
+
+    `names`: check all copies of these snapshots. `everything`: check all copies. `share`: check this share of their
+    bytes, from 0 to 1. Otherwise: check the copies that were not checked within the runbook's span. Holds no lock while
+    it reads: a rollback must not wait for it. Raises Refused or UsageError where a name names no snapshot.
     """
     layout, watch = project.layout, Stopwatch(request.report)
-    known, broken = observed.scan(layout)
-    asked = [observed.find(layout, known, word) for word in words] or list(known)
-    reliance = observed.reliance(layout, known, project.runbook.backups.recheck_s)
+    snapshots, broken = observed.scan(layout)
+    selected = {observed.find(layout, snapshots, name).id for name in names} or {snapshot.id for snapshot in snapshots}
+    reliance = observed.reliance(layout, snapshots, project.runbook.backups.recheck_s)
     with watch.part("look"):
-        found = integrity.structure(layout, known, reliance)
-    names = {one.id for one in asked}
-    copies = [one for one in found.copies.values() if any(user.id in names for user, _ in one.users)]
+        structure = integrity.structure(layout, snapshots, reliance)
+    copies = [copy for copy in structure.copies.values() if any(snapshot.id in selected for snapshot, _ in copy.users)]
     if share:
         chosen = integrity.sample(copies, share)
     else:
         at = now()
-        chosen = [one for one in copies if everything or words or reliance.due(one.checked, at)]
+        chosen = [copy for copy in copies if everything or names or reliance.due(copy.checked, at)]
     with watch.part("hash"):
-        request.report.expect(sum(one.size for one in chosen))
-        whole = integrity.check(layout, chosen, found, request.report.progress)
-        made_by_cp = _handmade(project) if everything else {}
+        request.report.expect(sum(copy.size for copy in chosen))
+        whole = integrity.check(layout, chosen, structure, request.report.progress)
+        made_by_cp = _damaged_cp_copies(project) if everything else {}
     _remember(project, chosen, request)
-    still_there = {one.id for one in observed.list_snapshots(layout)}  # a prune may have taken some meanwhile
-    problems = {name: lines for name, lines in found.problems.items() if name in still_there}
-    problems |= {name: [why] for name, why in broken.items()} | made_by_cp
-    return _result(project, known, found, chosen, whole, problems, watch)
+    remaining = {snapshot.id for snapshot in observed.list_snapshots(layout)}  # a prune may have removed some meanwhile
+    damaged = {name: tuple(lines) for name, lines in structure.problems.items() if name in remaining}
+    damaged |= {name: (why,) for name, why in broken.items()}
+    data = BackupVerifyData(damaged | made_by_cp, len(snapshots), len(structure.copies), len(chosen))
+    lines = [*_intact_elsewhere(chosen, whole), *_next(list(damaged), data)]
+    return _result(project, structure, data, lines, watch)
 
 
 def share_of(text: str) -> float:
-    """0.1 of "10%". Raises UsageError."""
+    """Return 0.1 for "10%". Raises UsageError."""
     try:
         share = float(text.removesuffix("%")) / 100
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
-        raise UsageError(f"--sample {text!r} is no share such as 10%")
+        raise UsageError(tr("--sample {text!r}: give a percentage from 1% to 100%", text=text))
     return share
 
 
-def _handmade(project: Project) -> dict[str, list[str]]:
-    looked = {
-        one.path: cp_copies.look_into(project.layout, one)[1]
-        for one in cp_copies.find_cp_copies(project.layout, project.runbook.files)
-    }
-    return {path: [wrong] for path, wrong in looked.items() if wrong}
+def _damaged_cp_copies(project: Project) -> dict[str, tuple[str, ...]]:
+    """Return what is wrong with the copies made by cp, by path."""
+    copies = cp_copies.find_cp_copies(project.layout, project.runbook.files)
+    wrong = {copy.path: cp_copies.look_into(project.layout, copy)[1] for copy in copies}
+    return {path: (why,) for path, why in wrong.items() if why}
 
 
 def _remember(project: Project, hashed: Sequence[Copy], request: Request) -> None:
-    """So that the next snapshot relies on the whole ones, and a prune on no damaged one. Recovers nothing, for which
-    `verify` was not asked; where it can't be written that is said, and no more is lost than time."""
+    """Record which copies are whole and which are damaged: the next snapshot and `backup prune` rely on it.
+
+    Runs no recovery, since `backup verify` changes nothing else. Where it can't be recorded, a note is shown; nothing
+    but time is lost.
+    """
     layout = project.layout
     if not hashed:
         return
@@ -81,55 +101,65 @@ def _remember(project: Project, hashed: Sequence[Copy], request: Request) -> Non
     try:
         make_dirs(layout.state, 0o700)
         with locks.exclusive(layout.lock, command="backup verify", reason=""):
-            found = {one.key: (one.digest, at) for one in hashed if one.digest}
-            checked_copies.remember_checked(layout, checked_copies.checked(layout) | found)
+            checked = {copy.key: (copy.digest, at) for copy in hashed if copy.digest}
+            checked_copies.remember_checked(layout, checked_copies.checked(layout) | checked)
     except (HostError, OSError) as error:
-        why = "another operation is running" if isinstance(error, LockHeldError) else str(error)
-        request.report.note(f"what was checked could not be written down ({why}); it will be checked again")
+        why = tr("another operation is running") if isinstance(error, LockHeldError) else str(error)
+        request.report.note(
+            tr("could not record which copies were checked ({why}); the next backup verify checks them again", why=why)
+        )
 
 
 def _result(
-    project: Project,
-    known: Sequence[Snapshot],
-    found: Findings,
-    chosen: Sequence[Copy],
-    whole: Sequence[Copy],
-    problems: dict[str, list[str]],
-    watch: Stopwatch,
+    project: Project, structure: Findings, data: BackupVerifyData, lines: Sequence[Message], watch: Stopwatch
 ) -> Result:
-    bad, left = len(problems), len(found.copies) - len(chosen)
-    shared = sum(len(one.users) for one in found.copies.values())
-    many = "s" * (len(known) != 1)
-    headline = (
-        f"{f'{bad} damaged' if bad else 'no damage found'}: {len(known)} snapshot{many}, "
-        f"{shared:,} files in {len(found.copies):,} copies, {len(chosen):,} hashed"
+    bad = len(data.problems)
+    files = sum(len(copy.users) for copy in structure.copies.values())
+    headline = tr(
+        "{damage}: {snapshots}, {files} in {copies} on disk, content of {hashed} checked",
+        damage=tr("{count:,} damaged", count=bad) if bad else tr("no damage found"),
+        snapshots=trn("{count} snapshot", "{count} snapshots", data.snapshots),
+        files=trn("{count} file", "{count} files", files),
+        copies=trn("{count} copy", "{count} copies", data.copies),
+        hashed=trn("{count} copy", "{count} copies", data.hashed),
     )
-    lines = [f"{name}: {line}" for name, several in sorted(problems.items()) for line in several]
-    lines += _intact_elsewhere(chosen, whole)
-    if bad:
-        lines.append("next: restore from a whole one; atftctl backup rm takes a damaged one away")
-    elif left:
-        days = project.runbook.backups.recheck_days
-        lines.append(f"{left:,} copies were hashed within {days:g} days: --all hashes all")
+    problems = [joined(": ", (name, line)) for name, several in sorted(data.problems.items()) for line in several]
     return Result(
         "backup verify",
         Exit.CHECK_FAILED if bad else Exit.DONE,
         headline,
-        lines=tuple(lines),
-        data={
-            "problems": problems,
-            "snapshots": len(known),
-            "copies": len(found.copies),
-            "hashed": len(chosen),
-        },
+        lines=(*problems, *lines),
+        data=data,
         parts=tuple(watch.parts),
         contacts=project.contacts if bad else (),
     )
 
 
-def _intact_elsewhere(chosen: Sequence[Copy], whole: Sequence[Copy]) -> list[str]:
-    """For each damaged copy another one of the same bytes, to restore from."""
-    intact = {one.users[0][1].sha256: one for one in reversed(whole)}
-    good = {one.key for one in whole}
-    found = (intact.get(one.users[0][1].sha256) for one in chosen if one.key not in good)
-    return [f"the same bytes are intact in {one.name}" for one in found if one]
+def _next(damaged: Sequence[str], data: BackupVerifyData) -> list[Message]:
+    """Say what to do about the damage; without damage, how to check the copies that were not checked."""
+    if damaged:
+        return [
+            tr(
+                "next: restore from an undamaged snapshot; to remove a damaged one: atftctl backup rm {id}",
+                id=damaged[0],
+            )
+        ]
+    if data.problems:
+        return [tr("next: restore from an undamaged copy, and remove the damaged copies")]
+    if not (left := data.copies - data.hashed):
+        return []
+    return [
+        trn(
+            "{count} copy was not checked now: --all checks every copy",
+            "{count} copies were not checked now: --all checks every copy",
+            left,
+        )
+    ]
+
+
+def _intact_elsewhere(chosen: Sequence[Copy], whole: Sequence[Copy]) -> list[Message]:
+    """For each damaged copy name an undamaged one of the same content, to restore from."""
+    intact = {copy.users[0][1].sha256: copy for copy in reversed(whole)}
+    good = {copy.key for copy in whole}
+    others = (intact.get(copy.users[0][1].sha256) for copy in chosen if copy.key not in good)
+    return [tr("an undamaged copy with the same content: {path}", path=copy.name) for copy in others if copy]

@@ -1,1 +1,1 @@
-"""The verbs that only look."""
+"""Commands that only look: status, doctor, history, show."""

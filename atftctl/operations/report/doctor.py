@@ -1,17 +1,17 @@
-"""`doctor`: what is missing on this machine, and what that costs. Changes nothing."""
+"""`doctor`: check this machine and project for missing parts. Changes nothing."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from atftctl.domain.errors import AtftError
-from atftctl.domain.result import Result
-from atftctl.domain.text import counted, size_text
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Result
+from atftctl.domain.text import size_text
 from atftctl.host import locks
 from atftctl.host.errors import HostError
 from atftctl.host.files.reading import free_bytes, size_of
@@ -22,6 +22,7 @@ from atftctl.observe.trainer_run import probes
 from atftctl.operations.project import Project, observe, open_operation
 from atftctl.operations.report import health
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr, trn
 from atftctl.state.reserve import RESERVE
 
 IMPORT_LIMIT_S = 60.0
@@ -32,8 +33,8 @@ import importlib, os, sys
 names, child = sys.argv[1:], os.fork()
 for name in names[1:] if child else names[:1]:
     try:
-        found = importlib.import_module(name)
-        print(name, getattr(found, "__version__", "there"), sep="\\t")
+        module = importlib.import_module(name)
+        print(name, getattr(module, "__version__", "available"), sep="\\t")
     except BaseException as error:
         print(name, f"!{type(error).__name__}: {error}".splitlines()[0], sep="\\t")
 sys.stdout.flush()
@@ -42,142 +43,182 @@ if child:
 """
 
 
-@dataclass(frozen=True)
-class Finding:
-    """`costs`: what can't be done as things stand, "" where nothing is missing. `needed`: a rescue can't do without."""
+@record
+class Finding(Data):
+    """One part of the machine or the project.
+
+    name: its name. message: its state. costs: what does not work because of it; empty where nothing is missing. needed:
+    whether a rollback needs it.
+    """
 
     name: str
-    words: str
+    message: str
     costs: str = ""
     needed: bool = False
 
 
+@record
+class DoctorData(Data):
+    """Data of `doctor`.
+
+    findings: the parts of the machine and the project.
+    """
+
+    findings: tuple[Finding, ...]
+
+
 def doctor(project: Project) -> Result:
-    """Exit 1 where something is missing that a rescue needs."""
-    found = [finding for look in LOOKS for finding in _tried(look, project)]
-    missing = [one for one in found if one.costs]
-    bad = [one for one in missing if one.needed]
-    headline = "all that a rescue needs is there"
+    """Check all parts; exit code 1 where a part is missing that a rollback needs."""
+    findings = tuple(finding for look in LOOKS for finding in _checked(look, project))
+    missing = [finding for finding in findings if finding.costs]
+    bad = [finding for finding in missing if finding.needed]
+    headline = tr("everything that a rollback needs is in order")
     if bad:
-        headline = f"{counted(len(bad), 'thing')} that a rescue needs {_are(bad)} missing"
+        headline = trn(
+            "{count} part that a rollback needs is missing or broken",
+            "{count} parts that a rollback needs are missing or broken",
+            len(bad),
+        )
     elif missing:
-        headline += f"; {counted(len(missing), 'thing')} {_are(missing)} missing beside that"
+        headline = trn(
+            "everything that a rollback needs is in order; {count} other part is missing",
+            "everything that a rollback needs is in order; {count} other parts are missing",
+            len(missing),
+        )
     return Result(
         "doctor",
         Exit.CHECK_FAILED if bad else Exit.DONE,
         headline,
-        data={"findings": [vars(one) for one in found]},
+        data=DoctorData(findings),
         contacts=project.contacts if bad else (),
     )
 
 
-def _are(findings: Sequence[Finding]) -> str:
-    return "is" if len(findings) == 1 else "are"
-
-
-def _tried(look: Callable[[Project], Iterator[Finding]], project: Project) -> list[Finding]:
-    """A look that fails is a finding."""
+def _checked(look: Callable[[Project], Iterator[Finding]], project: Project) -> list[Finding]:
+    """Run one check; its failure is a finding, too."""
     try:
         return list(look(project))
     except (AtftError, HostError, OSError) as error:
-        return [Finding(look.__name__.strip("_"), str(error), "it could not be looked at")]
+        message = error.message if isinstance(error, AtftError) else str(error)
+        return [Finding(look.__name__.strip("_"), message, tr("this part could not be checked"))]
 
 
 def _machine(project: Project) -> Iterator[Finding]:
     del project
     version = ".".join(map(str, sys.version_info[:3]))
     old = sys.version_info < PYTHON
-    yield Finding("python", version, "Python 3.11 or newer is needed" if old else "", needed=True)
+    yield Finding("python", version, tr("Python 3.11 or newer is needed") if old else "", needed=True)
+    message, costs = str(tr("available")), ""
     try:
         os.close(os.pidfd_open(os.getpid()))
-        words, costs = "there", ""
     except (AttributeError, OSError) as error:
-        words, costs = str(error), "no process can be stopped safely (Linux 5.3 or newer)"
-    yield Finding("pidfd", words, costs, needed=True)
+        message, costs = str(error), tr("no process can be stopped safely: Linux 5.3 or newer is needed")
+    yield Finding("pidfd", message, costs, needed=True)
     readable = Path("/proc/self/stat").exists()
-    yield Finding(
-        "/proc", "there" if readable else "missing", "" if readable else "no process can be seen", needed=True
-    )
-    git_there = shutil.which("git")
-    yield Finding("git", git_there or "missing", "" if git_there else "no commit in snapshots; no rollback --git")
+    message = tr("available") if readable else tr("missing")
+    yield Finding("/proc", message, "" if readable else tr("no process can be observed"), needed=True)
+    git_path = shutil.which("git")
+    costs = "" if git_path else tr("snapshots do not record the commit, and rollback --git does not work")
+    yield Finding("git", git_path or tr("missing"), costs)
 
 
 def _health(project: Project) -> Iterator[Finding]:
-    """What `status` and every refusal say, too; then the configs that nothing stands against."""
-    found = health.faults(project, observe(project))
-    for fault in found:
-        yield Finding(fault.name, fault.message, fault.hint or "look at it", needed=fault.blocks)
-    if not any(fault.name == "runbook" for fault in found):
+    """Yield what `status` and every refusal say, too; then the configs that are in order."""
+    faults = health.faults(project, observe(project))
+    for fault in faults:
+        yield Finding(fault.name, fault.message, fault.hint or tr("a person must look at this"), needed=fault.blocks)
+    if not any(fault.name == "runbook" for fault in faults):
         yield Finding("runbook", str(project.layout.runbook.relative_to(project.layout.root)))
-    wrong = {fault.name for fault in found}
-    yield from (Finding(name, "can be replaced") for name in project.runbook.files.configs if name not in wrong)
+    wrong = {fault.name for fault in faults}
+    for name in project.runbook.files.configs:
+        if name not in wrong:
+            yield Finding(name, tr("atftctl can replace it"))
 
 
 def _space(project: Project) -> Iterator[Finding]:
     layout = project.layout
     files = project.runbook.files
-    one = sum(size_of(layout.root / name) for name in (*files.configs, *files.models))
-    free, wanted = free_bytes(layout.root), 2 * one + RESERVE
-    short = free < wanted
-    words = f"{size_text(free)} free; a restore takes up to {size_text(wanted)}"
-    yield Finding("room", words, "a snapshot or a restore of the models may find no room" if short else "")
-    there = layout.reserve.exists()
+    size = sum(size_of(layout.root / name) for name in (*files.configs, *files.models))
+    free, needed = free_bytes(layout.root), 2 * size + RESERVE
+    message = tr("{free} free; a restore needs up to {needed}", free=size_text(free), needed=size_text(needed))
+    costs = tr("the disk may be too full for a snapshot or a restore of the models")
+    yield Finding(tr("disk space"), message, costs if free < needed else "")
+    exists = layout.reserve.exists()
     yield Finding(
-        "reserve",
-        size_text(RESERVE) if there else "not there",
-        "" if there or not layout.state.exists() else "a full disk would stop the first rollback",
+        tr("reserve"),
+        size_text(RESERVE) if exists else tr("missing"),
+        "" if exists or not layout.state.exists() else tr("on a full disk the first rollback would fail"),
     )
 
 
 def _trainer(project: Project) -> Iterator[Finding]:
-    """Only `verify`, the baseline and the trainer itself need these."""
+    """Yield what only `verify`, the baseline and the trainer itself need."""
     rules = project.runbook.trainer
     program = rules.command[0].replace("{python}", sys.executable) if rules.command else ""
-    found = shutil.which(program) if program else None
-    yield Finding("trainer's program", found or f"{program or 'none'}: not found", "" if found else "no trainer starts")
+    path = shutil.which(program) if program else None
+    problem = tr("not found: {program}", program=program) if program else tr("the runbook has no trainer.command")
+    yield Finding(tr("trainer program"), path or problem, "" if path else tr("atftctl can't start the trainer"))
     if not rules.validate:
-        yield Finding(
-            "trainer.validate", "not named", "settings out of their range are found out when the trainer dies"
-        )
-    if found and Path(found).name.startswith("python"):
-        yield from _packages(project, found)
+        costs = tr("atftctl can't check settings before a start: with wrong settings the trainer fails when it starts")
+        yield Finding("trainer.validate", tr("not set in the runbook"), costs)
+    if path and Path(path).name.startswith("python"):
+        yield from _packages(project, path)
 
 
 def _packages(project: Project, python: str) -> Iterator[Finding]:
-    """What the trainer's own interpreter can import; it takes the heaviest one in a process beside the others."""
+    """Yield what the trainer's own interpreter can import; it imports the largest package beside the others."""
     root = project.layout.root
-    missing = "no verify, no baseline, no trainer from here; rollback and restore work"
+    costs = tr("verify, baseline record and the trainer do not work with this Python; rollback and restore work")
     done = run([python, "-c", IMPORTS, *PACKAGES], cwd=root, env=probes.environment(root), limit_s=IMPORT_LIMIT_S)
     lines = [line.partition("\t") for line in done.output.splitlines() if "\t" in line]
-    told = {name: words for name, _, words in lines if name in PACKAGES}
+    answers = {name: answer for name, _, answer in lines if name in PACKAGES}
     for name in PACKAGES:
-        words = told.get(name, f"!not asked: {done.output[-100:]}")
-        yield Finding(name, words.removeprefix("!"), missing if words.startswith("!") else "")
+        answer = answers.get(name)
+        if answer is None:
+            yield Finding(name, tr("could not be checked: {output}", output=done.output[-100:]), costs)
+        else:
+            yield Finding(name, answer.removeprefix("!"), costs if answer.startswith("!") else "")
 
 
 def _state(project: Project) -> Iterator[Finding]:
     layout = project.layout
     holder = locks.holder(layout.lock)
     if not open_operation(layout):
-        yield Finding("operations", "none is open")
+        yield Finding("operations", tr("no unfinished operation"))
     if holder is not None:
-        yield Finding("lock", f"held by {holder.get('operator', '?')} (pid {holder.get('pid', '?')})")
-    known, damaged = observed.list_snapshots(layout), health.damaged_snapshots(project)
-    good = observed.last_good(layout, known)
+        by, pid = holder.get("operator", "?"), holder.get("pid", "?")
+        yield Finding("lock", tr("held by {operator} (pid {pid})", operator=by, pid=pid))
+    snapshots, damaged = observed.list_snapshots(layout), health.damaged_snapshots(project)
+    good = observed.last_good(layout, snapshots)
     yield Finding(
         "snapshots",
-        f"{len(known)}, {len(damaged)} damaged; last verified-good: {good.id if good else 'none'}",
-        "" if good else "rollback has nowhere to go by itself: atftctl backup, then atftctl verify",
+        tr(
+            "{count:,}, {damaged} damaged; last verified-good: {good}",
+            count=len(snapshots),
+            damaged=len(damaged),
+            good=good.id if good else tr("none"),
+        ),
+        "" if good else tr("rollback --to last-good does not work; next: atftctl backup, then atftctl verify"),
     )
-    there = layout.baseline.exists()
+    exists = layout.baseline.exists()
     yield Finding(
         "baseline",
-        "recorded" if there else "none",
-        "" if there else "verify stays inconclusive: atftctl rollback --immediate, train, atftctl baseline record",
+        tr("recorded") if exists else tr("none"),
+        ""
+        if exists
+        else tr("verify stays inconclusive; next: atftctl rollback --immediate, train, then atftctl baseline record"),
     )
-    commit, dirty = git.head(layout.root)
-    words = f"{commit[:12]}{', with changes' if dirty else ''}" if commit else "no repository"
-    yield Finding("repository", words, "" if commit else "no rollback --git, no code in snapshots")
+    yield _repository(project)
+
+
+def _repository(project: Project) -> Finding:
+    commit, dirty = git.head(project.layout.root)
+    if not commit:
+        costs = tr("rollback --git does not work, and snapshots do not record the code")
+        return Finding("repository", tr("no git repository"), costs)
+    if dirty:
+        return Finding("repository", tr("{commit}, with uncommitted changes", commit=commit[:12]))
+    return Finding("repository", commit[:12])
 
 
 LOOKS = (_machine, _health, _space, _trainer, _state)

@@ -1,25 +1,30 @@
-"""Is all well, and what is not? One judgement for `status`, `doctor` and `runbook lint`: each finding has words, and a
-command that can be pasted."""
+"""What is wrong with the service: the one judgement that `status`, `doctor` and `runbook lint` show. Each fault has a
+message, and where possible a command that helps."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from atftctl.decide.verdicts.crash_cause import cause, remedy
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Process
+from atftctl.domain.record import record
+from atftctl.domain.result import Data
 from atftctl.host.files.obstacles import mount_points
 from atftctl.observe.configs import digest
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.operations.change import settings_check
 from atftctl.operations.change.preview import replaceable
 from atftctl.operations.project import Project
+from atftctl.protocol.messages import Message, joined, tr
 from atftctl.state import checked_copies, quarantine
 
 
-@dataclass(frozen=True)
-class Fault:
-    """Something that is not as it should be. `blocks`: a rollback or a start is refused for it."""
+@record
+class Fault(Data):
+    """Something that is wrong.
+
+    name: the part that it concerns, such as `trainer`, `snapshots`, or the path of a config. message: what is wrong.
+    hint: a command that helps, or empty. blocks: whether a rollback or a start is refused because of it.
+    """
 
     name: str
     message: str
@@ -27,12 +32,13 @@ class Fault:
     blocks: bool = False
 
     @property
-    def words(self) -> str:
-        return f"{self.message} → {self.hint}" if self.hint else self.message
+    def text(self) -> str:
+        """The message and the hint in one line."""
+        return joined(" → ", (self.message, self.hint)) if self.hint else self.message
 
 
 def faults(project: Project, facts: Facts) -> list[Fault]:
-    """All of them, the most urgent first."""
+    """Return everything that is wrong, the most urgent first."""
     return [
         *_open_operation(facts),
         *runbook_faults(project),
@@ -44,82 +50,94 @@ def faults(project: Project, facts: Facts) -> list[Fault]:
 
 
 def runbook_faults(project: Project) -> list[Fault]:
-    """Everything that is wrong in the runbook, in the order of its lines."""
-    known = [
-        Fault("runbook", problem.text, problem.hint or "edit it, then: atftctl runbook lint", blocks=True)
-        for problem in project.problems
-    ]
-    return known + [Fault("runbook", warning) for warning in project.warnings]
+    """Return everything that is wrong in the runbook, in the order of its lines."""
+    edit = tr("edit the runbook, then run: atftctl runbook lint")
+    problems = [Fault("runbook", problem.text, problem.hint or edit, blocks=True) for problem in project.problems]
+    return problems + [Fault("runbook", warning) for warning in project.warnings]
 
 
 def _open_operation(facts: Facts) -> list[Fault]:
     opened = facts.open_operation
-    if opened is None:
-        return []
-    return [Fault("operations", opened.summary, "atftctl recover", True)]
+    return [Fault("operations", opened.summary, "atftctl recover", blocks=True)] if opened else []
 
 
 def _configs(project: Project, facts: Facts) -> list[Fault]:
-    found = [
-        Fault(config.path, f"{config.path}: {config.error}", config.way_back, blocks=True)
+    problems = [
+        Fault(config.path, joined(": ", (config.path, config.error)), config.way_back, blocks=True)
         for config in facts.configs.values()
         if config.error
     ]
-    if not found and (problem := settings_check.problem_now(project)):
+    if not problems and (problem := settings_check.problem_now(project)):
         hint = settings_check.way_out(project, problem)
-        found.append(Fault("settings", f"the trainer can't train with the settings: {problem}", hint, blocks=True))
+        message = tr("the trainer can't train with the current settings: {problem}", problem=problem)
+        problems.append(Fault("settings", message, hint, blocks=True))
     if why := quarantine.reason(project.layout, digest(facts.configs)):
-        found.append(Fault("quarantine", f"this config is quarantined, and guard starts no trainer with it: {why}"))
-    return found
+        message = tr("this config is quarantined: atftctl guard starts no trainer with it ({why})", why=why)
+        problems.append(Fault("quarantine", message))
+    return problems
 
 
 def _protected(project: Project) -> list[Fault]:
-    """Configs that no rollback could replace."""
-    found, mounted = [], mount_points()
+    """Return a fault for each config that a rollback could not replace."""
+    problems, mounted = [], mount_points()
     for name in project.runbook.files.configs:
         try:
             replaceable(project.layout, name, mounted)
         except Refused as error:
-            found.append(Fault(name, error.message, error.hint, blocks=True))
-    return found
+            problems.append(Fault(name, error.message, error.hint, blocks=True))
+    return problems
 
 
 def trainer_faults(project: Project, facts: Facts) -> list[Fault]:
-    process, name = facts.process, "trainer"
-    found = []
+    """Return what is wrong with the recorded trainer, and a fault for each trainer that was started by hand."""
+    process = facts.process
+    problems = []
     if process.where:
-        found.append(Fault(name, f"the trainer was started on {process.where}: it can't be seen from here"))
+        message = tr("the trainer was started on {host}: this machine can't observe it", host=process.where)
+        problems.append(Fault("trainer", message))
     if process.leftovers:
         pids = ", ".join(map(str, process.leftovers))
-        found.append(Fault(name, f"processes of a dead run are left: pid {pids}", "atftctl trainer stop"))
+        message = tr("processes of a dead run are still running: pid {pids}", pids=pids)
+        problems.append(Fault("trainer", message, "atftctl trainer stop"))
     if process.silent_s is not None:
-        found.append(Fault(name, silence(process), "atftctl trainer restart"))
+        problems.append(Fault("trainer", silence(process), "atftctl trainer restart"))
     if process.state == "died":
-        found.append(Fault(name, cause(process.last_event or {}), remedy(project.runbook, facts)))
-    found += [
-        Fault(name, f"a trainer started by hand: pid {stranger.pid}, {stranger.user}", "atftctl trainer status")
-        for stranger in process.unmanaged
-    ]
-    return found
+        problems.append(Fault("trainer", cause(process.last_event or {}), remedy(project.runbook, facts)))
+    for trainer in process.unmanaged:
+        message = tr("a trainer was started by hand: pid {pid}, user {user}", pid=trainer.pid, user=trainer.user)
+        problems.append(Fault("trainer", message, "atftctl trainer status"))
+    return problems
 
 
-def silence(process: Process) -> str:
-    """A trainer that lives and does nothing more."""
-    where = f" in section {process.section}" if process.section else ""
-    return f"no sign of life for {process.silent_s:.0f} s{where}: it hangs; logs/trainer.out says where"
+def silence(process: Process) -> Message:
+    """Say that a living trainer hangs, and for how long. `process.silent_s` must not be None."""
+    if process.section:
+        return tr(
+            "the trainer hangs: no sign of life for {seconds:.0f} s in section {section}; see logs/trainer.out",
+            seconds=process.silent_s,
+            section=process.section,
+        )
+    return tr(
+        "the trainer hangs: no sign of life for {seconds:.0f} s; see logs/trainer.out",
+        seconds=process.silent_s,
+    )
 
 
 def _snapshots(project: Project) -> list[Fault]:
-    damaged = damaged_snapshots(project)
     return [
-        Fault("snapshots", f"snapshot {name} is damaged: {why}", f"atftctl backup rm {name}")
-        for name, why in damaged.items()
+        Fault(
+            "snapshots",
+            tr("snapshot {id} is damaged: {why}", id=name, why=why),
+            tr("to remove it: atftctl backup rm {id}", id=name),
+        )
+        for name, why in damaged_snapshots(project).items()
     ]
 
 
 def damaged_snapshots(project: Project) -> dict[str, str]:
-    """By name, why each is not to be relied on, as far as that is known without reading its copies."""
+    """Return what is wrong with each damaged snapshot, by name, as far as it is known without reading its copies."""
     layout = project.layout
-    found, broken = observed.scan(layout)
-    known = checked_copies.checked(layout)
-    return broken | {one.id: why for one in found if (why := observed.known_damage(layout, one, known))}
+    snapshots, broken = observed.scan(layout)
+    checked = checked_copies.checked(layout)
+    damage = {snapshot.id: why for snapshot in snapshots if (why := observed.known_damage(layout, snapshot, checked))}
+    return broken | damage

@@ -1,46 +1,115 @@
-"""`history` and `show`: which operations there were."""
+"""`history` and `show`: past operations."""
 
 from __future__ import annotations
 
-from atftctl.domain.result import Result
-from atftctl.domain.text import counted
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Result
 from atftctl.host.files.logs import tail
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr, trn
 from atftctl.state import history as records
 
 
-def history(project: Project, most: int) -> Result:
+@record
+class HistoryData(Data):
+    """Data of `history`.
+
+    operations: the newest lines of the history, oldest first. Each has `operation`, `command`, `title`, `reason`,
+    `operator`, `started`, `ended`, `outcome`, `exit_code`, `files`, and more by command.
+    """
+
+    operations: tuple[Mapping[str, Any], ...]
+
+
+@record
+class HistoryCheckData(Data):
+    """Data of `history --check`.
+
+    problems: lines that were edited, added or removed. operations: number of operations.
+    """
+
+    problems: tuple[str, ...]
+    operations: int
+
+
+@record
+class Evidence(Data):
+    """The files that an operation left for later examination.
+
+    folder: their folder, relative to the project. files: their names.
+    """
+
+    folder: str
+    files: tuple[str, ...]
+
+
+@record
+class ShowData(Data):
+    """Data of `show`.
+
+    entry: its fields stand beside the others, not below `entry`: those of the operation's line in the history. steps:
+    the plan's steps. diff: unified diff of the configs, at most 500 lines. evidence: where more can be read.
+    """
+
+    entry: Mapping[str, Any]
+    steps: tuple[str, ...]
+    diff: tuple[str, ...]
+    evidence: Evidence
+
+    def __getitem__(self, key: str) -> Any:
+        return super().__getitem__(key) if key in ("steps", "diff", "evidence") else self.entry[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self.entry, "steps", "diff", "evidence")))
+
+
+def history(project: Project, limit: int) -> Result:
+    """List the newest `limit` operations, oldest first."""
     entries = records.read(project.layout)
-    return Result("history", Exit.DONE, counted(len(entries), "operation"), data={"operations": entries[-most:]})
+    headline = trn("{count} operation", "{count} operations", len(entries))
+    return Result("history", Exit.DONE, headline, data=HistoryData(tuple(entries[-limit:])))
 
 
 def show(project: Project, word: str) -> Result:
-    """All that is known of one operation: plan, diff, evidence, timeline, verdict, who, why."""
+    """Show all that is known of one operation: plan, diff, evidence, parts, verdict, operator, reason.
+
+    Raises Refused where there is no operation yet, UsageError where `word` names none.
+    """
     layout = project.layout
     entry = records.find_any(records.read(layout), word)
     folder = layout.operations / str(entry["operation"])
-    evidence = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    files = tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ()
     plan = records.evidence(folder / "plan.json")
-    data = {
-        **entry,
-        "steps": plan.get("steps", []),
-        "diff": tail(folder, "change.diff", 500),
-        "evidence": {"folder": str(folder.relative_to(layout.root)), "files": evidence},
-    }
-    return Result("show", Exit.DONE, f"{entry['command']} {entry['operation']}: {entry['title']}", data=data)
+    data = ShowData(
+        entry=entry,
+        steps=tuple(plan.get("steps", ())),
+        diff=tuple(tail(folder, "change.diff", 500)),
+        evidence=Evidence(str(folder.relative_to(layout.root)), files),
+    )
+    headline = tr(
+        "{command} {operation}: {title}", command=entry["command"], operation=entry["operation"], title=entry["title"]
+    )
+    return Result("show", Exit.DONE, headline, data=data)
 
 
 def check_history(project: Project) -> Result:
-    """Is each line the one that was written?"""
-    problems = records.tampered(project.layout)
+    """Check that no line of the history was edited, added or removed."""
+    problems = tuple(records.tampered(project.layout))
     count = len(records.read(project.layout))
-    whole = f"the history is whole: {counted(count, 'operation')}"
+    headline = tr(
+        "the history is intact: {operations}", operations=trn("{count} operation", "{count} operations", count)
+    )
+    if problems:
+        headline = trn("{count} problem in the history", "{count} problems in the history", len(problems))
     return Result(
         "history",
         Exit.CHECK_FAILED if problems else Exit.DONE,
-        f"{counted(len(problems), 'problem')} in the history" if problems else whole,
-        lines=tuple(problems),
-        data={"problems": problems, "operations": count},
+        headline,
+        lines=problems,
+        data=HistoryCheckData(problems, count),
         contacts=project.contacts if problems else (),
     )

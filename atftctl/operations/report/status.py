@@ -1,63 +1,115 @@
-"""`status`, `history`, `recover`, `runbook show|lint`: where things stand, and cleaning up after a crash."""
+"""`status`: the state of the service, and what is wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from atftctl.decide.plans.setting_changes import state
 from atftctl.domain.errors import Refused
-from atftctl.domain.result import Result
+from atftctl.domain.facts import Process
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Result
 from atftctl.host import locks
 from atftctl.observe.snapshots.catalog import last_good, newest
 from atftctl.operations.change.project_lock import held_by
 from atftctl.operations.project import Project, observe
-from atftctl.operations.report.health import faults
+from atftctl.operations.report.health import Fault, faults
 from atftctl.operations.trainer_process import status as trainer_status
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import Message, joined, tr
 from atftctl.state import history
 from atftctl.state import staged as staged_state
 
 
+@record
+class FeatureState(Data):
+    """One improvement.
+
+    state: `on`, `off`, `not set`, `unreadable`, or its value. title: its title in the operator's language.
+    """
+
+    state: str
+    title: str
+
+
+@record
+class StatusData(Data):
+    """Data of `status`.
+
+    service: the name of the service. features: the improvements, by name. trainer: the data of `trainer status`.
+    snapshots: number of snapshots. latest_snapshot: the snapshot that `latest` means, or null. last_good: the newest
+    verified-good snapshot, or null. open_operation: the operation that a crash left unfinished, or null.
+    last_operation: the newest line of the history, or null. locked_by: who holds the project's lock: `operator`, `pid`,
+    `command`, `reason`, `since`; or null. faults: what is wrong, the most urgent first.
+    """
+
+    service: str
+    features: Mapping[str, FeatureState]
+    trainer: Mapping[str, Any]
+    snapshots: int
+    latest_snapshot: str | None
+    last_good: str | None
+    open_operation: str | None
+    last_operation: Mapping[str, Any] | None
+    locked_by: Mapping[str, str] | None
+    faults: tuple[Fault, ...]
+
+
 def status(project: Project) -> Result:
-    """Changes nothing, takes no lock, needs no torch."""
+    """Show the state of the service. Changes nothing, takes no lock, needs no PyTorch."""
     facts = observe(project)
     entries = history.read(project.layout)
     holder = locks.holder(project.layout.lock)
-    running = facts.process
-    good = last_good(project.layout, facts.snapshots)
-    features = state(project.runbook, facts)
-    found = faults(project, facts)
-    lines = [*_left_staged(project), *([held_by(holder)] if holder is not None else [])]
-    lines += [fault.words for fault in found]
-    data: dict[str, Any] = {
-        "service": project.runbook.service,
-        "features": {
-            name: {"state": word, "title": project.runbook.feature(name).title.say(project.language)}
-            for name, word in features.items()
+    good, latest = last_good(project.layout, facts.snapshots), newest(project.layout, facts.snapshots)
+    problems = faults(project, facts)
+    lines = [*_interrupted_staged(project), *([held_by(holder)] if holder is not None else [])]
+    data = StatusData(
+        service=project.runbook.service,
+        features={
+            name: FeatureState(value, project.runbook.feature(name).title.say(project.language))
+            for name, value in state(project.runbook, facts).items()
         },
-        "trainer": trainer_status.status(project, running).data,
-        "snapshots": len(facts.snapshots),
-        "latest_snapshot": latest.id if (latest := newest(project.layout, facts.snapshots)) else None,
-        "last_good": good.id if good else None,
-        "open_operation": facts.open_operation.id if facts.open_operation else None,
-        "last_operation": entries[-1] if entries else None,
-        "locked_by": holder,
-        "faults": [vars(fault) for fault in found],
-    }
-    where = f", pid {running.pid}" if running.pid else ""
-    step = f", step {running.step}" if running.step is not None else ""
+        trainer=trainer_status.status(project, facts.process).data,
+        snapshots=len(facts.snapshots),
+        latest_snapshot=latest.id if latest else None,
+        last_good=good.id if good else None,
+        open_operation=facts.open_operation.id if facts.open_operation else None,
+        last_operation=entries[-1] if entries else None,
+        locked_by=holder,
+        faults=tuple(problems),
+    )
     return Result(
         "status",
         Exit.DONE,
-        f"{project.runbook.service}: trainer {running.state}{where}{step}",
-        lines=tuple(lines),
+        _headline(project.runbook.service, facts.process),
+        lines=(*lines, *(fault.text for fault in problems)),
         data=data,
     )
 
 
-def _left_staged(project: Project) -> list[str]:
+def _headline(service: str, process: Process) -> Message:
+    parts: list[str] = [tr("{service}: trainer {state}", service=service, state=process.state)]
+    if process.pid:
+        parts.append(tr("pid {pid}", pid=process.pid))
+    if process.step is not None:
+        parts.append(tr("step {step}", step=process.step))
+    return joined(", ", parts)
+
+
+def _interrupted_staged(project: Project) -> list[str]:
+    """Say that a staged rollback was not finished; empty where there is none."""
     try:
-        state = staged_state.read(project.layout)
+        staged = staged_state.read(project.layout)
     except Refused as error:
         return [error.message]
-    return [f"{state.summary} (since {state.started}, {state.operator}): atftctl resume"] if state else []
+    if not staged:
+        return []
+    return [
+        tr(
+            "{state} (since {started}, by {operator}) → atftctl resume",
+            state=staged.summary,
+            started=staged.started,
+            operator=staged.operator,
+        )
+    ]

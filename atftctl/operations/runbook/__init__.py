@@ -1,1 +1,1 @@
-"""`runbook show|lint|render`."""
+"""Commands of `atftctl runbook`: show, lint, render."""

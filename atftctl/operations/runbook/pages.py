@@ -1,13 +1,13 @@
-"""`runbook render`: the runbook as pages for people, in English and Japanese, from the same data. All sentences of the
-pages are here."""
+"""`runbook render`: write the runbook as pages for people, in English and Japanese. `SAY` holds their sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from atftctl.domain.plan import Plan
-from atftctl.domain.result import Result
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Result
 from atftctl.domain.runbook import Runbook, Settings, Text
 from atftctl.domain.steps import WriteFiles
 from atftctl.domain.text import value_text
@@ -89,27 +89,42 @@ SAY = {
     "before": Text("Prevention", "予防措置"),
     "backup": Text("take a snapshot of configs and models: {files}", "設定とモデルのスナップショットを取る：{files}"),
     "contacts": Text("Contacts", "連絡先"),
-}  # fmt: skip
+}
+
+
+@record
+class RenderData(Data):
+    """Data of `runbook render`.
+
+    stale: with `--check`, the pages that are out of date. written: the pages that were written.
+    """
+
+    stale: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
 
 
 def render(project: Project, request: Request, *, check: bool) -> Result:
-    """The pages beside the runbook; with `check` they are only compared (exit 1 where one is out of date)."""
+    """Write the pages beside the runbook. `check`: only compare them; exit code 1 where one is out of date."""
     pages = dict(_pages(project))
     folder = project.layout.runbook.parent
-    stale = [name for name, text in pages.items() if _stands(folder / name) != text.encode()]
+    stale = [name for name, text in pages.items() if _current(folder / name) != text.encode()]
     plan = Plan("runbook render", tr("write the runbook's pages"), (WriteFiles(tuple(stale)),) if stale else ())
     if stale and not check and (dry_run := review(plan, request, ask=False)):
         return dry_run
     if check or not stale:
-        words = f"out of date: {', '.join(stale)}" if stale else f"up to date: {', '.join(pages)}"
+        headline = tr("up to date: {pages}", pages=", ".join(pages))
+        if stale:
+            headline = tr("out of date: {pages}; next: atftctl runbook render", pages=", ".join(stale))
         exit_code = Exit.CHECK_FAILED if stale and check else Exit.DONE
-        return Result("runbook render", exit_code, words, data={"stale": stale})
+        return Result("runbook render", exit_code, headline, data=RenderData(stale=tuple(stale)))
     for name in stale:
         write_durably(folder / name, pages[name].encode())
-    return Result("runbook render", Exit.DONE, f"written: {', '.join(stale)}", data={"written": stale})
+    headline = tr("written: {pages}", pages=", ".join(stale))
+    return Result("runbook render", Exit.DONE, headline, data=RenderData(written=tuple(stale)))
 
 
-def _stands(path: Path) -> bytes:
+def _current(path: Path) -> bytes:
+    """Return the content of a page; empty where there is none."""
     try:
         return read_bytes(path)
     except OSError:
@@ -124,65 +139,73 @@ def _pages(project: Project) -> Iterator[tuple[str, str]]:
 
 
 def _page(book: Runbook, file: str, language: str) -> Iterator[str]:
+    """Yield the lines of one page."""
+
     def say(name: str, **values: object) -> str:
         return SAY[name].say(language).format(**values)
 
-    def line(command: str, words: str) -> str:
-        return f"- `atftctl {command}`: {words}"
+    def section(title: str, lines: Iterable[str]) -> Iterator[str]:
+        yield from ("", f"## {say(title)}", "", *lines)
 
     yield f"# {say('title', service=book.service)}"
-    yield from ("", say("made", file=file), "", f"## {say('first')}", "")
-    yield line("status", say("status"))
-    yield f"- {say('dry')}"
-    yield from ("", f"## {say('symptoms')}", "")
-    yield from _symptoms(book, language)
-    yield from ("", f"## {say('ways')}", "")
-    stages = ", ".join(book.staged.stages)
-    settings = _settings(book.immediate.settings)
-    yield line("rollback --immediate", say("immediate", minutes=book.immediate.minutes, settings=settings))
-    rules = book.staged
-    yield line("rollback --staged", say("staged", minutes=rules.minutes, stages=stages, steps=rules.window_steps))
-    yield line("rollback --bisect", say("bisect"))
-    yield line("rollback --to last-good", say("to"))
-    yield line("rollback --git", say("git", pattern=book.git.pattern))
-    yield line("rollback --full", say("full", files=len(book.full.remove)))
-    yield line("rollback --feature NAME", say("feature"))
-    yield line("undo", say("undo"))
-    yield line("recover", say("recover"))
-    yield from ("", f"## {say('verify')}", "")
+    yield from ("", say("made", file=file))
+    yield from section("first", (_line("status", say("status")), f"- {say('dry')}"))
+    yield from section("symptoms", _symptoms(book, language))
+    yield from section("ways", _ways(book, say))
     checks = book.checks
-    yield line(
-        "verify",
-        say(
-            "checklist",
-            margin=checks.rankic_margin,
-            dates=checks.rankic_min_dates,
-            memory=checks.memory_ratio,
-            time=checks.step_time_ratio,
-        ),
+    checklist = say(
+        "checklist",
+        margin=checks.rankic_margin,
+        dates=checks.rankic_min_dates,
+        memory=checks.memory_ratio,
+        time=checks.step_time_ratio,
     )
-    yield from ("", f"## {say('phases')}", "")
+    yield from section("verify", (_line("verify", checklist),))
+    yield from section("phases", _phases(book, language))
+    files = ", ".join(f"`{name}`" for name in book.files.of(""))
+    yield from section("before", (_line("backup", say("backup", files=files)),))
+    contacts = (f"- {contact.when.say(language)}: {contact.how.say(language)}" for contact in book.contacts)
+    yield from section("contacts", contacts)
+
+
+def _line(command: str, text: str) -> str:
+    return f"- `atftctl {command}`: {text}"
+
+
+def _ways(book: Runbook, say: Callable[..., str]) -> Iterator[str]:
+    """Yield a line for each way to roll back."""
+    settings, staged = _settings(book.immediate.settings), book.staged
+    yield _line("rollback --immediate", say("immediate", minutes=book.immediate.minutes, settings=settings))
+    stages = say("staged", minutes=staged.minutes, stages=", ".join(staged.stages), steps=staged.window_steps)
+    yield _line("rollback --staged", stages)
+    yield _line("rollback --bisect", say("bisect"))
+    yield _line("rollback --to last-good", say("to"))
+    yield _line("rollback --git", say("git", pattern=book.git.pattern))
+    yield _line("rollback --full", say("full", files=len(book.full.remove)))
+    yield _line("rollback --feature NAME", say("feature"))
+    yield _line("undo", say("undo"))
+    yield _line("recover", say("recover"))
+
+
+def _phases(book: Runbook, language: str) -> Iterator[str]:
+    """Yield a line for each phase of each plan."""
     for name, phases in book.plans.items():
         option = "" if name == book.reenable_plan else f" --plan {name}"
         for number, phase in enumerate(phases, 1):
-            yield line(
-                f"reenable --phase {number}{option}", f"{phase.title.say(language)}: {_settings(phase.settings)}"
-            )
-    yield from ("", f"## {say('before')}", "")
-    yield line("backup", say("backup", files=", ".join(f"`{name}`" for name in book.files.of(""))))
-    yield from ("", f"## {say('contacts')}", "")
-    yield from (f"- {one.when.say(language)}: {one.how.say(language)}" for one in book.contacts)
+            text = f"{phase.title.say(language)}: {_settings(phase.settings)}"
+            yield _line(f"reenable --phase {number}{option}", text)
 
 
 def _symptoms(book: Runbook, language: str) -> Iterator[str]:
-    """The guide's table."""
+    """Yield the rows of the guide's table of symptoms."""
     head = [SAY[name].say(language) for name in ("symptom", "cause", "settings", "minutes", "command")]
     yield f"| {' | '.join(head)} |"
     yield "|---" * len(head) + "|"
-    for name, one in book.symptoms.items():
-        settings = f" {SAY['or'].say(language)} ".join(map(_settings, (one.settings, *one.alternatives)))
-        minutes = f"{one.minutes} {SAY['minute'].say(language)}"
-        cells = (one.title.say(language), one.cause.say(language), settings, minutes, f"`rollback --symptom {name}`")
+    for name, symptom in book.symptoms.items():
+        settings = f" {SAY['or'].say(language)} ".join(map(_settings, (symptom.settings, *symptom.alternatives)))
+        minutes = f"{symptom.minutes} {SAY['minute'].say(language)}"
+        title, cause = symptom.title.say(language), symptom.cause.say(language)
+        cells = (title, cause, settings, minutes, f"`rollback --symptom {name}`")
         yield f"| {' | '.join(cells)} |"
 
 

@@ -2,66 +2,140 @@
 
 from __future__ import annotations
 
-from atftctl.domain.result import Result
-from atftctl.domain.text import counted
+from collections.abc import Mapping
+
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Result
+from atftctl.domain.runbook import Settings, Value
 from atftctl.operations.project import Project
-from atftctl.operations.report.health import runbook_faults
+from atftctl.operations.report.health import Fault, runbook_faults
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import joined, tr, trn
+
+
+@record
+class LintData(Data):
+    """Data of `runbook lint`.
+
+    problems: everything that is wrong in the runbook, in the order of its lines. Warnings have `blocks: false`.
+    """
+
+    problems: tuple[Fault, ...]
+
+
+@record
+class ShownFeature(Data):
+    """One improvement.
+
+    title: its title in the operator's language. file: the config that holds its setting. key: the dotted key of the
+    setting. baseline: the value before the improvement. improved: the value with the improvement.
+    """
+
+    title: str
+    file: str
+    key: str
+    baseline: Value
+    improved: Value
+
+
+@record
+class ShownSymptom(Data):
+    """One symptom.
+
+    title: its title in the operator's language. cause: the usual cause. settings: the values that a rollback of this
+    symptom sets, by feature. resume: the checkpoint from which the trainer resumes. minutes: target time in minutes.
+    """
+
+    title: str
+    cause: str
+    settings: Settings
+    resume: str
+    minutes: int
+
+
+@record
+class ShownPhase(Data):
+    """One phase of a plan for `reenable`.
+
+    title: its title in the operator's language. settings: the values that it sets, by feature.
+    """
+
+    title: str
+    settings: Settings
+
+
+@record
+class RunbookData(Data):
+    """Data of `runbook show`.
+
+    service: the name of the service. features: the improvements, by name. symptoms: the symptoms, by name. plans: the
+    phases of each plan for `reenable`, by name. contacts: whom to ask.
+    """
+
+    service: str
+    features: Mapping[str, ShownFeature]
+    symptoms: Mapping[str, ShownSymptom]
+    plans: Mapping[str, tuple[ShownPhase, ...]]
+    contacts: tuple[str, ...]
 
 
 def lint(project: Project) -> Result:
-    """All that is wrong in the runbook; exit 1 where something is."""
+    """Show everything that is wrong in the runbook; exit code 1 where there is an error, not only warnings."""
     book, name = project.runbook, project.layout.runbook.relative_to(project.layout.root)
-    found = runbook_faults(project)
-    wrong = [fault for fault in found if fault.blocks]
-    parts = {"feature": book.features, "symptom": book.symptoms, "plan": book.plans}
-    words = ", ".join(counted(len(part), one) for one, part in parts.items())
-    many = counted(len(wrong), "problem")
+    faults = tuple(runbook_faults(project))
+    errors = [fault for fault in faults if fault.blocks]
+    contents = (
+        trn("{count} feature", "{count} features", len(book.features)),
+        trn("{count} symptom", "{count} symptoms", len(book.symptoms)),
+        trn("{count} plan", "{count} plans", len(book.plans)),
+    )
+    headline = tr(
+        "{file}: {problems} ({contents})",
+        file=str(name),
+        problems=trn("{count} problem", "{count} problems", len(errors)) if errors else tr("no problem found"),
+        contents=joined(", ", contents),
+    )
     return Result(
         "runbook lint",
-        Exit.CHECK_FAILED if wrong else Exit.DONE,
-        f"{name}: {many if wrong else 'no problem found'} ({words})",
-        lines=tuple(fault.words for fault in found),
-        data={"problems": [vars(fault) for fault in found]},
-        contacts=project.contacts if wrong else (),
+        Exit.CHECK_FAILED if errors else Exit.DONE,
+        headline,
+        lines=tuple(fault.text for fault in faults),
+        data=LintData(faults),
+        contacts=project.contacts if errors else (),
     )
 
 
 def runbook(project: Project) -> Result:
-    """What the runbook says, checked: a broken one does not get this far."""
-    book, say = project.runbook, project.language
-    data = {
-        "service": book.service,
-        "features": {
-            name: {
-                "title": one.title.say(say),
-                "file": one.file,
-                "key": one.key,
-                "baseline": one.baseline,
-                "improved": one.improved,
-            }
-            for name, one in book.features.items()
+    """Show the runbook, which was checked when the project was opened: a broken one does not get this far."""
+    book, language = project.runbook, project.language
+    data = RunbookData(
+        service=book.service,
+        features={
+            name: ShownFeature(
+                feature.title.say(language), feature.file, feature.key, feature.baseline, feature.improved
+            )
+            for name, feature in book.features.items()
         },
-        "symptoms": {
-            name: {
-                "title": one.title.say(say),
-                "cause": one.cause.say(say),
-                "settings": dict(one.settings),
-                "resume": one.resume,
-                "minutes": one.minutes,
-            }
-            for name, one in book.symptoms.items()
+        symptoms={
+            name: ShownSymptom(
+                title=symptom.title.say(language),
+                cause=symptom.cause.say(language),
+                settings=dict(symptom.settings),
+                resume=symptom.resume,
+                minutes=symptom.minutes,
+            )
+            for name, symptom in book.symptoms.items()
         },
-        "plans": {
-            name: [{"title": phase.title.say(say), "settings": dict(phase.settings)} for phase in phases]
+        plans={
+            name: tuple(ShownPhase(phase.title.say(language), dict(phase.settings)) for phase in phases)
             for name, phases in book.plans.items()
         },
-        "contacts": list(project.contacts),
-    }
-    return Result(
-        "runbook show",
-        Exit.DONE,
-        f"{book.service}: {len(book.features)} features, {len(book.symptoms)} symptoms",
-        data=data,
-        lines=project.warnings,
+        contacts=project.contacts,
     )
+    headline = tr(
+        "{service}: {features}, {symptoms}",
+        service=book.service,
+        features=trn("{count} feature", "{count} features", len(book.features)),
+        symptoms=trn("{count} symptom", "{count} symptoms", len(book.symptoms)),
+    )
+    return Result("runbook show", Exit.DONE, headline, data=data, lines=project.warnings)

@@ -1,1 +1,1 @@
-"""`verify` and `baseline record`."""
+"""Commands that measure: verify, baseline record."""

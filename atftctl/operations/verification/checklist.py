@@ -1,15 +1,16 @@
-"""`verify` and `baseline record`: is the service back at the level of before?"""
+"""`verify`: check that the service is back at the level of the baseline."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.verdicts.checklist import checklist
 from atftctl.domain.facts import Process
-from atftctl.domain.result import Result
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Result
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
 from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_file
@@ -20,57 +21,105 @@ from atftctl.observe.trainer_run import event_log, probes, process
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
+from atftctl.protocol.messages import Message, tr
 from atftctl.state import quarantine, verified
-from atftctl.state import quarantine as kept_quarantine
 from atftctl.state.baseline import read_baseline
 
 SERVICE_WATCH_S = 10.0
-NEXT = {
-    Verdict.FAIL: "next: atftctl undo takes the last operation back; atftctl history lists them",
-    Verdict.INCONCLUSIVE: "next: what is missing stands in the lines above",
+HEADLINES = {
+    Verdict.PASS: tr("verified: the service is back at the level of the baseline"),
+    Verdict.FAIL: tr("not verified: a check failed"),
+    Verdict.INCONCLUSIVE: tr("inconclusive: no check failed, but some could not be completed"),
 }
 
 
+@record
+class CheckLine(Data):
+    """One check.
+
+    name: its name. verdict: `pass`, `fail` or `inconclusive`. detail: what was measured, or why not. figures: the
+    numbers behind the verdict.
+    """
+
+    name: str
+    verdict: str
+    detail: str
+    figures: Mapping[str, Any]
+
+
+@record
+class VerifyData(Data):
+    """Data of `verify`.
+
+    verdict: `pass`; `fail` where a check failed; otherwise `inconclusive`. checks: the checks of the checklist.
+    """
+
+    verdict: str
+    checks: tuple[CheckLine, ...]
+
+
 def verify(project: Project, request: Request) -> Result:
-    """The checklist. A pass marks the files that it checked as verified-good."""
+    """Run the checklist. A pass marks the files that it checked as verified-good.
+
+    Raises Refused for an unreadable config or baseline and for an unfinished operation, Inconclusive where the probes
+    could not be run.
+    """
     layout, runbook = project.layout, project.runbook
     watch = Stopwatch(request.report)
-    found = configs.read_configs(layout.root, runbook.files.configs)
-    require_readable(project, found)
+    files = configs.read_configs(layout.root, runbook.files.configs)
+    require_readable(project, files)
     refuse_open(project)
+    digest = configs.digest(files)
     baseline = read_baseline(project.layout)
-    before = {path: config.sha256 for path, config in found.items() if config.sha256}
-    running = process.observe(layout, runbook.trainer.command)
     with watch.part("service"):
-        service = _watch_service(project, running)
+        service = _watch_service(project, process.observe(layout, runbook.trainer.command))
     with watch.part("probes"):
         measured = probes.probe(layout, runbook, "verify", baseline_configs=baseline["configs"] if baseline else None)
     _compare_memory(measured, baseline)
     measured |= {"service": service, "errors": _errors(project)}
     running = process.observe(layout, runbook.trainer.command)
-    checks = checklist(measured, baseline, running, runbook.checks, configs.digest(found))
+    checks = checklist(measured, baseline, running, runbook.checks, digest)
     verdict = overall(checks)
-    data: dict[str, Any] = {"verdict": verdict.value, "checks": [_plain(check) for check in checks]}
     if verdict is Verdict.PASS:
-        passed = {check.name: check.detail for check in checks}
-        lines = _mark(project, before, configs.digest(found), measured, passed, request)
+        before = {path: config.sha256 for path, config in files.items() if config.sha256}
+        lines = _mark(project, before, digest, measured, {check.name: check.detail for check in checks}, request)
     else:
-        lines = (NEXT[verdict],)
+        lines = _next(checks, measured, baseline, running)
     return Result(
         "verify",
         EXIT_OF[verdict],
-        {Verdict.PASS: "verified: the service is back at the level of the baseline",
-         Verdict.FAIL: "not verified: a check failed",
-         Verdict.INCONCLUSIVE: "inconclusive: nothing failed, and not everything could be shown"}[verdict],
-        data=data,
+        HEADLINES[verdict],
+        data=VerifyData(verdict.value, tuple(_line(check) for check in checks)),
         lines=lines,
         parts=tuple(watch.parts),
         contacts=project.contacts if verdict is Verdict.FAIL else (),
-    )  # fmt: skip
+    )
+
+
+def _next(
+    checks: Sequence[Check], measured: Mapping[str, Any], baseline: Mapping[str, Any] | None, running: Process
+) -> tuple[Message, ...]:
+    """Say what to do after a failed or an inconclusive checklist."""
+    if overall(checks) is Verdict.FAIL:
+        return (tr("next: atftctl undo undoes the last operation; atftctl history lists all operations"),)
+    lines = []
+    if baseline is None:
+        lines.append(tr("record a baseline first: atftctl baseline record"))
+    elif _other_identity(measured, baseline):
+        lines.append(tr("record the baseline again: atftctl baseline record"))
+    if not running.alive:
+        lines.append(tr("start the trainer first: atftctl trainer start"))
+    return (*lines, tr("next: atftctl verify")) if lines else (tr("next: run atftctl verify again in a few minutes"),)
+
+
+def _other_identity(measured: Mapping[str, Any], baseline: Mapping[str, Any]) -> bool:
+    """Was the baseline measured on other data, labels or evaluation code?"""
+    rankic = measured.get("rankic") or {}
+    return bool(rankic) and not rankic.get("error") and rankic.get("identity") != baseline["rankic"]["identity"]
 
 
 def _compare_memory(measured: dict[str, Any], baseline: dict[str, Any] | None) -> None:
-    """Peak memory does not depend on how busy the machine is: the recorded figure serves."""
+    """Add the ratio of peak memory to the recorded one: unlike time, it does not depend on how busy the machine is."""
     cost = measured.get("cost") or {}
     if baseline and not cost.get("error"):
         ratio = cost["memory_mb"] / baseline["cost"]["memory_mb"]
@@ -78,7 +127,7 @@ def _compare_memory(measured: dict[str, Any], baseline: dict[str, Any] | None) -
 
 
 def _watch_service(project: Project, running: Process) -> dict[str, Any] | None:
-    """Steps that the live trainer takes while we look, at most ten seconds."""
+    """Count the steps that the running trainer takes within ten seconds, at most three; None where none is running."""
     if not running.alive:
         return None
     first = _step(project)
@@ -93,12 +142,13 @@ def _watch_service(project: Project, running: Process) -> dict[str, Any] | None:
 
 
 def _step(project: Project) -> int | None:
+    """Return the last step in the metrics; None where there is none."""
     rows = event_log.last_metrics(project.layout.root, 1)
     return int(rows[-1]["step"]) if rows and rows[-1].get("step", "").isdigit() else None
 
 
 def _errors(project: Project) -> dict[str, Any] | None:
-    """Error lines of the log, and fatal events, since the last start."""
+    """Return the error lines of the log, and the fatal events, since the last start; None where there was no start."""
     record = process.read_record(project.layout)
     if record is None:
         return None
@@ -124,37 +174,45 @@ def _mark(
     measured: dict[str, Any],
     checks: dict[str, str],
     request: Request,
-) -> tuple[str, ...]:
-    """Marks only what was really checked: the configs that were read, and the one model file that was evaluated, also
-    where the trainer has replaced it since. What that means for the user, in lines."""
+) -> tuple[Message, ...]:
+    """Mark exactly what was checked as verified-good; return lines that say what to do next.
+
+    Marked are the configs that were read and the model file that was evaluated, also where the trainer has replaced it.
+    """
     layout, model = project.layout, measured["model"]
     checked = {**before, model["path"]: model["sha256"]}
-    stands = {path: sha256_file(resolve_inside(layout.root, path)) for path in checked}
-    if any(stands[path] != digest for path, digest in before.items()):
-        return "a config was changed while it was measured: nothing is marked", "next: atftctl verify, again"
+    current = {path: sha256_file(resolve_inside(layout.root, path)) for path in checked}
+    if any(current[path] != digest for path, digest in before.items()):
+        return (
+            tr("a config was changed during the check: nothing was marked as verified-good"),
+            tr("next: atftctl verify"),
+        )
     with locked(project, "verify", request):
         verified.mark_verified(layout, checked, checks, now())
         if quarantine.reason(layout, config_digest):
-            kept_quarantine.lift(layout, config_digest, "verify passed", now())
-    holding = [one.id for one in catalog.list_snapshots(layout) if checked.items() <= one.digests().items()]
-    if holding:
-        return f"snapshot {holding[-1]} holds exactly this: it is verified-good", "next: atftctl reenable --phase N"
-    if stands[model["path"]] != model["sha256"]:
+            quarantine.lift(layout, config_digest, "verify passed", now())
+    snapshots = [snapshot for snapshot in catalog.list_snapshots(layout) if _holds(snapshot.digests(), checked)]
+    if snapshots:
         return (
-            f"the trainer has replaced {model['path']} since it was measured: what stands now was not checked",
-            "next: atftctl backup, then atftctl verify: the snapshot is verified-good then",
+            tr("snapshot {id} has exactly these files: it is verified-good now", id=snapshots[-1].id),
+            tr("next: atftctl reenable --phase N"),
         )
-    return ("next: atftctl backup (it is verified-good), atftctl reenable --phase N",)
+    if current[model["path"]] != model["sha256"]:
+        return (
+            tr("the trainer replaced {path} during the check: the new file was not checked", path=model["path"]),
+            tr("next: atftctl backup, then atftctl verify; after it that snapshot is verified-good"),
+        )
+    return (tr("next: atftctl backup (that snapshot is verified-good), then atftctl reenable --phase N"),)
 
 
-def _plain(check: Check) -> dict[str, Any]:
-    return {
-        "name": check.name,
-        "verdict": check.verdict.value,
-        "detail": check.detail,
-        "figures": _figures(check.figures.items()),
-    }
+def _holds(digests: Mapping[str, str], checked: Mapping[str, str]) -> bool:
+    return checked.items() <= digests.items()
+
+
+def _line(check: Check) -> CheckLine:
+    return CheckLine(check.name, check.verdict.value, check.detail, _figures(check.figures.items()))
 
 
 def _figures(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the plain values among the figures: lists and mappings would fill the screen."""
     return {key: value for key, value in items if isinstance(value, bool | int | float | str)}

@@ -1,8 +1,7 @@
-"""A stand-in trainer that speaks the protocol without torch: starts in 50 ms, and misbehaves on request.
+"""A stand-in trainer that speaks the protocol without torch: it starts in 50 ms, and misbehaves on request.
 
-Behaviour comes from `behaviour` in the run folder, a word a line: ignore-term, fork, double-fork, die, silent,
-other-digest, oom, slow-stop, deaf, refuses,
-bad-if:KEY=VALUE (the loss becomes NaN while the config says so).
+The file `behaviour` in the run folder says how, one word per line: ignore-term, fork, double-fork, die, silent,
+other-digest, oom, slow-stop, deaf, refuses, bad-if:KEY=VALUE (the loss becomes NaN while the config has this value).
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def main() -> int:
         return 1
     spawn(behaviour)
     say(protocol.STARTED, digest=digest, effective=flat(settings), resumed_from=arguments.resume)
-    bad = next((word for word in behaviour if word.startswith("bad-if:") and stands(settings, word[7:])), "")
+    bad = next((word for word in behaviour if word.startswith("bad-if:") and has_value(settings, word[7:])), "")
     if "oom" in behaviour:
         say(protocol.OOM, message="no memory", section="step", recoverable=False)
         say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.OUT_OF_MEMORY), reason="no memory")
@@ -74,17 +73,17 @@ def main() -> int:
     return protocol.TrainerExit.STOPPED
 
 
-def stands(settings: dict, word: str) -> bool:
-    """KEY=VALUE, as the merged settings have it."""
+def has_value(settings: dict, word: str) -> bool:
+    """Do the merged settings have KEY=VALUE?"""
     key, _, value = word.partition("=")
-    found: object = settings
+    current: object = settings
     for name in key.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found == yaml.safe_load(value)
+        current = current.get(name) if isinstance(current, dict) else None
+    return current == yaml.safe_load(value)
 
 
 def record(step: int, *, loss: float) -> None:
-    """A row of metrics, as the trainer writes them."""
+    """Write a row of metrics as the trainer does."""
     path = Path(protocol.METRICS)
     with path.open("ab") as file:
         if not file.tell():
@@ -93,7 +92,7 @@ def record(step: int, *, loss: float) -> None:
 
 
 def answer(say: Callable[..., None], *, refuses: bool) -> None:
-    """A request to take up the settings as they stand."""
+    """Answer a request to load the current settings."""
     request = json.loads(Path(protocol.REQUEST).read_text())
     Path(protocol.REQUEST).unlink()
     if refuses:
@@ -104,17 +103,17 @@ def answer(say: Callable[..., None], *, refuses: bool) -> None:
 
 
 def flat(settings: dict, where: str = "") -> dict:
-    """Dotted key to value, as the real trainer echoes it; its double switch of EMA too."""
-    found: dict = {}
+    """Map dotted keys to values as the real trainer reports them, with its two switches of EMA combined."""
+    values: dict = {}
     for key, value in settings.items():
-        found |= flat(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}": value}
+        values |= flat(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}": value}
     if not where:
-        found["improvements.use_ema"] = bool(found.get("improvements.use_ema") and found.get("ema.enabled"))
-    return found
+        values["improvements.use_ema"] = bool(values.get("improvements.use_ema") and values.get("ema.enabled"))
+    return values
 
 
 def spawn(behaviour: list[str]) -> None:
-    """Children that a careless stop would leave behind: one in our session, one that forked twice into its own."""
+    """Start children that a careless stop would leave behind: one in our session, one in a session of its own."""
     if "fork" in behaviour and os.fork() == 0:
         linger()
     if "double-fork" in behaviour and os.fork() == 0:

@@ -1,0 +1,165 @@
+"""What the screens look like: at 80 and at 120 columns, and in a pipe. One text file a screen in tests/cli/golden.
+
+`ATFTCTL_UPDATE_GOLDEN=1 pytest tests/cli/test_golden_screens.py` writes the files anew; read what changed with git diff.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.projects import Project
+
+pexpect = pytest.importorskip("pexpect")
+GOLDEN = Path(__file__).parent / "golden"
+SIZES = {"80": (24, 80), "120": (40, 120)}
+# The same operator everywhere, and no age but `just now`: their widths decide where lines break.
+LAUNCH = """
+import socket, sys
+socket.gethostname = lambda: "host"
+import atftctl.cli.render.ages as ages
+ages.MINUTE = 3600
+sys.argv = ["atftctl", *sys.argv[1:]]
+from atftctl.__main__ import main
+main()
+"""
+CHECKLIST = """
+from atftctl.cli.render.checks import checklist
+from atftctl.domain.result import Part, Result
+from atftctl.protocol import Exit
+checks = [
+    {"name": "model loads", "verdict": "pass", "detail": "models/best_model.pth, 151,552 parameters"},
+    {"name": "RankIC@1d", "verdict": "fail", "detail": "0.0104 over 120 dates; baseline 0.0312; the difference is below "
+     "the margin of 0.0100 with a confidence of 95 %"},
+    {"name": "memory", "verdict": "inconclusive", "detail": "271.2 MB; no baseline to compare with"},
+]
+checklist(Result("verify", Exit.CHECK_FAILED, "not verified: a check failed", parts=(Part("probes", 19.92),),
+    lines=("next: atftctl undo reverts the last operation; atftctl history lists them",),
+    data={"verdict": "fail", "checks": checks}, contacts=("Emergency: Slack #ml-alerts, or phone",)))
+"""
+DOCTOR = """
+from atftctl.cli.render.checks import findings
+from atftctl.domain.result import Result
+from atftctl.protocol import Exit
+rows = [
+    {"name": "python", "message": "3.11.7", "costs": "", "needed": True},
+    {"name": "git", "message": "missing", "costs": "no commit in snapshots; no rollback --git", "needed": False},
+    {"name": "configs/atft/config.yaml", "message": "the disk is mounted read-only", "needed": True,
+     "costs": "no rollback can change this file: mount the disk writable, then run atftctl doctor again"},
+]
+findings(Result("doctor", Exit.CHECK_FAILED, "1 part that a rollback needs is missing", data={"findings": rows}))
+"""
+
+
+@pytest.fixture(params=["80", "120", "piped"])
+def screen(request: pytest.FixtureRequest, project: Project) -> Callable[..., None]:
+    """Runs a program in a terminal of that size, or in a pipe, and compares what it shows with its file."""
+    size: str = request.param
+
+    def show(name: str, program: str, *arguments: str, answer: str = "", **env: str) -> None:
+        words = ["-c", program, *arguments]
+        environment = {**project.env, "TERM": "xterm", "NO_COLOR": "1", "SUDO_USER": "ada", **env}
+        if size == "piped":
+            done = subprocess.run(
+                [sys.executable, *words], cwd=project.root, env=environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+            text = done.stdout
+        else:
+            text = in_terminal(words, project, environment, SIZES[size], answer)
+        compare(f"{name}-{size}", text)
+
+    return show
+
+
+def in_terminal(words: list[str], project: Project, env: dict[str, str], size: tuple[int, int], answer: str) -> str:
+    child = pexpect.spawn(
+        sys.executable, words, cwd=str(project.root), env=env, dimensions=size, timeout=60, encoding="utf-8"
+    )
+    shown = ""
+    if answer:
+        child.expect(r"y/N\] ")
+        shown = child.before + child.after
+        child.sendline(answer)
+    child.expect(pexpect.EOF)
+    shown += child.before
+    child.close()
+    rows = [
+        row.rsplit("\r\x1b[K", 1)[-1] for row in shown.replace("\r\n", "\n").split("\n")
+    ]  # progress that was erased
+    assert max(map(len, rows)) <= size[1], "no row is wider than the screen"
+    return "\n".join(rows)
+
+
+def compare(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    text = "\n".join(line.rstrip() for line in without_what_varies(text).rstrip().splitlines()) + "\n"
+    if os.environ.get("ATFTCTL_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert path.exists() and text == path.read_text(encoding="utf-8"), f"{path.name}:\n{text}"
+
+
+def without_what_varies(text: str) -> str:
+    """Placeholders of the same width for times, ids and hashes."""
+    text = re.sub(r"\d{8}_\d{6}-[0-9a-f]{4}", "YYYYMMDD_hhmmss-xxxx", text)
+    text = re.sub(r"\d{8}_\d{6}", "YYYYMMDD_hhmmss", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD hh:mm:ss", text)
+    text = re.sub(r"\b[0-9a-f]{12}\b", "xxxxxxxxxxxx", text)
+    return re.sub(r"\d+\.\d\d\b( s\b|[,)])|(?<= )\d\.\d\d(?=[,)]|$)", "0.00" + r"\1", text)
+
+
+def test_the_screens(screen: Callable[..., None], project: Project, request: pytest.FixtureRequest) -> None:
+    piped = "piped" in request.node.name
+    screen("help", LAUNCH, "--help")
+    screen("help-rollback", LAUNCH, "rollback", "-h")
+    screen("status", LAUNCH, "status")
+    project.run("backup", "--label", "before-upgrade", "--pin", env={"SUDO_USER": "ada"})
+    screen("dry-run", LAUNCH, "rollback", "--symptom", "oom", "--dry-run")
+    screen("error", LAUNCH, "rollback", "--symptom", "ooom")
+    screen("declined", LAUNCH, "rollback", "--symptom", "oom", answer="" if piped else "n")
+    reason = ("--reason", "the loss diverged after the upgrade of the graph attention, and nobody knows why yet")
+    yes = ("--yes",) if piped else ()
+    screen("question", LAUNCH, "rollback", "--immediate", *reason, *yes, answer="" if piped else "y")
+    screen("status-after", LAUNCH, "status")
+    screen("history", LAUNCH, "history")
+    screen("show", LAUNCH, "show")
+    screen("backup-list", LAUNCH, "backup", "list")
+    screen("backup-show", LAUNCH, "backup", "show", "before-upgrade")
+    screen("restore-dry-run", LAUNCH, "restore", "before-upgrade", "--dry-run")
+    screen("runbook", LAUNCH, "runbook", "show")
+
+
+def test_the_checklist_and_the_findings(screen: Callable[..., None]) -> None:
+    screen("verify", CHECKLIST)
+    screen("doctor", DOCTOR)
+
+
+def test_colours_only_where_they_are_wanted(project: Project) -> None:
+    arguments = ["-c", LAUNCH, "rollback", "--symptom", "oom", "--dry-run"]
+    plain = {**project.env, "TERM": "xterm"}
+    assert "\x1b[32m" in in_terminal(arguments, project, plain, (24, 200), "")
+    for without in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in in_terminal(arguments, project, {**plain, **without}, (24, 200), "")
+
+
+@pytest.mark.parametrize("rows", [24, 30, 50])
+def test_the_plan_and_its_question_fit_the_screen(project: Project, rows: int) -> None:
+    shown = in_terminal(
+        ["-c", LAUNCH, "rollback", "--immediate"], project, {**project.env, "TERM": "dumb"}, (rows, 80), "n"
+    )
+    before, _, _ = shown.partition("[y/N]")
+    assert "Continue? " in before.splitlines()[-1]
+    assert "more lines" in before or rows == 50
+    assert len(before.splitlines()) <= rows
+
+
+def test_the_whole_diff_on_demand(project: Project) -> None:
+    arguments = ["-c", LAUNCH, "rollback", "--immediate", "--diff"]
+    shown = in_terminal(arguments, project, {**project.env, "TERM": "dumb"}, (24, 80), "n")
+    assert "more lines" not in shown and "init_scale: 1024.0" in shown
