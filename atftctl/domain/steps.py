@@ -79,7 +79,7 @@ class SaveEvidence:
     """Copy logs, metrics, config files and the state of the process to the operation's folder."""
 
     def describe(self) -> str:
-        return tr("save the evidence: logs, metrics, config files, state of the process")
+        return tr("save the evidence: logs, metrics, config, process")
 
 
 @record
