@@ -64,6 +64,7 @@ docs: setup
 
 reference: setup
 	$(BIN)/python tools/runbook_reference.py
+	$(BIN)/python tools/json_reference.py
 
 # What the READMEs show, run again: after a change of messages.
 transcript: setup

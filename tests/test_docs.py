@@ -91,6 +91,15 @@ def test_the_page_of_runbook_keys_is_up_to_date(monkeypatch: pytest.MonkeyPatch)
     assert runbook_reference.PAGE.read_text() == runbook_reference.page(), "run: make reference"
 
 
+def test_the_page_of_json_is_up_to_date() -> None:
+    from tools import json_reference
+
+    assert json_reference.unexplained() == [], (
+        "explain it in the docstring, or edit COMMANDS in tools/json_reference.py"
+    )
+    assert json_reference.PAGE.read_text(encoding="utf-8") == json_reference.page(), "run: make reference"
+
+
 def test_the_example_of_the_runbook_guide_is_sound(project: Project) -> None:
     page = (ROOT / "docs/how-to/write-a-runbook.md").read_text()
     project.write("runbooks/atft-gat-fan.yaml", "\n".join(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)))

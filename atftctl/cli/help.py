@@ -39,7 +39,7 @@ class CommandHelp(TyperCommand):
 
     def format_options(self, ctx: object, formatter: Formatter) -> None:
         """Arguments, then the options under their headings."""
-        _write_parameters(self, ctx, formatter)
+        write_parameters(self, ctx, formatter)
 
     def format_epilog(self, ctx: object, formatter: Formatter) -> None:
         """The examples."""
@@ -65,7 +65,7 @@ class GroupHelp(TyperGroup):
                     for name, command in self.commands.items()
                 ]
             )
-        _write_parameters(self, ctx, formatter)
+        write_parameters(self, ctx, formatter)
 
     def format_epilog(self, ctx: object, formatter: Formatter) -> None:
         """The examples."""
@@ -105,7 +105,8 @@ def sections(command: TyperCommand | TyperGroup, ctx: object) -> dict[str, list[
     return headings
 
 
-def _write_parameters(command: TyperCommand | TyperGroup, ctx: object, formatter: Formatter) -> None:
+def write_parameters(command: TyperCommand | TyperGroup, ctx: object, formatter: Formatter) -> None:
+    """The arguments and options under their headings."""
     for heading, rows in sections(command, ctx).items():
         with formatter.section(heading):
             formatter.write_dl(rows)

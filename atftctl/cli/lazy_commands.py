@@ -6,10 +6,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
-import typer
 from typer.core import TyperCommand, TyperGroup
 
-from atftctl.cli.help import Formatter
+from atftctl.cli.help import Formatter, write_parameters
 
 # By purpose, in the order of `--help`: each command and its summary. A test compares the summaries with the help pages.
 SECTIONS = {
@@ -70,10 +69,7 @@ class LazyCommands(TyperGroup):
         for heading, commands in SECTIONS.items():
             with formatter.section(heading):
                 formatter.write_dl([(name.ljust(width), summary) for name, summary in commands.items()])
-        context = cast(typer.Context, ctx)
-        records = [parameter.get_help_record(context) for parameter in self.get_params(context)]
-        with formatter.section("Options"):
-            formatter.write_dl([record for record in records if record])
+        write_parameters(self, ctx, formatter)
 
     def format_epilog(self, ctx: object, formatter: Formatter) -> None:
         """Where to read on."""

@@ -45,7 +45,11 @@ class NoData(Data):
 
 @dataclass(frozen=True)
 class DryRunData(Data):
-    """What a dry run shows beside the plan. `details`: what the command adds, under keys of its own."""
+    """What a dry run shows beside the plan.
+
+    dry_run: always true. diff: unified diff of the files. details: what the command adds, such as `kept` of `backup
+    prune`; in JSON beside the other fields.
+    """
 
     dry_run: bool = True
     diff: tuple[str, ...] = ()

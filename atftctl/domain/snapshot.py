@@ -56,7 +56,10 @@ class SnapshotFile:
 
 @record
 class Passed:
-    """The checklist that exactly these files passed. `at`: when, as ISO 8601. `checks`: the result by check."""
+    """The checklist that exactly these files passed.
+
+    at: when it was passed, ISO 8601. checks: what each check measured, by its name.
+    """
 
     at: str
     checks: Mapping[str, str] = field(default_factory=dict)

@@ -76,8 +76,9 @@ def test_a_wrong_runbook_is_refused_with_its_place(project: Project, name: str) 
 def test_the_line_of_the_runbook_is_right(project: Project) -> None:
     project.replace(RUNBOOK, "grace_s:", "grace_seconds:")
     lines = project.read(RUNBOOK).decode().splitlines()
-    line = 1 + next(index for index, text in enumerate(lines) if text.startswith("  grace_seconds: 5"))
-    assert f"{RUNBOOK}:{line}: " in project.run("runbook", "lint").out
+    line = next(number for number, text in enumerate(lines, 1) if text.startswith("  grace_seconds: 5"))
+    lint = project.run("runbook", "lint")
+    assert f"{RUNBOOK}:{line}: " in lint.out, lint
 
 
 def test_undo_restore_and_recover_work_with_a_broken_runbook(project: Project) -> None:

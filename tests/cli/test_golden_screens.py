@@ -32,28 +32,30 @@ main()
 CHECKLIST = """
 from atftctl.cli.render.checks import checklist
 from atftctl.domain.result import Part, Result
+from atftctl.operations.verification.checklist import CheckLine, VerifyData
 from atftctl.protocol import Exit
-checks = [
-    {"name": "model loads", "verdict": "pass", "detail": "models/best_model.pth, 151,552 parameters"},
-    {"name": "RankIC@1d", "verdict": "fail", "detail": "0.0104 over 120 dates; baseline 0.0312; the difference is below "
-     "the margin of 0.0100 with a confidence of 95 %"},
-    {"name": "memory", "verdict": "inconclusive", "detail": "271.2 MB; no baseline to compare with"},
-]
+checks = (
+    CheckLine("model loads", "pass", "models/best_model.pth, 151,552 parameters", {}),
+    CheckLine("RankIC@1d", "fail", "0.0104 over 120 dates; baseline 0.0312; the difference is below "
+     "the margin of 0.0100 with a confidence of 95 %", {}),
+    CheckLine("memory", "inconclusive", "271.2 MB; no baseline to compare with", {}),
+)
 checklist(Result("verify", Exit.CHECK_FAILED, "not verified: a check failed", parts=(Part("probes", 19.92),),
-    lines=("next: atftctl undo reverts the last operation; atftctl history lists them",),
-    data={"verdict": "fail", "checks": checks}, contacts=("Emergency: Slack #ml-alerts, or phone",)))
+    lines=("next: atftctl undo undoes the last operation; atftctl history lists all operations",),
+    data=VerifyData("fail", checks), contacts=("Emergency: Slack #ml-alerts, or phone",)))
 """
 DOCTOR = """
 from atftctl.cli.render.checks import findings
 from atftctl.domain.result import Result
+from atftctl.operations.report.doctor import DoctorData, Finding
 from atftctl.protocol import Exit
-rows = [
-    {"name": "python", "message": "3.11.7", "costs": "", "needed": True},
-    {"name": "git", "message": "missing", "costs": "no commit in snapshots; no rollback --git", "needed": False},
-    {"name": "configs/atft/config.yaml", "message": "the disk is mounted read-only", "needed": True,
-     "costs": "no rollback can change this file: mount the disk writable, then run atftctl doctor again"},
-]
-findings(Result("doctor", Exit.CHECK_FAILED, "1 part that a rollback needs is missing", data={"findings": rows}))
+parts = (
+    Finding("python", "3.11.7", needed=True),
+    Finding("git", "missing", "snapshots do not record the commit, and rollback --git does not work"),
+    Finding("configs/atft/config.yaml", "the disk is mounted read-only", needed=True,
+     costs="no rollback can change this file: mount the disk writable, then run atftctl doctor again"),
+)
+findings(Result("doctor", Exit.CHECK_FAILED, "1 part that a rollback needs is missing or broken", data=DoctorData(parts)))
 """
 
 

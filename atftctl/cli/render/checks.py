@@ -14,12 +14,16 @@ VERDICTS: dict[str, tuple[str, Tone]] = {"pass": (OK, "good"), "fail": (FAIL, "b
 
 def checklist(result: Result) -> None:
     """The verdict, each check with what was measured, and what to do."""
-    say(result.headline, VERDICTS.get(result.data["verdict"], (UNKNOWN, "warn"))[1])
-    names = [localize(check["name"]) for check in result.data["checks"]]
+    from atftctl.operations.verification.checklist import VerifyData
+
+    data = result.data
+    assert isinstance(data, VerifyData)
+    say(result.headline, VERDICTS.get(data.verdict, (UNKNOWN, "warn"))[1])
+    names = [localize(check.name) for check in data.checks]
     width = max(map(display_width, names), default=0)
-    for name, check in zip(names, result.data["checks"], strict=True):
-        mark, tone = VERDICTS[check["verdict"]]
-        say(check["detail"], tone, lead=f"{mark_column(mark)}{pad(name, width)}  ")
+    for name, check in zip(names, data.checks, strict=True):
+        mark, tone = VERDICTS[check.verdict]
+        say(check.detail, tone, lead=f"{mark_column(mark)}{pad(name, width)}  ")
     for line in result.lines:
         say(line, lead="  ", hang=4)
     timeline(result.parts)
@@ -28,15 +32,17 @@ def checklist(result: Result) -> None:
 
 def findings(result: Result) -> None:
     """Each part of the machine and the project; below what is missing, what does not work without it."""
+    from atftctl.operations.report.doctor import DoctorData
+
+    data = result.data
+    assert isinstance(data, DoctorData)
     say(result.headline, tone_of(result.exit_code))
-    rows = result.data["findings"]
-    width = max(display_width(localize(row["name"])) for row in rows)
-    for row in rows:
-        mark, tone = _finding_mark(missing=bool(row["costs"]), needed=bool(row["needed"]))
-        lead = f"{mark_column(mark)}{pad(localize(row['name']), width)}  "
-        say(row.get("message", row.get("words", "")), tone, lead=lead)
-        if row["costs"]:
-            say(row["costs"], "quiet", lead="        ")
+    width = max(display_width(localize(finding.name)) for finding in data.findings)
+    for finding in data.findings:
+        mark, tone = _finding_mark(missing=bool(finding.costs), needed=finding.needed)
+        say(finding.message, tone, lead=f"{mark_column(mark)}{pad(localize(finding.name), width)}  ")
+        if finding.costs:
+            say(finding.costs, "quiet", lead="        ")
     contacts(result.contacts)
 
 
@@ -48,8 +54,12 @@ def _finding_mark(*, missing: bool, needed: bool) -> tuple[str, Tone]:
 
 def effects(result: Result) -> None:
     """For each improvement its verdict and whether it is on; below it what was measured with and without it."""
-    say(result.headline, "bad" if result.data["inert"] else "good")
-    for line in result.data["effects"]:
+    from atftctl.operations.verification.flag_effects import EffectsData
+
+    data = result.data
+    assert isinstance(data, EffectsData)
+    say(result.headline, "bad" if data.inert else "good")
+    for line in data.effects:
         mark, tone = _effect_mark(line["verdict"], on=bool(line["on"]))
         switch = "on" if line["on"] else "off"
         say(line["verdict"], tone, lead=f"{mark_column(mark)}{line['flag']} ({switch}): ", hang=8)

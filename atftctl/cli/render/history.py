@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from atftctl.cli.render.ages import age, moment
 from atftctl.cli.render.console import say
 from atftctl.cli.render.plan import ALL, show_diff
@@ -15,6 +18,10 @@ MOST = 20  # of a list; the others are counted
 
 def operations(result: Result) -> None:
     """One row an operation, the newest first."""
+    from atftctl.operations.report.history import HistoryData
+
+    data = result.data
+    assert isinstance(data, HistoryData)
     rows = [
         (
             row["operation"],
@@ -24,7 +31,7 @@ def operations(result: Result) -> None:
             row.get("operator", ""),
             row.get("reason") or row.get("title", ""),
         )
-        for row in reversed(result.data["operations"])
+        for row in reversed(data.operations)
     ]
     if rows:
         head = (tr("operation"), tr("started"), tr("command"), tr("outcome"), tr("operator"), tr("reason or title"))
@@ -35,39 +42,43 @@ def operations(result: Result) -> None:
 
 def operation(result: Result) -> None:
     """Who, why, what was planned, what changed, how long it took, what came of it, where the evidence is."""
+    from atftctl.operations.report.history import ShowData
+
     data = result.data
+    assert isinstance(data, ShowData)
+    entry = data.entry
     say(result.headline, "strong")
-    outcome = tr("{outcome} (exit code {code})", outcome=data.get("outcome", "?"), code=data.get("exit_code", "?"))
+    outcome = tr("{outcome} (exit code {code})", outcome=entry.get("outcome", "?"), code=entry.get("exit_code", "?"))
     fields = [
-        (tr("by"), data.get("operator", "")),
-        (tr("reason"), data.get("reason", "")),
-        (tr("started"), _moment(data.get("started"))),
-        (tr("ended"), _moment(data.get("ended"))),
+        (tr("by"), entry.get("operator", "")),
+        (tr("reason"), entry.get("reason", "")),
+        (tr("started"), _moment(entry.get("started"))),
+        (tr("ended"), _moment(entry.get("ended"))),
         (tr("outcome"), outcome),
-        (tr("verdict"), _verdict(result)),
-        (tr("snapshot"), data.get("snapshot", "")),
+        (tr("verdict"), _verdict(entry)),
+        (tr("snapshot"), entry.get("snapshot", "")),
     ]
     show_fields(fields)
-    for number, step in enumerate(data["steps"], 1):
+    for number, step in enumerate(data.steps, 1):
         say(step, lead=f"  {number}. ")
-    _files(result)
-    if data["diff"]:
-        show_diff(data["diff"], ALL)
-    parts = data.get("parts") or {}
+    _files(entry)
+    if data.diff:
+        show_diff(data.diff, ALL)
+    parts = entry.get("parts") or {}
     if parts:
         each = ", ".join(f"{name} {seconds:.2f}" for name, seconds in parts.items() if seconds >= 0.005)
         say(tr("took {total:.2f} s ({each})", total=sum(parts.values()), each=each), "quiet", lead="  ", hang=4)
-    evidence = data["evidence"]
-    if evidence["files"]:
+    evidence = data.evidence
+    if evidence.files:
         say(
-            tr("evidence: {folder}: {files}", folder=evidence["folder"], files=", ".join(evidence["files"])),
+            tr("evidence: {folder}: {files}", folder=evidence.folder, files=", ".join(evidence.files)),
             lead="  ",
             hang=4,
         )
 
 
-def _files(result: Result) -> None:
-    files = result.data.get("files", [])
+def _files(entry: Mapping[str, Any]) -> None:
+    files = entry.get("files", [])
     for file in files[:MOST]:
         old, new = (str(file[side] or tr("no file"))[:12] for side in ("old", "new"))
         say(tr("{path}: {old} → {new}", path=file["path"], old=old, new=new), lead="  ", hang=4)
@@ -87,9 +98,8 @@ def _moment(written: object) -> str:
     return f"{moment(str(written))} ({localize(ago)})" if ago else str(written)
 
 
-def _verdict(result: Result) -> str:
-    data = result.data
-    seen = data.get("first_step") or {}
+def _verdict(entry: Mapping[str, Any]) -> str:
+    seen = entry.get("first_step") or {}
     proof = ""
     if seen:
         proof = tr(
@@ -98,4 +108,4 @@ def _verdict(result: Result) -> str:
             step=seen.get("step"),
             digest=str(seen.get("digest"))[:12],
         )
-    return data.get("verdict") or proof or data.get("error") or ""
+    return entry.get("verdict") or proof or entry.get("error") or ""

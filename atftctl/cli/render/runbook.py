@@ -13,28 +13,32 @@ from atftctl.protocol.messages import tr
 
 def runbook(result: Result) -> None:
     """The symptoms with their settings, the plans with their phases, the contacts."""
+    from atftctl.operations.runbook.show import RunbookData
+
+    data = result.data
+    assert isinstance(data, RunbookData)
     for line in result.lines:
         say_marked(WARN, line, "warn")
     say(result.headline, "strong")
-    for name, symptom in result.data["symptoms"].items():
+    for name, symptom in data.symptoms.items():
         say(
             tr(
                 "{name} — {title} ({cause}), {minutes} min, resume from {checkpoint}",
                 name=name,
-                title=symptom["title"],
-                cause=symptom["cause"],
-                minutes=symptom["minutes"],
-                checkpoint=symptom["resume"],
+                title=symptom.title,
+                cause=symptom.cause,
+                minutes=symptom.minutes,
+                checkpoint=symptom.resume,
             ),
             lead="  ",
             hang=4,
         )
-        say(_settings(symptom["settings"]), "quiet", lead="      ")
-    for name, phases in result.data["plans"].items():
+        say(_settings(symptom.settings), "quiet", lead="      ")
+    for name, phases in data.plans.items():
         say(tr("plan {name}", name=name), lead="  ")
         for number, phase in enumerate(phases, 1):
-            say(f"{phase['title']}: {_settings(phase['settings'])}", lead=f"    {number}. ")
-    contacts(result.data["contacts"])
+            say(f"{phase.title}: {_settings(phase.settings)}", lead=f"    {number}. ")
+    contacts(data.contacts)
 
 
 def _settings(settings: Mapping[str, object]) -> str:

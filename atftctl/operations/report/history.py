@@ -51,8 +51,8 @@ class Evidence(Data):
 class ShowData(Data):
     """Data of `show`.
 
-    entry: its fields stand beside the others, not below `entry`: those of the operation's line in the history. steps:
-    the plan's steps. diff: unified diff of the configs, at most 500 lines. evidence: where more can be read.
+    entry: the operation's line in the history; in JSON its fields are beside the others. steps: the plan's steps. diff:
+    unified diff of the configs, at most 500 lines. evidence: where more can be read.
     """
 
     entry: Mapping[str, Any]
