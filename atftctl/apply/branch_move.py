@@ -49,7 +49,7 @@ def _remove_empty(folder: Path) -> bool:
 
 def rehearse(layout: Layout, move: CodeMove) -> None:
     """Check before the decision that no hook and no lock prevents the move. Raises GitError."""
-    worktree.may_move(layout.root, move.branch, move.old, move.new)
+    worktree.check_branch_can_move(layout.root, move.branch, move.old, move.new)
 
 
 def has_moved(layout: Layout, move: CodeMove) -> bool:
@@ -67,8 +67,8 @@ def remove_our_locks(layout: Layout, move: CodeMove, started: str) -> list[str]:
         since = datetime.fromisoformat(started).timestamp() - CLOCK_S
     except ValueError:
         return []
-    left = worktree.left_by_the_dead(worktree.locks_of(layout.root, move.branch), since)
-    if left and (pids := worktree.living(layout.root)):
+    left = worktree.stale_locks(worktree.locks_of(layout.root, move.branch), since)
+    if left and (pids := worktree.running_git_processes(layout.root)):
         raise GitError(tr("git is running in this repository (pid {pids})", pids=", ".join(map(str, pids))))
     for lock in left:
         remove(lock)
@@ -81,7 +81,7 @@ def new_worktree(layout: Layout, commit: str) -> str:
     The name holds the identity of this process, so that `sweep_worktrees` leaves it alone while this process lives.
     Raises GitError.
     """
-    name = f"{owner.mine()}-{commit[:12]}"
+    name = f"{owner.own_name()}-{commit[:12]}"
     make_dirs(layout.worktrees, 0o700)
     drop_worktree(layout, name)
     try:
@@ -108,4 +108,4 @@ def sweep_worktrees(layout: Layout) -> None:
             with suppress(OSError):
                 drop_worktree(layout, folder.name)
     with suppress(GitError):
-        worktree.forget(layout.root)
+        worktree.prune(layout.root)

@@ -35,7 +35,7 @@ def sweep(layout: Layout) -> list[str]:
 
 def _record_removals(layout: Layout) -> list[str]:
     """Write the history line for snapshots whose removal a crash interrupted."""
-    names = [name for name in removal.half_removed(layout) if not history.tells_of_removal(layout, name)]
+    names = [name for name in removal.half_removed(layout) if not history.records_removal(layout, name)]
     if not names:
         return []
     title = trn(

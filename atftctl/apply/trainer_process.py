@@ -26,7 +26,7 @@ from atftctl.host.process import table as procs
 from atftctl.protocol.messages import joined, tr
 from atftctl.state import process_record
 from atftctl.state.layout import Layout
-from atftctl.state.process_record import may_signal, put_record_back, write_record
+from atftctl.state.process_record import may_signal, restore_record, write_record
 
 read_record, identity = process_record.read, process_record.identity
 RELEASE_S = 15.0  # how long to wait until a graphics card has released the memory of an ended process
@@ -50,8 +50,8 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
         log_from=size_of_log(layout.root, protocol.LOG),
         metrics_from=size_of_log(layout.root, protocol.METRICS),
         events_inode=inode_of_log(layout.root, protocol.EVENTS),
-        host=procs.here()[0],
-        namespace=procs.here()[1],
+        host=procs.host_and_namespace()[0],
+        namespace=procs.host_and_namespace()[1],
         processes=launch.processes,
     )
     before = try_read(layout.process)
@@ -65,7 +65,7 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
             memory_limit_mb=launch.memory_limit_mb,
         )
     except (HostError, OSError):
-        put_record_back(layout, before)  # nothing runs, so the record of the last run stays
+        restore_record(layout, before)  # nothing runs, so the record of the last run stays
         raise
     footprint.leave(tr("started the trainer (pid {pid})", pid=child.pid))
     who = procs.identify(child.pid)

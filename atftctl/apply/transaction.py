@@ -17,7 +17,7 @@ from typing import Any
 from atftctl.apply.moves import Content, Move, is_old, roll_forward, stage, staged_path, unstage, untouched
 from atftctl.domain.errors import InterventionNeeded, Restored
 from atftctl.host import footprint
-from atftctl.host.copying.parallel import all_of
+from atftctl.host.copying.parallel import run_jobs
 from atftctl.host.errors import reason
 from atftctl.host.files.durable import remove, rename
 from atftctl.host.files.fingerprint import digest_of, is_link, sha256_file
@@ -60,7 +60,7 @@ class Transaction:
                 )
 
         new_files = [(move, contents.get(move.path, b"")) for move in self._moves if move.new is not None]
-        all_of(
+        run_jobs(
             (len(content) if isinstance(content, bytes) else size_of(content), partial(write, move, content))
             for move, content in new_files
         )

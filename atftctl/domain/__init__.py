@@ -1,1 +1,1 @@
-"""The nouns. Pure data, no machine."""
+"""The data types of the domain, such as snapshot, plan and runbook. Nothing here touches the machine."""

@@ -11,7 +11,8 @@ from atftctl.domain.record import record
 
 @record
 class Commit:
-    """`files`: what it changes, relative to the project; `outside`: what it changes beside the project."""
+    """One commit. `files`: paths that it changes in the project, relative to it. `outside`: paths of the repository
+    that it changes outside of the project."""
 
     id: str
     parents: tuple[str, ...]
@@ -21,12 +22,13 @@ class Commit:
 
     @property
     def merge(self) -> bool:
+        """True for a merge commit."""
         return len(self.parents) > 1
 
 
 @record
 class CodeMove:
-    """The branch goes from `old` to `new`, which has `old` among its ancestors: history is never rewritten."""
+    """A move of a branch from the commit `old` to `new`. `old` is an ancestor of `new`: history is never rewritten."""
 
     branch: str
     old: str
@@ -37,5 +39,5 @@ class CodeMove:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> CodeMove:
-        """Raises KeyError for what is none."""
+        """The move that a JSON object describes. Raises KeyError where a field is missing."""
         return cls(str(body["branch"]), str(body["old"]), str(body["new"]))

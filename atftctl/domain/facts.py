@@ -1,4 +1,4 @@
-"""What was observed, as frozen records. Decisions are made from these alone."""
+"""What was observed of the project, as frozen records. Decisions are made from these records alone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, Literal
 from atftctl.domain.process_state import ProcessState
 from atftctl.domain.record import record
 from atftctl.domain.snapshot import Snapshot
+from atftctl.protocol.messages import tr
 
 
 @record
 class ConfigFile:
-    """One config file as it stands. `sha256` is None where there is no file; `error` says why it can't be read, and
-    `way_back` is the command that brings a copy of it back that can be."""
+    """One config file. `sha256` is None where there is no file. `error`: why it can't be read; `way_back`: the command
+    that restores a readable copy of it."""
 
     path: str
     sha256: str | None
@@ -23,7 +24,7 @@ class ConfigFile:
     way_back: str = ""
 
     def get(self, key: tuple[str, ...]) -> Any:
-        """The value at `key`, or None where it, or something above it, is missing."""
+        """The value at `key`; None where the key, or a mapping above it, is missing."""
         value: Any = self.data
         for name in key:
             if not isinstance(value, Mapping) or name not in value:
@@ -34,7 +35,7 @@ class ConfigFile:
 
 @record
 class UnmanagedTrainer:
-    """A trainer of this project that the tool did not start."""
+    """A trainer of this project that atftctl did not start. `ours_to_signal`: this user may stop it."""
 
     pid: int
     start_ticks: int
@@ -45,7 +46,10 @@ class UnmanagedTrainer:
 
 @record
 class Process:
-    """The recorded trainer, and trainers that were started by hand."""
+    """The trainer that atftctl started last, and trainers that were started by hand (`unmanaged`).
+
+    `since`: when it was started, as ISO 8601. `digest`: of the settings it runs with. `step`: its last training step.
+    """
 
     state: ProcessState = "never started"
     pid: int | None = None
@@ -55,11 +59,11 @@ class Process:
     step: int | None = None
     last_event: Mapping[str, Any] | None = None
     memory_mb: float | None = None
-    strangers: tuple[UnmanagedTrainer, ...] = ()
-    leftovers: tuple[int, ...] = ()  # living processes of the recorded run whose main process is gone
-    section: str = ""  # what it is doing, by its heartbeat: start, step, evaluate, save, reload
-    silent_s: float | None = None  # since its last sign of life, where that is longer than the section may last
-    where: str = ""  # the machine or container that it was started on, where that is not this one
+    unmanaged: tuple[UnmanagedTrainer, ...] = ()
+    leftovers: tuple[int, ...] = ()  # pids of the recorded run that are alive although its main process is gone
+    section: str = ""  # the work in progress, by its heartbeat: start, step, evaluate, save, reload
+    silent_s: float | None = None  # seconds since its last heartbeat, where the section may not last so long
+    where: str = ""  # the other machine or container that it was started on; "" for this one
 
     @property
     def alive(self) -> bool:
@@ -68,7 +72,7 @@ class Process:
 
 @record
 class OpenOperation:
-    """An operation that a crash left open, and what recovery will do about it."""
+    """An operation that a crash left open. `state`: its last journal record."""
 
     id: str
     state: Literal["intent", "begin", "commit"]
@@ -76,21 +80,35 @@ class OpenOperation:
     reason: str
 
     @property
-    def words(self) -> str:
-        return f"an operation was left open: recovery will {self.remedy}"
+    def summary(self) -> str:
+        """The sentence that says so, and what recovery will do about it."""
+        if self.state == "commit":
+            return tr(
+                "an operation was interrupted: recovery will finish {command} {id} (it had been decided)",
+                command=self.command,
+                id=self.id,
+            )
+        return tr(
+            "an operation was interrupted: recovery will undo {command} {id} (it had not been decided)",
+            command=self.command,
+            id=self.id,
+        )
 
     @property
     def remedy(self) -> str:
+        """What recovery will do about it: finish it or undo it."""
         if self.state == "commit":
-            return f"finish {self.command} {self.id} (it had been decided)"
-        return f"unwind {self.command} {self.id} (it had not been decided)"
+            return tr("finish {command} {id} (it had been decided)", command=self.command, id=self.id)
+        return tr("undo {command} {id} (it had not been decided)", command=self.command, id=self.id)
 
 
 @record
 class Facts:
+    """Everything that a plan is made from."""
+
     configs: Mapping[str, ConfigFile]
     process: Process
     snapshots: tuple[Snapshot, ...] = ()
     open_operation: OpenOperation | None = None
-    digests: Mapping[str, str | None] = field(default_factory=dict)  # of files that a plan may replace
+    digests: Mapping[str, str | None] = field(default_factory=dict)  # SHA-256 by path, of files that a plan may replace
     warnings: tuple[str, ...] = ()

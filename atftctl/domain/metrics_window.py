@@ -1,4 +1,4 @@
-"""What was seen of one run of the trainer, over a window of time."""
+"""What was observed of one run of the trainer, over a window of time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from atftctl.domain.record import record
 
 @record
 class Window:
-    """Rows of its metrics (as words), its fatal event, how it is now."""
+    """Rows of the run's metrics (as text, by column), its fatal event if it had one, and whether it is alive.
+    `silent_s`: see `domain.facts.Process`."""
 
     rows: Sequence[Mapping[str, str]]
     alive: bool
@@ -20,12 +21,12 @@ class Window:
 
     @property
     def steps(self) -> int:
-        """From its first row to its last."""
+        """Training steps from the first row to the last."""
         numbers = [int(row["step"]) for row in self.rows if row.get("step", "").isdigit()]
         return numbers[-1] - numbers[0] + 1 if numbers else 0
 
     def column(self, name: str) -> list[float]:
-        """NaN for what is no number."""
+        """The values of one column; NaN for a value that is not a number."""
         return [_number(row[name]) for row in self.rows if row.get(name)]
 
 

@@ -1,4 +1,4 @@
-"""The plan: a frozen list of steps that would change something. What a dry run shows is what apply takes."""
+"""The plan: a frozen list of steps. A dry run shows the same plan that `apply` carries out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.record import record
+from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.steps import (
     ChangeFiles,
     ChangePackages,
     MoveBranch,
     RecoverFirst,
     ReloadTrainer,
-    RemoveSnapshot,
     RunStage,
     SettingChange,
     StartTrainer,
@@ -27,6 +27,9 @@ from atftctl.domain.steps import (
 
 @record
 class Plan:
+    """The steps of one operation. `target_minutes`: how long it may take. `undo_of`: the id of the operation that it
+    undoes. `notes`: remarks for the operator."""
+
     command: str
     title: str
     steps: tuple[Step, ...] = ()
@@ -80,10 +83,12 @@ class Plan:
 
 
 def with_steps(plan: Plan, *, first: tuple[Step, ...] = (), after: tuple[Step, ...] = ()) -> Plan:
-    """With steps before all others, and with others right after the files (where there are none, at the end)."""
+    """The plan with the steps `first` before all others, and the steps `after` right after the step that changes files
+    (at the end where no step does)."""
     at = next((number for number, step in enumerate(plan.steps, 1) if isinstance(step, ChangeFiles)), len(plan.steps))
     return replace(plan, steps=(*first, *plan.steps[:at], *after, *plan.steps[at:]))
 
 
 def with_notes(plan: Plan, notes: tuple[str, ...]) -> Plan:
+    """The plan with further notes."""
     return replace(plan, notes=(*plan.notes, *notes)) if notes else plan

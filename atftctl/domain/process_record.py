@@ -1,4 +1,4 @@
-"""The record of the trainer that this tool started, as it is kept on disk."""
+"""The record of the trainer that atftctl started last, as it is kept on disk."""
 
 from __future__ import annotations
 
@@ -9,37 +9,39 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """Written before the start (pid 0) and again after it, so that a crash in between loses no trainer."""
+    """One run of the trainer. It is written before the start (with pid 0) and again after it, so that a crash in
+    between loses no trainer. `ticks`: the start time of the process in clock ticks since boot. `resume`: the checkpoint
+    that the run started from."""
 
     run_id: str
     wanted: Literal["running", "stopped"]
     started_at: str
     digest: str
     resume: str
-    events_from: int  # the size of the event log when it was started
-    log_from: int = 0  # the same of its log for people
-    metrics_from: int = 0  # the same of its metrics
+    events_from: int  # size of the event log in bytes when the run was started
+    log_from: int = 0  # the same of the training log
+    metrics_from: int = 0  # the same of the metrics
     pid: int = 0
     ticks: int = 0
     boot: str = ""
     host: str = ""
-    namespace: str = ""  # of pids: a container has one of its own
-    processes: int = 1  # more than one: the recorded process is their launcher
-    detached: bool = False  # its command went on in the background: another process of the run is the trainer
-    events_inode: int = 0  # of the event log when it was started; rotated since, another file has its name
+    namespace: str = ""  # the pid namespace: each container has its own
+    processes: int = 1  # of training; where it is more than one, the recorded process is their launcher
+    detached: bool = False  # the command put itself into the background: another process of the run is the trainer
+    events_inode: int = 0  # of the event log when the run was started: after a rotation the name has another inode
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> ProcessRecord:
-        """Raises KeyError, TypeError or ValueError for a record that is not one."""
+        """The record that a JSON object describes. Raises KeyError, TypeError or ValueError where it describes none."""
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
-        found = cls(**known)
+        made = cls(**known)
         for name, field in cls.__dataclass_fields__.items():
             kind = {"int": int, "bool": bool}.get(str(field.type), str)
             if type(known.get(name, field.default)) is not kind:
-                raise TypeError(f"{name} is no {kind.__name__}")
-        if found.wanted not in ("running", "stopped") or found.pid < 0 or found.ticks < 0:
-            raise ValueError("no such process")
-        return found
+                raise TypeError(f"{name} is not of type {kind.__name__}")
+        if made.wanted not in ("running", "stopped") or made.pid < 0 or made.ticks < 0:
+            raise ValueError("wanted, pid or ticks has a value that no process has")
+        return made

@@ -1,5 +1,5 @@
-"""The one state machine of the trainer's process. Each state follows from the record, the process table and the
-trainer's own events; nothing else keeps it."""
+"""The state of the trainer's process, worked out from its record, the process table and the trainer's own events. The
+state itself is stored nowhere."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from typing import Literal
 from atftctl.domain.record import record
 
 ProcessState = Literal[
-    "never started", "starting", "running", "stopping", "stopped", "finished", "died", "elsewhere",
-]  # fmt: skip
+    "never started",
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "finished",
+    "died",
+    "elsewhere",
+]
 
-# What may follow what. `running` is healthy: the first step was seen, with the settings that were written.
+# By state, the states that may follow it. `running` means healthy: the first step came, with the settings written.
 FOLLOWS: dict[ProcessState, tuple[ProcessState, ...]] = {
     "never started": ("starting",),
     "starting": ("running", "stopping", "stopped", "died", "finished"),
@@ -26,18 +33,19 @@ FOLLOWS: dict[ProcessState, tuple[ProcessState, ...]] = {
 
 @record
 class Signs:
-    """What is known of the recorded run."""
+    """What is known of the recorded run; `recorded` is False where there is no record of any run."""
 
     recorded: bool = True
     alive: bool = False
-    elsewhere: bool = False  # its pid means something on another machine only
-    asked_to_stop: bool = False  # by the record (on purpose), or by an operation that is under way
-    on_purpose: bool = False
-    first_step: bool = False
-    ended: Literal["", "finished", "stopped"] = ""  # its own last word
+    elsewhere: bool = False  # it was started on another machine: its pid is not valid here
+    asked_to_stop: bool = False  # by `on_purpose`, or by an operation in progress
+    on_purpose: bool = False  # the record says that the trainer is to stay stopped
+    first_step: bool = False  # the trainer has reported its first step
+    ended: Literal["", "finished", "stopped"] = ""  # how it ended, by its final event
 
 
 def state_of(signs: Signs) -> ProcessState:
+    """The state that these signs mean."""
     if not signs.recorded:
         return "never started"
     if signs.elsewhere:

@@ -1,4 +1,4 @@
-"""The one decorator of the domain's frozen records."""
+"""The decorator of the domain's frozen records."""
 
 from __future__ import annotations
 

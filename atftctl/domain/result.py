@@ -1,4 +1,4 @@
-"""What a verb returns: the renderer shows it to people or as JSON."""
+"""What an operation returns. The renderer shows it to people or as JSON."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class ChangeData(Data):
 
 @dataclass(frozen=True)
 class Result:
-    """The end of one verb. `headline` is one line; `lines` follow it; `data` is what JSON carries."""
+    """The result of one operation. `headline`: one line. `lines`: further lines below it. `data`: for JSON output."""
 
     command: str
     exit_code: Exit
@@ -103,19 +103,23 @@ class Result:
 
 
 class Reporter(Protocol):
-    """Told what goes on while it goes on; only cli implements one that prints."""
+    """Shows the progress of an operation while it runs. Only `cli` has one that prints."""
 
-    def part(self, name: str) -> None: ...
+    def part(self, name: str) -> None:
+        """The part of this name begins."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Show a message."""
 
-    def expect(self, total: int) -> None: ...  # so many bytes are to be copied or hashed in this part
+    def expect(self, total: int) -> None:
+        """This part will copy or hash `total` bytes."""
 
-    def progress(self, done: int) -> None: ...  # so many bytes more are done
+    def progress(self, done: int) -> None:
+        """`done` more bytes have been copied or hashed."""
 
 
 class Silent:
-    """A reporter that says nothing."""
+    """A reporter that prints nothing."""
 
     def part(self, name: str) -> None:
         del name

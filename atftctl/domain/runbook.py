@@ -1,4 +1,4 @@
-"""The runbook as typed objects. All that is known of the service comes from here; code holds nothing of it."""
+"""The runbook as typed objects. Everything specific to one service comes from its runbook; code contains none of it."""
 
 from __future__ import annotations
 
@@ -8,40 +8,42 @@ from typing import Any, Literal
 
 from atftctl.domain.record import record
 from atftctl.protocol.keys import parse_key
+from atftctl.protocol.messages import tr
 
 Value = bool | int | float | str
 Resume = Literal["last", "best", "scratch"]
-Kind = Literal["", "configs", "models"]  # of files; "" is all
+Kind = Literal["", "configs", "models"]  # of files; "" means all files
 
 
 @record
 class Text:
-    """One text in both languages of the runbook."""
+    """A text in both languages of the runbook."""
 
     en: str
     ja: str
 
     def say(self, language: str) -> str:
+        """The text in one language: "en" or "ja"."""
         return self.ja if language == "ja" else self.en
 
 
 @record
 class Files:
-    """What is kept and restored as one unit, relative to the project."""
+    """The files that a snapshot holds and restores together, relative to the project."""
 
     configs: tuple[str, ...]
     models: tuple[str, ...]
-    also: tuple[str, ...] = ()  # further files, and folders with all that lies in them
+    also: tuple[str, ...] = ()  # further files, and folders with all files in them
     allow_outside: tuple[str, ...] = ()  # folders outside of the project that symlinks of models may lead to
 
     def of(self, kind: Kind) -> tuple[str, ...]:
-        """Those of one kind; of "" all."""
+        """The files of one kind; all files for ""."""
         return {"": (*self.configs, *self.models, *self.also), "configs": self.configs, "models": self.models}[kind]
 
 
 @record
 class Feature:
-    """One improvement: where its setting stands, and its value before and with the improvement."""
+    """One improvement: the file and key of its setting, and the setting's value without (`baseline`) and with it."""
 
     title: Text
     file: str
@@ -53,21 +55,23 @@ class Feature:
     def path(self) -> tuple[str, ...]:
         try:
             return parse_key(self.key)
-        except ValueError:  # the runbook's checks tell of it
+        except ValueError:  # the checks of the runbook report it
             return tuple(self.key.split("."))
 
 
 Settings = Mapping[str, Value]  # by feature name
 
 
-LIST_OR_MAPPING = "a list or mapping"
+LIST_OR_MAPPING = tr("a list or a mapping")
 
 
 def kind_of(value: Any) -> str:
-    """A setting keeps its kind: a boolean stays one, a number a number, a word a word."""
+    """The type of a setting's value, for people. A new value must have the type of the old one."""
     if isinstance(value, bool):
-        return "true or false"
-    return "a number" if isinstance(value, int | float) else "a word" if isinstance(value, str) else LIST_OR_MAPPING
+        return tr("true or false")
+    if isinstance(value, int | float):
+        return tr("a number")
+    return tr("a text") if isinstance(value, str) else LIST_OR_MAPPING
 
 
 # out-of-memory, anomaly: the trainer's own fatal event. leak: memory grows over the steps. slower: the loss falls more
@@ -77,7 +81,9 @@ Detector = Literal["", "out-of-memory", "anomaly", "leak", "slower", "quality"]
 
 @record
 class Symptom:
-    """A row of the guide's problem table, and its block of the staged section where it has one."""
+    """One problem and how to roll back for it. `table`: the settings of the guide's problem table. `block`: those of
+    the guide's staged section, where it has any. `minutes`: how long the rollback may take. `alternatives`: other
+    settings that may help."""
 
     title: Text
     cause: Text
@@ -87,12 +93,12 @@ class Symptom:
     block: Settings = field(default_factory=dict)
     alternatives: tuple[Settings, ...] = ()
     aliases: tuple[str, ...] = ()
-    detector: Detector = ""  # how the tool recognises the symptom; "": by the general health of a run
+    detector: Detector = ""  # how atftctl recognises the symptom; "": by the general health of a run
     advice: Text | None = None
 
     @property
     def settings(self) -> Settings:
-        """What `rollback --symptom` applies: the block where there is one, else the row."""
+        """The settings that `rollback --symptom` applies: `block` where there is one, else `table`."""
         return self.block or self.table
 
 
@@ -101,40 +107,38 @@ Stage = Literal["table", "block", "immediate"]
 
 @record
 class Staged:
-    """The thirty-minute way: stage after stage until one is healthy. A stage is judged over `window_steps` steps of the
-    trainer, or over what it does within `window_s`."""
+    """The staged rollback: one stage after the other until the trainer is healthy. A stage is judged after
+    `window_steps` training steps or `window_s` seconds, whichever comes first."""
 
     minutes: int = 30
     stages: tuple[Stage, ...] = ("table", "block", "immediate")
     window_steps: int = 300
     window_s: float = 300.0
-    bisect_steps: int = 40  # of each probe run of --bisect
+    bisect_steps: int = 40  # training steps of each probe run of `rollback --bisect`
 
 
 @record
 class Git:
-    """The guide's recommended way: which commits are taken for improvements, and what must run before the branch
+    """The rollback by commits: which commits count as improvements, and the test that must pass before the branch
     moves."""
 
-    pattern: str = "improve|feat|fix"  # of subjects, whatever their case
-    most: int = 10  # of the newest commits
-    smoke: tuple[str, ...] = ()  # run in the reverted work tree
-    service: tuple[
-        str, ...
-    ] = ()  # files and folders that the running service is made of; marked in the list of commits
-    smoke_limit_s: float = 300.0
+    pattern: str = "improve|feat|fix"  # regular expression for subjects; upper and lower case are the same
+    most: int = 10  # how many of the newest commits are listed
+    smoke: tuple[str, ...] = ()  # the test command; it runs in the reverted work tree
+    service: tuple[str, ...] = ()  # files and folders of the running service; commits that change them are marked
+    smoke_limit_s: float = 300.0  # seconds that the test may take
     remote: str = "origin"
 
 
 @record
 class Full:
-    """The guide's manual way."""
+    """The full rollback, which the guide does by hand."""
 
     minutes: int = 60
-    remove: tuple[str, ...] = ()  # files that the improvements brought
+    remove: tuple[str, ...] = ()  # files that the improvements added
     ref: str = "HEAD"
-    files: tuple[str, ...] = ()  # these go back to `ref`
-    packages: tuple[str, ...] = ()  # no longer needed; those that something else requires stay
+    files: tuple[str, ...] = ()  # files that are restored from the commit `ref`
+    packages: tuple[str, ...] = ()  # packages to uninstall; those that another package requires stay
 
 
 @record
@@ -146,13 +150,15 @@ class Drill:
 
 @record
 class Phase:
+    """One phase of a plan that turns improvements on again."""
+
     title: Text
     settings: Settings
 
 
 @record
 class Immediate:
-    """The five-minute way: these settings, key by key."""
+    """The immediate rollback: these settings."""
 
     minutes: int
     resume: Resume
@@ -161,21 +167,24 @@ class Immediate:
 
 @record
 class TrainerRules:
-    """How the trainer is started, stopped and known to be up. `{python}` and `{resume}` are filled in."""
+    """How the trainer is started, stopped and checked. `{python}` and `{resume}` in a command are filled in. `grace_s`:
+    seconds between SIGTERM and SIGKILL. `ready_s`: seconds until the first step must come."""
 
     command: tuple[str, ...]
     probe: tuple[str, ...]
     grace_s: float
     ready_s: float
-    validate: tuple[str, ...] = ()  # asks the trainer whether settings can be trained with; docs/runbook.md
+    validate: tuple[str, ...] = ()  # the command that checks settings without training; see docs/runbook.md
     memory_limit_mb: int = 0  # 0: no limit
     processes: int = 1
-    launcher: tuple[str, ...] = ()  # stands before the command's words where there are several; `{processes}`
+    launcher: tuple[
+        str, ...
+    ] = ()  # put before the command where `processes` is more than 1; `{processes}` is filled in
 
 
 @record
 class Checks:
-    """Tolerances of the checklist after a rollback; MODEL.md section 5 is their source."""
+    """Tolerances of the checklist after a rollback. Ratios and margins are relative to the recorded baseline."""
 
     rankic_margin: float = 0.02
     rankic_min_dates: int = 60
@@ -188,8 +197,9 @@ class Checks:
 
 @record
 class Keep:
-    """Which snapshots `backup prune` keeps: so many of the newest, one for each of so many hours, days, weeks, months,
-    and all within a span before the newest ("36h", "2d", "1w"). As restic counts them."""
+    """Which snapshots `backup prune` keeps, counted as restic does: the newest `last` ones; one for each of the last
+    `hourly` hours, `daily` days, `weekly` weeks and `monthly` months; and all within a time span before the newest
+    ("36h", "2d", "1w")."""
 
     last: int = 10
     hourly: int = 24
@@ -200,7 +210,7 @@ class Keep:
 
 
 def span_s(text: str) -> float | None:
-    """Seconds of "36h", "2d", "1w", or "0"; None for what is no span."""
+    """The seconds of a time span such as "36h", "2d", "1w" or "0"; None where the text is not a time span."""
     number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS_S else (text, "d")
     return int(number) * _UNITS_S[unit] if number.isascii() and number.isdigit() else None
 
@@ -210,7 +220,8 @@ _UNITS_S = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 @record
 class Backups:
-    """`recheck_days`: a copy that was not hashed for so long is hashed before a new snapshot relies on it."""
+    """Retention of snapshots. `recheck_days`: a copy that was last hashed longer ago is hashed again before a new
+    snapshot links to it."""
 
     keep: Keep = field(default_factory=Keep)
     recheck_days: float = 7.0
@@ -222,12 +233,16 @@ class Backups:
 
 @record
 class Contact:
+    """Whom to ask: `when`, and `how` to reach them."""
+
     when: Text
     how: Text
 
 
 @record
 class Runbook:
+    """One runbook file. `plans`: phases by plan name; `reenable_plan`: the plan that `reenable` uses by default."""
+
     version: int
     service: str
     files: Files

@@ -1,4 +1,4 @@
-"""A snapshot: what its manifest says, and what was observed of it beside that."""
+"""A snapshot: the contents of its manifest, and what was observed of its folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,28 @@ from functools import cached_property
 from typing import Any
 
 from atftctl.domain.record import record
+from atftctl.protocol.messages import tr
 
 VERSION = 2
-OBSERVED = ("id", "pinned", "folder")  # of the folder, not of the manifest in it
+OBSERVED = ("id", "pinned", "folder")  # fields that are read from the folder and are not in its manifest
+TEXTS = (
+    "created",
+    "label",
+    "reason",
+    "commit",
+    "code_diff",
+    "operation",
+    "operator",
+    "runbook_sha256",
+    "config_digest",
+)
 Source = tuple[int, int, int, int, int]  # device, inode, size, mtime, ctime of the file that was copied
+Checked = Mapping[str, tuple[str, str]]  # by a copy's key on disk: its SHA-256 when it was last hashed, and when
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class SnapshotFile:
-    """One copy. `checked` is when its bytes were last hashed before this snapshot relied on them."""
+    """One copy in a snapshot. `checked`: when its bytes were last hashed before this snapshot was made, as ISO 8601."""
 
     path: str
     sha256: str
@@ -25,21 +38,19 @@ class SnapshotFile:
     mode: int
     mtime_ns: int = 0
     checked: str = ""
-    zip: str = ""  # "whole", or what is damaged; "" where it is no checkpoint
-    copy: str = ""  # where its bytes lie, relative to the project, where that is not the snapshot's folder
-    kept: Mapping[str, Any] | None = (
-        None  # uid, gid, attributes by name (base64); None where an earlier build copied it
-    )
-    source: Source | None = None  # None where the file had changed so recently that these would prove nothing
+    zip: str = ""  # "whole", or what is damaged; "" where it is not a checkpoint
+    copy: str = ""  # path of its bytes, relative to the project, where they are not in the snapshot's folder
+    kept: Mapping[str, Any] | None = None  # uid, gid, attributes by name (base64); None for copies of earlier builds
+    source: Source | None = None  # None where the file had changed so recently that these times prove nothing
 
     @property
     def is_link(self) -> bool:
-        """A symlink; its digest is "link:" and its target."""
+        """True for a symlink. Its digest is "link:" and its target."""
         return self.sha256.startswith("link:")
 
     @property
     def damaged(self) -> bool:
-        """It was, already where it stood: a zip whose CRCs do not hold."""
+        """True where the file was already damaged when it was copied: a zip with wrong CRCs."""
         return self.zip not in ("", "whole")
 
 
@@ -59,7 +70,8 @@ Passes = Sequence[tuple[Mapping[str, str], Passed]]  # file digests and the chec
 
 @record
 class Snapshot:
-    """`number` grows by one with each snapshot of a project: the order of snapshots, whatever the clock did."""
+    """One snapshot. `number` grows by one with each snapshot of a project, so that their order does not depend on the
+    clock."""
 
     id: str
     created: str
@@ -69,16 +81,16 @@ class Snapshot:
     number: int = 0
     commit: str = ""
     dirty: bool = False
-    code_diff: str = ""  # SHA-256 of the diff of a dirty work tree, which lies beside the manifest
+    code_diff: str = ""  # SHA-256 of the file code.diff beside the manifest: the changes of a dirty work tree
     operation: str = ""
     operator: str = ""
     runbook_sha256: str = ""
     config_digest: str = ""
     baseline: Mapping[str, Any] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)  # path → why
+    left_out: Mapping[str, str] = field(default_factory=dict)  # files that are not in it: path → reason
     passed: Passed | None = None
     pinned: bool = False
-    folder: str = ""  # where its files lie, relative to the project
+    folder: str = ""  # path of its folder, relative to the project
 
     @property
     def verified(self) -> bool:
@@ -86,10 +98,11 @@ class Snapshot:
 
     @property
     def size(self) -> int:
+        """Bytes of all files."""
         return sum(file.size for file in self.files)
 
     def where(self, file: SnapshotFile) -> str:
-        """Of the copy, relative to the project."""
+        """The path of a file's copy, relative to the project."""
         return file.copy or f"{self.folder}/{file.path}"
 
     def digests(self) -> dict[str, str]:
@@ -104,12 +117,12 @@ class Snapshot:
 
 
 def passed_by(digests: Mapping[str, str], passes: Passes) -> Passed | None:
-    """The newest checklist that was passed by exactly these files."""
+    """The newest checklist that exactly these files passed; None where there is none."""
     return next((passed for checked, passed in reversed(passes) if checked.items() <= digests.items()), None)
 
 
 def to_manifest(snapshot: Snapshot) -> dict[str, Any]:
-    """What is written beside the copies. What is observed later (the pin, the folder) is not in it."""
+    """The manifest of a snapshot, as JSON. The pin and the folder are not in it."""
     body = {key: getattr(snapshot, key) for key in snapshot.__dataclass_fields__ if key not in OBSERVED}
     passed = vars(snapshot.passed) if snapshot.passed else None
     return {"version": VERSION, **body, "passed": passed, "files": [_fields(file) for file in snapshot.files]}
@@ -122,113 +135,118 @@ def _fields(file: SnapshotFile) -> dict[str, Any]:
 
 
 def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapshot:
-    """Raises ValueError, KeyError or TypeError for what is no manifest of ours."""
+    """The snapshot that a manifest describes. `observed`: the fields of OBSERVED. Raises ValueError, KeyError or
+    TypeError where the manifest is not valid."""
     if type(body["version"]) is not int or body["version"] != VERSION:
-        raise ValueError(f"its manifest is of version {body['version']!r}; this atftctl knows version {VERSION}")
+        raise ValueError(
+            tr(
+                "the manifest has version {version}; this atftctl reads version {known}",
+                version=repr(body["version"]),
+                known=VERSION,
+            )
+        )
     known = {key: body[key] for key in Snapshot.__dataclass_fields__ if key in body}
     _check_kinds(known, body)
     files = tuple(_file(entry) for entry in body["files"])
     passed = Passed(**body["passed"]) if body.get("passed") else None
     if passed and not (isinstance(passed.at, str) and isinstance(passed.checks, dict)):
-        raise TypeError("in its manifest passed is no checklist")
+        raise TypeError(_invalid("passed", tr("a checklist")))
     datetime.fromisoformat(known["created"])
     return Snapshot(**{**known, "id": name, "files": files, "passed": passed, **observed})
 
 
 def _check_kinds(known: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-    """Raises TypeError for a part that is of another kind than a manifest's."""
+    """Raises TypeError where a value of a manifest has the wrong type."""
     for key, kind in (*((key, str) for key in TEXTS), ("number", int), ("dirty", bool)):
         if type(known.get(key, kind())) is not kind:
-            raise TypeError(f"in its manifest {key} is no {kind.__name__}")
+            raise TypeError(_invalid(key, kind.__name__))
     for key in ("baseline", "left_out"):
         if not isinstance(known.get(key, {}), dict):
-            raise TypeError(f"in its manifest {key} is no mapping")
+            raise TypeError(_invalid(key, tr("a mapping")))
     if known.get("baseline") and not _are_figures(known["baseline"]):
-        raise TypeError("in its manifest baseline holds no figures")
+        raise TypeError(_invalid("baseline", tr("a summary of a recorded baseline")))
     if not isinstance(body["files"], list):
-        raise TypeError("in its manifest files is no list")
+        raise TypeError(_invalid("files", tr("a list")))
 
 
-TEXTS = (
-    "created", "label", "reason", "commit", "code_diff", "operation", "operator", "runbook_sha256", "config_digest",
-)  # fmt: skip
+def _invalid(key: str, kind: str) -> str:
+    return tr("the manifest is not valid: {key} is not {kind}", key=key, kind=kind)
 
 
 def _file(entry: Any) -> SnapshotFile:
-    """One entry of a manifest. Permissions are those of a file of data: no setuid, setgid, sticky. Raises TypeError,
-    ValueError."""
+    """One entry of a manifest. Only the permission bits of its mode are used: no setuid, setgid, sticky. Raises
+    TypeError, ValueError."""
     if not isinstance(entry, dict):
-        raise TypeError("in its manifest an entry of files is no mapping")
+        raise TypeError(_invalid("files", tr("a list of mappings")))
     source = entry.get("source")
     file = SnapshotFile(**{**entry, "source": tuple(source) if isinstance(source, list) else None})
     texts = (file.path, file.sha256, file.checked, file.zip, file.copy)
     if not all(type(text) is str for text in texts) or not all(
         type(number) is int for number in (file.size, file.mode, file.mtime_ns, *(file.source or ()))
     ):
-        raise TypeError(f"in its manifest the entry of {file.path!r} has a value of another kind")
+        raise TypeError(tr("the manifest is not valid: the entry of {path!r} has a wrong type", path=file.path))
     if not (file.kept is None or _is_kept(file.kept)):
-        raise TypeError(f"in its manifest the entry of {file.path!r} has an owner or attributes of another kind")
+        raise TypeError(tr("the manifest is not valid: owner or attributes of {path!r} are wrong", path=file.path))
     if (
         file.copy
         or (file.source is not None and len(file.source) != 5)
         or (file.checked and not _has_zone(file.checked))
     ):
-        raise ValueError(f"in its manifest the entry of {file.path!r} says what no entry says")
+        raise ValueError(tr("the manifest is not valid: the entry of {path!r} has a wrong value", path=file.path))
     return file if file.mode <= 0o777 else replace(file, mode=file.mode & 0o777)
 
 
 def _are_figures(baseline: Mapping[str, Any]) -> bool:
-    """What is kept of the recorded baseline, in short."""
+    """Is this a summary of a recorded baseline, as `state.baseline.figures` makes it?"""
     numbers = all(type(baseline.get(name)) in (int, float) for name in ("rankic", "dates", "memory_mb", "step_s"))
     return numbers and all(isinstance(baseline.get(name), str) for name in ("recorded", "config_digest"))
 
 
 def _is_kept(kept: Any) -> bool:
-    """Owner, group and attributes, as `host.files.attributes` has them."""
+    """Are these owner, group and attributes, as `host.files.attributes` reads them?"""
     return (
         isinstance(kept, dict)
         and all(type(kept.get(name)) is int and kept[name] >= 0 for name in ("uid", "gid"))
         and isinstance(kept.get("attributes"), dict)
-        and all(isinstance(one, str) for pair in kept["attributes"].items() for one in pair)
+        and all(isinstance(text, str) for pair in kept["attributes"].items() for text in pair)
     )
 
 
 def _has_zone(text: str) -> bool:
-    """A time that can be compared with others."""
+    """Has this ISO 8601 time a time zone, so that it can be compared with others?"""
     return datetime.fromisoformat(text).tzinfo is not None
 
 
-Checked = Mapping[str, tuple[str, str]]  # by a copy's key on disk: (SHA-256 that was found, when)
-
-
 def found_damaged(checked: Checked, key: str, file: SnapshotFile) -> bool:
-    """When these bytes on disk were hashed last, they were not what this entry says."""
+    """Did the bytes of this copy differ from its entry when they were last hashed? `key`: the copy's key on disk."""
     return checked.get(key, (file.sha256, ""))[0] != file.sha256
 
 
 @record
 class LinkPolicy:
-    """Which copies a new snapshot may link to, and when a copy must be hashed again before it does."""
+    """Which copies a new snapshot may link to. A copy that was last hashed more than `recheck_s` seconds ago must be
+    hashed again first."""
 
     snapshots: tuple[Snapshot, ...] = ()
     checked: Checked = field(default_factory=dict)
     recheck_s: float = 0.0
 
     def last_checked(self, key: str, file: SnapshotFile) -> str:
-        """When the very bytes on disk that this entry stands for were hashed last; "" where they were found damaged."""
+        """When the bytes of this copy were last hashed, as ISO 8601; "" where they were found damaged."""
         if found_damaged(self.checked, key, file):
             return ""
         digest, at = self.checked.get(key, ("", ""))
         return max(file.checked, at) if digest == file.sha256 else file.checked
 
     def due(self, checked: str, now: datetime) -> bool:
-        """Not hashed for longer than the span, or never; or by a clock that stood ahead."""
+        """Must a copy that was last hashed at `checked` be hashed again? Yes too where it never was (""), or where that
+        time is in the future."""
         if not checked:
             return True
         return not 0 <= (now - datetime.fromisoformat(checked)).total_seconds() <= self.recheck_s
 
     def latest_copy(self, path: str) -> tuple[Snapshot, SnapshotFile] | None:
-        """The newest snapshot that holds this path."""
+        """The newest snapshot that holds this path, and its entry; None where none does."""
         for snapshot in reversed(self.snapshots):
             if file := snapshot.file(path):
                 return snapshot, file

@@ -1,4 +1,4 @@
-"""Where a staged rollback stands, as it is kept on disk: a crash, or an operator who goes to bed, loses nothing."""
+"""The progress of a staged rollback. It is kept on disk, so that a crash or a change of operators loses nothing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from atftctl.domain.runbook import Stage
+from atftctl.protocol.messages import tr
 
 
 @dataclass(frozen=True)
 class StagedState:
-    """`stages`: the names of those that are to be gone through; `at`: which of them is under way, from 0."""
+    """The stages of one staged rollback. `at`: the index of the current stage. `operations`: ids of the changes made so
+    far."""
 
     symptom: str
     stages: tuple[Stage, ...]
@@ -22,27 +24,34 @@ class StagedState:
     operator: str
     reason: str
     run_id: str = ""  # of the trainer that is watched
-    maker: str = ""  # the process that carries it out, as host.process.owner names it: pid-ticks
+    maker: str = ""  # the atftctl process that carries it out, as `pid-ticks` (see host.process.owner)
 
     @property
     def pid(self) -> str:
+        """Of the atftctl process that carries it out."""
         return self.maker.partition("-")[0]
 
     @property
-    def words(self) -> str:
-        name = self.stages[self.at]
-        return (
-            f"a staged rollback ({self.symptom}) is {self.doing} at stage {self.at + 1} of {len(self.stages)}, {name}"
-        )
+    def summary(self) -> str:
+        """The sentence that says which stage is under way."""
+        values = {
+            "symptom": self.symptom,
+            "number": self.at + 1,
+            "count": len(self.stages),
+            "name": self.stages[self.at],
+        }
+        if self.doing == "watching":
+            return tr("a staged rollback ({symptom}) is watching stage {number} of {count} ({name})", **values)
+        return tr("a staged rollback ({symptom}) is applying stage {number} of {count} ({name})", **values)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> StagedState:
-        """Raises KeyError, TypeError or ValueError for what is none."""
+        """The state that a JSON object describes. Raises KeyError, TypeError or ValueError where it describes none."""
         known = {name: body[name] for name in cls.__dataclass_fields__}
         state = cls(**{**known, "stages": tuple(body["stages"]), "operations": tuple(body["operations"])})
         if not 0 <= state.at < len(state.stages):
-            raise ValueError("no such stage")
+            raise ValueError(tr("the record names a stage that is not in its list"))
         return state

@@ -1,20 +1,26 @@
-"""The steps of a plan, and what each changes."""
+"""The steps of a plan: what each one changes, and how it describes itself to people."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
-from atftctl.domain.text import listed, size_text, value_text
+from atftctl.domain.snapshot_steps import CopyFiles, ExportFiles, PinSnapshot, RemoveSnapshot
+from atftctl.domain.text import listed, value_text
 from atftctl.protocol.keys import key_text
-from atftctl.protocol.messages import tr, trn
+from atftctl.protocol.messages import joined, tr, trn
+
+MANY = 8  # files; a step that changes more of them counts them instead of naming each
 
 
 @dataclass(frozen=True)
 class SettingChange:
+    """One setting of one config file and its new value. `old` is None where the setting is missing."""
+
     feature: str
     file: str
     key: tuple[str, ...]
@@ -22,124 +28,255 @@ class SettingChange:
     new: Value | None
 
     def describe(self) -> str:
-        old = "(not set)" if self.old is None else value_text(self.old)
-        return f"{key_text(self.key)}: {old} → {value_text(self.new)}"
+        """As `KEY: OLD → NEW`."""
+        old = tr("(not set)") if self.old is None else value_text(self.old)
+        return tr("{key}: {old} → {new}", key=key_text(self.key), old=old, new=value_text(self.new))
 
 
 @dataclass(frozen=True)
 class Target:
-    """One file that changes. Exactly one of: settings are edited, a snapshot's copy comes back, a commit's content
-    comes, the file goes."""
+    """One file that a step changes, in exactly one of these ways: its settings are edited, it is restored from a
+    snapshot, it is taken from a commit, or it is removed."""
 
     path: str
-    old: str | None  # SHA-256 of what stands now, None where there is no file, or where it is volatile
+    old: str | None  # SHA-256 of the current file; None where there is no file, or where it is volatile
     changes: tuple[SettingChange, ...] = ()
     snapshot: str = ""
     commit: str = ""
-    copy: str = ""  # where the snapshot's copy lies, relative to the project
-    new: str | None = None  # SHA-256 of what comes
+    copy: str = ""  # path of the snapshot's copy, relative to the project
+    new: str | None = None  # SHA-256 of the new file
     mode: int = 0o644
-    moded: bool = False  # `mode` is to be, though there is no snapshot that says so
-    volatile: bool = False  # the trainer writes it: what stands there is taken after its stop
+    moded: bool = False  # `mode` is to be set, though no snapshot says so
+    volatile: bool = False  # the trainer writes it: its content is read after the trainer has stopped
 
     @property
     def removes(self) -> bool:
         return not (self.changes or self.snapshot or self.commit)
 
+    def describe(self) -> str:
+        if self.changes:
+            count = len(self.changes)
+            return trn("change {count} setting in {path}", "change {count} settings in {path}", count, path=self.path)
+        if self.snapshot:
+            return tr("restore {path} from {snapshot}", path=self.path, snapshot=self.snapshot)
+        if self.commit:
+            return tr("restore {path} from commit {commit}", path=self.path, commit=self.commit[:12])
+        return tr("remove {path}", path=self.path)
+
 
 @record
 class RecoverFirst:
+    """Finish or undo an operation that a crash left open. `what`: what recovery will do."""
+
     what: str
 
     def describe(self) -> str:
-        return f"recover: {self.what}"
+        return tr("recover: {what}", what=self.what)
 
 
 @record
 class SaveEvidence:
+    """Copy logs, metrics, config files and the state of the process to the operation's folder."""
+
     def describe(self) -> str:
-        return "save the evidence: logs, metrics, config, process"
+        return tr("save the evidence: logs, metrics, config, process")
 
 
 @record
 class StopTrainer:
+    """Stop one trainer: SIGTERM, and SIGKILL after `grace_s` seconds."""
+
     pid: int
     grace_s: float
     adopt_ticks: int = 0  # the start time of a trainer started by hand that the operator named
-    leftovers: tuple[int, ...] = ()  # the main process is gone, these of its run are not
+    leftovers: tuple[int, ...] = ()  # the main process is gone, these processes of its run are still alive
 
     def describe(self) -> str:
         if self.leftovers:
-            return f"stop what is left of the last run: pid {', '.join(map(str, self.leftovers))}"
-        hand = " (started by hand)" if self.adopt_ticks else ""
-        return f"stop the trainer, pid {self.pid}{hand}: ask, wait up to {self.grace_s:g} s, then kill"
+            return tr("stop what is left of the last run: pid {pids}", pids=joined(", ", map(str, self.leftovers)))
+        if self.adopt_ticks:
+            return tr(
+                "stop the trainer that was started by hand (pid {pid}): SIGTERM, then SIGKILL after {grace_s:g} s",
+                pid=self.pid,
+                grace_s=self.grace_s,
+            )
+        return tr(
+            "stop the trainer (pid {pid}): SIGTERM, then SIGKILL after {grace_s:g} s",
+            pid=self.pid,
+            grace_s=self.grace_s,
+        )
 
 
 @record
 class TakeSnapshot:
-    paths: tuple[str, ...]
-
-    def describe(self) -> str:
-        return f"snapshot what stands now ({len(self.paths)} files)"
-
-
-@record
-class CopyFiles:
-    """A snapshot taken on request. `size`: bytes to copy; `linked`: unchanged files that share the previous copies."""
+    """Take a snapshot of the current files, so that the change can be undone."""
 
     paths: tuple[str, ...]
-    size: int
-    linked: int
-
-    def describe(self) -> str:
-        return tr(
-            "take a snapshot: copy {size}, share {linked} unchanged with the snapshot before",
-            size=size_text(self.size),
-            linked=trn("{count} file", "{count} files", self.linked),
-        )
-
-
-@record
-class PinSnapshot:
-    id: str
-    pinned: bool
-
-    def describe(self) -> str:
-        if self.pinned:
-            return tr("pin snapshot {id}: no prune removes it", id=self.id)
-        return tr("remove the pin of snapshot {id}", id=self.id)
-
-
-@record
-class ExportFiles:
-    snapshot: str
-    paths: tuple[str, ...]
-    size: int  # bytes
-    folder: str
 
     def describe(self) -> str:
         return trn(
-            "write {count} file of {snapshot} ({size}) to {folder}",
-            "write {count} files of {snapshot} ({size}) to {folder}",
+            "take a snapshot of the current state ({count} file)",
+            "take a snapshot of the current state ({count} files)",
             len(self.paths),
-            snapshot=self.snapshot,
-            size=size_text(self.size),
-            folder=self.folder,
         )
+
+
+@record
+class ChangeFiles:
+    """Change all of these files, or none of them."""
+
+    targets: tuple[Target, ...]
+
+    def describe(self) -> str:
+        replaced = [target for target in self.targets if not target.changes]
+        if len(replaced) <= MANY:
+            return joined("; ", [target.describe() for target in self.targets])
+        edited = [target.describe() for target in self.targets if target.changes]
+        return joined("; ", [*_counted(replaced), *edited])
+
+
+def _counted(targets: Sequence[Target]) -> list[str]:
+    """How many files come from each snapshot and commit, and how many are removed: for too many files to name."""
+    sources = [target.snapshot or (target.commit and f"commit {target.commit[:12]}") for target in targets]
+    texts: list[str] = []
+    for source in dict.fromkeys(filter(None, sources)):
+        count = sources.count(source)
+        texts.append(
+            trn("restore {count} file from {source}", "restore {count} files from {source}", count, source=source)
+        )
+    if removed := sources.count(""):
+        texts.append(trn("remove {count} file", "remove {count} files", removed))
+    return texts
+
+
+@record
+class StartTrainer:
+    """Start the trainer from a checkpoint (`resume`) and wait up to `ready_s` seconds for its first step."""
+
+    resume: str
+    memory_limit_mb: int
+    ready_s: float
+
+    def describe(self) -> str:
+        if self.memory_limit_mb:
+            return tr(
+                "start the trainer from {resume}, memory limit {limit_mb} MB, wait up to {ready_s:g} s "
+                "for its first step",
+                resume=self.resume,
+                limit_mb=self.memory_limit_mb,
+                ready_s=self.ready_s,
+            )
+        return tr(
+            "start the trainer from {resume}, wait up to {ready_s:g} s for its first step",
+            resume=self.resume,
+            ready_s=self.ready_s,
+        )
+
+
+@record
+class ReloadTrainer:
+    """Tell the running trainer to reload its settings, and wait up to `ready_s` seconds until it confirms them."""
+
+    pid: int
+    ready_s: float
+
+    def describe(self) -> str:
+        return tr(
+            "tell the running trainer (pid {pid}) to reload its settings; wait up to {ready_s:g} s until it confirms",
+            pid=self.pid,
+            ready_s=self.ready_s,
+        )
+
+
+@record
+class RunStage:
+    """One stage of a staged rollback: change settings, restart, watch `steps` training steps, judge. The next stage
+    follows only where this one is not healthy."""
+
+    number: int
+    name: Stage
+    changes: tuple[SettingChange, ...]
+    steps: int
+
+    def describe(self) -> str:
+        return tr(
+            "stage {number} ({name}): {changes}; restart, watch {steps} steps, stop here if healthy",
+            number=self.number,
+            name=self.name,
+            changes=joined(", ", [change.describe() for change in self.changes]),
+            steps=self.steps,
+        )
+
+
+@record
+class RevertCommits:
+    """Revert these commits, newest first, in a work tree beside the project's own."""
+
+    commits: tuple[Commit, ...]
+    base: str
+
+    def describe(self) -> str:
+        commits = joined("; ", map(_commit_text, self.commits))
+        return tr("revert, on top of {base}: {commits}", base=self.base[:12], commits=commits)
+
+
+def _commit_text(commit: Commit) -> str:
+    files = listed(commit.files, 4) if commit.files else tr("no files of this project")
+    if commit.merge:
+        return tr("{id} {subject} (merge, {files})", id=commit.id[:12], subject=commit.subject, files=files)
+    return tr("{id} {subject} ({files})", id=commit.id[:12], subject=commit.subject, files=files)
+
+
+@record
+class MoveBranch:
+    """Move the branch to a commit that has the current one among its ancestors."""
+
+    move: CodeMove
+
+    def describe(self) -> str:
+        name = self.move.branch.removeprefix("refs/heads/")
+        return tr(
+            "move the branch {name} from {old} to {new}", name=name, old=self.move.old[:12], new=self.move.new[:12]
+        )
+
+
+@record
+class Package:
+    """An installed Python package, or one whose files an operation kept."""
+
+    name: str
+    version: str
+    kept: str = ""  # where its files were kept, relative to the project
+
+
+@record
+class ChangePackages:
+    """Uninstall these packages (`away`), or install them again from the files that an operation kept."""
+
+    packages: tuple[Package, ...]
+    away: bool
+
+    def describe(self) -> str:
+        names = joined(", ", [f"{package.name} {package.version}" for package in self.packages])
+        if self.away:
+            return tr("uninstall {names} (the files are kept)", names=names)
+        return tr("install {names} again", names=names)
 
 
 @record
 class WriteFiles:
-    """Files that are generated from others, such as the runbook's pages."""
+    """Write files that are generated from others, such as the runbook's pages."""
 
     paths: tuple[str, ...]
 
     def describe(self) -> str:
-        return tr("write {paths}", paths=", ".join(self.paths))
+        return tr("write {paths}", paths=joined(", ", self.paths))
 
 
 @record
 class ResumeStaged:
+    """Continue a staged rollback at `stage`. `left`: the stages after it."""
+
     stage: str
     left: tuple[str, ...]
 
@@ -149,13 +286,13 @@ class ResumeStaged:
         return tr(
             "continue the staged rollback at stage {stage}; the stages after it: {left}",
             stage=self.stage,
-            left=", ".join(self.left),
+            left=joined(", ", self.left),
         )
 
 
 @record
 class RunProbes:
-    """Short training runs in a scratch folder, which change nothing in the project."""
+    """Make short training runs in a scratch folder, which change nothing in the project."""
 
     features: tuple[str, ...]
     steps: int
@@ -168,133 +305,6 @@ class RunProbes:
         )
 
 
-@record
-class ChangeFiles:
-    """All of these at once or none."""
-
-    targets: tuple[Target, ...]
-
-    def describe(self) -> str:
-        words = []
-        restored = [target for target in self.targets if not target.changes]
-        many = len(restored) > MANY
-        if many:
-            words.append(_counted(restored))
-        for target in self.targets:
-            if many and not target.changes:
-                continue
-            if target.changes:
-                words.append(f"change {len(target.changes)} setting{'s' * (len(target.changes) > 1)} in {target.path}")
-            elif target.snapshot:
-                words.append(f"restore {target.path} from {target.snapshot}")
-            elif target.commit:
-                words.append(f"take {target.path} from commit {target.commit[:12]}")
-            else:
-                words.append(f"take out {target.path}")
-        return "; ".join(words)
-
-
-def _counted(targets: list[Target]) -> str:
-    """Too many to name."""
-    sources = [one.snapshot or (one.commit and f"commit {one.commit[:12]}") for one in targets]
-    words = [f"restore {sources.count(one):,} files from {one}" for one in dict.fromkeys(sources) if one]
-    gone = sources.count("")
-    return "; ".join([*words, *([f"take out {gone:,} files"] if gone else [])])
-
-
-@record
-class StartTrainer:
-    resume: str
-    memory_limit_mb: int
-    ready_s: float
-
-    def describe(self) -> str:
-        limit = f", memory limit {self.memory_limit_mb} MB" if self.memory_limit_mb else ""
-        return f"start the trainer from {self.resume}{limit}, wait up to {self.ready_s:g} s for its first step"
-
-
-@record
-class ReloadTrainer:
-    """The running trainer takes the new settings up by itself, and echoes them."""
-
-    pid: int
-    ready_s: float
-
-    def describe(self) -> str:
-        return f"have the running trainer, pid {self.pid}, take it up; wait up to {self.ready_s:g} s for its echo"
-
-
-@record
-class RunStage:
-    """One stage: change, restart, watch, judge; the next one only where this one is not healthy."""
-
-    number: int
-    name: Stage
-    changes: tuple[SettingChange, ...]
-    steps: int
-
-    def describe(self) -> str:
-        words = ", ".join(change.describe() for change in self.changes)
-        return f"stage {self.number} ({self.name}): {words}; restart, watch {self.steps} steps, stop here if healthy"
-
-
-@record
-class RevertCommits:
-    """Newest first, in a work tree of its own."""
-
-    commits: tuple[Commit, ...]
-    base: str
-
-    def describe(self) -> str:
-        words = [
-            f"{one.id[:12]} {one.subject} ({'merge, ' if one.merge else ''}{listed(one.files, 4) or 'no files here'})"
-            for one in self.commits
-        ]
-        return f"revert, on top of {self.base[:12]}: {'; '.join(words)}"
-
-
-@record
-class MoveBranch:
-    move: CodeMove
-
-    def describe(self) -> str:
-        name = self.move.branch.removeprefix("refs/heads/")
-        return f"move the branch {name} from {self.move.old[:12]} to {self.move.new[:12]}"
-
-
-@record
-class Package:
-    """An installed one; or one whose files an operation kept."""
-
-    name: str
-    version: str
-    kept: str = ""  # where its files were kept, relative to the project
-
-
-@record
-class ChangePackages:
-    packages: tuple[Package, ...]
-    away: bool
-
-    def describe(self) -> str:
-        names = ", ".join(f"{one.name} {one.version}" for one in self.packages)
-        return f"uninstall {names} (its files are kept)" if self.away else f"put {names} back"
-
-
-@record
-class RemoveSnapshot:
-    """`words`: its label, or why it was taken. `frees`: bytes that no staying snapshot shares."""
-
-    id: str
-    words: str
-    frees: int
-
-    def describe(self) -> str:
-        words = f" ({self.words})" if self.words else ""
-        return f"remove {self.id}{words}: {size_text(self.frees)}"
-
-
-MANY = 8  # files; more of them are counted, not listed
 Step = (
     RemoveSnapshot
     | RecoverFirst

@@ -1,4 +1,4 @@
-"""Verdicts have three values. No data, NaN or too few samples is inconclusive, never a pass."""
+"""Verdicts: pass, fail or inconclusive. Missing data, NaN or too few samples are inconclusive, never a pass."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the checklist: what was asked, what came out, and the figures behind it."""
+    """One line of the checklist: its name, its verdict, the reason (`detail`) and the numbers behind it."""
 
     name: str
     verdict: Verdict
@@ -27,7 +27,7 @@ class Check:
 
 
 def overall(checks: Iterable[Check]) -> Verdict:
-    """Fail beats inconclusive beats pass; no check at all is inconclusive."""
+    """The verdict over all checks: fail if one failed, else inconclusive if one is or there is no check, else pass."""
     verdicts = {check.verdict for check in checks}
     if Verdict.FAIL in verdicts:
         return Verdict.FAIL

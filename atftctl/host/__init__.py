@@ -1,1 +1,1 @@
-"""Files, YAML text, git, processes, locks. Knows nothing of ATFT."""
+"""Files, YAML text, git, processes and locks of the machine. Contains nothing specific to one service."""

@@ -1,81 +1,94 @@
-"""The host's own small errors. Each says what happened; the rooms above say what stands and what to do next."""
+"""Errors of the host layer: each says what happened; callers add what is true now and what to do next."""
 
 from __future__ import annotations
 
-from atftctl.protocol.messages import Message, tr
+from collections.abc import Iterable
+
+from atftctl.protocol.messages import Message, joined, tr
 
 
 class HostError(Exception):
-    """Anything that the machine refused."""
+    """The machine refused something. `message`: what happened, for people."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class OutsideProjectError(HostError):
-    """A path that leaves the project, by `..`, by being absolute or by a symlink."""
+    """A path leads out of the project: by `..`, because it is absolute, or through a symlink."""
 
 
 class ChangedError(HostError):
-    """A file that changed while it was copied."""
+    """A file changed while it was copied."""
 
 
 class AbandonedError(HostError):
-    """A copy that was given up because another one failed."""
+    """A copy was given up because another copy failed."""
 
 
 class NotRegularError(HostError):
-    """A folder, a pipe, a device: nothing that could be copied."""
+    """The path is a folder, a pipe or a device: not a file that can be copied."""
 
 
 class DamagedError(HostError):
-    """Bytes that are not the ones that were written."""
+    """A file does not hold the bytes that were written to it."""
 
 
 class YamlError(HostError):
-    """A YAML text that can't be read or can't be edited exactly; `line` counts from 1, 0 where there is none."""
+    """A YAML text can't be read, or can't be edited exactly. `reason`: what is wrong, without its line. `line` counts
+    from 1; 0 where no line is known."""
 
     def __init__(self, reason: str, *, line: int = 0) -> None:
-        super().__init__(f"line {line}: {reason}" if line else reason)
+        super().__init__(tr("line {line}: {reason}", line=line, reason=reason) if line else reason)
         self.reason = reason
         self.line = line
 
 
 class LockHeldError(HostError):
-    """Somebody else holds the lock; `holder` is what they wrote about themselves."""
+    """Another process holds the lock. `holder`: what that process wrote about itself."""
 
     def __init__(self, holder: dict[str, str]) -> None:
-        super().__init__("the lock is held")
+        super().__init__(tr("the lock is held by another process"))
         self.holder = holder
 
 
 class StillAliveError(HostError):
-    """Processes that outlived SIGKILL (uninterruptible sleep, or not ours to signal)."""
+    """Processes are still alive after SIGKILL (in uninterruptible sleep, or not ours to signal)."""
 
-    def __init__(self, pids: list[int]) -> None:
-        super().__init__(f"still alive after SIGKILL: {', '.join(map(str, pids))}")
-        self.pids = pids
+    def __init__(self, pids: Iterable[int]) -> None:
+        self.pids = list(pids)
+        super().__init__(tr("still alive after SIGKILL: pid {pids}", pids=joined(", ", map(str, self.pids))))
 
 
 class SymlinkError(HostError):
-    """A symlink where a folder or a file was expected."""
+    """A symlink is in the place of a folder or a file."""
 
 
 class UntrustedError(HostError):
-    """State that somebody could have written whom the operator has not said to trust; `hint` says what to do."""
+    """A file could have been written by somebody whom the operator does not trust. `hint`: what to do about it."""
 
-    def __init__(self, what: str, *, hint: str) -> None:
-        super().__init__(what)
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
         self.hint = hint
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, without the number that an OSError's own text begins with. Never empty.
-
-    An error's message stays translatable, which `str(error)` is not.
-    """
-    message = error.args[0] if error.args and isinstance(error.args[0], Message) else None
-    return message or getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """What went wrong, never empty: the error's translatable message where it has one; for an OSError the system's text
+    without its number."""
+    first = error.args[0] if error.args else None
+    if isinstance(first, Message):
+        return first
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def reason_and_place(error: BaseException) -> str:
     """The reason, and the file that it is about where the system named one."""
-    place = getattr(error, "filename", None)
-    return tr("{reason}: {path}", reason=reason(error), path=place) if place else reason(error)
+    path = getattr(error, "filename", None)
+    return tr("{reason}: {path}", reason=reason(error), path=path) if path else reason(error)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the reason, for errors of libraries whose texts have several."""
+    text = reason(error)
+    return text if isinstance(text, Message) else text.splitlines()[0]

@@ -1,25 +1,30 @@
-"""What this process has changed so far, in words: whoever says that nothing has changed must know it."""
+"""What this process has changed so far: an error may say "nothing has changed" only where this list is empty."""
 
 from __future__ import annotations
 
-_left: list[str] = []
+from atftctl.protocol.messages import joined, tr
+
+_changes: list[str] = []
 
 
-def leave(words: str) -> None:
-    """Told by each function that has changed something outside of a transaction that is still undecided."""
-    _left.append(words)
+def leave(message: str) -> None:
+    """Record a change, such as "took snapshot 20250101_120000". Each function calls this that has changed something
+    outside of a transaction that is not decided yet."""
+    _changes.append(message)
 
 
 def so_far() -> tuple[str, ...]:
-    """Everything that was left, oldest first."""
-    return tuple(_left)
+    """Every change that was recorded, oldest first."""
+    return tuple(_changes)
 
 
 def clear() -> None:
-    """For a process that carries out several commands one after the other."""
-    _left.clear()
+    """Forget the changes, for a process that carries out several commands one after the other."""
+    _changes.clear()
 
 
-def state(otherwise: str = "nothing has changed") -> str:
-    """What is true now, as far as this process has changed it."""
-    return f"done before that: {'; '.join(_left)}" if _left else otherwise
+def state(otherwise: str = "") -> str:
+    """What is true now, as far as this process has changed it. `otherwise`: the text where nothing has changed."""
+    if _changes:
+        return tr("done before that: {changes}", changes=joined("; ", _changes))
+    return otherwise or tr("nothing has changed")

@@ -1,4 +1,5 @@
-"""One operator at a time: an flock that no crash outlives, with the holder's words inside."""
+"""The lock that lets one operator at a time change a project: an flock, which ends with its process. The file holds
+what the holder wrote about itself."""
 
 from __future__ import annotations
 
@@ -16,14 +17,14 @@ from atftctl.host.files.durable import open_own
 from atftctl.host.files.folders import opened
 from atftctl.host.files.reading import open_regular
 
-LOOK_S = 0.5
+LOOK_S = 0.5  # seconds for which a lock that names no holder is tried again
 
 
 @contextmanager
 def exclusive(path: Path, *, command: str, reason: str) -> Iterator[None]:
-    """Hold the lock for the block; LockHeldError names who, where, since when and why.
+    """Hold the lock during the block. Raises LockHeldError, which names the holder.
 
-    The file stays when the lock is let go: removing it would let two holders lock two inodes of one name.
+    The file stays when the lock is released: if it were removed, two processes could lock two inodes of one name.
     """
     with opened(path.parent) as folder:
         handle, _ = open_own(path.name, os.O_RDWR, folder)
@@ -38,22 +39,8 @@ def exclusive(path: Path, *, command: str, reason: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _take(handle: int) -> None:
-    """A holder without words may be somebody who only looks (`holder` below), or is about to write: tried again."""
-    deadline = time.monotonic() + LOOK_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            words = _read(handle)
-        if words or time.monotonic() >= deadline:
-            raise LockHeldError(words)
-        time.sleep(0.005)
-
-
 def holder(path: Path) -> dict[str, str] | None:
-    """Who holds the lock now, or None; takes nothing and writes nothing."""
+    """What the holder of the lock wrote about itself; None where nobody holds it. Neither takes the lock nor writes."""
     try:
         with open_regular(path) as file:
             try:
@@ -66,7 +53,7 @@ def holder(path: Path) -> dict[str, str] | None:
 
 
 def operator() -> str:
-    """user@host of whoever runs this; a bare uid where the user has no name (containers)."""
+    """user@host of the user who runs this process; the uid where the user has no name (in containers)."""
     import getpass
     import socket
 
@@ -78,6 +65,7 @@ def operator() -> str:
 
 
 def describe_self(command: str, reason: str) -> dict[str, str]:
+    """What the holder of the lock writes into its file."""
     return {
         "operator": operator(),
         "pid": str(os.getpid()),
@@ -87,19 +75,34 @@ def describe_self(command: str, reason: str) -> dict[str, str]:
     }
 
 
+def _take(handle: int) -> None:
+    """Take the lock. A lock whose file names no holder is tried again: its holder may be about to write, or may be
+    `holder`, which only looks."""
+    deadline = time.monotonic() + LOOK_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            described = _read(handle)
+        if described or time.monotonic() >= deadline:
+            raise LockHeldError(described)
+        time.sleep(0.005)
+
+
 def _read(handle: int) -> dict[str, str]:
-    """The holder may be writing at this instant; then nothing is known of it but that it is there."""
+    """What the file says of the holder; empty where it says nothing, or where the holder is just writing it."""
     try:
-        words = json.loads(os.pread(handle, 4096, 0) or b"{}")
+        described = json.loads(os.pread(handle, 4096, 0) or b"{}")
     except (ValueError, RecursionError):
         return {}
-    return {str(key): str(value) for key, value in words.items()} if isinstance(words, dict) else {}
+    return {str(key): str(value) for key, value in described.items()} if isinstance(described, dict) else {}
 
 
-def _write(handle: int, words: dict[str, str]) -> None:
-    """Best effort: on a full disk the lock itself still holds."""
+def _write(handle: int, described: dict[str, str]) -> None:
+    """Write what the holder says of itself. An error is ignored: on a full disk the lock is held all the same."""
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(words).encode(), 0)
+        os.pwrite(handle, json.dumps(described).encode(), 0)
     except OSError:
         return

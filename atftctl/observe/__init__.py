@@ -1,1 +1,1 @@
-"""The machine as frozen facts. Changes nothing in the project."""
+"""Observe the project and the machine, as frozen facts. Nothing here changes the project."""

@@ -1,4 +1,4 @@
-"""The config files as they stand, and the digest of what they say together."""
+"""Read the config files, and compute the digest of their merged settings."""
 
 from __future__ import annotations
 
@@ -12,39 +12,42 @@ from atftctl.host.files.fingerprint import sha256_bytes, sha256_file
 from atftctl.host.files.reading import open_regular
 from atftctl.host.yaml_text.read import MAX_BYTES, read
 from atftctl.protocol import config_digest, merge_settings
+from atftctl.protocol.messages import tr
 
 
 def read_config(root: Path, name: str) -> ConfigFile:
-    """Never raises for what is in the file: an unreadable config is a fact, and `restore` works even so."""
+    """Read one config file. Raises nothing: that a config can't be read is one of the facts, and `restore` needs no
+    config."""
     try:
         with open_regular(resolve_inside(root, name)) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        return ConfigFile(name, None, error="no such file")
+        return ConfigFile(name, None, error=tr("the file is missing"))
     except (OutsideProjectError, NotRegularError) as error:
-        return ConfigFile(name, None, error=str(error))
+        return ConfigFile(name, None, error=error.message)
     except OSError as error:
-        return ConfigFile(name, None, error=f"can't be read: {reason(error)}")
+        return ConfigFile(name, None, error=tr("the file can't be read: {reason}", reason=reason(error)))
     digest = sha256_bytes(data) if len(data) <= MAX_BYTES else sha256_file(root / name)
     if not data.strip(b"\0 \t\r\n"):
-        return ConfigFile(name, digest, error="the file is empty")
+        return ConfigFile(name, digest, error=tr("the file is empty"))
     try:
         value = read(data).value
     except YamlError as error:
-        return ConfigFile(name, digest, error=str(error))
+        return ConfigFile(name, digest, error=error.message)
     if value is None:
         return ConfigFile(name, digest)
     if not isinstance(value, dict):
-        return ConfigFile(name, digest, error="line 1: a mapping was expected")
+        return ConfigFile(name, digest, error=tr("line 1: a mapping was expected"))
     return ConfigFile(name, digest, value)
 
 
 def read_configs(root: Path, names: Iterable[str]) -> dict[str, ConfigFile]:
+    """Read several config files, by name."""
     return {name: read_config(root, name) for name in names}
 
 
 def digest(configs: Mapping[str, ConfigFile]) -> str:
-    """The config digest of these files laid over each other, or "" where one can't be read."""
+    """The digest of the merged settings of these files; "" where one of them can't be read."""
     if any(config.error for config in configs.values()):
         return ""
     return config_digest(merge_settings(config.data for config in configs.values()))

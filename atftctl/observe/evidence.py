@@ -1,4 +1,5 @@
-"""What a later look at the incident needs, gathered before anything changes. Small tails, so that it costs no time."""
+"""Gather evidence for a later analysis of the incident, before anything changes: the last lines of logs, the configs
+and the state of the process."""
 
 from __future__ import annotations
 
@@ -16,12 +17,12 @@ from atftctl.state.layout import Layout
 
 LOG_LINES = 400
 METRIC_LINES = 1000
-CONFIG_BYTES = 1 << 20  # of a config, whatever stands there
+CONFIG_BYTES = 1 << 20  # that are kept of each config
 
 
 def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[str, bytes]:
-    """File name to content. What can't be read is left out: evidence must not stand in the way of a rescue."""
-    found: dict[str, bytes] = {
+    """The evidence: content by file name. What can't be read is left out: missing evidence must not stop a rescue."""
+    evidence: dict[str, bytes] = {
         "process.json": json.dumps(dataclasses.asdict(process), ensure_ascii=False, indent=1, default=str).encode()
     }
     for name, lines in (
@@ -31,10 +32,11 @@ def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[st
         (protocol.METRICS, METRIC_LINES),
     ):
         if text := tail(layout.root, name, lines):
-            found[name.replace("/", "__")] = ("\n".join(text) + "\n").encode()
+            evidence[name.replace("/", "__")] = ("\n".join(text) + "\n").encode()
     for name in configs:
         try:
-            found[name.replace("/", "__")] = read_bytes(resolve_inside(layout.root, name, layout.outside), CONFIG_BYTES)
+            path = resolve_inside(layout.root, name, layout.outside)
+            evidence[name.replace("/", "__")] = read_bytes(path, CONFIG_BYTES)
         except (OSError, HostError):
             continue
-    return found
+    return evidence

@@ -75,7 +75,7 @@ def open_for_rescue(start: Path, language: str = "en") -> Project:
     found = runbook.examine(locate.find_project(start, rescue=True))
     if not found.problems:
         return Project(found.layout, found.runbook, language, found.warnings)
-    warning = f"{found.problems[0].words}; the trainer is left alone"
+    warning = f"{found.problems[0].text}; the trainer is left alone"
     return Project(found.layout, _bare_runbook(found.layout), language, (warning,), found.problems)
 
 
@@ -158,4 +158,4 @@ def refuse_open(project: Project) -> None:
     """What a crash left open may be half in place: nothing measured now would mean anything."""
     opened = open_operation(project.layout)
     if opened:
-        raise Refused(opened.words, hint="atftctl recover, then this again")
+        raise Refused(opened.summary, hint="atftctl recover, then this again")

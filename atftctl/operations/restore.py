@@ -13,7 +13,7 @@ from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.steps import ExportFiles
+from atftctl.domain.snapshot_steps import ExportFiles
 from atftctl.domain.text import listed, size_text
 from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.git import command as git_command
@@ -55,7 +55,9 @@ def _from_git(
     try:
         commit = git.commit_of(root, ref)
         tracked = [name for name in names if git.file_at(root, commit, name)]
-        contents = {name: worktree.checked_out(root, commit, name, filters=request.may_run_filters) for name in tracked}
+        contents = {
+            name: worktree.file_as_checked_out(root, commit, name, filters=request.may_run_filters) for name in tracked
+        }
     except git_command.GitError as error:
         raise Refused(str(error), hint="git log --oneline shows the commits") from None
     if missing := [name for name in names if name not in tracked]:
@@ -110,7 +112,7 @@ def export(
 def _find(project: Project, word: str) -> tuple[Snapshot, tuple[str, ...]]:
     """A snapshot, or a copy that the guide's `cp` made, by its path; and what is to be said of it first."""
     layout = project.layout
-    made = {one.path: one for one in cp_copies.find_handmade(layout, project.runbook.files)}
+    made = {one.path: one for one in cp_copies.find_cp_copies(layout, project.runbook.files)}
     one = made.get(_relative(project, (word,))[0]) if word else None
     if one is None:
         return catalog.find(layout, catalog.list_snapshots(layout), word), ()

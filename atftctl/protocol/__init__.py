@@ -1,6 +1,7 @@
-"""The only thing that the ops side and the trainer share: file names, event records, exit codes, the config digest.
+"""What the ops side and the trainer share: file names, event records, exit codes, the digest of a config.
 
-Standard library only: the rescue tool imports this with torch broken, and the trainer imports nothing else of ours.
+Standard library only: the ops side must work while torch is broken, and the trainer imports no other module of the ops
+side.
 """
 
 from __future__ import annotations
@@ -16,47 +17,47 @@ EVENT_VERSION = 1
 
 
 class Exit(IntEnum):
-    """What `atftctl` says with its exit code; docs/exit-codes.md is the page for people."""
+    """The exit codes of `atftctl`; docs/exit-codes.md describes them for users."""
 
     DONE = 0
-    CHECK_FAILED = 1  # a check failed, or: changed but not healthy
+    CHECK_FAILED = 1  # a check failed, or the change was made but the trainer is not healthy
     USAGE = 2
-    REFUSED = 3  # nothing changed
-    RESTORED = 4  # failed and put back
-    STOPPED = 5  # needs a person
+    REFUSED = 3  # nothing was changed
+    RESTORED = 4  # the operation failed, and the earlier state was restored
+    STOPPED = 5  # a person must look
     INCONCLUSIVE = 6
     INTERRUPTED = 130
 
 
 class TrainerExit(IntEnum):
-    """What the trainer says with its exit code; the same word stands in its last event."""
+    """The exit codes of the trainer; its last event holds the same code."""
 
     FINISHED = 0
     CRASHED = 1
     BAD_SETTINGS = 2
-    STOPPED = 10  # asked to stop: finished the step, saved, left
+    STOPPED = 10  # it was asked to stop: it finished the step, saved a checkpoint and ended
     OUT_OF_MEMORY = 11
     ANOMALY = 12  # non-finite loss, gradient or prediction
     BAD_DATA = 13
     BAD_CHECKPOINT = 14
     SAVE_FAILED = 15
-    WORKER_LOST = 16  # another process of the same run is gone
+    WORKER_LOST = 16  # another process of the same run has ended
 
 
 # Files in a run folder, relative to it. In service the run folder is the project itself.
 LOG = "logs/training.log"
-OUTPUT = "logs/trainer.out"  # stdout and stderr of the process, for what dies before it can log
+OUTPUT = "logs/trainer.out"  # stdout and stderr of the process, for errors that come before it can log
 METRICS = "logs/metrics.csv"
 EVENTS = "logs/events.jsonl"
-HEARTBEAT = "logs/heartbeat.json"  # t, section, step, limit_s: how long the section may last
-REQUEST = "logs/request.json"  # what a running trainer is asked to do at the next step: id, run_id, want
+HEARTBEAT = "logs/heartbeat.json"  # t, section, step, limit_s (how long the section may last)
+REQUEST = "logs/request.json"  # a request to the running trainer, for its next step: id, run_id, want
 WANT_STOP, WANT_RELOAD = "stop", "reload"
 BEST = "models/best_model.pth"
 LAST = "models/last.pth"
-DAMAGED = "models/last.damaged.pth"  # a `last` that could not be read, put aside
-PREVIOUS = "models/previous.pth"  # the `last` before
+DAMAGED = "models/last.damaged.pth"  # a LAST that could not be read, renamed
+PREVIOUS = "models/previous.pth"  # the LAST before the current one
 
-# The environment variable that marks every process of one run, whatever session it moves to.
+# The environment variable that marks every process of one run, also in another session.
 RUN_ID = "ATFTCTL_RUN_ID"
 
 # Events, by name. Each record also has v, event, t (unix seconds), pid, run_id, step.
@@ -64,14 +65,14 @@ STARTED = "started"  # digest, effective, resumed_from, world_size
 FIRST_STEP = "first_step"  # digest, loss, step_s
 CHECKPOINT = "checkpoint"  # path, sha256
 OOM = "oom"  # message, section, recoverable
-RECOVERED = "recovered"  # what was done about it
+RECOVERED = "recovered"  # what the trainer did about an error
 ANOMALY = "anomaly"  # quantity, value
 EVALUATED = "evaluated"  # rankic_h1 …, dates
-SAVE_FAILED = "save_failed"  # path, message; the old checkpoint stands
+SAVE_FAILED = "save_failed"  # path, message; the old checkpoint is still there
 HANG = "hang"  # section, seconds, limit_s
 WORKER_LOST = "worker_lost"  # message, rank
-RELOADED = "reloaded"  # request, digest, effective: settings taken up without a restart
-RELOAD_REFUSED = "reload_refused"  # request, message: the old settings go on
+RELOADED = "reloaded"  # request, digest, effective: new settings are in use without a restart
+RELOAD_REFUSED = "reload_refused"  # request, message: the old settings stay in use
 WARNING = "warning"  # message
 STOPPED = "stopped"  # reason, exit_code
 
@@ -91,7 +92,7 @@ def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, **fiel
 
 
 def parse_event(line: bytes) -> dict[str, Any] | None:
-    """The record of a line, or None for what is not whole (a writer may have died in the middle)."""
+    """The record of a line; None for a line that is not complete (its writer may have died while writing)."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -104,7 +105,7 @@ def parse_event(line: bytes) -> dict[str, Any] | None:
 
 
 def merge_settings(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Config files laid over each other in order: mappings merge key by key, anything else replaces."""
+    """Merge config files in order: mappings key by key; any other value replaces the earlier one."""
     merged: dict[str, Any] = {}
     for layer in layers:
         _merge_into(merged, layer)
@@ -115,15 +116,15 @@ def _merge_into(target: dict[str, Any], layer: Mapping[str, Any]) -> None:
     for key, value in layer.items():
         below = target.get(key)
         if isinstance(value, Mapping):
-            fresh: dict[str, Any] = dict(below) if isinstance(below, Mapping) else {}
-            _merge_into(fresh, value)
-            target[key] = fresh
+            merged: dict[str, Any] = dict(below) if isinstance(below, Mapping) else {}
+            _merge_into(merged, value)
+            target[key] = merged
         else:
             target[key] = value
 
 
 def config_digest(settings: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical settings: comments, order, quoting and `1` against `1.0` do not change it."""
+    """The SHA-256 of the settings. Comments, the order of keys, quotes, and `1` in place of `1.0` do not change it."""
     text = json.dumps(_plain(settings), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -55,6 +55,8 @@ def localized(text: str, translate: Translate) -> str:
         return text
     if text.parts:
         return text.separator.join(localized(part, translate) for part in text.parts)
+    if not text.template:  # joined from nothing; gettext answers "" with its header
+        return text
     values = {
         name: localized(value, translate) if isinstance(value, str) else value for name, value in text.values.items()
     }

@@ -1,1 +1,1 @@
-"""The format of each of our own files below `.atftctl/`: read in one module each."""
+"""The files of atftctl below `.atftctl/`: the format, reading and writing of each are in one module."""

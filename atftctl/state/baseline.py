@@ -1,4 +1,4 @@
-"""Recording what `verify` and `baseline record` found: the tool's own files, written durably."""
+"""The recorded baseline that later runs are compared with: `.atftctl/baseline.json`."""
 
 from __future__ import annotations
 
@@ -8,61 +8,76 @@ from typing import Any
 
 from atftctl.domain.errors import Refused
 from atftctl.host import footprint
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.reading import read_bytes
+from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
+BASELINE_VERSION = 1
+IDENTITY = ("identity", "weights", "predictions")  # hashes of what a RankIC was measured on, and with
+HINT = tr("record the baseline again: atftctl baseline record")
+
 
 def write(layout: Layout, baseline: Mapping[str, Any]) -> None:
-    footprint.leave("recorded the baseline")
+    """Write the baseline durably. Raises OSError."""
+    footprint.leave(tr("recorded the baseline"))
     write_durably(layout.baseline, sealed_records.plain(baseline, indent=1))
 
 
-BASELINE_VERSION = 1
-IDENTITY = ("identity", "weights", "predictions")  # of what a RankIC was measured on, and with
-
-
 def read_baseline(layout: Layout) -> dict[str, Any] | None:
-    """None where there is none. Raises Refused for one that can't be read: it must not pass as none."""
+    """The baseline; None where there is no file. Raises Refused where the file can't be read or is not valid: it must
+    not count as missing."""
     try:
-        found = json.loads(read_bytes(layout.baseline))
+        baseline = json.loads(read_bytes(layout.baseline))
     except FileNotFoundError:
         return None
     except (OSError, HostError, ValueError, RecursionError) as error:
-        raise Refused(f"the baseline can't be read: {error}", hint="record it again: atftctl baseline record") from None
-    if not isinstance(found, dict) or found.get("version") != BASELINE_VERSION or not _is_baseline(found):
-        version = found.get("version") if isinstance(found, dict) else None
-        raise Refused(
-            f"the baseline is not whole, or of another version ({version})",
-            hint="record it again: atftctl baseline record",
+        raise Refused(tr("the baseline can't be read: {reason}", reason=reason(error)), hint=HINT) from None
+    if not isinstance(baseline, dict):
+        raise Refused(tr("the baseline is not valid: it is not a JSON object"), hint=HINT)
+    if baseline.get("version") != BASELINE_VERSION:
+        version, known = baseline.get("version"), BASELINE_VERSION
+        text = tr(
+            "the baseline has version {version}; this atftctl reads version {known}", version=version, known=known
         )
-    return dict(found)
-
-
-def _is_baseline(found: dict[str, Any]) -> bool:
-    """Does it hold the figures that later runs are held against?"""
-    try:
-        figures = (found["cost"]["memory_mb"], found["cost"]["step_s"], *found["rankic"]["by_date"].values())
-        texts = (*found["configs"].values(), found["config_digest"], *(found["rankic"][name] for name in IDENTITY))
-    except (KeyError, TypeError, AttributeError):
-        return False
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in figures)
-    return numbers and figures[0] > 0 and all(text is not None for text in texts)
+        raise Refused(text, hint=HINT)
+    if not _is_valid(baseline):
+        raise Refused(tr("the baseline is not valid: a value is missing or wrong"), hint=HINT)
+    return dict(baseline)
 
 
 def figures(layout: Layout) -> dict[str, Any]:
-    """The recorded baseline in short; a missing or broken one is no obstacle to a snapshot."""
+    """A summary of the baseline for snapshots; empty where the baseline is missing or not valid."""
     try:
-        found = sealed_records.try_json(layout.baseline)
+        baseline = sealed_records.try_json(layout.baseline)
         return {
-            "recorded": str(found["recorded"]),
-            "config_digest": str(found["config_digest"]),
-            "rankic": float(found["rankic"]["mean"]),
-            "dates": len(found["rankic"]["by_date"]),
-            "memory_mb": float(found["cost"]["memory_mb"]),
-            "step_s": float(found["cost"]["step_s"]),
+            "recorded": str(baseline["recorded"]),
+            "config_digest": str(baseline["config_digest"]),
+            "rankic": float(baseline["rankic"]["mean"]),
+            "dates": len(baseline["rankic"]["by_date"]),
+            "memory_mb": float(baseline["cost"]["memory_mb"]),
+            "step_s": float(baseline["cost"]["step_s"]),
         }
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}
+
+
+def _is_valid(baseline: dict[str, Any]) -> bool:
+    """Does it hold every value that later runs are compared with?"""
+    try:
+        numbers = (
+            baseline["cost"]["memory_mb"],
+            baseline["cost"]["step_s"],
+            *baseline["rankic"]["by_date"].values(),
+        )
+        texts = (
+            *baseline["configs"].values(),
+            baseline["config_digest"],
+            *(baseline["rankic"][name] for name in IDENTITY),
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
+    are_numbers = all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+    return are_numbers and numbers[0] > 0 and all(text is not None for text in texts)

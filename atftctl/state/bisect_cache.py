@@ -1,4 +1,4 @@
-"""Probe runs that an earlier bisection has made: `.atftctl/bisect.json`."""
+"""The probe runs of earlier bisections, kept so that they need not be made again: `.atftctl/bisected.json`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from atftctl.state.layout import Layout
 
 
 def known_runs(layout: Layout) -> dict[str, dict[str, Any]]:
+    """The recorded runs by key; empty where there is no file, or none that can be read."""
     try:
-        found = sealed_records.try_json(layout.bisected)
-        return {str(key): dict(run) for key, run in found.items() if isinstance(run.get("rows"), list)}
+        runs = sealed_records.try_json(layout.bisected)
+        return {str(key): dict(run) for key, run in runs.items() if isinstance(run.get("rows"), list)}
     except (ValueError, TypeError, AttributeError):
         return {}
 
 
 def keep_runs(layout: Layout, runs: dict[str, dict[str, Any]]) -> None:
+    """Write all runs durably. Raises OSError."""
     make_dirs(layout.state, 0o700)
     write_durably(layout.bisected, json.dumps(runs).encode(), 0o600)

@@ -1,4 +1,4 @@
-"""Where the tool keeps its own files in a project. One place, so that nothing else spells these names."""
+"""The paths of atftctl's own files in a project. No other module writes these names."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.host.errors import OutsideProjectError
-from atftctl.host.files.containment import refuse_words, resolve_folder_inside
+from atftctl.host.files.containment import check_relative, resolve_folder_inside
+from atftctl.protocol.messages import tr
 
-# Of a snapshot's own files; all others in its folder are copies.
+# Files that every snapshot has; all other files in its folder are copies.
 MANIFEST = "manifest.json"
 CODE_DIFF = "code.diff"
 PIN = ".pinned"
 OWN = (MANIFEST, CODE_DIFF, PIN)
 
-SNAPSHOT_NAME = re.compile(r"\d{8}_\d{6}(_\d+)?")  # of a snapshot's folder
-OURS = (".atftctl", "backups", ".git")  # folders of a project that no snapshot holds
+SNAPSHOT_NAME = re.compile(r"\d{8}_\d{6}(_\d+)?")  # the name of a snapshot's folder
+OURS = (".atftctl", "backups", ".git")  # folders of a project that are never part of a snapshot
 
 
 def is_reserved(path: str) -> bool:
-    """A path from the project's folder that belongs to the tool, to a repository of git, or to a snapshot itself: no
-    record, manifest or runbook may name it as a file to change."""
+    """Does this path (relative to the project) belong to atftctl, to git or to a snapshot's own files? No record,
+    manifest or runbook may name such a path as a file to change."""
     parts = Path(path).parts
     return parts[:1] in [(name,) for name in OURS] or ".git" in parts or path in OWN
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of one project. Everything of ours is under `.atftctl/`, but snapshots, which people must find."""
+    """The paths of one project. All files of atftctl are below `.atftctl/`, except snapshots: people must find
+    those."""
 
     root: Path
     runbook: Path
     outside: tuple[str, ...] = ()  # `files.allow_outside` of the runbook
 
     def place(self, path: str) -> Path:
-        """Where a file that may be changed lies, with no symlink in its folder's name; the file itself may be one.
-        Raises OutsideProjectError for what leads out of the project, or is the tool's own."""
-        refuse_words(path)
+        """The real path of a file that may be changed: no folder in it is a symlink; the file itself may be one. Raises
+        OutsideProjectError for a path that leads out of the project or is reserved."""
+        check_relative(path)
         if is_reserved(path):
-            raise OutsideProjectError(f"{path!r} belongs to atftctl or to git; it is never changed as a file")
+            raise OutsideProjectError(tr("{path!r} belongs to atftctl or to git; it can't be changed", path=path))
         full = self.root / path
         return resolve_folder_inside(self.root, path, full.parent, self.outside) / full.name
 
@@ -61,7 +63,7 @@ class Layout:
 
     @property
     def history_end(self) -> Path:
-        """How many lines the history has, and the hash of the last: what `history --check` holds it against."""
+        """The number of lines of the history and the hash of the last one; `history --check` compares them."""
         return self.state / "history.end.json"
 
     @property
@@ -82,12 +84,12 @@ class Layout:
 
     @property
     def tools(self) -> Path:
-        """Private copies of the tool, each as long as the operation that needs it is open."""
+        """Private copies of atftctl's own code. Each is kept as long as the operation that needs it is open."""
         return self.state / "tools"
 
     @property
     def worktrees(self) -> Path:
-        """Git's work trees beside the project's own, each as long as one operation needs it."""
+        """Git work trees beside the project's own. Each is kept as long as one operation needs it."""
         return self.state / "worktrees"
 
     @property

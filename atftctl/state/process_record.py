@@ -1,4 +1,4 @@
-"""The record of the trainer that was started last: `.atftctl/process.json`; and the living processes that it means."""
+"""The record of the trainer that was started last, `.atftctl/process.json`, and the living processes that it names."""
 
 from __future__ import annotations
 
@@ -11,28 +11,48 @@ from atftctl.host.files.durable import remove, write_durably
 from atftctl.host.process import rights
 from atftctl.host.process import table as procs
 from atftctl.protocol import RUN_ID
+from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
 
 def read(layout: Layout) -> ProcessRecord | None:
-    """None without one, or where it can't be read."""
+    """The record; None where there is none that can be read."""
     try:
         return ProcessRecord.from_json(sealed_records.try_json(layout.process))
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def marker(record: ProcessRecord) -> str:
-    return f"{RUN_ID}={record.run_id}"
+def write_record(layout: Layout, record: ProcessRecord) -> None:
+    """Write the record durably. Raises OSError."""
+    write_durably(layout.process, json.dumps(record.to_json(), indent=1).encode())
+
+
+def restore_record(layout: Layout, before: bytes | None) -> None:
+    """Write an earlier content of the file back; None: there was no file."""
+    if before is None:
+        remove(layout.process)
+    else:
+        write_durably(layout.process, before)
+
+
+def mark_stopped(layout: Layout, record: ProcessRecord) -> None:
+    """Record that the trainer is stopped on purpose, so that no rollback starts it again. Call this before the first
+    signal."""
+    write_record(layout, dataclasses.replace(record, wanted="stopped"))
+    footprint.leave(tr("recorded that the trainer is to stay stopped"))
 
 
 def identity(layout: Layout, record: ProcessRecord) -> procs.Identity | None:
-    """The living process of a record. One whose process is gone, or was never written down (a crash came between start
-    and record), is found by its marker: a launcher may have put the trainer into the background and left."""
-    who, uid = procs.Identity(record.pid, record.ticks, record.boot), rights.uid_of(layout.root)
-    if record.pid and procs.alive(who) and uid in (None, procs.uid_of(who)):
-        return who
+    """The living main process of a record; None where there is none.
+
+    A process is found by the marker in its environment where its pid was never recorded (a crash came between the
+    start and the record), or where a launcher has put the trainer into the background and ended.
+    """
+    main, uid = _recorded(record), rights.uid_of(layout.root)
+    if record.pid and procs.alive(main) and uid in (None, procs.uid_of(main)):
+        return main
     if record.pid and not record.detached:
         return None
     return procs.find_marked(marker(record), uid)
@@ -40,31 +60,22 @@ def identity(layout: Layout, record: ProcessRecord) -> procs.Identity | None:
 
 def members(layout: Layout, record: ProcessRecord) -> set[procs.Identity]:
     """Every living process of this run, also where its main process is gone."""
-    who = identity(layout, record) or procs.Identity(record.pid, record.ticks, record.boot)
-    return procs.members(who, marker(record), rights.uid_of(layout.root))
+    main = identity(layout, record) or _recorded(record)
+    return procs.members(main, marker(record), rights.uid_of(layout.root))
 
 
-def may_signal(layout: Layout, record: ProcessRecord | None, who: procs.Identity) -> bool:
-    """Is this process the trainer of this project? It carries the run's marker, or it is the recorded one; and where
-    root acts in a user's project, it runs as that user."""
-    if record is None or procs.is_above_us(who) or rights.uid_of(layout.root) not in (None, procs.uid_of(who)):
+def may_signal(layout: Layout, record: ProcessRecord | None, process: procs.Identity) -> bool:
+    """Is this process the trainer of this project? It must be the recorded process or carry the run's marker; where
+    root works in a user's project, it must run as that user."""
+    if record is None or procs.is_above_us(process) or rights.uid_of(layout.root) not in (None, procs.uid_of(process)):
         return False
-    recorded = (record.pid, record.ticks, record.boot) == (who.pid, who.ticks, who.boot)
-    return recorded or procs.carries(who, marker(record))
+    return process == _recorded(record) or procs.carries(process, marker(record))
 
 
-def put_record_back(layout: Layout, before: bytes | None) -> None:
-    if before is None:
-        remove(layout.process)
-    else:
-        write_durably(layout.process, before)
+def marker(record: ProcessRecord) -> str:
+    """The entry `NAME=VALUE` in the environment of each process of this run."""
+    return f"{RUN_ID}={record.run_id}"
 
 
-def write_record(layout: Layout, record: ProcessRecord) -> None:
-    write_durably(layout.process, json.dumps(record.to_json(), indent=1).encode())
-
-
-def mark_stopped(layout: Layout, record: ProcessRecord) -> None:
-    """Stopped on purpose: a rollback will not start it again. Written before the first signal."""
-    write_record(layout, dataclasses.replace(record, wanted="stopped"))
-    footprint.leave("recorded that the trainer is to stay down")
+def _recorded(record: ProcessRecord) -> procs.Identity:
+    return procs.Identity(record.pid, record.ticks, record.boot)

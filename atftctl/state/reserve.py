@@ -1,4 +1,4 @@
-"""The tool's own folder, and the reserve that lets it work on a full disk."""
+"""The reserve, `.atftctl/reserve`: a file that is given up on a full disk, so that atftctl can still work."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from atftctl.host.files.folders import make_dirs
 from atftctl.host.files.reading import free_bytes
 from atftctl.state.layout import Layout
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-RESERVE = 4 << 20  # journal, staged configs, evidence and a snapshot of the configs take under 1 MiB
-LOW = 6 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the errors of a full disk
+RESERVE = 4 << 20  # bytes; journal, staged configs, evidence and a snapshot of the configs take less than 1 MiB
+LOW = 6 << 20  # bytes; with less free space the reserve is given up
 
 
 def prepare(layout: Layout) -> None:
-    """Make `.atftctl/`; give the reserve up where the disk is full already, so that the rest can be written."""
+    """Make the folder `.atftctl/`. On a full disk the reserve is given up first, so that the folder can be written."""
     if layout.reserve.exists() and free_bytes(layout.state) < LOW:
         release(layout)
     for folder in (layout.state, layout.journal, layout.operations):
@@ -24,12 +24,12 @@ def prepare(layout: Layout) -> None:
 
 
 def release(layout: Layout) -> bool:
-    """True if there was a reserve to give up."""
+    """Give the reserve up: remove its file. True if there was one."""
     return remove(layout.reserve)
 
 
 def refill(layout: Layout) -> None:
-    """Take the reserve back where there is room for it. Never an error: the operation is over."""
+    """Make the reserve again where there is room for it. Raises nothing: the operation is over by now."""
     if layout.reserve.exists():
         return
     with suppress(OSError):

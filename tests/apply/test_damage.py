@@ -109,7 +109,9 @@ def test_a_deeply_nested_manifest_and_a_time_beyond_all_years(root: Path) -> Non
     (root / f"{CONFIG}.backup").write_text("a: 1")
     os.utime(root / f"{CONFIG}.backup", (400_000_000_000, 400_000_000_000))
     roll_back_and_undo(root)
-    assert backup_catalog.list_all(open_project(root)).data["damaged"] == {name: "its manifest is not a whole record"}
+    assert backup_catalog.list_all(open_project(root)).data["damaged"] == {
+        name: "manifest.json is not a complete record"
+    }
 
 
 @pytest.mark.parametrize("how", ["cut", "gone", "behind a symlink", "found by verify"])
@@ -204,7 +206,7 @@ def test_a_copy_made_by_cp_that_nobody_can_check_is_not_restored(root: Path, con
     with pytest.raises(Refused, match=r"best_model\.pth\.backup is damaged"):
         restore.restore(open_project(root), "models/best_model.pth.backup", (), RestartPolicy(), Request())
     (root / f"{CONFIG}.backup").write_bytes(b"")
-    with pytest.raises(Refused, match="it is empty"):
+    with pytest.raises(Refused, match="the copy is empty"):
         restore.restore(open_project(root), f"{CONFIG}.backup", (), RestartPolicy(), Request())
 
 

@@ -87,7 +87,7 @@ def test_copies_made_by_cp_are_listed_checked_and_restored(project: Project) -> 
     project.run("backup", "--label", "two\nlines")
     assert "\ttwo\\nlines\t" in project.run("backup", "list").out, "tab by tab for a pipe, a newline shown"
     checked = project.run("backup", "verify", "--all")
-    assert checked.code == 1 and "not a whole zip" in checked.out and "can't be read as YAML" in checked.out
+    assert checked.code == 1 and "the zip is not complete" in checked.out and "can't be read as YAML" in checked.out
     project.write(CONFIG, "improvements: {}\n")
     plan = project.run("restore", f"{CONFIG}.backup", "--dry-run")
     assert plan.code == 0 and "its age is not known" in plan.out

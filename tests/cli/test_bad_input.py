@@ -55,7 +55,7 @@ RUNBOOKS = {
         "did you mean configs/atft/config.yaml?",
     ),
     "leads out": ("- models/last.pth", "- ../last.pth", "does not stay inside"),
-    "duplicate key": ("version: 1\n", "version: 1\nversion: 1\n", "stands twice"),
+    "duplicate key": ("version: 1\n", "version: 1\nversion: 1\n", "appears twice"),
     "newer version": ("version: 1\n", "version: 2\n", "this atftctl reads version 1"),
     "missing key": ("service: ATFT-GAT-FAN\n", "", "key 'service' is missing"),
     "unknown plan": ("reenable_plan: after-incident", "reenable_plan: after", "did you mean after-incident?"),
@@ -109,7 +109,7 @@ def test_a_runbook_of_another_user_or_writable_by_all_is_not_executed(project: P
 CONFIGS = {
     "unreadable": (b"improvements: [\n", "line 2"),
     "not utf-8": (b"improvements:\n  use_ema: \xff\n", "not UTF-8"),
-    "duplicate key": (b"a: 1\na: 2\n", "stands twice"),
+    "duplicate key": (b"a: 1\na: 2\n", "appears twice"),
     "a list": (b"- a\n- b\n", "a mapping was expected"),
     "a list inside": (b"improvements: [use_ema]\n", "not a mapping"),
     "two documents": (b"improvements: {use_ema: true}\n---\na: 1\n", "2 documents"),
@@ -155,7 +155,7 @@ def test_no_snapshot_yet(project: Project) -> None:
     check_refused(project, project.run("undo", "--yes"), 3, "no operation to undo")
     project.run("backup")
     check_refused(project, project.run("restore", "last-good", "--yes"), 3, "verified-good")
-    check_refused(project, project.run("restore", "2029", "--yes"), 2, "no snapshot '2029'")
+    check_refused(project, project.run("restore", "2029", "--yes"), 2, "there is no snapshot '2029'")
 
 
 def test_no_terminal_and_no_yes(project: Project) -> None:

@@ -244,7 +244,11 @@ def test_an_editors_lock_file_is_no_second_runbook(project: Project) -> None:
 LINT = {
     "listed twice": ("    - models/last.pth\n", "    - models/last.pth\n    - models/last.pth\n", "listed twice"),
     "a folder": ("- configs/atft/train/production.yaml", "- configs/atft/train", "is not a file"),
-    "one key, two features": ("key: data.memory_map", "key: improvements.use_ema", "is also what use_ema sets"),
+    "one key, two features": (
+        "key: data.memory_map",
+        "key: improvements.use_ema",
+        "is also the key of the feature use_ema",
+    ),
     "no such resume": ("resume: best  # last", "resume: snapshot  # last", "none of last, best, scratch"),
     "no deadline": ("ready_s: 20", "ready_s: .nan", "out of its range"),
     "no grace": ("grace_s: 5", "grace_s: -1", "out of its range"),

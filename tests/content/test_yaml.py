@@ -108,7 +108,9 @@ def test_a_second_anchor_of_one_name_is_said_whole(project: Project) -> None:
     add(project, "a: &x 1\nb: &x 2\n")
     line = project.read(CONFIG).count(b"\n")
     done = project.run(*OOM)
-    assert done.code == 3 and f"line {line}: two anchors have one name (the first on line {line - 1})" in done.err, done
+    assert (
+        done.code == 3 and f"line {line}: two anchors have the same name (the first is on line {line - 1})" in done.err
+    ), done
 
 
 def test_a_small_number_of_the_runbook_is_a_number_to_every_reader(project: Project) -> None:

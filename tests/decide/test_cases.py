@@ -34,7 +34,7 @@ def facts_of(case: dict[str, Any]) -> Facts:
                 data[section][name] = value
         configs[path] = ConfigFile(path, "stands", data, error=said.get("broken", {}).get(path, ""))
     process = said.get("process", {})
-    strangers = tuple(UnmanagedTrainer(**one) for one in process.pop("strangers", ()))
+    unmanaged = tuple(UnmanagedTrainer(**one) for one in process.pop("unmanaged", ()))
     snapshots = tuple(
         Snapshot(
             one["id"],
@@ -49,7 +49,7 @@ def facts_of(case: dict[str, Any]) -> Facts:
     opened = said.get("open")
     return Facts(
         configs=configs,
-        process=Process(**process, strangers=strangers),
+        process=Process(**process, unmanaged=unmanaged),
         snapshots=snapshots,
         open_operation=OpenOperation(**opened) if opened else None,
         digests=said.get("digests", {}),

@@ -115,13 +115,13 @@ REFUSED = {
     "shared mapping": ("d: &d {k: 1}\na: *d\n", {("d", "k"): 2}, "a.k would change too"),
     "merge source": ("d: &d {k: 1}\na:\n  <<: *d\n", {("d", "k"): 2}, "a.k would change too"),
     "a mapping in place of a value": ("a:\n  b: {c: 1}\n", {("a", "b"): 2}, "mapping or a list"),
-    "a list in place of a mapping": ("a: [1]\n", {("a", "b"): 2}, "named by number"),
+    "a list in place of a mapping": ("a: [1]\n", {("a", "b"): 2}, "items by number"),
     "a word in place of a mapping": ("a: word\n", {("a", "b"): 2}, "not a mapping"),
-    "a comment between a tag and its value": ("a: !x # keep\n  5\n", {("a",): 2}, "comment stands between"),
+    "a comment between a tag and its value": ("a: !x # keep\n  5\n", {("a",): 2}, "comment between"),
     "a key that is asked for": ("? a # c\n: # d\n", {("a",): 2}, "no colon"),
     "comments only": ("# a: 1\n", {("a",): 2}, "comments only"),
     "a long text": ("a: 1\n" + "# x\n" * 200_000, {("a",): 2}, "is not edited"),
-    "duplicate key": ("a: 1\nb: 2\na: 3\n", {("a",): 2}, "stands twice (first on line 1)"),
+    "duplicate key": ("a: 1\nb: 2\na: 3\n", {("a",): 2}, "appears twice (first on line 1)"),
     "not utf-8": (b"a: \xff\n", {("a",): 2}, "not UTF-8"),
     "empty file": ("", {("a",): 2}, "empty"),
     "broken": ("a: [1\n", {("a",): 2}, "line "),
@@ -132,7 +132,7 @@ REFUSED = {
         "aliases",
     ),
     "cycle": ("a: &a\n  b: *a\n", {("k",): 2}, "aliases"),
-    "key in two documents": ("a: 1\n---\na: 1\n", {("a",): 2}, "2 of them hold 'a'"),
+    "key in two documents": ("a: 1\n---\na: 1\n", {("a",): 2}, "2 of them have the key 'a'"),
 }
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from atftctl.domain.errors import Restored
 from atftctl.domain.snapshot import LinkPolicy, SnapshotFile
 from atftctl.host.copying.copier import Progress, copy_new, hash_file
-from atftctl.host.copying.zip_crc import ZipWatch, blank
+from atftctl.host.copying.zip_crc import ZipWatch, blank_checkpoint
 from atftctl.host.errors import ChangedError, HostError, reason
-from atftctl.host.files.attributes import beside
+from atftctl.host.files.attributes import read_metadata
 from atftctl.host.files.containment import Within, locate
 from atftctl.host.files.durable import remove, write_link
 from atftctl.host.files.fingerprint import LINK, Identity, allocated, identity, inode_key, mtime_settled
@@ -81,7 +81,7 @@ class Copier:
         done = copy_new(
             source, copy, mode & 0o555, watch=watch.start, progress=self.progress, keep_time=True, durable=durable
         )
-        if damage := watch.damage or blank(path, watch):
+        if damage := watch.damage or blank_checkpoint(path, watch):
             self.note(
                 tr("{path} is damaged in the project itself ({damage}); copied as it is", path=path, damage=damage)
             )
@@ -93,8 +93,8 @@ class Copier:
             mode=stat.S_IMODE(mode),
             mtime_ns=done.source[3],
             checked=_utc(self.now),
-            zip=watch.verdict or blank(path, watch),
-            kept=beside(source),
+            zip=watch.verdict or blank_checkpoint(path, watch),
+            kept=read_metadata(source),
             source=done.source if mtime_settled(done.source) else None,
         )
 

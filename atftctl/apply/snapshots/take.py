@@ -15,7 +15,7 @@ from atftctl.domain.errors import AtftError, DiskFull, Restored
 from atftctl.domain.snapshot import LinkPolicy, Passes, Snapshot, SnapshotFile, passed_by, to_manifest
 from atftctl.host import footprint
 from atftctl.host.copying.copier import Progress, no_progress, read_back
-from atftctl.host.copying.parallel import all_of
+from atftctl.host.copying.parallel import run_jobs
 from atftctl.host.errors import HostError, OutsideProjectError, reason, reason_and_place
 from atftctl.host.files.containment import locate
 from atftctl.host.files.durable import READ_BACK, remove, rename, write_durably, write_new
@@ -134,7 +134,7 @@ def _copy_files(copier: Copier, spec: SnapshotSpec) -> tuple[list[SnapshotFile],
     small = [path for path in paths if size_of(copier.layout.root / path) <= READ_BACK]
     together = set(small) if len(small) >= MANY else set()
     sizes = (size_of(copier.layout.root / path) for path in paths)
-    all_of(
+    run_jobs(
         (size, partial(attempt, path, durable=path not in together)) for path, size in zip(paths, sizes, strict=True)
     )
     if together:

@@ -10,7 +10,8 @@ from itertools import accumulate, chain
 from atftctl.cli.render.console import WARN, Tone, paragraph, printable, say, say_marked, screen, write_lines
 from atftctl.cli.render.layout import chunks
 from atftctl.domain.plan import Plan
-from atftctl.domain.steps import ChangeFiles, ChangePackages, RemoveSnapshot, RunStage, SettingChange, Step
+from atftctl.domain.snapshot_steps import RemoveSnapshot
+from atftctl.domain.steps import ChangeFiles, ChangePackages, RunStage, SettingChange, Step
 from atftctl.domain.text import listed
 from atftctl.protocol.messages import Message, joined, tr, trn
 

@@ -106,7 +106,7 @@ def stops_of(runbook: Runbook, process: Process, policy: RestartPolicy) -> tuple
     stopped."""
     refuse_foreign(process, policy.adopt)
     grace_s = runbook.trainer.grace_s
-    stops = [StopTrainer(trainer.pid, grace_s, adopt_ticks=trainer.start_ticks) for trainer in process.strangers]
+    stops = [StopTrainer(trainer.pid, grace_s, adopt_ticks=trainer.start_ticks) for trainer in process.unmanaged]
     if process.alive and process.pid:
         stops.append(StopTrainer(process.pid, grace_s))
     elif process.leftovers:
@@ -127,12 +127,12 @@ def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
             ),
         )
     for pid in adopt:
-        if all(trainer.pid != pid for trainer in process.strangers):
+        if all(trainer.pid != pid for trainer in process.unmanaged):
             raise Refused(
                 tr("pid {pid} is not a manually started trainer of this project", pid=pid),
                 hint=tr("list the trainers with: atftctl trainer status"),
             )
-    for trainer in process.strangers:
+    for trainer in process.unmanaged:
         if not trainer.ours_to_signal:
             raise Refused(
                 tr(
@@ -159,7 +159,7 @@ def _start(runbook: Runbook, process: Process, resume: str, *, changing: bool) -
 
     A trainer that was stopped on purpose stays stopped.
     """
-    stopped_for_change = changing and (process.alive or bool(process.strangers))
+    stopped_for_change = changing and (process.alive or bool(process.unmanaged))
     if not (stopped_for_change or process.state == "died"):
         return ()
     rules = runbook.trainer

@@ -1,1 +1,1 @@
-"""Copies that are hashed on the way."""
+"""Copying of files, hashed while they are copied."""

@@ -1,8 +1,8 @@
-"""Copies that can be trusted: hashed while they are copied, holes kept, durable, read back where that costs little.
+"""Copy files: hashed while they are copied, with their holes, durably; small copies are read back.
 
-Large files are copied by the kernel (copy_file_range, as `cp` does) while what has been written is read and hashed
-beside it: what is hashed is the copy, and no byte of it has gone through this program. Where the kernel can't, the
-bytes are read, hashed in a second thread and written. Memory does not grow with the file.
+Large files are copied by the kernel (copy_file_range, as in `cp`) while this process reads and hashes what the kernel
+has written: the hash is that of the copy. Where the kernel can't copy, the bytes are read, hashed in a second thread
+and written. The memory used does not depend on the size of the file.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ from atftctl.host.files.durable import CREATE_AND_READ, READ_BACK, write_all
 from atftctl.host.files.fingerprint import Identity, allocated, identity
 from atftctl.host.files.folders import chown_like_parent, opened
 from atftctl.host.files.reading import open_regular
+from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-LARGE = 8 << 20  # bytes; smaller ones are not worth a thread
-WRITEBACK = 32 << 20  # the disk is kept busy while the rest is copied, instead of all at the fsync
+LARGE = 8 << 20  # bytes; a thread does not pay for smaller files
+WRITEBACK = 32 << 20  # bytes after which writing to disk is started, instead of leaving all of it to the fsync
 SYNC_RANGE = 7  # fs.h: SYNC_FILE_RANGE_WAIT_BEFORE | WRITE | WAIT_AFTER
 FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 
-Feed = Callable[[int, bytes], None]  # told (offset, bytes) of everything that is copied, in order
-Watch = Callable[[int], Feed]  # makes a feed for an open source
-Progress = Callable[[int], None]  # told how many bytes more are done
+Feed = Callable[[int, bytes], None]  # called with (offset, bytes) of each piece that is copied, in order
+Watch = Callable[[int], Feed]  # makes a feed for the descriptor of an open source
+Progress = Callable[[int], None]  # called with the number of bytes done since the last call
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What was copied, and the source as it stood before and after."""
+    """What was copied. `source`: the identity of the source file, the same before and after the copy."""
 
     sha256: str
     size: int
@@ -53,7 +54,7 @@ _this_thread = threading.local()
 
 @contextmanager
 def given_up_with(stop: threading.Event) -> Iterator[None]:
-    """Copies of this thread end with AbandonedError once this is set."""
+    """During the block, copies of this thread end with AbandonedError once `stop` is set."""
     _this_thread.stop = stop
     try:
         yield
@@ -62,6 +63,7 @@ def given_up_with(stop: threading.Event) -> Iterator[None]:
 
 
 def no_progress(done: int) -> None:
+    """Ignore the progress."""
     del done
 
 
@@ -75,12 +77,12 @@ def copy_new(
     keep_time: bool = False,
     durable: bool = True,
 ) -> Copied:
-    """A new file `target` with the bytes of `source`, fsynced. The folder is the caller's to fsync. Not `durable`: the
-    file too is the caller's to sync, and to `read_back` then.
+    """Copy `source` to the new file `target` and fsync it. The caller fsyncs the folder; without `durable` the caller
+    also syncs the file and calls `read_back`. `keep_time`: the copy has the source's times.
 
-    Shares blocks with the source where the file system can (FICLONE). Raises ChangedError where the source changed
-    meanwhile, NotRegularError for what is no regular file, DamagedError where a small copy reads back otherwise; a
-    half-written target stays, its owner knows its name and cleans up.
+    The copy shares blocks with the source where the file system can do that (FICLONE). Raises ChangedError where the
+    source changed meanwhile, NotRegularError where it is not a regular file, DamagedError where a small copy reads back
+    differently, OSError. After an error a half-written target stays; the caller removes it.
     """
     with _reading(source, settle=True) as (reading, before), opened(target.parent) as folder:
         writing = os.open(target.name, CREATE_AND_READ, 0o600, dir_fd=folder)
@@ -95,22 +97,22 @@ def copy_new(
         finally:
             os.close(writing)
     if identity(os.lstat(source)) != identity(before):
-        raise ChangedError(f"{source} changed while it was copied")
+        raise ChangedError(tr("{path} changed while it was copied", path=source))
     if durable and before.st_size <= READ_BACK:
         read_back(target, digest)
     return Copied(digest, before.st_size, identity(before))
 
 
 def hash_file(path: Path, *, watch: Watch | None = None, progress: Progress = no_progress) -> str:
-    """SHA-256 of what stands on disk now; never follows a symlink. Raises OSError."""
+    """The SHA-256 of a regular file; a symlink is not followed. Raises NotRegularError, SymlinkError, OSError."""
     with _reading(path) as (handle, facts):
         return _stream(_pieces(handle, facts), watch(handle) if watch else None, None, progress)
 
 
 @contextmanager
 def _reading(path: Path, *, settle: bool = False) -> Iterator[tuple[int, os.stat_result]]:
-    """A regular file, open for reading, and its facts; a pipe does not make it wait, a symlink is not followed.
-    `settle`: so that any later change shows in its times."""
+    """Open a regular file for reading: its descriptor and its stat result. Does not wait for a pipe, and follows no
+    symlink. `settle`: make sure that any later change shows in the file's times."""
     with open_regular(path) as file:
         handle = file.fileno()
         if settle:
@@ -119,8 +121,8 @@ def _reading(path: Path, *, settle: bool = False) -> Iterator[tuple[int, os.stat
 
 
 def _write_out(handle: int) -> None:
-    """A store through a memory map into a page that waits to be written changes no time. Once it is written the next
-    store does. Waits for no disk that has nothing to write, and for no journal."""
+    """Write the file's dirty pages to disk. A store through a memory map into a dirty page does not change the file's
+    times; a store into a clean page does. Takes no time where nothing is dirty, and does not wait for the journal."""
     sync_range(handle, 0, 0, SYNC_RANGE)
 
 
@@ -133,7 +135,7 @@ def _fill(writing: int, reading: int, facts: os.stat_result, watch: Watch | None
                 digest = _stream(copy.written(), watch(reading) if watch else None, None, progress)
                 if os.fstat(writing).st_size == facts.st_size:
                     return digest
-        os.ftruncate(writing, 0)  # some file systems end such a copy early: by hand, then
+        os.ftruncate(writing, 0)  # some file systems end such a copy early: copy the bytes ourselves
     digest = _stream(_pieces(reading, facts), watch(reading) if watch else None, writing, progress)
     if os.fstat(writing).st_size < facts.st_size:  # it ends with a hole
         os.ftruncate(writing, facts.st_size)
@@ -151,7 +153,8 @@ def _cloned(writing: int, reading: int) -> bool:
 def _stream(
     pieces: Iterator[tuple[int, bytes, bool]], feed: Feed | None, writing: int | None, progress: Progress
 ) -> str:
-    """Hash, and write unless `writing` is None; a hole is hashed and skipped. The SHA-256."""
+    """Hash the pieces, and write them unless `writing` is None; a hole is hashed and not written. Returns the
+    SHA-256."""
     flushed = 0
     with _Hashing() as digest:
         for offset, piece, hole in pieces:
@@ -166,19 +169,19 @@ def _stream(
                 feed(offset, piece)
             progress(len(piece))
             if (stop := getattr(_this_thread, "stop", None)) and stop.is_set():
-                raise AbandonedError("the copy was given up")
+                raise AbandonedError(tr("the copy was given up, because another copy failed"))
         return digest.hexdigest()
 
 
 def _start_writeback(handle: int, begin: int, end: int) -> int:
-    """Linux begins to write dirty pages that it is told will not be needed; they stay in the cache until it has."""
+    """Start writing a range to disk: Linux does so for dirty pages that it is told will not be needed."""
     with suppress(OSError):
         os.posix_fadvise(handle, begin, end - begin, os.POSIX_FADV_DONTNEED)
     return end
 
 
 class _Hashing:
-    """SHA-256; what comes in whole chunks is hashed in a thread, one chunk at a time."""
+    """SHA-256 of a stream of pieces. Whole chunks are hashed in a second thread, one at a time."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
@@ -213,7 +216,8 @@ class _Hashing:
 
 
 def _pieces(handle: int, facts: os.stat_result) -> Iterator[tuple[int, bytes, bool]]:
-    """(offset, bytes, is a hole) from begin to end, CHUNK bytes at most; short where the file was cut meanwhile."""
+    """(offset, bytes, is a hole) from begin to end, at most CHUNK bytes each. Ends early where the file was truncated
+    meanwhile."""
     if allocated(facts) == facts.st_size:
         offset = 0
         while piece := os.read(handle, min(CHUNK, max(facts.st_size - offset, 0) + 1)):  # 1 more: it may have grown
@@ -241,16 +245,17 @@ def _next(handle: int, offset: int, what: int, size: int) -> int:
     try:
         return min(os.lseek(handle, offset, what), size)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # nothing but a hole until the end
+        if error.errno == errno.ENXIO:  # the rest of the file is a hole
             return size
         raise
 
 
 def read_back(path: Path, digest: str) -> None:
-    """From the disk where the kernel lets go of its own copy. Raises DamagedError."""
+    """Read a file again and compare its SHA-256, from the disk where the kernel drops its cached copy. Raises
+    DamagedError, OSError."""
     with _reading(path) as (handle, facts):
         with suppress(OSError):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        found = _stream(_pieces(handle, facts), None, None, no_progress)
-    if found != digest:
-        raise DamagedError(f"{path} does not read back as it was written")
+        actual = _stream(_pieces(handle, facts), None, None, no_progress)
+    if actual != digest:
+        raise DamagedError(tr("{path} does not hold the bytes that were just written to it", path=path))

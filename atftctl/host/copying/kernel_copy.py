@@ -1,4 +1,4 @@
-"""A file copied by the kernel, as `cp` does it, while what has been written is read beside it."""
+"""Let the kernel copy a file (as `cp` does), and read what it has written at the same time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from contextlib import suppress
 from typing import Any
 
 CHUNK = 2 << 20  # bytes read at once; 8 MB pieces cost page faults: they are copied at a third of the speed (measured)
-RANGE = 16 << 20  # bytes that the kernel copies at once
+RANGE = 16 << 20  # bytes that the kernel copies per call
 SYNC_START = 2  # fs.h: SYNC_FILE_RANGE_WRITE
 NOT_HERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.ETXTBSY, errno.EPERM)
 
 
 class KernelCopy:
-    """The kernel copies in a thread of its own, from one file to another; `written` reads after it what is there."""
+    """A copy from one open file to another that the kernel makes, called from a second thread. `written` reads the copy
+    as it grows."""
 
     def __init__(self, reading: int, writing: int, size: int) -> None:
         self._reading, self._writing, self._size = reading, writing, size
@@ -36,8 +37,8 @@ class KernelCopy:
         self._thread.join()
 
     def possible(self) -> bool:
-        """Has it begun? Not where these file systems have no such copy: nothing has been written then. Raises
-        OSError."""
+        """Wait until the copy has begun. False where these file systems don't support it; nothing has been written
+        then. Raises OSError."""
         with self._changed:
             self._changed.wait_for(lambda: self._done or self._ended)
             if self._error is None or self._done:
@@ -47,8 +48,8 @@ class KernelCopy:
             raise self._error
 
     def written(self) -> Iterator[tuple[int, bytes, bool]]:
-        """(offset, bytes, False) of the copy from begin to end, as `_pieces`; short where the source was cut
-        meanwhile. Raises OSError."""
+        """(offset, bytes, False) of the copy from begin to end, like `_pieces` of the copier. Ends early where the
+        source was truncated meanwhile. Raises OSError."""
         offset = 0
         while True:
             with self._changed:
@@ -71,20 +72,20 @@ class KernelCopy:
                 if not copied:
                     return
                 sync_range(self._writing, begin, copied, SYNC_START)
-                self._tell(begin + copied)
-        except BaseException as error:  # whatever it is, the copy is not whole  # noqa: BLE001
+                self._publish(begin + copied)
+        except BaseException as error:  # whatever the error is, the copy is not complete  # noqa: BLE001
             self._error = error
         finally:
-            self._tell(self._done, ended=True)
+            self._publish(self._done, ended=True)
 
-    def _tell(self, done: int, *, ended: bool = False) -> None:
+    def _publish(self, done: int, *, ended: bool = False) -> None:
         with self._changed:
             self._done, self._ended = done, ended
             self._changed.notify_all()
 
 
 def sync_range(handle: int, begin: int, length: int, what: int) -> None:
-    """Linux's sync_file_range; nothing where there is none."""
+    """Call Linux's sync_file_range; does nothing where there is none."""
     import ctypes
 
     with suppress(AttributeError, OSError):

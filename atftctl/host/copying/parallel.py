@@ -1,4 +1,4 @@
-"""Large files two at a time: their hash takes one core, and their bytes the disk."""
+"""Copy two large files at a time: hashing keeps a core busy while the disk writes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 AT_ONCE = 2
 
 
-def all_of(jobs: Iterable[tuple[int, Callable[[], T]]]) -> list[T]:
-    """What each job returns, in their order. Each comes with the number of bytes that it copies. Small ones run one
-    after the other, so that what happens to them has one order. Raises what the first failing job raises; the others
-    are given up then, and by the time it is raised none runs any more."""
+def run_jobs(jobs: Iterable[tuple[int, Callable[[], T]]]) -> list[T]:
+    """Run jobs, each given with the number of bytes that it copies; return their results in order. Large jobs run two
+    at a time; small ones run one after the other, in order. Raises the error of the first job that fails; the other
+    jobs are given up, and none is running any more when the error is raised."""
     jobs = list(jobs)
-    large = [at for at, (size, _) in enumerate(jobs) if size >= LARGE]
+    large = [index for index, (size, _) in enumerate(jobs) if size >= LARGE]
     if len(large) < AT_ONCE:
         return [act() for _, act in jobs]
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -29,14 +29,14 @@ def all_of(jobs: Iterable[tuple[int, Callable[[], T]]]) -> list[T]:
             return act()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = {at: pool.submit(run, jobs[at][1]) for at in large}
+        running = {index: pool.submit(run, jobs[index][1]) for index in large}
         try:
-            done = {at: act() for at, (_, act) in enumerate(jobs) if at not in running}
+            done = {index: act() for index, (_, act) in enumerate(jobs) if index not in running}
             for future in wait(running.values(), return_when=FIRST_EXCEPTION).done:
                 future.result()
-            done |= {at: future.result() for at, future in running.items()}
+            done |= {index: future.result() for index, future in running.items()}
         except BaseException:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return [done[at] for at in range(len(jobs))]
+    return [done[index] for index in range(len(jobs))]

@@ -1,1 +1,2 @@
-"""Durable file operations: each mutating call is one `os.` call that tests can strike."""
+"""Reading and durable writing of files. Each call that changes a file is one `os.` call, so that tests can kill
+there."""

@@ -1,5 +1,5 @@
-"""What a file has beside its bytes: owner, group, mode, access control lists, extended attributes. A file that replaces
-another one takes them over; what can't be taken over is known before anything is decided."""
+"""The metadata of files: owner, group, mode, access control lists, extended attributes. A file that replaces another
+one gets the same metadata; what can't be kept is reported before anything is changed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.host.files.folders import opened
+from atftctl.protocol.messages import joined, tr, trn
 
-# Set by the kernel or by a security module for each new file; a copy of them would be refused, or be a lie.
+# Set by the kernel or by a security module for each new file; copying them would fail, or be wrong.
 KERNELS_OWN = ("security.selinux", "security.ima", "security.evm", "security.capability", "system.nfs4_acl")
 CAP_SYS_ADMIN = 21  # capability.h
 
 
-def beside(path: Path) -> dict[str, Any]:
-    """Owner, group and attributes of a file, as a snapshot keeps them: numbers, and base64 by name. Raises OSError."""
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Owner, group and extended attributes of a file, as a manifest keeps them: numbers, and base64 by name. Raises
+    OSError."""
     facts = os.lstat(path)
     attributes = {name: b64encode(os.getxattr(path, name, follow_symlinks=False)).decode() for name in _extended(path)}
     return {"uid": facts.st_uid, "gid": facts.st_gid, "attributes": attributes}
 
 
 def take_over(target: Path, staged: Path, mode: int, kept: Mapping[str, Any] | None = None) -> None:
-    """Give the staged file the owner, the group and the attributes of the file that it is to replace, and this mode;
-    durably. Where no file stands: those of `kept`, else the owner of the folder. What `losses` names stays behind.
-    Raises OSError, ValueError."""
+    """Give the staged file this mode, and the owner, group and attributes of `target`, which it will replace; durably.
+    Where there is no `target`: those of `kept`, else the owner of the folder. What `replacement_losses` names is not
+    kept. Raises OSError, ValueError."""
     uid, gid, attributes = _wanted(target, kept)
     with opened(staged.parent) as folder:
         if stat.S_ISLNK(os.stat(staged.name, dir_fd=folder, follow_symlinks=False).st_mode):
@@ -40,14 +42,14 @@ def take_over(target: Path, staged: Path, mode: int, kept: Mapping[str, Any] | N
         handle = os.open(staged.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         if _own(handle, uid, gid) | _attributes(handle, attributes):
-            os.fchmod(handle, stat.S_IMODE(mode))  # an access control list has brought its own
+            os.fchmod(handle, stat.S_IMODE(mode))  # setting an access control list has changed the mode
             os.fsync(handle)
     finally:
         os.close(handle)
 
 
 def _wanted(target: Path, kept: Mapping[str, Any] | None) -> tuple[int, int, dict[str, bytes] | None]:
-    """Owner, group, and attributes; None for those that a new file has by itself."""
+    """Owner, group and attributes to set; None: leave the attributes that a new file has."""
     try:
         facts = os.lstat(target)
     except (FileNotFoundError, NotADirectoryError):
@@ -58,16 +60,17 @@ def _wanted(target: Path, kept: Mapping[str, Any] | None) -> tuple[int, int, dic
     if kept is not None:
         attributes = {name: b64decode(value) for name, value in kept["attributes"].items() if _may_set(name)}
         return int(kept["uid"]), int(kept["gid"]), attributes
-    folder = os.lstat(next(place for place in target.parents if place.is_dir()))
+    folder = os.lstat(next(path for path in target.parents if path.is_dir()))
     return folder.st_uid, folder.st_gid, None
 
 
 def _own(handle: int, uid: int, gid: int) -> bool:
-    """Owner and group, as far as we may give them; whether anything changed. A missing right was told by `losses`."""
-    mine = os.fstat(handle)
-    if (mine.st_uid, mine.st_gid) == (uid, gid):
+    """Set owner and group, as far as this user may; True if anything changed. `replacement_losses` has reported what
+    this user may not set."""
+    current = os.fstat(handle)
+    if (current.st_uid, current.st_gid) == (uid, gid):
         return False
-    for owner in (uid, -1):  # the group alone, where only root may give away a file
+    for owner in (uid, -1):  # the group alone, where only root may change the owner
         with suppress(PermissionError):
             os.fchown(handle, owner, gid)
             return True
@@ -75,21 +78,21 @@ def _own(handle: int, uid: int, gid: int) -> bool:
 
 
 def _attributes(handle: int, wanted: dict[str, bytes] | None) -> bool:
-    """These and no others: a folder's default access control list is not for a file that had none. Whether anything
+    """Set these attributes and remove all others, such as a folder's default access control list; True if anything
     changed."""
     if wanted is None:
         return False
-    strange = [name for name in _names(handle) if name not in wanted and _may_set(name)]
-    for name in strange:
+    surplus = [name for name in _names(handle) if name not in wanted and _may_set(name)]
+    for name in surplus:
         os.removexattr(handle, name)
     for name, value in wanted.items():
         if _may_set(name):
             _set(handle, name, value)
-    return bool(wanted or strange)
+    return bool(wanted or surplus)
 
 
 def _set(handle: int, name: str, value: bytes) -> None:
-    """A file system that has no attributes, as one that a snapshot was copied to, must not stop a rescue."""
+    """Set an attribute. A file system without attributes is no error: it must not stop a rescue."""
     try:
         os.setxattr(handle, name, value)
     except OSError as error:
@@ -98,13 +101,15 @@ def _set(handle: int, name: str, value: bytes) -> None:
 
 
 def _may_set(name: str) -> bool:
-    """Not the kernel's own; those of the administrator only by root with that right."""
+    """May this process set the attribute? Never those of the kernel; those of the administrator only with
+    CAP_SYS_ADMIN."""
     return name not in KERNELS_OWN and (not name.startswith(("trusted.", "security.")) or _administrator())
 
 
 @cache
 def _administrator() -> bool:
-    """CAP_SYS_ADMIN, which root in a container lacks: xattr(7) asks for it before trusted.* and security.* are set."""
+    """Has this process CAP_SYS_ADMIN? xattr(7) requires it for trusted.* and security.*; root in a container lacks
+    it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         capabilities = next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1]
@@ -121,7 +126,7 @@ def _names(handle: int) -> list[str]:
 
 
 def _extended(path: Path) -> list[str]:
-    """Names of the attributes that a copy should have."""
+    """The names of the attributes that a copy should have."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
@@ -130,22 +135,33 @@ def _extended(path: Path) -> list[str]:
 
 
 def lost_attributes(path: Path) -> list[str]:
-    """Attributes that only an administrator may set, and we are none."""
+    """The attributes of a file that this process may not set on a copy."""
     return [name for name in _extended(path) if not _may_set(name)]
 
 
-def losses(path: Path) -> list[str]:
-    """What a replacement of this file by us would not have. Empty where it loses nothing, or where there is none."""
+def replacement_losses(path: Path) -> list[str]:
+    """What is lost when this process replaces the file: a message for each. Empty where nothing is, or where there is
+    no file."""
     try:
         facts = os.lstat(path)
     except OSError:
         return []
-    found = []
+    losses: list[str] = []
     if facts.st_nlink > 1 and stat.S_ISREG(facts.st_mode):
-        more = facts.st_nlink - 1
-        found.append(f"it has {more} more hard link{'s' * (more > 1)}: the old content stays there")
+        losses.append(
+            trn(
+                "the file has {count} more hard link, which keeps the old content",
+                "the file has {count} more hard links, which keep the old content",
+                facts.st_nlink - 1,
+            )
+        )
     if os.geteuid() != 0 and facts.st_gid not in (os.getegid(), *os.getgroups(), os.stat(path.parent).st_gid):
-        found.append(f"its group (gid {facts.st_gid}) is lost: you are not in it")
+        losses.append(tr("the file's group (gid {gid}) is lost: you are not a member of it", gid=facts.st_gid))
     if names := lost_attributes(path):
-        found.append(f"its attributes {', '.join(names)} are lost: only an administrator (CAP_SYS_ADMIN) may set them")
-    return found
+        losses.append(
+            tr(
+                "the file's attributes {names} are lost: only an administrator (CAP_SYS_ADMIN) may set them",
+                names=joined(", ", names),
+            )
+        )
+    return losses

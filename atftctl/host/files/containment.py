@@ -1,4 +1,4 @@
-"""Paths that must stay inside the project, or inside a place that the runbook names in `files.allow_outside`."""
+"""Paths that must stay inside the project, or inside a folder that the runbook allows in `files.allow_outside`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.host.errors import OutsideProjectError
+from atftctl.protocol.messages import tr
 
-MAX_LINKS = 40  # as the kernel counts before it says ELOOP
+MAX_LINKS = 40  # symlinks on the way, as in the kernel, which then says ELOOP
 
 
 @dataclass(frozen=True)
 class Located:
-    """Where a path of the project really lies, and the symlinks that lead there, each with what it says: path from the
-    project's folder → target. `path` is the name from the project's folder that the last of them leads to."""
+    """The real path of a file of the project (`real`), and the symlinks on the way: (path, target), relative to the
+    project. `path`: the path relative to the project that the last symlink leads to."""
 
     real: Path
     path: str
@@ -23,10 +24,10 @@ class Located:
 
 
 def resolve_inside(root: Path, relative: str, outside: Iterable[str] = ()) -> Path:
-    """Where `relative` really lies: no folder on the way is a symlink. Refused where it would lead out of `root` and of
-    the places `outside`: absolute, `..`, or a symlink that points elsewhere; and where it is a symlink itself. Raises
-    OutsideProjectError."""
-    refuse_words(relative)
+    """The real path of `relative`, in which no folder is a symlink. Raises OutsideProjectError where it leads out of
+    `root` and of the folders `outside` (it is absolute, has `..`, or has a symlink on the way), and where it is a
+    symlink itself."""
+    check_relative(relative)
     path = root / relative
     real = resolve_folder_inside(root, relative, path.parent, outside) / path.name
     if _is_link(path):
@@ -35,20 +36,13 @@ def resolve_inside(root: Path, relative: str, outside: Iterable[str] = ()) -> Pa
 
 
 def resolve_folder_inside(root: Path, relative: str, folder: Path, outside: Iterable[str] = ()) -> Path:
-    """Where the folder of `relative` really lies. Raises OutsideProjectError."""
+    """The real path of the folder of `relative`. Raises OutsideProjectError."""
     try:
         real = folder.resolve()
     except (RuntimeError, OSError):  # Python before 3.13 raises RuntimeError for a loop
-        raise OutsideProjectError(f"{relative!r} is a symlink that leads to itself") from None
+        raise _loop(relative) from None
     _refuse_outside(root, relative, real, outside)
     return real
-
-
-def _is_link(path: Path) -> bool:
-    try:
-        return path.is_symlink()
-    except OSError:  # in a folder that is closed to us: whoever opens the file is told so
-        return False
 
 
 def is_path(value: object) -> bool:
@@ -59,47 +53,32 @@ def is_path(value: object) -> bool:
         return False
 
 
-def refuse_words(relative: str) -> None:
-    """Raises OutsideProjectError for words that lead out by themselves."""
+def check_relative(relative: str) -> None:
+    """Raises OutsideProjectError for a path that leads out of the project by its own text."""
     if not is_path(relative):
-        raise OutsideProjectError(f"{relative!r} is no name of a file")
+        raise OutsideProjectError(tr("{path!r} is not a valid file name", path=relative))
     if not relative or relative.startswith(("/", "~")) or ".." in Path(relative).parts:
-        raise OutsideProjectError(f"{relative!r} does not stay inside the project")
-
-
-def _refuse_outside(root: Path, relative: str, real: Path, outside: Iterable[str]) -> None:
-    places = [root.resolve(), *(Path(os.path.realpath(place)) for place in outside)]
-    if not any(real.is_relative_to(place) for place in places):
-        raise OutsideProjectError(f"{relative!r} is a symlink that leads out of the project, to {real}")
-
-
-def _refuse_link(root: Path, relative: str, path: Path, outside: Iterable[str]) -> None:
-    try:
-        real = path.resolve()
-    except (RuntimeError, OSError):
-        raise OutsideProjectError(f"{relative!r} is a symlink that leads to itself") from None
-    _refuse_outside(root, relative, real, outside)
-    raise OutsideProjectError(f"{relative!r} is a symlink; replacing it would leave the file behind it unchanged")
+        raise OutsideProjectError(tr("{path!r} does not stay inside the project", path=relative))
 
 
 def locate(root: Path, relative: str, outside: Iterable[str] = (), *, plain: dict[str, Path] | None = None) -> Located:
-    """As `resolve_inside`, and follows symlinks that stay inside the project.
+    """As `resolve_inside`, but follow symlinks that stay inside the project or in the folders `outside`.
 
-    A symlink may also lead to an allowed place outside; the file keeps the name by which the project knows it.
-    `plain`: folders that were reached without a symlink, remembered for the next of many files.
+    `plain`: a cache, by folder, of real paths that were reached without a symlink; for many files in a row.
     Raises OutsideProjectError.
     """
     folder, _, name = relative.rpartition("/")
     if plain and (seen := plain.get(folder)) and name not in ("", ".", "..") and not os.path.islink(f"{seen}/{name}"):
         return Located(seen / name, relative)
-    refuse_words(relative)
+    check_relative(relative)
     root, links = root.resolve(), list[tuple[str, str]]()
     path = Path(os.path.normpath(relative))
     for _ in range(MAX_LINKS):
-        link = next((one for one in (*reversed(path.parents), path) if one.parts and (root / one).is_symlink()), None)
+        parts = (*reversed(path.parents), path)
+        link = next((part for part in parts if part.parts and (root / part).is_symlink()), None)
         if link is None:
             if links and os.path.realpath(root / relative) != str(root / path):
-                break  # `..` behind a symlink: its target is not what its words say
+                break  # `..` after a symlink: the path that its text gives is not the real one
             if plain is not None and not links and str(path) == relative:
                 plain[folder] = (root / path).parent
             return Located(root / path, str(path), tuple(links))
@@ -107,15 +86,15 @@ def locate(root: Path, relative: str, outside: Iterable[str] = (), *, plain: dic
         real = Path(os.path.normpath((root / link).parent / target))
         below = path.relative_to(link)
         if not real.is_relative_to(root):
-            found = resolve_folder_inside(root, relative, root / path, outside)
-            return Located(found, str(path), tuple(links))
+            return Located(resolve_folder_inside(root, relative, root / path, outside), str(path), tuple(links))
         links.append((str(link), target))
         path = real.relative_to(root) / below
-    raise OutsideProjectError(f"{relative!r} is a symlink that leads to itself")
+    raise _loop(relative)
 
 
 class Within:
-    """`resolve_inside` for many files: each folder is looked at once. Whoever opens the file itself says O_NOFOLLOW."""
+    """`resolve_inside` for many files: each folder is resolved once. The file itself may be a symlink: open it with
+    O_NOFOLLOW."""
 
     def __init__(self, root: Path, outside: Iterable[str] = ()) -> None:
         self._root = root
@@ -127,6 +106,36 @@ class Within:
         if name in ("", ".", ".."):
             return resolve_inside(self._root, relative, self._outside)
         if folder not in self._folders:
-            refuse_words(relative)
+            check_relative(relative)
             self._folders[folder] = resolve_folder_inside(self._root, relative, self._root / folder, self._outside)
         return self._folders[folder] / name
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:  # in a folder that this user may not enter: opening the file will say so
+        return False
+
+
+def _refuse_outside(root: Path, relative: str, real: Path, outside: Iterable[str]) -> None:
+    allowed = [root.resolve(), *(Path(os.path.realpath(folder)) for folder in outside)]
+    if not any(real.is_relative_to(folder) for folder in allowed):
+        raise OutsideProjectError(
+            tr("{path!r} is a symlink that leads out of the project, to {target}", path=relative, target=real)
+        )
+
+
+def _refuse_link(root: Path, relative: str, path: Path, outside: Iterable[str]) -> None:
+    try:
+        real = path.resolve()
+    except (RuntimeError, OSError):
+        raise _loop(relative) from None
+    _refuse_outside(root, relative, real, outside)
+    raise OutsideProjectError(
+        tr("{path!r} is a symlink; replacing it would leave the file that it points to unchanged", path=relative)
+    )
+
+
+def _loop(relative: str) -> OutsideProjectError:
+    return OutsideProjectError(tr("{path!r} is a symlink that leads to itself", path=relative))

@@ -1,8 +1,8 @@
-"""Durable file operations. Every mutating call of the product goes through here or through `folders`, as `os.…`, so
-that tests can kill at each.
+"""Durable file operations. Every call that changes a file is made here or in `folders`, as a plain `os.` call, so that
+tests can kill the process at each of them.
 
-No symlink is passed through, neither in a folder nor at a file's name. A failed fsync is never retried: the kernel may
-have dropped the dirty pages, and a second fsync would say yes.
+No symlink is followed, neither in a folder's path nor at a file's name. A failed fsync is never retried: the kernel may
+have dropped the dirty pages, and a second fsync would report success.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from atftctl.host.errors import NotRegularError, SymlinkError
 from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.files.folders import chown_like_parent, opened, real_name, shared_mode
 from atftctl.host.files.reading import NOT_THERE
+from atftctl.protocol.messages import tr
 
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 CREATE_AND_READ = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,10 +24,10 @@ READ_BACK = 8 << 20  # bytes; reading back a larger copy would cost as much as m
 
 
 def write_new(path: Path, data: bytes, mode: int) -> str:
-    """A new file with these bytes, fsynced; its SHA-256. The folder is the caller's to fsync.
+    """Write a new file and fsync it; return its SHA-256. The caller fsyncs the folder.
 
-    Refuses a name that exists and never follows a symlink (O_EXCL, O_NOFOLLOW). A file half written stays: its
-    owner knows its name and cleans up.
+    Raises FileExistsError where the name exists, also as a symlink, and OSError. After an error a half-written file
+    stays; the caller removes it.
     """
     with opened(path.parent) as folder:
         handle = os.open(path.name, CREATE, 0o600, dir_fd=folder)
@@ -41,7 +42,8 @@ def write_new(path: Path, data: bytes, mode: int) -> str:
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """The whole new content at `path`, or the old one: temp beside it, fsync, rename, fsync of the folder."""
+    """Replace the content of `path`: after a crash it is the whole old or the whole new one. Writes a temp file beside
+    it, fsyncs, renames, and fsyncs the folder. Raises OSError."""
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with opened(path.parent, readable=True) as folder:
         try:
@@ -54,7 +56,8 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def append_durably(path: Path, line: bytes) -> None:
-    """One line added at the end, fsynced; a torn line left by a crash is closed with a newline first."""
+    """Append a line (which ends in a newline) and fsync the file. A torn last line, left by a crash, is ended with a
+    newline first. Raises NotRegularError, SymlinkError, OSError."""
     with opened(path.parent, readable=True) as folder:
         handle, created = open_own(path.name, os.O_RDWR | os.O_APPEND, folder)
         try:
@@ -69,16 +72,17 @@ def append_durably(path: Path, line: bytes) -> None:
 
 
 def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
-    """A file of ours to be written in place, and whether it was made now. Nothing but a regular file with one name is
-    opened: no symlink, no pipe, no hard link to somebody's file. Raises NotRegularError, OSError."""
+    """Open one of our own files in the folder with this descriptor, to be written in place; create it where it is
+    missing. Returns its descriptor, and whether it was created. Raises SymlinkError; NotRegularError for a folder, a
+    pipe, or a file with a second hard link; OSError."""
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         handle, created = os.open(name, flags, dir_fd=folder), False
     except OSError as error:
         if error.errno == errno.ENXIO:  # a pipe that nobody reads
-            raise NotRegularError(f"{real_name(folder)}/{name} is not a regular file") from None
+            raise NotRegularError(tr("{path} is not a regular file", path=f"{real_name(folder)}/{name}")) from None
         if error.errno == errno.ELOOP:
-            raise SymlinkError(f"{real_name(folder)}/{name} is a symlink") from None
+            raise SymlinkError(tr("{path} is a symlink", path=f"{real_name(folder)}/{name}")) from None
         if error.errno != errno.ENOENT:
             raise
         mode = shared_mode(0o644, os.fstat(folder))
@@ -86,7 +90,7 @@ def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
     try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-            raise NotRegularError(f"{real_name(handle)} is not a file of ours: no regular file, or it has another name")
+            raise NotRegularError(tr("{path} is not a regular file, or has a second hard link", path=real_name(handle)))
         if created:
             os.fchmod(handle, mode)
             chown_like_parent(handle, folder)
@@ -97,13 +101,13 @@ def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
 
 
 def write_link(path: Path, target: str) -> None:
-    """A new symlink. Its folder is the caller's to fsync."""
+    """Make a symlink. The caller fsyncs the folder. Raises OSError."""
     with opened(path.parent) as folder:
         os.symlink(target, path.name, dir_fd=folder)
 
 
 def remove(path: Path) -> bool:
-    """True if the file was there and is gone now."""
+    """Remove a file. True if there was one. Raises OSError."""
     try:
         with opened(path.parent) as folder:
             os.unlink(path.name, dir_fd=folder)
@@ -115,13 +119,13 @@ def remove(path: Path) -> bool:
 
 
 def rename(source: Path, target: Path) -> None:
-    """`target` becomes `source`, at once. The folders are the caller's to fsync."""
+    """Rename `source` to `target`, which is replaced atomically. The caller fsyncs the folders. Raises OSError."""
     with opened(source.parent) as old, opened(target.parent) as new:
         os.replace(source.name, target.name, src_dir_fd=old, dst_dir_fd=new)
 
 
 def preallocate(path: Path, size: int) -> None:
-    """A file of `size` bytes that really occupies them."""
+    """Make a file of `size` bytes that occupies them on disk. Raises OSError."""
     with opened(path.parent) as folder:
         handle = os.open(path.name, CREATE, 0o600, dir_fd=folder)
         try:
@@ -132,6 +136,7 @@ def preallocate(path: Path, size: int) -> None:
 
 
 def write_all(handle: int, data: bytes) -> None:
+    """Write all of these bytes to an open file. Raises OSError."""
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]

@@ -1,4 +1,4 @@
-"""What a file holds, as a digest; each version of a file is hashed once."""
+"""The digest of a file's content. Within one process, each version of a file is hashed once."""
 
 from __future__ import annotations
 
@@ -10,41 +10,30 @@ from pathlib import Path
 from atftctl.host.files.reading import open_regular
 
 SETTLED_NS = 2 * 10**9  # no file system keeps times coarser than this
+LINK = "link:"  # the digest of a symlink is this and its target
 Identity = tuple[int, int, int, int, int]
 _hashed: dict[Identity, str] = {}
 
 
-def sha256_bytes(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def digest_of(path: Path) -> str | None:
+    """The SHA-256 of a regular file, "link:TARGET" for a symlink, None where there is no file. Raises NotRegularError
+    for a folder or a pipe; OSError."""
+    try:
+        return f"{LINK}{os.readlink(path)}"
+    except OSError:  # not a symlink
+        return sha256_file(path)
 
 
-def identity(facts: os.stat_result) -> Identity:
-    """(device, inode, size, mtime, ctime): a file that has the same ones still has the same content, if it is
-    `mtime_settled`."""
-    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-
-
-def inode_key(facts: os.stat_result) -> str:
-    """Which file on disk, whatever its names, and as which it was last written: another file that is given the same
-    inode later has another key."""
-    return f"{facts.st_dev}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
-
-
-def allocated(facts: os.stat_result) -> int:
-    """Bytes that a file takes on disk: its holes take none."""
-    return min(facts.st_size, facts.st_blocks * 512)
-
-
-def mtime_settled(one: Identity) -> bool:
-    """Changed so long ago that another change would show in its times (git's racy files)."""
-    return time.time_ns() - max(one[3], one[4]) > SETTLED_NS
+def is_link(digest: str | None) -> bool:
+    """Is this the digest of a symlink?"""
+    return digest is not None and digest.startswith(LINK)
 
 
 def sha256_file(path: Path) -> str | None:
-    """Digest of a regular file's bytes, or None where there is no such file.
+    """The SHA-256 of a regular file; None where there is no file. Raises NotRegularError, SymlinkError, OSError.
 
-    A model of gigabytes is asked for several times on the way of one operation: within a process, one that has not
-    changed since is not read again.
+    An operation asks for the digest of a model of gigabytes several times: a file that has not changed since this
+    process hashed it is not read again.
     """
     try:
         with open_regular(path) as file:
@@ -59,22 +48,33 @@ def sha256_file(path: Path) -> str | None:
     return digest
 
 
-LINK = "link:"  # what stands for the digest of a symlink, before its target
-
-
-def is_link(digest: str | None) -> bool:
-    return digest is not None and digest.startswith(LINK)
-
-
-def digest_of(path: Path) -> str | None:
-    """What stands at a name: the SHA-256 of a regular file, "link:TARGET" for a symlink, None for nothing. Raises
-    NotRegularError for a folder or a pipe; OSError."""
-    try:
-        return f"{LINK}{os.readlink(path)}"
-    except OSError:  # no symlink
-        return sha256_file(path)
-
-
 def remember_hash(path: Path, digest: str) -> None:
-    """This process has just written the file and hashed it on the way: it need not be read again."""
+    """Remember the digest of a file that this process has just written, so that it is not read again."""
     _hashed[identity(path.stat())] = digest
+
+
+def sha256_bytes(data: bytes) -> str:
+    """The SHA-256 of these bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def identity(facts: os.stat_result) -> Identity:
+    """(device, inode, size, mtime, ctime). While these stay the same, so does the file's content, if they are
+    `mtime_settled`."""
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def mtime_settled(file: Identity) -> bool:
+    """Was the file last changed so long ago that another change would show in its times? (Git calls other files
+    racy.)"""
+    return time.time_ns() - max(file[3], file[4]) > SETTLED_NS
+
+
+def inode_key(facts: os.stat_result) -> str:
+    """A key for a file on disk, whatever its names: another file that gets the same inode later has another key."""
+    return f"{facts.st_dev}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"
+
+
+def allocated(facts: os.stat_result) -> int:
+    """The bytes that a file takes on disk: its holes take none."""
+    return min(facts.st_size, facts.st_blocks * 512)

@@ -1,8 +1,8 @@
-"""Folders as descriptors: reached without passing through a symlink, and used by descriptor from then on.
+"""Folders opened as descriptors without following a symlink. All changes in them are made through the descriptor.
 
-Whoever may write in a project could put a symlink where a folder or a file of ours is expected, and have root write
-somewhere else. So every change goes through a descriptor of the folder that it is made in, and the kernel's own name
-of that descriptor must be the name that was asked for.
+A user who may write in a project could replace one of our folders or files by a symlink, and root would write somewhere
+else. So every change is made through a descriptor of its folder, and the kernel's name of that descriptor must be the
+path that was asked for.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from atftctl.host.errors import SymlinkError
+from atftctl.protocol.messages import tr
 
 GROUP_SHARED = stat.S_ISGID | stat.S_IWGRP
 
 
 @contextmanager
 def opened(folder: Path, *, readable: bool = False) -> Iterator[int]:
-    """A descriptor of this folder, for the `dir_fd` of other calls; `readable`: to be listed or fsynced too. An OSError
-    of the block names the whole path. Raises SymlinkError, OSError."""
+    """Open a folder: a descriptor for the `dir_fd` of other calls. `readable`: so that it can be listed and fsynced
+    too. The path in an OSError of the block is made absolute. Raises SymlinkError, OSError."""
     handle = os.open(folder, (os.O_RDONLY if readable else os.O_PATH) | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _refuse_symlinks(handle, folder)
@@ -35,25 +36,21 @@ def opened(folder: Path, *, readable: bool = False) -> Iterator[int]:
         os.close(handle)
 
 
-def _refuse_symlinks(handle: int, path: Path) -> None:
-    """Raises SymlinkError where the kernel knows what was opened by another name."""
-    if (real := real_name(handle)) != os.path.abspath(path) and not real.endswith(" (deleted)"):
-        raise SymlinkError(f"{path} leads through a symlink, to {real}")
-
-
 def real_name(handle: int) -> str:
-    """The path of an open file or folder, as the kernel has it."""
+    """The path of an open file or folder, as the kernel knows it."""
     return os.readlink(f"/proc/self/fd/{handle}")
 
 
 def fsync_dir(path: Path) -> None:
+    """Make the names in a folder durable. Raises SymlinkError, OSError."""
     with opened(path, readable=True) as folder:
         os.fsync(folder)
 
 
 def sync_file_system(path: Path) -> None:
-    """All that was written to the file system of this folder is durable: for thousands of files at once, where an fsync
-    each would take minutes. Linux reports what could not be written (since 5.8)."""
+    """Make everything durable that was written to the file system of this folder: for thousands of files, where an
+    fsync for each would take minutes. Raises OSError where something could not be written (Linux 5.8 and later report
+    it)."""
     import ctypes
 
     with opened(path, readable=True) as folder:
@@ -62,8 +59,8 @@ def sync_file_system(path: Path) -> None:
 
 
 def make_dirs(path: Path, mode: int = 0o755) -> None:
-    """`mkdir -p`, each new name durable in its parent. The mode is exact, whatever the umask; in a folder that a team
-    shares (setgid, writable by its group) the group may use the new one too."""
+    """As `mkdir -p`, durably. The umask does not change the mode; in a folder that a team shares (setgid, writable by
+    its group) the group gets the owner's rights. Raises SymlinkError, OSError."""
     missing: list[Path] = []
     while not os.path.lexists(path):
         missing.append(path)
@@ -74,21 +71,22 @@ def make_dirs(path: Path, mode: int = 0o755) -> None:
                 os.mkdir(folder.name, mode, dir_fd=parent)
             except FileExistsError:
                 continue
-            with opened(folder, readable=True) as made:
-                os.fchmod(made, shared_mode(mode, os.fstat(parent)))
-                chown_like_parent(made, parent)
+            with opened(folder, readable=True) as new:
+                os.fchmod(new, shared_mode(mode, os.fstat(parent)))
+                chown_like_parent(new, parent)
             os.fsync(parent)
 
 
 def shared_mode(mode: int, parent: os.stat_result) -> int:
-    """The mode of something new in a folder, where a team shares that folder: the group has the owner's rights."""
+    """The mode of a new file or folder in `parent`: where a team shares it, the group gets the owner's rights."""
     if parent.st_mode & GROUP_SHARED != GROUP_SHARED:
         return mode
     return mode | (mode & stat.S_IRWXU) >> 3 | (stat.S_ISGID if mode & stat.S_IXUSR else 0)
 
 
 def chown_like_parent(handle: int, parent: int) -> None:
-    """What root makes in a user's folder is the user's, so that a rescue by root does not lock the user out."""
+    """Give a new file, made by root in a user's folder, to that user: a rescue by root must not lock the user out.
+    `handle`, `parent`: descriptors. Raises OSError."""
     if os.geteuid() != 0:
         return
     owner = os.fstat(parent)
@@ -96,11 +94,12 @@ def chown_like_parent(handle: int, parent: int) -> None:
         mode = stat.S_IMODE(os.fstat(handle).st_mode)
         os.fchown(handle, owner.st_uid, owner.st_gid)
         if mode & stat.S_ISGID:
-            os.fchmod(handle, mode)  # chown takes the setgid bit away
+            os.fchmod(handle, mode)  # chown has removed the setgid bit
 
 
 def remove_tree(path: Path) -> None:
-    """A folder of ours and all in it; never follows a symlink."""
+    """Remove one of our own folders with everything in it; follows no symlink. A missing one is no error. Raises
+    SymlinkError, OSError."""
     try:
         facts = os.lstat(path)
         if stat.S_ISDIR(facts.st_mode):
@@ -120,6 +119,12 @@ def remove_tree(path: Path) -> None:
 
 
 def _open_up(path: Path) -> None:
-    """A folder that was closed by hand; whose it is may open it."""
+    """Give the owner all rights on a folder of which somebody removed them."""
     with opened(path) as folder:
         os.chmod(f"/proc/self/fd/{folder}", stat.S_IRWXU)
+
+
+def _refuse_symlinks(handle: int, path: Path) -> None:
+    """Raises SymlinkError where the kernel knows the open folder by another path."""
+    if (real := real_name(handle)) != os.path.abspath(path) and not real.endswith(" (deleted)"):
+        raise SymlinkError(tr("{path} leads through a symlink, to {target}", path=path, target=real))

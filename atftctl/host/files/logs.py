@@ -1,5 +1,4 @@
-"""The files that the trainer writes, as the tool reads them: logs may be symlinks to another disk, may be rotated, may
-be pipes."""
+"""Read the files that the trainer writes. A log may be a symlink to another disk, may be rotated, and may be a pipe."""
 
 from __future__ import annotations
 
@@ -15,26 +14,27 @@ TAIL_LIMIT = 256 * 1024  # bytes
 
 
 def real_path(root: Path, name: str) -> Path:
-    """Where a file of the run folder really lies: through symlinks, where they may be followed."""
+    """The real path of a file in the run folder. Symlinks are followed where they may be (see `links_are_ours`)."""
     path = root / name
     try:
         return path.resolve() if links_are_ours(root, path) else path
-    except (RuntimeError, OSError):  # a symlink that leads to itself: whoever opens it is told so
+    except (RuntimeError, OSError):  # a symlink that leads to itself: opening it will say so
         return path
 
 
 def open_log(root: Path, name: str) -> BufferedReader:
-    """Raises NotRegularError, SymlinkError, OSError."""
+    """Open a file of the run folder for reading. Raises NotRegularError, SymlinkError, OSError."""
     return open_regular(real_path(root, name))
 
 
 def size_of_log(root: Path, name: str) -> int:
-    """In bytes; 0 where no such file can be seen."""
+    """The size of a file of the run folder in bytes; 0 where there is none, or it can't be seen."""
     return size_of(real_path(root, name))
 
 
 def tail(root: Path, name: str, lines: int, *, limit: int = TAIL_LIMIT, since: int = 0) -> list[str]:
-    """The last `lines` lines after byte `since`, reading at most `limit` bytes; empty where none can be read."""
+    """The last `lines` lines after the byte offset `since`. Reads at most `limit` bytes; empty where the file can't be
+    read."""
     try:
         with open_log(root, name) as file:
             size = file.seek(0, os.SEEK_END)
@@ -46,7 +46,7 @@ def tail(root: Path, name: str, lines: int, *, limit: int = TAIL_LIMIT, since: i
 
 
 def inode_of_log(root: Path, name: str) -> int:
-    """Which file it is now; 0 where there is none."""
+    """The inode of a file of the run folder; 0 where there is none."""
     try:
         return real_path(root, name).stat().st_ino
     except OSError:

@@ -1,6 +1,6 @@
-"""Whose files are obeyed: ours, root's, and, when we are root, those of the owner of the project (whose rights then
-everything has that runs there). Others only where the operator's own config file says so, as git's `safe.directory`.
-"""
+"""Whose files atftctl trusts: those of its own user and of root; where root works in a user's project, also those of
+the project's owner (every program there then runs as that owner). The operator's config file may name further users,
+like git's `safe.directory`."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from pathlib import Path
 
 from atftctl.host.errors import HostError, UntrustedError, reason
 from atftctl.host.files.reading import read_bytes
+from atftctl.protocol.messages import tr
 
 CONFIG = "atftctl/config.yaml"  # below XDG_CONFIG_HOME
-LONGEST = 64 << 10  # bytes of that file
+LONGEST = 64 << 10  # bytes that are read of that file
 ENTRY = re.compile(r"(uid|gid) (\d{1,10})")
 
 
 @dataclass(frozen=True)
 class Trusted:
-    """Users and groups whose files are obeyed beside ours and root's."""
+    """The users and groups that the operator's config file names as trusted."""
 
     uids: frozenset[int] = frozenset()
     gids: frozenset[int] = frozenset()
-    problem: str = ""  # why the operator's config file says nothing
+    problem: str = ""  # why the config file is not used, or what is wrong in it
 
 
 def config_path() -> Path:
-    """The operator's own config file. Root's is in root's home, whatever HOME says: sudo may have kept the user's."""
+    """The path of the operator's config file. Root's is in root's home whatever HOME says: sudo may have kept the
+    user's HOME."""
     import pwd
 
     try:
@@ -43,17 +45,18 @@ def config_path() -> Path:
 
 @cache
 def operators() -> Trusted:
-    """What the operator's config file says; nobody where it can't be read, or is not the operator's alone to write."""
+    """The users and groups that the operator's config file names; none where it can't be read, or where others may
+    write it."""
     path = config_path()
     try:
         facts = path.stat()
         if facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & 0o022:
-            return Trusted(problem=f"{path} could have been written by others, and is not read")
+            return Trusted(problem=tr("{path} is ignored: other users may write it", path=path))
         return _parse(read_bytes(path.resolve(), LONGEST))
     except FileNotFoundError:
         return Trusted()
     except (OSError, HostError) as error:
-        return Trusted(problem=f"{path} can't be read: {reason(error)}")
+        return Trusted(problem=tr("{path} can't be read: {reason}", path=path, reason=reason(error)))
 
 
 def _parse(data: bytes) -> Trusted:
@@ -61,15 +64,16 @@ def _parse(data: bytes) -> Trusted:
 
     value = read(data).value
     entries = value.get("trust", []) if isinstance(value, dict) else []
-    found = [ENTRY.fullmatch(str(entry)) for entry in entries] if isinstance(entries, list) else [None]
-    uids = frozenset(int(match[2]) for match in found if match and match[1] == "uid")
-    gids = frozenset(int(match[2]) for match in found if match and match[1] == "gid")
-    wrong = "" if all(found) else f"trust in {config_path()} is a list such as [uid 1001, gid 500]"
-    return Trusted(uids, gids, wrong)
+    matches = [ENTRY.fullmatch(str(entry)) for entry in entries] if isinstance(entries, list) else [None]
+    uids = frozenset(int(match[2]) for match in matches if match and match[1] == "uid")
+    gids = frozenset(int(match[2]) for match in matches if match and match[1] == "gid")
+    if all(matches):
+        return Trusted(uids, gids)
+    return Trusted(uids, gids, tr("trust in {path} must be a list such as [uid 1001, gid 500]", path=config_path()))
 
 
 def unmapped() -> frozenset[int]:
-    """The uid that stands for every user whom this user namespace does not know: it is nobody in particular."""
+    """The uid by which this user namespace shows every user that it does not map; empty where it maps all users."""
     try:
         mapped = Path("/proc/self/uid_map").read_text().split()
         overflow = int(Path("/proc/sys/kernel/overflowuid").read_text())
@@ -79,31 +83,82 @@ def unmapped() -> frozenset[int]:
 
 
 def is_foreign(facts: os.stat_result, project: os.stat_result) -> bool:
-    """Does it belong to somebody who is not trusted?"""
+    """Does a file belong to a user who is not trusted? `project`: the stat result of the project's folder."""
     named = operators()
     return facts.st_uid not in (_own(project) | named.uids) and facts.st_gid not in named.gids
 
 
-def why_not(facts: os.stat_result, project: os.stat_result) -> str:
-    """Why a file or folder is not obeyed in a project whose folder has these facts; "" where it is."""
+def why_untrusted(facts: os.stat_result, project: os.stat_result) -> str:
+    """Why a file or folder is not trusted; "" where it is. `project`: the stat result of the project's folder."""
     if is_foreign(facts, project):
-        return f"it belongs to {_owner(facts)}"
+        return tr("it belongs to {owner}", owner=_owner(facts))
     if facts.st_mode & stat.S_IWOTH and not stat.S_ISLNK(facts.st_mode):
-        return "it is writable by everyone"
-    if facts.st_mode & stat.S_IWGRP and not (_group_is_no_other(facts, project) or facts.st_gid in operators().gids):
-        return f"it is writable by its group (gid {facts.st_gid})"
+        return tr("it is writable by everyone")
+    if facts.st_mode & stat.S_IWGRP and not (_is_trusted_group(facts, project) or facts.st_gid in operators().gids):
+        return tr("it is writable by its group (gid {gid})", gid=facts.st_gid)
     return ""
 
 
+def refuse(path: Path, project: os.stat_result) -> None:
+    """Raises UntrustedError where `path` is not trusted; it names the path, its owner and mode, and what the operator
+    can do. A missing path is no error."""
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        path, facts = path.parent, path.parent.stat()
+        text = tr("no permission to look into {folder}", folder=describe(path, facts))
+        raise UntrustedError(text, hint=advice(facts, str(path))) from None
+    if stat.S_ISLNK(facts.st_mode):
+        raise UntrustedError(
+            tr("{path} is a symlink; atftctl never makes one there", path=path),
+            hint=tr("look where it points, then: rm {path}", path=path),
+        )
+    if why := why_untrusted(facts, project):
+        text = tr("{file} is not trusted: {reason}", file=describe(path, facts), reason=why)
+        raise UntrustedError(text, hint=advice(facts, str(path)))
+
+
+def describe(path: Path, facts: os.stat_result) -> str:
+    """The path with its owner, group and mode."""
+    return tr(
+        "{path} (owner uid {uid}, gid {gid}, mode {mode:04o})",
+        path=path,
+        uid=facts.st_uid,
+        gid=facts.st_gid,
+        mode=stat.S_IMODE(facts.st_mode),
+    )
+
+
+def advice(facts: os.stat_result, path: str) -> str:
+    """A hint: what the operator can do about a file or folder that is not trusted."""
+    if facts.st_uid == os.geteuid() and facts.st_uid not in unmapped():
+        if facts.st_mode & stat.S_IRWXU != stat.S_IRWXU and stat.S_ISDIR(facts.st_mode):
+            return tr("chmod -R u+rwX {path}", path=path)
+        others = "o-w" if facts.st_mode & stat.S_IWOTH else "g-w"
+        return tr("chmod -R {others} {path}", others=others, path=path)
+    shared = f", gid {facts.st_gid}" if facts.st_mode & stat.S_ISGID else ""
+    line = f"trust: [uid {facts.st_uid}{shared}]"
+    if problem := operators().problem:
+        return tr(
+            "if you trust that user, add this line to {path}: {line} ({problem})",
+            path=config_path(),
+            line=line,
+            problem=problem,
+        )
+    return tr("if you trust that user, add this line to {path}: {line}", path=config_path(), line=line)
+
+
 def _own(project: os.stat_result) -> frozenset[int]:
-    """Users whose files are obeyed in any case. Who owns the project has a say there only where root acts for them."""
+    """The users that are always trusted. The project's owner is one of them only where root works for that owner."""
     own = {os.geteuid(), 0} | ({project.st_uid} if os.geteuid() == 0 else set())
     return frozenset(own) - unmapped()
 
 
-def _group_is_no_other(facts: os.stat_result, project: os.stat_result) -> bool:
-    """Those who may write here may write all of the project, or the group is the owner's own (as distributions make one
-    for each user, with the user's number)."""
+def _is_trusted_group(facts: os.stat_result, project: os.stat_result) -> bool:
+    """May the file's group write it? Yes where that group may write the whole project anyway, or is the owner's own
+    (distributions make one for each user, with the user's number)."""
     if facts.st_gid in (0, facts.st_uid) or stat.S_ISLNK(facts.st_mode):
         return True
     return facts.st_gid == project.st_gid and bool(project.st_mode & stat.S_IWGRP)
@@ -116,36 +171,3 @@ def _owner(facts: os.stat_result) -> str:
         return f"uid {facts.st_uid} ({pwd.getpwuid(facts.st_uid).pw_name})"
     except KeyError:
         return f"uid {facts.st_uid}"
-
-
-def refuse(path: Path, project: os.stat_result) -> None:
-    """Raises UntrustedError, which names path, owner, mode and what the operator can do, where `path` is not to be
-    obeyed; nothing where it is not there."""
-    try:
-        facts = path.lstat()
-    except FileNotFoundError:
-        return
-    except PermissionError:
-        path, facts = path.parent, path.parent.stat()
-        raise UntrustedError(f"{describe(path, facts)} is closed to us", hint=advice(facts, str(path))) from None
-    if stat.S_ISLNK(facts.st_mode):
-        raise UntrustedError(f"{path} is a symlink; atftctl never makes one there", hint=f"look at it, then: rm {path}")
-    if why := why_not(facts, project):
-        raise UntrustedError(f"{describe(path, facts)} is not obeyed: {why}", hint=advice(facts, str(path)))
-
-
-def describe(path: Path, facts: os.stat_result) -> str:
-    return f"{path} (owner uid {facts.st_uid}, gid {facts.st_gid}, mode {stat.S_IMODE(facts.st_mode):04o})"
-
-
-def advice(facts: os.stat_result, path: str) -> str:
-    """What the operator can do about a file or folder with these facts that is not obeyed."""
-    if facts.st_uid == os.geteuid() and facts.st_uid not in unmapped():
-        if facts.st_mode & stat.S_IRWXU != stat.S_IRWXU and stat.S_ISDIR(facts.st_mode):
-            return f"chmod -R u+rwX {path}"
-        others = "o-w" if facts.st_mode & stat.S_IWOTH else "g-w"
-        return f"chmod -R {others} {path}"
-    shared = f", gid {facts.st_gid}" if facts.st_mode & stat.S_ISGID else ""
-    line = f"trust: [uid {facts.st_uid}{shared}]"
-    problem = operators().problem
-    return f"if you trust them, put this line into {config_path()}: {line}" + (f" ({problem})" if problem else "")

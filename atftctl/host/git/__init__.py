@@ -1,1 +1,1 @@
-"""Git, read and changed."""
+"""Git: facts of a repository, and changes of it."""

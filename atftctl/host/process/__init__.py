@@ -1,1 +1,1 @@
-"""Processes: found, started, stopped, and with whose rights."""
+"""Processes: find, start and stop them, and the rights that they run with."""

@@ -1,4 +1,4 @@
-"""Run a command to its end: an argument list, a time limit, no shell."""
+"""Run a command to its end, from an argument list, with a time limit and without a shell."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from pathlib import Path
 from atftctl.host.errors import reason
 from atftctl.host.process import rights
 from atftctl.host.process.inherited_state import clean_child
+from atftctl.protocol.messages import tr
 
 
 @dataclass(frozen=True)
 class Done:
-    """`code` is None where the time was up; its whole process group was killed then."""
+    """How a command ended. `code`: its exit status; None where it exceeded its time limit and was killed with its
+    process group. `output`: standard output and error."""
 
     code: int | None
     output: str
 
     @property
     def last_line(self) -> str:
-        """What it said last, or that it said nothing."""
-        return next((line for line in reversed(self.output.splitlines()) if line.strip()), "it said nothing")
+        """The last line of its output, or a message that there was none."""
+        return next((line for line in reversed(self.output.splitlines()) if line.strip()), tr("no output"))
 
     @property
     def ended(self) -> str:
-        """ "exit 1", or that the time was up."""
-        return "the time was up" if self.code is None else f"exit {self.code}"
+        """Its exit status as text ("exit 1"), or that it exceeded its time limit."""
+        return tr("the time limit was exceeded") if self.code is None else tr("exit {code}", code=self.code)
 
 
 def limited(memory_limit_mb: int) -> Callable[[], None]:
-    """For the child, between fork and exec: signals as by default, and RLIMIT_DATA, which holds for all that it
-    starts."""
+    """A function for the child to call between fork and exec: it resets all signals and sets RLIMIT_DATA, which its own
+    children inherit too. 0: no limit."""
     import resource
 
     def limit() -> None:
@@ -48,23 +50,28 @@ def limited(memory_limit_mb: int) -> Callable[[], None]:
 
 
 def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float, memory_limit_mb: int = 0) -> Done:
-    """Standard output and error together. The child is in a group of its own, so that nothing of it stays behind; it
-    has the rights of the owner of `cwd`."""
+    """Run a command with the rights of the owner of `cwd`. After `limit_s` seconds its whole process group is killed. A
+    command that can't be started has the exit status 127. Raises nothing."""
     user = rights.user_of(cwd)
     try:
         child = subprocess.Popen(
-            list(argv), cwd=cwd, env=rights.environment(env, user), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            list(argv),
+            cwd=cwd,
+            env=rights.environment(env, user),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
             preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here
             **rights.options(user),
-        )  # fmt: skip
+        )
     except OSError as error:
-        return Done(127, f"can't start {argv[0]}: {reason(error)}")
+        return Done(127, tr("can't start {command}: {reason}", command=argv[0], reason=reason(error)))
     try:
         output, _ = child.communicate(timeout=limit_s)
         return Done(child.returncode, output.decode("utf-8", "replace"))
     except subprocess.TimeoutExpired:
-        return Done(None, f"not done within {limit_s:g} s")
+        return Done(None, tr("the command did not end within {limit_s:g} s", limit_s=limit_s))
     finally:
         if child.poll() is None:
             with suppress(ProcessLookupError):

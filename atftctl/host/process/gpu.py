@@ -1,4 +1,4 @@
-"""Memory of graphics cards, as the driver's own tool tells it. A machine without one has none to wait for."""
+"""Memory of graphics cards, as nvidia-smi reports it. On a machine without nvidia-smi no process holds any."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable
 
 POLL_S = 0.2
-ANSWER_S = 5.0
+ANSWER_S = 5.0  # that nvidia-smi may take
 
 
 def holders() -> set[int]:
-    """Processes that hold memory of a card."""
+    """The pids of processes that hold memory of a graphics card."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return set()
@@ -21,11 +21,12 @@ def holders() -> set[int]:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=ANSWER_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return set()
-    return {int(word) for word in done.stdout.split() if word.isdigit()}
+    return {int(pid) for pid in done.stdout.split() if pid.isdigit()}
 
 
 def await_released(pids: Iterable[int], limit_s: float) -> set[int]:
-    """Wait until none of these dead processes holds memory of a card any more; those that still do at the end."""
+    """Wait up to `limit_s` seconds until none of these ended processes holds memory of a graphics card; return those
+    that still do."""
     wanted, deadline = set(pids), time.monotonic() + limit_s
     while (left := wanted & holders()) and time.monotonic() < deadline:
         time.sleep(POLL_S)

@@ -1,8 +1,8 @@
-"""The state that this process inherited, put in order before anything else: signals, descriptors, folder, umask, time
-zone. Called once, first of all; imports the standard library and `protocol`.
+"""Reset the state that this process inherited: signals, descriptors, working folder, umask, time zone. This is called
+first of all; it imports the standard library and `protocol` only.
 
-What a shell, a cron job or a container left behind must not change what a rescue does: an ignored SIGCHLD hides the
-failures of git, a blocked SIGTERM would be the trainer's too, and with stdout closed the next file that is opened
+What a shell, a cron job or a container has set must not change what a rescue does: an ignored SIGCHLD hides failures of
+git, a blocked SIGTERM would be blocked in the trainer too, and where stdout is closed the next file that is opened
 becomes standard output.
 """
 
@@ -16,21 +16,21 @@ import time
 from atftctl.protocol import RUN_ID
 
 DAY_S = 86_400
-OWNER_S_OWN = 0o077  # of a umask: what others are denied may be denied, what the owner needs may not
+OTHERS_BITS = 0o077  # the bits of an inherited umask that stay: it may deny rights to others, not to the owner
 
 
 def settle() -> None:
-    """Put everything in order. Raises nothing."""
+    """Reset everything. Raises nothing."""
     _descriptors()
     _signals()
-    os.umask(os.umask(0) & OWNER_S_OWN)
+    os.umask(os.umask(0) & OTHERS_BITS)
     _time_zone()
     _folder()
-    _Inherited.mark = os.environ.pop(RUN_ID, "")  # the operator's shell may carry a run's mark; our children must not
+    _Inherited.mark = os.environ.pop(RUN_ID, "")  # a shell may have a run's marker in it; our children must not
 
 
 def _descriptors() -> None:
-    """Standard input, output and error are there, if only as /dev/null."""
+    """Open standard input, output and error as /dev/null where they are closed."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -45,8 +45,8 @@ def _descriptors() -> None:
 
 
 def _signals() -> None:
-    """Nothing is blocked; the ends of children are told. SIGINT and SIGHUP stay ignored where the caller wants that
-    (a job in the background, nohup)."""
+    """Unblock all signals, and reset those that must not be ignored. SIGINT and SIGHUP stay ignored where the caller
+    wants that (a background job, nohup)."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGALRM, signal.SIGCONT):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -54,7 +54,7 @@ def _signals() -> None:
 
 
 def clean_child() -> None:
-    """In a child, between fork and exec: every signal does what it does by default, and none is blocked."""
+    """Reset every signal to its default and unblock it; for a child between fork and exec."""
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -62,33 +62,34 @@ def clean_child() -> None:
 
 
 def _time_zone() -> None:
-    """Python knows no zone that is a day or more from UTC, and raises whenever it is asked for the time there."""
+    """Replace a time zone that is a day or more from UTC by UTC: Python raises an error for the time in it."""
     if abs(time.localtime().tm_gmtoff or 0) >= DAY_S:
         os.environ["TZ"] = "UTC"
         time.tzset()
 
 
 def _folder() -> None:
-    """A working folder that is gone is replaced by one that is there; `lost_folder` says so."""
+    """Change to "/" where the working folder no longer exists; `lost_folder` then returns its name."""
     try:
         os.getcwd()
     except OSError:
-        _Inherited.lost = os.environ.get("PWD") or "the working folder"
+        _Inherited.lost = os.environ.get("PWD") or "?"
         os.chdir("/")
 
 
 class _Inherited:
-    """What is still to be known of it later."""
+    """The parts of the inherited state that are needed later."""
 
     lost = ""
     mark = ""
 
 
 def lost_folder() -> str:
-    """The name of the working folder, where it was gone when we were started; else ""."""
+    """The path of the working folder where it did not exist any more at the start ("?" where its name is not known);
+    else ""."""
     return _Inherited.lost
 
 
 def inherited_mark() -> str:
-    """The run whose mark our own environment carried, for a command that takes our place; else ""."""
+    """The run whose marker was in our own environment, for a command that replaces this process; else ""."""
     return _Inherited.mark

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a lost terminal, held back while a decided change is being carried out."""
+"""Delay Ctrl-C, SIGTERM and SIGHUP while a change that is decided is carried out."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Deferred:
-    """Says whether an interrupt came while it was held back."""
+    """Notes whether an interrupt came during the block of `deferred`."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.interrupted = False
 
     def note(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler during the block."""
         del number, frame
-        self.came = True
+        self.interrupted = True
 
 
 @contextmanager
 def deferred() -> Iterator[Deferred]:
-    """Within the block an interrupt is only noted. Python handlers, not SIG_IGN: a child would inherit that."""
+    """During the block an interrupt is only noted. This uses handlers, not SIG_IGN, which a child would inherit."""
     held = Deferred()
     before = {number: signal.signal(number, held.note) for number in SIGNALS}
     try:
@@ -34,7 +35,7 @@ def deferred() -> Iterator[Deferred]:
 
 
 def as_interrupt() -> None:
-    """SIGTERM and SIGHUP unwind like Ctrl-C, instead of ending the process where it stands."""
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, instead of ending the process at once."""
 
     def raise_interrupt(number: int, frame: FrameType | None) -> None:
         del frame

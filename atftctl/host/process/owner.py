@@ -1,4 +1,4 @@
-"""Folders that bear the name of the process that made them, so that nobody takes one from under a living process."""
+"""Names for folders that belong to one process, so that a folder is removed only after its process has ended."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 from atftctl.host.process import table as procs
 
 
-def mine() -> str:
-    """ "pid-ticks" of this process."""
-    who = procs.identify(os.getpid())
-    assert who is not None, "we run"
-    return f"{who.pid}-{who.ticks}"
+def own_name() -> str:
+    """The name of this process: "pid-ticks"."""
+    this = procs.identify(os.getpid())
+    assert this is not None, "this process exists"
+    return f"{this.pid}-{this.ticks}"
 
 
 def alive(name: str) -> bool:
-    """Does the maker of a folder whose name begins so still live?"""
+    """Is the process alive that made the folder of this name ("pid-ticks", or "pid-ticks-…")?"""
     pid, ticks = [*name.split("-"), ""][:2]
     return pid.isdigit() and ticks.isdigit() and procs.alive(procs.Identity(int(pid), int(ticks), procs.boot_id()))

@@ -1,5 +1,5 @@
-"""With whose rights a program runs. Root who works in a user's project starts everything there as that user: nothing
-that the user could have written may run as root."""
+"""The user whose rights a program gets. Where root works in a user's project, every program there is started as that
+user: nothing that the user could have written may run as root."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUDO = ("SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND")
 
 @dataclass(frozen=True)
 class User:
-    """Somebody else, whose rights a child gets."""
+    """Another user, whose rights a child process gets."""
 
     uid: int
     gid: int
@@ -25,8 +25,8 @@ class User:
 
 
 def user_of(folder: Path) -> User | None:
-    """Whose rights a program gets that works in this project, or in a folder of ours in it; None for our own. Decided
-    once, by the project's own folder: what lies in it is the user's to rename and to replace."""
+    """The user whose rights a program gets in this project, or in a folder of ours in it; None: our own rights. Only
+    the project's folder decides: the user may rename and replace everything in it."""
     if os.geteuid() != 0:
         return None
     return _owner_of(os.path.abspath(folder).split("/.atftctl/")[0])
@@ -47,18 +47,18 @@ def _owner_of(root: str) -> User | None:
 
 
 def uid_of(folder: Path) -> int | None:
-    """The only user whose processes are the project's, where root acts for one; None where the kernel sees to it."""
+    """The uid that processes of this project must have where root works for a user; None: any (the kernel checks)."""
     user = user_of(folder)
     return user.uid if user else None
 
 
 def forget() -> None:
-    """For a process that goes on as another one."""
+    """Forget what is cached, in a process that goes on as another user."""
     _owner_of.cache_clear()
 
 
 def options(user: User | None) -> dict[str, Any]:
-    """For subprocess.Popen: the user, the group and the further groups."""
+    """Arguments for subprocess.Popen: the user, the group and the supplementary groups."""
     if user is None:
         return {}
     groups = os.getgrouplist(user.name, user.gid) if user.name else [user.gid]
@@ -66,22 +66,22 @@ def options(user: User | None) -> dict[str, Any]:
 
 
 def environment(env: Mapping[str, str], user: User | None) -> dict[str, str]:
-    """The environment as that user has it, as far as programs look for their own files by it."""
+    """The environment with that user's HOME and name, so that programs find that user's files."""
     if user is None:
         return dict(env)
     kept = {name: value for name, value in env.items() if name not in SUDO and not name.startswith("XDG_")}
     return {**kept, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
 
 
-def give(path: Path, user: User | None) -> None:
-    """A file or folder of ours, in a folder that nobody else may write, for that user's program."""
+def give_to(path: Path, user: User | None) -> None:
+    """Make that user the owner of a file or folder of ours, for a program of theirs to use. Raises OSError."""
     if user is not None:
         os.chown(path, user.uid, user.gid, follow_symlinks=False)
 
 
 def links_are_ours(root: Path, path: Path) -> bool:
-    """May a symlink on the way from `root` to `path` be followed? Root follows one only where nobody but root could
-    have put it there."""
+    """May a symlink on the way from `root` to `path` be followed? Root follows one only where nobody else could have
+    made it."""
     if os.geteuid() != 0:
         return True
     for folder in (path.parent, *path.parent.parents):

@@ -1,4 +1,4 @@
-"""Start a process that outlives this one."""
+"""Start a process that goes on when this one ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atftctl.host.errors import HostError, reason
+from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     import subprocess
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 def spawn(
     argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path, memory_limit_mb: int = 0
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own, with the rights of the owner of `cwd`, its output appended to a file; it
-    lives on when we end.
+    """Start a child in a session of its own, with the rights of the owner of `cwd`. Its standard output and error are
+    appended to the file `output`.
 
-    The limit is RLIMIT_DATA, set in the child before exec, so that it holds for all that the child starts.
+    The memory limit is RLIMIT_DATA, set in the child before exec, so that its own children inherit it; 0: no limit.
+    Raises HostError where it can't be started; OSError, NotRegularError and SymlinkError for `output`.
     """
     import subprocess
 
@@ -44,8 +46,15 @@ def spawn(
             **rights.options(user),
         )
     except OSError as error:
-        raise HostError(f"can't start {argv[0]}: {reason(error)}") from None
+        raise HostError(tr("can't start {command}: {reason}", command=argv[0], reason=reason(error))) from None
     except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
-        raise HostError(f"can't start {argv[0]} with a memory limit of {memory_limit_mb} MB: {error}") from None
+        raise HostError(
+            tr(
+                "can't start {command} with a memory limit of {limit_mb} MB: {reason}",
+                command=argv[0],
+                limit_mb=memory_limit_mb,
+                reason=str(error),
+            )
+        ) from None
     finally:
         os.close(out)

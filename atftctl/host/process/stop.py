@@ -1,7 +1,7 @@
-"""Starting a process, asking it to stop, killing it, and proof that nobody is left.
+"""Stop processes: SIGTERM, then SIGKILL, until none of them is alive.
 
-A signal goes through a pidfd whose start time was checked after it was opened, so that a pid that was given to
-somebody else in between is never signalled.
+A signal is sent through a pidfd, and the start time of the process is checked after the pidfd was opened: a new process
+that got the same pid is never signalled.
 """
 
 from __future__ import annotations
@@ -11,40 +11,18 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from atftctl.host.errors import HostError, StillAliveError
 from atftctl.host.process import table as procs
+from atftctl.protocol.messages import tr, trn
 
-if TYPE_CHECKING:
-    pass
-
-KILL_WAIT_S = 10.0
-ORPHANS_S = 2.0  # for what outlives its parent
+KILL_WAIT_S = 10.0  # after SIGKILL
+ORPHANS_S = 2.0  # for processes that are alive after their parent has ended
 POLL_S = 0.05
 
 
-def send(who: procs.Identity, number: signal.Signals) -> bool:
-    """Signal this very process; False where it is gone."""
-    try:
-        handle = os.pidfd_open(who.pid)
-    except ProcessLookupError:
-        return False
-    try:
-        if not procs.alive(who):
-            return False
-        signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        raise HostError(f"pid {who.pid} belongs to another user; not signalled") from None
-    finally:
-        os.close(handle)
-    return True
-
-
 def stop(
-    who: procs.Identity,
+    main: procs.Identity,
     marker: str,
     *,
     grace_s: float,
@@ -52,51 +30,84 @@ def stop(
     signalled: bool = True,
     uid: int | None = None,
 ) -> list[int]:
-    """Ask (or, where not `signalled`, wait for what was asked otherwise) until one deadline, kill the whole tree, prove
-    that nobody is left. `uid`: only processes of this user are its. The pids that had to be killed. Raises
-    StillAliveError where something outlives SIGKILL."""
-    left = _ask(who, marker, grace_s, uid, signalled=signalled)
+    """Stop a process and every process of its run; return the pids that had to be killed.
+
+    SIGTERM is sent first (not where `signalled` is False: the process was asked in another way); after `grace_s`
+    seconds everything that is alive is killed. `marker`: see `table.members`. `uid`: only processes of this user.
+    `note`: called with a message. Raises StillAliveError where a process survives SIGKILL, HostError.
+    """
+    left = _terminate(main, marker, grace_s, uid, signalled=signalled)
     if left:
-        note(f"not gone within {grace_s:g} s: killing {len(left)} process{'es' * (len(left) > 1)}")
+        note(
+            trn(
+                "not ended within {grace_s:g} s: killing {count} process",
+                "not ended within {grace_s:g} s: killing {count} processes",
+                len(left),
+                grace_s=grace_s,
+            )
+        )
     killed: set[int] = set()
     deadline = time.monotonic() + KILL_WAIT_S
     while left and time.monotonic() < deadline:
-        killed |= {victim.pid for victim in left if send(victim, signal.SIGKILL)}
+        killed |= {process.pid for process in left if send(process, signal.SIGKILL)}
         time.sleep(POLL_S)
-        left = _living(left, who, marker, uid)
+        left = _living(left, main, marker, uid)
     if left:
-        raise StillAliveError(sorted(victim.pid for victim in left))
+        raise StillAliveError(sorted(process.pid for process in left))
     return sorted(killed)
 
 
-def _ask(who: procs.Identity, marker: str, grace_s: float, uid: int | None, *, signalled: bool) -> set[procs.Identity]:
-    """SIGTERM to the process itself, and, once it is gone, to what it left behind; who is still there at the end."""
-    left = procs.members(who, marker, uid)
+def send(process: procs.Identity, number: signal.Signals) -> bool:
+    """Send a signal to this process and to no other. False where it has ended. Raises HostError where it belongs to
+    another user."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not procs.alive(process):
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        raise HostError(tr("pid {pid} belongs to another user and was not signalled", pid=process.pid)) from None
+    finally:
+        os.close(handle)
+    return True
+
+
+def _terminate(
+    main: procs.Identity, marker: str, grace_s: float, uid: int | None, *, signalled: bool
+) -> set[procs.Identity]:
+    """Send SIGTERM to the main process and, once that has ended, to the processes that it left; return those that are
+    alive after `grace_s` seconds."""
+    left = procs.members(main, marker, uid)
     if signalled:
-        _request(who)
+        _request(main)
     deadline = time.monotonic() + grace_s
-    told = False
-    while (left := _living(left, who, marker, uid)) and time.monotonic() < deadline:
-        if not told and not procs.alive(who):
+    orphans_asked = False
+    while (left := _living(left, main, marker, uid)) and time.monotonic() < deadline:
+        if not orphans_asked and not procs.alive(main):
             for orphan in left:
                 _request(orphan)
-            told, deadline = True, min(deadline, time.monotonic() + ORPHANS_S)
+            orphans_asked, deadline = True, min(deadline, time.monotonic() + ORPHANS_S)
         time.sleep(POLL_S)
     return left
 
 
-def _request(who: procs.Identity) -> None:
-    """SIGTERM; and SIGCONT, since a stopped process can't answer."""
-    if send(who, signal.SIGTERM):
-        send(who, signal.SIGCONT)
+def _request(process: procs.Identity) -> None:
+    """Send SIGTERM, and SIGCONT: a stopped process can't react to SIGTERM."""
+    if send(process, signal.SIGTERM):
+        send(process, signal.SIGCONT)
 
 
-def _living(known: set[procs.Identity], who: procs.Identity, marker: str, uid: int | None) -> set[procs.Identity]:
-    _reap(who.pid)
-    return {one for one in known | procs.members(who, marker, uid) if procs.alive(one)}
+def _living(known: set[procs.Identity], main: procs.Identity, marker: str, uid: int | None) -> set[procs.Identity]:
+    _reap(main.pid)
+    return {process for process in known | procs.members(main, marker, uid) if procs.alive(process)}
 
 
 def _reap(pid: int) -> None:
-    """Where the process is our own child, take its exit status, so that it does not stay as a zombie."""
+    """Where the process is our own child, read its exit status, so that it does not stay as a zombie."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)

@@ -1,4 +1,5 @@
-"""Processes on Linux: who one is (pid plus start time), which belong to a run, and which carry its mark. Looks only."""
+"""Processes on Linux: their identity (pid and start time), and which of them belong to a run. Nothing here sends a
+signal."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+DEAD = "ZX"  # the state letters of a process that has ended
+
 
 @dataclass(frozen=True)
 class Identity:
-    """One process and no other: its pid, its start in clock ticks since boot, and the boot."""
+    """One process and no other: its pid, its start time in clock ticks since boot, and the id of the boot."""
 
     pid: int
     ticks: int
@@ -18,7 +21,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Found:
+class CommandProcess:
     """A process that runs a command in a folder."""
 
     pid: int
@@ -37,46 +40,46 @@ class _Stat:
 
 
 def boot_id() -> str:
+    """The id that the kernel made at the last boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def here() -> tuple[str, str]:
-    """(host name, pid namespace): a pid means something only there."""
+def host_and_namespace() -> tuple[str, str]:
+    """(host name, pid namespace): a pid is valid only there. The namespace is "" where it can't be read."""
     try:
         return os.uname().nodename, os.readlink("/proc/self/ns/pid")
     except OSError:
         return os.uname().nodename, ""
 
 
-def _stat(pid: int) -> _Stat | None:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (OSError, UnicodeDecodeError):
-        return None
-    fields = text[text.rindex(")") + 2 :].split()  # the name in parentheses may hold anything
-    return _Stat(fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
-
-
 def identify(pid: int) -> Identity | None:
+    """The identity of the process with this pid; None where there is none."""
     facts = _stat(pid)
     return Identity(pid, facts.ticks, boot_id()) if facts else None
 
 
-def alive(who: Identity) -> bool:
-    """True while this very process runs; a zombie has died, a reused pid is another."""
-    facts = _stat(who.pid)
-    if facts is None or facts.ticks != who.ticks or facts.state in "ZX":
+def alive(process: Identity) -> bool:
+    """Is this process running? False for a zombie, and for another process that got the same pid."""
+    facts = _stat(process.pid)
+    if facts is None or facts.ticks != process.ticks or facts.state in DEAD:
         return False
-    return who.boot == boot_id()
+    return process.boot == boot_id()
 
 
 def state_letter(pid: int) -> str:
+    """The state of a process as in proc(5): R, S, D, …; "" where there is none."""
     facts = _stat(pid)
     return facts.state if facts else ""
 
 
+def uid_of(process: Identity) -> int | None:
+    """The user that a process runs as; None where it has ended."""
+    return _uid(process.pid)
+
+
 def anonymous_mb(pid: int) -> float | None:
-    """RssAnon in MB: resident size would count mapped file pages too."""
+    """The anonymous memory (RssAnon) of a process in MiB; None where it has ended. Resident size would also count
+    mapped file pages."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
@@ -86,81 +89,124 @@ def anonymous_mb(pid: int) -> float | None:
     return None
 
 
-def members(who: Identity, marker: str, uid: int | None = None) -> set[Identity]:
-    """Every living process of a run: the tree below it, its session, and whoever carries `marker` in its environment.
+def is_above_us(process: Identity) -> bool:
+    """Is this process an ancestor of our own process, or our own?"""
+    return process.pid in _ancestors(_table())
 
-    Parentage alone loses a child that forked twice, a session alone loses torchrun's workers; the marker is
-    inherited by all of them. A pid that was given away again proves that the old session is empty: the kernel
-    reuses no number that is still a session's. Where the leader is gone, its session counts for those who carry the
-    marker only: its number may stand in a record that somebody made up. We and our ancestors are none of them, whatever
-    our shell carries. `uid`: only processes of this user.
+
+def carries(process: Identity, marker: str) -> bool:
+    """Has this process the marker of a run (`NAME=VALUE`) in its environment?"""
+    return _carries(process.pid, marker)
+
+
+def members(main: Identity, marker: str, uid: int | None = None) -> set[Identity]:
+    """Every living process of a run: the descendants of `main`, its session, and all processes with `marker` in their
+    environment. `uid`: only processes of this user.
+
+    Descent alone misses a child that forked twice, and a session alone misses the workers of torchrun; all of them
+    inherit the marker. Where the pid of `main` was given to another process its old session is empty: the kernel reuses
+    no number that is the id of a session. Where `main` has ended, only the marker counts for its session: the pid in a
+    record may be invented. Our own process and its ancestors are never members, whatever their environment holds.
     """
-    if who.boot != boot_id():
+    if main.boot != boot_id():
         return set()
     table = _table()
     ancestors = _ancestors(table)
-    found = set()
-    if who.pid in table and table[who.pid].ticks == who.ticks:
-        found = {pid for pid, facts in table.items() if who.pid in (pid, facts.session)} - ancestors
+    pids: set[int] = set()
+    if main.pid in table and table[main.pid].ticks == main.ticks:
+        pids = {pid for pid, facts in table.items() if main.pid in (pid, facts.session)} - ancestors
     if marker:
-        found |= _marked(table, marker, ancestors)
-    found = _of_user(found, uid)
+        pids |= _marked(table, marker, ancestors)
+    pids = _of_user(pids, uid)
     grew = True
     while grew:
-        below = {pid for pid, facts in table.items() if facts.parent in found} - found - ancestors
-        found |= below
-        grew = bool(below)
-    return {Identity(pid, table[pid].ticks, who.boot) for pid in _of_user(found, uid)}
+        children = {pid for pid, facts in table.items() if facts.parent in pids} - pids - ancestors
+        pids |= children
+        grew = bool(children)
+    return {Identity(pid, table[pid].ticks, main.boot) for pid in _of_user(pids, uid)}
 
 
-def _of_user(pids: set[int], uid: int | None) -> set[int]:
-    return pids if uid is None else {pid for pid in pids if _uid(pid) == uid}
+def find_marked(marker: str, uid: int | None = None) -> Identity | None:
+    """The oldest living process with `marker` in its environment; None where there is none. `uid`: only processes of
+    this user."""
+    table = _table()
+    marked = [(table[pid].ticks, pid) for pid in _of_user(_marked(table, marker, _ancestors(table)), uid)]
+    if not marked:
+        return None
+    ticks, pid = min(marked)
+    return Identity(pid, ticks, boot_id())
+
+
+def find_command(arguments: Sequence[str], cwd: Path) -> list[CommandProcess]:
+    """The processes of all users whose command line contains `arguments` in a row and whose working folder is `cwd`.
+    Children of such processes are left out."""
+    matching = []
+    for pid in _pids():
+        command = _read_list(pid, "cmdline")
+        if not _contains(command, arguments):
+            continue
+        facts = _stat(pid)
+        try:
+            folder = Path(f"/proc/{pid}/cwd").readlink()
+            uid = Path(f"/proc/{pid}").stat().st_uid
+        except OSError:
+            continue
+        if facts and facts.state not in DEAD and folder == cwd.resolve():
+            matching.append(CommandProcess(pid, facts.ticks, uid, _user(pid, uid), " ".join(command)))
+    pids = {process.pid for process in matching}
+    return [process for process in matching if (facts := _stat(process.pid)) and facts.parent not in pids]
+
+
+def named(name: str, folders: set[str]) -> list[int]:
+    """The pids of processes that run this program in one of these working folders."""
+    pids = []
+    for pid in _table():
+        command = _read_list(pid, "cmdline")
+        try:
+            folder = os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            continue
+        if folder in folders and command and os.path.basename(command[0]) == name:
+            pids.append(pid)
+    return pids
 
 
 def _table() -> dict[int, _Stat]:
-    """Every living process."""
-    return {pid: facts for pid in _pids() if (facts := _stat(pid)) and facts.state not in "ZX"}
+    """Every living process, by pid."""
+    return {pid: facts for pid in _pids() if (facts := _stat(pid)) and facts.state not in DEAD}
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _stat(pid: int) -> _Stat | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    fields = text[text.rindex(")") + 2 :].split()  # the name in parentheses may contain anything
+    return _Stat(fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
 
 
 def _ancestors(table: Mapping[int, _Stat]) -> set[int]:
-    """We, and all above us."""
-    found, pid = set[int](), os.getpid()
-    while pid in table and pid not in found:
-        found.add(pid)
+    """The pids of our own process and all its ancestors."""
+    pids, pid = set[int](), os.getpid()
+    while pid in table and pid not in pids:
+        pids.add(pid)
         pid = table[pid].parent
-    return found
+    return pids
 
 
 def _marked(table: Mapping[int, _Stat], marker: str, ancestors: set[int]) -> set[int]:
-    """Who carries the marker. A shell of the operator that carries it too is not the run, nor what else it started: a
-    run has sessions of its own."""
+    """The pids with the marker in their environment. A shell of the operator may have it too; that shell and its other
+    children are left out by their session: a run has sessions of its own."""
     sessions = {table[pid].session for pid in ancestors}
     return {pid for pid, facts in table.items() if facts.session not in sessions and _carries(pid, marker)}
 
 
-def find_marked(marker: str, uid: int | None = None) -> Identity | None:
-    """The oldest living process that carries `marker` in its environment. `uid`: only of this user."""
-    table = _table()
-    found = [(table[pid].ticks, pid) for pid in _of_user(_marked(table, marker, _ancestors(table)), uid)]
-    if not found:
-        return None
-    ticks, pid = min(found)
-    return Identity(pid, ticks, boot_id())
-
-
-def is_above_us(who: Identity) -> bool:
-    """Are we running below this process?"""
-    return who.pid in _ancestors(_table())
-
-
-def carries(who: Identity, marker: str) -> bool:
-    """Does this process carry the marker of a run in its environment?"""
-    return _carries(who.pid, marker)
-
-
-def uid_of(who: Identity) -> int | None:
-    """The user that a process runs as; None where it is gone."""
-    return _uid(who.pid)
+def _of_user(pids: set[int], uid: int | None) -> set[int]:
+    return pids if uid is None else {pid for pid in pids if _uid(pid) == uid}
 
 
 def _uid(pid: int) -> int | None:
@@ -170,44 +216,8 @@ def _uid(pid: int) -> int | None:
         return None
 
 
-def find_command(words: Sequence[str], cwd: Path) -> list[Found]:
-    """Processes whose arguments hold `words` in a row and whose working folder is `cwd`; ours to signal or not."""
-    found = []
-    for pid in _pids():
-        arguments = _read_list(pid, "cmdline")
-        if not _holds(arguments, words):
-            continue
-        facts = _stat(pid)
-        try:
-            folder = Path(f"/proc/{pid}/cwd").readlink()
-            uid = Path(f"/proc/{pid}").stat().st_uid
-        except OSError:
-            continue
-        if facts and facts.state not in "ZX" and folder == cwd.resolve():
-            found.append(Found(pid, facts.ticks, uid, _user(pid, uid), " ".join(arguments)))
-    parents = {one.pid for one in found}
-    return [one for one in found if (facts := _stat(one.pid)) and facts.parent not in parents]
-
-
-def named(name: str, folders: set[str]) -> list[int]:
-    """Processes of this program whose working folder is one of these."""
-    found = []
-    for pid in _table():
-        arguments = _read_list(pid, "cmdline")
-        try:
-            folder = os.readlink(f"/proc/{pid}/cwd")
-        except OSError:
-            continue
-        if folder in folders and arguments and os.path.basename(arguments[0]) == name:
-            found.append(pid)
-    return found
-
-
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
 def _read_list(pid: int, name: str) -> list[str]:
+    """A file of /proc/PID that holds strings with a zero byte after each; empty where it can't be read."""
     try:
         data = Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
@@ -219,10 +229,10 @@ def _carries(pid: int, marker: str) -> bool:
     return pid != os.getpid() and marker in _read_list(pid, "environ")
 
 
-def _holds(arguments: Sequence[str], words: Sequence[str]) -> bool:
-    size = len(words)
-    return bool(words) and any(
-        list(arguments[at : at + size]) == list(words) for at in range(len(arguments) - size + 1)
+def _contains(command: Sequence[str], arguments: Sequence[str]) -> bool:
+    size = len(arguments)
+    return bool(arguments) and any(
+        list(command[start : start + size]) == list(arguments) for start in range(len(command) - size + 1)
     )
 
 
@@ -231,5 +241,5 @@ def _user(pid: int, uid: int) -> str:
         import psutil
 
         return str(psutil.Process(pid).username())
-    except Exception:  # noqa: BLE001 - a name is a courtesy; the uid is the fact
+    except Exception:  # noqa: BLE001 - the name is only shown to people; the uid is what counts
         return f"uid {uid}"

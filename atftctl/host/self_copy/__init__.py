@@ -1,1 +1,1 @@
-"""The tool's own code on disk, and which copy of it runs."""
+"""atftctl's own code on disk, and which copy of it runs."""

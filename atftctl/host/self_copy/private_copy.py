@@ -1,4 +1,4 @@
-"""The tool as code on disk, which an operation may be about to change: it never runs from the tree that it changes."""
+"""A private copy of atftctl's own code: an operation that changes the tree which holds this code runs from the copy."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from atftctl.host.files.folders import make_dirs
 from atftctl.host.process import owner
 from atftctl.host.self_copy.relay import go_on_from
 
-LEFT_OUT = ("trainer", "__pycache__")  # the trainer is the project's own, and runs in a process of its own
+LEFT_OUT = ("trainer", "__pycache__")  # the trainer belongs to the project and runs in a process of its own
 
 
 def package() -> Path:
+    """The folder of the package atftctl that this process runs."""
     return Path(__file__).resolve().parents[2]
 
 
 def lies_in(root: Path) -> bool:
+    """Is our code inside this project?"""
     return package().is_relative_to(root.resolve())
 
 
 def go_private(root: Path, tools: Path) -> None:
-    """Where our code lies in the project: go on, with the same words, from a copy below `tools`. Returns only where
-    that is not needed. The copy outlives a crash: `relay` finds it by the open operation's intent."""
+    """Where our code is inside the project: copy it into a folder below `tools` and run the same command line from the
+    copy. Returns only where that is not needed. After a crash `relay` finds the copy by the operation's intent."""
     if private_home() or not lies_in(root):
         return
-    home = tools / owner.mine()
+    home = tools / owner.own_name()
     make_dirs(home, 0o700)
     shutil.copytree(package(), home / package().name, ignore=shutil.ignore_patterns(*LEFT_OUT))
     sys.stdout.flush()
@@ -35,13 +37,13 @@ def go_private(root: Path, tools: Path) -> None:
 
 
 def private_home() -> str:
-    """Where we run from, where that is a private copy."""
+    """The folder of the private copy that this process runs from; "" where it runs from none."""
     home = package().parent
     return str(home) if home.parent.name == "tools" else ""
 
 
 def sweep(tools: Path, in_use: set[str]) -> None:
-    """Copies whose process has died, and which no open operation names. Best effort."""
+    """Remove the copies whose process has ended, except those `in_use` by an open operation. Errors are ignored."""
     if not tools.is_dir():
         return
     for home in tools.iterdir():
@@ -50,10 +52,10 @@ def sweep(tools: Path, in_use: set[str]) -> None:
 
 
 def load_all() -> None:
-    """Every module of ours but the trainer's, so that none is looked for where it no longer lies."""
+    """Import every module of atftctl except the trainer's, before an operation changes or removes their files."""
     import importlib
     import pkgutil
 
-    for found in pkgutil.walk_packages([str(package())], f"{package().name}."):
-        if not found.name.startswith(f"{package().name}.trainer") and not found.name.endswith("__main__"):
-            importlib.import_module(found.name)
+    for module in pkgutil.walk_packages([str(package())], f"{package().name}."):
+        if not module.name.startswith(f"{package().name}.trainer") and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)

@@ -1,8 +1,9 @@
-"""Which copy of the tool is to run. Standard library only, and nothing of ours: where a crash left an operation open
-that was changing our own code, the tree that we were started from may be half of two versions, and the private copy
-that the operation ran from goes on.
+"""Choose the copy of atftctl that runs. After a crash in an operation that was changing our own code, the tree that we
+were started from may be a mix of two versions; the private copy that the operation ran from goes on instead.
 
-Whatever stands in the project's state, nothing is raised here, and nothing is waited for."""
+This imports the standard library only and none of our modules. Whatever the project's state holds, nothing is raised
+here, and nothing is waited for.
+"""
 
 import os
 import stat
@@ -11,22 +12,20 @@ from pathlib import Path
 from typing import NoReturn
 
 MARK = "ATFTCTL_PRIVATE"  # the private copy's folder, in the environment of the process that runs from it
-BEFORE = "ATFTCTL_PYTHONPATH"  # what PYTHONPATH was, for our children
-PACKAGES = (
-    "ATFTCTL_PACKAGES"  # where the one-file rescue copy unpacked the packages; the interpreter knows none of them
-)
+BEFORE = "ATFTCTL_PYTHONPATH"  # the PYTHONPATH before that, for our children
+PACKAGES = "ATFTCTL_PACKAGES"  # the folder into which the one-file rescue copy unpacked its packages
 
 
 def relay() -> None:
-    """Go on from the private copy, where there is one that has to."""
+    """Run from the private copy, where an open operation needs that; returns otherwise."""
     home = "" if os.environ.get(MARK) else left_open(_project())
     if home:
         go_on_from(Path(home))
 
 
 def settle_in() -> None:
-    """In the process that runs from a copy: our children see nothing of it. It goes when no operation needs it: by the
-    sweep of the next recovery."""
+    """Remove the traces of the private copy from our environment, so that our children don't run from it. The next
+    recovery removes the copy once no operation needs it."""
     if os.environ.pop(MARK, ""):
         before = os.environ.pop(BEFORE, "")
         os.environ.pop("PYTHONPATH", None)
@@ -35,8 +34,8 @@ def settle_in() -> None:
 
 
 def left_open(start: Path) -> str:
-    """The private copy that a decided operation of the project at `start` ran from; "" for none. The project is the
-    nearest one; its records must be whole, and they and the copy ours or root's alone to write."""
+    """The private copy that an open, decided operation ran from, in the nearest project at or above `start`; "" for
+    none. Its records must be complete, and only we or root may be able to write them and the copy."""
     try:
         folder = next((folder for folder in (start, *start.parents) if _is_project(folder)), None)
         if folder is None or not _ours(folder / ".atftctl") or not _ours(folder / ".atftctl/journal"):
@@ -49,10 +48,10 @@ def left_open(start: Path) -> str:
 def _home(commit: Path) -> str:
     """The private copy of one decided operation; "" where it has none that may be run."""
     intent = commit.with_name(commit.name.replace(".commit.json", ".intent.json"))
-    home = Path(str((_whole(intent) or {}).get("tool") or "/"))
+    home = Path(str((_body(intent) or {}).get("tool") or "/"))
     inside = home.parent == commit.parent.parent / "tools" and not home.is_symlink()
     runs = inside and all(map(_ours, (home.parent, home, home / "atftctl")))
-    return str(home) if runs and _whole(commit) is not None else ""
+    return str(home) if runs and _body(commit) is not None else ""
 
 
 def _is_project(folder: Path) -> bool:
@@ -67,8 +66,9 @@ def _ours(folder: Path) -> bool:
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid in (os.geteuid(), 0) and not facts.st_mode & 0o022
 
 
-def _whole(record: Path) -> dict[str, object] | None:
-    """The body of a sealed record (state.sealed_records, which is not imported here); None for what is not whole."""
+def _body(record: Path) -> dict[str, object] | None:
+    """The body of a sealed record (see state.sealed_records, which is not imported here); None where it is not
+    valid."""
     import hashlib
     import json
 
@@ -78,19 +78,17 @@ def _whole(record: Path) -> dict[str, object] | None:
             facts = os.fstat(handle)
             if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & 0o022:
                 return None
-            found = json.loads(file.read())
-        text = json.dumps(found["body"], ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
-        return (
-            dict(found["body"])
-            if (found["version"], found["sha256"]) == (1, hashlib.sha256(text).hexdigest())
-            else None
-        )
+            value = json.loads(file.read())
+        text = json.dumps(value["body"], ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
+        if (value["version"], value["sha256"]) != (1, hashlib.sha256(text).hexdigest()):
+            return None
+        return dict(value["body"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def go_on_from(home: Path) -> NoReturn:
-    """The same words, run by the copy at `home`."""
+    """Replace this process: run the same command line from the copy at `home`."""
     before = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join(filter(None, (str(home), os.environ.get(PACKAGES), before)))
     env = {**os.environ, MARK: str(home), BEFORE: before, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -98,12 +96,13 @@ def go_on_from(home: Path) -> NoReturn:
 
 
 def _project() -> Path:
-    """Where --project points, else here; words that are wrong are for the command line to refuse."""
-    words = sys.argv[1:]
-    words = words[: words.index("--")] if "--" in words else words  # what follows is for others
-    for at, word in enumerate(words):
-        if word == "--project":
-            return Path(os.path.realpath("".join(words[at + 1 : at + 2])))
-        if word.startswith("--project="):
-            return Path(os.path.realpath(word.partition("=")[2]))
+    """The folder that --project names, else the working folder. A wrong command line is refused later, by its
+    parser."""
+    arguments = sys.argv[1:]
+    arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments  # the rest is another command
+    for index, argument in enumerate(arguments):
+        if argument == "--project":
+            return Path(os.path.realpath("".join(arguments[index + 1 : index + 2])))
+        if argument.startswith("--project="):
+            return Path(os.path.realpath(argument.partition("=")[2]))
     return Path.cwd()

@@ -1,1 +1,1 @@
-"""YAML as text: read, edited in place, and the edit proved."""
+"""Read YAML text, edit it in place, and check the edit."""

@@ -1,4 +1,4 @@
-"""Where a missing key goes, and how it is written: at the end of its mapping, in the mapping's own style."""
+"""Insert a missing key: at the end of its mapping, in the style of that mapping."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from atftctl.host.yaml_text.scalar import Scalar as Value
 from atftctl.host.yaml_text.scalar import render
 from atftctl.host.yaml_text.tree import Mapping, Node, Scalar, Sequence, after_colon, child, content_end, key_name
 from atftctl.protocol.keys import KeyPath
+from atftctl.protocol.messages import tr
 
 _NUMBER_KEY = re.compile(r"-?(0|[1-9][0-9]*)\Z")
 
-Splice = tuple[int, int, str]  # start, end, and the text that stands there afterwards
+Splice = tuple[int, int, str]  # start and end of the text to replace, and the new text
 
 
 def insertion(text: str, root: Node | None, path: KeyPath, value: Value, quote: str) -> Splice:
-    """The splice that adds `path` with `value`. Mappings that are missing on the way are added too. `quote`: what every
-    string of this text wears, `"` in JSON, else ""."""
+    """The splice that adds `path` with `value`, and the mappings above it that are missing. `quote`: the quote of every
+    string in this text: `"` in JSON, else "". Raises YamlError."""
     parent_key: Node | None = None
     node = root
     for depth, name in enumerate(path):
@@ -32,12 +33,13 @@ def insertion(text: str, root: Node | None, path: KeyPath, value: Value, quote: 
     if isinstance(node, Scalar) and parent_key is not None:
         return _into_null(text, root, parent_key, node, path[depth:], value, quote)
     if node is None or isinstance(node, Scalar):
-        raise YamlError("the document is empty; there is no mapping to add a key to", line=node.line if node else 1)
-    raise YamlError("no mapping to add a key to", line=node.line)
+        text = tr("the document is empty; there is no mapping to add a key to")
+        raise YamlError(text, line=node.line if node else 1)
+    raise YamlError(tr("there is no mapping to add a key to"), line=node.line)
 
 
 def _into_mapping(text: str, mapping: Mapping, rest: KeyPath, value: Value, quote: str) -> Splice:
-    style = _Style(_key_quote(mapping) or quote, quote, _words_that_are_numbers(mapping))
+    style = _Style(_key_quote(mapping) or quote, quote, _has_number_keys(mapping))
     if mapping.flow:
         inner = _flow(rest, value, style)
         if not mapping.pairs:
@@ -53,14 +55,15 @@ def _into_mapping(text: str, mapping: Mapping, rest: KeyPath, value: Value, quot
 def _into_null(
     text: str, root: Node | None, key: Node, null: Scalar, rest: KeyPath, value: Value, quote: str
 ) -> Splice:
-    """A section that is there and empty, or says `null` out loud: that word gives way."""
+    """The splice for a section that is empty or `null`; the word `null` is replaced."""
     style = _Style(quote, quote, numbers=False)
     if null.anchor or null.tag:
-        raise YamlError("a null with an anchor or a tag stands where a mapping was expected", line=null.line)
+        text = tr("a mapping was expected, not a null with an anchor or a tag")
+        raise YamlError(text, line=null.line)
     if not null.empty:
         return null.token, null.end, "{" + _flow(rest, value, style) + "}"
     if key is null:
-        raise YamlError("an empty item stands where a mapping was expected; write the item out", line=null.line)
+        raise YamlError(tr("a mapping was expected, not an empty item; write the item out"), line=null.line)
     position = after_colon(text, key)
     line_end = _line_end(text, position)
     behind = text[position:line_end].strip()
@@ -76,7 +79,8 @@ def _at(position: int, text: str) -> Splice:
 
 
 def _below(text: str, position: int, lines: list[str]) -> Splice:
-    """The lines, put under the line on which `position` stands (a block of text ends at the start of the next line)."""
+    """The splice that puts these lines after the line of `position` (a block scalar ends at the start of the next
+    line)."""
     newline = _newline(text, position)
     if position and position == _line_start(text, position) and text[position - 1] == "\n":
         return _at(position, newline.join(lines) + newline)
@@ -85,8 +89,8 @@ def _below(text: str, position: int, lines: list[str]) -> Splice:
 
 @dataclass(frozen=True)
 class _Style:
-    """How the mapping writes its keys and this text its strings; `numbers`: its keys are numbers, and so is a new
-    one."""
+    """The quotes of a mapping's keys and of the text's strings. `numbers`: the keys of the mapping are numbers, and a
+    new key is written like one."""
 
     keys: str
     strings: str
@@ -110,7 +114,7 @@ def _flow(rest: KeyPath, value: Value, style: _Style) -> str:
     return f"{opening}{style.key(rest[-1])}: {style.value(value)}" + "}" * (len(rest) - 1)
 
 
-def _words_that_are_numbers(mapping: Mapping) -> bool:
+def _has_number_keys(mapping: Mapping) -> bool:
     keys = [key for key, _ in mapping.pairs]
     return bool(keys) and all(
         isinstance(key, Scalar) and not key.style and _NUMBER_KEY.match(key.value) is not None for key in keys
@@ -118,13 +122,13 @@ def _words_that_are_numbers(mapping: Mapping) -> bool:
 
 
 def _key_quote(mapping: Mapping) -> str:
-    """The quotes that all keys of the mapping wear, if they do (JSON-like configs)."""
+    """The quote of all keys of the mapping; "" where they have none, or different ones."""
     styles = {key.style for key, _ in mapping.pairs if isinstance(key, Scalar)}
     return styles.pop() if len(styles) == 1 else ""
 
 
 def _step(text: str, root: Node | None) -> int:
-    """How far this text indents a mapping below its key; 2 where it shows no example."""
+    """By how many characters this text indents a mapping below its key; 2 where it has no example."""
     stack = [root]
     while stack:
         node = stack.pop(0)
@@ -146,13 +150,13 @@ def _line_start(text: str, position: int) -> int:
 
 
 def _line_end(text: str, position: int) -> int:
-    """Where the line ends, before its line break."""
-    found = re.compile(r"\r?\n|\Z").search(text, position)
-    return found.start() if found else len(text)
+    """The end of the line, before its line break."""
+    end = re.compile(r"\r?\n|\Z").search(text, position)
+    return end.start() if end else len(text)
 
 
 def _newline(text: str, position: int) -> str:
-    """The line break in use where the insertion goes: that of this line, else of the one before."""
+    """The line break to insert: that of this line, else that of the line before."""
     following = re.compile(r"\r?\n").search(text, position)
     if following:
         return following.group()

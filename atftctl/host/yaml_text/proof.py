@@ -1,4 +1,4 @@
-"""The proof of an edit: exactly the intended keys changed, and each has its new value, to every kind of reader."""
+"""Check an edit: for every kind of YAML reader exactly the intended keys changed, and each has its new value."""
 
 from __future__ import annotations
 
@@ -13,37 +13,43 @@ from atftctl.host.yaml_text.scalar import Scalar, same
 from atftctl.host.yaml_text.tree import without_tabs
 from atftctl.protocol.configs import load_json
 from atftctl.protocol.keys import KeyPath, item_number
+from atftctl.protocol.messages import tr
 
 
 def prove(before: str, after: str, number: int, wanted: Mapping[KeyPath, Scalar]) -> None:
-    """Of the document `number` of these texts. Raises YamlError."""
+    """Check that the texts differ in nothing but the `wanted` values, in document `number`. Raises YamlError."""
     readers = ((_values, "YAML 1.1"), (_values_1_2, "YAML 1.2"))
     for reader, name in ((_json, "JSON"),) if load_json(before) is not None else readers:
         expected = reader(before) or [None]
         for path, value in wanted.items():
             expected[number] = _with(expected[number], path, value)
         try:
-            found = reader(after)
+            actual = reader(after)
         except YamlError as error:
-            raise YamlError(f"the edit would not be read back ({error.reason})", line=error.line) from None
-        if not same(found, expected):
-            other = _first_difference(expected, found)
-            raise YamlError(f"can't be edited exactly: {other} would change too, to a {name} reader")
+            problem = tr("the edited text could not be read ({reason})", reason=error.reason)
+            raise YamlError(problem, line=error.line) from None
+        if not same(actual, expected):
+            other = _first_difference(expected, actual)
+            problem = tr(
+                "can't be edited exactly: for a {reader} reader {key} would change too", reader=name, key=other
+            )
+            raise YamlError(problem)
 
 
 def _json(text: str) -> list[Any]:
-    found = load_json(text)
-    if found is None:
-        raise YamlError("it would not be JSON any more")
-    return [found]
+    value = load_json(text)
+    if value is None:
+        raise YamlError(tr("the edited text would not be JSON any more"))
+    return [value]
 
 
 def _values(text: str) -> list[Any]:
-    """What a YAML 1.1 reader (PyYAML, as the trainer) makes of the text, aliases expanded."""
+    """The documents as a YAML 1.1 reader sees them (PyYAML, which the trainer uses), with aliases expanded."""
     return [_expand(document.value) for document in yaml_read.read_all(text.encode())]
 
 
 def _values_1_2(text: str) -> list[Any]:
+    """The documents as a YAML 1.2 reader sees them, with aliases expanded."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -51,13 +57,7 @@ def _values_1_2(text: str) -> list[Any]:
     reader.Constructor = _constructor_1_2()
     try:
         return [_expand(value) for value in reader.load_all(without_tabs(text))]
-    except (
-        YAMLError,
-        ValueError,
-        TypeError,
-        IndexError,
-        RecursionError,
-    ) as error:  # IndexError: its scanner can
+    except (YAMLError, ValueError, TypeError, IndexError, RecursionError) as error:  # its scanner raises IndexError
         mark = getattr(error, "problem_mark", None)
         reason = str(getattr(error, "problem", "") or error).splitlines()[0]
         raise YamlError(reason, line=mark.line + 1 if mark else 0) from None
@@ -65,32 +65,33 @@ def _values_1_2(text: str) -> list[Any]:
 
 @functools.cache
 def _constructor_1_2() -> Any:
-    """Keys are the words that stand there, and unknown tags what they stand on, as in yaml_read."""
+    """A constructor with the rules of yaml_read: keys are strings, and values are read without unknown tags."""
     from ruamel.yaml.constructor import ConstructorError, SafeConstructor
     from ruamel.yaml.nodes import MappingNode, ScalarNode
 
-    class WordKeys(SafeConstructor):
+    class TextKeys(SafeConstructor):
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             self.flatten_mapping(node)
-            found = {}
+            mapping = {}
             for key, value in node.value:
                 if not isinstance(key, ScalarNode):
-                    raise ConstructorError(None, None, "a key that is no word", key.start_mark)
-                found[key.value] = self.construct_object(value, deep=deep)
-            return found
+                    problem = "a key is a list or a mapping, not a text"
+                    raise ConstructorError(None, None, problem, key.start_mark)
+                mapping[key.value] = self.construct_object(value, deep=deep)
+            return mapping
 
         def construct_unknown(self, node: Any) -> Any:
             if isinstance(node, ScalarNode):
                 return f"{node.ctag} {node.value}"
-            whole = self.construct_mapping if isinstance(node, MappingNode) else self.construct_sequence
-            return whole(node, deep=True)
+            construct = self.construct_mapping if isinstance(node, MappingNode) else self.construct_sequence
+            return construct(node, deep=True)
 
-    WordKeys.add_constructor(None, WordKeys.construct_unknown)
-    return WordKeys
+    TextKeys.add_constructor(None, TextKeys.construct_unknown)
+    return TextKeys
 
 
 def _expand(value: Any) -> Any:
-    """A tree without shared parts, so that one place can be set alone. Cycles were refused by yaml_read."""
+    """A copy without shared parts, so that one value can be set alone. yaml_read has refused cycles."""
     if isinstance(value, dict):
         return {key: _expand(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -99,12 +100,12 @@ def _expand(value: Any) -> Any:
 
 
 def _with(value: Any, path: KeyPath, new: Scalar) -> Any:
-    """The tree with this value set; mappings that are missing on the way are made."""
+    """The tree with the value at `path` set; missing mappings above it are added."""
     if not path:
         return new
     if isinstance(value, list):
-        at = item_number(path[0]) or 0
-        value[at] = _with(value[at], path[1:], new)
+        index = item_number(path[0]) or 0
+        value[index] = _with(value[index], path[1:], new)
         return value
     tree = value if isinstance(value, dict) else {}
     tree[path[0]] = _with(tree.get(path[0]), path[1:], new)
@@ -112,12 +113,13 @@ def _with(value: Any, path: KeyPath, new: Scalar) -> Any:
 
 
 def _first_difference(left: Any, right: Any, path: str = "") -> str:
+    """The key of the first value that differs."""
     if isinstance(left, dict) and isinstance(right, dict):
         for key in [*left, *(key for key in right if key not in left)]:
             if key not in left or key not in right or not same(left[key], right[key]):
                 return _first_difference(left.get(key), right.get(key), f"{path}.{key}" if path else str(key))
     if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        for index, (one, other) in enumerate(zip(left, right, strict=True)):
-            if not same(one, other):
-                return _first_difference(one, other, f"{path}[{index}]" if path else "")
-    return path or "the document"
+        for index, (left_item, right_item) in enumerate(zip(left, right, strict=True)):
+            if not same(left_item, right_item):
+                return _first_difference(left_item, right_item, f"{path}[{index}]" if path else "")
+    return path or tr("the document")

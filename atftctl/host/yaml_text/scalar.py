@@ -1,4 +1,4 @@
-"""A Python value as a YAML token that means the same to a YAML 1.1 and to a YAML 1.2 reader."""
+"""Write a Python value as a YAML token that means the same to a YAML 1.1 and to a YAML 1.2 reader."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 
 Scalar = bool | int | float | str | None
 
-# What a YAML 1.1 reader takes for something else than a string when it stands unquoted.
+# Words that a YAML 1.1 reader does not read as strings where they are not quoted.
 _WORDS_1_1 = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "nan", "inf"}
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*\Z")
 
 
 def render(value: Scalar, *, quote: str = "") -> str:
-    """The token for `value`; `quote` is the quoting that stood there before (`'`, `"` or none), kept for strings."""
+    """The token for `value`. `quote`: the quote of the old token (`'`, `"` or ""), which a string keeps."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -26,7 +26,7 @@ def render(value: Scalar, *, quote: str = "") -> str:
 
 
 def _float(value: float) -> str:
-    """With a point always: PyYAML reads `3e-05` as a string, since YAML 1.1 wants `3.0e-05`."""
+    """Always with a point: YAML 1.1 requires it, and PyYAML reads `3e-05` as a string."""
     if math.isnan(value):
         return ".nan"
     if math.isinf(value):
@@ -48,8 +48,8 @@ def _string(value: str, quote: str) -> str:
 
 
 def _escape(character: str) -> str:
-    """One character inside double quotes, so that it is JSON, too: that has no `\\x` and no `\\U`. Beyond the first
-    65,536 characters YAML takes them as they are, and has no surrogate pairs."""
+    """One character inside double quotes, valid in JSON too, which has no `\\x` and no `\\U`. Characters above U+FFFF
+    are written as they are: YAML has no surrogate pairs."""
     if character in '"\\':
         return "\\" + character
     if character.isprintable() or ord(character) > 0xFFFF:
@@ -58,7 +58,7 @@ def _escape(character: str) -> str:
 
 
 def same(left: object, right: object) -> bool:
-    """Equal as settings: 1 and 1.0 are, True and 1 are not, NaN and NaN are."""
+    """Are these values equal as settings? 1 equals 1.0, NaN equals NaN, True does not equal 1."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, int | float) and isinstance(right, int | float):

@@ -1,1 +1,1 @@
-"""The runbook: found, read and checked."""
+"""Find, read and check the runbook."""

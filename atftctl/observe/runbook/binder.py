@@ -1,5 +1,5 @@
-"""A YAML document onto a dataclass: every unknown key, missing key and wrong type is found, each with file, line, key
-and the nearest valid name."""
+"""Read a YAML document as a dataclass. Every unknown key, missing key and wrong type is reported, with its file, line,
+key and the nearest valid name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import Any
 from atftctl.domain.errors import Refused
 from atftctl.domain.text import nearest
 from atftctl.host.yaml_text.read import Document
+from atftctl.protocol.messages import joined, tr, trn
 
 Path = tuple[str | int, ...]
-_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_NAMES = {bool: tr("true or false"), int: tr("a whole number"), float: tr("a number"), str: tr("a text")}
+_CACHE: dict[Any, dict[str, Any]] = {}  # the types of the fields, by class
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong in a document: where, what, and what to do about it."""
+    """One problem in a document: where it is, what is wrong, and what to do about it."""
 
     where: str
     message: str
@@ -27,69 +29,69 @@ class Problem:
     line: int = 0
 
     @property
-    def words(self) -> str:
-        return f"{self.where}: {self.message}"
+    def text(self) -> str:
+        """The place and the message."""
+        return tr("{where}: {message}", where=self.where, message=self.message)
 
 
 class UnboundError(Exception):
-    """A part of the document could not be bound; why is among the binder's problems."""
+    """A part of the document could not be read; the reason is among the binder's problems."""
 
 
 class Binder:
-    """Binds one document; `file` is the name that problems carry. Problems are collected, so that all are told at
-    once."""
+    """Reads one document. `file`: the name in the problems. Problems are collected, so that all are shown at once."""
 
     def __init__(self, document: Document, file: str) -> None:
         self._document = document
         self._file = file
         self.problems: list[Problem] = []
-        self._told: set[Path] = set()
+        self._reported: set[Path] = set()
 
     def bind(self, cls: Any, fallback: Any) -> Any:
-        """The document as an object of this class. A key that is missing or can't be bound has the value that it has in
-        `fallback`; `problems` tells of each."""
+        """The document as an object of this class. A key that is missing or wrong gets its value from `fallback`, and a
+        problem is reported."""
         value = self._document.value
         if not isinstance(value, dict):
-            self.problem((), "a mapping was expected")
+            self.problem((), tr("a mapping was expected"))
             return fallback
-        found = self._fields(cls, value, ())
-        return dataclasses.replace(fallback, **found)
+        return dataclasses.replace(fallback, **self._fields(cls, value, ()))
 
     def problem(self, path: Path, reason: str, *, hint: str = "", at: Path | None = None) -> None:
-        """One thing that is wrong at `path`; what was wrong there, above it or below it already is enough. `at`: where
-        it is found, if not there."""
-        if any(path[: len(told)] == told or told[: len(path)] == path for told in self._told if told):
+        """Report a problem at `path`, unless one was reported there, above it or below it. `at`: the path whose line is
+        shown, where it is another one."""
+        if any(path[: len(other)] == other or other[: len(path)] == path for other in self._reported if other):
             return
-        self._told.add(path)
+        self._reported.add(path)
         path = path if at is None else at
         line = self._document.line(path)
         where = f"{self._file}:{line}"
         key = ".".join(map(str, path))
-        self.problems.append(Problem(where, f"{key + ': ' if key else ''}{reason}", hint, line))
+        message = tr("{key}: {reason}", key=key, reason=reason) if key else reason
+        self.problems.append(Problem(where, message, hint, line))
 
     def _wrong(self, path: Path, reason: str, *, hint: str = "") -> UnboundError:
         self.problem(path, reason, hint=hint)
         return UnboundError()
 
     def _fields(self, cls: Any, value: Mapping[Any, Any], path: Path) -> dict[str, Any]:
-        """The fields of a dataclass that could be bound, by name."""
+        """The valid fields of a dataclass, by name."""
         hints = _hints(cls)
         fields = {field.name: field for field in dataclasses.fields(cls)}
         for key in value:
             if key not in fields:
-                self.problem((*path, str(key)), "unknown key", hint=nearest(str(key), fields))
+                self.problem((*path, str(key)), tr("unknown key"), hint=nearest(str(key), fields))
         for name, field in fields.items():
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if required and name not in value:
-                self.problem((*path, name), f"key {name!r} is missing", at=path)
-        found = {}
+                self.problem((*path, name), tr("key {name!r} is missing", name=name), at=path)
+        bound = {}
         for name in fields:
             if name in value:
                 try:
-                    found[name] = self._value(hints[name], value[name], (*path, name))
+                    bound[name] = self._value(hints[name], value[name], (*path, name))
                 except UnboundError:
                     continue
-        return found
+        return bound
 
     def _value(self, kind: Any, value: Any, path: Path) -> Any:
         origin = typing.get_origin(kind)
@@ -107,7 +109,7 @@ class Binder:
 
     def _dataclass(self, cls: Any, value: Any, path: Path) -> Any:
         if not isinstance(value, dict):
-            raise self._wrong(path, "a mapping was expected")
+            raise self._wrong(path, tr("a mapping was expected"))
         return _filled(cls, self._fields(cls, value, path))
 
     def _union(self, kind: Any, value: Any, path: Path) -> Any:
@@ -117,81 +119,89 @@ class Binder:
         for option in options:
             if dataclasses.is_dataclass(option) or type(value) is option:
                 return self._value(option, value, path)
-        raise self._wrong(path, f"expected {' or '.join(_NAMES.get(option, str(option)) for option in options)}")
+        names = [_NAMES.get(option, str(option)) for option in options]
+        raise self._wrong(path, tr("a value of one of these types was expected: {types}", types=joined(", ", names)))
 
     def _literal(self, kind: Any, value: Any, path: Path) -> Any:
         options = typing.get_args(kind)
         if isinstance(value, dict | list) or value not in options:
-            reason = f"{value!r} is none of {', '.join(map(str, options))}"
+            allowed = joined(", ", map(str, options))
+            reason = tr("{value} is not one of: {allowed}", value=repr(value), allowed=allowed)
             raise self._wrong(path, reason, hint=nearest(str(value), options))
         return value
 
     def _tuple(self, item: Any, value: Any, path: Path) -> Any:
         if not isinstance(value, list):
-            raise self._wrong(path, "a list was expected")
-        found, whole = [], True
+            raise self._wrong(path, tr("a list was expected"))
+        entries, valid = [], True
         for index, entry in enumerate(value):
             try:
-                found.append(self._value(item, entry, (*path, index)))
+                entries.append(self._value(item, entry, (*path, index)))
             except UnboundError:
-                whole = False
-        if not whole:
+                valid = False
+        if not valid:
             raise UnboundError
-        return tuple(found)
+        return tuple(entries)
 
     def _mapping(self, item: Any, value: Any, path: Path) -> Any:
         if not isinstance(value, dict):
-            raise self._wrong(path, "a mapping was expected")
-        found = {}
+            raise self._wrong(path, tr("a mapping was expected"))
+        entries = {}
         for key, entry in value.items():
             try:
-                found[str(key)] = self._value(item, entry, (*path, str(key)))
+                entries[str(key)] = self._value(item, entry, (*path, str(key)))
             except UnboundError:
                 continue
-        return found
+        return entries
 
     def _scalar(self, kind: Any, value: Any, path: Path) -> Any:
         if kind is float and type(value) is int:
             return float(value)
         if type(value) is not kind:
-            raise self._wrong(path, f"{value!r} is not {_NAMES.get(kind, kind)}")
+            reason = tr("{value} is not {type}", value=repr(value), type=_NAMES.get(kind, str(kind)))
+            raise self._wrong(path, reason)
         return value
 
 
-def _filled(cls: Any, found: Mapping[str, Any]) -> Any:
-    """An object of this class; what it can't do without, and what could not be bound, says nothing. The problem has
-    been told by then."""
+def refuse(problems: list[Problem]) -> None:
+    """Raises Refused for the first problem that has a hint, else for the first; does nothing where there is none."""
+    if not problems:
+        return
+    first = next((problem for problem in problems if problem.hint), problems[0])
+    message = first.text
+    if more := len(problems) - 1:
+        message = trn(
+            "{problem} (and {count} more problem: atftctl runbook lint)",
+            "{problem} (and {count} more problems: atftctl runbook lint)",
+            more,
+            problem=message,
+        )
+    raise Refused(message, hint=first.hint or tr("edit the runbook, then: atftctl runbook lint"))
+
+
+def _filled(cls: Any, bound: Mapping[str, Any]) -> Any:
+    """An object of this class. Required fields that are missing or wrong, whose problem was reported, get an empty
+    value."""
     required = {
         field.name
         for field in dataclasses.fields(cls)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     }
-    return cls(**{name: _nothing(_hints(cls)[name]) for name in required - found.keys()}, **found)
+    return cls(**{name: _empty(_hints(cls)[name]) for name in required - bound.keys()}, **bound)
 
 
-def _nothing(kind: Any) -> Any:
-    """A value of this kind that says nothing."""
+def _empty(kind: Any) -> Any:
+    """An empty value of this type."""
     origin = typing.get_origin(kind)
     if dataclasses.is_dataclass(kind):
         return _filled(kind, {})
     if origin is typing.Literal:
         return typing.get_args(kind)[0]
     if origin in (typing.Union, types.UnionType):
-        return _nothing(typing.get_args(kind)[0])
+        return _empty(typing.get_args(kind)[0])
     if origin is tuple:
         return ()
     return {} if origin is not None else kind()
-
-
-def refuse(problems: list[Problem]) -> None:
-    """Raises Refused with the first problem, and says how many there are."""
-    if problems:
-        more = f" (and {len(problems) - 1} more: atftctl runbook lint)" if len(problems) > 1 else ""
-        first = next((problem for problem in problems if problem.hint), problems[0])
-        raise Refused(f"{first.words}{more}", hint=first.hint or "edit it, then: atftctl runbook lint")
-
-
-_CACHE: dict[Any, dict[str, Any]] = {}
 
 
 def _hints(cls: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Finding the project and reading its runbook. A wrong one is refused before anything has changed."""
+"""Read and check a runbook. A wrong one is refused before anything has changed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from atftctl.host.process import rights
 from atftctl.host.yaml_text.read import MAX_BYTES, Document, read
 from atftctl.observe.runbook.binder import Binder, Problem, refuse
 from atftctl.observe.runbook.validate import check
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 VERSION = 1
@@ -21,7 +22,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Examined:
-    """A runbook as far as it can be read, with all that is wrong in it. `layout` knows the places that it allows."""
+    """A runbook as far as it can be read, with every problem in it. `layout` has the folders that it allows."""
 
     layout: Layout
     runbook: Runbook
@@ -31,13 +32,13 @@ class Examined:
 
 def load(layout: Layout) -> Examined:
     """The runbook. Raises Refused with file, line, key and the nearest valid name."""
-    found = examine(layout)
-    refuse(list(found.problems))
-    return found
+    examined = examine(layout)
+    refuse(list(examined.problems))
+    return examined
 
 
 def examine(layout: Layout) -> Examined:
-    """The runbook as far as it goes, with every problem that it has."""
+    """The runbook as far as it can be read, with every problem in it."""
     name = str(layout.runbook.relative_to(layout.root))
     try:
         warnings = _check_owner(layout, name)
@@ -45,31 +46,32 @@ def examine(layout: Layout) -> Examined:
     except Refused as error:
         return Examined(layout, bare(), (Problem(name, error.message, error.hint),))
     except (OSError, HostError) as error:
-        return Examined(layout, bare(), (Problem(name, f"can't be read: {reason(error)}"),))
+        return Examined(layout, bare(), (Problem(name, tr("can't be read: {reason}", reason=reason(error))),))
     return replace(parse(layout, data), warnings=warnings)
 
 
 def parse(layout: Layout, data: bytes) -> Examined:
-    """A runbook's text."""
+    """As `examine`, for the bytes of a runbook."""
     name = str(layout.runbook.relative_to(layout.root))
     try:
         document: Document = read(data)
     except YamlError as error:
         where = f"{name}:{error.line or 1}"
-        return Examined(layout, bare(), (Problem(where, error.reason, "undo, recover and restore work even so"),))
+        hint = tr("correct the file; until then undo, recover and restore still work")
+        return Examined(layout, bare(), (Problem(where, error.reason, hint),))
     binder = Binder(document, name)
     if isinstance(document.value, dict) and document.value.get("version") != VERSION:
-        binder.problem(("version",), f"this atftctl reads version {VERSION}")
+        binder.problem(("version",), tr("this atftctl reads version {version}", version=VERSION))
     runbook = binder.bind(Runbook, bare())
     check(runbook, binder, layout)
     problems = sorted(binder.problems, key=lambda problem: problem.line)
-    # where root acts for a user, that user's runbook opens no place outside: root could write there, the user could not
+    # Where root works for a user, that user's runbook allows no folder outside: root could write what the user can't.
     outside = runbook.files.allow_outside if rights.user_of(layout.root) is None else ()
     return Examined(replace(layout, outside=outside), runbook, tuple(problems))
 
 
 def bare() -> Runbook:
-    """A runbook that knows nothing: what a broken one does not say."""
+    """An empty runbook: the values that are used where a broken one has none."""
     return Runbook(
         version=VERSION,
         service="?",
@@ -86,15 +88,22 @@ def bare() -> Runbook:
 
 
 def _check_owner(layout: Layout, name: str) -> tuple[str, ...]:
-    """A runbook names commands; one that somebody else could have written is not executed. Raises Refused, OSError."""
+    """Refuse a runbook that somebody else could have written: it holds commands to run. Returns warnings. Raises
+    Refused, OSError."""
     path, project = layout.runbook, layout.root.stat()
     for place in (path.parent, path):
         facts = place.stat()
         if facts.st_mode & 0o002:
-            raise Refused(f"{place} is writable by everyone; its commands are not run", hint=f"chmod o-w {place}")
+            text = tr("{path} is writable by everyone; its commands are not run", path=place)
+            raise Refused(text, hint=tr("chmod o-w {path}", path=place))
         if trust.is_foreign(facts, project):
             raise Refused(
-                f"{trust.describe(place, facts)} belongs to another user; its commands are not run",
-                hint=f"look at it, then: chown {os.geteuid()} {place}; or {trust.advice(facts, '')}",
+                tr("{file} belongs to another user; its commands are not run", file=trust.describe(place, facts)),
+                hint=tr(
+                    "check its content, then: chown {uid} {path}; or {advice}",
+                    uid=os.geteuid(),
+                    path=place,
+                    advice=trust.advice(facts, ""),
+                ),
             )
-    return (f"{name} is writable by its group",) if path.stat().st_mode & 0o020 else ()
+    return (tr("{name} is writable by its group", name=name),) if path.stat().st_mode & 0o020 else ()

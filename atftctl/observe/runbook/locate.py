@@ -1,4 +1,4 @@
-"""Find the project, and refuse one whose state folders others could have written."""
+"""Find the project, and refuse one whose state folders other users may write."""
 
 from __future__ import annotations
 
@@ -9,45 +9,50 @@ from atftctl.domain.errors import Refused, UsageError
 from atftctl.host.errors import UntrustedError, reason
 from atftctl.host.files import trust
 from atftctl.host.process import inherited_state, rights
+from atftctl.protocol.messages import joined, tr
 from atftctl.state.layout import Layout
 
 STATE_FOLDERS = (".atftctl", "backups")
 
 
 def find_project(start: Path, *, rescue: bool = False) -> Layout:
-    """The nearest folder from `start` upwards that holds `runbooks/*.yaml`, by its real path.
+    """The nearest folder at or above `start` that holds `runbooks/*.yaml`, as a real path.
 
-    For a rescue any number of runbooks will do, and none at all where our own folder is there. Raises UsageError;
-    Refused where our own folder there is not to be obeyed.
+    `rescue`: accept several runbooks, and none where the folder `.atftctl` exists. Raises UsageError; Refused where
+    other users may write the folders of atftctl there.
     """
     if not start.is_absolute() and inherited_state.lost_folder():
         raise UsageError(
-            f"the working folder ({inherited_state.lost_folder()}) is not there any more",
-            hint="cd into the project, or name it by its full path: --project DIR",
+            tr("the working folder ({path}) does not exist any more", path=inherited_state.lost_folder()),
+            hint=tr("cd into the project, or name it by its full path: --project DIR"),
         )
     start = start.resolve()
     if not start.is_dir():
-        raise UsageError(f"{start} is not a folder")
+        raise UsageError(tr("{path} is not a folder", path=start))
     for folder in (start, *start.parents):
-        found = sorted(path for path in (folder / "runbooks").glob("*.yaml") if not path.name.startswith("."))
-        if not found and rescue and (folder / ".atftctl").is_dir():
+        runbooks = sorted(path for path in (folder / "runbooks").glob("*.yaml") if not path.name.startswith("."))
+        if not runbooks and rescue and (folder / ".atftctl").is_dir():
             return _trusted(Layout(root=folder, runbook=folder / "runbooks" / "none.yaml"))
-        if len(found) > 1 and not rescue:
-            names = ", ".join(path.name for path in found)
-            raise UsageError(
-                f"{folder / 'runbooks'} holds {len(found)} runbooks: {names}", hint="keep one of them there"
+        if len(runbooks) > 1 and not rescue:
+            text = tr(
+                "{folder} holds {count} runbooks: {names}",
+                folder=folder / "runbooks",
+                count=len(runbooks),
+                names=joined(", ", [path.name for path in runbooks]),
             )
-        if found:
-            return _trusted(Layout(root=folder, runbook=found[0]))
+            raise UsageError(text, hint=tr("keep one of them in that folder"))
+        if runbooks:
+            return _trusted(Layout(root=folder, runbook=runbooks[0]))
     raise UsageError(
-        f"no project at {start} or above: no runbooks/*.yaml",
-        hint="cd into the project, or name it: --project DIR",
+        tr("there is no project at {path} or above it: no runbooks/*.yaml", path=start),
+        hint=tr("cd into the project, or name it: --project DIR"),
     )
 
 
 def _trusted(layout: Layout) -> Layout:
-    """Whoever could have written our own files could have them do anything. Raises Refused."""
-    rights.user_of(layout.root)  # decided before anything of the project is read
+    """Refuse a project whose atftctl files other users may write: such a user could make atftctl do anything. Raises
+    Refused."""
+    rights.user_of(layout.root)  # cached before anything of the project is read
     project = layout.root.stat()
     try:
         for folder in STATE_FOLDERS:
@@ -56,7 +61,7 @@ def _trusted(layout: Layout) -> Layout:
             for name in _names(parent):
                 trust.refuse(parent / name, project)
     except UntrustedError as error:
-        raise Refused(str(error), hint=error.hint) from None
+        raise Refused(error.message, hint=error.hint) from None
     return layout
 
 
@@ -67,6 +72,10 @@ def _names(folder: Path) -> list[str]:
         return []
     except PermissionError as error:
         raise UntrustedError(
-            f"{trust.describe(folder, folder.stat())} can't be looked into: {reason(error)}",
+            tr(
+                "{folder} can't be listed: {reason}",
+                folder=trust.describe(folder, folder.stat()),
+                reason=reason(error),
+            ),
             hint=trust.advice(folder.stat(), str(folder)),
         ) from None

@@ -1,4 +1,4 @@
-"""What must hold in a runbook beyond the types of its values. Each check tells the binder of all that it finds."""
+"""Check a runbook beyond the types of its values. Each check reports every problem to the binder."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import re
 
 from atftctl.domain.runbook import Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
-from atftctl.host.errors import OutsideProjectError
-from atftctl.host.files.containment import refuse_words
+from atftctl.host.errors import OutsideProjectError, reason
+from atftctl.host.files.containment import check_relative
 from atftctl.observe.runbook.binder import Binder
 from atftctl.protocol.keys import parse_key
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout, is_reserved
 
 
 def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
-    """All of them. The binder passes over what it has told of already."""
+    """Run every check. The binder skips what it has reported already."""
     _check_files(runbook, binder, layout)
     _check_outside(runbook, binder)
     _check_trainer(runbook, binder)
@@ -28,24 +29,25 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
-    """Where a file's symlinks lead is looked at when it is touched: a model must not block what leaves it alone."""
+    """Check the lists of files. Symlinks are checked later, when a file is used: a wrong symlink of a model must not
+    block an operation that does not use the model."""
     seen: set[str] = set()
     for group in ("configs", "models", "also"):
         for index, name in enumerate(getattr(runbook.files, group)):
             where = ("files", group, index)
             plain = os.path.normpath(name)
             try:
-                refuse_words(name)
+                check_relative(name)
             except OutsideProjectError as error:
-                binder.problem(where, str(error))
+                binder.problem(where, error.message)
                 continue
             if plain in seen:
-                binder.problem(where, f"{name} is listed twice")
+                binder.problem(where, tr("{name} is listed twice", name=name))
             if is_reserved(plain):
-                binder.problem(where, f"{name} is the tool's own name; a snapshot can't hold it")
+                binder.problem(where, tr("{name} is atftctl's own name; a snapshot can't hold it", name=name))
             path = layout.root / plain
             if group == "configs" and not path.is_symlink() and path.exists() and not path.is_file():
-                binder.problem(where, f"{name} is not a file")
+                binder.problem(where, tr("{name} is not a file", name=name))
             seen.add(plain)
 
 
@@ -53,12 +55,13 @@ def _check_outside(runbook: Runbook, binder: Binder) -> None:
     for index, name in enumerate(runbook.files.allow_outside):
         if not name.startswith("/") or os.path.normpath(name) == "/":
             where = ("files", "allow_outside", index)
-            binder.problem(where, f"{name!r} is no folder by its full path, such as /mnt/models")
+            text = tr("{name!r} is not the full path of a folder, such as /mnt/models", name=name)
+            binder.problem(where, text)
 
 
 def _check_trainer(runbook: Runbook, binder: Binder) -> None:
     if not runbook.trainer.command or not runbook.trainer.probe:
-        binder.problem(("trainer",), "command and probe need at least one word each")
+        binder.problem(("trainer",), tr("command and probe must not be empty"))
     rules = runbook.trainer
     for key, value, most in (
         ("grace_s", rules.grace_s, 86_400),
@@ -66,24 +69,22 @@ def _check_trainer(runbook: Runbook, binder: Binder) -> None:
         ("memory_limit_mb", rules.memory_limit_mb, 1 << 30),
         ("processes", rules.processes, 1024),
     ):
-        least = int(key == "processes")
-        if not least <= value <= most:  # not NaN either
-            binder.problem(("trainer", key), f"{value} is out of its range, {least} to {most}")
+        _check_range(binder, ("trainer", key), value, int(key == "processes"), most)
     if rules.processes > 1 and not rules.launcher:
-        binder.problem(("trainer", "processes"), "more than one process needs trainer.launcher")
+        binder.problem(("trainer", "processes"), tr("more than one process needs trainer.launcher"))
 
 
 def _check_backups(runbook: Runbook, binder: Binder) -> None:
     rules, keep = runbook.backups, vars(runbook.backups.keep)
-    if not 0 <= rules.recheck_days <= 36_500:
-        binder.problem(("backups", "recheck_days"), f"{rules.recheck_days} is out of its range, 0 to 36500")
+    _check_range(binder, ("backups", "recheck_days"), rules.recheck_days, 0, 36_500)
     for name, value in keep.items():
-        if name != "within" and not 0 <= value <= 100_000:
-            binder.problem(("backups", "keep", name), f"{value} is out of its range, 0 to 100000")
+        if name != "within":
+            _check_range(binder, ("backups", "keep", name), value, 0, 100_000)
     if span_s(rules.keep.within) is None:
-        binder.problem(("backups", "keep", "within"), f"{rules.keep.within!r} is no span such as 36h, 2d or 1w")
+        text = tr("{value!r} is not a time span such as 36h, 2d or 1w", value=rules.keep.within)
+        binder.problem(("backups", "keep", "within"), text)
     if not any(value for name, value in keep.items() if name != "within"):
-        binder.problem(("backups", "keep"), "nothing would be kept: one of the counts must be over 0")
+        binder.problem(("backups", "keep"), tr("no snapshot would be kept: one of the counts must be over 0"))
 
 
 def _check_staged(runbook: Runbook, binder: Binder) -> None:
@@ -93,26 +94,28 @@ def _check_staged(runbook: Runbook, binder: Binder) -> None:
         ("window_s", rules.window_s, 86_400),
         ("bisect_steps", rules.bisect_steps, 100_000),
     ):
-        if not 1 <= value <= most:
-            binder.problem(("staged", key), f"{value} is out of its range, 1 to {most}")
+        _check_range(binder, ("staged", key), value, 1, most)
     if not rules.stages or len(set(rules.stages)) != len(rules.stages):
-        binder.problem(("staged", "stages"), "each of table, block, immediate once, and at least one")
+        text = tr("list at least one of table, block and immediate, and each of them once at most")
+        binder.problem(("staged", "stages"), text)
 
 
 def _check_code(runbook: Runbook, binder: Binder) -> None:
     try:
         re.compile(runbook.git.pattern)
     except re.error as error:
-        binder.problem(("git", "pattern"), f"{runbook.git.pattern!r} is no pattern: {error}")
+        text = tr("{pattern!r} is not a regular expression: {reason}", pattern=runbook.git.pattern, reason=str(error))
+        binder.problem(("git", "pattern"), text)
     for group in ("remove", "files"):
         for index, name in enumerate(getattr(runbook.full, group)):
             try:
-                refuse_words(name)
+                check_relative(name)
             except OutsideProjectError as error:
-                binder.problem(("full", group, index), str(error))
+                binder.problem(("full", group, index), error.message)
                 continue
             if is_reserved(os.path.normpath(name)) or name in (*runbook.files.configs, *runbook.files.models):
-                binder.problem(("full", group, index), f"{name} is not to be taken out")
+                text = tr("{name} must not be listed here: it is a config, a model or a file of atftctl", name=name)
+                binder.problem(("full", group, index), text)
 
 
 def _check_features(runbook: Runbook, binder: Binder) -> None:
@@ -121,17 +124,18 @@ def _check_features(runbook: Runbook, binder: Binder) -> None:
         if feature.file not in runbook.files.configs:
             binder.problem(
                 ("features", name, "file"),
-                f"{feature.file} is not in files.configs",
+                tr("{file} is not in files.configs", file=feature.file),
                 hint=nearest(feature.file, runbook.files.configs),
             )
         try:
             parse_key(feature.key)
         except ValueError as error:
-            binder.problem(("features", name, "key"), str(error))
+            binder.problem(("features", name, "key"), reason(error))
         _check_value(binder, ("features", name, "improved"), feature.improved, feature.baseline)
         for other, place in places.items():
             if place[0] == feature.file and place[1][: len(feature.path)] == feature.path[: len(place[1])]:
-                binder.problem(("features", name, "key"), f"{feature.key} is also what {other} sets")
+                text = tr("{key} is also the key of the feature {other}", key=feature.key, other=other)
+                binder.problem(("features", name, "key"), text)
         places[name] = (feature.file, feature.path)
 
 
@@ -148,35 +152,55 @@ def _check_plans(runbook: Runbook, binder: Binder) -> None:
     if runbook.reenable_plan not in runbook.plans:
         binder.problem(
             ("reenable_plan",),
-            f"no plan {runbook.reenable_plan!r}",
+            tr("there is no plan {name!r}", name=runbook.reenable_plan),
             hint=nearest(runbook.reenable_plan, runbook.plans),
         )
 
 
 def _check_symptoms(runbook: Runbook, binder: Binder) -> None:
-    """A fatal event of the trainer must name one symptom."""
+    """Check that each fatal event of the trainer belongs to one symptom only, and the features of the drill."""
     known: dict[str, str] = {}
     for name, symptom in runbook.symptoms.items():
         if symptom.detector in known and symptom.detector in ("out-of-memory", "anomaly"):
             binder.problem(
                 ("symptoms", name, "detector"),
-                f"{symptom.detector} is the detector of {known[symptom.detector]} already",
+                tr(
+                    "{detector} is already the detector of the symptom {other}",
+                    detector=symptom.detector,
+                    other=known[symptom.detector],
+                ),
             )
         known.setdefault(symptom.detector, name)
     for index, feature in enumerate(runbook.drill.keep_off):
         if feature not in runbook.features:
-            binder.problem(("drill", "keep_off", index), "no such feature", hint=nearest(feature, runbook.features))
+            _unknown_feature(binder, ("drill", "keep_off", index), feature, runbook)
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:
     for name, value in settings.items():
         if name not in runbook.features:
-            binder.problem((*path, name), "no such feature", hint=nearest(name, runbook.features))
+            _unknown_feature(binder, (*path, name), name, runbook)
             continue
         _check_value(binder, (*path, name), value, runbook.features[name].baseline)
 
 
 def _check_value(binder: Binder, path: tuple[str | int, ...], value: Value, example: Value) -> None:
-    """A setting keeps its kind, as `config set` has it too."""
+    """Check that a setting has the type of its baseline, as `config set` does too."""
     if kind_of(value) != kind_of(example):
-        binder.problem(path, f"{value!r} is not {kind_of(example)}, as the baseline {example!r} is")
+        text = tr(
+            "{value} is not {type}, as the baseline {example} is",
+            value=repr(value),
+            type=kind_of(example),
+            example=repr(example),
+        )
+        binder.problem(path, text)
+
+
+def _check_range(binder: Binder, path: tuple[str | int, ...], value: float, least: int, most: int) -> None:
+    if not least <= value <= most:  # NaN is out of range too
+        text = tr("{value} is out of its range, {least} to {most}", value=value, least=least, most=most)
+        binder.problem(path, text)
+
+
+def _unknown_feature(binder: Binder, path: tuple[str | int, ...], name: str, runbook: Runbook) -> None:
+    binder.problem(path, tr("there is no feature {name!r}", name=name), hint=nearest(name, runbook.features))

@@ -1,1 +1,1 @@
-"""The snapshots that exist, and what a new one would hold."""
+"""The snapshots that exist, and the files that a new one would hold."""

@@ -1,10 +1,9 @@
-"""Names of files that hold secrets: never copied out of a folder, never in the diff of a snapshot. Who wants one kept
-names it in the runbook.
+"""Names of files that hold secrets. Such a file is not copied with its folder, and is not in the diff of a snapshot; to
+have it in snapshots, name the file itself in the runbook.
 
-After the file signatures of gitrob (github.com/michenriksen/gitrob, filesignatures.json, read in November 2026) and the
-path rules of gitleaks, without those for ordinary settings, logs and databases, which a project may want kept; and with
-what tools of machine learning write. Patterns of fnmatch, in lower case.
-"""
+The patterns (of fnmatch, in lower case) come from the file signatures of gitrob (github.com/michenriksen/gitrob,
+filesignatures.json, read in November 2026) and the path rules of gitleaks, without those for ordinary settings, logs
+and databases, which a project may want to keep; files of machine learning tools were added."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ import functools
 import re
 
 NAMES = (
-    # environment files and words that give themselves away
+    # environment files, and names that contain a word for a secret
     "env", ".env", ".env.*", "*.env", "env.local", ".envrc", "*creds*", "auth.json", "oauth*.json", "cookies.*",
     "*credential*", "*secret*", "*passwd*", "*password*",
     "*api_key*", "*api-key*", "*apikey*", "*access_key*", "*accesskey*", "*private_key*", "*private-key*",
@@ -44,17 +43,23 @@ NAMES = (
     ".bash_history", ".zsh_history", ".sh_history", ".histfile", ".python_history", ".psql_history",
     ".mysql_history", ".sqlite_history", ".rediscli_history", ".irb_history", ".node_repl_history", ".lesshst",
 )  # fmt: skip
-# Folders with nothing but such files, and single files that only their folder gives away.
+# Folders that hold secrets only, and files that are secrets only in a certain folder.
 FOLDERS = (".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".gcloud", ".oci", ".databricks", ".vault", ".pki")
-COPIES = re.compile(r"(~|\.(bak|old|orig|save|backup|copy|swp|\d+))+$")  # what editors and people add to a name
+COPIES = re.compile(r"(~|\.(bak|old|orig|save|backup|copy|swp|\d+))+$")  # what editors and users append to a name
 IN_FOLDERS = (
-    "gcloud/*", "gh/hosts.yml", "doctl/config.yaml", "huggingface/token", "huggingface/stored_tokens",
-    "wandb/settings", "gem/credentials", "composer/auth.json",
-)  # fmt: skip
+    "gcloud/*",
+    "gh/hosts.yml",
+    "doctl/config.yaml",
+    "huggingface/token",
+    "huggingface/stored_tokens",
+    "wandb/settings",
+    "gem/credentials",
+    "composer/auth.json",
+)
 
 
 def is_secret(path: str) -> bool:
-    """Does a file of this name (from the project's folder) look like a secret?"""
+    """Does this path (relative to the project) look like a file that holds a secret?"""
     parts = COPIES.sub("", path.lower()).split("/")
     if any(part in FOLDERS for part in parts[:-1]):
         return True
@@ -63,12 +68,12 @@ def is_secret(path: str) -> bool:
 
 @functools.cache
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for all: a folder of ten thousand files is asked about three hundred patterns each."""
+    """One expression for all patterns: a folder may hold ten thousand files, and there are three hundred patterns."""
     return re.compile("|".join(map(fnmatch.translate, patterns)))
 
 
 def git_patterns() -> tuple[str, ...]:
-    """The same, as git's pathspecs have it (glob, whatever their case)."""
+    """The same patterns as pathspecs of git (glob, icase)."""
     names = (*NAMES, *IN_FOLDERS)
     copies = (f"**/{name}{end}" for name in names for end in ("~", ".bak", ".old", ".orig"))
     return (*(f"**/{name}" for name in names), *copies, *(f"**/{folder}/**" for folder in FOLDERS))

@@ -1,1 +1,1 @@
-"""The trainer's process and what it wrote."""
+"""The process of the trainer, and what it wrote."""

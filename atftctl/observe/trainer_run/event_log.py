@@ -1,4 +1,4 @@
-"""What the trainer says of itself: its event log and its metrics. Lines that are not whole are passed over."""
+"""Read the trainer's event log, heartbeat and metrics. Lines that are not complete are skipped."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from atftctl import protocol
 from atftctl.host.errors import HostError
 from atftctl.host.files.logs import inode_of_log, open_log, real_path, size_of_log, tail
 from atftctl.host.files.reading import open_regular
+from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
 
 POLL_S = 0.02
 HEADER_LIMIT = 64 << 10  # bytes
 ROW_LIMIT = 64 << 10  # characters; no row of metrics is so long, and csv refuses longer fields
+NEWEST = 2 << 20  # bytes of metrics that are read at most
 
 
 def events(root: Path, *, offset: int = 0, inode: int = 0, run_id: str = "") -> Iterator[dict[str, Any]]:
-    """Events of one run (or of all), from a byte offset of the log onwards; `inode`: of the file that the offset is
-    meant for, 0 where that is not known."""
+    """The events of one run (of all runs for ""), from a byte offset of the log on. `inode`: of the file that the
+    offset is for; 0 where that is not known."""
     for path, start in _parts(root, offset, inode):
         try:
             with open_regular(path) as file:
@@ -31,29 +33,6 @@ def events(root: Path, *, offset: int = 0, inode: int = 0, run_id: str = "") -> 
                         yield record
         except (OSError, HostError):
             continue
-
-
-def _parts(root: Path, offset: int, inode: int) -> list[tuple[Path, int]]:
-    """The files that hold the event log from `offset` of the file with this inode on, and where each begins. Where the
-    log was rotated since, that file has another name by now (events.jsonl.1), and the trainer may go on writing there;
-    one that was compressed or deleted is lost."""
-    path = real_path(root, protocol.EVENTS)
-    found = inode_of_log(root, protocol.EVENTS)
-    if not inode or found == inode:
-        return [(path, offset if offset <= size_of_log(root, protocol.EVENTS) else 0)]
-    try:
-        others = [other for other in path.parent.iterdir() if other.name.startswith(path.name) and other != path]
-    except OSError:
-        others = []
-    rotated = [(other, offset) for other in others if _inode(other) == inode]
-    return [*rotated, *([(path, 0)] if found else [])]
-
-
-def _inode(path: Path) -> int:
-    try:
-        return path.lstat().st_ino
-    except OSError:
-        return 0
 
 
 def await_event(
@@ -67,35 +46,35 @@ def await_event(
     limit_s: float,
     request: str = "",
 ) -> tuple[Mapping[str, Any] | None, str]:
-    """The first event of these names of this run (that answers `request`), or None and why: the process ended, or
-    the time was up."""
+    """Wait for the first event of this run with one of these names (and with this `request`, if given): (event, ""), or
+    (None, why there is none): the process ended, or `limit_s` seconds have passed."""
     deadline = time.monotonic() + limit_s
     while True:
-        living = alive()  # asked before the log is read, so that a last word is not missed
+        living = alive()  # asked before the log is read, so that a final event is not missed
         for record in events(root, offset=offset, inode=inode, run_id=run_id):
             if record["event"] in wanted and (not request or record.get("request") == request):
                 return record, ""
         if not living:
-            return None, "the process ended"
+            return None, tr("the process ended")
         if time.monotonic() >= deadline:
-            return None, f"not seen within {limit_s:g} s"
+            return None, tr("not seen within {limit_s:g} s", limit_s=limit_s)
         time.sleep(POLL_S)
 
 
 def heartbeat(root: Path, run_id: str) -> Mapping[str, Any]:
-    """The last sign of life of this run; empty without one."""
+    """The last heartbeat of this run; empty where there is none."""
     beat = sealed_records.try_json(real_path(root, protocol.HEARTBEAT))
     numbers = all(isinstance(beat.get(name), int | float) for name in ("t", "limit_s"))
     return beat if numbers and beat.get("run_id") == run_id else {}
 
 
 def metrics_since(root: Path, offset: int) -> list[dict[str, str]]:
-    """The whole rows of metrics.csv after a byte offset, as words by column; at most 2 MB of the newest."""
-    return _metrics(root, 100_000, since=offset, limit=2 << 20)
+    """The complete rows of metrics.csv after a byte offset, as text by column; at most the newest 2 MiB."""
+    return _metrics(root, 100_000, since=offset, limit=NEWEST)
 
 
 def last_metrics(root: Path, rows: int) -> list[dict[str, str]]:
-    """The last whole rows of metrics.csv as words by column."""
+    """The last complete rows of metrics.csv, as text by column."""
     return _metrics(root, rows)
 
 
@@ -108,5 +87,28 @@ def _metrics(root: Path, rows: int, **window: int) -> list[dict[str, str]]:
     except (OSError, HostError):
         return []
     lines = [line for line in tail(root, protocol.METRICS, rows, **window) if line != header and len(line) < ROW_LIMIT]
-    found = csv.DictReader(lines, fieldnames=header.split(","))
-    return [row for row in found if None not in row and None not in row.values()]
+    reader = csv.DictReader(lines, fieldnames=header.split(","))
+    return [row for row in reader if None not in row and None not in row.values()]
+
+
+def _parts(root: Path, offset: int, inode: int) -> list[tuple[Path, int]]:
+    """The files that hold the event log from `offset` of the file with this inode on, and the position in each. Where
+    the log was rotated since, that file has another name (events.jsonl.1), and the trainer may still write to it; the
+    events in a file that was compressed or deleted are lost."""
+    path = real_path(root, protocol.EVENTS)
+    current = inode_of_log(root, protocol.EVENTS)
+    if not inode or current == inode:
+        return [(path, offset if offset <= size_of_log(root, protocol.EVENTS) else 0)]
+    try:
+        others = [other for other in path.parent.iterdir() if other.name.startswith(path.name) and other != path]
+    except OSError:
+        others = []
+    rotated = [(other, offset) for other in others if _inode(other) == inode]
+    return [*rotated, *([(path, 0)] if current else [])]
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return 0

@@ -1,4 +1,4 @@
-"""Measurements by the trainer's own code, in a process and a scratch folder of their own."""
+"""Measure with the trainer's own code, in a separate process and a scratch folder."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from atftctl.host.files.durable import write_new
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.process import rights
 from atftctl.host.process.command import run
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 
@@ -30,7 +31,8 @@ def probe(
     baseline_configs: Mapping[str, str] | None = None,
     steps: int = 0,
 ) -> dict[str, Any]:
-    """What `trainer probe KIND` measured. Raises Inconclusive where it could not be run at all."""
+    """Run `trainer probe KIND`; return what it measured. `steps`: training steps; 0 for the runbook's number. Raises
+    Inconclusive where it measured nothing."""
     with scratch(layout) as folder:
         options = ["--steps", str(steps or runbook.checks.probe_steps)]
         for name in runbook.files.configs:
@@ -41,8 +43,8 @@ def probe(
 
 
 def short_run(layout: Layout, runbook: Runbook, configs: Sequence[bytes], steps: int) -> dict[str, Any]:
-    """A few training steps from fresh weights with these configs, under the trainer's memory limit. Raises Inconclusive
-    where it could not be run at all."""
+    """Make some training steps from new weights with these configs, under the trainer's memory limit; return what was
+    measured. Raises Inconclusive where nothing was."""
     with scratch(layout) as folder:
         options = ["--steps", str(steps)]
         for number, text in enumerate(configs):
@@ -52,7 +54,7 @@ def short_run(layout: Layout, runbook: Runbook, configs: Sequence[bytes], steps:
 
 
 def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str, Any]:
-    """Two checkpoints compared by tensor. Raises Inconclusive where it could not be run at all."""
+    """Compare two checkpoints tensor by tensor. Raises Inconclusive where they could not be compared."""
     with scratch(layout) as folder:
         options = ["--file", str(old), "--file", str(new)]
         return _ask(layout, runbook, "tensors", options, folder.out / "measured.json")
@@ -60,37 +62,38 @@ def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str,
 
 @dataclass(frozen=True)
 class Scratch:
-    """A folder of ours for one program that runs with the rights of the project's owner: what it reads is put there
-    before by us alone, what it writes goes to `out`."""
+    """A folder for one program that runs with the rights of the project's owner (`user`). The program reads the files
+    that we put into `folder`, and writes to `out` only."""
 
     folder: Path
     out: Path
     user: rights.User | None
 
     def put(self, name: str, data: bytes) -> str:
-        """A file for the program to read; its path."""
+        """Write a file for the program to read; return its path."""
         path = self.folder / name
         write_new(path, data, 0o600)
-        rights.give(path, self.user)
+        rights.give_to(path, self.user)
         return str(path)
 
 
 @contextmanager
 def scratch(layout: Layout) -> Iterator[Scratch]:
+    """Make a scratch folder for the block."""
     with tempfile.TemporaryDirectory(prefix="atftctl-") as name:
         folder, user = Path(name).resolve(), rights.user_of(layout.root)
         out = folder / "out"
         out.mkdir(0o700)
-        rights.give(out, user)
-        folder.chmod(0o711 if user else 0o700)  # passed through, and not to be written by that user
+        rights.give_to(out, user)
+        folder.chmod(0o711 if user else 0o700)  # that user may pass through it, and not write to it
         yield Scratch(folder, out, user)
 
 
 def _ask(
     layout: Layout, runbook: Runbook, kind: str, options: Sequence[str], out: Path, *, memory_limit_mb: int = 0
 ) -> dict[str, Any]:
-    words = [word.replace("{python}", sys.executable) for word in runbook.trainer.probe]
-    argv = [*words, kind, "--out", str(out), *options]
+    command = [argument.replace("{python}", sys.executable) for argument in runbook.trainer.probe]
+    argv = [*command, kind, "--out", str(out), *options]
     done = run(
         argv,
         cwd=layout.root,
@@ -102,12 +105,12 @@ def _ask(
         return dict(json.loads(read_bytes(out)))
     except (OSError, HostError, ValueError, TypeError, RecursionError):
         raise Inconclusive(
-            f"the probe measured nothing ({done.ended}): {done.last_line[:300]}",
-            hint="is the trainer installed here? pip install 'atftctl[trainer]'",
+            tr("the probe measured nothing ({ended}): {output}", ended=done.ended, output=done.last_line[:300]),
+            hint=tr("check that the trainer is installed here: pip install 'atftctl[trainer]'"),
         ) from None
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Ours, with this folder first on the module path: it runs its own trainer."""
-    path: Sequence[str] = [one for one in (str(folder), os.environ.get("PYTHONPATH", "")) if one]
+    """Our environment with this folder first in PYTHONPATH, so that a project runs its own trainer."""
+    path = [entry for entry in (str(folder), os.environ.get("PYTHONPATH", "")) if entry]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}

@@ -1,4 +1,4 @@
-"""The trainer's process: the recorded one, and those that were started by hand. Looks, never signals."""
+"""Observe the recorded trainer, and trainers that were started by hand. Nothing here sends a signal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.process_state import ProcessState, Signs, state_of
 from atftctl.host.process import table as procs
 from atftctl.observe.trainer_run import event_log
+from atftctl.protocol.messages import tr
 from atftctl.state import process_record, sealed_records
 from atftctl.state.layout import Layout
 
@@ -24,38 +25,39 @@ read_record, identity, members = process_record.read, process_record.identity, p
 
 
 def elsewhere(record: ProcessRecord) -> str:
-    """The other machine or container that the trainer was started on, where its pid means something; "" for here."""
-    host, namespace = procs.here()
+    """The other machine or container that the trainer was started on, where its pid is valid; "" for this one."""
+    host, namespace = procs.host_and_namespace()
     if record.host in ("", host) and (record.boot != procs.boot_id() or record.namespace in ("", namespace)):
         return ""
-    return record.host if record.host != host else f"another container of {host}"
+    return record.host if record.host != host else tr("another container on {host}", host=host)
 
 
 def observe(layout: Layout, command: Sequence[str]) -> Process:
-    """The state of the recorded trainer, from the process table and its own events."""
+    """The recorded trainer as it is now, from the process table and its own events, and trainers that were started by
+    hand. `command`: how the runbook starts the trainer."""
     record = read_record(layout)
     if record is None:
-        return Process(strangers=_strangers(layout, command, frozenset()))
-    who = identity(layout, record)
-    ours = frozenset(one.pid for one in members(layout, record))
-    strangers = _strangers(layout, command, ours)
+        return Process(unmanaged=_unmanaged(layout, command, frozenset()))
+    main = identity(layout, record)
+    ours = frozenset(member.pid for member in members(layout, record))
+    unmanaged = _unmanaged(layout, command, ours)
     seen = list(
         event_log.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
     )
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
     where = elsewhere(record) if record.wanted == "running" else ""
-    section, silent_s = _sign_of_life(layout, record) if who else ("", None)
+    section, silent_s = _sign_of_life(layout, record) if main else ("", None)
     return Process(
-        state=_state(layout, record, who, seen),
-        pid=who.pid if who else None,
+        state=_state(layout, record, main, seen),
+        pid=main.pid if main else None,
         run_id=record.run_id,
         since=record.started_at,
         digest=_running_digest(seen) or record.digest,
-        step=_last_step(layout) if who else (max(steps) if steps else None),
+        step=_last_step(layout) if main else (max(steps) if steps else None),
         last_event=_cause(seen),
-        memory_mb=sum(filter(None, map(procs.anonymous_mb, ours))) if who else None,
-        strangers=strangers,
-        leftovers=() if who or where else tuple(sorted(ours)),
+        memory_mb=sum(filter(None, map(procs.anonymous_mb, ours))) if main else None,
+        unmanaged=unmanaged,
+        leftovers=() if main or where else tuple(sorted(ours)),
         section=section,
         silent_s=silent_s,
         where=where,
@@ -63,14 +65,14 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
 
 
 def _sign_of_life(layout: Layout, record: ProcessRecord) -> tuple[str, float | None]:
-    """(section, None), or how long nothing was heard where that is longer than the section may last."""
+    """(the section of the last heartbeat; the seconds since then where the section may not last so long, else None)."""
     beat = event_log.heartbeat(layout.root, record.run_id)
     age, limit = time.time() - float(beat.get("t", 0)), float(beat.get("limit_s", 0))
     return str(beat.get("section", "")), age if beat and age > limit else None
 
 
 def _state(
-    layout: Layout, record: ProcessRecord, who: procs.Identity | None, seen: list[dict[str, Any]]
+    layout: Layout, record: ProcessRecord, main: procs.Identity | None, seen: list[dict[str, Any]]
 ) -> ProcessState:
     codes = [
         code for event in seen if event["event"] == protocol.STOPPED and type(code := event.get("exit_code")) is int
@@ -82,9 +84,9 @@ def _state(
     on_purpose = record.wanted == "stopped"
     return state_of(
         Signs(
-            alive=who is not None,
+            alive=main is not None,
             elsewhere=not on_purpose and bool(elsewhere(record)),
-            asked_to_stop=on_purpose or (who is not None and _being_stopped(layout, who)),
+            asked_to_stop=on_purpose or (main is not None and _being_stopped(layout, main)),
             on_purpose=on_purpose,
             first_step=any(event["event"] == protocol.FIRST_STEP for event in seen),
             ended=last.get(codes[-1], "") if codes else "",
@@ -92,25 +94,26 @@ def _state(
     )
 
 
-def _being_stopped(layout: Layout, who: procs.Identity) -> bool:
-    """By an operation that is under way, as its intent says."""
+def _being_stopped(layout: Layout, process: procs.Identity) -> bool:
+    """Does the intent of an open operation say that it stops this process?"""
     for path in layout.journal.glob("*.intent.json"):
         stopping = sealed_records.try_read(path).get("stopping")
         entries = [entry for entry in stopping if isinstance(entry, dict)] if isinstance(stopping, list) else []
-        if any((entry.get("pid"), entry.get("ticks")) == (who.pid, who.ticks) for entry in entries):
+        if any((entry.get("pid"), entry.get("ticks")) == (process.pid, process.ticks) for entry in entries):
             return True
     return False
 
 
 def _cause(seen: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The event that says most about the end: a typed fatal one, else the last. What was recovered from is no end."""
+    """The event that best explains the end of a run: the last fatal one, else the last of all. A recoverable event is
+    not fatal; a lost worker counts only where no other process reports why it ended."""
     fatal = [event for event in seen if event["event"] in CAUSES and not event.get("recoverable")]
-    reasons = [event for event in fatal if event["event"] != protocol.WORKER_LOST]  # what befell the one that was lost
+    reasons = [event for event in fatal if event["event"] != protocol.WORKER_LOST]
     lost = [event for event in seen if event["event"] == protocol.STOPPED and event.get("exit_code") != WORKER_LOST]
     if fatal and not reasons and lost:
         return lost[-1]
-    found = reasons or fatal or seen
-    return found[-1] if found else None
+    candidates = reasons or fatal or seen
+    return candidates[-1] if candidates else None
 
 
 def _running_digest(seen: list[dict[str, Any]]) -> str:
@@ -127,17 +130,22 @@ def _last_step(layout: Layout) -> int | None:
 
 
 def signature(command: Sequence[str]) -> list[str]:
-    """The words of the trainer's command that tell it from others: what stands before the first placeholder or
-    option value."""
-    words = [word for word in command if word != "{python}"]
-    return list(
-        words[: next((at for at, word in enumerate(words) if "{" in word or word.startswith("--")), len(words))]
-    )
+    """The arguments that identify the trainer's command: those before the first option or placeholder, without
+    `{python}`."""
+    arguments = [argument for argument in command if argument != "{python}"]
+    varying = [index for index, text in enumerate(arguments) if "{" in text or text.startswith("--")]
+    return arguments[: varying[0]] if varying else arguments
 
 
-def _strangers(layout: Layout, command: Sequence[str], ours: frozenset[int]) -> tuple[UnmanagedTrainer, ...]:
+def _unmanaged(layout: Layout, command: Sequence[str], ours: frozenset[int]) -> tuple[UnmanagedTrainer, ...]:
     return tuple(
-        UnmanagedTrainer(one.pid, one.ticks, one.user, one.command, ours_to_signal=os.getuid() in (0, one.uid))
-        for one in procs.find_command(signature(command), layout.root)
-        if one.pid not in ours
+        UnmanagedTrainer(
+            trainer.pid,
+            trainer.ticks,
+            trainer.user,
+            trainer.command,
+            ours_to_signal=os.getuid() in (0, trainer.uid),
+        )
+        for trainer in procs.find_command(signature(command), layout.root)
+        if trainer.pid not in ours
     )

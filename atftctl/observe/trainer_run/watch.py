@@ -1,4 +1,4 @@
-"""Where a staged rollback stands, and what the trainer does meanwhile."""
+"""Observe the trainer while a staged rollback watches one stage."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.staged import StagedState
 from atftctl.observe.trainer_run import event_log, process
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 
 def look(layout: Layout, state: StagedState, command: Sequence[str]) -> tuple[Window, str]:
-    """The trainer since its start; and why that says nothing about the stage, since somebody else has the trainer in
-    hand ("" where nobody has)."""
-    found, record = process.observe(layout, command), process.read_record(layout)
+    """(the trainer's run since its start; why it can't be used to judge the stage, or ""). It can't where somebody else
+    stopped the trainer or started another one."""
+    trainer, record = process.observe(layout, command), process.read_record(layout)
     rows = event_log.metrics_since(layout.root, record.metrics_from) if record else []
-    fatal = None if found.alive else found.last_event
-    others = ""
-    if record is None or {record.run_id, found.run_id} != {state.run_id}:
-        others = "another trainer was started meanwhile"
-    elif "stopped" in (found.state, record.wanted) or found.state in ("stopping", "elsewhere"):
-        others = "the trainer was stopped on purpose"
-    return Window(rows, found.alive, fatal, found.silent_s), others
+    fatal = None if trainer.alive else trainer.last_event
+    problem = ""
+    if record is None or {record.run_id, trainer.run_id} != {state.run_id}:
+        problem = tr("another trainer was started meanwhile")
+    elif "stopped" in (trainer.state, record.wanted) or trainer.state in ("stopping", "elsewhere"):
+        problem = tr("the trainer was stopped on purpose")
+    return Window(rows, trainer.alive, fatal, trainer.silent_s), problem

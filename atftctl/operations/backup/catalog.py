@@ -12,7 +12,7 @@ from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.domain.snapshot import Passed, Snapshot
-from atftctl.domain.steps import PinSnapshot
+from atftctl.domain.snapshot_steps import PinSnapshot
 from atftctl.host import locks
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots import cp_copies
@@ -138,7 +138,7 @@ def list_all(project: Project) -> Result:
     """List all snapshots, damaged ones too, and the copies that were made with `cp`."""
     layout = project.layout
     snapshots, broken = observed.scan(layout)
-    copies = cp_copies.find_handmade(layout, project.runbook.files)
+    copies = cp_copies.find_cp_copies(layout, project.runbook.files)
     checked = checked_copies.checked(layout)
     damage = {snapshot.id: why for snapshot in snapshots if (why := observed.known_damage(layout, snapshot, checked))}
     counts = [trn("{count} snapshot", "{count} snapshots", len(snapshots))]

@@ -12,7 +12,7 @@ from atftctl.domain.record import record
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Kind
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.steps import CopyFiles
+from atftctl.domain.snapshot_steps import CopyFiles
 from atftctl.domain.text import listed, size_text
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.observe.configs import read_configs

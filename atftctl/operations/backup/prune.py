@@ -13,7 +13,7 @@ from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.steps import RemoveSnapshot
+from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.text import size_text
 from atftctl.host.errors import reason_and_place
 from atftctl.host.files.fingerprint import allocated, inode_key
@@ -181,11 +181,11 @@ def _removal(
         with deferred() as held:
             lines = _take_away(project.layout, plan, request.reason)
         headline = tr("{command}: {title}", command=plan.command, title=plan.title)
-        if held.came:
+        if held.interrupted:
             headline = tr("{headline}; completed although it was interrupted", headline=headline)
         return Result(
             plan.command,
-            Exit.INTERRUPTED if held.came else Exit.DONE,
+            Exit.INTERRUPTED if held.interrupted else Exit.DONE,
             headline,
             lines=tuple(lines),
             data=data(tuple(_ids(plan))),

@@ -13,7 +13,7 @@ from atftctl.host.errors import HostError, LockHeldError
 from atftctl.host.files.folders import make_dirs
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.snapshots import cp_copies, integrity
-from atftctl.observe.snapshots.integrity import Copy, Found
+from atftctl.observe.snapshots.integrity import Copy, Findings
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
@@ -83,7 +83,7 @@ def share_of(text: str) -> float:
 
 def _damaged_cp_copies(project: Project) -> dict[str, tuple[str, ...]]:
     """Return what is wrong with the copies made by cp, by path."""
-    copies = cp_copies.find_handmade(project.layout, project.runbook.files)
+    copies = cp_copies.find_cp_copies(project.layout, project.runbook.files)
     wrong = {copy.path: cp_copies.look_into(project.layout, copy)[1] for copy in copies}
     return {path: (why,) for path, why in wrong.items() if why}
 
@@ -111,7 +111,7 @@ def _remember(project: Project, hashed: Sequence[Copy], request: Request) -> Non
 
 
 def _result(
-    project: Project, structure: Found, data: BackupVerifyData, lines: Sequence[Message], watch: Stopwatch
+    project: Project, structure: Findings, data: BackupVerifyData, lines: Sequence[Message], watch: Stopwatch
 ) -> Result:
     bad = len(data.problems)
     files = sum(len(copy.users) for copy in structure.copies.values())

@@ -23,9 +23,9 @@ def obstacle(project: Project) -> Refused | None:
     root = project.layout.root
     if not git.branch(root):
         return Refused("HEAD is detached: there is no branch to move", hint="git switch main")
-    if git.shallow(root):
+    if git.is_shallow(root):
         return Refused("the repository is shallow: its history is cut", hint="git fetch --unshallow")
-    if what := git.under_way(root):
+    if what := git.operation_in_progress(root):
         return Refused(
             f"git is in the middle of something else ({what})", hint="git status; finish or abort that first"
         )

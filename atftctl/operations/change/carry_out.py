@@ -103,11 +103,11 @@ def _apply(
             record, words = _start(operation, watch)
     except BaseException as error:
         raise ended_badly(operation, error) from error
-    proof = Proof(healthy=not words, words=words, interrupted=held.came)
-    if record and plan.start and not held.came:
+    proof = Proof(healthy=not words, words=words, interrupted=held.interrupted)
+    if record and plan.start and not held.interrupted:
         with watch.part("first step"):
             proof = await_proof(project, record, plan.start, plan.changes)
-    if plan.reload and not held.came:
+    if plan.reload and not held.interrupted:
         with watch.part("reload"):
             proof = await_echo(project, observed_process.read_record(project.layout), rendered.digest, plan.changes)
     exit_code = proof.exit_code

@@ -12,7 +12,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.steps import Target
 from atftctl.host.errors import HostError, OutsideProjectError, YamlError, reason
-from atftctl.host.files.attributes import losses
+from atftctl.host.files.attributes import replacement_losses
 from atftctl.host.files.durable import READ_BACK
 from atftctl.host.files.fingerprint import LINK, is_link, sha256_file
 from atftctl.host.files.obstacles import mount_points, why_not_replaceable
@@ -56,7 +56,7 @@ def render(
     }
     for target in plan.targets:
         path = replaceable(layout, target.path, mounted, folder=target.path in cleared)
-        notes += [f"{target.path}: {loss}" for loss in losses(path)]
+        notes += [f"{target.path}: {loss}" for loss in replacement_losses(path)]
         if is_link(target.new):
             diff.append(f"{target.path}: a symlink to {str(target.new).removeprefix(LINK)}")
         elif target.changes:
@@ -109,9 +109,9 @@ def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, fol
         path = layout.place(name)
     except OutsideProjectError as error:
         raise Refused(str(error)) from None
-    why, then = why_not_replaceable(path, mounted)
+    why, hint = why_not_replaceable(name, path, mounted)
     if why:
-        raise Refused(f"{name} {why}", hint=then)
+        raise Refused(why, hint=hint)
     try:
         facts = path.lstat()
     except (FileNotFoundError, NotADirectoryError):

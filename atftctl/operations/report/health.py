@@ -52,13 +52,13 @@ def faults(project: Project, facts: Facts) -> list[Fault]:
 def runbook_faults(project: Project) -> list[Fault]:
     """Return everything that is wrong in the runbook, in the order of its lines."""
     edit = tr("edit the runbook, then run: atftctl runbook lint")
-    problems = [Fault("runbook", problem.words, problem.hint or edit, blocks=True) for problem in project.problems]
+    problems = [Fault("runbook", problem.text, problem.hint or edit, blocks=True) for problem in project.problems]
     return problems + [Fault("runbook", warning) for warning in project.warnings]
 
 
 def _open_operation(facts: Facts) -> list[Fault]:
     opened = facts.open_operation
-    return [Fault("operations", opened.words, "atftctl recover", blocks=True)] if opened else []
+    return [Fault("operations", opened.summary, "atftctl recover", blocks=True)] if opened else []
 
 
 def _configs(project: Project, facts: Facts) -> list[Fault]:
@@ -103,7 +103,7 @@ def trainer_faults(project: Project, facts: Facts) -> list[Fault]:
         problems.append(Fault("trainer", silence(process), "atftctl trainer restart"))
     if process.state == "died":
         problems.append(Fault("trainer", cause(process.last_event or {}), remedy(project.runbook, facts)))
-    for trainer in process.strangers:
+    for trainer in process.unmanaged:
         message = tr("a trainer was started by hand: pid {pid}, user {user}", pid=trainer.pid, user=trainer.user)
         problems.append(Fault("trainer", message, "atftctl trainer status"))
     return problems

@@ -108,7 +108,7 @@ def _interrupted_staged(project: Project) -> list[str]:
     return [
         tr(
             "{state} (since {started}, by {operator}) → atftctl resume",
-            state=staged.words,
+            state=staged.summary,
             started=staged.started,
             operator=staged.operator,
         )

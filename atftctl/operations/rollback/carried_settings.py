@@ -25,7 +25,7 @@ def own_edits(project: Project, base: str, path: str, *, filters: bool = True) -
 
     try:
         stands = read_bytes(project.layout.place(path), MAX_BYTES + 1)
-        committed = worktree.checked_out(project.layout.root, base, path, filters=filters)
+        committed = worktree.file_as_checked_out(project.layout.root, base, path, filters=filters)
         before, after = flat(read(committed).value or {}), flat(read(stands).value or {})
         if before.keys() - after.keys():
             return None

@@ -50,7 +50,7 @@ def _of_before(
         found = git.file_at(root, commit, path)
         if found is None:
             raise Refused(f"{path} is not in {ref}", hint="--ref names another commit")
-        contents[path] = worktree.checked_out(root, commit, path, filters=filters)
+        contents[path] = worktree.file_as_checked_out(root, commit, path, filters=filters)
         files.append(decide.NewFile(path, sha256_bytes(contents[path]), found[1], moded=not (root / path).exists()))
     return commit, tuple(files), contents
 

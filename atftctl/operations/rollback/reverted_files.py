@@ -50,7 +50,7 @@ def read(project: Project, folder: Path, move: CodeMove) -> Reverted:
             continue
         data = read_bytes(folder / change.path)
         if path in edits:
-            committed = worktree.checked_out(root, move.old, path)
+            committed = worktree.file_as_checked_out(root, move.old, path)
             data, told = carried_settings.carry(edits[path], committed, data)
             notes += told
         contents[path] = data
@@ -66,11 +66,11 @@ def _changes(project: Project, folder: Path, move: CodeMove, top: str) -> list[g
     and with the newer commit's attributes. Raises Refused, GitError."""
     root = project.layout.root
     changes = git.changes(root, move.old, move.new)
-    if unseen := sorted(git.hidden(root) & {change.path.removeprefix(top) for change in changes}):
+    if unseen := sorted(git.files_with_hidden_changes(root) & {change.path.removeprefix(top) for change in changes}):
         raise Refused(f"git was told not to see changes of {unseen[0]}", hint="git update-index --no-skip-worktree")
     attributes = any(PurePosixPath(change.path).name == ".gitattributes" for change in changes)
     names = [change.path for change in changes]
-    worktree.check_out_again(folder, move.new, git.tree_files(folder, move.new) if attributes else names)
+    worktree.reset_files(folder, move.new, git.tree_files(folder, move.new) if attributes else names)
     return changes + (_with_other_bytes(project, folder, move.new, set(names), top) if attributes else [])
 
 

@@ -57,12 +57,12 @@ def staged(project: Project, word: str, wish: RestartPolicy, request: Request) -
 
 def _refuse_another(layout: Layout) -> None:
     if other := staged_state.read(layout):
-        raise Refused(other.words, hint="atftctl resume goes on with it; atftctl resume --drop forgets it")
+        raise Refused(other.summary, hint="atftctl resume goes on with it; atftctl resume --drop forgets it")
 
 
 def _mine(state: StagedState) -> StagedState:
     """Carried out by this process from now on."""
-    return replace(state, maker=owner.mine())
+    return replace(state, maker=owner.own_name())
 
 
 def _begin(plan: Plan, symptom: str, request: Request) -> StagedState:
@@ -87,13 +87,13 @@ def resume(project: Project, word: str, wish: RestartPolicy, request: Request, *
             kept.write(project.layout, state)
         if drop and state:
             kept.clear(project.layout)
-            return Result("resume", Exit.DONE, f"forgotten: {state.words}; all files stay as they are")
+            return Result("resume", Exit.DONE, f"forgotten: {state.summary}; all files stay as they are")
     if state is None:
         if recovered.lines:
             code = Exit.CHECK_FAILED if recovered.not_started else Exit.DONE
             return Result("resume", code, "; ".join(recovered.lines), data={"recovered": recovered.lines})
         raise Refused("nothing was left in the middle", hint="atftctl history shows what was done")
-    request.report.note(state.words)
+    request.report.note(state.summary)
     return _run(project, state, wish, request)
 
 
@@ -114,8 +114,8 @@ def _refuse_other(project: Project, state: StagedState | None, word: str) -> Non
 
 def _refuse_at_work(state: StagedState | None) -> None:
     """One process carries it out, and no other."""
-    if state and staged_state.at_work(state):
-        raise Refused(f"{state.words}: {state.operator} is at it (pid {state.pid})", hint="wait for it, or ask them")
+    if state and staged_state.is_running(state):
+        raise Refused(f"{state.summary}: {state.operator} is at it (pid {state.pid})", hint="wait for it, or ask them")
 
 
 def _run(project: Project, state: StagedState, wish: RestartPolicy, request: Request) -> Result:
@@ -126,7 +126,7 @@ def _run(project: Project, state: StagedState, wish: RestartPolicy, request: Req
         left = staged_state.read(project.layout) or state
         raise Interrupted(
             "interrupted",
-            state="; ".join((left.words, footprint.state("no file has changed yet"))),
+            state="; ".join((left.summary, footprint.state("no file has changed yet"))),
             hint="atftctl resume",
         ) from None
 
@@ -164,7 +164,7 @@ def _change(
         parts += result.parts
         done = (result.change.operation,)
         if result.exit_code is Exit.INTERRUPTED:
-            raise Interrupted(result.headline, state=state.words, hint="atftctl resume")
+            raise Interrupted(result.headline, state=state.summary, hint="atftctl resume")
     record = process.read_record(project.layout)
     run_id = record.run_id if record else ""
     state = replace(state, doing="watching", operations=(*state.operations, *done), run_id=run_id)

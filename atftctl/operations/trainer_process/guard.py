@@ -21,12 +21,12 @@ def check(project: Project, override: str) -> None:
         raise Refused(held_by(holder), hint="wait for it")
     facts = observe(project)
     if facts.open_operation:
-        raise Refused(facts.open_operation.words, hint="atftctl recover")
+        raise Refused(facts.open_operation.summary, hint="atftctl recover")
     require_readable(project, facts.configs)
     if why := _somebody(facts.process):
         raise Refused(why, hint="atftctl trainer status")
-    if (staged := staged_state.read(layout)) and staged_state.at_work(staged):
-        raise Refused(f"{staged.words} (pid {staged.pid})", hint="wait for it")
+    if (staged := staged_state.read(layout)) and staged_state.is_running(staged):
+        raise Refused(f"{staged.summary} (pid {staged.pid})", hint="wait for it")
     found = digest(facts.configs)
     why = quarantine.reason(layout, found)
     if why and not override:
@@ -47,6 +47,6 @@ def _somebody(process: Process) -> str:
         return f"the trainer runs already, pid {process.pid}"
     if process.leftovers:
         return f"processes of the last run are left: pid {', '.join(map(str, process.leftovers))}"
-    if process.strangers:
-        return f"a trainer that was started by hand runs here: pid {process.strangers[0].pid}"
+    if process.unmanaged:
+        return f"a trainer that was started by hand runs here: pid {process.unmanaged[0].pid}"
     return ""

@@ -28,7 +28,7 @@ def status(project: Project, found: Process | None = None) -> Result:
         lines.append(
             f"processes of that run are left: pid {', '.join(map(str, found.leftovers))} → atftctl trainer stop"
         )
-    lines += [f"started by hand: pid {one.pid}, {one.user}: {one.command[:100]}" for one in found.strangers]
+    lines += [f"started by hand: pid {one.pid}, {one.user}: {one.command[:100]}" for one in found.unmanaged]
     data = {
         "state": found.state,
         "pid": found.pid,
@@ -41,6 +41,6 @@ def status(project: Project, found: Process | None = None) -> Result:
         "where": found.where,
         "leftovers": list(found.leftovers),
         "last_event": dict(found.last_event or {}),
-        "by_hand": [{"pid": one.pid, "user": one.user, "command": one.command} for one in found.strangers],
+        "by_hand": [{"pid": one.pid, "user": one.user, "command": one.command} for one in found.unmanaged],
     }
     return Result("trainer status", Exit.DONE, f"trainer: {found.state}{where}{step}", lines=tuple(lines), data=data)
