@@ -22,8 +22,8 @@ from atftctl import __version__  # noqa: E402
 from atftctl.cli.command import HELP_OPTIONS  # noqa: E402
 from atftctl.cli.help import sections  # noqa: E402
 from atftctl.cli.lazy_commands import SECTIONS  # noqa: E402
-from atftctl.cli.root import app  # noqa: E402
 from atftctl.cli.options import COMMON  # noqa: E402
+from atftctl.cli.root import app  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "commands.md"
 COLUMNS = 100
