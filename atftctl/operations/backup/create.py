@@ -47,23 +47,24 @@ def create(project: Project, label: str, only: Kind, request: Request, *, pin: b
     Raises Refused where a file can't be read or the label is taken.
     """
 
+    files = Sources(())
+    needed: dict[str, int] = {}
+
     def decide() -> Plan:
+        nonlocal files, needed
         files = _sources(project, only)
         _check_label(project, label)
         spec = _spec(project, files)
         needed = room_needed(project.layout, spec.reliance, spec.paths)
-        linked = sum(not size for size in needed.values())
-        step = CopyFiles(tuple(files.paths), sum(needed.values()), linked)
+        step = CopyFiles(tuple(files.paths), sum(needed.values()), linked=sum(not size for size in needed.values()))
         left_out = tuple(tr("left out: {path}: {why}", path=path, why=why) for path, why in files.left_out.items())
         return Plan("backup", step.describe(), (step,), notes=left_out)
 
     def act(plan: Plan, watch: Stopwatch) -> Result:
-        del plan  # the sizes are taken again with the files themselves
+        del plan  # it was made from these files, under the same lock
         with watch.part("copy"):
-            files = _sources(project, only)
             text = pin_text(request) if pin else ""
             spec = _spec(project, files, label=label, reason=request.reason, pin=text)
-            needed = room_needed(project.layout, spec.reliance, spec.paths)
             free_space.for_snapshot(project.layout, needed)
             request.report.expect(sum(needed.values()))
             snapshot = snapshots.take(
