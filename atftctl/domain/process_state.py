@@ -3,9 +3,11 @@ state itself is stored nowhere."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from atftctl.domain.record import record
+from atftctl.protocol.messages import Message, tr
 
 ProcessState = Literal[
     "never started",
@@ -28,6 +30,18 @@ FOLLOWS: dict[ProcessState, tuple[ProcessState, ...]] = {
     "finished": ("starting",),
     "died": ("starting",),
     "elsewhere": ("starting",),
+}
+
+
+STATE_TEXTS: Mapping[ProcessState, Message] = {  # as people read them; JSON has the states themselves
+    "never started": tr("never started"),
+    "starting": tr("starting"),
+    "running": tr("running"),
+    "stopping": tr("stopping"),
+    "stopped": tr("stopped"),
+    "finished": tr("finished"),
+    "died": tr("died"),
+    "elsewhere": tr("elsewhere"),
 }
 
 

@@ -87,7 +87,7 @@ def _sources(project: Project, only: Kind) -> Sources:
         names = ", ".join(project.runbook.files.of(only))
         raise Refused(
             tr("there is nothing to back up: none of these files exists: {paths}", paths=names),
-            hint=tr("check the section files of the runbook: atftctl runbook lint"),
+            hint=tr("check the section `files` of the runbook, then run: atftctl runbook lint"),
         )
     return files
 

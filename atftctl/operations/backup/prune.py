@@ -142,7 +142,7 @@ def _plan(
     steps = tuple(
         RemoveSnapshot(snapshot.id, snapshot.label or snapshot.reason, sizes[snapshot.id]) for snapshot in going
     )
-    title = tr("{title}: {size} become free", title=title, size=size_text(sum(sizes.values())))
+    title = tr("{title}; frees {size} of disk space", title=title, size=size_text(sum(sizes.values())))
     return Plan(command, title, steps, notes=(*notes, tr("this can't be undone")))
 
 

@@ -104,7 +104,7 @@ def trainer_faults(project: Project, facts: Facts) -> list[Fault]:
     if process.state == "died":
         problems.append(Fault("trainer", cause(process.last_event or {}), remedy(project.runbook, facts)))
     for trainer in process.unmanaged:
-        message = tr("a trainer was started by hand: pid {pid}, user {user}", pid=trainer.pid, user=trainer.user)
+        message = tr("manually started trainer: pid {pid}, user {user}", pid=trainer.pid, user=trainer.user)
         problems.append(Fault("trainer", message, "atftctl trainer status"))
     return problems
 

@@ -8,6 +8,7 @@ from typing import Any
 from atftctl.decide.plans.setting_changes import state
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
+from atftctl.domain.process_state import STATE_TEXTS
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.host import locks
@@ -89,7 +90,7 @@ def status(project: Project) -> Result:
 
 
 def _headline(service: str, process: Process) -> Message:
-    parts: list[str] = [tr("{service}: trainer {state}", service=service, state=process.state)]
+    parts: list[str] = [tr("{service}: trainer {state}", service=service, state=STATE_TEXTS[process.state])]
     if process.pid:
         parts.append(tr("pid {pid}", pid=process.pid))
     if process.step is not None:
