@@ -78,7 +78,7 @@ def test_doctor_says_what_is_missing_and_what_that_costs(project: Project) -> No
     env = {"PYTHONPATH": f"{project.root}/block:{project.env['PYTHONPATH']}", "PATH": "/nowhere"}
     found = {one["name"]: one for one in project.run("doctor", "--json", env=env).json["data"]["findings"]}
     assert "broken" in found["torch"]["message"] and "rollback and restore work" in found["torch"]["costs"]
-    assert "no rollback --git" in found["git"]["costs"]
+    assert "rollback --git does not work" in found["git"]["costs"]
     (project.root / CONFIG).unlink()
     missing = project.run("doctor")
     assert missing.code == 1 and "contact" in missing.out
