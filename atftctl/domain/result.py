@@ -89,7 +89,7 @@ class Result:
     exit_code: Exit
     headline: str
     lines: tuple[str, ...] = ()
-    data: Mapping[str, Any] = field(default_factory=NoData)
+    data: Data = field(default_factory=NoData)
     plan: Plan | None = None
     parts: tuple[Part, ...] = ()
     contacts: tuple[str, ...] = ()

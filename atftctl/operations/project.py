@@ -1,4 +1,4 @@
-"""What every verb starts from: the project, its runbook, the language."""
+"""Open the project that a command works on, and observe it: the runbook, the configs, the trainer, the snapshots."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation
 from atftctl.domain.runbook import Files, Runbook
 from atftctl.domain.snapshot import Snapshot
+from atftctl.host.errors import reason
 from atftctl.host.files.fingerprint import digest_of
 from atftctl.observe.configs import read_configs
 from atftctl.observe.runbook import load as runbook
@@ -20,6 +21,7 @@ from atftctl.observe.runbook import locate
 from atftctl.observe.runbook.binder import Problem
 from atftctl.observe.snapshots import catalog
 from atftctl.observe.trainer_run import process
+from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
@@ -29,58 +31,69 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
+    """A project and its runbook.
+
+    `language`: of texts of the runbook. `warnings`: what the runbook's reader warned of. `problems`: what is wrong in
+    the runbook; empty unless it was opened to look or for rescue.
+    """
+
     layout: Layout
     runbook: Runbook
     language: str = "en"
     warnings: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()  # of the runbook
+    problems: tuple[Problem, ...] = ()
 
     @property
     def contacts(self) -> tuple[str, ...]:
-        say = self.language
-        return tuple(f"{one.when.say(say)}: {one.how.say(say)}" for one in self.runbook.contacts)
+        """Who can help, a line each."""
+        language = self.language
+        return tuple(f"{contact.when.say(language)}: {contact.how.say(language)}" for contact in self.runbook.contacts)
 
     def launch(self, resume: str) -> LaunchSpec | None:
-        """The runbook's command, as words, ready to run; None where the runbook names none, or can't be read."""
+        """Return the runbook's command, ready to run; None where the runbook names none or can't be read. `resume`: the
+        checkpoint to continue from."""
         from atftctl.apply.launch import LaunchSpec
         from atftctl.apply.trainer_process import command
 
         rules = self.runbook.trainer
         if not rules.command:
             return None
-        words = rules.command if rules.processes == 1 else (*rules.launcher, *_after_interpreter(rules.command))
-        filled = command(words, python=sys.executable, resume=resume, processes=str(rules.processes))
-        return LaunchSpec(filled, resume, rules.memory_limit_mb, rules.processes)
+        template = rules.command
+        if rules.processes != 1:
+            template = (*rules.launcher, *_without_interpreter(template))
+        argv = command(template, python=sys.executable, resume=resume, processes=str(rules.processes))
+        return LaunchSpec(argv, resume, rules.memory_limit_mb, rules.processes)
 
 
-def _after_interpreter(words: tuple[str, ...]) -> tuple[str, ...]:
-    """What a launcher is given: it starts the interpreter itself."""
-    return words[1:] if words[0] == "{python}" else words
+def _without_interpreter(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments of a launcher, which starts the interpreter itself."""
+    return arguments[1:] if arguments[0] == "{python}" else arguments
 
 
 def open_project(start: Path, language: str = "en") -> Project:
-    """For whatever needs a runbook that is whole. Raises Refused for another one."""
-    found = runbook.load(locate.find_project(start))
-    return Project(found.layout, found.runbook, language, found.warnings)
+    """Open the project that `start` lies in. Raises Refused for a runbook that has problems."""
+    book = runbook.load(locate.find_project(start))
+    return Project(book.layout, book.runbook, language, book.warnings)
 
 
 def open_to_look(start: Path, language: str = "en") -> Project:
-    """For what changes nothing: a broken runbook is told of, and serves as far as it goes."""
-    found = runbook.examine(locate.find_project(start))
-    return Project(found.layout, found.runbook, language, found.warnings, found.problems)
+    """Open the project for a command that changes nothing: problems of the runbook are kept, not raised."""
+    book = runbook.examine(locate.find_project(start))
+    return Project(book.layout, book.runbook, language, book.warnings, book.problems)
 
 
 def open_for_rescue(start: Path, language: str = "en") -> Project:
-    """For undo, recover and restore: a broken runbook is no obstacle, the trainer is left alone then."""
-    found = runbook.examine(locate.find_project(start, rescue=True))
-    if not found.problems:
-        return Project(found.layout, found.runbook, language, found.warnings)
-    warning = f"{found.problems[0].text}; the trainer is left alone"
-    return Project(found.layout, _bare_runbook(found.layout), language, (warning,), found.problems)
+    """Open the project for undo, recover and restore: with a broken runbook, the trainer is neither stopped nor
+    started."""
+    book = runbook.examine(locate.find_project(start, rescue=True))
+    if not book.problems:
+        return Project(book.layout, book.runbook, language, book.warnings)
+    warning = tr("{problem}; the trainer is neither stopped nor started", problem=book.problems[0].text)
+    return Project(book.layout, _bare_runbook(book.layout), language, (warning,), book.problems)
 
 
 def _bare_runbook(layout: Layout) -> Runbook:
-    """A runbook that knows no more than the snapshots do: which files there are."""
+    """Return a runbook that only names the files that are in the snapshots."""
     known = {file.path: None for snapshot in catalog.list_snapshots(layout) for file in snapshot.files}
     configs = tuple(path for path in known if path.endswith((".yaml", ".yml")))
     models = tuple(path for path in known if path not in configs)
@@ -88,10 +101,10 @@ def _bare_runbook(layout: Layout) -> Runbook:
 
 
 def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
-    """All that decisions are made from. `digests_of`: further files whose hash the decision needs."""
+    """Return all facts that decisions are made from. `digests_of`: further files whose hash the decision needs."""
     layout = project.layout
     known = catalog.list_snapshots(layout)
-    configs = with_ways_back(layout, known, read_configs(layout.root, project.runbook.files.configs))
+    configs = _with_restore_commands(layout, known, read_configs(layout.root, project.runbook.files.configs))
     digests = {path: config.sha256 for path, config in configs.items()}
     for path in digests_of:
         if path not in digests:
@@ -107,55 +120,61 @@ def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
 
 
 def _digest(path: Path) -> str | None:
-    """Of what stands there; a folder is no file, though its name may become one."""
+    """Return the hash of a file; None where there is none. A folder has none, though a file may take its place."""
     return None if path.is_dir() and not path.is_symlink() else digest_of(path)
 
 
 def open_operation(layout: Layout) -> OpenOperation | None:
-    """What a crash left open, without touching it. Raises nothing: recovery judges the records."""
+    """Return the operation that a crash interrupted, None where there is none. Changes nothing, and raises nothing for
+    damaged records: recovery judges them."""
     for operation, states in sealed_records.states(layout.journal).items():
         if "done" in states:
             continue
         state = "commit" if "commit" in states else "begin" if "begin" in states else "intent"
         try:
             intent = sealed_records.read(layout.journal, operation, "intent") or {}
+            command = str(intent.get("command", "?"))
         except sealed_records.BadRecordError as error:
-            intent = {"command": f"an operation whose record can't be read ({error})"}
-        return OpenOperation(operation, state, str(intent.get("command", "?")), str(intent.get("reason", "")))  # type: ignore[arg-type]
+            intent, command = {}, tr("an operation whose record can't be read ({reason})", reason=reason(error))
+        return OpenOperation(operation, state, command, str(intent.get("reason", "")))  # type: ignore[arg-type]
     return None
 
 
 def now() -> datetime:
+    """Return the time with its zone."""
     return datetime.now().astimezone()
 
 
-def with_ways_back(
+def _with_restore_commands(
     layout: Layout, known: tuple[Snapshot, ...], configs: Mapping[str, ConfigFile]
 ) -> dict[str, ConfigFile]:
-    """Each config that can't be read, with the command that brings a copy of it back."""
+    """Return the configs; each that can't be read with the command that restores it."""
     if not any(config.error for config in configs.values()):
         return dict(configs)
-    from atftctl.operations.way_back import of_config
+    from atftctl.operations.restore_command import restore_command
 
     return {
-        path: replace(config, way_back=of_config(layout, known, path)) if config.error else config
+        path: replace(config, way_back=restore_command(layout, known, path)) if config.error else config
         for path, config in configs.items()
     }
 
 
 def require_readable(project: Project, configs: Mapping[str, ConfigFile], state: str = "") -> None:
-    """Raises Refused for a config that can't be read, with the command that brings a copy of it back."""
-    wrong = next((config for config in configs.values() if config.error), None)
-    if wrong is None:
+    """Raises Refused for a config that can't be read, with the command that restores it. `state`: what is true now."""
+    unreadable = next((config for config in configs.values() if config.error), None)
+    if unreadable is None:
         return
-    if not wrong.way_back:
+    if not unreadable.way_back:
         known = catalog.list_snapshots(project.layout)
-        wrong = with_ways_back(project.layout, known, {wrong.path: wrong})[wrong.path]
-    raise Refused(f"{wrong.path}: {wrong.error}", state=state, hint=wrong.way_back)
+        unreadable = _with_restore_commands(project.layout, known, {unreadable.path: unreadable})[unreadable.path]
+    raise Refused(
+        tr("{path}: {reason}", path=unreadable.path, reason=unreadable.error), state=state, hint=unreadable.way_back
+    )
 
 
 def refuse_open(project: Project) -> None:
-    """What a crash left open may be half in place: nothing measured now would mean anything."""
+    """Raises Refused while an interrupted operation is open: its files may be half changed, and nothing measured now
+    would mean anything."""
     opened = open_operation(project.layout)
     if opened:
-        raise Refused(opened.summary, hint="atftctl recover, then this again")
+        raise Refused(opened.summary, hint=tr("run: atftctl recover, then this command again"))

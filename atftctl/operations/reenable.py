@@ -1,4 +1,4 @@
-"""`reenable`: the improvements come back, one phase at a time."""
+"""`reenable`: turn improvements on again, one phase at a time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from atftctl.operations.change.carry_out import carry_out
 from atftctl.operations.change.change import Change
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
+from atftctl.protocol.messages import tr
 
 
-def phase(project: Project, number: int, plan_name: str, wish: RestartPolicy, request: Request) -> Result:
+def phase(project: Project, number: int, plan_name: str, policy: RestartPolicy, request: Request) -> Result:
+    """Turn the improvements of one phase on. `plan_name`: a plan of the runbook; "" for its default. Raises UsageError
+    for an unknown plan, and as `carry_out`."""
     name = plan_name or project.runbook.reenable_plan
     if name not in project.runbook.plans:
-        raise UsageError(f"no plan {name!r}", hint=nearest(name, project.runbook.plans))
+        raise UsageError(tr("unknown plan {name!r}", name=name), hint=nearest(name, project.runbook.plans))
     change = Change(
-        lambda facts: by_settings.reenable(project.runbook, facts, number, name, wish, project.language),
+        lambda facts: by_settings.reenable(project.runbook, facts, number, name, policy, project.language),
     )
     return carry_out(project, change, request)

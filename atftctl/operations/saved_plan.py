@@ -1,4 +1,8 @@
-"""Plans kept in files: sealed, so that an edited one is known, and done only while what they were based on stands."""
+"""Save plans to files and read them back.
+
+A file is sealed, so that an edited one is noticed. Its plan is carried out only while the command would still do the
+same.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,16 @@ from typing import Any
 
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.plan import Plan
+from atftctl.domain.text import listed
 from atftctl.host import locks
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.host.files.reading import read_bytes
 from atftctl.observe.runbook.locate import find_project
 from atftctl.operations.project import now
 from atftctl.protocol.keys import key_text
+from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
@@ -32,41 +38,59 @@ COMMANDS = (
     *(("backup", verb) for verb in ("create", "pin", "unpin", "prune", "rm")),
     ("runbook", "render"),
 )
-OURS = ("--yes", "-y", "--dry-run", "--json", "--project")  # said to `plan`, not kept
+OWN_OPTIONS = ("--yes", "-y", "--dry-run", "--json", "--project")  # given to `plan` itself, not kept
 PID = re.compile(r"pid \d+(, \d+)*")
 
 
 @dataclass(frozen=True)
 class Saved:
-    """The words of the command, what its plan was, and where it was made."""
+    """A saved plan. `arguments`: of the command. `plan`: its essence. `place`: the project and its runbook. `saved`:
+    when and by whom."""
 
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     plan: dict[str, Any]
-    here: dict[str, Any]
-    made: str
+    place: dict[str, Any]
+    saved: str
 
     def compare(self, plan: Plan, diff: tuple[str, ...]) -> bool:
-        """Raises Refused where the plan is another one by now."""
+        """Return True. Raises Refused where the plan of the command is another one now."""
         del diff
-        found = essence(plan)
-        self._same(found, self.plan)
+        self._require_same(essence(plan), self.plan)
         return True
 
-    def check_here(self, start: Path) -> None:
-        """Raises Refused in another project, and where the runbook is another by now: it says what is run."""
-        self._same(_here(find_project(start)), self.here)
+    def check_place(self, start: Path) -> None:
+        """Raises Refused in another project, and where its runbook has changed: it says what is run."""
+        self._require_same(_place(find_project(start)), self.place)
 
-    def _same(self, found: dict[str, Any], saved: dict[str, Any]) -> None:
-        if moved := [name for name in found if found[name] != saved.get(name)]:
+    def _require_same(self, current: dict[str, Any], saved: dict[str, Any]) -> None:
+        changed = [part for name in current for part in _changed(name, current[name], saved.get(name))]
+        if changed:
             raise Refused(
-                f"the world has moved since the plan was made ({self.made}): {', '.join(moved)} would be others now",
-                hint="look at it again: atftctl plan save",
+                tr(
+                    "the plan is out of date (saved {time}): these parts changed since: {parts}",
+                    time=self.saved,
+                    parts=listed(changed, 4),
+                ),
+                hint=tr("save it again and review it: atftctl plan save FILE COMMAND"),
             )
 
 
+def _changed(name: str, current: Any, saved: Any) -> list[str]:
+    """Return the parts that differ: steps by their text, files by their path, anything else by its name."""
+    if current == saved:
+        return []
+    if isinstance(current, list) and isinstance(saved, list):
+        return [f"+ {step}" for step in current if step not in saved] + [
+            f"- {step}" for step in saved if step not in current
+        ] or [name]
+    if isinstance(current, dict) and isinstance(saved, dict):
+        return [path for path in {**current, **saved} if current.get(path) != saved.get(path)]
+    return [name]
+
+
 def essence(plan: Plan) -> dict[str, Any]:
-    """What makes two plans the same one: each step, and which files become what, from what. Not the pid of a trainer,
-    which a restart may have changed."""
+    """Return what makes two plans the same: the steps, and the old and new content of each file. The trainer's pid is
+    left out: a restart changes it."""
     files = {
         target.path: {
             "from": target.old,
@@ -79,48 +103,55 @@ def essence(plan: Plan) -> dict[str, Any]:
     return {"command": plan.command, "files": files, "steps": steps}
 
 
-def _here(layout: Layout) -> dict[str, Any]:
+def _place(layout: Layout) -> dict[str, Any]:
     return {"project": str(layout.root.resolve()), "runbook": sha256_file(layout.runbook)}
 
 
-def refuse_words(words: Sequence[str]) -> None:
-    """Raises UsageError for a command that has no plan, and for words that are said to `plan` itself."""
-    if not any(tuple(words[: len(one)]) == one for one in COMMANDS):
-        known = ", ".join(" ".join(one) for one in COMMANDS)
-        raise UsageError(f"{' '.join(words[:2])!r} has no plan", hint=f"known: {known}")
-    for word in words:
-        if word.partition("=")[0] in OURS:
-            raise UsageError(f"{word} is for plan save and plan apply themselves")
+def refuse_arguments(arguments: Sequence[str]) -> None:
+    """Raises UsageError for a command that has no plan, and for options that `plan` takes itself."""
+    if not any(tuple(arguments[: len(command)]) == command for command in COMMANDS):
+        known = ", ".join(" ".join(command) for command in COMMANDS)
+        raise UsageError(
+            tr("{command!r} has no plan", command=" ".join(arguments[:2])),
+            hint=tr("commands with a plan: {commands}", commands=known),
+        )
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if option in OWN_OPTIONS:
+            raise UsageError(tr("{option} can't be saved with a plan; give it to plan apply instead", option=option))
 
 
-def refuse_unseen(words: Sequence[str]) -> None:
-    """Raises Refused: the command ended, and had no plan to show."""
-    raise Refused(f"{' '.join(words)} has no plan that could be kept")
+def refuse_unseen(arguments: Sequence[str]) -> None:
+    """Raises Refused: the command ended without a plan."""
+    raise Refused(tr("`{command}` has no plan that could be saved", command=" ".join(arguments)))
 
 
 def refuse_file(file: Path) -> None:
-    """Raises Refused: a plan is never written over."""
+    """Raises Refused for a file that exists: a plan is never overwritten."""
     if file.exists():
-        raise Refused(f"{file} is there already", hint="name a new one")
+        raise Refused(tr("{path} already exists", path=file), hint=tr("choose a new file name"))
 
 
-def save(file: Path, words: Sequence[str], start: Path, plan: Plan, diff: tuple[str, ...]) -> bool:
-    """Raises OSError."""
+def save(file: Path, arguments: Sequence[str], start: Path, plan: Plan, diff: tuple[str, ...]) -> bool:
+    """Write the plan to a new file and return True. Raises OSError."""
     body = {
-        "words": list(words),
+        "arguments": list(arguments),
         "plan": essence(plan),
-        "here": _here(find_project(start)),
+        "place": _place(find_project(start)),
         "diff": list(diff),
-        "made": f"{now().isoformat(timespec='seconds')} by {locks.operator()}",
+        "saved": f"{now().isoformat(timespec='seconds')} by {locks.operator()}",
     }
     write_durably(file.parent.resolve() / file.name, sealed_records.seal(body), 0o600)
     return True
 
 
 def read(file: Path) -> Saved:
-    """Raises Refused for what is no plan, or was edited; OSError."""
+    """Read a saved plan. Raises Refused for a file that is not one, or that was edited; OSError."""
     try:
         body = sealed_records.unseal(read_bytes(file.resolve()), str(file))
-        return Saved(tuple(map(str, body["words"])), dict(body["plan"]), dict(body["here"]), str(body["made"]))
+        arguments = tuple(map(str, body["arguments"]))
+        return Saved(arguments, dict(body["plan"]), dict(body["place"]), str(body["saved"]))
     except (HostError, KeyError, TypeError, ValueError) as error:
-        raise Refused(f"{file} is no plan that atftctl saved: {error}") from None
+        raise Refused(
+            tr("{path} is not a plan saved by atftctl, or was edited: {reason}", path=file, reason=reason(error))
+        ) from None

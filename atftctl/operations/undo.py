@@ -1,4 +1,4 @@
-"""`undo`: take an operation back."""
+"""`undo`: put the files back as they were before an operation."""
 
 from __future__ import annotations
 
@@ -13,50 +13,54 @@ from atftctl.domain.result import Result
 from atftctl.host.errors import HostError, reason
 from atftctl.operations.change.carry_out import carry_out
 from atftctl.operations.change.change import Change
-from atftctl.operations.change.project_lock import locked
+from atftctl.operations.change.project_lock import recover_first
 from atftctl.operations.project import Project, now, open_operation
 from atftctl.operations.request import Request
+from atftctl.protocol.messages import tr
 from atftctl.state import history
 
 
-def undo(project: Project, word: str, wish: RestartPolicy, request: Request) -> Result:
+def undo(project: Project, operation: str, policy: RestartPolicy, request: Request) -> Result:
+    """Undo an operation. `operation`: its id or how it begins; "" for the last one. Raises as `carry_out`."""
     if not request.dry_run and open_operation(project.layout):
-        with locked(project, "undo", request):
-            pass  # what a crash left open comes first, and has a line in the history then
-    entry = history.find(history.read(project.layout), word)
-    back = None
+        recover_first(project, "undo", request)  # an interrupted operation gets its entry in the history
+    entry = history.find(history.read(project.layout), operation)
+    move = None
     if entry.get("git"):
-        from atftctl.operations.change import branch_check  # git is nothing that other undos have time for
+        from atftctl.operations.change import branch_check  # imported late: other undos do not need git
 
-        back = branch_check.back(project, entry, request)
+        move = branch_check.move_back(project, entry, request)
 
     def check() -> None:
-        if back:
-            branch_check.stands_still(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
+        if move:
+            branch_check.require_unmoved(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
 
     change = Change(
-        lambda facts: by_snapshot.undo(project.runbook, facts, entry, wish, back),
+        lambda facts: by_snapshot.undo(project.runbook, facts, entry, policy, move),
         digests_of=tuple(str(file["path"]) for file in entry["files"]),
         check=check,
     )
-    done = carry_out(project, change, request)
-    return _without_quarantine(project, entry, done) if not request.dry_run else done
+    result = carry_out(project, change, request)
+    return result if request.dry_run else _release(project, entry, result)
 
 
-def _without_quarantine(project: Project, entry: Mapping[str, Any], done: Result) -> Result:
-    """The config that an undo brings back is no longer quarantined by the rollback that it takes back; one that another
-    rollback quarantined before is."""
+def _release(project: Project, entry: Mapping[str, Any], result: Result) -> Result:
+    """Release the restored config from the quarantine of the operation that was undone; not from that of another
+    rollback."""
     from atftctl.observe.configs import digest, read_configs
     from atftctl.state import quarantine
 
     layout, operation = project.layout, str(entry["operation"])
-    stands = digest(read_configs(layout.root, project.runbook.files.configs))
-    if not quarantine.made_by(layout, stands, operation):
-        return done
+    config = digest(read_configs(layout.root, project.runbook.files.configs))
+    if not quarantine.made_by(layout, config, operation):
+        return result
     try:
-        quarantine.lift(layout, stands, f"undone: {operation}", now())
+        quarantine.lift(layout, config, f"undone: {operation}", now())
     except (OSError, HostError) as error:
-        line = f"the config stays quarantined ({reason(error)}): atftctl guard --override REASON -- COMMAND"
+        line = tr(
+            "the restored config is still quarantined ({reason}): atftctl guard --override REASON -- COMMAND",
+            reason=reason(error),
+        )
     else:
-        line = f"the config that stands again is no longer quarantined by {operation}"
-    return replace(done, lines=(*done.lines, line))
+        line = tr("the restored config is no longer quarantined by {operation}", operation=operation)
+    return replace(result, lines=(*result.lines, line))

@@ -163,7 +163,7 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
         project = make_project(mount / "project", tmp_path / "violations")
         project.write("models/best_model.pth", os.urandom(5 << 20))
         refused = project.run("backup")
-        assert refused.code == 3 and "no room" in refused.err and "the reserve included" in refused.err, refused
+        assert refused.code == 3 and "not enough disk space" in refused.err and "the reserve" in refused.err, refused
         assert not list((project.root / "backups").glob("*"))
         assert project.run("backup", "--only", "configs").code == 0
         (mount / "filler").write_bytes(b"x" * ((mount_free(mount)) - 100_000))
@@ -208,6 +208,6 @@ def test_reflinks_where_the_file_system_can(tmp_path: Path) -> None:
 
 def test_refused_before_anything_starts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free_space, "free_bytes", lambda path: 1 << 20)
-    with pytest.raises(Refused, match="no room"):
+    with pytest.raises(Refused, match="not enough disk space"):
         take(root)
     assert not list((root / "backups").glob("*"))

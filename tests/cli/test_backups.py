@@ -90,7 +90,7 @@ def test_copies_made_by_cp_are_listed_checked_and_restored(project: Project) -> 
     assert checked.code == 1 and "the zip is not complete" in checked.out and "can't be read as YAML" in checked.out
     project.write(CONFIG, "improvements: {}\n")
     plan = project.run("restore", f"{CONFIG}.backup", "--dry-run")
-    assert plan.code == 0 and "its age is not known" in plan.out
+    assert plan.code == 0 and "its age is unknown" in plan.out
     assert project.run("restore", f"{CONFIG}.backup.20240101_120000", "--yes").code == 0
     assert project.read(CONFIG) == before + b"# of January\n"
     assert project.run("undo", "--yes").code == 0 and project.read(CONFIG) == b"improvements: {}\n"

@@ -172,7 +172,7 @@ def test_a_trainer_that_does_not_come_up(project: Project) -> None:
     project.behave("die")
     done = project.run(*OOM)
     assert done.code == 1, done
-    assert "did not come up" in done.out and "told to die" in done.out
+    assert "did not start" in done.out and "told to die" in done.out
     assert "atftctl undo" in done.out and "#ml-alerts" in done.out
     assert b"use_ema: false" in project.read(CONFIG)
     assert project.run("history", "--json").json["data"]["operations"][-1]["outcome"] == "changed, not healthy"
@@ -208,7 +208,7 @@ def test_a_second_remedy_after_the_world_moved_is_planned_anew(project: Project)
     done = subprocess.run(
         [sys.executable, "-c", script, str(project.root)], capture_output=True, text=True, env=project.env
     )
-    assert "the files changed after the plan was shown" in done.stderr
+    assert "files changed after it was shown" in done.stderr
     assert b"hidden_size: 40" in project.read(CONFIG) and b"use_ema: true" in project.read(CONFIG)
 
 

@@ -36,7 +36,7 @@ def refused(project: Project, commits: tuple[str, ...], *said: str) -> Ended:
 def test_candidates_are_shown_and_nothing_is_guessed(repository: Project) -> None:
     name = commit(repository, "feat: two", code="one\nTWO\nthree\nfour\nfive\n")
     commit(repository, "docs: nothing", other="x\n")
-    found = refused(repository, (), "which commits?", name[:12], "feat: two")
+    found = refused(repository, (), "no commit is named", name[:12], "feat: two")
     assert "docs" not in found.err
     tree = repository.tree()
     shown = repository.run("rollback", "--git", "--grep", "feat", "--dry-run")
@@ -82,23 +82,23 @@ def test_since_takes_all_after_it(repository: Project) -> None:
     commit(repository, "b", b="b\n")
     assert repository.run("rollback", "--git", "--since", first, "--yes").code == 0
     assert git(repository, "diff", first, "HEAD", "--stat") == ""
-    refused(repository, ("--since", "nonsense"), "is no commit")
+    refused(repository, ("--since", "nonsense"), "is not a commit")
 
 
 def test_what_stands_in_the_way_is_named_and_nothing_has_moved(repository: Project) -> None:
     name = commit(repository, "feat: two", code="one\nTWO\nthree\nfour\nfive\n")
     later = commit(repository, "later", code="one\nTWO, and more\nthree\nfour\nfive\n")
-    refused(repository, (name,), "can't be taken back", "conflict in src/code.py")
+    refused(repository, (name,), "can't be reverted", "conflict in src/code.py")
     other = git(repository, "commit-tree", "HEAD^{tree}", "-m", "stranger")
     refused(repository, (other,), "is not in the branch")
     repository.write("src/code.py", "changed\n")
-    refused(repository, (later,), "not committed", "src/code.py")
+    refused(repository, (later,), "uncommitted changes", "src/code.py")
     git(repository, "checkout", "-q", "src/code.py")
     git(repository, "checkout", "-q", "--detach")
     refused(repository, (later,), "HEAD is detached")
     git(repository, "switch", "-q", "main")
     (repository.root / ".git/MERGE_HEAD").write_text(later)
-    refused(repository, (later,), "in the middle of something else")
+    refused(repository, (later,), "has not finished another operation")
     (repository.root / ".git/MERGE_HEAD").unlink()
     hook = repository.root / ".git/hooks/prepare-commit-msg"
     hook.parent.mkdir(exist_ok=True)
@@ -116,7 +116,7 @@ def test_what_stands_in_the_way_is_named_and_nothing_has_moved(repository: Proje
     commit(repository, "drop it", other=None)
     repository.write("src/other.py", "mine, and git does not know it")
     git(repository, "rm", "-q", "--cached", "src/other.py", check=False)
-    refused(repository, ("HEAD",), "does not know stands there")
+    refused(repository, ("HEAD",), "an untracked file is in its place")
     assert gone
 
 
@@ -149,11 +149,11 @@ def test_a_saved_plan_of_git_is_for_this_commit_and_this_trainer(repository: Pro
     name = commit(repository, "feat: two", code="one\nTWO\nthree\nfour\nfive\n")
     assert repository.run("plan", "save", "../p", "rollback", "--git", name).code == 0
     repository.run("trainer", "start")
-    assert "has moved" in repository.run("plan", "apply", "../p", "--yes").err
+    assert "out of date" in repository.run("plan", "apply", "../p", "--yes").err
     repository.run("trainer", "stop")
     assert repository.run("plan", "apply", "../p", "--yes").code == 0
     assert repository.run("undo", "--yes").code == 0
-    assert "has moved" in repository.run("plan", "apply", "../p", "--yes").err, "on top of another commit by now"
+    assert "out of date" in repository.run("plan", "apply", "../p", "--yes").err, "on top of another commit by now"
 
 
 def test_an_undo_is_refused_where_the_branch_went_on(repository: Project) -> None:
@@ -161,7 +161,7 @@ def test_an_undo_is_refused_where_the_branch_went_on(repository: Project) -> Non
     assert repository.run("rollback", "--git", name, "--yes").code == 0
     commit(repository, "life goes on", other="y\n")
     done = repository.run("undo", "--yes")
-    assert done.code == 3 and "the branch has moved on" in done.err and "git revert" in done.err
+    assert done.code == 3 and "the branch has moved since" in done.err and "git revert" in done.err
 
 
 def dies_before_the_branch_moves(project: Project) -> dict[str, str]:
@@ -240,7 +240,7 @@ def test_a_sparse_checkout_stays_sparse(repository: Project) -> None:
     other = commit(repository, "feat: y", code="changed\n")
     git(repository, "update-index", "--assume-unchanged", "src/code.py")
     repository.write("src/code.py", "mine\n")
-    assert "not to see" in repository.run("rollback", "--git", other, "--yes").err
+    assert "ignore changes" in repository.run("rollback", "--git", other, "--yes").err
     assert repository.read("src/code.py") == b"mine\n"
 
 

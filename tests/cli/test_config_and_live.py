@@ -22,7 +22,7 @@ def test_config_get_and_set(project: Project) -> None:
         (("gat_temprature", "0.9"), 3, "did you mean gat_temperature?"),
         (("improvements", "0.9"), 3, "holds 8 settings"),
         (("gat_temperature",), 2, "KEY VALUE"),
-        (("gat_temperature", "[1"), 2, "is no value"),
+        (("gat_temperature", "[1"), 2, "is not a YAML value"),
     ):
         refused = project.run("config", "set", *settings, "--yes")
         assert refused.code == code and message in refused.err, refused

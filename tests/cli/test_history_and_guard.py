@@ -55,7 +55,7 @@ def test_guard_starts_nothing_that_was_rolled_back(project: Project) -> None:
     assert project.run("guard", "--", "no-such-command").code == 127
     project.start_trainer()
     running = project.run("guard", "--", "true")
-    assert running.code == 125 and "runs already" in running.err
+    assert running.code == 125 and "already running" in running.err
     project.run("rollback", "--symptom", "oom", "--yes")
     project.run("trainer", "stop")
     assert project.run("guard", "--", "true").code == 0, "the config of after the rollback"
@@ -94,9 +94,9 @@ def test_guard_sees_those_started_by_hand_and_what_is_left(project: Project) -> 
     project.start_trainer()
     pid = project.record()["pid"]
     os.kill(pid, 9)
-    wait_for(lambda: "are left" in project.run("trainer", "status").out, 20)
+    wait_for(lambda: "are still running" in project.run("trainer", "status").out, 20)
     refused = project.run("guard", "--", "true")
-    assert refused.code == 125 and "are left" in refused.err
+    assert refused.code == 125 and "are still running" in refused.err
     project.run("trainer", "stop")
 
 

@@ -76,7 +76,7 @@ def test_recovery_goes_on_where_the_trainer_cannot_be_started(project: Project) 
     killed_at(project, "atftctl.apply.transaction.roll_forward", *OOM)
     done = project.run("recover")
     assert done.code == 1 and "could not be started" in done.out and "atftctl trainer start" in done.out, done
-    assert project.run("recover").out.startswith("nothing was left open")
+    assert project.run("recover").out.startswith("nothing to recover")
 
 
 def test_ctrl_c_during_the_stop_brings_the_trainer_back(project: Project) -> None:
@@ -143,7 +143,7 @@ def test_what_a_killed_trainer_left_behind_is_ours_to_stop(project: Project) -> 
     assert project.run("trainer", "start").code == 0
     os.kill(project.record()["pid"], signal.SIGKILL)
     wait_for(lambda: len(processes_of(project.root)) == 2)
-    assert "processes of that run are left" in project.run("trainer", "status").out
+    assert "processes of that run are still running" in project.run("trainer", "status").out
     project.behave()
     done = project.run(*OOM)
     assert done.code == 0 and "stop what is left of the last run" in done.out, done
@@ -271,7 +271,7 @@ def test_a_copy_that_is_gone_is_noticed_before_the_trainer_is_stopped(project: P
     project.write("models/best_model.pth", b"other")
     (project.root / "backups" / snapshot / "models/best_model.pth").unlink()
     done = project.run("restore", snapshot, "--yes")
-    assert done.code == 3 and "damaged or gone" in done.err
+    assert done.code == 3 and "damaged or missing" in done.err
     assert processes_of(project.root) == [pid]
 
 

@@ -18,11 +18,11 @@ def test_a_saved_plan_is_done_exactly_or_refused(project: Project) -> None:
     project.run("undo", "--yes")
     project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: 0.7")
     moved = project.run("plan", "apply", "../plan", "--yes")
-    assert moved.code == 3 and "the world has moved" in moved.err and b"use_ema: true" in project.read(CONFIG)
+    assert moved.code == 3 and "the plan is out of date" in moved.err and b"use_ema: true" in project.read(CONFIG)
     text = (project.root / "../plan").read_text()
     (project.root / "../plan").write_text(text.replace("oom", "divergence"))
     edited = project.run("plan", "apply", "../plan", "--yes")
-    assert edited.code == 3 and "no plan that atftctl saved" in edited.err
+    assert edited.code == 3 and "not a plan saved by atftctl" in edited.err
     assert project.run("plan", "apply", "../none", "--yes").code == 3
     assert project.run("plan", "save", "../other", "rollback", "--symptom", "nonsense").code == 2
     assert not (project.root / "../other").exists()
@@ -38,10 +38,10 @@ def test_only_changes_have_plans_and_only_here(project: Project) -> None:
     wait_for(lambda: "died" in project.run("status").out, 20)
     assert project.run("plan", "save", "../staged", "rollback", "--staged").code == 0
     project.run("config", "set", "use_ema=false", "huber_loss=false", "--yes", "--no-restart")
-    assert "has moved" in project.run("plan", "apply", "../staged", "--yes").err
+    assert "out of date" in project.run("plan", "apply", "../staged", "--yes").err
     assert project.run("plan", "save", "../p", "rollback", "--immediate").code == 0
     project.replace(RUNBOOK, "grace_s: 5", "grace_s: 6")
-    assert "runbook would be others" in project.run("plan", "apply", "../p", "--yes").err
+    assert "changed since: runbook" in project.run("plan", "apply", "../p", "--yes").err
 
 
 @pytest.mark.parametrize(

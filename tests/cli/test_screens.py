@@ -69,10 +69,10 @@ def test_the_next_phase_is_named(project: Project) -> None:
 
 def test_both_and_none(project: Project) -> None:
     assert "exclude each other" in project.run("rollback", "--symptom", "oom", "--immediate").err
-    assert "another way back: rollback --symptom NAME, --immediate" in project.run("rollback").err
+    assert "choose another route: rollback --symptom NAME, --immediate" in project.run("rollback").err
 
 
 def test_a_broken_config_is_not_promised_a_good_copy(project: Project) -> None:
     project.write(CONFIG, "a: [")
     refused = project.run("rollback", "--immediate", "--yes").err
-    assert "mend it by hand" in refused and "atftctl restore" not in refused
+    assert "with an editor" in refused and "atftctl restore" not in refused

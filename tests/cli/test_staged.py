@@ -56,7 +56,7 @@ def test_staged_is_gone_on_with_after_a_kill(project: Project) -> None:
     refused = project.run("rollback", "--staged", "--yes")
     assert refused.code == 3 and "at stage 2 of 3" in refused.err
     assert project.run("resume", "--dry-run").code == 0
-    assert "was not left in the middle" in project.run("resume", "2024").err
+    assert "was not interrupted" in project.run("resume", "2024").err
     first = project.run("history", "--json").json["data"]["operations"][-1]["operation"]
     done = project.run("resume", first)
     assert done.code == 0 and "healthy after stage 2 of 3" in done.out, done
@@ -97,7 +97,7 @@ def test_a_deliberate_stop_or_another_operator_is_no_failed_stage(project: Proje
         child = project.start("rollback", "--staged", "--symptom", "oom", "--yes")
         wait_for(lambda: b'"watching"' in state(project), 30)
         at_it = project.run("resume")
-        assert at_it.code == 3 and "is at it" in at_it.err
+        assert at_it.code == 3 and "is running it" in at_it.err
         assert project.run("guard", "--", "true").code == 125
         assert project.run(*command).code == 0
         out, _ = child.communicate(timeout=30)

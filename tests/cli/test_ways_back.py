@@ -62,7 +62,7 @@ def test_or_undo_puts_everything_back(project: Project) -> None:
     assert project.run("undo", "--yes").code == 0
     project.behave("die")
     done = project.run("rollback", "--symptom", "oom", "--or-undo", "--yes")
-    assert done.code == 4 and "put back" in done.out and project.configs() == before, done
+    assert done.code == 4 and "undone" in done.out and project.configs() == before, done
     commands = [one["command"] for one in project.run("history", "--json").json["data"]["operations"]]
     assert commands[-2:] == ["rollback", "undo"]
 

@@ -84,12 +84,12 @@ REFUSED = {
     "a quote that is not closed": ("extra: 1\n", 'extra."x=1', "quote"),
     "an item twice": ("extra: [1]\n", "extra.00=2", "a list of 1 item"),
     "an endless number": ("extra: [1]\n", "extra." + "9" * 5000 + "=2", "a list of 1 item"),
-    "a comment alone": ("extra: 1\n", "extra=#2", "no value is given"),
-    "nothing": ("extra: 1\n", "extra=", "no value is given"),
+    "a comment alone": ("extra: 1\n", "extra=#2", "the value is missing"),
+    "nothing": ("extra: 1\n", "extra=", "the value is missing"),
     "a value and a comment": ("extra: x\n", "extra=run # 3", "more than a value"),
     "a tagged value": ("extra: 1\n", "extra=!!int '5'", "more than a value"),
     "an anchor": ("extra: 1\n", "extra=&a 5", "more than a value"),
-    "an underscore": ("extra: 1.0\n", "extra=1_0e5", "read differently"),
+    "an underscore": ("extra: 1.0\n", "extra=1_0e5", "is ambiguous in YAML"),
     "a number that no float holds": ("extra: 1.0\n", "extra=1e999", "is not a number"),
 }
 

@@ -74,7 +74,7 @@ def test_what_was_done_is_told_also_where_the_history_is_not(project: Project) -
     project.run("backup")
     full_history(project)
     started = project.run("trainer", "start")
-    assert started.code == 0 and "the trainer runs" in started.out and "history" in started.out, started
+    assert started.code == 0 and "the trainer is running" in started.out and "history" in started.out, started
     stopped = project.run("trainer", "stop")
     assert stopped.code == 0 and "stopped the trainer" in stopped.out and "history" in stopped.out, stopped
     assert "nothing has changed" not in started.err + stopped.err
@@ -86,7 +86,7 @@ def test_a_history_that_is_a_pipe_leaves_the_operation_open_and_says_so(project:
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     ended = project.run("rollback", "--symptom", "oom", "--yes", "--no-restart")
-    assert ended.code == 5 and "all is in place" in ended.err and "history.jsonl" in ended.err, ended
+    assert ended.code == 5 and "the change is in place" in ended.err and "history.jsonl" in ended.err, ended
     stopped = project.run("recover")
     assert stopped.code == 5 and "history.jsonl" in stopped.err, stopped
     path.unlink()

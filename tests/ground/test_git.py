@@ -238,7 +238,7 @@ def test_only_files_of_the_commits_must_be_clean(repository: Project) -> None:
     plan = repository.run("rollback", "--git", "HEAD", "--dry-run")
     assert plan.code == 0 and "src/code.py" in plan.out, plan
     listed = repository.run("rollback", "--git")
-    assert listed.code == 3 and "which commits?" in listed.err
+    assert listed.code == 3 and "no commit is named" in listed.err
     assert repository.read("src/code.py") == b"two, and more\n"
 
 

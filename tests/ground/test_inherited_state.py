@@ -129,7 +129,7 @@ def test_the_operators_shell_carries_the_mark_of_the_run(project: Project) -> No
         ["bash", "-c", f"export {mark}; {sys.executable} -m atftctl trainer start; echo alive"],
         cwd=project.root, env=project.env, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert "the trainer runs" in again.stdout and "alive" in again.stdout, again
+    assert "the trainer is running" in again.stdout and "alive" in again.stdout, again
     assert project.record()["run_id"] not in mark
 
 

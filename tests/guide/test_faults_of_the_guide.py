@@ -130,7 +130,7 @@ def test_its_restart_command_fails_on_an_import_and_nobody_notices(project: Proj
     """`python … &` returns 0 whatever happens. Ours ends with exit 1 and the reason when no first step comes."""
     project.replace("runbooks/atft-gat-fan.yaml", str(Path("standin.py")), "no_such_trainer.py")
     done = project.run("trainer", "start")
-    assert done.code == 1 and "did not come up" in done.out and "No such file" in done.out
+    assert done.code == 1 and "did not start" in done.out and "No such file" in done.out
 
 
 def test_started_is_not_healthy(project: Project) -> None:

@@ -75,7 +75,7 @@ def test_settings_are_taken_up_without_a_restart(real: Project) -> None:
     pid = real.record()["pid"]
     real.replace(CONFIG, "freq_dropout_p: 0.1", "freq_dropout_p: 0.0")
     dry = real.run("trainer", "reload", "--dry-run")
-    assert dry.code == 0 and "take the config up" in dry.out
+    assert dry.code == 0 and "load the config" in dry.out
     done = real.run("trainer", "reload", "--json")
     assert done.code == 0, done
     assert done.json["data"]["event"]["effective"]["improvements.freq_dropout_p"] == 0.0
@@ -84,7 +84,7 @@ def test_settings_are_taken_up_without_a_restart(real: Project) -> None:
     real.replace(CONFIG, "freq_dropout_p: 0.0", "freq_dropout_p: 3.0")
     refused = real.run("trainer", "reload")
     assert refused.code == 3 and "improvements.freq_dropout_p: 3.0 is out of its range" in refused.err
-    assert "goes on with the old ones" in refused.err
+    assert "keeps its old settings" in refused.err
     status = real.run("trainer", "status", "--json").json["data"]
     assert status["state"] == "running" and status["pid"] == pid and status["section"] and status["silent_s"] is None
     assert [row["command"] for row in real.run("history", "--json").json["data"]["operations"]][-1] == "trainer reload"

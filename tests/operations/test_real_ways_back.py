@@ -41,4 +41,4 @@ def test_the_guilty_one_is_found_by_short_runs(real: Project) -> None:
     after = {name: data for name, data in real.tree().items() if not name.startswith((".atftctl", "cache"))}
     assert after == tree, "it changes nothing"
     again = real.run("rollback", "--bisect", "--symptom", "divergence", "--json")
-    assert all("known from before" in line for line in again.json["data"]["runs"]), again
+    assert all("known from an earlier run" in line for line in again.json["data"]["runs"]), again

@@ -193,7 +193,7 @@ COMMANDS = (
             lambda root: reenable.phase(open_project(root), 1, "", FILES_ONLY, Request()), rolled_back,
             undoable=True, logged=True),
     Command("config set",
-            lambda root: config.put(open_project(root), ["gat_temperature=0.9", "loss.type=mse"], FILES_ONLY, Request()),
+            lambda root: config.set_settings(open_project(root), ["gat_temperature=0.9", "loss.type=mse"], FILES_ONLY, Request()),
             undoable=True, logged=True),
     Command("recover", lambda root: recovering.recover(open_for_rescue(root), Request()), half_decided, logged=True),
     Command("resume drop", lambda root: staged.resume(open_project(root), "", FILES_ONLY, Request(), drop=True), left_staged),

@@ -86,4 +86,4 @@ def completion(session: Session, shell: Shell) -> "Result":
             tr("no completion for {shell}", shell=shell), hint=tr("known shells: {shells}", shells=", ".join(SCRIPTS))
         )
     session.render = verbatim
-    return Result("completion", Exit.DONE, "", lines=tuple(SCRIPTS[shell].splitlines()), data={"shell": shell})
+    return Result("completion", Exit.DONE, "", lines=tuple(SCRIPTS[shell].splitlines()))

@@ -30,7 +30,7 @@ def get(session: Session, key: Key = "") -> "Result":
     """Show the value of one setting, or all settings."""
     from atftctl.operations import config as operation
 
-    return operation.get(session.open(), key)
+    return operation.get_settings(session.open(), key)
 
 
 @command(
@@ -51,4 +51,4 @@ def put(session: Session, settings: Settings, live: o.Live = False, or_undo: o.O
     from atftctl.operations import config as operation
 
     policy = session.restart_policy(live=live)
-    return operation.put(session.open(), settings, policy, session.request(or_undo=or_undo))
+    return operation.set_settings(session.open(), settings, policy, session.request(or_undo=or_undo))

@@ -34,7 +34,7 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     session.json = session.json or "--json" in arguments
 
     def prepare() -> None:
-        saved_plan.refuse_words(wanted)
+        saved_plan.refuse_arguments(wanted)
         saved_plan.refuse_file(file)
         observe_plans(lambda plan, diff: saved_plan.save(file, wanted, session.project, plan, diff), confirmed=False)
 
@@ -61,8 +61,8 @@ def apply(session: Session, file: SavedPlan) -> NoReturn:
         from atftctl.operations import saved_plan
 
         saved = saved_plan.read(file)
-        saved.check_here(session.project)
-        arguments.extend(saved.words)
+        saved.check_place(session.project)
+        arguments.extend(saved.arguments)
         observe_plans(saved.compare, confirmed=session.yes)
 
     options = ["--dry-run"] if session.dry_run else []

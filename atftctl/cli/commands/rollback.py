@@ -177,9 +177,10 @@ def _bisect(session: Session, project: "Project", arguments: RouteArguments) -> 
 
 def _git(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import commits
+    from atftctl.operations.rollback.commit_selection import CommitSelection
 
     session.leave_tree(project)
-    selection = commits.CommitSelection(arguments.all_names, arguments.since, arguments.grep, arguments.push)
+    selection = CommitSelection(arguments.all_names, arguments.since, arguments.grep, arguments.push)
     return commits.revert(project, selection, *_how(session, arguments))
 
 

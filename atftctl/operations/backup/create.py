@@ -22,7 +22,7 @@ from atftctl.operations.backup.catalog import SnapshotSummary, pin_text, summari
 from atftctl.operations.change import free_space
 from atftctl.operations.change.change import Action
 from atftctl.operations.change.perform import perform
-from atftctl.operations.change.snapshot_inputs import taking
+from atftctl.operations.change.snapshot_inputs import snapshot_spec
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
@@ -94,7 +94,9 @@ def _sources(project: Project, only: Kind) -> Sources:
 
 def _spec(project: Project, files: Sources, **asked: str) -> snapshots.SnapshotSpec:
     known = observed.list_snapshots(project.layout)
-    return taking(project, known, read_configs(project.layout.root, project.runbook.files.configs), files, **asked)
+    return snapshot_spec(
+        project, known, read_configs(project.layout.root, project.runbook.files.configs), files, **asked
+    )
 
 
 def _check_label(project: Project, label: str) -> None:

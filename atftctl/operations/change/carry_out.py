@@ -1,5 +1,7 @@
-"""The one way in which anything changes: observe, decide, show, ask, lock, recover, apply, prove. Every verb goes
-through it."""
+"""Carry out a change of files: observe, decide, show, ask, lock, recover, apply, prove.
+
+Every command that changes files of the project does so by this function.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +21,28 @@ from atftctl.observe.runbook.binder import refuse
 from atftctl.observe.trainer_run import process as observed_process
 from atftctl.operations.change import settings_check
 from atftctl.operations.change.change import Change
-from atftctl.operations.change.preview import Rendered, again_rendered, render
+from atftctl.operations.change.preview import Rendered, render, with_new_digest
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now, observe
 from atftctl.operations.request import Request, Stopwatch, review
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     from atftctl.apply.operation import Operation, OperationInputs
     from atftctl.operations.change.readiness import Proof
 
-# What only applying needs is imported by the functions that apply: a dry run is there in a third less time.
+# What only applying needs is imported by the functions that apply: a dry run takes a third less time.
 
 
 def carry_out(project: Project, change: Change, request: Request) -> Result:
-    """Observe and decide, show the plan, ask, then do exactly what was shown. Raises AtftError for every other end."""
+    """Observe and decide, show the plan, ask, then do exactly what was shown. Raises Refused where the plan is out of
+    date by then; AtftError for every other end."""
     watch = Stopwatch(request.report)
     with watch.part("decide"):
         facts, plan = _decide(project, change)
         rendered = render(project, plan, check_copies=bool(plan.stops), given=change.contents)
-        plan = with_notes(plan, (*rendered.notes, *settings_check.ask(project, plan, rendered)))
+        plan = with_notes(plan, (*rendered.notes, *settings_check.notes_on(project, plan, rendered)))
     if any(target.snapshot for target in plan.targets):
         from atftctl.operations.change import free_space
 
@@ -50,17 +54,13 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
     for attempt in (1, 2):
         try:
             with locked(project, plan.command, request):
-                facts, again = _decide(project, change)
-                if not _same_change(plan, again):
-                    raise Refused(
-                        "the files changed after the plan was shown, or a trainer was started",
-                        hint="run it again and look at the new plan",
-                    )
-                return _apply(project, facts, again, again_rendered(project, rendered), request, watch)
+                facts, final = _decide(project, change)
+                _refuse_outdated(plan, final)
+                return _apply(project, facts, final, with_new_digest(project, rendered), request, watch)
         except DiskFull:
             if attempt == 2 or not reserve.release(project.layout):
                 raise
-            request.report.note("the disk is full: using the reserve")
+            request.report.note(tr("the disk is full: using the reserve"))
     raise AssertionError("unreachable")
 
 
@@ -70,26 +70,30 @@ def _decide(project: Project, change: Change) -> tuple[Facts, Plan]:
     return facts, change.decide(facts)
 
 
-def _same_change(shown: Plan, found: Plan) -> bool:
-    """The same files with the same content, and nobody stopped who was not shown.
+def _refuse_outdated(shown: Plan, final: Plan) -> None:
+    """Raises Refused unless the same files get the same content, and no trainer is stopped that was not shown.
 
-    That a trainer died, or a crash was cleaned up in between, is no other change.
+    That a trainer died in between, or recovery cleaned up after a crash, does not outdate a plan.
     """
-    return shown.targets == found.targets and {one.pid for one in found.stops} <= {one.pid for one in shown.stops}
+    new_stops = {step.pid for step in final.stops} - {step.pid for step in shown.stops}
+    if shown.targets != final.targets or new_stops:
+        raise Refused(
+            tr("the plan is out of date: files changed after it was shown, or a trainer was started"),
+            hint=tr("run this command again and review the new plan"),
+        )
 
 
 def _apply(
     project: Project, facts: Facts, plan: Plan, rendered: Rendered, request: Request, watch: Stopwatch
 ) -> Result:
+    """Apply the plan and wait for the proof. What fails before the decision is put back; after it, it stays open."""
     from atftctl.apply.operation import Operation
     from atftctl.host.process.interrupts import deferred
-    from atftctl.operations.change.failure import ended_badly
-    from atftctl.operations.change.readiness import Proof, await_echo, await_proof
+    from atftctl.operations.change.failure import end_failed
+    from atftctl.operations.change.readiness import Proof
 
-    report = request.report
-    operation = Operation(
-        project.layout, plan, _order(project, facts, plan, rendered, request), now(), report.note, report.progress
-    )
+    inputs = _operation_inputs(project, facts, plan, rendered, request)
+    operation = Operation(project.layout, plan, inputs, now(), request.report.note, request.report.progress)
     try:
         _prepare(project, facts.process, operation, watch, rendered.diff)
         with deferred() as held:
@@ -100,37 +104,29 @@ def _apply(
             if plan.packages:
                 with watch.part("packages"):
                     operation.change_packages()
-            record, words = _start(operation, watch)
+            record, problem = _start(operation, watch)
     except BaseException as error:
-        raise ended_badly(operation, error) from error
-    proof = Proof(healthy=not words, words=words, interrupted=held.interrupted)
-    if record and plan.start and not held.interrupted:
-        with watch.part("first step"):
-            proof = await_proof(project, record, plan.start, plan.changes)
-    if plan.reload and not held.interrupted:
-        with watch.part("reload"):
-            proof = await_echo(project, observed_process.read_record(project.layout), rendered.digest, plan.changes)
-    exit_code = proof.exit_code
-    unhealthy = "changed, not healthy" if plan.targets else "not healthy"
-    outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(exit_code, unhealthy)
-    _close(operation, outcome, exit_code, watch, proof)
-    return _result(project, operation, plan, watch, proof)
+        raise end_failed(operation, error) from error
+    proof = Proof(healthy=not problem, problem=problem, interrupted=held.interrupted)
+    if not held.interrupted:
+        proof = _await_proof(project, plan, record, rendered.digest, watch) or proof
+    _close(operation, proof, watch)
+    return _result(project, operation, watch, proof)
 
 
 def _prepare(project: Project, process: Process, operation: Operation, watch: Stopwatch, diff: tuple[str, ...]) -> None:
-    """All before the decision: evidence, stop, snapshot. Whatever ends it here is put back."""
+    """Do everything before the decision: save the evidence, stop the trainer, take the snapshot."""
     from atftctl.decide.verdicts.crash_cause import cause
     from atftctl.observe.evidence import collect
 
     plan = operation.plan
     with watch.part("evidence"):
-        found = collect(project.layout, project.runbook.files.configs, process)
-        diagnosis = (
-            cause(process.last_event) if process.last_event and not process.alive else f"trainer {process.state}"
-        )
+        evidence = collect(project.layout, project.runbook.files.configs, process)
+        died = process.last_event and not process.alive
+        diagnosis = cause(process.last_event or {}) if died else f"trainer {process.state}"
         operation.open(
             {
-                **found,
+                **evidence,
                 "change.diff": "\n".join(diff).encode("utf-8", "surrogateescape"),
                 "diagnosis.txt": f"{diagnosis}\n".encode(),
             }
@@ -144,85 +140,94 @@ def _prepare(project: Project, process: Process, operation: Operation, watch: St
 
 
 def _start(operation: Operation, watch: Stopwatch) -> tuple[ProcessRecord | None, str]:
-    """The new trainer, or why there is none: the new settings stay (the old ones were the fault)."""
+    """Start the new trainer; return its record, or why it can't be started. The new settings stay in any case: the old
+    ones were the fault."""
     if not operation.plan.start:
         return None, ""
     with watch.part("start"):
         try:
             return operation.start(), ""
         except (OSError, HostError) as error:
-            return None, str(error)
+            return None, reason(error)
 
 
-def _order(project: Project, facts: Facts, plan: Plan, rendered: Rendered, request: Request) -> OperationInputs:
+def _await_proof(
+    project: Project, plan: Plan, record: ProcessRecord | None, digest: str, watch: Stopwatch
+) -> Proof | None:
+    """Wait for the first step of the trainer that was started, or for the answer of the one that was asked to reload;
+    None where the plan does neither."""
+    from atftctl.operations.change.readiness import await_first_step, await_reload
+
+    if plan.reload:
+        with watch.part("reload"):
+            return await_reload(project, observed_process.read_record(project.layout), digest, plan.changes)
+    if plan.start and record:
+        with watch.part("first step"):
+            return await_first_step(project, record, plan.start, plan.changes)
+    return None
+
+
+def _operation_inputs(
+    project: Project, facts: Facts, plan: Plan, rendered: Rendered, request: Request
+) -> OperationInputs:
     from atftctl.apply.operation import OperationInputs
-    from atftctl.operations.change.snapshot_inputs import taking
+    from atftctl.operations.change.snapshot_inputs import snapshot_spec
 
-    record = observed_process.read_record(project.layout)
-    then = _as_it_will_stand(project, rendered)
+    changed = _with_new_runbook(project, rendered)
     before = configs_digest(facts.configs)
     rolled_back = plan.command == "rollback" and before != rendered.digest
     return OperationInputs(
         reason=request.reason,
         contents=rendered.contents,
         digest=rendered.digest,
-        start=then.launch(plan.start.resume) if plan.start else None,
+        start=changed.launch(plan.start.resume) if plan.start else None,
         start_again=project.launch("last"),
-        record=record,
+        record=observed_process.read_record(project.layout),
         code=plan.code,
         quarantine=before if rolled_back else "",
-        snapshot_spec=taking(project, facts.snapshots, facts.configs),
+        snapshot_spec=snapshot_spec(project, facts.snapshots, facts.configs),
     )
 
 
-def _as_it_will_stand(project: Project, rendered: Rendered) -> Project:
-    """With the runbook that the change brings, where it brings one: the trainer is started by that."""
+def _with_new_runbook(project: Project, rendered: Rendered) -> Project:
+    """Return the project with the runbook of the change, where it has one: the trainer is started by that. Raises
+    Refused where it is wrong."""
     content = rendered.contents.get(str(project.layout.runbook.relative_to(project.layout.root)))
     if content is None:
         return project
     data = content if isinstance(content, bytes) else read_bytes(content)
-    found = observed_runbook.parse(project.layout, data)
-    refuse(list(found.problems))
-    return replace(project, runbook=found.runbook)
+    book = observed_runbook.parse(project.layout, data)
+    refuse(list(book.problems))
+    return replace(project, runbook=book.runbook)
 
 
-def _close(operation: Operation, outcome: str, exit_code: Exit, watch: Stopwatch, proof: Proof) -> None:
+def _close(operation: Operation, proof: Proof, watch: Stopwatch) -> None:
+    """Record the end of the operation. Raises InterventionNeeded where it can't be recorded."""
+    unhealthy = "changed, not healthy" if operation.plan.targets else "not healthy"
+    outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(proof.exit_code, unhealthy)
     parts = {part.name: round(part.seconds, 3) for part in watch.parts}
-    seen = {"first_step": dict(proof.seen)} if proof.seen else {}
+    first_step = {"first_step": dict(proof.event)} if proof.event else {}
     try:
-        operation.close(outcome, int(exit_code), parts=parts, verdict=proof.words, **seen)
+        operation.close(outcome, int(proof.exit_code), parts=parts, verdict=proof.problem, **first_step)
     except (OSError, HostError) as error:
         raise InterventionNeeded(
-            f"all is in place, but the end of {operation.id} could not be recorded: {reason(error)}",
-            state="the new files stand; the operation stays open",
-            hint="remove the cause (a full disk?), then: atftctl recover",
+            tr(
+                "the change is in place, but the end of {operation} could not be recorded: {reason}",
+                operation=operation.id,
+                reason=reason(error),
+            ),
+            state=tr("the new files are in place; the operation is open"),
+            hint=tr("remove the cause (a full disk?), then run: atftctl recover"),
         ) from None
 
 
-def _result(project: Project, operation: Operation, plan: Plan, watch: Stopwatch, proof: Proof) -> Result:
-    lines = []
-    if operation.snapshot:
-        lines.append(f"what stood before is in backups/{operation.snapshot.id}")
-    if plan.targets:
-        lines.append(f"undo: atftctl undo {operation.id}")
-    if proof.seen and proof.healthy:
-        step, digest = proof.seen.get("step"), str(proof.seen.get("digest"))[:12]
-        lines.append(f"proof: step {step} of run {proof.seen.get('run_id')} with config {digest}")
-    if proof.healthy:
-        lines += [f"note: {note}" for note in plan.notes]
-    if proof.healthy and plan.start and plan.command == "rollback":
-        lines.append("next: atftctl verify")
-    headline = f"{plan.command} {operation.id} done: {plan.title}"
-    if proof.interrupted:
-        headline = f"{plan.command} {operation.id} completed; {proof.words or 'interrupted after the decision'}"
-    elif not proof.healthy:
-        did = "changed the files" if plan.targets else "changed no file"
-        headline = f"{plan.command} {operation.id} {did}, and the trainer is not healthy: {proof.words}"
+def _result(project: Project, operation: Operation, watch: Stopwatch, proof: Proof) -> Result:
+    plan = operation.plan
     return Result(
         plan.command,
         proof.exit_code,
-        headline,
-        lines=tuple(lines),
+        _headline(operation, proof),
+        lines=tuple(_lines(operation, proof)),
         plan=plan,
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,
@@ -230,6 +235,51 @@ def _result(project: Project, operation: Operation, plan: Plan, watch: Stopwatch
             operation=operation.id,
             snapshot=operation.snapshot.id if operation.snapshot else None,
             changes=tuple(change.describe() for change in plan.changes),
-            first_step=dict(proof.seen) if proof.seen else None,
+            first_step=dict(proof.event) if proof.event else None,
         ),
     )
+
+
+def _headline(operation: Operation, proof: Proof) -> str:
+    plan = operation.plan
+    values = {"command": plan.command, "operation": operation.id}
+    if proof.interrupted:
+        problem = proof.problem or tr("interrupted after the change was decided")
+        return tr("{command} {operation} completed; {problem}", problem=problem, **values)
+    if proof.healthy:
+        return tr("{command} {operation} done: {title}", title=plan.title, **values)
+    if plan.targets:
+        return tr(
+            "{command} {operation} changed the files, but the trainer is not healthy: {problem}",
+            problem=proof.problem,
+            **values,
+        )
+    return tr(
+        "{command} {operation} changed no file, and the trainer is not healthy: {problem}",
+        problem=proof.problem,
+        **values,
+    )
+
+
+def _lines(operation: Operation, proof: Proof) -> list[str]:
+    plan, lines = operation.plan, list[str]()
+    if operation.snapshot:
+        lines.append(tr("the earlier files are in backups/{snapshot}", snapshot=operation.snapshot.id))
+    if plan.targets:
+        lines.append(tr("undo: atftctl undo {operation}", operation=operation.id))
+    if not proof.healthy:
+        return lines
+    if proof.event:
+        event, digest = proof.event, str(proof.event.get("digest"))[:12]
+        lines.append(
+            tr(
+                "proof: step {step} of run {run} with config {digest}",
+                step=event.get("step"),
+                run=event.get("run_id"),
+                digest=digest,
+            )
+        )
+    lines += [tr("note: {note}", note=note) for note in plan.notes]
+    if plan.start and plan.command == "rollback":
+        lines.append(tr("next: atftctl verify"))
+    return lines

@@ -1,4 +1,4 @@
-"""What a verb wants changed, as a value: how it is decided, and how it is done."""
+"""A change as a value: how it is decided, and how it is carried out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from atftctl.domain.result import Result
 from atftctl.operations.request import Stopwatch
 
 
-def still_valid() -> None:
-    """The check of a change that nothing else can outdate."""
+def always_valid() -> None:
+    """Check nothing: for a change that only depends on the files that it replaces."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,20 @@ class Change:
     decide: Callable[[Facts], Plan]
     digests_of: tuple[str, ...] = ()
     contents: Mapping[str, bytes] = field(default_factory=dict)
-    check: Callable[[], None] = still_valid
+    check: Callable[[], None] = always_valid
 
 
 @dataclass(frozen=True)
 class Action:
-    """A change of anything else: the trainer's process, snapshots, a folder outside (`perform`).
+    """A change of anything else: the trainer's process, snapshots, a folder outside the project (`perform`).
 
-    `decide`: observes and plans; raises AtftError. `act`: does what the plan says, and nothing else. `identity`: what
-    must be the same in the plan that was shown and in the plan that is made under the lock.
+    `decide`: observes and plans; raises AtftError. `act`: does what the plan says, and nothing else. `details`: what a
+    dry run reports beside the plan. `identity`: what must be the same in the plan that was shown and in the plan that
+    is made under the lock.
     """
 
     command: str
     decide: Callable[[], Plan]
     act: Callable[[Plan, Stopwatch], Result]
-    details: Callable[[], Mapping[str, Any]] = dict  # what a dry run reports beside the plan
+    details: Callable[[], Mapping[str, Any]] = dict
     identity: Callable[[Plan], object] = lambda plan: [step.describe() for step in plan.steps]

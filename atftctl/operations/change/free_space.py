@@ -1,4 +1,4 @@
-"""Free space, looked at before anything starts: before a trainer is stopped for files that then find no room."""
+"""Check free disk space before anything starts: before the trainer is stopped for files that have no room."""
 
 from __future__ import annotations
 
@@ -14,41 +14,51 @@ from atftctl.host.files.reading import free_bytes, size_of
 from atftctl.observe.snapshots.catalog import reliance
 from atftctl.operations.change.preview import copy_of
 from atftctl.operations.project import Project
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 from atftctl.state.reserve import RESERVE
 
 
 def for_snapshot(layout: Layout, needed: Mapping[str, int]) -> None:
-    """Raises Refused where the copies, and the reserve, find no room."""
-    then = "atftctl backup prune shows what can go; --only configs needs little"
-    _refuse(layout.backups if _apart(layout) else layout.root, sum(needed.values()), "the reserve included", then)
+    """Raises Refused where there is no room for the copies and the reserve. `needed`: bytes by path."""
+    folder = layout.backups if _on_own_file_system(layout) else layout.root
+    hint = tr("atftctl backup prune shows what can be removed; --only configs needs little space")
+    _require(folder, sum(needed.values()), tr("copies and the reserve"), hint)
 
 
-def _apart(layout: Layout) -> bool:
-    """Are the snapshots on a file system of their own?"""
-    return layout.backups.is_dir() and layout.backups.stat().st_dev != layout.root.stat().st_dev
-
-
-def for_restore(project: Project, plan: Plan, known: tuple[Snapshot, ...]) -> None:
-    """For restored files: the staged copy of each, and a safety copy of what it replaces. Settings are small, and have
-    the reserve."""
+def for_restore(project: Project, plan: Plan, snapshots: tuple[Snapshot, ...]) -> None:
+    """Raises Refused where there is no room for the staged copy of each restored file, and for the safety copy of the
+    file that it replaces. Edited settings are small; the reserve is enough for them."""
     layout = project.layout
     restored = [target for target in plan.targets if target.snapshot]
     staged = sum(size_of(copy_of(layout, target)) for target in restored)
     if staged < RESERVE // 2:
         return
-    relying = reliance(layout, known, project.runbook.backups.recheck_s)
-    replaced = room_needed(layout, relying, [target.path for target in restored])
-    then = "atftctl backup prune shows what can go; restore single files by their path"
-    kept = sum(replaced.values())
-    if _apart(layout):
-        _refuse(layout.root, staged, "new files, the reserve", then)
-        _refuse(layout.backups, kept, "copies of what they replace", then)
+    policy = reliance(layout, snapshots, project.runbook.backups.recheck_s)
+    safety_copies = sum(room_needed(layout, policy, [target.path for target in restored]).values())
+    hint = tr("atftctl backup prune shows what can be removed; single files can be restored by their path")
+    if _on_own_file_system(layout):
+        _require(layout.root, staged, tr("new files and the reserve"), hint)
+        _require(layout.backups, safety_copies, tr("copies of the files that are replaced"), hint)
     else:
-        _refuse(layout.root, staged + kept, "new files, copies of the old ones, the reserve", then)
+        _require(layout.root, staged + safety_copies, tr("new files, copies of the old ones and the reserve"), hint)
 
 
-def _refuse(folder: Path, wanted: int, what: str, then: str) -> None:
+def _on_own_file_system(layout: Layout) -> bool:
+    """Are the snapshots on another file system than the project?"""
+    return layout.backups.is_dir() and layout.backups.stat().st_dev != layout.root.stat().st_dev
+
+
+def _require(folder: Path, wanted: int, purpose: str, hint: str) -> None:
+    """Raises Refused where the folder's file system has less free space than `wanted` bytes and the reserve."""
     free, wanted = free_bytes(folder), wanted + RESERVE
     if wanted > free:
-        raise Refused(f"no room: {size_text(wanted)} are needed ({what}), {size_text(free)} are free", hint=then)
+        raise Refused(
+            tr(
+                "not enough disk space: {needed} needed ({purpose}), {free} free",
+                needed=size_text(wanted),
+                purpose=purpose,
+                free=size_text(free),
+            ),
+            hint=hint,
+        )

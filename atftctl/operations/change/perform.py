@@ -1,4 +1,4 @@
-"""A change that moves no files of the project: planned, shown, and done as planned."""
+"""Carry out an action that replaces no files of the project: plan it, show the plan, do what the plan says."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from atftctl.operations.change.change import Action
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request, Stopwatch, review
+from atftctl.protocol.messages import tr
 
 
 def perform(project: Project, action: Action, request: Request, *, ask: bool = False, lock: bool = True) -> Result:
@@ -27,5 +28,8 @@ def perform(project: Project, action: Action, request: Request, *, ask: bool = F
     with locked(project, action.command, request) if lock else nullcontext():
         plan = action.decide()  # recovery, which came first, may have changed what is there
         if ask and shown and action.identity(plan) != action.identity(shown):
-            raise Refused("what the plan changes has changed since it was shown", hint="run the command again")
+            raise Refused(
+                tr("the plan is out of date: its steps have changed since it was shown"),
+                hint=tr("run this command again and review the new plan"),
+            )
         return action.act(plan, watch)

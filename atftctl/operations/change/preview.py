@@ -1,4 +1,4 @@
-"""From a plan to the bytes that it would write: the edits made in memory, checked, and shown as a diff."""
+"""Render the files of a plan in memory: the bytes that it would write, checked, and their diff."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from atftctl.host.yaml_text import read as yaml_read
 from atftctl.host.yaml_text.read import MAX_BYTES
 from atftctl.operations.project import Project
 from atftctl.protocol import config_digest, merge_settings
+from atftctl.protocol.messages import joined, tr
 from atftctl.state.layout import Layout
 
 Content = bytes | Path
@@ -29,8 +30,11 @@ LONG = 200_000  # bytes; nobody reads the diff of a longer file
 
 @dataclass(frozen=True)
 class Rendered:
-    """`contents` by target path; `diff` of the texts; `digest` of the configs as they will stand ("" if unreadable);
-    `notes` of what files lose beside their bytes."""
+    """What a plan would write.
+
+    `contents`: by target path. `diff`: of the texts. `digest`: of the configs after the change, "" where one of them
+    can't be read. `notes`: what replaced files lose, such as hard links.
+    """
 
     contents: Mapping[str, Content]
     diff: tuple[str, ...]
@@ -41,77 +45,98 @@ class Rendered:
 def render(
     project: Project, plan: Plan, *, check_copies: bool = False, given: Mapping[str, bytes] | None = None
 ) -> Rendered:
-    """Raises Refused for what can't be edited exactly, or can't be replaced by us. Nothing has been written.
+    """Render the files of a plan, and write nothing. Raises Refused for a file that can't be edited exactly or can't be
+    replaced.
 
-    `check_copies`: hash each snapshot's copy that is to come back, before a trainer is stopped for it. Without it only
-    the small ones are: staging hashes all of them before anything is decided. `given`: what comes from a commit.
+    `check_copies`: hash every snapshot copy that is to be restored, before the trainer is stopped for it; otherwise
+    only small ones, since staging hashes all of them before anything is decided. `given`: contents from a commit, by
+    path.
     """
     layout = project.layout
     contents: dict[str, Content] = {}
     diff: list[str] = []
     notes: list[str] = []
     mounted = mount_points()
-    cleared = {
-        str(folder) for target in plan.targets if target.removes for folder in PurePosixPath(target.path).parents
-    }
+    removed = [target.path for target in plan.targets if target.removes]
+    emptied = {str(folder) for path in removed for folder in PurePosixPath(path).parents}
     for target in plan.targets:
-        path = replaceable(layout, target.path, mounted, folder=target.path in cleared)
-        notes += [f"{target.path}: {loss}" for loss in replacement_losses(path)]
-        if is_link(target.new):
-            diff.append(f"{target.path}: a symlink to {str(target.new).removeprefix(LINK)}")
-        elif target.changes:
-            before = read_bytes(path, MAX_BYTES + 1)
-            contents[target.path] = after = _edit(target, before)
-            diff += text_diff(target.path, before, after)
-        elif target.commit:
-            contents[target.path] = content = (given or {})[target.path]
-            diff += text_diff(target.path, _bytes(path), content)
-        elif target.snapshot:
-            contents[target.path] = _whole_copy(layout, target, check_copies=check_copies)
-            if target.path in project.runbook.files.configs:
-                diff += text_diff(target.path, _bytes(path), _snapshot_bytes(layout, target))
+        path = replaceable(layout, target.path, mounted, folder=target.path in emptied)
+        notes += [tr("{path}: {loss}", path=target.path, loss=loss) for loss in replacement_losses(path)]
+        content, lines = _render_target(project, target, path, given or {}, check_copies=check_copies)
+        diff += lines
+        if content is not None:
+            contents[target.path] = content
     return Rendered(contents, tuple(diff), _digest(project, contents), tuple(notes))
 
 
-def _whole_copy(layout: Layout, target: Target, *, check_copies: bool) -> Path:
-    """Raises Refused where it is not what the snapshot says."""
+def _render_target(
+    project: Project, target: Target, path: Path, given: Mapping[str, bytes], *, check_copies: bool
+) -> tuple[Content | None, list[str]]:
+    """Return the new content of one file, or the path of the snapshot's copy, and the diff. The content is None for a
+    symlink and for a file that is removed."""
+    if is_link(target.new):
+        link = str(target.new).removeprefix(LINK)
+        return None, [tr("{path}: a symlink to {target}", path=target.path, target=link)]
+    if target.changes:
+        before = read_bytes(path, MAX_BYTES + 1)
+        after = _edit(target, before)
+        return after, text_diff(target.path, before, after)
+    if target.commit:
+        content = given[target.path]
+        return content, text_diff(target.path, _current(path), content)
+    if target.snapshot:
+        copy = _checked_copy(project.layout, target, check_copies=check_copies)
+        if target.path not in project.runbook.files.configs:
+            return copy, []
+        return copy, text_diff(target.path, _current(path), _snapshot_bytes(project.layout, target))
+    return None, []
+
+
+def _checked_copy(layout: Layout, target: Target, *, check_copies: bool) -> Path:
+    """Return the path of the snapshot's copy. Raises Refused where its content is not what the snapshot recorded."""
     copy = copy_of(layout, target)
     if (check_copies or size_of(copy) <= READ_BACK) and sha256_file(copy) != target.new:
         raise Refused(
-            f"the copy of {target.path} in snapshot {target.snapshot} is damaged or gone",
-            hint="atftctl backup list shows the others",
+            tr(
+                "the copy of {path} in snapshot {snapshot} is damaged or missing",
+                path=target.path,
+                snapshot=target.snapshot,
+            ),
+            hint=tr("atftctl backup list shows the other snapshots"),
         )
     return copy
 
 
-def again_rendered(project: Project, rendered: Rendered) -> Rendered:
-    """For the same targets, with the same digests, under the lock: the edits hold; the other configs are read again."""
+def with_new_digest(project: Project, rendered: Rendered) -> Rendered:
+    """Return it with the digest of the configs as they are now, under the lock; the rendered contents stay."""
     return replace(rendered, digest=_digest(project, rendered.contents))
 
 
 def _edit(target: Target, before: bytes) -> bytes:
+    """Return the text with its settings edited. Raises Refused."""
     from atftctl.host.yaml_text.edit import edit
 
     try:
         return edit(before, {change.key: change.new for change in target.changes})
     except YamlError as error:
         where = f"{target.path}:{error.line}" if error.line else target.path
+        changes = joined("; ", [change.describe() for change in target.changes])
         raise Refused(
-            f"{where}: {error.reason}",
-            hint=f"set it by hand: {'; '.join(change.describe() for change in target.changes)}",
+            tr("{place}: {reason}", place=where, reason=error.reason),
+            hint=tr("edit the file by hand: {changes}", changes=changes),
         ) from None
 
 
 def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, folder: bool = False) -> Path:
-    """Where a file lies that we may replace: in the project, ours, not protected, its folder writable. `folder`: its
-    name may be a folder's by now. Raises Refused, which says what stands against it and what to do."""
+    """Return the path of a file that can be replaced: it is in the project, ours and not protected, and its folder is
+    writable. `folder`: a folder may be in its place. Raises Refused with the reason and what to do."""
     try:
         path = layout.place(name)
     except OutsideProjectError as error:
-        raise Refused(str(error)) from None
-    why, hint = why_not_replaceable(name, path, mounted)
-    if why:
-        raise Refused(why, hint=hint)
+        raise Refused(reason(error)) from None
+    obstacle, hint = why_not_replaceable(name, path, mounted)
+    if obstacle:
+        raise Refused(obstacle, hint=hint)
     try:
         facts = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -119,47 +144,55 @@ def replaceable(layout: Layout, name: str, mounted: Collection[str] = (), *, fol
     if not stat.S_ISREG(facts.st_mode):
         if stat.S_ISLNK(facts.st_mode) or (folder and stat.S_ISDIR(facts.st_mode)):
             return path
-        raise Refused(f"{name} is not a regular file")
+        raise Refused(tr("{path} is not a regular file", path=name))
     _refuse_unwritable(name, path, facts)
     return path
 
 
 def _refuse_unwritable(name: str, path: Path, facts: os.stat_result) -> None:
-    """Raises Refused for a file that is another user's, or marked as not to be changed."""
+    """Raises Refused for a file of another user, a read-only file, and a folder that is not writable."""
     if facts.st_uid != os.geteuid() and os.geteuid() != 0:
         raise Refused(
-            f"{name} belongs to another user (uid {facts.st_uid})",
-            hint="run this as that user, or chown the file",
+            tr("{path} belongs to another user (uid {uid})", path=name, uid=facts.st_uid),
+            hint=tr("run this command as that user, or chown the file"),
         )
     if not facts.st_mode & stat.S_IWUSR:
-        raise Refused(f"{name} is read-only", hint=f"chmod u+w {name}")
+        raise Refused(tr("{path} is read-only", path=name), hint=tr("chmod u+w {path}", path=name))
     if not os.access(path.parent, os.W_OK):
-        raise Refused(f"the folder of {name} can't be written to")
+        raise Refused(tr("the folder of {path} is not writable", path=name))
 
 
 def copy_of(layout: Layout, target: Target) -> Path:
-    """Where the snapshot's copy lies."""
+    """Return the path of the snapshot's copy."""
     return layout.root / target.copy if target.copy else layout.snapshot(target.snapshot) / target.path
 
 
 def _snapshot_bytes(layout: Layout, target: Target) -> bytes:
+    """Return the beginning of the snapshot's copy, for a diff. Raises Refused."""
     try:
         return read_bytes(copy_of(layout, target), LONG)
     except (OSError, HostError) as error:
-        raise Refused(f"{target.path} in snapshot {target.snapshot} can't be read: {reason(error)}") from None
+        raise Refused(
+            tr(
+                "{path} in snapshot {snapshot} can't be read: {reason}",
+                path=target.path,
+                snapshot=target.snapshot,
+                reason=reason(error),
+            )
+        ) from None
 
 
-def _bytes(path: Path) -> bytes:
-    """What stands there, for a diff; nothing where no file does."""
+def _current(path: Path) -> bytes:
+    """Return the beginning of a file, for a diff; nothing where there is no file."""
     return b"" if not path.exists() or path.is_dir() or path.is_symlink() else read_bytes(path, LONG)
 
 
 def text_diff(name: str, before: bytes, after: bytes) -> list[str]:
-    """Unified, with one line of context."""
+    """Return the unified diff of two texts, with one line of context."""
     import difflib
 
     if max(len(before), len(after)) >= LONG:
-        return [f"{name}: too long for its diff to be shown"]
+        return [tr("{path}: the file is too long to show its diff", path=name)]
 
     def lines(data: bytes) -> list[str]:
         return data.decode("utf-8", "replace").splitlines()
@@ -168,6 +201,7 @@ def text_diff(name: str, before: bytes, after: bytes) -> list[str]:
 
 
 def _digest(project: Project, contents: Mapping[str, Content]) -> str:
+    """Return the digest of the configs with these contents; "" where one of them can't be read."""
     layers = []
     for name in project.runbook.files.configs:
         content = contents.get(name, project.layout.root / name)

@@ -1,4 +1,4 @@
-"""The project's lock, taken after recovery."""
+"""Take the project's lock, and recover from a crash before anything else is done under it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError, reason_and_place
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
+from atftctl.protocol.messages import joined, tr
 
 if TYPE_CHECKING:
     from atftctl.apply.recovery import Recovered
@@ -18,33 +19,44 @@ if TYPE_CHECKING:
 
 @contextmanager
 def locked(project: Project, command: str, request: Request, *, back: bool = False) -> Iterator[Recovered]:
-    """The project's lock, after recovery; yields what recovery did, and tells it. A second operator is told who
-    holds it. An error under the lock says what recovery changed before it. `back`: recovery takes back what was
-    decided."""
+    """Hold the project's lock; yield what recovery did first.
+
+    `back`: recovery also undoes what was decided. Raises Refused, with who holds the lock, where it is taken;
+    InterventionNeeded where recovery failed. An error under the lock also says what recovery changed before it.
+    """
     from atftctl.state import reserve
 
     layout = project.layout
     reserve.prepare(layout)
     try:
         with locks.exclusive(layout.lock, command=command, reason=request.reason):
-            done = _recovered(project, back=back)
-            for line in done.lines:
+            recovered = _recover(project, back=back)
+            for line in recovered.lines:
                 request.report.note(line)
             try:
-                yield done
+                yield recovered
             except AtftError as error:
-                if done.lines:
-                    before = "; ".join(done.lines)
-                    error.state = "; after that: ".join(filter(None, [before, error.state]))
+                if recovered.lines:
+                    before = joined("; ", recovered.lines)
+                    error.state = joined("; after that: ", filter(None, [before, error.state]))
                 raise
             finally:
                 reserve.refill(layout)
     except LockHeldError as error:
-        raise Refused(held_by(error.holder), hint="wait for it, or ask them; the lock goes with its process") from None
+        raise Refused(
+            held_by(error.holder),
+            hint=tr("wait until it has ended, or ask that operator; the lock ends with its process"),
+        ) from None
 
 
-def _recovered(project: Project, *, back: bool) -> Recovered:
-    """Run recovery; on a full disk with the reserve released. Raises InterventionNeeded where it was stopped midway."""
+def recover_first(project: Project, command: str, request: Request) -> None:
+    """Recover what a crash interrupted, before anything is read that it may have left half changed."""
+    with locked(project, command, request):
+        pass
+
+
+def _recover(project: Project, *, back: bool) -> Recovered:
+    """Run recovery; on a full disk, again without the reserve. Raises InterventionNeeded where it failed midway."""
     from atftctl.apply.recovery import Recovery
     from atftctl.state import reserve
 
@@ -60,17 +72,21 @@ def _recovered(project: Project, *, back: bool) -> Recovered:
         if not any(layout.journal.glob("*.json")):
             raise
         raise InterventionNeeded(
-            f"recovery was stopped: {reason_and_place(error)}",
-            state="an operation stays open; its files may be partly in place",
-            hint="remove the cause (a full disk?), then: atftctl recover",
+            tr("recovery failed: {reason}", reason=reason_and_place(error)),
+            state=tr("an operation is open; some of its files may be in place"),
+            hint=tr("remove the cause (a full disk?), then run: atftctl recover"),
         ) from None
 
 
 def held_by(holder: Mapping[str, str]) -> str:
+    """Say who holds the lock. `holder`: what they wrote about themselves; empty where they wrote nothing."""
     if not holder:
-        return "another operation is running here"
-    why = f", reason: {holder['reason']}" if holder.get("reason") else ""
-    return (
-        f"{holder.get('operator', '?')} is running `{holder.get('command', '?')}` here "
-        f"(pid {holder.get('pid', '?')}, since {holder.get('since', '?')}{why})"
-    )
+        return tr("another operation is running here")
+    values = {name: holder.get(name, "?") for name in ("operator", "command", "pid", "since")}
+    if holder.get("reason"):
+        return tr(
+            "{operator} is running `{command}` here (pid {pid}, since {since}, reason: {reason})",
+            reason=holder["reason"],
+            **values,
+        )
+    return tr("{operator} is running `{command}` here (pid {pid}, since {since})", **values)

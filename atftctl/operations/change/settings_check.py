@@ -1,8 +1,8 @@
-"""Can the trainer train with these settings? It is asked before anything is stopped, by `trainer.validate` of the
-runbook: a program that reads the configs and prints a JSON object with `valid` and `problems`.
+"""Ask the trainer whether it can train with new settings, before it is stopped for them.
 
-Its explicit "invalid" refuses a change that somebody chose; a rollback is only warned, and the ways back that restore
-what once stood never ask. A check that crashes, hangs or is missing is a warning too.
+`trainer.validate` of the runbook is a program that reads the configs and prints a JSON object with `valid` and
+`problems`. Where it answers "invalid", a change that the operator chose is refused; a rollback only gets a note, and
+operations that restore earlier files never ask. A program that crashes, hangs or is missing gives a note too.
 """
 
 from __future__ import annotations
@@ -24,47 +24,51 @@ from atftctl.host.yaml_text.read import MAX_BYTES
 from atftctl.observe.trainer_run import probes
 from atftctl.operations.change.preview import Content, Rendered
 from atftctl.operations.project import Project
+from atftctl.protocol.messages import tr
 from atftctl.state import history
 
 LIMIT_S = 2.0
 KEY = re.compile(r"([\w.-]+):")
-REFUSES = ("config set", "reenable")
-WARNS = ("rollback",)
+REFUSED_IF_INVALID = ("config set", "reenable")
+NOTED_IF_INVALID = ("rollback",)
 
 
-def ask(project: Project, plan: Plan, rendered: Rendered) -> tuple[str, ...]:
-    """What is to be noted in a plan that changes configs. Raises Refused where the trainer says that the new settings
-    are invalid and the change is one that somebody chose."""
+def notes_on(project: Project, plan: Plan, rendered: Rendered) -> tuple[str, ...]:
+    """Return notes for a plan that changes configs. Raises Refused where the new settings are invalid and the operator
+    chose them."""
     configs = project.runbook.files.configs
-    if plan.command not in (*REFUSES, *WARNS) or not any(target.path in configs for target in plan.targets):
+    asks = plan.command in (*REFUSED_IF_INVALID, *NOTED_IF_INVALID)
+    if not asks or not any(target.path in configs for target in plan.targets):
         return ()
-    problem, warning = _answer(project, rendered.contents)
-    if problem and plan.command in REFUSES:
+    problem, warning = _validate(project, rendered.contents)
+    if problem and plan.command in REFUSED_IF_INVALID:
         raise Refused(
-            f"the trainer can't train with these settings: {problem}",
-            hint="choose another value; atftctl config get shows the present ones",
+            tr("the trainer can't train with these settings: {problem}", problem=problem),
+            hint=tr("choose another value; atftctl config get shows the current ones"),
         )
     if problem:
-        return (f"the trainer says that these settings are invalid: {problem}",)
+        return (tr("according to the trainer, these settings are invalid: {problem}", problem=problem),)
     return (warning,) if warning else ()
 
 
-def require(project: Project) -> str:
-    """For a start with the configs as they stand: a warning, or "". Raises Refused where the trainer says that they are
+def require_valid(project: Project) -> str:
+    """Return a warning about the current configs, or "". Raises Refused where the trainer says that they are
     invalid."""
-    problem, warning = _answer(project, {})
+    problem, warning = _validate(project, {})
     if problem:
         raise Refused(
-            f"the trainer can't train with the settings as they stand: {problem}",
+            tr("the trainer can't train with the current settings: {problem}", problem=problem),
             hint=way_out(project, problem),
         )
     return warning
 
 
 def way_out(project: Project, problem: str) -> str:
-    """A command against what the trainer says of the present settings: the baseline's value, where the sentence begins
-    with a key that the runbook knows; else the undo of what was done last."""
+    """Return a command that corrects the current settings. `problem`: what the trainer says is wrong with them.
 
+    It is the baseline's value where the problem begins with a key that the runbook knows, else the undo of the last
+    operation that changed files.
+    """
     key = KEY.match(problem)
     for feature in project.runbook.features.values():
         if key and feature.key == key[1]:
@@ -76,39 +80,48 @@ def way_out(project: Project, problem: str) -> str:
 
 
 def problem_now(project: Project) -> str:
-    """What the trainer says against the configs as they stand; "" where it says nothing."""
-    return _answer(project, {})[0]
+    """Return what the trainer says is wrong with the current configs; "" where nothing is."""
+    return _validate(project, {})[0]
 
 
-def _answer(project: Project, contents: Mapping[str, Content]) -> tuple[str, str]:
-    """(what the trainer says against the settings, why it could not be asked); "" and "" where all is well."""
-    words = project.runbook.trainer.validate
-    if not words:
+def _validate(project: Project, contents: Mapping[str, Content]) -> tuple[str, str]:
+    """Return (what the trainer says is wrong with the settings, why it could not be asked); "" where that is nothing.
+
+    `contents`: new contents of configs, by path; the others are read.
+    """
+    arguments = project.runbook.trainer.validate
+    if not arguments:
         return "", ""
     layout = project.layout
     try:
-        with probes.scratch(layout) as folder:
+        with probes.scratch(layout) as scratch:
             options = []
             for number, name in enumerate(project.runbook.files.configs):
                 content = contents.get(name, layout.place(name))
                 data = content if isinstance(content, bytes) else read_bytes(content, MAX_BYTES + 1)
-                options += ["--config", folder.put(f"config-{number}{Path(name).suffix}", data)]
-            argv = [*(word.replace("{python}", sys.executable) for word in words), *options]
+                options += ["--config", scratch.put(f"config-{number}{Path(name).suffix}", data)]
+            argv = [*(argument.replace("{python}", sys.executable) for argument in arguments), *options]
             done = run(argv, cwd=layout.root, env=probes.environment(layout.root), limit_s=LIMIT_S)
     except (OSError, HostError) as error:
-        return "", f"the settings were not checked: {reason(error)}"
-    return _read(done.code, done.output, str(folder.folder) + os.sep)
+        return "", tr("the settings were not checked: {reason}", reason=reason(error))
+    return _answer(done.code, done.output, str(scratch.folder) + os.sep)
 
 
-def _read(code: int | None, output: str, folder: str) -> tuple[str, str]:
-    for line in reversed(output.splitlines()):
+def _answer(code: int | None, output: str, folder: str) -> tuple[str, str]:
+    """Read the last JSON object of the output. `folder`: the scratch folder, whose path is left out of problems."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    for line in reversed(lines):
         try:
-            found = json.loads(line)
+            answer = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict) and isinstance(found.get("valid"), bool):
-            problems = found.get("problems")
-            told = [str(one).replace(folder, "") for one in problems] if isinstance(problems, list) else []
-            return ("" if found["valid"] else "; ".join(told) or "it does not say why"), ""
-    last = ([line for line in output.splitlines() if line.strip()] or [f"exit {code}"])[-1]
-    return "", f"the settings were not checked: trainer.validate gave no answer ({last[:200]})"
+        if isinstance(answer, dict) and isinstance(answer.get("valid"), bool):
+            return ("" if answer["valid"] else _problems(answer, folder)), ""
+    last = lines[-1] if lines else tr("exit code {code}", code=code)
+    return "", tr("the settings were not checked: trainer.validate gave no answer ({line})", line=last[:200])
+
+
+def _problems(answer: Mapping[str, object], folder: str) -> str:
+    problems = answer.get("problems")
+    texts = [str(problem).replace(folder, "") for problem in problems] if isinstance(problems, list) else []
+    return "; ".join(texts) or tr("the trainer gives no reason")

@@ -1,4 +1,4 @@
-"""What a snapshot starts from: which files, what stands beside them, which copies it may rely on."""
+"""Collect what a snapshot starts from: its files, what is recorded with them, the copies that it may link to."""
 
 from __future__ import annotations
 
@@ -18,33 +18,40 @@ from atftctl.state import verified
 from atftctl.state.baseline import figures
 
 
-def taking(
+def snapshot_spec(
     project: Project,
     known: tuple[Snapshot, ...],
     configs: Mapping[str, ConfigFile],
-    found: Sources | None = None,
+    sources: Sources | None = None,
     *,
     label: str = "",
     reason: str = "",
     pin: str = "",
 ) -> SnapshotSpec:
-    """`known`, `configs`: as they stand, under the lock. `found`: the files to take; an operation says its own."""
+    """Return the spec of a snapshot.
+
+    `known`, `configs`: the snapshots and configs, observed under the lock. `sources`: the files to copy; None for the
+    safety snapshot of an operation, which names its own.
+    """
     layout, runbook = project.layout, project.runbook
-    files = runbook.files
     about = Snapshot(
-        id="", created="", label=label, reason=reason, files=(),
+        id="",
+        created="",
+        label=label,
+        reason=reason,
+        files=(),
         operator=locks.operator(),
         runbook_sha256=sha256_file(layout.runbook) or "",
         config_digest=observed_configs.digest(configs),
-        baseline=figures(project.layout),
-        left_out=found.left_out if found else {},
-    )  # fmt: skip
+        baseline=figures(layout),
+        left_out=sources.left_out if sources else {},
+    )
     return SnapshotSpec(
         about=about,
-        paths=found.paths if found else (),
+        paths=sources.paths if sources else (),
         reliance=catalog.reliance(layout, known, runbook.backups.recheck_s),
         passes=verified.passes(layout),
-        kept_elsewhere=files.of(""),
+        kept_elsewhere=runbook.files.of(""),
         secrets=git_patterns(),
         pin=pin,
     )

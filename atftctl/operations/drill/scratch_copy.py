@@ -1,5 +1,4 @@
-"""A scratch copy of the project: a repository of its own, with settings that suit a rehearsal. The project is only
-read."""
+"""Make a scratch copy of the project, and edit its settings. The project itself is only read."""
 
 from __future__ import annotations
 
@@ -17,7 +16,10 @@ LEFT_OUT = {".git", ".venv", ".atftctl", "backups", "logs", "models", "cache", "
 
 
 def copy_project(project: Project, home: Path) -> Path:
-    """The files that git would commit (or, without git, all but what a run makes), as a new repository."""
+    """Copy the files that git tracks, or, without git, all files that no run creates. Return the new folder.
+
+    `home`: the folder that the copy is made in.
+    """
     root = project.layout.root
     names = git.tracked_files(root) or [
         str(path.relative_to(root))
@@ -36,6 +38,6 @@ def copy_project(project: Project, home: Path) -> Path:
 
 
 def set_values(root: Path, name: str, edits: Mapping[KeyPath, Scalar]) -> None:
-    """Edit one YAML file of the scratch copy, as text."""
+    """Edit settings in one YAML file of the scratch copy, as text. Raises YamlError, OSError."""
     path = root / name
     path.write_bytes(edit(path.read_bytes(), edits))

@@ -47,7 +47,7 @@ class StatusData(Data):
 
     service: str
     features: Mapping[str, FeatureState]
-    trainer: Mapping[str, Any]
+    trainer: trainer_status.TrainerStatusData
     snapshots: int
     latest_snapshot: str | None
     last_good: str | None
@@ -71,7 +71,7 @@ def status(project: Project) -> Result:
             name: FeatureState(value, project.runbook.feature(name).title.say(project.language))
             for name, value in state(project.runbook, facts).items()
         },
-        trainer=trainer_status.status(project, facts.process).data,
+        trainer=trainer_status.describe(facts.process),
         snapshots=len(facts.snapshots),
         latest_snapshot=latest.id if latest else None,
         last_good=good.id if good else None,

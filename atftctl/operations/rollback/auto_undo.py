@@ -1,4 +1,4 @@
-"""`--or-undo`: a change that did not make the trainer healthy is put back, by an undo of its own."""
+"""`--or-undo`: undo a change after which the trainer is not healthy, with an undo operation of its own."""
 
 from __future__ import annotations
 
@@ -13,40 +13,49 @@ from atftctl.operations.change.change import Change
 from atftctl.operations.project import Project, now, observe
 from atftctl.operations.request import Request, yes
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 
 
-def carry_out_or_undo(project: Project, change: Change, wish: RestartPolicy, request: Request) -> Result:
-    """Carry the change out; undo it (exit 4) where the trainer is not healthy after it and `--or-undo` was given, or
-    where the running trainer did not take the settings up."""
-    may_put_back = request.or_undo or wish.live
-    known = _quarantined(project) if may_put_back else ""
-    done = carry_out(project, change, request)
-    unhealthy = done.exit_code is Exit.CHECK_FAILED and done.plan is not None and bool(done.plan.targets)
-    if not unhealthy or not may_put_back:
-        return done
+def carry_out_or_undo(project: Project, change: Change, policy: RestartPolicy, request: Request) -> Result:
+    """Carry the change out. Undo it (exit code 4) where the trainer is not healthy after it and `--or-undo` was given,
+    or where the running trainer did not load the settings (`--live`)."""
+    may_undo = request.or_undo or policy.live
+    quarantined_before = _quarantine_reason(project) if may_undo else ""
+    result = carry_out(project, change, request)
+    unhealthy = result.exit_code is Exit.CHECK_FAILED and result.plan is not None and bool(result.plan.targets)
+    if not unhealthy or not may_undo:
+        return result
+    request.report.note(tr("{problem}: undoing it", problem=result.headline))
+    return _undo(project, result, quarantined_before, policy, request)
+
+
+def _undo(project: Project, result: Result, quarantined_before: str, policy: RestartPolicy, request: Request) -> Result:
+    """Undo the change; return its result with the undo. A failed undo is a line of the result."""
     from atftctl.operations.undo import undo
 
-    request.report.note(f"{done.headline}: putting it back")
-    again = RestartPolicy(restart=wish.restart and not wish.live, adopt=wish.adopt)
-    quiet = replace(request, confirm=yes, seen=yes, or_undo=False, reason=f"put back: {done.headline}")
+    undo_policy = RestartPolicy(restart=policy.restart and not policy.live, adopt=policy.adopt)
+    quiet = replace(request, confirm=yes, seen=yes, or_undo=False, reason=f"undone: {result.headline}")
     try:
-        back = undo(project, done.change.operation, again, quiet)
+        undone = undo(project, result.change.operation, undo_policy, quiet)
     except AtftError as error:
-        return replace(done, lines=(*done.lines, f"putting it back failed too: {error.message}"))
-    words = "" if back.exit_code is Exit.DONE else f"; {back.headline}"
-    words += _as_before(project, quiet, known)
+        return replace(result, lines=(*result.lines, tr("the undo failed too: {reason}", reason=error.message)))
+    headline = tr("undone: {problem}", problem=result.headline)
+    if undone.exit_code is not Exit.DONE:
+        headline = tr("{headline}; {problem}", headline=headline, problem=undone.headline)
+    if problem := _settle(project, quiet, quarantined_before):
+        headline = tr("{headline}; {problem}", headline=headline, problem=problem)
     return replace(
-        done,
+        result,
         exit_code=Exit.RESTORED,
-        headline=f"put back: {done.headline}{words}",
-        lines=back.lines,
-        parts=(*done.parts, *back.parts),
-        data=replace(done.change, undone_by=back.change.operation),
+        headline=headline,
+        lines=undone.lines,
+        parts=(*result.parts, *undone.parts),
+        data=replace(result.change, undone_by=undone.change.operation),
     )
 
 
-def _quarantined(project: Project) -> str:
-    """What stands against the config of before, from an earlier rollback: that stays."""
+def _quarantine_reason(project: Project) -> str:
+    """Return why an earlier rollback quarantined the present config; "" where none did."""
     if not project.layout.quarantine.exists():
         return ""
     from atftctl.observe.configs import digest, read_configs
@@ -55,22 +64,25 @@ def _quarantined(project: Project) -> str:
     return quarantine.reason(project.layout, digest(read_configs(project.layout.root, project.runbook.files.configs)))
 
 
-def _as_before(project: Project, request: Request, known: str) -> str:
-    """What stands again is no culprit, and a trainer that had taken the new settings up takes up the old ones."""
+def _settle(project: Project, request: Request, quarantined_before: str) -> str:
+    """Release the restored config unless it was quarantined before, and have a trainer that had loaded the new settings
+    load the old ones. Return what failed, or ""."""
     from atftctl.observe.configs import digest
     from atftctl.state import quarantine
 
     facts = observe(project)
-    stands = digest(facts.configs)
-    if stands and not known and quarantine.reason(project.layout, stands):
+    config = digest(facts.configs)
+    if config and not quarantined_before and quarantine.reason(project.layout, config):
         with suppress(OSError):
-            quarantine.lift(project.layout, stands, "put back", now())
-    if not facts.process.alive or not facts.process.digest or facts.process.digest == stands:
+            quarantine.lift(project.layout, config, "undone", now())
+    if not facts.process.alive or not facts.process.digest or facts.process.digest == config:
         return ""
     from atftctl.operations.trainer_process.reload import reload
 
     try:
         reload(project, "last", request)
     except AtftError as error:
-        return f"; the trainer runs with other settings ({error.message}): atftctl trainer restart"
+        return tr(
+            "the trainer still runs with the other settings ({reason}): atftctl trainer restart", reason=error.message
+        )
     return ""

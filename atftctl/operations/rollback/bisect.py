@@ -1,4 +1,4 @@
-"""`rollback --bisect`: which improvements are guilty. Short runs in a scratch folder; the project is not touched."""
+"""`rollback --bisect`: find the improvements that cause a symptom, in short runs; the project is not changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from atftctl.decide.verdicts.bisect import Names
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
-from atftctl.domain.result import Part, Result
+from atftctl.domain.result import Data, Part, Result
 from atftctl.domain.runbook import Detector
 from atftctl.domain.steps import RunProbes
 from atftctl.domain.text import listed
@@ -25,15 +25,31 @@ from atftctl.observe.trainer_run import probes
 from atftctl.operations.project import Project, observe, require_readable
 from atftctl.operations.request import Request, review
 from atftctl.protocol import Exit, config_digest, merge_settings
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import tr, trn
 from atftctl.state.bisect_cache import keep_runs, known_runs
 
 LEAK_STEPS = 320  # a leak needs 300 rows to show
+SHOWN = {
+    Verdict.FAIL: tr("the symptom shows"),
+    Verdict.PASS: tr("the symptom does not show"),
+    Verdict.INCONCLUSIVE: tr("no answer"),
+}
+
+
+@dataclass(frozen=True)
+class BisectData(Data):
+    """The improvements that cause a symptom. symptom: its name. guilty: a smallest set of improvements with which it
+    shows. runs: one line for each short run. improvements: those that are on."""
+
+    symptom: str
+    guilty: tuple[str, ...]
+    runs: tuple[str, ...]
+    improvements: tuple[str, ...]
 
 
 @dataclass
 class Runs:
-    """Every probe run of one search; what an earlier search has run is not run again."""
+    """All short runs of one search. The result of a run is kept, and used again by later searches."""
 
     project: Project
     symptom: str
@@ -50,32 +66,45 @@ class Runs:
 
     @property
     def steps(self) -> int:
+        """Training steps of one run."""
         steps = self.project.runbook.staged.bisect_steps
         return max(steps, LEAK_STEPS) if self.detector == "leak" else steps
 
     def shows(self, names: Names) -> Verdict:
-        """With these improvements on, the others off."""
-        texts = self._texts(names)
-        digest = config_digest(merge_settings(read(text).value or {} for text in texts.values()))
-        key = f"{digest}:{self.steps}:{self.project.runbook.trainer.memory_limit_mb}"
-        known, begun = known_runs(self.project.layout), time.monotonic()
-        run = known.get(key)
-        if run is None:
-            self.request.report.part("bisect")
-            run = self._run(texts)
-            keep_runs(self.project.layout, known | {key: run})
+        """Does the symptom show with these improvements on, and the others off? FAIL where it does."""
+        begun = time.monotonic()
+        run, is_new = self._run(names)
         self._baseline = run if not names else self._baseline
-        verdict, words = decide.symptom_shows(self.detector, run, self.project.runbook.checks, self._baseline)
+        verdict, detail = decide.symptom_shows(self.detector, run, self.project.runbook.checks, self._baseline)
         seconds = time.monotonic() - begun
-        how = f"{seconds:.1f} s" if key not in known else "known from before"
-        who = f"all {len(names)}" if names == self.on else listed(names, 4) or "none"
-        self.lines.append(f"{who} on: {_WORDS[verdict]}: {words} ({how})")
-        self.request.report.note(f"run {len(self.lines)}: {self.lines[-1]}")
+        line = tr(
+            "{improvements} on: {answer}: {detail} ({time})",
+            improvements=self._named(names),
+            answer=SHOWN[verdict],
+            detail=detail,
+            time=tr("{seconds:.1f} s", seconds=seconds) if is_new else tr("known from an earlier run"),
+        )
+        self.lines.append(line)
+        self.request.report.note(tr("run {number}: {line}", number=len(self.lines), line=line))
         self.parts.append(Part(f"run {len(self.lines)}", seconds))
         return verdict
 
+    def _run(self, names: Names) -> tuple[dict[str, Any], bool]:
+        """Return what a run with these improvements measured, and whether it ran now."""
+        layout, runbook = self.project.layout, self.project.runbook
+        texts = self._texts(names)
+        digest = config_digest(merge_settings(read(text).value or {} for text in texts.values()))
+        key = f"{digest}:{self.steps}:{runbook.trainer.memory_limit_mb}"
+        known = known_runs(layout)
+        if key in known:
+            return known[key], False
+        self.request.report.part("bisect")
+        run = probes.short_run(layout, runbook, list(texts.values()), self.steps)
+        keep_runs(layout, known | {key: run})
+        return run, True
+
     def _texts(self, names: Names) -> dict[str, bytes]:
-        """The configs as they stand, but for the improvements that are to be off."""
+        """Return the configs by path, with all improvements off but these."""
         runbook, texts = self.project.runbook, {}
         for path in runbook.files.configs:
             off = {
@@ -87,37 +116,49 @@ class Runs:
             texts[path] = edit(text, off) if off else text
         return texts
 
-    def _run(self, texts: dict[str, bytes]) -> dict[str, Any]:
-        return probes.short_run(self.project.layout, self.project.runbook, list(texts.values()), self.steps)
+    def _named(self, names: Names) -> str:
+        if names == self.on:
+            return tr("all {count}", count=len(names))
+        return listed(names, 4) or tr("none")
 
 
-_WORDS = {Verdict.FAIL: "it shows", Verdict.PASS: "it does not", Verdict.INCONCLUSIVE: "no answer"}
-
-
-def bisect(project: Project, word: str, request: Request) -> Result:
-    """Raises Refused where short runs can't tell."""
+def bisect(project: Project, symptom: str, request: Request) -> Result:
+    """Find the improvements that cause a symptom. `symptom`: its name, alias or title; "" for that of the last crash.
+    Raises Refused where short runs can't tell; Inconclusive where they can't run."""
     facts = observe(project)
     require_readable(project, facts.configs)
-    symptom = find_symptom(project.runbook, word)[0] if word else symptom_of(project.runbook, facts)
-    if project.runbook.symptoms[symptom].detector == "quality":
+    name = find_symptom(project.runbook, symptom)[0] if symptom else symptom_of(project.runbook, facts)
+    if project.runbook.symptoms[name].detector == "quality":
         raise Refused(
-            f"{symptom} shows in no short run", hint=f"atftctl rollback --staged --symptom {symptom} judges by verify"
+            tr("{symptom} does not show in a short run", symptom=name),
+            hint=tr("atftctl rollback --staged --symptom {symptom} uses verify instead", symptom=name),
         )
     on = decide.improvements_on(project.runbook, facts.configs)
     if not on:
-        raise Refused("no improvement is on")
-    runs = Runs(project, symptom, facts, on, request)
+        raise Refused(tr("no improvement is on"))
+    runs = Runs(project, name, facts, on, request)
     step = RunProbes(on, runs.steps)
-    plan = Plan("rollback", tr("find the improvement that causes {symptom}", symptom=symptom), (step,), notes=on)
+    plan = Plan("rollback", tr("find the improvements that cause {symptom}", symptom=name), (step,), notes=on)
     if dry_run := review(plan, request, ask=False):
         return dry_run
-    found = decide.guilty(on, runs.shows)
-    together = " together" if len(found) > 1 else ""
+    guilty = decide.guilty(on, runs.shows)
     return Result(
         "rollback",
         Exit.DONE,
-        f"guilty of {symptom}{together}: {', '.join(found)} ({len(runs.lines)} runs, {len(on)} improvements)",
-        lines=(*runs.lines, f"next: atftctl rollback --feature {' '.join(found)}"),
-        data={"symptom": symptom, "guilty": list(found), "runs": runs.lines, "improvements": list(on)},
+        _headline(name, guilty, runs),
+        lines=(*runs.lines, tr("next: atftctl rollback --feature {names}", names=" ".join(guilty))),
+        data=BisectData(name, guilty, tuple(runs.lines), on),
         parts=tuple(runs.parts),
+    )
+
+
+def _headline(symptom: str, guilty: Names, runs: Runs) -> str:
+    return trn(
+        "cause of {symptom}: {names} ({runs} runs, {on} improvements)",
+        "cause of {symptom}, only together: {names} ({runs} runs, {on} improvements)",
+        len(guilty),
+        symptom=symptom,
+        names=", ".join(guilty),
+        runs=len(runs.lines),
+        on=len(runs.on),
     )

@@ -1,15 +1,13 @@
-"""`rollback`: by settings (the guide's five-minute way, by symptom, by feature) and by snapshot."""
+"""`rollback` by settings (of a symptom, of all improvements, of single ones) and by snapshot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from atftctl.decide.plans import by_settings
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.symptoms import find_symptom
 from atftctl.domain.errors import Refused, UsageError
-from atftctl.domain.facts import Facts
-from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
 from atftctl.observe.snapshots import catalog
@@ -17,50 +15,49 @@ from atftctl.operations.change.change import Change
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback.auto_undo import carry_out_or_undo
+from atftctl.protocol.messages import tr
 
 
-def by_symptom(project: Project, word: str, wish: RestartPolicy, request: Request) -> Result:
-    name, _ = find_symptom(project.runbook, word)
-    return _change(
-        project,
-        lambda facts: by_settings.rollback_symptom(project.runbook, facts, name, wish, project.language),
-        wish,
-        request,
-    )
+def by_symptom(project: Project, symptom: str, policy: RestartPolicy, request: Request) -> Result:
+    """Set the settings that the runbook names for a symptom. `symptom`: its name, alias or title. Raises UsageError for
+    an unknown symptom, and as `carry_out`."""
+    name, _ = find_symptom(project.runbook, symptom)
+    change = Change(lambda facts: by_settings.rollback_symptom(project.runbook, facts, name, policy, project.language))
+    return carry_out_or_undo(project, change, policy, request)
 
 
-def immediate(project: Project, wish: RestartPolicy, request: Request) -> Result:
-    return _change(project, lambda facts: by_settings.rollback_immediate(project.runbook, facts, wish), wish, request)
+def immediate(project: Project, policy: RestartPolicy, request: Request) -> Result:
+    """Turn all improvements off, and set the training settings to their defaults. Raises as `carry_out`."""
+    change = Change(lambda facts: by_settings.rollback_immediate(project.runbook, facts, policy))
+    return carry_out_or_undo(project, change, policy, request)
 
 
-def by_feature(project: Project, names: Sequence[str], wish: RestartPolicy, request: Request) -> Result:
+def by_feature(project: Project, names: Sequence[str], policy: RestartPolicy, request: Request) -> Result:
+    """Turn these improvements off. Raises UsageError for an unknown name, and as `carry_out`."""
     known = project.runbook.features
     for name in names:
         if name not in known:
-            raise UsageError(f"no feature {name!r}", hint=nearest(name, known))
+            raise UsageError(tr("unknown feature {name!r}", name=name), hint=nearest(name, known))
     names = tuple(dict.fromkeys(names))
-    return _change(
-        project, lambda facts: by_settings.rollback_features(project.runbook, facts, names, wish), wish, request
-    )
+    change = Change(lambda facts: by_settings.rollback_features(project.runbook, facts, names, policy))
+    return carry_out_or_undo(project, change, policy, request)
 
 
-def to_snapshot(project: Project, word: str, wish: RestartPolicy, request: Request) -> Result:
-    """All files of a snapshot, as a unit."""
+def to_snapshot(project: Project, name: str, policy: RestartPolicy, request: Request) -> Result:
+    """Restore all files of a snapshot as a unit. Raises Refused for an unknown snapshot, and as `carry_out`."""
     from atftctl.decide.plans import by_snapshot
 
     layout = project.layout
     try:
-        snapshot = catalog.find(layout, catalog.list_snapshots(layout), word)
+        snapshot = catalog.find(layout, catalog.list_snapshots(layout), name)
     except (Refused, UsageError) as error:
-        if word == "last-good":
-            error.hint = "another way back: rollback --symptom NAME, --immediate, --to ID; atftctl runbook show"
+        if name == "last-good":
+            error.hint = tr(
+                "choose another route: rollback --symptom NAME, --immediate or --to ID; atftctl runbook show lists them"
+            )
         raise
     change = Change(
-        lambda facts: by_snapshot.restore(project.runbook, facts, snapshot, snapshot.files, wish, command="rollback"),
+        lambda facts: by_snapshot.restore(project.runbook, facts, snapshot, snapshot.files, policy, command="rollback"),
         digests_of=tuple(file.path for file in snapshot.files),
     )
-    return carry_out_or_undo(project, change, wish, request)
-
-
-def _change(project: Project, decide: Callable[[Facts], Plan], wish: RestartPolicy, request: Request) -> Result:
-    return carry_out_or_undo(project, Change(decide), wish, request)
+    return carry_out_or_undo(project, change, policy, request)

@@ -1,4 +1,4 @@
-"""A line of the history for each start and stop of the trainer."""
+"""Record each start and stop of the trainer in the history."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from atftctl.host.errors import HostError, reason
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
 from atftctl.state import history
 
 
 def log(project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE) -> tuple[str, ...]:
-    """A line of the history. What was done is done, also where that can't be written down: then the words for it."""
+    """Append a line to the history. Return a warning to show where the history can't be written; never raise for it:
+    the trainer has already been started or stopped."""
     stamp = now()
     try:
         history.append(project.layout, _line(command, request, title, stamp, exit_code))
     except (OSError, HostError) as error:
-        return (f"the history could not be told of it: {reason(error)}",)
+        return (tr("this could not be recorded in the history: {reason}", reason=reason(error)),)
     return ()
 
 

@@ -1,4 +1,4 @@
-"""`guard`: may a trainer be started here now? For whoever starts it otherwise than by `atftctl trainer start`."""
+"""`guard`: check that a trainer may be started here now, for trainers that `atftctl trainer start` does not start."""
 
 from __future__ import annotations
 
@@ -7,46 +7,64 @@ from atftctl.domain.facts import Process
 from atftctl.host import locks
 from atftctl.observe.configs import digest
 from atftctl.operations.change.project_lock import held_by
-from atftctl.operations.project import Project, now, observe, require_readable
+from atftctl.operations.project import Project, now, observe, refuse_open, require_readable
+from atftctl.protocol.messages import tr
 from atftctl.state import quarantine, reserve
 from atftctl.state import staged as staged_state
+from atftctl.state.layout import Layout
 
 
 def check(project: Project, override: str) -> None:
-    """Raises Refused. `override`: the reason why a quarantined config is to be started all the same; from then on it is
-    no longer quarantined."""
+    """Check that a trainer may be started. Raises Refused with the reason and what to do.
+
+    `override`: why a quarantined config is safe now; the config is released from quarantine for good.
+    """
     layout = project.layout
     holder = locks.holder(layout.lock)
     if holder is not None:
-        raise Refused(held_by(holder), hint="wait for it")
+        raise Refused(held_by(holder), hint=tr("wait until it has ended, then run this command again"))
+    refuse_open(project)
     facts = observe(project)
-    if facts.open_operation:
-        raise Refused(facts.open_operation.summary, hint="atftctl recover")
     require_readable(project, facts.configs)
-    if why := _somebody(facts.process):
-        raise Refused(why, hint="atftctl trainer status")
-    if (staged := staged_state.read(layout)) and staged_state.is_running(staged):
-        raise Refused(f"{staged.summary} (pid {staged.pid})", hint="wait for it")
-    found = digest(facts.configs)
-    why = quarantine.reason(layout, found)
-    if why and not override:
-        raise Refused(
-            f"this config ({found[:12]}) is quarantined: {why}",
-            hint="change it, or: atftctl guard --override 'why it is safe now' -- COMMAND",
-        )
-    if why:
-        reserve.prepare(layout)
-        quarantine.lift(layout, found, f"overridden: {override}", now())
+    if reason := _other_trainer(facts.process):
+        raise Refused(reason, hint="atftctl trainer status")
+    _refuse_staged(layout)
+    _refuse_quarantined(layout, digest(facts.configs), override)
 
 
-def _somebody(process: Process) -> str:
-    """Who trains here already, or may."""
+def _other_trainer(process: Process) -> str:
+    """Describe the trainer that is already running, or may be; empty where there is none."""
     if process.where:
-        return f"a trainer was started on {process.where}, and can't be seen from here"
+        return tr("a trainer was started on {host}; its state can't be seen from here", host=process.where)
     if process.alive:
-        return f"the trainer runs already, pid {process.pid}"
+        return tr("the trainer is already running, pid {pid}", pid=process.pid)
     if process.leftovers:
-        return f"processes of the last run are left: pid {', '.join(map(str, process.leftovers))}"
+        pids = ", ".join(map(str, process.leftovers))
+        return tr("processes of the last run are still running: pid {pids}", pids=pids)
     if process.unmanaged:
-        return f"a trainer that was started by hand runs here: pid {process.unmanaged[0].pid}"
+        return tr("a manually started trainer is running here: pid {pid}", pid=process.unmanaged[0].pid)
     return ""
+
+
+def _refuse_staged(layout: Layout) -> None:
+    """Raises Refused while a process carries out a staged rollback."""
+    state = staged_state.read(layout)
+    if state and staged_state.is_running(state):
+        raise Refused(
+            tr("{rollback} (pid {pid})", rollback=state.summary, pid=state.pid),
+            hint=tr("wait until it has ended, then run this command again"),
+        )
+
+
+def _refuse_quarantined(layout: Layout, config: str, override: str) -> None:
+    """Raises Refused for a quarantined config, or releases it where there is an override. `config`: its digest."""
+    reason = quarantine.reason(layout, config)
+    if not reason:
+        return
+    if not override:
+        raise Refused(
+            tr("this config ({digest}) is quarantined: {reason}", digest=config[:12], reason=reason),
+            hint=tr("change the config, or run: atftctl guard --override 'why it is safe now' -- COMMAND"),
+        )
+    reserve.prepare(layout)
+    quarantine.lift(layout, config, f"overridden: {override}", now())

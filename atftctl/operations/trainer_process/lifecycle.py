@@ -1,17 +1,20 @@
-"""`trainer start|stop|restart|status`: the process by itself, with no change to any file."""
+"""`trainer start`, `stop` and `restart`: change the trainer's process, and no file."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from atftctl.apply import trainer_process
 from atftctl.decide.plans.builder import RestartPolicy, refuse_foreign, stops_of
 from atftctl.domain.errors import Interrupted, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
-from atftctl.domain.result import Result
+from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.result import Data, Result
 from atftctl.domain.steps import StartTrainer, StopTrainer
-from atftctl.domain.text import counted
 from atftctl.host.errors import HostError
 from atftctl.host.process import table as procs
 from atftctl.observe.configs import digest
@@ -19,20 +22,30 @@ from atftctl.observe.trainer_run import process as observed
 from atftctl.operations.change import settings_check
 from atftctl.operations.change.change import Action
 from atftctl.operations.change.perform import perform
-from atftctl.operations.change.readiness import await_proof
+from atftctl.operations.change.readiness import Proof, await_first_step
 from atftctl.operations.project import Project, now, observe, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.operations.trainer_process.audit import log
 from atftctl.protocol import Exit
-from atftctl.protocol.messages import joined, tr
+from atftctl.protocol.messages import joined, tr, trn
 from atftctl.state import process_record
 
 Adopt = tuple[int, ...]
 UNHEALTHY = tr("next: atftctl status; the trainer's own output is in logs/training.log and logs/trainer.out")
 
 
+@dataclass(frozen=True)
+class StartedData(Data):
+    """A trainer that was started. pid: its process id. run_id: the id of its run. first_step: the event of its first
+    step; where there was none, the event that ended it."""
+
+    pid: int
+    run_id: str
+    first_step: Mapping[str, Any]
+
+
 def start(project: Project, resume: str, request: Request) -> Result:
-    """Start the trainer and wait for its first step. Raises Refused where one runs already."""
+    """Start the trainer and wait for its first step. Raises Refused where it is already running."""
     command = "trainer start"
 
     def decide() -> Plan:
@@ -56,11 +69,11 @@ def stop(project: Project, adopt: Adopt, request: Request) -> Result:
         return Plan(command, title, stops)
 
     def act(plan: Plan, watch: Stopwatch) -> Result:
-        _on_purpose(project)
-        done = joined("; ", [_stop(project, step, request, watch) for step in plan.stops])
-        lines = log(project, command, request, done) if plan.stops else ()
-        headline = done or tr("no trainer is running")
-        return Result(command, Exit.DONE, headline, lines=lines, parts=tuple(watch.parts))
+        _mark_stopped(project)
+        headline = joined("; ", [_stop(project, step, request, watch) for step in plan.stops])
+        warnings = log(project, command, request, headline) if plan.stops else ()
+        parts = tuple(watch.parts)
+        return Result(command, Exit.DONE, headline or tr("no trainer is running"), lines=warnings, parts=parts)
 
     return perform(project, Action(command, decide, act), request)
 
@@ -80,7 +93,7 @@ def _plan_start(project: Project, command: str, facts: Facts, resume: str, adopt
     refuse_foreign(facts.process, adopt)
     require_readable(project, facts.configs)
     rules = project.runbook.trainer
-    warning = settings_check.require(project)
+    warning = settings_check.require_valid(project)
     return Plan(
         command,
         tr("start the trainer from {resume}", resume=resume),
@@ -99,73 +112,106 @@ def _stop_and_start(project: Project, request: Request, plan: Plan, watch: Stopw
     return _start(project, plan, request, watch)
 
 
-def _on_purpose(project: Project) -> None:
-    """From now on it is down on purpose: written before the first signal, so that no crash forgets it."""
+def _mark_stopped(project: Project) -> None:
+    """Record that the trainer is to stay stopped; before the first signal, so that a crash does not lose it."""
     record = observed.read_record(project.layout)
     if record and record.wanted == "running":
         process_record.mark_stopped(project.layout, record)
 
 
 def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatch) -> str:
+    """Stop a trainer, and say so. Raises Interrupted, InterventionNeeded."""
     record = None if step.adopt_ticks else observed.read_record(project.layout)
-    if step.adopt_ticks:
-        who = procs.Identity(step.pid, step.adopt_ticks, procs.boot_id())
-    elif record:
-        who = observed.identity(project.layout, record) or procs.Identity(record.pid, record.ticks, record.boot)
-    else:
-        return "no trainer runs"
+    identity = _identity(project, step, record)
+    if identity is None:
+        return tr("no trainer is running")
     try:
         with watch.part("stop"):
             killed = trainer_process.stop(
                 project.layout,
                 record,
-                who,
+                identity,
                 grace_s=step.grace_s,
                 note=request.report.note,
                 adopted=bool(step.adopt_ticks),
             )
     except KeyboardInterrupt:
         raise Interrupted(
-            f"interrupted while pid {who.pid} was stopping",
-            state="it was asked to stop, and may still be running",
-            hint="atftctl trainer stop, again",
+            tr("interrupted while the trainer was stopping, pid {pid}", pid=identity.pid),
+            state=tr("the trainer was asked to stop and may still be running"),
+            hint="atftctl trainer stop",
         ) from None
-    by_force = f"; {counted(len(killed), 'process', 'processes')} had to be killed" if killed else ""
-    return f"stopped the trainer, pid {step.pid}{by_force}"
+    if not killed:
+        return tr("stopped the trainer, pid {pid}", pid=step.pid)
+    return trn(
+        "stopped the trainer, pid {pid}; {count} process had to be killed",
+        "stopped the trainer, pid {pid}; {count} processes had to be killed",
+        len(killed),
+        pid=step.pid,
+    )
+
+
+def _identity(project: Project, step: StopTrainer, record: ProcessRecord | None) -> procs.Identity | None:
+    """Return the process to stop; None where there is none."""
+    if step.adopt_ticks:
+        return procs.Identity(step.pid, step.adopt_ticks, procs.boot_id())
+    if record:
+        return observed.identity(project.layout, record) or procs.Identity(record.pid, record.ticks, record.boot)
+    return None
 
 
 def _start(project: Project, plan: Plan, request: Request, watch: Stopwatch) -> Result:
+    """Start the trainer, wait for its first step, record it. Raises InterventionNeeded where it can't be started."""
     step = plan.start
     if step is None:
         raise AssertionError("a plan that starts the trainer has a step for it")
     try:
         with watch.part("start"):
-            launch = project.launch(step.resume)
-            if launch is None:
-                raise Refused(tr("the runbook names no command that starts the trainer"))
-            record = trainer_process.start(project.layout, launch, digest=str(plan.facts["digest"]), now=now())
+            record = _launch(project, plan, step)
     except (OSError, HostError) as error:
         log(project, plan.command, request, str(error), Exit.CHECK_FAILED)
+        cannot_run = "can't start" in str(error)
         raise InterventionNeeded(
             str(error),
             state=tr("no trainer is running"),
             hint=tr("correct trainer.command in the runbook")
-            if "can't start" in str(error)
+            if cannot_run
             else tr("remove the cause, then run this command again"),
         ) from None
     with watch.part("first step"):
-        proof = await_proof(project, record, step)
-    started = proof.words or tr("started pid {pid}", pid=record.pid)
-    logged = log(project, plan.command, request, started, proof.exit_code)
-    seen = proof.seen or {}
-    shown = tr("proof: step {step} with config {digest}", step=seen.get("step"), digest=str(seen.get("digest"))[:12])
-    warnings = tuple(tr("warning: {note}", note=note) for note in plan.notes)
+        proof = await_first_step(project, record, step)
+    title = proof.problem or tr("started pid {pid}", pid=record.pid)
+    warnings = log(project, plan.command, request, title, proof.exit_code)
+    return _started(project, plan, record, proof, warnings, watch)
+
+
+def _launch(project: Project, plan: Plan, step: StartTrainer) -> ProcessRecord:
+    """Raises Refused where the runbook names no command; OSError, HostError."""
+    launch = project.launch(step.resume)
+    if launch is None:
+        raise Refused(tr("the runbook names no command that starts the trainer"))
+    return trainer_process.start(project.layout, launch, digest=str(plan.facts["digest"]), now=now())
+
+
+def _started(
+    project: Project,
+    plan: Plan,
+    record: ProcessRecord,
+    proof: Proof,
+    warnings: tuple[str, ...],
+    watch: Stopwatch,
+) -> Result:
+    event = proof.event or {}
+    notes = tuple(tr("warning: {note}", note=note) for note in plan.notes)
+    evidence = tr(
+        "proof: step {step} with config {digest}", step=event.get("step"), digest=str(event.get("digest"))[:12]
+    )
     return Result(
         plan.command,
         proof.exit_code,
-        tr("the trainer is running, pid {pid}", pid=record.pid) if proof.healthy else proof.words,
-        lines=(*warnings, shown if proof.healthy else UNHEALTHY, *logged),
-        data={"pid": record.pid, "run_id": record.run_id, "first_step": dict(seen)},
+        tr("the trainer is running, pid {pid}", pid=record.pid) if proof.healthy else proof.problem,
+        lines=(*notes, evidence if proof.healthy else UNHEALTHY, *warnings),
+        data=StartedData(record.pid, record.run_id, dict(event)),
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,
     )

@@ -1,46 +1,118 @@
-"""`trainer status`."""
+"""`trainer status`: the trainer as recorded, and manually started trainers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 from atftctl.decide.verdicts.crash_cause import cause
 from atftctl.domain.facts import Process
-from atftctl.domain.result import Result
+from atftctl.domain.result import Data, Result
 from atftctl.observe.trainer_run import process as observed
 from atftctl.operations.project import Project
 from atftctl.operations.report.health import silence
 from atftctl.protocol import Exit
+from atftctl.protocol.messages import joined, tr
 
 
-def status(project: Project, found: Process | None = None) -> Result:
-    found = found or observed.observe(project.layout, project.runbook.trainer.command)
-    where = f", pid {found.pid}" if found.pid else ""
-    step = f", step {found.step}" if found.step is not None else ""
-    lines = [f"started {found.since}, run {found.run_id}, config {found.digest[:12] or '?'}"] if found.run_id else []
-    if found.memory_mb:
-        lines.append(f"memory {found.memory_mb:.0f} MB, mapped files not counted")
-    if found.silent_s is not None:
-        lines.append(f"{silence(found)} → atftctl trainer restart")
-    if found.state == "died":
-        lines.append(cause(found.last_event or {}))
-    if found.where:
-        lines.append(f"started on {found.where}: what it does can't be seen from here")
-    if found.leftovers:
+@dataclass(frozen=True)
+class ManualTrainer(Data):
+    """A trainer of this project that was started by hand.
+
+    pid: its process id. user: who runs it. command: its command line.
+    """
+
+    pid: int
+    user: str
+    command: str
+
+
+@dataclass(frozen=True)
+class TrainerStatusData(Data):
+    """The trainer.
+
+    state: never started, starting, running, stopping, stopped, finished, died or elsewhere (on another host).
+    pid: its process id, null where none is recorded. run_id: the id of its run. step: its last training step.
+    digest: the digest of the config that it runs with. memory_mb: its memory in MB, mapped files not counted.
+    section: what it is doing: start, step, evaluate, save or reload. silent_s: seconds since its last sign of life,
+    null where that is not too long ago. where: the host or container that it was started on, empty for this one.
+    leftovers: ids of processes of a dead run that are still running. last_event: the last event that it wrote.
+    by_hand: trainers that were started by hand.
+    """
+
+    state: str
+    pid: int | None
+    run_id: str
+    step: int | None
+    digest: str
+    memory_mb: float | None
+    section: str
+    silent_s: float | None
+    where: str
+    leftovers: tuple[int, ...]
+    last_event: Mapping[str, Any]
+    by_hand: tuple[ManualTrainer, ...]
+
+
+def status(project: Project) -> Result:
+    """Report the trainer and manually started trainers."""
+    process = observed.observe(project.layout, project.runbook.trainer.command)
+    return Result("trainer status", Exit.DONE, _headline(process), lines=tuple(_lines(process)), data=describe(process))
+
+
+def _headline(process: Process) -> str:
+    parts = [tr("trainer: {state}", state=process.state)]
+    if process.pid:
+        parts.append(tr("pid {pid}", pid=process.pid))
+    if process.step is not None:
+        parts.append(tr("step {step}", step=process.step))
+    return joined(", ", parts)
+
+
+def _lines(process: Process) -> list[str]:
+    lines: list[str] = []
+    if process.run_id:
+        digest = process.digest[:12] or "?"
         lines.append(
-            f"processes of that run are left: pid {', '.join(map(str, found.leftovers))} → atftctl trainer stop"
+            tr("started {time}, run {run}, config {digest}", time=process.since, run=process.run_id, digest=digest)
         )
-    lines += [f"started by hand: pid {one.pid}, {one.user}: {one.command[:100]}" for one in found.unmanaged]
-    data = {
-        "state": found.state,
-        "pid": found.pid,
-        "run_id": found.run_id,
-        "step": found.step,
-        "digest": found.digest,
-        "memory_mb": found.memory_mb,
-        "section": found.section,
-        "silent_s": found.silent_s,
-        "where": found.where,
-        "leftovers": list(found.leftovers),
-        "last_event": dict(found.last_event or {}),
-        "by_hand": [{"pid": one.pid, "user": one.user, "command": one.command} for one in found.unmanaged],
-    }
-    return Result("trainer status", Exit.DONE, f"trainer: {found.state}{where}{step}", lines=tuple(lines), data=data)
+    if process.memory_mb:
+        lines.append(tr("memory {memory:.0f} MB, mapped files not counted", memory=process.memory_mb))
+    if process.silent_s is not None:
+        lines.append(tr("{problem} → atftctl trainer restart", problem=silence(process)))
+    if process.state == "died":
+        lines.append(cause(process.last_event or {}))
+    if process.where:
+        lines.append(tr("started on {host}; its state can't be seen from here", host=process.where))
+    if process.leftovers:
+        pids = ", ".join(map(str, process.leftovers))
+        lines.append(tr("processes of that run are still running: pid {pids} → atftctl trainer stop", pids=pids))
+    lines += [
+        tr(
+            "manually started trainer: pid {pid}, {user}: {command}",
+            pid=trainer.pid,
+            user=trainer.user,
+            command=trainer.command[:100],
+        )
+        for trainer in process.unmanaged
+    ]
+    return lines
+
+
+def describe(process: Process) -> TrainerStatusData:
+    """Return the trainer as data."""
+    return TrainerStatusData(
+        state=process.state,
+        pid=process.pid,
+        run_id=process.run_id,
+        step=process.step,
+        digest=process.digest,
+        memory_mb=process.memory_mb,
+        section=process.section,
+        silent_s=process.silent_s,
+        where=process.where,
+        leftovers=process.leftovers,
+        last_event=dict(process.last_event or {}),
+        by_hand=tuple(ManualTrainer(trainer.pid, trainer.user, trainer.command) for trainer in process.unmanaged),
+    )

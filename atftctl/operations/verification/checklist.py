@@ -58,6 +58,15 @@ class VerifyData(Data):
     checks: tuple[CheckLine, ...]
 
 
+def not_passed(data: VerifyData) -> list[str]:
+    """Return a line for each check that did not pass."""
+    return [
+        tr("{check}: {detail}", check=check.name, detail=check.detail)
+        for check in data.checks
+        if check.verdict != Verdict.PASS.value
+    ]
+
+
 def verify(project: Project, request: Request) -> Result:
     """Run the checklist. A pass marks the files that it checked as verified-good.
 
