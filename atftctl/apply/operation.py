@@ -16,12 +16,13 @@ from atftctl.apply.snapshots import take as snapshots
 from atftctl.apply.snapshots.safety import safety_spec
 from atftctl.apply.target_moves import moves_for
 from atftctl.apply.transaction import FOR_GOOD, Transaction
+from atftctl.domain.code_steps import Package
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import AtftError, Restored
 from atftctl.domain.plan import Plan
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.steps import Package, StopTrainer
+from atftctl.domain.steps import StopTrainer
 from atftctl.host.copying.copier import Progress, no_progress
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.durable import write_durably

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from atftctl.domain.steps import Package
+from atftctl.domain.code_steps import Package
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.folders import fsync_dir, make_dirs
 from atftctl.host.files.reading import open_regular

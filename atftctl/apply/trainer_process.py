@@ -40,20 +40,7 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
     output = real_path(layout.root, protocol.OUTPUT)
     for path in (output, real_path(layout.root, protocol.BEST)):
         make_dirs(path.parent)
-    record = ProcessRecord(
-        run_id=f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}",
-        wanted="running",
-        started_at=now.astimezone().isoformat(timespec="seconds"),
-        digest=digest,
-        resume=launch.resume,
-        events_from=size_of_log(layout.root, protocol.EVENTS),
-        log_from=size_of_log(layout.root, protocol.LOG),
-        metrics_from=size_of_log(layout.root, protocol.METRICS),
-        events_inode=inode_of_log(layout.root, protocol.EVENTS),
-        host=procs.host_and_namespace()[0],
-        namespace=procs.host_and_namespace()[1],
-        processes=launch.processes,
-    )
+    record = _new_record(layout, launch, digest, now)
     before = try_read(layout.process)
     write_record(layout, record)
     try:
@@ -73,6 +60,24 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
         record = dataclasses.replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot)
         write_record(layout, record)
     return record
+
+
+def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime) -> ProcessRecord:
+    """The record of a run that is about to start, without a pid."""
+    return ProcessRecord(
+        run_id=f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}",
+        wanted="running",
+        started_at=now.astimezone().isoformat(timespec="seconds"),
+        digest=digest,
+        resume=launch.resume,
+        events_from=size_of_log(layout.root, protocol.EVENTS),
+        log_from=size_of_log(layout.root, protocol.LOG),
+        metrics_from=size_of_log(layout.root, protocol.METRICS),
+        events_inode=inode_of_log(layout.root, protocol.EVENTS),
+        host=procs.host_and_namespace()[0],
+        namespace=procs.host_and_namespace()[1],
+        processes=launch.processes,
+    )
 
 
 def environment(layout: Layout, run_id: str) -> dict[str, str]:

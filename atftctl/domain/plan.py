@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any
 
+from atftctl.domain.code_steps import ChangePackages, MoveBranch
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.record import record
 from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.steps import (
     ChangeFiles,
-    ChangePackages,
-    MoveBranch,
     RecoverFirst,
     ReloadTrainer,
     RunStage,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from atftctl.domain.steps import Package
+from atftctl.domain.code_steps import Package
 from atftctl.protocol.messages import joined, tr
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from atftctl.apply import packages as apply_packages
-from atftctl.domain.steps import Package
+from atftctl.domain.code_steps import Package
 from atftctl.observe import packages as observed_packages
 from atftctl.state.layout import Layout
 from tests.support.projects import CONFIG, ROOT, RUNBOOK, Project

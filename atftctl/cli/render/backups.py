@@ -75,17 +75,10 @@ def snapshot(result: Result) -> None:
         tr("{headline}  {label}", headline=result.headline, label=data.label) if data.label else result.headline,
         "strong",
     )
+    taken = tr("{time} by {operator} ({age})", time=moment(data.created), operator=data.operator, age=age(data.created))
     show_fields(
         [
-            (
-                tr("taken"),
-                tr(
-                    "{time} by {operator} ({age})",
-                    time=moment(data.created),
-                    operator=data.operator,
-                    age=age(data.created),
-                ),
-            ),
+            (tr("taken"), taken),
             (tr("reason"), data.reason),
             (tr("state"), _state(data)),
             (tr("code"), _commit(data)),

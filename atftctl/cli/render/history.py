@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from atftctl.cli.render.ages import age, moment
 from atftctl.cli.render.console import say
@@ -14,6 +13,9 @@ from atftctl.domain.result import Result
 from atftctl.protocol.messages import tr, trn
 
 MOST = 20  # of a list; the others are counted
+
+if TYPE_CHECKING:
+    from atftctl.operations.report.history import HistoryLine
 
 
 def operations(result: Result) -> None:
@@ -77,10 +79,10 @@ def operation(result: Result) -> None:
         )
 
 
-def _files(entry: Mapping[str, Any]) -> None:
+def _files(entry: HistoryLine) -> None:
     files = entry.get("files", [])
     for file in files[:MOST]:
-        old, new = (str(file[side] or tr("no file"))[:12] for side in ("old", "new"))
+        old, new = (file[side][:12] if file[side] else tr("no file") for side in ("old", "new"))
         say(tr("{path}: {old} → {new}", path=file["path"], old=old, new=new), lead="  ", hang=4)
     say_more(len(files))
 
@@ -98,7 +100,7 @@ def _moment(written: object) -> str:
     return f"{moment(str(written))} ({localize(ago)})" if ago else str(written)
 
 
-def _verdict(entry: Mapping[str, Any]) -> str:
+def _verdict(entry: HistoryLine) -> str:
     seen = entry.get("first_step") or {}
     proof = ""
     if seen:

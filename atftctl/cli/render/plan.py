@@ -9,9 +9,10 @@ from itertools import accumulate, chain
 
 from atftctl.cli.render.console import WARN, Tone, paragraph, printable, say, say_marked, screen, write_lines
 from atftctl.cli.render.layout import chunks
+from atftctl.domain.code_steps import ChangePackages
 from atftctl.domain.plan import Plan
 from atftctl.domain.snapshot_steps import RemoveSnapshot
-from atftctl.domain.steps import ChangeFiles, ChangePackages, RunStage, SettingChange, Step
+from atftctl.domain.steps import ChangeFiles, RunStage, SettingChange, Step
 from atftctl.domain.text import listed
 from atftctl.protocol.messages import Message, joined, tr, trn
 

@@ -45,11 +45,8 @@ def assemble(
     undo_of: str = "",
     about: dict[str, str] | None = None,
 ) -> Plan:
-    """Build the plan that changes `targets` and brings the trainer back as `policy` says.
-
-    `resume`: the checkpoint from which the trainer starts. `about`: facts for the history. Raises Refused where a
-    trainer runs that atftctl may not stop.
-    """
+    """Plan the change of `targets`, and the trainer's return from the checkpoint `resume` as `policy` says. Raises
+    Refused where a trainer runs that atftctl may not stop."""
     restart = policy.restart and not policy.live
     reload = (_reload(runbook, facts.process),) if policy.live and targets else ()
     start = _start(runbook, facts.process, resume, changing=bool(targets)) if restart else ()

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from atftctl.decide.plans.builder import RestartPolicy, assemble, stops_of
 from atftctl.decide.plans.setting_changes import changes, targets_of
+from atftctl.domain.code_steps import ChangePackages, MoveBranch, Package, RevertCommits
 from atftctl.domain.commits import CodeMove, Commit
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, with_steps
 from atftctl.domain.runbook import Runbook
-from atftctl.domain.steps import ChangePackages, MoveBranch, Package, RevertCommits, Target
+from atftctl.domain.steps import Target
 from atftctl.domain.text import listed
 from atftctl.protocol.messages import tr, trn
 
@@ -79,6 +80,16 @@ def reverted(
     return with_steps(plan, first=(RevertCommits(tuple(commits), move.old),), after=(MoveBranch(move),))
 
 
+def _require_no_config(runbook: Runbook, targets: Sequence[Target]) -> None:
+    """Raises Refused where `full.files` names a config, whose settings `rollback --full` restores by key."""
+    configs = [target.path for target in targets if target.path in runbook.files.configs]
+    if configs:
+        raise Refused(
+            tr("full.files in the runbook names {path}, whose settings are restored one by one", path=configs[0]),
+            hint=tr("remove {path} from full.files in the runbook", path=configs[0]),
+        )
+
+
 def taken_out(
     runbook: Runbook,
     facts: Facts,
@@ -97,12 +108,7 @@ def taken_out(
         changes(runbook, facts.configs, runbook.immediate.settings), facts.configs, runbook.files.configs
     )
     code = new_targets(facts, files, ref)
-    both = [target.path for target in code if target.path in runbook.files.configs]
-    if both:
-        raise Refused(
-            tr("full.files in the runbook names {path}, whose settings are restored one by one", path=both[0]),
-            hint=tr("remove {path} from full.files in the runbook", path=both[0]),
-        )
+    _require_no_config(runbook, code)
     notes = tuple(tr("{package} stays installed: {reason}", package=name, reason=why) for name, why in kept.items())
     plan = assemble(
         command="rollback",

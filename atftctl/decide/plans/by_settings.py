@@ -10,7 +10,7 @@ from atftctl.decide.plans.setting_changes import changes, same, settings_of, tar
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
-from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
+from atftctl.domain.runbook import Phase, Resume, Runbook, Settings, Stage
 from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import joined, tr, trn
@@ -119,18 +119,8 @@ def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], 
     return plan
 
 
-def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, policy: RestartPolicy, language: str) -> Plan:
-    """Return the plan that turns on phase `number` of a plan. Raises Refused where an earlier phase is not in place."""
-    phases = runbook.plans[plan_name]
-    if not 1 <= number <= len(phases):
-        raise Refused(
-            tr(
-                "plan {plan} has no phase {number}: its phases are 1 to {last}",
-                plan=plan_name,
-                number=number,
-                last=len(phases),
-            )
-        )
+def _require_earlier_phases(runbook: Runbook, facts: Facts, phases: Sequence[Phase], number: int) -> None:
+    """Raises Refused where a setting of an earlier phase is missing that no later phase sets again."""
     later = {name for phase in phases[number - 1 :] for name in phase.settings}
     for before in range(1, number):
         settings = {name: value for name, value in phases[before - 1].settings.items() if name not in later}
@@ -145,6 +135,21 @@ def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, policy
                 ),
                 hint=tr("first run: atftctl reenable --phase {before}", before=before),
             )
+
+
+def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, policy: RestartPolicy, language: str) -> Plan:
+    """Return the plan that turns on phase `number` of a plan. Raises Refused where an earlier phase is not in place."""
+    phases = runbook.plans[plan_name]
+    if not 1 <= number <= len(phases):
+        raise Refused(
+            tr(
+                "plan {plan} has no phase {number}: its phases are 1 to {last}",
+                plan=plan_name,
+                number=number,
+                last=len(phases),
+            )
+        )
+    _require_earlier_phases(runbook, facts, phases, number)
     phase = phases[number - 1]
     plan = _settings_plan(
         runbook, facts, phase.settings, policy,

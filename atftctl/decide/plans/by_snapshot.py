@@ -9,13 +9,14 @@ from typing import Any
 
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.by_commits import NewFile, new_targets
+from atftctl.domain.code_steps import ChangePackages, MoveBranch, Package
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan, with_steps
 from atftctl.domain.runbook import Kind, Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
-from atftctl.domain.steps import MANY, ChangePackages, MoveBranch, Package, Step, Target
+from atftctl.domain.steps import MANY, Step, Target
 from atftctl.domain.text import listed
 from atftctl.protocol.messages import tr
 
@@ -106,9 +107,7 @@ def restore(
         about={"snapshot": snapshot.id},
     )
     if plan.empty:
-        raise Refused(
-            tr("nothing to restore: all files are already as in snapshot {snapshot}", snapshot=snapshot.id), state=""
-        )
+        raise Refused(tr("nothing to restore: all files are already as in snapshot {snapshot}", snapshot=snapshot.id))
     return plan
 
 

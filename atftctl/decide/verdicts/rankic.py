@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 from atftctl.domain.verdict import Check, Verdict
-from atftctl.protocol.messages import joined, tr
+from atftctl.protocol.messages import Message, joined, tr
 
 DRAWS = 2_000
 SEED = 20240101
@@ -21,10 +21,8 @@ DEGRADED = -0.02  # a mean difference that counts as a loss
 def compare(
     now: Mapping[str, float], before: Mapping[str, float], *, margin: float, min_dates: int, horizon: int
 ) -> Check:
-    """Compare RankIC by date, now and before. It passes where the lower bound of the mean difference is above -margin.
-
-    `min_dates`: the comparison is inconclusive with fewer dates in common. `horizon`: of the labels, in days.
-    """
+    """Compare RankIC by date; pass where the lower bound of the mean difference is above -margin.
+    `min_dates`: inconclusive with fewer dates. `horizon`: of the labels, in days."""
     name = f"RankIC@{horizon}d"
     dates = sorted(
         date for date in now.keys() & before.keys() if math.isfinite(now[date]) and math.isfinite(before[date])
@@ -55,14 +53,18 @@ def compare(
     lower, upper = bounds
     figures |= {"lower": lower, "upper": upper, "margin": margin}
     verdict = judge(mean, lower, upper, margin)
-    detail: str = tr(
-        "{now:.4f}, baseline {baseline:.4f}, difference {difference:+.4f} [{lower:+.4f}, {upper:+.4f}], {dates} dates",
-        **{key: figures[key] for key in ("now", "baseline", "difference", "lower", "upper", "dates")},
-    )
+    detail = _describe(figures)
     if verdict is Verdict.INCONCLUSIVE:
         needed = dates_needed(mean, lower, margin, len(dates))
         detail = joined("; ", [detail, tr("about {dates} dates would decide it", dates=needed)])
     return Check(name, verdict, detail, figures)
+
+
+def _describe(figures: Mapping[str, float]) -> Message:
+    return tr(
+        "{now:.4f}, baseline {baseline:.4f}, difference {difference:+.4f} [{lower:+.4f}, {upper:+.4f}], {dates} dates",
+        **{key: figures[key] for key in ("now", "baseline", "difference", "lower", "upper", "dates")},
+    )
 
 
 def judge(mean: float, lower: float, upper: float, margin: float) -> Verdict:

@@ -42,19 +42,15 @@ def spawn(
             stdout=out,
             stderr=out,
             start_new_session=True,
-            preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here when a trainer is started
+            preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - other threads only draw
             **rights.options(user),
         )
     except OSError as error:
         raise HostError(tr("can't start {command}: {reason}", command=argv[0], reason=reason(error))) from None
     except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
+        limit = tr("a memory limit of {limit_mb} MB", limit_mb=memory_limit_mb)
         raise HostError(
-            tr(
-                "can't start {command} with a memory limit of {limit_mb} MB: {reason}",
-                command=argv[0],
-                limit_mb=memory_limit_mb,
-                reason=str(error),
-            )
+            tr("can't start {command} with {limit}: {reason}", command=argv[0], limit=limit, reason=str(error))
         ) from None
     finally:
         os.close(out)

@@ -13,6 +13,8 @@ from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr, trn
 from atftctl.state import history as records
 
+HistoryLine = Mapping[str, Any]  # one operation, as `state.history` has it
+
 
 @record
 class HistoryData(Data):
