@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from tests.support.projects import Project, make_project, processes_of
 
 # A shell that started the tests in the background left SIGINT ignored, which children inherit: Ctrl-C is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A machine that is busy with other tests makes examples slowly; that is no fault of what is tested.
+with suppress(ImportError):
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 
 
 @pytest.fixture
