@@ -41,12 +41,19 @@ def texts(draw: st.DrawFn) -> str:
     return newline.join(lines) + draw(st.sampled_from(["", newline]))
 
 
+class AnyTag(yaml.CSafeLoader):
+    """PyYAML, that keeps what has a tag of its own as text: mangling makes `!str` of `!!str`."""
+
+
+AnyTag.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix} {yaml.serialize(node)}")
+
+
 def read_1_1(text: str) -> object:
     return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def read_all_1_1(text: str) -> object:
-    return yaml.load_all(text, Loader=yaml.CSafeLoader)
+    return yaml.load_all(text, Loader=AnyTag)
 
 
 def read_1_2(text: str) -> object:
