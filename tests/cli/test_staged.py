@@ -54,7 +54,7 @@ def test_staged_is_gone_on_with_after_a_kill(project: Project) -> None:
     child.wait()
     assert "atftctl resume" in project.run("status").out
     refused = project.run("rollback", "--staged", "--yes")
-    assert refused.code == 3 and "at stage 2 of 3" in refused.err
+    assert refused.code == 3 and "stage 2 of 3" in refused.err
     assert project.run("resume", "--dry-run").code == 0
     assert "was not interrupted" in project.run("resume", "2024").err
     first = project.run("history", "--json").json["data"]["operations"][-1]["operation"]

@@ -150,7 +150,7 @@ def test_a_flag_that_is_written_and_not_in_effect_is_no_success(project: Project
     )
     assert project.run("reenable", "--phase", "1", "--yes").code == 0
     done = project.run("reenable", "--phase", "2", "--yes")
-    assert done.code == 1 and "improvements.use_ema: wrote true, runs with false" in done.out, done
+    assert done.code == 1 and "improvements.use_ema: true was written, the trainer runs with false" in done.out, done
 
 
 def test_a_trainer_that_hangs_before_its_first_step_is_not_healthy(project: Project) -> None:
@@ -191,7 +191,7 @@ def test_nothing_is_lost_when_the_operator_is_killed(project: Project) -> None:
     time.sleep(0.3)  # in the middle of the stop
     running.send_signal(signal.SIGKILL)
     running.communicate()
-    assert "was left open" in project.run("status").out
+    assert "an operation was interrupted" in project.run("status").out
     shown = project.run("rollback", "--immediate", "--dry-run")
     assert "1. recover: undo rollback" in shown.out
     done = project.run("recover")
