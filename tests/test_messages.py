@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from atftctl.cli.lazy_commands import COMMANDS as COMMANDS_OF_ATFTCTL
+from atftctl.cli.render import translation
 from atftctl.protocol.messages import joined, localized, tr, trn
 from tests.support.projects import ROOT, Project
 
@@ -133,3 +134,20 @@ def test_messages_stay_english_where_there_is_no_translation() -> None:
     assert localized(joined("; ", [message, "as is"]), upper) == "2 FILES IS MISSING; as is"
     assert localized("as is", upper) == "as is"
     assert localized(message, lambda *_: "{wrong}") == "2 files is missing", "a wrong translation hides no error"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xde\x12\x04\x95" + bytes(3), b"no catalogue at all", None])
+def test_a_damaged_catalogue_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    """What can't be translated is told in English; no operation ends because of it."""
+    file = tmp_path / "ja" / "LC_MESSAGES" / "atftctl.mo"
+    file.parent.mkdir(parents=True)
+    if content is None:  # a folder
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    monkeypatch.setattr(translation, "LOCALE", tmp_path)
+    translate = translation._translation.__wrapped__("ja")
+    assert localized(tr("{path} is missing", path="a"), translate) == "a is missing"
+    assert localized(trn("{count} file", "{count} files", 2), translate) == "2 files"

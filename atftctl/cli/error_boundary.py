@@ -38,9 +38,11 @@ def run(session: Session, act: Callable[[], Result]) -> NoReturn:
 
     def act_and_close() -> Result:
         try:
-            return act()
+            result = act()
+            session.end()
         finally:
             session.close()
+        return result
 
     result = guarded(session, act_and_close)
     guarded(session, lambda: _show(session, result))

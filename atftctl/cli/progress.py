@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from threading import Lock, Timer
+from threading import Lock, Timer, current_thread
 from typing import TYPE_CHECKING
 
 from atftctl.cli.render.console import say
@@ -56,7 +56,7 @@ class ProgressReporter:
             return
         self.stop()
         self._text, self._begun, self._total = localize(PARTS.get(name, name)), time.monotonic(), 0
-        self._timer = Timer(VISIBLE_AFTER_S, self._show)
+        self._timer = Timer(VISIBLE_AFTER_S, self._show_late)
         self._timer.daemon = True
         self._timer.start()
 
@@ -82,24 +82,32 @@ class ProgressReporter:
         say(text, lead="  ", hang=4, stream=sys.stderr)
         sys.stderr.flush()
         if shown:
-            self._show()
+            with self._lock:
+                self._show()
 
     def stop(self) -> None:
         """Remove the line."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             if self._status is not None:
                 with suppress(OSError, ValueError):
                     self._status.stop()
                 self._status = None
 
-    def _show(self) -> None:
-        from rich.console import Console
-        from rich.status import Status
+    def _show_late(self) -> None:
+        """What the timer calls. Its part may have ended meanwhile: then nothing may be drawn, over a question for
+        instance."""
+        with self._lock:
+            if self._timer is current_thread():
+                self._show()
 
-        with self._lock, suppress(OSError, ValueError):
+    def _show(self) -> None:
+        with suppress(OSError, ValueError, ImportError):
+            from rich.console import Console
+            from rich.status import Status
+
             self._status = Status(self._line(), console=Console(stderr=True, highlight=False, markup=False))
             self._status.start()
 

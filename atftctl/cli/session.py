@@ -89,6 +89,13 @@ class Session:
 
         return ProgressReporter(quiet=self.json)
 
+    @staticmethod
+    def end() -> None:
+        """The command is done, and its result not yet shown. Raises AtftError where another reader of its plans refuses
+        it."""
+        if _observer.at_end:
+            _observer.at_end()
+
     def close(self) -> None:
         """Remove the progress line."""
         if "reporter" in self.__dict__:
@@ -113,11 +120,13 @@ class _PlanObserver:
 
     seen: Confirm | None = None
     confirmed = False
+    at_end: Callable[[], None] | None = None
 
 
 _observer = _PlanObserver()
 
 
-def observe_plans(seen: Confirm, *, confirmed: bool) -> None:
-    """Call `seen` with every plan from now on. confirmed: ask no question, though the command has a --yes."""
-    _observer.seen, _observer.confirmed = seen, confirmed
+def observe_plans(seen: Confirm, *, confirmed: bool, at_end: Callable[[], None] | None = None) -> None:
+    """Call `seen` with every plan from now on. confirmed: ask no question, though the command has a --yes. at_end: is
+    called before the command's result is shown; may raise AtftError in its place."""
+    _observer.seen, _observer.confirmed, _observer.at_end = seen, confirmed, at_end

@@ -65,5 +65,5 @@ def localized(text: str, translate: Translate) -> str:
         return template
     try:
         return template.format(**values)
-    except (KeyError, IndexError, ValueError, TypeError):  # a wrong translation must not hide an error
+    except (LookupError, ValueError, TypeError, AttributeError):  # a wrong translation must not hide an error
         return str(text)

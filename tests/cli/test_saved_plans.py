@@ -71,3 +71,15 @@ def test_a_dry_run_of_a_change_says_what_the_change_does(project: Project) -> No
         assert shown.code == 0, shown
         if plan := shown.json["data"].get("plan"):
             assert all(step["text"] for step in plan["steps"]) and command.startswith(plan["command"]), plan
+
+
+def test_a_plan_that_was_not_saved_is_one_refusal(project: Project) -> None:
+    """Not first the result of the dry run, and then an error: a script reads one JSON object."""
+    nothing = project.run("plan", "save", "--json", "../none", "backup", "prune")
+    assert nothing.code == 3 and "no plan that could be saved" in nothing.json["error"]["message"], nothing
+    assert not (project.root / "../none").exists()
+
+
+def test_a_dry_run_of_a_backup_lists_its_files(project: Project) -> None:
+    data = project.run("backup", "--dry-run", "--json").json["data"]
+    assert CONFIG in data["files"] and data["bytes_to_copy"] > 0 and data["left_out"] == {}

@@ -36,11 +36,13 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     def prepare() -> None:
         saved_plan.refuse_arguments(wanted)
         saved_plan.refuse_file(file)
-        observe_plans(lambda plan, diff: saved_plan.save(file, wanted, session.project, plan, diff), confirmed=False)
+        observe_plans(
+            lambda plan, diff: saved_plan.save(file, wanted, session.project, plan, diff),
+            confirmed=False,
+            at_end=lambda: None if file.exists() else saved_plan.refuse_unseen(wanted),
+        )
 
     code = _in_place(session, prepare, wanted, ["--dry-run"])
-    if code == 0 and not file.exists():
-        error_boundary.guarded(session, lambda: saved_plan.refuse_unseen(wanted))
     if code == 0 and not session.json:
         say(tr("saved; carry it out with: atftctl plan apply {file}", file=file))
     raise typer.Exit(code)

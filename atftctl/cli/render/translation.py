@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -37,14 +38,22 @@ def localize(text: str) -> str:
 
 @cache
 def _translation(code: str) -> Translate:
-    """A function that translates templates, from atftctl/locale/CODE/LC_MESSAGES/atftctl.mo."""
+    """A function that translates templates, from atftctl/locale/CODE/LC_MESSAGES/atftctl.mo.
+
+    A damaged catalogue counts as a missing one: an operation must not fail because it can't be told in a language.
+    """
     import gettext
 
-    catalogue = gettext.translation(DOMAIN, LOCALE, [code], fallback=True)
+    catalogue = gettext.NullTranslations()
+    with suppress(Exception):  # gettext raises whatever its parsing meets: struct.error, OSError, UnicodeDecodeError
+        catalogue = gettext.translation(DOMAIN, LOCALE, [code], fallback=True)
 
     def translate(template: str, plural: str, count: int) -> str:
         if not template:
             return ""  # gettext answers the empty template with the catalogue's header
-        return catalogue.ngettext(template, plural, count) if plural else catalogue.gettext(template)
+        try:
+            return catalogue.ngettext(template, plural, count) if plural else catalogue.gettext(template)
+        except Exception:  # noqa: BLE001 - a plural rule that can't be evaluated
+            return template if count == 1 or not plural else plural
 
     return translate

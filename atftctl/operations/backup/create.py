@@ -72,7 +72,11 @@ def create(project: Project, label: str, only: Kind, request: Request, *, pin: b
             )
         return _taken(project, snapshot, files, watch)
 
-    return perform(project, Action("backup", decide, act), request)
+    def details() -> dict[str, object]:
+        copied = sum(needed.values())
+        return {"files": list(files.paths), "left_out": dict(files.left_out), "bytes_to_copy": copied}
+
+    return perform(project, Action("backup", decide, act, details=details), request)
 
 
 def _sources(project: Project, only: Kind) -> Sources:

@@ -1,0 +1,34 @@
+"""The line that shows what goes on."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from atftctl.cli import progress
+
+
+def test_a_line_that_comes_too_late_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timer has fired when its part ends: nothing may be drawn over the question that follows."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(progress, "VISIBLE_AFTER_S", 3600.0)
+    reporter = progress.ProgressReporter(quiet=False)
+    reporter.part("decide")
+    assert reporter._timer is not None
+    fired = reporter._timer.function
+    reporter.stop()
+    fired()
+    assert reporter._status is None
+
+
+def test_a_part_that_lasts_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(progress, "VISIBLE_AFTER_S", 0.01)
+    reporter = progress.ProgressReporter(quiet=False)
+    reporter.part("decide")
+    assert reporter._timer is not None
+    reporter._timer.join()
+    shown = reporter._status
+    reporter.stop()
+    assert shown is not None and reporter._status is None
