@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from atftctl.protocol import Exit, TrainerExit
-from tests.support.projects import ROOT, Project
+from tests.support.projects import ROOT, RUNBOOK, Project
 
 REFERENCE = ROOT / "docs" / "reference"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -113,6 +113,13 @@ def test_the_example_of_the_runbook_guide_is_sound(project: Project) -> None:
 def test_the_runbook_of_the_repository_is_sound(project: Project) -> None:
     linted = project.run("runbook", "lint", "--project", str(ROOT))
     assert linted.code == 0, linted
+
+
+@pytest.mark.parametrize("page", ["incident.md", "incident.ja.md"])
+def test_the_guide_for_incidents_lists_every_symptom(page: str) -> None:
+    symptoms = yaml.safe_load((ROOT / RUNBOOK).read_text(encoding="utf-8"))["symptoms"]
+    text = (ROOT / "docs/how-to" / page).read_text(encoding="utf-8")
+    assert [name for name in symptoms if f"| `{name}` |" not in text] == []
 
 
 def test_the_readmes_have_the_same_transcript_and_a_size() -> None:

@@ -16,7 +16,7 @@ from atftctl.state import history, sealed_records
 from atftctl.state.layout import Layout
 
 
-def sweep(layout: Layout) -> list[str]:
+def remove_leftovers(layout: Layout) -> list[str]:
     """Remove all leftovers and return a line for each thing worth saying. Raises OSError.
 
     None of them was ever visible as a record, and under the project lock nobody else writes any.

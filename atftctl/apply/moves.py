@@ -133,6 +133,8 @@ def stage(layout: Layout, move: Move, content: Content) -> str:
 def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
     """Put every staged file in place, but for those that are in place already. All are checked before one is changed.
 
+    Called after COMMIT, and again by recovery if a crash came between two renames.
+
     Raises InterventionNeeded where a target is neither old nor new, or a staged file is missing or damaged; OSError.
     """
     pending = [(move, target) for move in in_order(moves) if (target := _pending(layout, move))]

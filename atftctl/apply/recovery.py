@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from atftctl.apply import trainer_process, transaction
 from atftctl.apply.code_recovery import change_packages, move_branch, refuse_moved, title_of
-from atftctl.apply.crash_leftovers import sweep
+from atftctl.apply.crash_leftovers import remove_leftovers
 from atftctl.apply.launch import Launcher, no_launcher
 from atftctl.apply.moves import moves_of, roll_forward, unstage, untouched
 from atftctl.apply.snapshots import pin as pins
@@ -58,7 +58,7 @@ class Recovery:
         version. Raises InterventionNeeded, OSError.
         """
         journal = self._read_journal()
-        self.done.lines += sweep(self.layout)
+        self.done.lines += remove_leftovers(self.layout)
         for operation, records in journal.items():
             self._finish(operation, records)
         return self.done
@@ -83,7 +83,7 @@ class Recovery:
     def _finish(self, operation: str, records: Records) -> None:
         if "done" in records:
             _unpin(self.layout, operation, records.get("intent", {}))
-            transaction.sweep(self.layout, operation)
+            transaction.remove_records(self.layout, operation)
             return
         if "intent" not in records:
             raise InterventionNeeded(
@@ -101,7 +101,10 @@ class Recovery:
         self.done.lines.append(line)
 
     def _forward(self, operation: str, intent: dict[str, Any], commit: dict[str, Any]) -> str:
-        """Finish a decided operation, and say what was done. Raises InterventionNeeded, OSError."""
+        """Finish a decided operation, and say what was done: a crash between two renames is repaired here.
+
+        Raises InterventionNeeded, OSError.
+        """
         layout, moves = self.layout, moves_of(commit)
         if any(private_copy.lies_in(layout.root / move.path.split("/")[0]) for move in moves):
             private_copy.load_all()

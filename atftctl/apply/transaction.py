@@ -167,14 +167,14 @@ class Transaction:
             pass
         else:
             fsync_dir(journal)
-        sweep(self._layout, self.operation)
+        remove_records(self._layout, self.operation)
 
     def unwind(self) -> None:
         """Before COMMIT: remove the staged files. The targets were never changed. Raises OSError."""
         unstage(self._layout, self._moves)
 
 
-def sweep(layout: Layout, operation: str) -> None:
+def remove_records(layout: Layout, operation: str) -> None:
     """Remove the records of an ended operation, in an order that keeps its end readable after a crash in between.
 
     DONE is removed once the removal of all others is durable; without DONE, BEGIN goes before the INTENT that explains

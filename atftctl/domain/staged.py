@@ -33,16 +33,14 @@ class StagedState:
 
     @property
     def summary(self) -> str:
-        """The sentence that says which stage is under way."""
-        values = {
-            "symptom": self.symptom,
-            "number": self.at + 1,
-            "count": len(self.stages),
-            "name": self.stages[self.at],
-        }
-        if self.doing == "watching":
-            return tr("a staged rollback ({symptom}) is watching stage {number} of {count} ({name})", **values)
-        return tr("a staged rollback ({symptom}) is applying stage {number} of {count} ({name})", **values)
+        """The sentence that says which stage is open. It is also true where the process that was at it has died."""
+        return tr(
+            "a staged rollback ({symptom}) is open, at stage {number} of {count} ({name})",
+            symptom=self.symptom,
+            number=self.at + 1,
+            count=len(self.stages),
+            name=self.stages[self.at],
+        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -33,6 +33,12 @@ def test_staged_stops_at_the_first_healthy_stage(project: Project) -> None:
     assert "use_ema: true" in project.read(CONFIG).decode()
 
 
+def test_stages_that_change_nothing_are_not_counted(project: Project) -> None:
+    project.start_trainer()
+    shown = project.run("rollback", "--staged", "--symptom", "slow-convergence", "--dry-run").out
+    assert "stage 1 (table)" in shown and "stage 2 (immediate)" in shown and "block" not in shown, shown
+
+
 def test_no_stage_helps(project: Project) -> None:
     quick_stages(project)
     project.behave("bad-if:data.memory_map=true")

@@ -39,6 +39,8 @@ def status(result: Result) -> None:
         hang=4,
     )
     if last := data.last_operation:
+        ago = age(str(last.get("ended", "")))
+        when = f", {localize(ago)}" if ago else ""
         say(
             tr(
                 "last operation: {operation} {command}: {title} ({outcome}{age})",
@@ -46,7 +48,7 @@ def status(result: Result) -> None:
                 command=last["command"],
                 title=last["title"],
                 outcome=last["outcome"],
-                age=f", {localize(ago)}" if (ago := age(str(last.get("ended", "")))) else "",
+                age=when,
             ),
             lead="  ",
             hang=4,

@@ -81,15 +81,17 @@ def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], poli
     return plan
 
 
-def stage(runbook: Runbook, facts: Facts, name: str, word: Stage, policy: RestartPolicy, language: str) -> Plan:
+def stage(
+    runbook: Runbook, facts: Facts, symptom_name: str, stage_name: Stage, policy: RestartPolicy, language: str
+) -> Plan:
     """Return the plan for one stage of a staged rollback: the symptom's table row, its block, or everything."""
-    symptom = runbook.symptoms[name]
+    symptom = runbook.symptoms[symptom_name]
     return _settings_plan(
-        runbook, facts, settings_of(runbook, name, word), policy,
+        runbook, facts, settings_of(runbook, symptom_name, stage_name), policy,
         command="rollback",
-        title=tr("{symptom}, stage {stage}", symptom=symptom.title.say(language), stage=word),
+        title=tr("{symptom}, stage {stage}", symptom=symptom.title.say(language), stage=stage_name),
         resume=symptom.resume,
-        about={"symptom": name, "stage": word},
+        about={"symptom": symptom_name, "stage": stage_name},
     )  # fmt: skip
 
 

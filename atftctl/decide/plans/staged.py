@@ -28,12 +28,12 @@ def staged(runbook: Runbook, facts: Facts, symptom: str, language: str) -> Plan:
         )
     known: dict[str, object] = {}
     steps: list[RunStage] = []
-    for number, stage in enumerate(runbook.staged.stages, 1):
+    for stage in runbook.staged.stages:
         wanted = changes(runbook, facts.configs, settings_of(runbook, symptom, stage))
         fresh = tuple(change for change in wanted if known.get(change.feature) != change.new)
         known |= {change.feature: change.new for change in wanted}
         if fresh:
-            steps.append(RunStage(number, stage, fresh, runbook.staged.window_steps))
+            steps.append(RunStage(len(steps) + 1, stage, fresh, runbook.staged.window_steps))
     if not steps:
         raise Refused(
             tr("nothing is left to roll back for {symptom}: all stages are in place already", symptom=symptom)

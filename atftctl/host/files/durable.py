@@ -80,9 +80,11 @@ def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
         handle, created = os.open(name, flags, dir_fd=folder), False
     except OSError as error:
         if error.errno == errno.ENXIO:  # a pipe that nobody reads
-            raise NotRegularError(tr("{path} is not a regular file", path=f"{real_name(folder)}/{name}")) from None
+            path = f"{real_name(folder)}/{name}"
+            raise NotRegularError(tr("{path} is not a regular file", path=path)) from None
         if error.errno == errno.ELOOP:
-            raise SymlinkError(tr("{path} is a symlink", path=f"{real_name(folder)}/{name}")) from None
+            path = f"{real_name(folder)}/{name}"
+            raise SymlinkError(tr("{path} is a symlink", path=path)) from None
         if error.errno != errno.ENOENT:
             raise
         mode = shared_mode(0o644, os.fstat(folder))
