@@ -42,7 +42,7 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
     if code == 0 and not file.exists():
         error_boundary.guarded(session, lambda: saved_plan.refuse_unseen(wanted))
     if code == 0 and not session.json:
-        say(tr("saved; carry it out with: atftctl plan apply {file}", file=file))
+        say(tr("saved the plan; carry it out with: atftctl plan apply {file}", file=file))
     raise typer.Exit(code)
 
 
