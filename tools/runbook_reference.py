@@ -29,7 +29,7 @@ the service. [Write a runbook](../how-to/write-a-runbook.md) shows how to make o
 `atftctl runbook lint` checks it and reports each problem with file, line, key and the nearest
 valid name.
 
-Each key is shown with its type and its default. *Value* is true or false, a number or a text, as
+Each key is shown with its type and its default. *Value* is true or false, a number or a string, as
 in the config. A *text in two languages* is `{en: …, ja: …}`. Paths are relative to the project's
 folder and must stay inside it. Commands are lists of words; no shell reads them.
 

@@ -27,7 +27,7 @@ def change_packages(layout: Layout, intent: dict[str, Any]) -> list[str]:
         packages.change(layout, intent["packages"])
     except (HostError, OSError, KeyError, TypeError) as error:
         return [tr("the packages could not be changed: {reason}; list them with: atftctl show", reason=reason(error))]
-    return [tr("the packages are changed")]
+    return [tr("changed the packages")]
 
 
 def move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: Sequence[Move]) -> list[str]:
@@ -57,7 +57,7 @@ def move_branch(layout: Layout, operation: str, intent: dict[str, Any], files: S
     lines = []
     if locks:
         lines.append(tr("removed git's lock {locks}, left by the interrupted operation", locks=", ".join(locks)))
-    return [*lines, tr("the branch has moved")]
+    return [*lines, tr("moved the branch")]
 
 
 def refuse_moved(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ def refuse_moved(layout: Layout, operation: str, intent: dict[str, Any]) -> None
     if (move and branch_move.has_moved(layout, move)) or packages.have_changed(intent.get("packages")):
         raise InterventionNeeded(
             tr(
-                "{operation} can't be put back: its branch or its packages have changed already",
+                "{operation} can't be reversed: its branch or its packages have changed already",
                 operation=title_of(operation, intent),
             ),
             state=untouched(layout),
@@ -82,5 +82,5 @@ def _code_of(intent: dict[str, Any]) -> CodeMove | None:
         return CodeMove.from_json(intent["code"])
     except (KeyError, TypeError, ValueError):
         raise InterventionNeeded(
-            tr("the journal can't be trusted: its record of the branch is damaged"), state=tr("no file was changed")
+            tr("the journal can't be trusted: its record of the branch is damaged"), state=tr("no file has changed")
         ) from None

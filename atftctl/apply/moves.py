@@ -66,7 +66,7 @@ def moves_of(body: Mapping[str, Any]) -> tuple[Move, ...]:
         if not _is_sound(move):
             raise InterventionNeeded(
                 tr("the journal can't be trusted: it holds a change that atftctl does not make"),
-                state=tr("no file was changed"),
+                state=tr("no file has changed"),
                 hint=tr("compare your files with the snapshots, then move .atftctl/journal away"),
             )
     return moves

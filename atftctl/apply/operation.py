@@ -192,7 +192,7 @@ class Operation:
         self.going_back = True
         raise Restored(
             tr("{path} can't be replaced: {reason}", path=error.filename or tr("a file"), reason=reason(error)),
-            state=tr("every file is as it was"),
+            state=tr("every file is as it was before the operation"),
             hint=tr("find the cause with: atftctl doctor"),
         ) from error
 

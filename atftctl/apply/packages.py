@@ -102,7 +102,7 @@ def rehearse_back(layout: Layout, packages: Iterable[Package]) -> None:
                     if not member.isreg():
                         raise HostError(
                             tr(
-                                "{archive} holds something that is no file: {member}",
+                                "{archive} holds something that is not a file: {member}",
                                 archive=package.kept,
                                 member=member.name,
                             )

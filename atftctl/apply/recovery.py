@@ -148,7 +148,7 @@ class Recovery:
         snapshot = str(records.get("abort", {}).get("snapshot") or intent.get("snapshot") or "")
         if snapshot and not SNAPSHOT_NAME.fullmatch(snapshot):
             raise InterventionNeeded(
-                tr("the journal names {snapshot!r}, which is no snapshot", snapshot=snapshot),
+                tr("the journal names {snapshot!r}, which is not a snapshot", snapshot=snapshot),
                 state=_nothing_changed(layout),
             )
         moving = transaction.Transaction(layout, operation, moves_of(records["commit"]))
@@ -159,7 +159,7 @@ class Recovery:
         return self._put_back(
             operation,
             intent,
-            tr("undid {operation}: all files are the old ones", operation=title_of(operation, intent)),
+            tr("reversed {operation}: all files are the old ones", operation=title_of(operation, intent)),
         )
 
     def _unwind(self, operation: str, intent: dict[str, Any], begin: dict[str, Any] | None) -> str:
@@ -169,7 +169,10 @@ class Recovery:
         return self._put_back(
             operation,
             intent,
-            tr("unwound {operation}: all files are the old ones", operation=title_of(operation, intent)),
+            tr(
+                "reversed {operation}, which had not been decided: all files are the old ones",
+                operation=title_of(operation, intent),
+            ),
         )
 
     def _put_back(self, operation: str, intent: dict[str, Any], line: str) -> str:

@@ -39,7 +39,7 @@ def moves_for(
         if old != target.old and not target.volatile:
             raise Restored(
                 tr("{path} was changed after the plan was made", path=target.path),
-                hint=tr("run the command again, and check the new plan"),
+                hint=tr("run this command again and review the new plan"),
             )
         mode = target.mode & 0o777 if target.snapshot or target.moded else mode_of(path)
         move = Move(

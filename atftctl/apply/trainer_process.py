@@ -124,7 +124,7 @@ def stop(
     if left := gpu.await_released(pids, RELEASE_S):  # host memory goes with the process; the card's may take longer
         note(
             tr(
-                "the graphics card still holds memory of ended processes (pid {pids}) after {seconds:g} s",
+                "the GPU still holds memory of ended processes (pid {pids}) after {seconds:g} s",
                 pids=_listed(left),
                 seconds=RELEASE_S,
             )
@@ -137,7 +137,7 @@ def _refuse_stop(layout: Layout, record: ProcessRecord | None, who: procs.Identi
     if procs.is_above_us(who):
         raise Refused(
             tr("this command was started by the trainer itself (pid {pid}), and would stop itself", pid=who.pid),
-            hint=tr("run it from another shell"),
+            hint=tr("run this command from another shell"),
         )
     if not adopted and procs.alive(who) and not may_signal(layout, record, who):
         raise InterventionNeeded(
@@ -146,8 +146,8 @@ def _refuse_stop(layout: Layout, record: ProcessRecord | None, who: procs.Identi
                 "another user",
                 pid=who.pid,
             ),
-            state=tr("it was not signalled; no file has changed"),
-            hint=tr("check it: ps -p {pid}; if the record is wrong: rm .atftctl/process.json", pid=who.pid),
+            state=tr("the process was not signalled; no file has changed"),
+            hint=tr("check the process: ps -p {pid}; if the record is wrong: rm .atftctl/process.json", pid=who.pid),
         )
 
 

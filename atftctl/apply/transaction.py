@@ -77,7 +77,9 @@ class Transaction:
             if not (move.folder is not None and target.is_dir()) and digest_of(target) != move.old:
                 raise Restored(tr("{path} was just changed by another program", path=move.path))
         self._record("commit", tr("no file has changed yet; the staged files stay beside their targets"))
-        footprint.leave(tr("operation {operation} was decided, and its files are changing", operation=self.operation))
+        footprint.leave(
+            tr("operation {operation} was decided, and its files are being changed", operation=self.operation)
+        )
 
     def _record(self, record: str, state: str, **more: Any) -> None:
         """Write COMMIT or ABORT. `state`: what is true if it can't be known whether the record was written.
@@ -127,7 +129,7 @@ class Transaction:
                         snapshot=snapshot or "?",
                     ),
                     state=untouched(self._layout),
-                    hint=tr("remove what prevented the change, then run: atftctl recover"),
+                    hint=tr("remove the cause, then run: atftctl recover"),
                 )
         try:
             self._record("abort", tr("some files are the new ones"), snapshot=snapshot)
@@ -153,7 +155,9 @@ class Transaction:
                     raise InterventionNeeded(
                         tr("the copy of {path} in snapshot {snapshot} is damaged", path=move.path, snapshot=snapshot),
                         state=untouched(self._layout),
-                        hint=tr("look for whole copies with atftctl backup verify --all; then run: atftctl recover"),
+                        hint=tr(
+                            "look for undamaged copies with atftctl backup verify --all, then run: atftctl recover"
+                        ),
                     )
         roll_forward(self._layout, back)
         unstage(self._layout, [*self._moves, *(move.back() for move in self._moves)])

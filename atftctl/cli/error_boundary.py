@@ -136,9 +136,9 @@ def _bug() -> AtftError:
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(f"{sys.argv}\n{text}")
     return InterventionNeeded(
-        tr("a fault of atftctl itself: {error}", error=text.strip().splitlines()[-1]),
-        state=tr("an operation may be open: atftctl status"),
-        hint=tr("please report it with {path}", path=path),
+        tr("internal error in atftctl: {error}", error=text.strip().splitlines()[-1]),
+        state=tr("an operation may be open; check with: atftctl status"),
+        hint=tr("report this error, and attach {path}", path=path),
     )
 
 

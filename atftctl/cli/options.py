@@ -37,7 +37,7 @@ Diff = Annotated[
     bool, typer.Option("--diff", help="Show all settings and the whole diff, even if they do not fit the screen.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why you do this; recorded in the history.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Record this reason in the history.")]
 NoRestart = Annotated[bool, typer.Option("--no-restart", help="Change files only; do not stop or start the trainer.")]
 Adopt = Annotated[
     list[int] | None,

@@ -18,7 +18,7 @@ def confirm(plan: Plan, diff: tuple[str, ...], *, whole_diff: bool) -> bool:
     if not sys.stdin.isatty():
         raise Refused(
             tr("there is no terminal to ask for confirmation"),
-            hint=tr("look at the plan with --dry-run, then run the command with --yes"),
+            hint=tr("review the plan with --dry-run, then run this command again with --yes"),
         )
     render_plan.show(plan, diff, whole=whole_diff, question=True)
     say(render_plan.summary(plan), "strong")

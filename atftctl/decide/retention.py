@@ -31,7 +31,7 @@ def reasons(
     and those taken by operations are counted apart: a busy night must not push out what somebody took on purpose.
     """
     why: dict[str, list[str]] = {
-        snapshot.id: [tr("damaged: a person must look at it")] * (snapshot.id in damaged) for snapshot in snapshots
+        snapshot.id: [tr("damaged: it must be inspected manually")] * (snapshot.id in damaged) for snapshot in snapshots
     }
     whole = [snapshot for snapshot in snapshots if snapshot.id not in damaged]
     _by_policy([snapshot for snapshot in whole if not snapshot.operation], keep, why)

@@ -29,7 +29,7 @@ def symptom_of(runbook: Runbook, facts: Facts) -> str:
     name = symptom_of_event(runbook, facts.process.last_event)
     if not name:
         raise UsageError(
-            tr("name a symptom: the trainer's last event shows none"),
+            tr("no symptom was named, and the trainer's last event shows none"),
             hint=tr("--symptom NAME, where NAME is one of: {symptoms}", symptoms=", ".join(runbook.symptoms)),
         )
     return name

@@ -84,12 +84,12 @@ class OpenOperation:
         """The sentence that says so, and what recovery will do about it."""
         if self.state == "commit":
             return tr(
-                "an operation was interrupted: recovery will finish {command} {id} (it had been decided)",
+                "an operation was interrupted: recovery will finish {command} {id} (its change had been decided)",
                 command=self.command,
                 id=self.id,
             )
         return tr(
-            "an operation was interrupted: recovery will undo {command} {id} (it had not been decided)",
+            "an operation was interrupted: recovery will reverse {command} {id} (its change had not been decided)",
             command=self.command,
             id=self.id,
         )
@@ -98,8 +98,8 @@ class OpenOperation:
     def remedy(self) -> str:
         """What recovery will do about it: finish it or undo it."""
         if self.state == "commit":
-            return tr("finish {command} {id} (it had been decided)", command=self.command, id=self.id)
-        return tr("undo {command} {id} (it had not been decided)", command=self.command, id=self.id)
+            return tr("finish {command} {id} (its change had been decided)", command=self.command, id=self.id)
+        return tr("reverse {command} {id} (its change had not been decided)", command=self.command, id=self.id)
 
 
 @record

@@ -41,7 +41,7 @@ STATE_TEXTS: Mapping[ProcessState, Message] = {  # as people read them; JSON has
     "stopped": tr("stopped"),
     "finished": tr("finished"),
     "died": tr("died"),
-    "elsewhere": tr("elsewhere"),
+    "elsewhere": tr("started elsewhere"),
 }
 
 

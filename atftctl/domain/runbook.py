@@ -71,7 +71,7 @@ def kind_of(value: Any) -> str:
         return tr("true or false")
     if isinstance(value, int | float):
         return tr("a number")
-    return tr("a text") if isinstance(value, str) else LIST_OR_MAPPING
+    return tr("a string") if isinstance(value, str) else LIST_OR_MAPPING
 
 
 # out-of-memory, anomaly: the trainer's own fatal event. leak: memory grows over the steps. slower: the loss falls more

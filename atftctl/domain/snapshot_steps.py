@@ -18,7 +18,7 @@ class CopyFiles:
 
     def describe(self) -> str:
         return tr(
-            "take a snapshot: copy {size}, share {linked} unchanged with the snapshot before",
+            "take a snapshot: copy {size}, share {linked} (unchanged) with the previous snapshot",
             size=size_text(self.size),
             linked=trn("{count} file", "{count} files", self.linked),
         )
@@ -33,7 +33,7 @@ class PinSnapshot:
 
     def describe(self) -> str:
         if self.pinned:
-            return tr("pin snapshot {id}: no prune removes it", id=self.id)
+            return tr("pin snapshot {id}: backup prune never removes it", id=self.id)
         return tr("remove the pin of snapshot {id}", id=self.id)
 
 

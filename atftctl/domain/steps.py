@@ -93,10 +93,12 @@ class StopTrainer:
 
     def describe(self) -> str:
         if self.leftovers:
-            return tr("stop what is left of the last run: pid {pids}", pids=joined(", ", map(str, self.leftovers)))
+            return tr(
+                "stop the remaining processes of the last run: pid {pids}", pids=joined(", ", map(str, self.leftovers))
+            )
         if self.adopt_ticks:
             return tr(
-                "stop the trainer that was started by hand (pid {pid}): SIGTERM, then SIGKILL after {grace_s:g} s",
+                "stop the manually started trainer (pid {pid}): SIGTERM, then SIGKILL after {grace_s:g} s",
                 pid=self.pid,
                 grace_s=self.grace_s,
             )
@@ -227,7 +229,7 @@ class ResumeStaged:
 
     def describe(self) -> str:
         if not self.left:
-            return tr("continue the staged rollback at stage {stage}, its last", stage=self.stage)
+            return tr("continue the staged rollback at its last stage, {stage}", stage=self.stage)
         return tr(
             "continue the staged rollback at stage {stage}; the stages after it: {left}",
             stage=self.stage,

@@ -1,4 +1,4 @@
-"""What this process has changed so far: an error may say "nothing has changed" only where this list is empty."""
+"""What this process has changed so far: an error may say "nothing was changed" only where this list is empty."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def state(otherwise: str = "") -> str:
     """What is true now, as far as this process has changed it. `otherwise`: the text where nothing has changed."""
     if _changes:
         return tr("done before that: {changes}", changes=joined("; ", _changes))
-    return otherwise or tr("nothing has changed")
+    return otherwise or tr("nothing was changed")

@@ -105,18 +105,18 @@ def _pairs(arguments: Sequence[str]) -> dict[str, object]:
 def _value(text: str) -> object:
     """Read a value as a config file would. Raises UsageError."""
     if AMBIGUOUS.fullmatch(text):
-        raise UsageError(tr("{value!r} is ambiguous in YAML; put a text in quotes", value=text))
+        raise UsageError(tr("{value!r} is ambiguous in YAML; put a string in quotes", value=text))
     try:
         document = read(text.encode())
     except (YamlError, UnicodeError) as error:
         problem = error.reason if isinstance(error, YamlError) else str(error)
         raise UsageError(tr("{value!r} is not a YAML value: {reason}", value=text, reason=problem)) from None
     if document.node is None and not isinstance(document.value, dict):
-        raise UsageError(tr("the value is missing; write null for no value, or '\"\"' for an empty text"))
+        raise UsageError(tr("the value is missing; write null for no value, or '\"\"' for an empty string"))
     if document.node is not None and not document.is_all_of(text):
         raise UsageError(
             tr(
-                "{value!r} holds more than a value, such as a comment, a tag or an anchor; put a text in quotes",
+                "{value!r} holds more than a value, such as a comment, a tag or an anchor; put a string in quotes",
                 value=text,
             )
         )

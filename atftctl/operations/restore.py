@@ -30,7 +30,7 @@ from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr, trn
 
 GIT = "git:"  # the prefix of a commit that is given in place of a snapshot
-OTHERS = tr("atftctl backup list shows the other snapshots")
+OTHERS = tr("list the other snapshots: atftctl backup list")
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ def _contents_at(project: Project, ref: str, names: tuple[str, ...], *, filters:
         tracked = [name for name in names if git.file_at(root, commit, name)]
         contents = {name: worktree.file_as_checked_out(root, commit, name, filters=filters) for name in tracked}
     except git_command.GitError as error:
-        raise Refused(reason(error), hint=tr("git log --oneline lists the commits")) from None
+        raise Refused(reason(error), hint=tr("list the commits: git log --oneline")) from None
     if missing := [name for name in names if name not in tracked]:
         raise Refused(
             tr("{path} is not in {ref} ({commit})", path=missing[0], ref=ref, commit=commit[:12]),
-            hint=tr("git ls-tree -r --name-only {commit} lists its files", commit=commit[:12]),
+            hint=tr("list the files of the commit: git ls-tree -r --name-only {commit}", commit=commit[:12]),
         )
     if not names:
         raise Refused(

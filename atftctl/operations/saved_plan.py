@@ -112,7 +112,7 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
     if not any(tuple(arguments[: len(command)]) == command for command in COMMANDS):
         known = ", ".join(" ".join(command) for command in COMMANDS)
         raise UsageError(
-            tr("{command!r} has no plan", command=" ".join(arguments[:2])),
+            tr("{command!r} has no plan that could be saved", command=" ".join(arguments[:2])),
             hint=tr("commands with a plan: {commands}", commands=known),
         )
     for argument in arguments:
@@ -123,7 +123,7 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
 
 def refuse_unseen(arguments: Sequence[str]) -> None:
     """Raises Refused: the command ended without a plan."""
-    raise Refused(tr("`{command}` has no plan that could be saved", command=" ".join(arguments)))
+    raise Refused(tr("{command!r} has no plan that could be saved", command=" ".join(arguments)))
 
 
 def refuse_file(file: Path) -> None:

@@ -53,7 +53,7 @@ def settings_loader() -> Any:
             mapping = {}
             for key, value in node.value:
                 if not isinstance(key, yaml.ScalarNode):
-                    problem = tr("a key is a list or a mapping, not a text")
+                    problem = tr("a key is a list or a mapping, not a string")
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 mapping[key.value] = self.construct_object(value, deep=deep)
             return mapping

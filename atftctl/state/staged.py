@@ -23,7 +23,7 @@ def read(layout: Layout) -> StagedState | None:
     except (OSError, HostError, KeyError, TypeError, ValueError) as error:
         raise Refused(
             tr("the progress of the staged rollback can't be read: {reason}", reason=reason(error)),
-            hint=tr("look at atftctl history, then: rm {path}", path=layout.staged),
+            hint=tr("check the operations (atftctl history), then run: rm {path}", path=layout.staged),
         ) from None
 
 

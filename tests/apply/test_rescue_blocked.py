@@ -214,7 +214,7 @@ def test_another_repository_is_not_this_one(root: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", ["manifest.json", "code.diff", "backups", ".atftctl/history.jsonl", "backups/x"])
 def test_names_that_a_snapshot_keeps_for_itself(root: Path, name: str) -> None:
     hold_also(root, name)
-    with pytest.raises(Refused, match="atftctl's own name"):
+    with pytest.raises(Refused, match="a name that atftctl uses itself"):
         open_project(root)
 
 

@@ -18,7 +18,7 @@ def test_config_get_and_set(project: Project) -> None:
     assert project.run("undo", "--yes").code == 0 and project.read(CONFIG) == before
     for settings, code, message in (
         (("gat_temperature", "true"), 3, "is not a number"),
-        (("gat_temperature", "0.8"), 3, "has this value already"),
+        (("gat_temperature", "0.8"), 3, "already has this value"),
         (("gat_temprature", "0.9"), 3, "did you mean gat_temperature?"),
         (("improvements", "0.9"), 3, "holds 8 settings"),
         (("gat_temperature",), 2, "KEY VALUE"),

@@ -96,7 +96,7 @@ def test_a_kill_between_two_files_of_the_tool_itself(own_tree: Project) -> None:
     )  # fmt: skip
     assert imported.returncode == 1
     done = own_tree.run("recover")
-    assert done.code == 0 and "all files are the new ones; the branch has moved" in done.out, done
+    assert done.code == 0 and "all files are the new ones; moved the branch" in done.out, done
     assert b"MARK" not in own_tree.read(change) and git(own_tree, "status", "--porcelain") == ""
     assert own_tree.run("undo", "--yes").code == 0 and own_tree.read(change) == before
     own_tree.run("backup")

@@ -41,7 +41,7 @@ checks = (
     CheckLine("memory", "inconclusive", "271.2 MB; no baseline to compare with", {}),
 )
 checklist(Result("verify", Exit.CHECK_FAILED, "not verified: a check failed", parts=(Part("probes", 19.92),),
-    lines=("next: atftctl undo undoes the last operation; atftctl history lists all operations",),
+    lines=("next: to undo the last operation: atftctl undo; to list all operations: atftctl history",),
     data=VerifyData("fail", checks), contacts=("Emergency: Slack #ml-alerts, or phone",)))
 """
 DOCTOR = """

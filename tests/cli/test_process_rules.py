@@ -117,7 +117,7 @@ def test_recovery_and_start_do_not_both_start_one(project: Project) -> None:
     assert project.run("trainer", "start").code == 0
     killed_at(project, "atftctl.apply.snapshots.take.take", *OOM)
     done = project.run("trainer", "start")
-    assert done.code == 3 and "already running" in done.err and "unwound rollback" in done.err, done
+    assert done.code == 3 and "already running" in done.err and "reversed rollback" in done.err, done
     one_trainer(project)
 
 
@@ -146,7 +146,7 @@ def test_what_a_killed_trainer_left_behind_is_ours_to_stop(project: Project) -> 
     assert "processes of that run are still running" in project.run("trainer", "status").out
     project.behave()
     done = project.run(*OOM)
-    assert done.code == 0 and "stop what is left of the last run" in done.out, done
+    assert done.code == 0 and "stop the remaining processes of the last run" in done.out, done
     one_trainer(project)
 
 

@@ -89,10 +89,10 @@ def test_too_little_seen_is_inconclusive_and_can_be_dropped(project: Project) ->
 
 def test_staged_needs_somebody_to_watch(project: Project) -> None:
     refused = project.run("rollback", "--staged", "--symptom", "oom", "--yes")
-    assert refused.code == 3 and "none runs" in refused.err
+    assert refused.code == 3 and "no trainer is running" in refused.err
     project.start_trainer()
     project.run("trainer", "stop")
-    assert project.run("rollback", "--staged", "--yes").code == 2, "name a symptom"
+    assert project.run("rollback", "--staged", "--yes").code == 2, "no symptom was named"
 
 
 def test_a_deliberate_stop_or_another_operator_is_no_failed_stage(project: Project) -> None:

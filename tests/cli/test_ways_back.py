@@ -47,7 +47,7 @@ def test_single_features_and_no_others(project: Project) -> None:
     assert done.code == 0, done
     text = project.read(CONFIG).decode()
     assert "use_ema: false" in text and "huber_loss: false" in text and "freq_dropout_p: 0.1" in text
-    assert project.run("rollback", "--feature", "use_ema", "--yes").code == 3, "at the baseline already"
+    assert project.run("rollback", "--feature", "use_ema", "--yes").code == 3, "already at the baseline"
     typo = project.run("rollback", "--feature", "use_emma", "--yes")
     assert typo.code == 2 and "did you mean use_ema?" in typo.err
 

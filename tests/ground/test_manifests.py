@@ -48,9 +48,9 @@ def test_a_manifest_whose_parts_are_of_another_kind_is_damaged(project: Project,
         (bad / "manifest.json").write_bytes(sealed_records.seal({**body, key: value}))
         for command in (("status",), ("backup", "list"), ("backup", "show", "latest"), OOM, ("doctor",)):
             ended = project.run(*command) if command != ("doctor",) else None
-            assert ended is None or "fault of atftctl" not in ended.err, (key, value, command, ended)
+            assert ended is None or "internal error" not in ended.err, (key, value, command, ended)
         break_even = project.run("undo", "--yes")
-        assert "fault of atftctl" not in break_even.err
+        assert "internal error" not in break_even.err
 
 
 def test_modes_of_a_manifest_are_those_of_data(project: Project) -> None:
@@ -74,4 +74,4 @@ def test_state_of_another_kind_is_no_fault_of_the_tool(project: Project, name: s
     project.write(f".atftctl/{name}", content)
     for command in (("status",), ("history",), ("backup",), OOM):
         ended = project.run(*command)
-        assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, (command, ended)
+        assert "internal error" not in ended.err and "Traceback" not in ended.err, (command, ended)

@@ -43,7 +43,7 @@ def test_odd_words_of_the_trainer_and_of_the_history(project: Project, what: str
         OOM,
     ):
         ended = project.run(*command)
-        assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, (command, ended)
+        assert "internal error" not in ended.err and "Traceback" not in ended.err, (command, ended)
 
 
 def test_a_manifest_with_a_name_that_no_file_has(project: Project) -> None:
@@ -55,7 +55,7 @@ def test_a_manifest_with_a_name_that_no_file_has(project: Project) -> None:
     body["files"][0]["path"] = "\ud800"
     (snapshot / "manifest.json").write_bytes(sealed_records.seal(body))
     for command in (("status",), ("backup", "list"), ("backup", "verify"), OOM):
-        assert "fault of atftctl" not in project.run(*command).err, command
+        assert "internal error" not in project.run(*command).err, command
 
 
 @pytest.mark.parametrize("stopping", [[5], {"a": 1}, "x", [{"pid": []}]])
@@ -63,7 +63,7 @@ def test_an_intent_that_stops_nonsense(project: Project, stopping: object) -> No
     assert project.run("trainer", "start").code == 0
     plant_record(project, "", {}, intent={"stopping": stopping})
     for command in (("status",), ("recover",)):
-        assert "fault of atftctl" not in project.run(*command).err, command
+        assert "internal error" not in project.run(*command).err, command
 
 
 @pytest.mark.parametrize("path", ["a\x00b", "\ud800", ""])
@@ -79,7 +79,7 @@ def test_models_that_lead_to_themselves_and_a_pipe_for_the_log(project: Project)
     shutil.rmtree(project.root / "models")
     (project.root / "models").symlink_to("models")
     ended = project.run("trainer", "start")
-    assert "fault of atftctl" not in ended.err and "Traceback" not in ended.err, ended
+    assert "internal error" not in ended.err and "Traceback" not in ended.err, ended
     (project.root / "models").unlink()
     project.write("models/last.pth", b"x")
     (project.root / "logs").mkdir(exist_ok=True)

@@ -195,7 +195,7 @@ def test_nothing_is_lost_when_the_operator_is_killed(project: Project) -> None:
     shown = project.run("rollback", "--immediate", "--dry-run")
     assert "1. recover: undo rollback" in shown.out
     done = project.run("recover")
-    assert done.code == 0 and "unwound rollback" in done.out, done
+    assert done.code == 0 and "reversed rollback" in done.out, done
     assert project.configs() == before
     wait_for(lambda: project.run("trainer", "status", "--json").json["data"]["state"] == "running")
     assert len(processes_of(project.root)) == 1

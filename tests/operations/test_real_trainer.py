@@ -69,7 +69,7 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
 
 def test_settings_are_taken_up_without_a_restart(real: Project) -> None:
     """`trainer reload`: the echo is the proof, what the trainer refuses is refused, the running process stays."""
-    assert real.run("trainer", "reload").code == 3, "none runs"
+    assert real.run("trainer", "reload").code == 3, "no trainer is running"
     real.replace(CONFIG, "enable_wandb: true", "enable_wandb: false")
     assert real.run("trainer", "start").code == 0
     pid = real.record()["pid"]

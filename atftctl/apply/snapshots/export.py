@@ -71,5 +71,5 @@ def _copy(layout: Layout, snapshot: Snapshot, file: SnapshotFile, target: Path, 
         raise Restored(
             tr("the copy of {path} in snapshot {snapshot} is damaged", path=file.path, snapshot=snapshot.id),
             state=tr("nothing was written"),
-            hint=tr("look for whole copies with: atftctl backup verify --all"),
+            hint=tr("look for undamaged copies with: atftctl backup verify --all"),
         )

@@ -27,7 +27,7 @@ from atftctl.state import sealed_records
 from atftctl.state.layout import CODE_DIFF, MANIFEST, PIN, Layout
 from atftctl.state.reserve import FULL
 
-NOT_TAKEN = tr("no snapshot was taken; the others are untouched")
+NOT_TAKEN = tr("no snapshot was taken; the other snapshots are unchanged")
 DIFF_LIMIT = 32 << 20  # bytes
 MANY = 200  # this many small files are synced together; fewer are fsynced one by one
 
@@ -82,9 +82,11 @@ def _not_taken(error: OSError) -> Restored:
     message = reason_and_place(error)
     if error.errno in FULL:
         return DiskFull(
-            message, state=NOT_TAKEN, hint=tr("free disk space (atftctl backup prune), then run the command again")
+            message,
+            state=NOT_TAKEN,
+            hint=tr("free some disk space (atftctl backup prune), then run this command again"),
         )
-    return Restored(message, state=NOT_TAKEN, hint=tr("remove the cause, then run the command again"))
+    return Restored(message, state=NOT_TAKEN, hint=tr("remove the cause, then run this command again"))
 
 
 def _fill(copier: Copier, name: str, spec: SnapshotSpec) -> Snapshot:
@@ -207,7 +209,9 @@ def _code_diff(copier: Copier, spec: SnapshotSpec) -> str:
     """Save the uncommitted changes of the code as a patch and return its SHA-256; empty where that is impossible."""
     patch = git.diff(copier.layout.root, limit=DIFF_LIMIT, without=spec.secrets, files=spec.kept_elsewhere)
     if patch is None:
-        copier.note(tr("the uncommitted changes of the code are not in the snapshot: git gave no diff below 32 MB"))
+        copier.note(
+            tr("the uncommitted changes of the code are not in the snapshot: git gave no diff, or a diff of over 32 MB")
+        )
         return ""
     return write_new(copier.folder / CODE_DIFF, patch, 0o400) if patch else ""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from atftctl.domain.result import Result
 
 Label = Annotated[str, typer.Option("--label", metavar="TEXT", help="Name for the snapshot; restore accepts it.")]
-Pin = Annotated[bool, typer.Option("--pin", help="Never remove this snapshot with `backup prune`.")]
+Pin = Annotated[bool, typer.Option("--pin", help="Pin the snapshot: `backup prune` never removes it.")]
 Snapshot = Annotated[
     str,
     typer.Argument(
@@ -126,7 +126,7 @@ def verify(session: Session, snapshots: Some = None, everything: Everything = Fa
     from atftctl.protocol.messages import tr
 
     if sum((bool(snapshots), everything, bool(sample))) > 1:
-        raise UsageError(tr("SNAPSHOT, --all and --sample exclude each other"))
+        raise UsageError(tr("SNAPSHOT, --all and --sample can't be used together"))
     share = operation.share_of(sample) if sample else 0.0
     opened = session.open(rescue=True)
     return operation.verify(opened, tuple(snapshots or ()), session.request(), everything=everything, share=share)

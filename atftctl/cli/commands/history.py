@@ -10,8 +10,10 @@ from atftctl.cli.session import Session
 if TYPE_CHECKING:
     from atftctl.domain.result import Result
 
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show the newest N.")]
-Check = Annotated[bool, typer.Option("--check", help="Check instead that no line was edited or removed.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show the newest N operations.")]
+Check = Annotated[
+    bool, typer.Option("--check", help="Check instead that no line of the history was edited or removed.")
+]
 
 
 @command("history", examples=("atftctl history", "atftctl history --limit 5", "atftctl history --check"))

@@ -44,7 +44,7 @@ def save(session: Session, file: NewFile, arguments: Arguments) -> NoReturn:
 
     code = _in_place(session, prepare, wanted, ["--dry-run"])
     if code == 0 and not session.json:
-        say(tr("saved; carry it out with: atftctl plan apply {file}", file=file))
+        say(tr("saved the plan; carry it out with: atftctl plan apply {file}", file=file))
     raise typer.Exit(code)
 
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 Back = Annotated[
     bool,
-    typer.Option("--back", help="Put all files back as before the operation, even if its change was already decided."),
+    typer.Option(
+        "--back", help="Restore all files as they were before the operation, even if its change was already decided."
+    ),
 ]
 
 

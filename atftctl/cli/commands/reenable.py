@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 Phase = Annotated[int, typer.Option("--phase", metavar="N", help="Phase to turn on; the phase before it must be on.")]
 PlanName = Annotated[
-    str, typer.Option("--plan", metavar="NAME", help="Plan of the runbook (default: the plan for after an incident).")
+    str,
+    typer.Option(
+        "--plan", metavar="NAME", help="Plan of the runbook to follow (default: the plan for after an incident)."
+    ),
 ]
 
 

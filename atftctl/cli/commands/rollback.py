@@ -35,14 +35,16 @@ class RouteArguments:
         typer.Option(
             "--symptom",
             metavar="NAME",
-            help="The settings for a symptom, by its name, alias or title (atftctl runbook show).",
+            help="Apply the settings for a symptom, by its name, alias or title (list: atftctl runbook show).",
             rich_help_panel=ROUTE,
         ),
     ] = ""
     immediate: Annotated[
         bool,
         typer.Option(
-            "--immediate", help="All improvements off, training settings back to their defaults.", rich_help_panel=ROUTE
+            "--immediate",
+            help="Turn off all improvements; set the training settings back to their defaults.",
+            rich_help_panel=ROUTE,
         ),
     ] = False
     to: Annotated[
@@ -50,7 +52,7 @@ class RouteArguments:
         typer.Option(
             "--to",
             metavar="SNAPSHOT",
-            help="All files of this snapshot; last-good: the newest verified one.",
+            help="Restore all files of this snapshot; last-good is the newest verified one.",
             rich_help_panel=ROUTE,
         ),
     ] = ""
@@ -59,7 +61,7 @@ class RouteArguments:
         typer.Option(
             "--feature",
             metavar="NAME",
-            help="Only these improvements (repeatable).",
+            help="Turn off only these improvements (repeatable).",
             rich_help_panel=ROUTE,
             show_default=False,
         ),
@@ -68,8 +70,8 @@ class RouteArguments:
         bool,
         typer.Option(
             "--staged",
-            help="One stage after another until the trainer is healthy. Takes the symptom from --symptom, or from how "
-            "the trainer died.",
+            help="Roll back one stage after another until the trainer is healthy. Takes the symptom "
+            "from --symptom, or from how the trainer died.",
             rich_help_panel=ROUTE,
         ),
     ] = False
@@ -97,18 +99,18 @@ class RouteArguments:
     ] = False
     since: Annotated[
         str,
-        typer.Option("--since", metavar="REF", help="--git: all commits after this one.", rich_help_panel=GIT),
+        typer.Option("--since", metavar="REF", help="With --git: all commits after this one.", rich_help_panel=GIT),
     ] = ""
     grep: Annotated[
         str,
-        typer.Option("--grep", metavar="RE", help="--git: commits whose subject matches.", rich_help_panel=GIT),
+        typer.Option("--grep", metavar="RE", help="With --git: commits whose subject matches.", rich_help_panel=GIT),
     ] = ""
     push: Annotated[
         bool,
-        typer.Option("--push", help="--git: push after verify has passed; never with force.", rich_help_panel=GIT),
+        typer.Option("--push", help="With --git: push after verify has passed; never with force.", rich_help_panel=GIT),
     ] = False
     ref: Annotated[
-        str, typer.Option("--ref", metavar="REF", help="--full: commit to take files from.", rich_help_panel=GIT)
+        str, typer.Option("--ref", metavar="REF", help="With --full: commit to take files from.", rich_help_panel=GIT)
     ] = ""
     live: o.Live = False
     or_undo: o.OrUndo = False
@@ -130,7 +132,7 @@ class RouteArguments:
     ),
 )
 def rollback(session: Session, arguments: RouteArguments) -> "Result":
-    """Take improvements back, or return to a verified snapshot.
+    """Roll back improvements, or return to a verified snapshot.
 
     Shows the plan and the diff and asks. Then: save the evidence, stop the trainer, take a snapshot, change the files,
     start the trainer, wait for its first step. `atftctl undo` undoes it.
@@ -233,7 +235,7 @@ def choose(arguments: RouteArguments, *, no_restart: bool) -> Route:
     git_options = bool(arguments.since or arguments.grep or arguments.push)
     options = ", ".join(route.option for route in ROUTES)
     mistakes = [
-        (len(named) > 1, tr("{options} exclude each other", options=options)),
+        (len(named) > 1, tr("{options} can't be used together", options=options)),
         (
             bool(arguments.names) and option not in ("--feature", "--git"),
             tr("names of improvements need --feature, commits need --git"),
@@ -241,9 +243,12 @@ def choose(arguments: RouteArguments, *, no_restart: bool) -> Route:
         (git_options and option != "--git", tr("--since, --grep and --push need --git")),
         (bool(arguments.ref) and option != "--full", tr("--ref needs --full")),
         (arguments.live and not route.settings, tr("--live is for settings, not for {option}", option=option)),
-        (no_restart and option == "--staged", tr("--staged restarts the trainer to watch it")),
+        (
+            no_restart and option == "--staged",
+            tr("--staged can't be used with --no-restart: each stage restarts the trainer"),
+        ),
     ]
     for wrong, message in mistakes:
         if wrong:
-            raise UsageError(message, state=tr("nothing has changed"), hint="atftctl rollback --help")
+            raise UsageError(message, state=tr("nothing was changed"), hint="atftctl rollback --help")
     return route

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = ("last", "best", "scratch")
 Resume = Annotated[
-    str, typer.Option("--resume", metavar="last|best|scratch", help="Checkpoint to continue from; scratch: none.")
+    str,
+    typer.Option(
+        "--resume", metavar="last|best|scratch", help="Checkpoint to continue from; scratch starts without one."
+    ),
 ]
 
 

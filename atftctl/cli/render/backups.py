@@ -41,7 +41,7 @@ def snapshots(result: Result) -> None:
     if rows:
         show_table((tr("snapshot"), tr("taken"), tr("size"), tr("label"), tr("state"), tr("reason")), rows)
     else:
-        say(tr("no snapshot yet: atftctl backup"))
+        say(tr("no snapshot yet; take one: atftctl backup"))
     damage = {row.id: row.damage for row in data.snapshots if row.damage}
     for name, why in ({**data.damaged, **damage}).items():
         say_marked(FAIL, tr("damaged: {snapshot}: {reason}", snapshot=name, reason=why), "bad")
@@ -178,7 +178,7 @@ def _code(code: CodeDiff) -> None:
     old, new = code.old[:12] or tr("no commit"), code.new[:12] or tr("no commit")
     text = tr("code: {commit}", commit=old) if old == new else tr("code: {old} → {new}", old=old, new=new)
     say(text, lead="  ", hang=4)
-    for side, dirty in zip((tr("the old one"), tr("the new one")), code.dirty, strict=True):
+    for side, dirty in zip((tr("the old code"), tr("the new code")), code.dirty, strict=True):
         if dirty:
             say(tr("{side} has uncommitted changes", side=side), lead="      ")
     for sign, lines in (("+", code.added), ("-", code.taken_back)):
@@ -193,4 +193,4 @@ def prune(result: Result) -> None:
     plain(result)
     kept = {name: why for name, why in result.data.get("kept", {}).items() if why}
     for name, why in list(kept.items())[-MOST:]:
-        say(tr("stays: {snapshot}: {reasons}", snapshot=name, reasons=joined(", ", why)), "quiet", lead="  ", hang=4)
+        say(tr("kept: {snapshot}: {reasons}", snapshot=name, reasons=joined(", ", why)), "quiet", lead="  ", hang=4)

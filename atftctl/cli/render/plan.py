@@ -110,7 +110,7 @@ def summary(plan: Plan) -> str:
         parts.append(trn("run {count} stage with a restart", "run up to {count} stages, each with a restart", count))
     if kinds[RemoveSnapshot]:
         count = kinds[RemoveSnapshot]
-        parts.append(trn("remove {count} snapshot for good", "remove {count} snapshots for good", count))
+        parts.append(trn("permanently remove {count} snapshot", "permanently remove {count} snapshots", count))
     if plan.start:
         parts.append(tr("start the trainer from {checkpoint}", checkpoint=plan.start.resume))
     if plan.reload:

@@ -78,7 +78,8 @@ def _trainer_notes(process: Process, resume: str, *, restart: bool, start: bool)
     if restart and not start:
         return (
             tr(
-                "the trainer ({state}) is not started; start it with: atftctl trainer start --resume {resume}",
+                "this command does not start the trainer ({state}); start it with: atftctl trainer "
+                "start --resume {resume}",
                 state=process.state,
                 resume=resume,
             ),
@@ -92,8 +93,8 @@ def _reload(runbook: Runbook, process: Process) -> ReloadTrainer:
     """Return the step that makes the running trainer load the settings. Raises Refused where none runs."""
     if not process.alive or not process.pid:
         raise Refused(
-            tr("--live needs a running trainer, and none runs ({state})", state=process.state),
-            hint=tr("run the command again without --live"),
+            tr("--live needs a running trainer, but no trainer is running ({state})", state=process.state),
+            hint=tr("run this command again without --live"),
         )
     return ReloadTrainer(process.pid, runbook.trainer.ready_s)
 
@@ -118,9 +119,10 @@ def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
     """
     if process.where:
         raise Refused(
-            tr("the trainer was started on {place}, and can't be checked from here", place=process.where),
+            tr("the trainer was started on {place}; its state can't be seen from here", place=process.where),
             hint=tr(
-                "stop it there (if it has ended: rm .atftctl/process.json), or change only the files: --no-restart"
+                "stop the trainer there (if it has ended: rm .atftctl/process.json), or change only "
+                "the files: --no-restart"
             ),
         )
     for pid in adopt:
@@ -133,21 +135,21 @@ def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
         if not trainer.ours_to_signal:
             raise Refused(
                 tr(
-                    "a trainer of user {user} runs here (pid {pid}), and you may not signal it",
+                    "a trainer of user {user} is running here (pid {pid}), and you have no permission to signal it",
                     user=trainer.user,
                     pid=trainer.pid,
                 ),
-                hint=tr("ask {user} to stop it, or change only the files: --no-restart", user=trainer.user),
+                hint=tr("ask {user} to stop the trainer, or change only the files: --no-restart", user=trainer.user),
             )
         if trainer.pid not in adopt:
             raise Refused(
                 tr(
-                    "a manually started trainer runs here: pid {pid}, user {user}: {command}",
+                    "a manually started trainer is running here: pid {pid}, user {user}: {command}",
                     pid=trainer.pid,
                     user=trainer.user,
                     command=trainer.command[:120],
                 ),
-                hint=tr("run the command again with --adopt {pid} to stop this trainer", pid=trainer.pid),
+                hint=tr("run this command again with --adopt {pid} to stop this trainer", pid=trainer.pid),
             )
 
 

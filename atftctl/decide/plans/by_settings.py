@@ -26,7 +26,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
     remedy = next((settings for settings in remedies if changes(runbook, facts.configs, settings)), symptom.settings)
     notes: tuple[str, ...] = ()
     if remedy is not symptom.settings:
-        notes = (tr("the first remedy is in place already; this is the alternative"),)
+        notes = (tr("the first remedy is in place already; this plan applies the alternative"),)
     plan = _settings_plan(
         runbook, facts, remedy, policy,
         command="rollback",
@@ -43,7 +43,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
             hint=symptom.advice.say(language) if symptom.advice else rest,
         )
     if not plan.targets:
-        restarted = tr("all settings are in place already, the trainer is started again")
+        restarted = tr("all settings are in place already; the trainer is only started again")
         return replace(plan, title=joined("; ", [plan.title, restarted]))
     return plan
 
@@ -53,14 +53,14 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) ->
     plan = _settings_plan(
         runbook, facts, runbook.immediate.settings, policy,
         command="rollback",
-        title=tr("immediate: turn off the guide's improvements, restore the training settings"),
+        title=tr("immediate: turn off all improvements, restore the training settings"),
         resume=runbook.immediate.resume,
         minutes=runbook.immediate.minutes,
         about={"preset": "immediate"},
     )  # fmt: skip
     if plan.empty:
         raise Refused(
-            tr("nothing is left to roll back: the guide's improvements are off already"),
+            tr("nothing is left to roll back: all improvements are off already"),
             hint=tr("to restore a snapshot instead: atftctl backup list, then atftctl restore ID"),
         )
     return plan
@@ -77,7 +77,7 @@ def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], poli
         about={"features": listed},
     )  # fmt: skip
     if not plan.targets:
-        raise Refused(tr("{features}: at the baseline already", features=listed))
+        raise Refused(tr("{features}: already at the baseline", features=listed))
     return plan
 
 
@@ -112,8 +112,8 @@ def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], 
     if not plan.targets:
         raise Refused(
             trn(
-                "{settings}: has this value already",
-                "{settings}: have these values already",
+                "{settings}: already has this value",
+                "{settings}: already have these values",
                 len(wanted),
                 settings=names,
             )
@@ -166,7 +166,7 @@ def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, policy
         following = tr("the next phase: atftctl reenable --phase {number}", number=number + 1)
         raise Refused(
             tr("phase {number} of {plan} is in place already", number=number, plan=plan_name),
-            hint=following if number < len(phases) else tr("it is the last phase of this plan"),
+            hint=following if number < len(phases) else tr("this is the last phase of the plan"),
         )
     return plan
 

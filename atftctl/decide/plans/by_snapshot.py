@@ -93,7 +93,7 @@ def restore(
     if models and facts.process.alive and not policy.restart:
         raise Refused(
             tr("the running trainer would overwrite {path}", path=models[0]),
-            hint=tr("stop it first: atftctl trainer stop"),
+            hint=tr("stop the trainer first: atftctl trainer stop"),
         )
     plan = assemble(
         command=command,
@@ -164,7 +164,9 @@ def undo(
     operation = str(entry["operation"])
     targets, packages = _before(runbook, facts, entry), _packages(entry)
     if not targets and not packages:
-        raise Refused(tr("{operation} is undone already: its files are as before it", operation=operation))
+        raise Refused(
+            tr("{operation} was undone already: the files are as they were before the operation", operation=operation)
+        )
     of_undo = tr("this undoes an undo; to go further back: atftctl history, then atftctl undo ID")
     plan = assemble(
         command="undo",
@@ -202,7 +204,9 @@ def _before(runbook: Runbook, facts: Facts, entry: Mapping[str, Any]) -> tuple[T
                     path=path,
                     operation=entry["operation"],
                 ),
-                hint=tr("to lose the change anyway: atftctl restore {snapshot}", snapshot=snapshot),
+                hint=tr(
+                    "to restore the files anyway and lose the change: atftctl restore {snapshot}", snapshot=snapshot
+                ),
             )
         if old is None:
             targets.append(Target(path=path, old=digest))

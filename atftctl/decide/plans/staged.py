@@ -19,10 +19,12 @@ def staged(runbook: Runbook, facts: Facts, symptom: str, language: str) -> Plan:
     if not facts.process.alive and facts.process.state != "died":
         raise Refused(
             tr(
-                "a staged rollback needs a running trainer to watch, and none runs ({state})", state=facts.process.state
+                "a staged rollback needs a running trainer to watch, but no trainer is running ({state})",
+                state=facts.process.state,
             ),
             hint=tr(
-                "start it first: atftctl trainer start; or roll back at once: atftctl rollback --symptom {symptom}",
+                "start the trainer first: atftctl trainer start; or roll back at once: atftctl "
+                "rollback --symptom {symptom}",
                 symptom=symptom,
             ),
         )

@@ -163,7 +163,10 @@ def service(process: Process, part: Measured | None, expected_digest: str) -> Ch
         return Check(name, Verdict.INCONCLUSIVE, tr("the trainer is not running ({state})", state=process.state))
     if process.digest != expected_digest:
         return Check(
-            name, Verdict.FAIL, tr("the trainer runs with other settings than the config files; restart it"), part
+            name,
+            Verdict.FAIL,
+            tr("the trainer runs with other settings than the config files; restart it: atftctl trainer restart"),
+            part,
         )
     if part["steps"] <= 0:
         return Check(name, Verdict.INCONCLUSIVE, tr("no step within {seconds:.0f} s", seconds=part["seconds"]), part)

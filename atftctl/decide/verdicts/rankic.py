@@ -56,7 +56,7 @@ def compare(
     detail = _describe(figures)
     if verdict is Verdict.INCONCLUSIVE:
         needed = dates_needed(mean, lower, margin, len(dates))
-        detail = joined("; ", [detail, tr("about {dates} dates would decide it", dates=needed)])
+        detail = joined("; ", [detail, tr("a verdict needs about {dates} dates", dates=needed)])
     return Check(name, verdict, detail, figures)
 
 

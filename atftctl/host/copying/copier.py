@@ -169,7 +169,7 @@ def _stream(
                 feed(offset, piece)
             progress(len(piece))
             if (stop := getattr(_this_thread, "stop", None)) and stop.is_set():
-                raise AbandonedError(tr("the copy was given up, because another copy failed"))
+                raise AbandonedError(tr("the copy was cancelled because another copy failed"))
         return digest.hexdigest()
 
 

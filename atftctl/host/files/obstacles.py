@@ -43,7 +43,7 @@ def why_not_replaceable(name: str, path: Path, mounted: Collection[str]) -> tupl
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
             return (
                 tr("{name} is on a file system that is mounted read-only", name=name),
-                tr("mount the file system for writing, then run the command again"),
+                tr("mount the file system for writing, then run this command again"),
             )
     except OSError:
         pass

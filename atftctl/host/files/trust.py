@@ -51,7 +51,7 @@ def operators() -> Trusted:
     try:
         facts = path.stat()
         if facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & 0o022:
-            return Trusted(problem=tr("{path} is ignored: other users may write it", path=path))
+            return Trusted(problem=tr("{path} is ignored: other users can write to it", path=path))
         return _parse(read_bytes(path.resolve(), LONGEST))
     except FileNotFoundError:
         return Trusted()
@@ -113,7 +113,7 @@ def refuse(path: Path, project: os.stat_result) -> None:
     if stat.S_ISLNK(facts.st_mode):
         raise UntrustedError(
             tr("{path} is a symlink; atftctl never makes one there", path=path),
-            hint=tr("look where it points, then: rm {path}", path=path),
+            hint=tr("check where the symlink points, then run: rm {path}", path=path),
         )
     if why := why_untrusted(facts, project):
         text = tr("{file} is not trusted: {reason}", file=describe(path, facts), reason=why)

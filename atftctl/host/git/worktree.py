@@ -115,7 +115,7 @@ def check_branch_can_move(root: Path, name: str, old: str, new: str) -> None:
     if locked := [lock.name for lock in locks_of(root, name) if lock.exists()]:
         raise GitError(
             tr(
-                "git's repository is locked ({locks}): another git process runs there, or one died",
+                "the git repository is locked ({locks}): another git process is running, or one crashed",
                 locks=joined(", ", locked),
             )
         )

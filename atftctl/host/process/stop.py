@@ -40,8 +40,8 @@ def stop(
     if left:
         note(
             trn(
-                "not ended within {grace_s:g} s: killing {count} process",
-                "not ended within {grace_s:g} s: killing {count} processes",
+                "did not end within {grace_s:g} s: killing {count} process",
+                "did not end within {grace_s:g} s: killing {count} processes",
                 len(left),
                 grace_s=grace_s,
             )

@@ -37,7 +37,7 @@ def edit(data: bytes, edits: Edits) -> bytes:
     """
     if len(data) > LONGEST:
         problem = tr(
-            "the file has {size} kB; a text of more than {limit} kB is not edited",
+            "the file has {size} kB; a file of more than {limit} kB is not edited",
             size=len(data) >> 10,
             limit=LONGEST >> 10,
         )
@@ -86,7 +86,7 @@ def _find(node: Node | None, path: KeyPath) -> Pair | None:
         above = key_text(path[:depth]) or tr("the document")
         if isinstance(node, Alias):
             problem = tr(
-                "{key} is an alias of &{anchor}: a change here would change that too", key=above, anchor=node.anchor
+                "{key} is an alias of &{anchor}: changing it would also change &{anchor}", key=above, anchor=node.anchor
             )
             raise YamlError(problem, line=node.line)
         if not isinstance(node, Mapping | Sequence):

@@ -31,7 +31,7 @@ def prove(before: str, after: str, number: int, wanted: Mapping[KeyPath, Scalar]
         if not same(actual, expected):
             other = _first_difference(expected, actual)
             problem = tr(
-                "can't be edited exactly: for a {reader} reader {key} would change too", reader=name, key=other
+                "can't be edited exactly: for a {reader} reader, {key} would change too", reader=name, key=other
             )
             raise YamlError(problem)
 
@@ -75,7 +75,7 @@ def _constructor_1_2() -> Any:
             mapping = {}
             for key, value in node.value:
                 if not isinstance(key, ScalarNode):
-                    problem = "a key is a list or a mapping, not a text"
+                    problem = "a key is a list or a mapping, not a string"
                     raise ConstructorError(None, None, problem, key.start_mark)
                 mapping[key.value] = self.construct_object(value, deep=deep)
             return mapping

@@ -159,7 +159,7 @@ def _refuse_costly(root: yaml.Node) -> None:
             return sizes[id(node)]
         line = node.start_mark.line + 1
         if id(node) in open_nodes:
-            raise YamlError(tr("aliases lead back to themselves"), line=line)
+            raise YamlError(tr("aliases form a cycle"), line=line)
         open_nodes.add(id(node))
         size, depth = 1, 0
         for _, child, _ in _children(node, unique=True):

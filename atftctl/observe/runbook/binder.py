@@ -15,7 +15,7 @@ from atftctl.host.yaml_text.read import Document
 from atftctl.protocol.messages import joined, tr, trn
 
 Path = tuple[str | int, ...]
-_NAMES = {bool: tr("true or false"), int: tr("a whole number"), float: tr("a number"), str: tr("a text")}
+_NAMES = {bool: tr("true or false"), int: tr("a whole number"), float: tr("a number"), str: tr("a string")}
 _CACHE: dict[Any, dict[str, Any]] = {}  # the types of the fields, by class
 
 
@@ -176,7 +176,7 @@ def refuse(problems: list[Problem]) -> None:
             more,
             problem=message,
         )
-    raise Refused(message, hint=first.hint or tr("edit the runbook, then: atftctl runbook lint"))
+    raise Refused(message, hint=first.hint or tr("edit the runbook, then run: atftctl runbook lint"))
 
 
 def _filled(cls: Any, bound: Mapping[str, Any]) -> Any:

@@ -100,7 +100,7 @@ def _check_owner(layout: Layout, name: str) -> tuple[str, ...]:
             raise Refused(
                 tr("{file} belongs to another user; its commands are not run", file=trust.describe(place, facts)),
                 hint=tr(
-                    "check its content, then: chown {uid} {path}; or {advice}",
+                    "check its content, then run: chown {uid} {path}; or {advice}",
                     uid=os.geteuid(),
                     path=place,
                     advice=trust.advice(facts, ""),

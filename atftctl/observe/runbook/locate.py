@@ -40,7 +40,7 @@ def find_project(start: Path, *, rescue: bool = False) -> Layout:
                 count=len(runbooks),
                 names=joined(", ", [path.name for path in runbooks]),
             )
-            raise UsageError(text, hint=tr("keep one of them in that folder"))
+            raise UsageError(text, hint=tr("keep only one runbook in that folder"))
         if runbooks:
             return _trusted(Layout(root=folder, runbook=runbooks[0]))
     raise UsageError(

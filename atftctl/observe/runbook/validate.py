@@ -44,7 +44,9 @@ def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
             if plain in seen:
                 binder.problem(where, tr("{name} is listed twice", name=name))
             if is_reserved(plain):
-                binder.problem(where, tr("{name} is atftctl's own name; a snapshot can't hold it", name=name))
+                binder.problem(
+                    where, tr("{name} is a name that atftctl uses itself; a snapshot can't hold it", name=name)
+                )
             path = layout.root / plain
             if group == "configs" and not path.is_symlink() and path.exists() and not path.is_file():
                 binder.problem(where, tr("{name} is not a file", name=name))

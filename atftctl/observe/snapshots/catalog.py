@@ -70,7 +70,9 @@ def find(layout: Layout, snapshots: tuple[Snapshot, ...], name: str) -> Snapshot
     if not name:
         raise UsageError(
             tr("no snapshot was named"),
-            hint=tr("name one by its id or label, or latest or last-good; atftctl backup list shows them"),
+            hint=tr(
+                "name a snapshot by its id or label, or as latest or last-good; list the snapshots: atftctl backup list"
+            ),
         )
     if name in BY_WORD:
         return BY_WORD[name](layout, snapshots)

@@ -222,7 +222,7 @@ def _take_away(layout: Layout, plan: Plan, reason: str) -> list[str]:
                     *([tr("not removed: {snapshots}", snapshots=", ".join(remaining))] if remaining else []),
                 ],
             ),
-            hint=tr("remove the cause of the error, then run: atftctl recover"),
+            hint=tr("remove the cause, then run: atftctl recover"),
         ) from None
     return removal.sweep(layout)
 

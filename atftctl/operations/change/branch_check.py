@@ -29,7 +29,7 @@ def obstacle(project: Project) -> Refused | None:
     if operation := git.operation_in_progress(root):
         return Refused(
             tr("git has not finished another operation ({operation})", operation=operation),
-            hint=tr("git status; finish or abort that operation first"),
+            hint=tr("finish or abort that operation first; see: git status"),
         )
     return None
 
@@ -60,8 +60,8 @@ def refuse_uncommitted(paths: Collection[str]) -> None:
         raise Refused(
             tr("uncommitted changes in files that the commits change too: {paths}", paths=listed(sorted(paths), 8)),
             hint=tr(
-                "git commit or git restore them, then run this command again; rollback --to and --symptom work without "
-                "that"
+                "commit or restore these files with git, then run this command again; rollback --to "
+                "and --symptom work without that"
             ),
         )
 
@@ -99,5 +99,7 @@ def require_unmoved(project: Project, move: CodeMove, operation: str) -> None:
         name = move.branch.removeprefix("refs/heads/")
         raise Refused(
             tr("the branch has moved since {operation}", operation=operation),
-            hint=tr("git switch {branch}; git revert reverts single commits", branch=name),
+            hint=tr(
+                "switch to the branch: git switch {branch}; or revert single commits: git revert COMMIT", branch=name
+            ),
         )

@@ -43,7 +43,7 @@ def _unwind_failed(operation: Operation, error: BaseException, second: BaseExcep
         state = tr("some files are the new ones, the others are as they were; the operation is open")
     return InterventionNeeded(
         tr(
-            "{reason}; restoring the state of before failed too: {second}",
+            "{reason}; restoring the earlier state failed too: {second}",
             reason=reason_and_place(error),
             second=reason_and_place(second),
         ),

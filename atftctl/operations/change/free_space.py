@@ -22,7 +22,7 @@ from atftctl.state.reserve import RESERVE
 def for_snapshot(layout: Layout, needed: Mapping[str, int]) -> None:
     """Raises Refused where there is no room for the copies and the reserve. `needed`: bytes by path."""
     folder = layout.backups if _on_own_file_system(layout) else layout.root
-    hint = tr("atftctl backup prune shows what can be removed; --only configs needs little space")
+    hint = tr("see what can be removed: atftctl backup prune --dry-run; --only configs needs little space")
     _require(folder, sum(needed.values()), tr("copies and the reserve"), hint)
 
 
@@ -36,7 +36,7 @@ def for_restore(project: Project, plan: Plan, snapshots: tuple[Snapshot, ...]) -
         return
     policy = reliance(layout, snapshots, project.runbook.backups.recheck_s)
     safety_copies = sum(room_needed(layout, policy, [target.path for target in restored]).values())
-    hint = tr("atftctl backup prune shows what can be removed; single files can be restored by their path")
+    hint = tr("see what can be removed: atftctl backup prune --dry-run; single files can be restored by their path")
     if _on_own_file_system(layout):
         _require(layout.root, staged, tr("new files and the reserve"), hint)
         _require(layout.backups, safety_copies, tr("copies of the files that are replaced"), hint)

@@ -102,7 +102,7 @@ def _checked_copy(layout: Layout, target: Target, *, check_copies: bool) -> Path
                 path=target.path,
                 snapshot=target.snapshot,
             ),
-            hint=tr("atftctl backup list shows the other snapshots"),
+            hint=tr("list the other snapshots: atftctl backup list"),
         )
     return copy
 

@@ -45,7 +45,9 @@ def locked(project: Project, command: str, request: Request, *, back: bool = Fal
     except LockHeldError as error:
         raise Refused(
             held_by(error.holder),
-            hint=tr("wait until it has ended, or ask that operator; the lock ends with its process"),
+            hint=tr(
+                "wait until that operation has ended, or ask its operator; the lock is released when its process ends"
+            ),
         ) from None
 
 

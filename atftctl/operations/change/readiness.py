@@ -220,6 +220,6 @@ def _await_answer(project: Project, record: ProcessRecord, number: str, offset: 
         raise InterventionNeeded(
             tr("the trainer did not answer: {reason}", reason=reason),
             state=tr("the request was withdrawn"),
-            hint=tr("atftctl trainer status; atftctl trainer restart applies the settings in any case"),
+            hint=tr("check with: atftctl trainer status; to apply the settings in any case: atftctl trainer restart"),
         )
     return event

@@ -44,7 +44,7 @@ def notes_on(project: Project, plan: Plan, rendered: Rendered) -> tuple[str, ...
     if problem and plan.command in REFUSED_IF_INVALID:
         raise Refused(
             tr("the trainer can't train with these settings: {problem}", problem=problem),
-            hint=tr("choose another value; atftctl config get shows the current ones"),
+            hint=tr("choose another value; show the current values: atftctl config get"),
         )
     if problem:
         return (tr("according to the trainer, these settings are invalid: {problem}", problem=problem),)

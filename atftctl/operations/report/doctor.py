@@ -126,7 +126,9 @@ def _health(project: Project) -> Iterator[Finding]:
     """Yield what `status` and every refusal say, too; then the configs that are in order."""
     faults = health.faults(project, observe(project))
     for fault in faults:
-        yield Finding(fault.name, fault.message, fault.hint or tr("a person must look at this"), needed=fault.blocks)
+        yield Finding(
+            fault.name, fault.message, fault.hint or tr("this must be inspected manually"), needed=fault.blocks
+        )
     if not any(fault.name == "runbook" for fault in faults):
         yield Finding("runbook", str(project.layout.runbook.relative_to(project.layout.root)))
     wrong = {fault.name for fault in faults}

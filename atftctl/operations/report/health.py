@@ -93,11 +93,11 @@ def trainer_faults(project: Project, facts: Facts) -> list[Fault]:
     process = facts.process
     problems = []
     if process.where:
-        message = tr("the trainer was started on {host}: this machine can't observe it", host=process.where)
+        message = tr("the trainer was started on {host}; its state can't be seen from here", host=process.where)
         problems.append(Fault("trainer", message))
     if process.leftovers:
         pids = ", ".join(map(str, process.leftovers))
-        message = tr("processes of a dead run are still running: pid {pids}", pids=pids)
+        message = tr("processes of the last run are still running: pid {pids}", pids=pids)
         problems.append(Fault("trainer", message, "atftctl trainer stop"))
     if process.silent_s is not None:
         problems.append(Fault("trainer", silence(process), "atftctl trainer restart"))

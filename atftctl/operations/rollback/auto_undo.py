@@ -83,6 +83,8 @@ def _settle(project: Project, request: Request, quarantined_before: str) -> str:
         reload(project, "last", request)
     except AtftError as error:
         return tr(
-            "the trainer still runs with the other settings ({reason}): atftctl trainer restart", reason=error.message
+            "the trainer still runs with the settings from before the undo ({reason}); apply the "
+            "restored settings: atftctl trainer restart",
+            reason=error.message,
         )
     return ""

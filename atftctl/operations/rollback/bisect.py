@@ -131,7 +131,7 @@ def bisect(project: Project, symptom: str, request: Request) -> Result:
     if project.runbook.symptoms[name].detector == "quality":
         raise Refused(
             tr("{symptom} does not show in a short run", symptom=name),
-            hint=tr("atftctl rollback --staged --symptom {symptom} uses verify instead", symptom=name),
+            hint=tr("to judge by verify instead: atftctl rollback --staged --symptom {symptom}", symptom=name),
         )
     on = decide.improvements_on(project.runbook, facts.configs)
     if not on:

@@ -136,7 +136,7 @@ def _ancestor(project: Project, name: str, base: str) -> str:
         commit = git.commit_of(root, name)
     except GitError:
         raise Refused(
-            tr("{name!r} is not a commit", name=name), hint=tr("git log --oneline lists the commits")
+            tr("{name!r} is not a commit", name=name), hint=tr("list the commits: git log --oneline")
         ) from None
     if not git.is_ancestor(root, commit, base):
         raise Refused(tr("{commit} is not in the branch that is checked out", commit=name))

@@ -102,7 +102,7 @@ def _locked_repository(project: Project) -> Refused | None:
     if not locks:
         return None
     return Refused(
-        tr("the git repository is locked: another git process is running, or one crashed ({file})", file=locks[0].name),
+        tr("the git repository is locked ({file}): another git process is running, or one crashed", file=locks[0].name),
         hint=tr("if no git process is running: rm {path}", path=locks[0]),
     )
 

@@ -123,14 +123,14 @@ def _refuse_folder_links(changes: Sequence[git.FileChange]) -> None:
         if through := links & {str(folder) for folder in PurePosixPath(change.path).parents}:
             raise Refused(
                 tr("{path} is a symlink in one commit and a folder in the other", path=through.pop()),
-                hint=tr("git revert it by hand"),
+                hint=tr("revert the commit by hand: git revert COMMIT"),
             )
 
 
 def _refuse(root: Path, path: str, change: git.FileChange, removed: set[str], top: str) -> None:
     """Raises Refused for a change that can't be reverted as a file."""
     if git.MODULE in (change.old_mode, change.new_mode):
-        raise Refused(tr("{path} is a submodule", path=path), hint=tr("git revert it by hand"))
+        raise Refused(tr("{path} is a submodule", path=path), hint=tr("revert the commit by hand: git revert COMMIT"))
     if change.old_mode == git.NONE:
         _refuse_untracked(root, path, removed, top)
 

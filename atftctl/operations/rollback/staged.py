@@ -52,7 +52,7 @@ def staged(project: Project, symptom: str, policy: RestartPolicy, request: Reque
 def _refuse_open_staged(layout: Layout) -> None:
     if state := staged_state.read(layout):
         raise Refused(
-            state.summary, hint=tr("atftctl resume continues this rollback; atftctl resume --drop gives it up")
+            state.summary, hint=tr("to continue this rollback: atftctl resume; to abandon it: atftctl resume --drop")
         )
 
 
@@ -84,7 +84,7 @@ def resume(project: Project, operation: str, policy: RestartPolicy, request: Req
         _refuse_running(state)
         if state and drop:
             staged_state.clear(project.layout)
-            headline = tr("given up: {rollback}; all files stay as they are", rollback=state.summary)
+            headline = tr("abandoned: {rollback}; all files stay as they are", rollback=state.summary)
             return Result("resume", Exit.DONE, headline)
         if state:
             state = _owned(state)
@@ -94,7 +94,7 @@ def resume(project: Project, operation: str, policy: RestartPolicy, request: Req
         return run_stages(project, state, policy, request)
     if not recovered.lines:
         raise Refused(
-            tr("nothing to resume: no operation was interrupted"), hint=tr("atftctl history lists the operations")
+            tr("nothing to resume: no operation was interrupted"), hint=tr("list the operations: atftctl history")
         )
     code = Exit.CHECK_FAILED if recovered.not_started else Exit.DONE
     lines = tuple(recovered.lines)
@@ -105,7 +105,7 @@ def _plan_resume(project: Project, state: StagedState | None) -> Plan:
     opened = open_operation(project.layout)
     recovery = (RecoverFirst(opened.remedy),) if opened else ()
     staged_steps = (ResumeStaged(state.stages[state.at], state.stages[state.at + 1 :]),) if state else ()
-    return Plan("resume", tr("continue what was interrupted"), (*recovery, *staged_steps))
+    return Plan("resume", tr("continue the interrupted operation"), (*recovery, *staged_steps))
 
 
 def _refuse_other(project: Project, state: StagedState | None, operation: str) -> None:
@@ -113,9 +113,9 @@ def _refuse_other(project: Project, state: StagedState | None, operation: str) -
     opened = open_operation(project.layout)
     interrupted = [*(state.operations if state else ()), *([opened.id] if opened else [])]
     if operation and not any(name.startswith(operation) for name in interrupted):
-        hint = tr("nothing was interrupted: atftctl history lists the operations")
+        hint = tr("no operation was interrupted; list the operations: atftctl history")
         if interrupted:
-            hint = tr("interrupted were: {operations}", operations=", ".join(interrupted))
+            hint = tr("interrupted operations: {operations}", operations=", ".join(interrupted))
         raise Refused(tr("operation {operation} was not interrupted", operation=operation), hint=hint)
 
 
@@ -129,5 +129,5 @@ def _refuse_running(state: StagedState | None) -> None:
                 operator=state.operator,
                 pid=state.pid,
             ),
-            hint=tr("wait until it has ended, or ask that operator"),
+            hint=tr("wait until that operation has ended, or ask its operator"),
         )

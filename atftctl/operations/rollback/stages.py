@@ -197,7 +197,9 @@ def _next_lines(run: StagedRun, verdict: Verdict) -> tuple[str, ...]:
     if verdict is Verdict.FAIL:
         return (tr("next: atftctl rollback --to last-good"),)
     if verdict is Verdict.INCONCLUSIVE:
-        return (tr("next: atftctl resume continues to watch; atftctl resume --drop ends the rollback at this stage"),)
+        return (
+            tr("next: to continue watching: atftctl resume; to end the rollback at this stage: atftctl resume --drop"),
+        )
     states = feature_states(run.project.runbook, observe(run.project))
     on = ", ".join(name for name, state in states.items() if state == "on")
     return (tr("still on: {names}", names=on or tr("nothing")), tr("next: atftctl verify"))

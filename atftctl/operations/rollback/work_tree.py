@@ -63,7 +63,7 @@ def _revert(folder: Path, commit: Commit) -> None:
         conflict = str(error).startswith("conflict")
         raise Refused(
             tr("{commit} ({subject}) can't be reverted: {reason}", reason=reason(error), **values),
-            hint=tr("name the later commits that build on it too, or use --since")
+            hint=tr("also name the later commits that build on this commit, or use --since")
             if conflict
             else tr("run git revert by hand to see the problem"),
         ) from None

@@ -22,7 +22,7 @@ def check(project: Project, override: str) -> None:
     layout = project.layout
     holder = locks.holder(layout.lock)
     if holder is not None:
-        raise Refused(held_by(holder), hint=tr("wait until it has ended, then run this command again"))
+        raise Refused(held_by(holder), hint=tr("wait until that operation has ended, then run this command again"))
     refuse_open(project)
     facts = observe(project)
     require_readable(project, facts.configs)
@@ -35,7 +35,7 @@ def check(project: Project, override: str) -> None:
 def _other_trainer(process: Process) -> str:
     """Describe the trainer that is already running, or may be; empty where there is none."""
     if process.where:
-        return tr("a trainer was started on {host}; its state can't be seen from here", host=process.where)
+        return tr("the trainer was started on {host}; its state can't be seen from here", host=process.where)
     if process.alive:
         return tr("the trainer is already running, pid {pid}", pid=process.pid)
     if process.leftovers:
@@ -52,7 +52,7 @@ def _refuse_staged(layout: Layout) -> None:
     if state and staged_state.is_running(state):
         raise Refused(
             tr("{rollback} (pid {pid})", rollback=state.summary, pid=state.pid),
-            hint=tr("wait until it has ended, then run this command again"),
+            hint=tr("wait until that operation has ended, then run this command again"),
         )
 
 

@@ -90,7 +90,7 @@ def _lines(process: Process) -> list[str]:
         lines.append(tr("processes of that run are still running: pid {pids} → atftctl trainer stop", pids=pids))
     lines += [
         tr(
-            "manually started trainer: pid {pid}, {user}: {command}",
+            "manually started trainer: pid {pid}, user {user}: {command}",
             pid=trainer.pid,
             user=trainer.user,
             command=trainer.command[:100],

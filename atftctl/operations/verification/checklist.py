@@ -110,7 +110,7 @@ def _next(
 ) -> tuple[Message, ...]:
     """Say what to do after a failed or an inconclusive checklist."""
     if overall(checks) is Verdict.FAIL:
-        return (tr("next: atftctl undo undoes the last operation; atftctl history lists all operations"),)
+        return (tr("next: to undo the last operation: atftctl undo; to list all operations: atftctl history"),)
     lines = []
     if baseline is None:
         lines.append(tr("record a baseline first: atftctl baseline record"))
