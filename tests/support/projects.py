@@ -149,6 +149,10 @@ def wait_for(condition: Callable[[], object], limit_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+# COLUMNS and LINES: pytest-xdist sets them, and a program believes them before its terminal.
+NOT_INHERITED = ("ATFTCTL", "LC_", "COLUMNS", "LINES")
+
+
 def make_project(root: Path, violations: Path) -> Project:
     """Create a project with a stand-in trainer. `violations`: where a signal to a foreign process is recorded."""
     root = root.resolve()
@@ -159,7 +163,7 @@ def make_project(root: Path, violations: Path) -> Project:
     (root / "models" / "last.pth").write_bytes(b"last weights " * 100)
     guarded = ROOT / "tests" / "support" / "children" / "guarded"
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("ATFTCTL", "LC_"))},
+        **{name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)},
         "PYTHONPATH": f"{guarded}{os.pathsep}{ROOT}",
         "ATFTCTL_TEST": "1",
         "ATFTCTL_TEST_VIOLATIONS": str(violations),
