@@ -226,7 +226,7 @@ def test_ctrl_c_before_the_decision_puts_back(project: Project) -> None:
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=30)
     assert running.returncode == 130, err
-    assert "before the decision" in err and "as it was" in err
+    assert "before the change was decided" in err and "as it was" in err
     assert project.configs() == before
     assert not any((project.root / ".atftctl" / "journal").iterdir())
     wait_for(lambda: project.run("trainer", "status", "--json").json["data"]["state"] == "running")

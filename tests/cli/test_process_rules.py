@@ -183,7 +183,7 @@ def test_a_stop_on_purpose_is_remembered(project: Project) -> None:
     assert project.run("trainer", "start").code == 5
     project.write(RUNBOOK, whole)
     shown = project.run("rollback", "--symptom", "oom", "--dry-run")
-    assert "start the trainer" not in shown.out
+    assert "start the trainer from" not in shown.out
 
 
 def test_a_trainer_on_another_machine_is_not_taken_for_dead(project: Project) -> None:
