@@ -14,7 +14,7 @@ from atftctl.cli.help import Formatter, write_parameters
 SECTIONS = {
     "During an incident": {
         "status": "Show the state of the service and what is wrong",
-        "rollback": "Take improvements back, or return to a verified snapshot",
+        "rollback": "Roll back improvements, or return to a verified snapshot",
         "verify": "Check that the service is back at its normal level",
         "undo": "Undo one operation",
         "restore": "Restore files from a snapshot or from git",

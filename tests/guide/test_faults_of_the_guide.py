@@ -193,7 +193,7 @@ def test_nothing_is_lost_when_the_operator_is_killed(project: Project) -> None:
     running.communicate()
     assert "an operation was interrupted" in project.run("status").out
     shown = project.run("rollback", "--immediate", "--dry-run")
-    assert "1. recover: undo rollback" in shown.out
+    assert "1. recover: reverse rollback" in shown.out
     done = project.run("recover")
     assert done.code == 0 and "reversed rollback" in done.out, done
     assert project.configs() == before
