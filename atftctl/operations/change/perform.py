@@ -17,7 +17,7 @@ def perform(project: Project, action: Action, request: Request, *, ask: bool = F
     """Plan, show the plan where somebody looks at it, then plan again under the project's lock and act.
 
     `ask`: the operator confirms the plan first. `lock`: False for what touches nothing of the project. Raises Refused
-    where the plan changed after it was confirmed; AtftError for every other end.
+    where the plan changed after it was confirmed, or compared with a saved one; AtftError for every other end.
     """
     shown = None
     if ask or request.shows_plans:
@@ -27,7 +27,7 @@ def perform(project: Project, action: Action, request: Request, *, ask: bool = F
     watch = Stopwatch(request.report)
     with locked(project, action.command, request) if lock else nullcontext():
         plan = action.decide()  # recovery, which came first, may have changed what is there
-        if ask and shown and action.identity(plan) != action.identity(shown):
+        if shown and action.identity(plan) != action.identity(shown):
             raise Refused(
                 tr("the plan is out of date: its steps have changed since it was shown"),
                 hint=tr("run this command again and review the new plan"),
