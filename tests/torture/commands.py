@@ -225,12 +225,12 @@ def blocked(root: Path) -> Any:
 
 def full(root: Path) -> Any:
     """Without the probe at its end, which needs the trainer."""
-    real = manual._trains
-    manual._trains = lambda project, done, request: done
+    real = manual._with_probe
+    manual._with_probe = lambda project, result, request: result
     try:
         return manual.full(open_project(root), "", FILES_ONLY, Request())
     finally:
-        manual._trains = real
+        manual._with_probe = real
 
 
 def check(command: Command, root: Path, exit_code: int) -> str:

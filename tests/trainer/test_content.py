@@ -270,4 +270,4 @@ def test_a_split_is_what_open_and_volume_confirm(jump: float, volume: float, rat
 def test_adjusted_real_prices_have_no_splits() -> None:
     """Earthquakes, limit-downs and rebounds are left alone, and the largest jumps are told."""
     panel = read_panel(SHARED_DATA)
-    assert panel.notes == () and "may be a split, left as found" in panel.warnings[0]
+    assert panel.notes == () and "may be a split, not changed" in panel.warnings[0]
