@@ -129,6 +129,15 @@ MEANINGS = {
     "full.ref": "Commit, tag or branch that `files` are restored from.",
     "full.files": "Files to restore from `ref`.",
     "full.packages": "Python packages to uninstall. One that another package requires stays.",
+    "metrics": "What the columns of the trainer's metrics mean.",
+    "metrics.columns": "The columns by their name in the metrics file.",
+    "metrics.columns.NAME.title": "What people call it. Empty: its name.",
+    "metrics.columns.NAME.unit": "Unit of the values, such as `MB`.",
+    "metrics.columns.NAME.better": "The direction of improvement. Empty: there is none.",
+    "metrics.quality": "The column by which the quality of a model is judged.",
+    "metrics.loss": "The column of the training loss.",
+    "metrics.memory": "The column of the memory in use.",
+    "metrics.step_time": "The column of the seconds that a step takes.",
     "drill.keep_off": "Features that stay off in the incident that the rehearsal makes.",
 }
 

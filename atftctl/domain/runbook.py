@@ -196,6 +196,32 @@ class Checks:
 
 
 @record
+class Metric:
+    """One column of the trainer's metrics. `better`: the direction of improvement; "" where there is none."""
+
+    title: str = ""
+    unit: str = ""
+    better: Literal["", "higher", "lower"] = ""
+
+
+@record
+class Metrics:
+    """What the columns of the trainer's metrics mean. `columns`: by the name in the file. The other fields name the
+    column that has a certain role; "" where the trainer has no such column."""
+
+    columns: Mapping[str, Metric] = field(default_factory=dict)
+    quality: str = ""  # by which the quality of a model is judged
+    loss: str = ""
+    memory: str = ""
+    step_time: str = ""
+
+    def title(self, column: str) -> str:
+        """How people call a column: its title, else its name."""
+        known = self.columns.get(column)
+        return (known.title if known else "") or column
+
+
+@record
 class Keep:
     """Which snapshots `backup prune` keeps, counted as restic does: the newest `last` ones; one for each of the last
     `hourly` hours, `daily` days, `weekly` weeks and `monthly` months; and all within a time span before the newest
@@ -259,6 +285,7 @@ class Runbook:
     git: Git = field(default_factory=Git)
     full: Full = field(default_factory=Full)
     drill: Drill = field(default_factory=Drill)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""

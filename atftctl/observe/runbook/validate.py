@@ -26,6 +26,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_code(runbook, binder)
     _check_plans(runbook, binder)
     _check_symptoms(runbook, binder)
+    _check_metrics(runbook, binder)
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
@@ -176,6 +177,18 @@ def _check_symptoms(runbook: Runbook, binder: Binder) -> None:
     for index, feature in enumerate(runbook.drill.keep_off):
         if feature not in runbook.features:
             _unknown_feature(binder, ("drill", "keep_off", index), feature, runbook)
+
+
+def _check_metrics(runbook: Runbook, binder: Binder) -> None:
+    rules = runbook.metrics
+    for role in ("quality", "loss", "memory", "step_time"):
+        name = getattr(rules, role)
+        if name and name not in rules.columns:
+            text = tr("{name} is not in metrics.columns", name=name)
+            binder.problem(("metrics", role), text, hint=nearest(name, rules.columns))
+    if rules.quality in rules.columns and not rules.columns[rules.quality].better:
+        text = tr("say which direction is better: higher or lower")
+        binder.problem(("metrics", "columns", rules.quality, "better"), text, at=("metrics", "columns", rules.quality))
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:
