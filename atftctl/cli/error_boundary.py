@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from atftctl.cli.session import Session
 from atftctl.domain.errors import AtftError, Interrupted, InterventionNeeded, Refused, UsageError
 from atftctl.domain.result import Result
 from atftctl.host import footprint
-from atftctl.host.errors import HostError, UntrustedError, reason_and_place
+from atftctl.host.errors import HostError, UntrustedError, reason, reason_and_place
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
 
@@ -167,10 +168,14 @@ def _show_error(command: str, error: AtftError, contacts: tuple[str, ...], *, as
 
 @contextmanager
 def _printing() -> Iterator[None]:
-    """A full disk or a closed pipe must not change the exit code."""
+    """A full disk or a closed pipe must not change the exit code. Output that was lost on a full disk is reported; a
+    pipe that its reader has closed is not."""
     try:
         yield
         sys.stdout.flush()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that Python's last flush does not complain
+        if isinstance(error, OSError) and error.errno != errno.EPIPE:
+            with suppress(OSError):
+                emit(tr("warning: the output is not complete: {reason}", reason=reason(error)), stream=sys.stderr)

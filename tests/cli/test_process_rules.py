@@ -291,6 +291,7 @@ def test_where_nothing_can_be_printed_the_exit_code_still_tells(project: Project
                 text=True,
             )
         assert done.returncode == code and "Traceback" not in done.stderr, (command, done)
+        assert "warning: the output is not complete: No space left on device" in done.stderr, (command, done)
     done = project.run("status", "--lang", "ja", "--json", env={"PYTHONIOENCODING": "ascii"})
     assert done.code == 0, done
 
