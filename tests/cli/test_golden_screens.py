@@ -17,7 +17,9 @@ import pytest
 from tests.support.projects import Project
 
 pexpect = pytest.importorskip("pexpect")
+pyte = pytest.importorskip("pyte")
 GOLDEN = Path(__file__).parent / "golden"
+MARGIN = 40  # columns: the terminal is wider than it says, so that a row that is too long is seen
 SIZES = {"80": (24, 80), "120": (40, 120)}
 # The same operator everywhere, and no age but `just now`: their widths decide where lines break.
 LAUNCH = """
@@ -74,7 +76,10 @@ def screen(request: pytest.FixtureRequest, project: Project) -> Callable[..., No
             )  # fmt: skip
             text = done.stdout
         else:
-            text = in_terminal(words, project, environment, SIZES[size], answer)
+            shown, columns = in_terminal(words, project, environment, SIZES[size], answer), SIZES[size][1]
+            rows = rows_of(shown, columns + MARGIN)
+            assert max(map(len, rows)) <= columns, "no row is wider than the screen"
+            text = "\n".join(rows)
         compare(f"{name}-{size}", text)
 
     return show
@@ -92,11 +97,14 @@ def in_terminal(words: list[str], project: Project, env: dict[str, str], size: t
     child.expect(pexpect.EOF)
     shown += child.before
     child.close()
-    rows = [
-        row.rsplit("\r\x1b[K", 1)[-1] for row in shown.replace("\r\n", "\n").split("\n")
-    ]  # progress that was erased
-    assert max(map(len, rows)) <= size[1], "no row is wider than the screen"
-    return "\n".join(rows)
+    return shown
+
+
+def rows_of(shown: str, columns: int) -> list[str]:
+    """What stands on a terminal at the end. Progress, which a busy machine shows and a quick one does not, is erased."""
+    screen = pyte.Screen(columns, 1000)
+    pyte.Stream(screen).feed(shown)
+    return [row.rstrip() for row in screen.display]
 
 
 def compare(name: str, text: str) -> None:
