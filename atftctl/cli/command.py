@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from typer.main import get_command, get_group
 from atftctl.cli import options
 from atftctl.cli.help import CommandHelp, GroupHelp
 from atftctl.cli.session import Session
+from atftctl.domain.record import record
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 HELP_OPTIONS = ["-h", "--help"]
 
 
-@dataclass(frozen=True)
+@record
 class Command:
     """A command before it is built.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, Protocol
 
 from atftctl.domain.plan import Plan
+from atftctl.domain.record import record
 from atftctl.protocol import Exit
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """One part of an operation and the seconds that it took."""
 
@@ -38,12 +39,12 @@ class Data(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
-@dataclass(frozen=True)
+@record
 class NoData(Data):
     """Nothing beside the headline and the lines."""
 
 
-@dataclass(frozen=True)
+@record
 class DryRunData(Data):
     """What a dry run shows beside the plan.
 
@@ -62,7 +63,7 @@ class DryRunData(Data):
         return iter(("dry_run", "diff", *self.details))
 
 
-@dataclass(frozen=True)
+@record
 class ChangeData(Data):
     """An operation that changed files, the trainer, or both.
 
@@ -81,7 +82,7 @@ class ChangeData(Data):
     pushed: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Result:
     """The result of one operation. `headline`: one line. `lines`: further lines below it. `data`: for JSON output."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation
+from atftctl.domain.record import record
 from atftctl.domain.runbook import Files, Runbook
 from atftctl.domain.snapshot import Snapshot
 from atftctl.host.errors import reason
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from atftctl.apply.launch import LaunchSpec
 
 
-@dataclass(frozen=True)
+@record
 class Project:
     """A project and its runbook.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
+from atftctl.domain.record import record
 from atftctl.domain.result import DryRunData, Part, Reporter, Result, Silent
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
@@ -23,7 +24,7 @@ def yes(plan: Plan, diff: tuple[str, ...]) -> bool:
     return True
 
 
-@dataclass(frozen=True)
+@record
 class Request:
     """How a change is asked for.
 

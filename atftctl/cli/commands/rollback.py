@@ -1,7 +1,6 @@
 """`atftctl rollback`: one route says what is rolled back; the other options say how."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from atftctl.cli import options as o
 from atftctl.cli.command import command
 from atftctl.cli.session import Session
+from atftctl.domain.record import record
 
 if TYPE_CHECKING:
     from atftctl.decide.plans.builder import RestartPolicy
@@ -20,7 +20,7 @@ ROUTE, GIT = "What to roll back (choose one; default: --to last-good)", "Options
 Names = list[str] | None
 
 
-@dataclass(frozen=True)
+@record
 class RouteArguments:
     """What the command line says about the route. `names`: improvements, or commits."""
 
@@ -198,7 +198,7 @@ def _how(session: Session, arguments: RouteArguments) -> "tuple[RestartPolicy, R
     return session.restart_policy(live=arguments.live), session.request(or_undo=arguments.or_undo)
 
 
-@dataclass(frozen=True)
+@record
 class Route:
     """One way back.
 

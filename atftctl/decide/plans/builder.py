@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import Plan
+from atftctl.domain.record import record
 from atftctl.domain.runbook import Runbook
 from atftctl.domain.steps import (
     ChangeFiles,
@@ -22,7 +21,7 @@ from atftctl.domain.steps import (
 from atftctl.protocol.messages import tr
 
 
-@dataclass(frozen=True)
+@record
 class RestartPolicy:
     """What may happen to the trainer during a change."""
 

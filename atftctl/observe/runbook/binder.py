@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atftctl.domain.errors import Refused
+from atftctl.domain.record import record
 from atftctl.domain.text import nearest
 from atftctl.host.yaml_text.read import Document
 from atftctl.protocol.messages import joined, tr, trn
@@ -19,7 +20,7 @@ _NAMES = {bool: tr("true or false"), int: tr("a whole number"), float: tr("a num
 _CACHE: dict[Any, dict[str, Any]] = {}  # the types of the fields, by class
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Problem:
     """One problem in a document: where it is, what is wrong, and what to do about it."""
 

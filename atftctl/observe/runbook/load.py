@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from atftctl.domain.errors import Refused
+from atftctl.domain.record import record
 from atftctl.domain.runbook import Checks, Files, Immediate, Runbook, TrainerRules
 from atftctl.host.errors import HostError, YamlError, reason
 from atftctl.host.files import trust
@@ -20,7 +21,7 @@ from atftctl.state.layout import Layout
 VERSION = 1
 
 
-@dataclass(frozen=True)
+@record
 class Examined:
     """A runbook as far as it can be read, with every problem in it. `layout` has the folders that it allows."""
 

@@ -8,11 +8,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from atftctl.domain.errors import Inconclusive
+from atftctl.domain.record import record
 from atftctl.domain.runbook import Runbook
 from atftctl.host.errors import HostError
 from atftctl.host.files.durable import write_new
@@ -60,7 +60,7 @@ def tensors(layout: Layout, runbook: Runbook, old: Path, new: Path) -> dict[str,
         return _ask(layout, runbook, "tensors", options, folder.out / "measured.json")
 
 
-@dataclass(frozen=True)
+@record
 class Scratch:
     """A folder for one program that runs with the rights of the project's owner (`user`). The program reads the files
     that we put into `folder`, and writes to `out` only."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
+from atftctl.domain.record import record
 from atftctl.domain.result import Result
 from atftctl.operations.request import Stopwatch
 
@@ -16,7 +17,7 @@ def always_valid() -> None:
     """Check nothing: for a change that only depends on the files that it replaces."""
 
 
-@dataclass(frozen=True)
+@record
 class Change:
     """A change of files, carried out as one transaction (`carry_out`).
 
@@ -31,7 +32,7 @@ class Change:
     check: Callable[[], None] = always_valid
 
 
-@dataclass(frozen=True)
+@record
 class Action:
     """A change of anything else: the trainer's process, snapshots, a folder outside the project (`perform`).
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
+from atftctl.domain.record import record
 from atftctl.domain.steps import Target
 from atftctl.host.errors import HostError, OutsideProjectError, YamlError, reason
 from atftctl.host.files.attributes import replacement_losses
@@ -28,7 +29,7 @@ Content = bytes | Path
 LONG = 200_000  # bytes; nobody reads the diff of a longer file
 
 
-@dataclass(frozen=True)
+@record
 class Rendered:
     """What a plan would write.
 

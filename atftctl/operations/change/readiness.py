@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from atftctl import protocol
@@ -13,6 +13,7 @@ from atftctl.apply import trainer_process
 from atftctl.decide.plans.setting_changes import not_taken_up
 from atftctl.domain.errors import AtftError, InterventionNeeded, Refused
 from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.record import record
 from atftctl.domain.steps import SettingChange, StartTrainer
 from atftctl.host.errors import reason
 from atftctl.host.files.logs import inode_of_log, size_of_log, tail
@@ -30,7 +31,7 @@ from atftctl.state.process_record import marker
 EXIT_S = 5.0  # how long a trainer that wrote its final event may take to exit
 
 
-@dataclass(frozen=True)
+@record
 class Proof:
     """What was seen of a new process, or of a reload.
 
