@@ -59,8 +59,13 @@ PREVIOUS = "models/previous.pth"  # the LAST before the current one
 
 # The environment variable that marks every process of one run, also in another session.
 RUN_ID = "ATFTCTL_RUN_ID"
+# The environment variable that holds the number of the trainer's start, and the file that holds the newest number.
+GENERATION = "ATFTCTL_GENERATION"
+COUNTER = ".atftctl/generation"
+GENERATION_COLUMN = "generation"  # of METRICS
 
-# Events, by name. Each record also has v, event, t (unix seconds), pid, run_id, step.
+# Events, by name. Each record also has v, event, t (unix seconds), pid, run_id, generation (0: not
+# known), step.
 STARTED = "started"  # digest, effective, resumed_from, world_size
 FIRST_STEP = "first_step"  # digest, loss, step_s
 CHECKPOINT = "checkpoint"  # path, sha256
@@ -77,7 +82,9 @@ WARNING = "warning"  # message
 STOPPED = "stopped"  # reason, exit_code
 
 
-def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, **fields: Any) -> bytes:
+def event_line(
+    event: str, *, t: float, pid: int, run_id: str, step: int, generation: int = 0, **fields: Any
+) -> bytes:
     """One event as a line of JSON, newline included; non-finite numbers become strings."""
     record = {
         "v": EVENT_VERSION,
@@ -85,6 +92,7 @@ def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, **fiel
         "t": t,
         "pid": pid,
         "run_id": run_id,
+        "generation": generation,
         "step": step,
         **fields,
     }

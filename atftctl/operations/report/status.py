@@ -93,6 +93,8 @@ def _headline(service: str, process: Process) -> Message:
     parts: list[str] = [tr("{service}: trainer {state}", service=service, state=STATE_TEXTS[process.state])]
     if process.pid:
         parts.append(tr("pid {pid}", pid=process.pid))
+    if process.generation:
+        parts.append(tr("generation {number}", number=process.generation))
     if process.step is not None:
         parts.append(tr("step {step}", step=process.step))
     return joined(", ", parts)

@@ -26,14 +26,15 @@ class Progress:
     best: float = float("-inf")
 
 
-def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
-    """Return what a checkpoint holds.
+def payload(parts: Parts, progress: Progress, generation: int) -> dict[str, Any]:
+    """Return what a checkpoint holds. `generation`: of the trainer that saves it.
 
     It holds no state of the random numbers, which depend on seed, step and date alone. The key `judged_on` is the
     identity of the evaluation; it keeps its name because existing checkpoints have it.
     """
     return {
         "step": progress.step,
+        "generation": generation,
         "best": progress.best,
         "digest": parts.digest,
         "judged_on": parts.evaluation_identity,
@@ -58,7 +59,7 @@ def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Reco
         return True
     previous = root / protocol.PREVIOUS if name == protocol.LAST else None
     try:
-        digest = checkpoint.save(root / name, payload(parts, progress), previous=previous)
+        digest = checkpoint.save(root / name, payload(parts, progress, recorder.generation), previous=previous)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         message = " ".join(str(error).split())[:300]
         recorder.event(protocol.SAVE_FAILED, path=name, message=message)

@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from atftctl import protocol
+from atftctl.protocol import generations
 
 CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
 
@@ -40,8 +41,9 @@ def main() -> int:
 
     def say(event: str, **fields: object) -> None:
         line = protocol.event_line(
-            event, t=time.time(), pid=os.getpid(), run_id=os.environ.get(protocol.RUN_ID, ""), step=step, **fields
-        )
+            event, t=time.time(), pid=os.getpid(), run_id=os.environ.get(protocol.RUN_ID, ""), step=step,
+            generation=generations.own(os.environ), **fields,
+        )  # fmt: skip
         with open(protocol.EVENTS, "ab") as file:
             file.write(line)
 
@@ -87,8 +89,8 @@ def record(step: int, *, loss: float) -> None:
     path = Path(protocol.METRICS)
     with path.open("ab") as file:
         if not file.tell():
-            file.write(b"step,epoch,loss,loss_rel,grad_norm,rss_mb\n")
-        file.write(f"{step},0,{loss},{loss},0.5,100\n".encode())
+            file.write(b"step,epoch,loss,loss_rel,grad_norm,rss_mb,generation\n")
+        file.write(f"{step},0,{loss},{loss},0.5,100,{generations.own(os.environ)}\n".encode())
 
 
 def answer(say: Callable[..., None], *, refuses: bool) -> None:
