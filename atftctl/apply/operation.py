@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from atftctl.apply import branch_move, packages, trainer_process
+from atftctl.apply import branch_move, packages, staging_folders, trainer_process
 from atftctl.apply.launch import LaunchSpec
 from atftctl.apply.moves import Content
 from atftctl.apply.snapshots import pin as pins
@@ -137,6 +137,18 @@ class Operation:
         if record and (step.leftovers or record.pid == step.pid):
             return procs.Identity(record.pid, record.ticks, record.boot), record
         return procs.identify(step.pid), record
+
+    def fence(self) -> None:
+        """Before files are replaced and a trainer is started: let no trainer that was taken for lost undo that.
+
+        What can't be renamed is noted here, and refused when the trainer is started.
+        """
+        if self.inputs.start is None:
+            return
+        try:
+            staging_folders.fence(self.layout)
+        except (OSError, HostError) as error:
+            self.note(reason(error))
 
     def take_snapshot(self) -> None:
         """Copy what is there now, so that the operation can be undone. Raises Restored, DiskFull."""

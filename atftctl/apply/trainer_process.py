@@ -7,9 +7,11 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from atftctl import protocol
+from atftctl.apply import staging_folders
 from atftctl.apply.launch import LaunchSpec
 from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.process_record import ProcessRecord
@@ -35,13 +37,14 @@ RELEASE_S = 15.0  # how long to wait until a graphics card has released the memo
 def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> ProcessRecord:
     """Start the trainer in the project's folder and return its record. Raises HostError, OSError.
 
-    First comes the number of this start, then the record, so that a crash loses no trainer; the record is written again
-    with the pid.
+    First comes the number of this start, and earlier trainers are fenced; then the record, so that a crash loses no
+    trainer; the record is written again with the pid.
     """
     output = real_path(layout.root, protocol.OUTPUT)
     for path in (output, real_path(layout.root, protocol.BEST)):
         make_dirs(path.parent)
     number = generation.take(layout)
+    staging_folders.renew(layout, number)
     record = _new_record(layout, launch, digest, now, number)
     before = try_read(layout.process)
     write_record(layout, record)
@@ -126,6 +129,9 @@ def stop(
             footprint.leave(tr("stopped processes (pid {pids})", pids=_listed(pids)))
     except StillAliveError as error:
         raise _still_alive(error) from None
+    if own and record is not None and record.generation:
+        with suppress(OSError, HostError):  # the next start tries again, and says where it can't
+            staging_folders.fence(layout, only=record.generation)
     if left := gpu.await_released(pids, RELEASE_S):  # host memory goes with the process; the card's may take longer
         note(
             tr(

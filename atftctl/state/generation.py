@@ -7,6 +7,7 @@ elsewhere: the record of the last trainer, the folders of earlier generations, a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -14,7 +15,7 @@ from atftctl import protocol
 from atftctl.host.errors import HostError
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.logs import open_log, tail
-from atftctl.host.files.reading import read_bytes
+from atftctl.host.files.reading import read_bytes, try_read
 from atftctl.protocol import generations
 from atftctl.protocol.messages import tr
 from atftctl.state import process_record
@@ -25,11 +26,14 @@ HEADER_LIMIT = 64 << 10  # bytes
 
 
 def take(layout: Layout) -> int:
-    """Return the number of a new generation, which is on the disk by then. Call this under the project's lock.
+    """Return the number of a new generation, which is on the disk by then. Call this under the project's lock. A number
+    is left out where somebody else has a folder of that name.
 
     Raises HostError where there is no higher number; OSError.
     """
     number = newest(layout) + 1
+    while os.path.lexists(layout.staging / str(number)):
+        number += 1
     if number > generations.LARGEST:
         raise HostError(
             tr(
@@ -47,8 +51,8 @@ def newest(layout: Layout) -> int:
     """The number of the newest generation; 0 where no trainer was ever started."""
     counted, record = _counter(layout), process_record.read(layout)
     recorded = record.generation if record and generations.is_number(record.generation) else 0
-    known = max(counted, recorded)
-    return known if counted else max(known, *_written(layout), 0)
+    logged = () if counted else _written(layout)
+    return max(counted, recorded, *_folders(layout), *logged)
 
 
 def damage(layout: Layout) -> str:
@@ -66,6 +70,18 @@ def _counter(layout: Layout) -> int:
     with suppress(OSError, HostError):
         return generations.parse(read_bytes(layout.generation, generations.LONGEST).decode("ascii", "replace"))
     return 0
+
+
+def _folders(layout: Layout) -> Iterator[int]:
+    """The numbers whose folders are there, also renamed."""
+    try:
+        names = os.listdir(layout.staging)  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return
+    for name in names:
+        number = generations.parse(name.partition(generations.FENCED)[0])
+        if number and generations.is_mark(try_read(layout.staging / name / generations.MARK) or b""):
+            yield number
 
 
 def _written(layout: Layout) -> Iterator[int]:

@@ -18,7 +18,7 @@ from atftctl.state import process_record, sealed_records
 from atftctl.state.layout import Layout
 
 WORKER_LOST = int(protocol.TrainerExit.WORKER_LOST)
-CAUSES = (protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST)
+CAUSES = (protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST, protocol.FENCED)
 
 
 read_record, identity, members = process_record.read, process_record.identity, process_record.members

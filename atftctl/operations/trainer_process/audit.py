@@ -17,8 +17,8 @@ from atftctl.state import history
 def log(
     project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE, *, generation: int = 0
 ) -> tuple[str, ...]:
-    """Append a line to the history. `generation`: of the trainer that was started; 0 where none was. Return a warning to show where the history can't be written; never raise for it:
-    the trainer has already been started or stopped."""
+    """Append a line to the history. Return a warning to show where the history can't be written; never raise for it:
+    the trainer has already been started or stopped. `generation`: of the trainer that was started; 0 where none was."""
     stamp = now()
     try:
         started = {"generation": generation} if generation else {}

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from atftctl import protocol
 from atftctl.protocol import generations
 
-FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED, protocol.WORKER_LOST, protocol.SAVE_FAILED)
+FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED, protocol.WORKER_LOST, protocol.SAVE_FAILED, protocol.FENCED)
 
 
 class Recorder:
