@@ -85,14 +85,13 @@ def _folders(layout: Layout) -> Iterator[int]:
 
 
 def _written(layout: Layout) -> Iterator[int]:
-    """The numbers that trainers have written into their events and metrics."""
+    """The numbers that trainers have written into their events and metrics: their own, and newer ones that they met."""
     for name in (protocol.EVENTS, f"{protocol.EVENTS}.1"):
         for line in tail(layout.root, name, LINES):
             with suppress(ValueError, RecursionError):
                 event = json.loads(line)
-                number = event.get("generation") if isinstance(event, dict) else 0
-                if generations.is_number(number):
-                    yield number
+                numbers = (event.get("generation"), event.get("newer")) if isinstance(event, dict) else ()
+                yield from filter(generations.is_number, numbers)
     yield from _in_metrics(layout)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from atftctl.apply import staging_folders
 from atftctl.protocol import TrainerExit, generations
 from atftctl.state import generation
 from tests.cli.test_process_rules import by_hand, killed_at
+from tests.support.faults import BROKEN, FULL, Faults, Kind, in_child
 from tests.support.projects import OOM, Project, processes_of, wait_for
 from tests.support.snapshots import layout_of
 
@@ -35,8 +37,7 @@ def start(project: Project) -> int:
 
 def start_elsewhere(project: Project) -> int:
     """What a second machine does that believes the trainer of this one to be lost: a newer start, with new weights."""
-    number = generation.take(layout_of(project.root))
-    staging_folders.renew(layout_of(project.root), number)
+    number = begin(project.root)
     project.write(protocol.LAST, "newer weights")
     return number
 
@@ -74,6 +75,44 @@ def test_a_kill_between_the_number_and_the_process_uses_the_number_up(project: P
     assert project.read(COUNTER) == b"1\n" and not processes_of(project.root)
     assert start(project) == 2
     assert processes_of(project.root) == [project.record()["pid"]]
+
+
+def begin(root: Path) -> int:
+    """What each start does before there is a process."""
+    layout = layout_of(root)
+    number = generation.take(layout)
+    staging_folders.renew(layout, number)
+    return number
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("before", 0), ("after", 0), ("error", FULL), ("error", BROKEN), ("short", 0)]
+)
+def test_a_start_that_is_struck_at_any_call_never_gives_a_number_twice(root: Path, kind: Kind, error: int) -> None:
+    """The second start of a project, struck at each of its calls; the one after it is whole."""
+    layout = layout_of(root)
+    layout.state.mkdir()
+    assert begin(root) == 1
+    (root / "run/1/.last.pth.tmp").write_bytes(b"half")
+    (root / "run/0.fenced").mkdir()
+    (root / "run/7").mkdir()
+    (root / "run/7/notes").write_bytes(b"mine")
+    template = shutil.move(root, root.with_name("template"))
+    shutil.copytree(template, root)
+    code, calls = in_child(lambda: begin(root), Faults())
+    assert code == 0 and len(calls) > 12, calls
+    points = [at for at, call in enumerate(calls, 1) if kind != "short" or call == "write"]
+    for at in points:
+        shutil.rmtree(root)
+        shutil.copytree(template, root)
+        in_child(lambda: begin(root), Faults(at, error, kind))
+        struck = generation.newest(layout)
+        assert struck in (1, 2), (at, calls[at - 1])
+        number = begin(root)
+        assert number == struck + 1, (at, calls[at - 1])
+        assert (root / f"run/{number}/.gitignore").read_bytes() == generations.MARK_TEXT
+        assert not (root / "run/1").exists(), "an earlier trainer can still rename its file"
+        assert (root / "run/7/notes").read_bytes() == b"mine"
 
 
 def test_a_trainer_that_finds_a_newer_one_saves_nothing_and_leaves(project: Project) -> None:
