@@ -15,6 +15,7 @@ SECTIONS = {
     "During an incident": {
         "status": "Show the state of the service and what is wrong",
         "rollback": "Roll back improvements, or return to a verified snapshot",
+        "logs": "Show the trainer's logs and the errors in them",
         "verify": "Check that the service is back at its normal level",
         "undo": "Undo one operation",
         "restore": "Restore files from a snapshot or from git",

@@ -1,0 +1,96 @@
+"""`logs --follow`: the lines of the trainer's logs as they are written."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+from atftctl.domain.log_lines.entries import Grouper
+from atftctl.domain.log_lines.matcher import Matcher
+from atftctl.domain.log_lines.merge import LogText
+from atftctl.domain.log_lines.text import Line
+from atftctl.domain.log_lines.times import split_time
+from atftctl.domain.result import Reporter
+from atftctl.host.process.cpu_ticks import cpu_ticks
+from atftctl.observe.log_files.follow import Follower, follow
+from atftctl.operations.project import Project, now
+from atftctl.operations.report.log_data import LogLine
+from atftctl.operations.report.log_query import LogQuery, Scope, scope_of
+from atftctl.operations.report.logs import line_data, read_newest
+from atftctl.protocol.messages import Message, tr
+
+REMEMBERED = 2000  # lines of other logs, among which the same line is looked for
+
+Shown = LogLine | Message | None  # a line; what happened to a log; None: nothing was added
+
+
+class _Filter:
+    """Which of the lines that are added are shown. errors: only errors, with the whole tracebacks."""
+
+    def __init__(self, scope: Scope, *, errors: bool) -> None:
+        self.matcher = Matcher(scope.search or scope.rules.kinds)
+        self._all = not errors and not scope.search
+        self._groupers = {name: Grouper(self.matcher.kind) for name in scope.rules.files}
+        self._known: dict[tuple[int, str], list[str]] = {}  # the logs that have a line and whose equal has not come
+        self._order: deque[tuple[int, str]] = deque()
+
+    def line(self, file: str, line: Line, written: float) -> LogLine | None:
+        """The line as it is shown; None where it is not."""
+        time, rest = split_time(line.text, written)
+        if time is not None and self._is_known(file, int(time), rest):
+            return None
+        kind = self.matcher.kind(line.text)
+        grouper = self._groupers[file]
+        grouper.feed(line.text)
+        if not (self._all or kind is not None or grouper.busy):
+            return None
+        return line_data(LogText(file, line.text, time, rest, time is not None, kind is not None))
+
+    def _is_known(self, file: str, time: int, rest: str) -> bool:
+        """Has another log just had the same line? A trainer that writes to a file and to the terminal has it twice."""
+        logs = self._known.get((time, rest), [])
+        other = next((name for name in logs if name != file), None)
+        if other is not None:
+            logs.remove(other)
+            return True
+        self.remember(file, time, rest)
+        return False
+
+    def remember(self, file: str, time: int, rest: str) -> None:
+        """This log has had this line."""
+        key = (time, rest)
+        if key not in self._known:
+            self._order.append(key)
+        self._known.setdefault(key, []).append(file)
+        if len(self._order) > REMEMBERED:
+            del self._known[self._order.popleft()]
+
+
+def follow_logs(
+    project: Project, query: LogQuery, report: Reporter, *, errors: bool = False
+) -> Generator[Shown, None, None]:
+    """Yield the newest lines, then those that are added, and what happens to the logs. Ends only when it is closed, or
+    interrupted. errors: only lines that are errors. Raises UsageError."""
+    scope = scope_of(project, query, errors=errors)
+    followers = [Follower(project.layout.root, name) for name in scope.rules.files]
+    positions = {follower.name: follower.position for follower in followers}
+    chosen = _Filter(scope, errors=errors)
+    _, texts = read_newest(project, scope, report, positions)
+    for text in texts:
+        if text.dated:
+            chosen.remember(text.file, int(text.time or 0), text.rest)
+        yield line_data(text)
+    with cpu_ticks(chosen.matcher.tick), closing(follow(followers)) as added:
+        for follower, lines in added:
+            yield from _notes(follower)
+            seconds = now().timestamp() if lines else 0.0
+            for line in lines:
+                yield chosen.line(follower.name, line, seconds)
+            yield None
+
+
+def _notes(follower: Follower) -> Iterator[Message]:
+    for note in follower.notes:
+        yield tr("{file}: {note}", file=follower.name, note=note)
+    follower.notes.clear()
