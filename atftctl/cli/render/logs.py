@@ -31,10 +31,10 @@ def newest(result: Result) -> None:
 
     data = result.data
     assert isinstance(data, LogsData)
-    if not data.lines:
+    if not data.entries:
         say(result.headline, tone_of(result.exit_code))
-    width = _name_width(data.lines)
-    for line in data.lines:
+    width = _name_width(data.entries)
+    for line in data.entries:
         log_line(line, width)
     flush()
     for note in result.lines:

@@ -40,15 +40,18 @@ def _keyed(lines: Sequence[LogText], number: int, last: float) -> list[tuple[flo
 
 
 def _without_duplicates(logs: Sequence[Sequence[LogText]]) -> list[list[LogText]]:
+    """Leave out what an earlier log has: lines with a time, and the lines without one below them."""
     seen: Counter[tuple[int, str]] = Counter()
     kept = []
     for lines in logs:
         here: Counter[tuple[int, str]] = Counter()
-        rows = []
+        rows, dropping = [], False
         for line in lines:
             key = (int(line.time or 0), line.rest)
-            here[key] += line.dated
-            if not line.dated or here[key] > seen[key]:
+            here[key] += 1
+            known = here[key] <= seen[key]
+            dropping = known if line.dated else dropping
+            if not (known and dropping):
                 rows.append(line)
         for key, count in here.items():
             seen[key] = max(seen[key], count)

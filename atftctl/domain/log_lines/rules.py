@@ -85,7 +85,8 @@ DEFAULTS = (
         "error",
         r"(?<!\b0 )(?<!\w)(?:ERROR|CRITICAL|FATAL|SEVERE)(?!\w)"
         r"|\"(?:level|levelname|severity)\"\s{0,3}:\s{0,3}\"(?:error|critical|fatal)\""
-        r"|\b(?:level|severity|lvl)=\"?(?:error|critical|fatal)\b|^[EF]\d{4} \d\d:\d\d:\d\d",
+        r"|\b(?:level|severity|lvl)=\"?(?:error|critical|fatal)\b"
+        r"|^[EF]\d{4} \d\d:\d\d:\d\d.{0,120}?\.(?:cc|cpp|cu|go|py):\d",
     ),
     ErrorPattern(
         "failed",

@@ -34,23 +34,31 @@ class _Filter:
         self._groupers = {name: Grouper(self.matcher.kind) for name in scope.rules.files}
         self._known: dict[tuple[int, str], list[str]] = {}  # the logs that have a line and whose equal has not come
         self._order: deque[tuple[int, str]] = deque()
+        self._times: dict[str, float] = {}  # of the last line of each log that has one
+        self._dropping: set[str] = set()  # logs whose last line with a time was known
 
     def line(self, file: str, line: Line, written: float) -> LogLine | None:
         """The line as it is shown; None where it is not."""
-        time, rest = split_time(line.text, written)
-        if time is not None and self._is_known(file, int(time), rest):
+        own, rest = split_time(line.text, written)
+        if own is not None:
+            self._times[file] = own
+        time = self._times.get(file)
+        if time is not None and self._is_known(file, int(time), rest, dated=own is not None):
             return None
         kind = self.matcher.kind(line.text)
         grouper = self._groupers[file]
         grouper.feed(line.text)
         if not (self._all or kind is not None or grouper.busy):
             return None
-        return line_data(LogText(file, line.text, time, rest, time is not None, kind is not None))
+        return line_data(LogText(file, line.text, time, rest, own is not None, kind is not None))
 
-    def _is_known(self, file: str, time: int, rest: str) -> bool:
-        """Has another log just had the same line? A trainer that writes to a file and to the terminal has it twice."""
-        logs = self._known.get((time, rest), [])
+    def _is_known(self, file: str, time: int, rest: str, *, dated: bool) -> bool:
+        """Has another log just had the same line? A trainer that writes to a file and to the terminal has it twice. A
+        line without a time is known only below one that is."""
+        logs = self._known.get((time, rest), []) if dated or file in self._dropping else []
         other = next((name for name in logs if name != file), None)
+        if dated:
+            (self._dropping.add if other else self._dropping.discard)(file)
         if other is not None:
             logs.remove(other)
             return True

@@ -43,11 +43,11 @@ class LogFile(Data):
 class LogsData(Data):
     """Data of `logs`.
 
-    since: from when on. lines: the newest lines, oldest first. files: what was read.
+    since: from when on. entries: the newest lines, oldest first. files: what was read.
     """
 
     since: str | None
-    lines: tuple[LogLine, ...]
+    entries: tuple[LogLine, ...]
     files: tuple[LogFile, ...]
 
 
