@@ -99,7 +99,7 @@ DEFAULTS = (
 # A line that a pattern matches has one of these in it (in small letters where the pattern ignores case): a search for
 # them is ten times as fast as one for the pattern.
 NEEDLES = {
-    "out-of-memory": ("out of memory", "outofmemory", "allocate memory", "memoryerror", "bad_alloc", "oom"),
+    "out-of-memory": ("out of memory", "outofmemory", "allocate memory", "memoryerror", "bad_alloc", "oom-", "oom_", "oom "),
     "not-finite": ("nan", "NaN", "NAN", "inf", "Inf", "nomaly detected", "finite"),
     "accelerator": ("CUDA error", "CUDNN_STATUS_", "cuDNN error", "NCCL", "nccl", "device-side", "Xid", "HIP error"),
     "disk": ("no space left", "quota exceeded", "read-only file", "input/output error", "stale file"),
