@@ -9,7 +9,9 @@ from typing import Literal
 from atftctl.domain.record import record
 from atftctl.protocol.messages import tr
 
-_UNITS_S = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_WORDS_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_UNITS_S = {"s": 1, "sec": 1, "secs": 1, "m": 60, "min": 60, "mins": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_UNITS_S |= {f"{word}{ending}": seconds for word, seconds in _WORDS_S.items() for ending in ("", "s")}
 _UNIT = "|".join(sorted(_UNITS_S, key=len, reverse=True))
 _SPAN = re.compile(rf"(?:\d{{1,9}}(?:\.\d{{1,3}})?\s?(?:{_UNIT})\s?)+", re.ASCII)
 _TERM = re.compile(rf"(\d+(?:\.\d+)?)\s?({_UNIT})")
@@ -33,7 +35,7 @@ def parse_since(text: str, now: datetime) -> Since:
         return Since("start")
     if text == "all":
         return Since("all")
-    moment = _moment(text.removesuffix(" ago"), now)
+    moment = _moment(text.removeprefix("-").removesuffix(" ago"), now)
     if moment is None:
         raise ValueError(tr("{text!r} is none of: {forms}", text=text, forms=FORMS))
     if moment > now:

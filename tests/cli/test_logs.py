@@ -109,7 +109,7 @@ def test_no_log_is_no_all_clear(project: Project) -> None:
     ("arguments", "part"),
     [
         (("--since", "soon"), "none of"), (("--since", "2999-01-01"), "in the future"), (("--grep", "("), "missing )"),
-        (("--grep", "a*"), "every line"), (("--file", "other.log"), "names no log"), (("-n", "0"), "range"),
+        (("--grep", "a*"), "every line"), (("--file", "other.log"), "names no log"), (("-n", "-1"), "range"), (("--errors", "-n", "5"), "no lines"),
         (("-n", "many"), "valid int"),
     ],
 )  # fmt: skip

@@ -328,14 +328,14 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize(
     ("text", "ago"),
-    [("90s", 90), ("30min", 1800), ("2h", 7200), ("1h30m", 5400), ("1d", 86_400), ("5 min ago", 300), ("11:00", 3600),
+    [("90s", 90), ("30min", 1800), ("2h", 7200), ("1h30m", 5400), ("1d", 86_400), ("5 min ago", 300), ("2 hours ago", 7200), ("-1h", 3600), ("11:00", 3600),
      ("13:00", 23 * 3600), ("2026-11-30T10:00:00+00:00", 7200), ("today", 43_200)],
 )  # fmt: skip
 def test_since(text: str, ago: int) -> None:
     assert parse_since(text, NOW).at == (NOW - timedelta(seconds=ago)).timestamp()
 
 
-@pytest.mark.parametrize("text", ["", "1", "-1h", "2027-01-01", "99999999999d", "25:00", "soon", "2026-02-30"])
+@pytest.mark.parametrize("text", ["", "1", "--1h", "2027-01-01", "99999999999d", "25:00", "soon", "2026-02-30"])
 def test_what_is_no_time_to_begin_at(text: str) -> None:
     with pytest.raises(ValueError):
         parse_since(text, NOW)

@@ -103,6 +103,7 @@ def sparse(folder: Path) -> Iterator[Path]:
         pytest.skip("this file system has no sparse files")
     with path.open("ab") as file:
         file.write(("".join(line(n) for n in range(1000)) + line(1000, "ERROR at the end") + line(1001)).encode())
+    os.utime(path, (BEGIN + 1001, BEGIN + 1001))
     yield path
 
 
@@ -162,6 +163,16 @@ def test_bisection_in_a_log_without_times(folder: Path) -> None:
     assert bisect(part, BEGIN) is None
     found = survey(folder, Since("time", BEGIN))
     assert found.tally.count == 1000 and found.logs[1].undated
+
+
+def test_a_log_whose_clock_is_another_one_is_never_an_all_clear(folder: Path) -> None:
+    """A container writes in UTC, without a zone, and is read in Tokyo: its newest lines seem to be nine hours old."""
+    put(folder, "logs/training.log", line(0, "ERROR just now"), written=9 * 3600)
+    found = survey(folder, Since("time", BEGIN + 8 * 3600))
+    assert found.tally.count == 1 and found.logs[0].undated
+    put(folder, "logs/training.log", line(0, "ERROR nine hours ago"), written=0)
+    found = survey(folder, Since("time", BEGIN + 8 * 3600))
+    assert found.tally.count == 0 and not found.logs[0].undated
 
 
 def test_only_the_newest_bytes_are_read_and_it_says_so(folder: Path) -> None:
@@ -304,6 +315,22 @@ def test_following_shows_a_last_line_without_a_break_and_progress_now_and_then(
     monkeypatch.setattr("atftctl.observe.log_files.follow.PARTIAL_S", 0.0)
     assert read(follower) == ["terminate called without a break"]
     follower.close()
+
+
+def test_following_never_cuts_a_character(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atftctl.observe.log_files.follow.PARTIAL_S", -1.0)
+    for text in ("日本語", "é", "😀", "plain"):
+        raw = text.encode()
+        for cut in range(1, len(raw)):
+            put(folder, protocol.LOG, "")
+            follower = Follower(folder, protocol.LOG)
+            seen = []
+            for piece in (raw[:cut], raw[cut:] + b"\n"):
+                with (folder / protocol.LOG).open("ab") as file:
+                    file.write(piece)
+                seen += [*read(follower), *read(follower)]
+            assert "".join(seen) == text
+            follower.close()
 
 
 def test_following_a_backlog_is_done_in_pieces(folder: Path) -> None:

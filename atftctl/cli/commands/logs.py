@@ -28,7 +28,7 @@ Lines = Annotated[
         "--lines",
         "-n",
         metavar="N",
-        min=1,
+        min=0,
         show_default=False,
         help="Show the newest N lines (default: 20; 1000 with --since).",
     ),

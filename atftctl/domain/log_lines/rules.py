@@ -13,7 +13,6 @@ from atftctl.protocol.messages import Message, tr
 
 Severity = Literal["fatal", "error", "warning"]  # fatal: the run can't go on after it
 LONGEST_PATTERN = 2000  # characters
-NAME = re.compile(r"\w[\w-]{0,39}")
 
 
 @record
@@ -99,7 +98,8 @@ DEFAULTS = (
 # A line that a pattern matches has one of these in it (in small letters where the pattern ignores case): a search for
 # them is ten times as fast as one for the pattern.
 NEEDLES = {
-    "out-of-memory": ("out of memory", "outofmemory", "allocate memory", "memoryerror", "bad_alloc", "oom-", "oom_", "oom "),
+    "out-of-memory": ("out of memory", "outofmemory", "allocate memory", "memoryerror", "bad_alloc", "oom-", "oom_",
+                      "oom "),
     "not-finite": ("nan", "NaN", "NAN", "inf", "Inf", "nomaly detected", "finite"),
     "accelerator": ("CUDA error", "CUDNN_STATUS_", "cuDNN error", "NCCL", "nccl", "device-side", "Xid", "HIP error"),
     "disk": ("no space left", "quota exceeded", "read-only file", "input/output error", "stale file"),
@@ -110,14 +110,14 @@ NEEDLES = {
               "=fatal", '="', ".cc:", ".py:", ".cpp:", ".cu:", ".go:"),
     "failed": ("fail", "fatal", "panic", "abort", "crash", "could not", "couldn't", "unable to"),
 }  # fmt: skip
-_PLAIN = re.compile(r"(?:\(\?i\))?([\w =:/-]{2,}(?:\|[\w =:/-]{2,})*)")
+_PLAIN = r"(?:\(\?i\))?([\w =:/-]{2,}(?:\|[\w =:/-]{2,})*)"  # a list of plain texts
 
 
 def needles(pattern: ErrorPattern) -> tuple[str, ...]:
     """Texts of which each line that the pattern matches has at least one; empty where that is not known."""
     if pattern in DEFAULTS:
         return NEEDLES[pattern.name]
-    plain = _PLAIN.fullmatch(pattern.pattern)
+    plain = re.fullmatch(_PLAIN, pattern.pattern)
     if plain is None:
         return ()
     texts = tuple(plain[1].split("|"))
@@ -138,6 +138,11 @@ def compiled(pattern: str) -> re.Pattern[str]:
     if made.search(""):
         raise ValueError(tr("it matches every line, because it matches an empty one"))
     return made
+
+
+def is_name(text: str) -> bool:
+    """Can a kind of error have this name?"""
+    return re.fullmatch(r"\w[\w-]{0,39}", text) is not None
 
 
 def problem(pattern: str) -> Message | str:

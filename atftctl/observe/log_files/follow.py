@@ -52,11 +52,6 @@ class Follower:
             added = self._read() or self._read_old()
         return self._complete(added) if added else self._partial()
 
-    def last(self) -> list[Line]:
-        """The rest of the log: a line that is not complete."""
-        rest, self._rest = self._rest, b""
-        return self._shown(rest)
-
     def close(self) -> None:
         """Close the files."""
         for file in (self._file, self._old):
@@ -168,9 +163,11 @@ class Follower:
 
     def _partial(self) -> list[Line]:
         """A line that is not complete, where its writer seems to have stopped in it."""
-        if self._rest and time.monotonic() - self._grown > PARTIAL_S:
-            return self.last()
-        return []
+        if not self._rest or time.monotonic() - self._grown <= PARTIAL_S:
+            return []
+        end = _whole_characters(self._rest)
+        shown, self._rest = self._rest[:end], self._rest[end:]
+        return self._shown(shown)
 
     def _shown(self, data: bytes) -> list[Line]:
         """Lines, of those that are written over only one now and then."""
@@ -182,6 +179,16 @@ class Follower:
                 self._progress = time.monotonic()
             shown.append(line)
         return shown
+
+
+def _whole_characters(data: bytes) -> int:
+    """The number of bytes up to a character at the end whose last bytes are missing."""
+    for length in range(1, min(4, len(data)) + 1):
+        first = data[-length]
+        if first & 0xC0 != 0x80:
+            wanted = 2 if first >> 5 == 6 else 3 if first >> 4 == 14 else 4 if first >> 3 == 30 else 1
+            return len(data) - length if wanted > length else len(data)
+    return len(data)
 
 
 def follow(followers: Sequence[Follower]) -> Generator[tuple[Follower, list[Line]], None, None]:

@@ -95,7 +95,7 @@ def _rotated(path: Path) -> list[Part]:
         if match and facts:
             suffix = match["packed"] or (match.groupdict().get("packed2") or "")
             parts.append(Part(path.parent / entry.name, facts.st_size, facts.st_mtime, facts.st_ino, suffix))
-    return sorted(parts, key=lambda part: (part.written, -_generation(part.name)))
+    return sorted(parts, key=lambda part: (part.written, -_generation(part.name), part.name))
 
 
 def _facts(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.merge import LogText, merged
@@ -15,6 +16,7 @@ from atftctl.observe.log_files.parts import LogFiles
 from atftctl.observe.log_files.probe import line_start
 from atftctl.observe.log_files.window import Span
 
+T = TypeVar("T")
 Progress = Callable[[int], None]
 STEPS = (64 << 10, 1 << 20, 16 << 20, 256 << 20)  # bytes at the end that are read, until there are enough lines
 
@@ -25,7 +27,7 @@ def newest_lines(
     """The newest `count` lines of all logs together, the oldest first. matcher: marks errors."""
     with cpu_ticks(matcher.tick):
         texts = [_of_log(log, reversed(parts), count, matcher) for log, parts in zip(logs, spans, strict=True)]
-    return merged(texts, _written(logs))[-count:]
+    return _last(merged(texts, _written(logs)), count)
 
 
 def matching_lines(
@@ -45,7 +47,11 @@ def matching_lines(
                     if matcher.kind(line.text) is not None:
                         kept.append(text)
             texts.append(list(kept))
-    return merged(texts, _written(logs))[-count:]
+    return _last(merged(texts, _written(logs)), count)
+
+
+def _last(rows: list[T], count: int) -> list[T]:
+    return rows[-count:] if count else []
 
 
 def _written(logs: Sequence[LogFiles]) -> list[float]:
@@ -62,7 +68,7 @@ def _of_log(log: LogFiles, spans: Iterator[Span], count: int, matcher: Matcher) 
         if len(newest) >= count:
             break
     time, texts = None, []
-    for line in newest[-count:]:
+    for line in _last(newest, count):
         text = _dated(log.name, line, time, written)._replace(error=matcher.kind(line.text) is not None)
         time = text.time
         texts.append(text)

@@ -17,7 +17,8 @@ UNPACKED = 12  # times as large, about, is a packed log when it is unpacked
 @record
 class Span:
     """What to read of one file: from the byte offset `start` on. `since`: leave out errors with an earlier time.
-    `undated`: a time was searched for, and no line has one."""
+    `undated`: a time was searched for and not found: no line has one, or the last one is older than the file, because
+    the clock or the time zone of its writer is another one."""
 
     part: Part
     start: int = 0
@@ -64,6 +65,8 @@ def _packed_from(part: Part, at: float) -> Span:
 
 def _plain_from(part: Part, at: float) -> Span:
     start = bisect(part, at)
+    if start == part.size > 0 and part.written > at + SLACK_S:
+        start = None  # it was written after `at`, and its times say that it was not
     return Span(part, start or 0, undated=start is None and part.size > 0)
 
 

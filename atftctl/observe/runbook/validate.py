@@ -202,7 +202,7 @@ def _check_logs(runbook: Runbook, binder: Binder) -> None:
     seen: set[str] = set()
     for index, kind in enumerate(runbook.logs.errors):
         where = ("logs", "errors", index)
-        if not log_rules.NAME.fullmatch(kind.name):
+        if not log_rules.is_name(kind.name):
             text = tr("{name!r} is no name: letters, digits, - and _, at most 40 of them", name=kind.name)
             binder.problem((*where, "name"), text)
         elif kind.name in seen:

@@ -26,11 +26,12 @@ Shown = LogLine | Message | None  # a line; what happened to a log; None: nothin
 
 
 class _Filter:
-    """Which of the lines that are added are shown. errors: only errors, with the whole tracebacks."""
+    """Which of the lines that are added are shown: those that match, where something is searched for. whole: with the
+    whole tracebacks."""
 
-    def __init__(self, scope: Scope, *, errors: bool) -> None:
+    def __init__(self, scope: Scope, *, whole: bool) -> None:
         self.matcher = Matcher(scope.search or scope.rules.kinds)
-        self._all = not errors and not scope.search
+        self._all, self._whole = not scope.search, whole
         self._groupers = {name: Grouper(self.matcher.kind) for name in scope.rules.files}
         self._known: dict[tuple[int, str], list[str]] = {}  # the logs that have a line and whose equal has not come
         self._order: deque[tuple[int, str]] = deque()
@@ -45,10 +46,11 @@ class _Filter:
         time = self._times.get(file)
         if time is not None and self._is_known(file, int(time), rest, dated=own is not None):
             return None
+        self.matcher.searched += len(line.text)
         kind = self.matcher.kind(line.text)
         grouper = self._groupers[file]
         grouper.feed(line.text)
-        if not (self._all or kind is not None or grouper.busy):
+        if not (self._all or kind is not None or (self._whole and grouper.busy)):
             return None
         return line_data(LogText(file, line.text, time, rest, own is not None, kind is not None))
 
@@ -83,7 +85,7 @@ def follow_logs(
     scope = scope_of(project, query, errors=errors)
     followers = [Follower(project.layout.root, name) for name in scope.rules.files]
     positions = {follower.name: follower.position for follower in followers}
-    chosen = _Filter(scope, errors=errors)
+    chosen = _Filter(scope, whole=errors and not query.grep)
     _, texts = read_newest(project, scope, report, positions)
     for text in texts:
         if text.dated:

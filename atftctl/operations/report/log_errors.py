@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from atftctl.domain.errors import UsageError
 from atftctl.domain.log_lines.tally import Found, KindCount, Tally, histogram
 from atftctl.domain.result import Reporter, Result
 from atftctl.domain.text import size_text
@@ -21,6 +22,8 @@ BINS = 60  # of the counts over time, at most
 def errors(project: Project, query: LogQuery, report: Reporter) -> Result:
     """Count the errors of the logs by kind and by time. The exit code is 0 also where there are errors: this looks, and
     `verify` judges. Raises UsageError."""
+    if query.lines is not None:
+        raise UsageError(tr("--errors shows counts, no lines"), hint="atftctl logs --errors")
     scope = scope_of(project, query)
     report.part("logs")
     survey = observed.errors_since(
@@ -79,7 +82,9 @@ def _read_notes(log: observed.ReadLog, query: LogQuery) -> list[Message]:
     elif log.missing:
         notes.append(tr("{file} does not exist", file=log.name))
     if log.undated and log.read:
-        notes.append(tr("{file}: no line has a time, so that the time could not be found in it", file=log.name))
+        notes.append(
+            tr("{file}: the time was not found in it: no line has one, or its clock is another one", file=log.name)
+        )
     if log.read < log.size and not log.problem:
         text = tr("{file}: read the newest {read} of {size}", file=log.name, read=read, size=size)
         more = "start" if not query.since else "all"

@@ -64,7 +64,7 @@ def scope_of(project: Project, query: LogQuery, *, errors: bool = False) -> Scop
         rules := _of_file(rules, query.file),
         since,
         process_record.read(project.layout),
-        min(query.lines or default, MOST),
+        min(default if query.lines is None else query.lines, MOST),
         _search(query.grep) or (rules.kinds if errors else ()),
         None if query.since else LIMIT,
     )
