@@ -94,6 +94,8 @@ COMMANDS = {  # whose data it is, by the name of the class
     "StagedData": "rollback --staged, resume",
     "RecoveredData": "recover, resume",
     "ExportData": "restore --to",
+    "LogsData": "logs",
+    "LogErrorsData": "logs --errors",
     "VerifyData": "verify",
     "EffectsData": "verify --effects",
     "BaselineData": "baseline record",

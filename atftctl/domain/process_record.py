@@ -30,6 +30,9 @@ class ProcessRecord:
     detached: bool = False  # the command put itself into the background: another process of the run is the trainer
     events_inode: int = 0  # of the event log when the run was started: after a rotation the name has another inode
     generation: int = 0
+    log_inode: int = 0  # the same of the training log
+    output_from: int = 0  # size of the trainer's output in bytes when the run was started
+    output_inode: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

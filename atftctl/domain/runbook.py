@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.record import record
 from atftctl.protocol.keys import parse_key
 from atftctl.protocol.messages import tr
@@ -292,6 +293,7 @@ class Runbook:
     full: Full = field(default_factory=Full)
     drill: Drill = field(default_factory=Drill)
     metrics: Metrics = field(default_factory=Metrics)
+    logs: Logs = field(default_factory=Logs)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""
