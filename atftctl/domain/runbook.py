@@ -205,7 +205,7 @@ class Metric:
 
     title: str = ""
     unit: str = ""
-    better: Direction | Literal[""] = ""
+    better: Literal["", "higher", "lower"] = ""
 
 
 @record
