@@ -93,8 +93,8 @@ def _flaw(pairs: Pairs) -> Message | str:
     if pairs.missing:
         return tr(
             "no value on {missing} of the baseline's {wanted} dates, first on {date}: are forecasts constant or NaN?",
-            missing=f"{len(pairs.missing):,}",
-            wanted=f"{pairs.wanted:,}",
+            missing=len(pairs.missing),
+            wanted=pairs.wanted,
             date=pairs.missing[0],
         )
     if _is_constant(pairs.baseline):
