@@ -7,22 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from atftctl.decide.verdicts.rankic import compare
+from atftctl.decide.verdicts.paired import compare
 from atftctl.domain.facts import Process
-from atftctl.domain.runbook import Checks
+from atftctl.domain.runbook import Checks, Metrics
 from atftctl.domain.verdict import Check, Verdict
 from atftctl.protocol.messages import joined, tr, trn
 
 Measured = Mapping[str, Any]
+LEAST_STEPS = 50  # a ratio of step times from fewer is not judged
 
 
 def checklist(
-    measured: Measured, baseline: Measured | None, process: Process, tolerances: Checks, expected_digest: str
+    measured: Measured,
+    baseline: Measured | None,
+    process: Process,
+    tolerances: Checks,
+    expected_digest: str,
+    metrics: Metrics,
 ) -> list[Check]:
     """Return the seven checks of the guide's last list, then the training time of its regression test.
 
     `measured`: what the trainer's probes measured, by part; a part is missing where it was not measured, and holds
-    `error` where that failed. `expected_digest`: of the configs on disk.
+    `error` where that failed. `expected_digest`: of the configs on disk. `metrics`: what the runbook says about them.
     """
     cost = measured.get("cost")
     return [
@@ -30,7 +36,9 @@ def checklist(
         _measured_check("dataset loads", measured.get("dataset"), dataset),
         _measured_check("training can start", measured.get("training"), partial(training, tolerances=tolerances)),
         _measured_check(
-            "RankIC@1d", measured.get("rankic"), partial(quality, baseline=baseline, tolerances=tolerances)
+            metrics.title(metrics.quality) or "quality",
+            measured.get("rankic"),
+            partial(quality, baseline=baseline, tolerances=tolerances, metrics=metrics),
         ),
         errors(measured.get("errors")),
         _measured_check(
@@ -101,8 +109,12 @@ def _with(detail: str, limit: str) -> str:
     return joined("; ", [detail, limit])
 
 
-def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Checks) -> Check:
-    """RankIC of the model in service, compared with the baseline's on the same dates."""
+def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Checks, metrics: Metrics) -> Check:
+    """The quality of the model in service, compared with the baseline's on the same dates."""
+    metric = metrics.columns.get(metrics.quality)
+    if metric is None or not metric.better:
+        why = tr("the runbook does not say by which column quality is judged; set metrics.quality")
+        return Check(name, Verdict.INCONCLUSIVE, why, part)
     if baseline is None:
         why = tr("no baseline; record one while the service is healthy: atftctl baseline record")
         return Check(name, Verdict.INCONCLUSIVE, why, part)
@@ -116,8 +128,15 @@ def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Ch
     if part["weights"] == before["weights"] and part["predictions"] == before["predictions"]:
         why = tr("weights and predictions are bit-identical to the baseline's")
         return Check(name, Verdict.PASS, why, {"identical": True})
-    margin, dates = tolerances.rankic_margin, tolerances.rankic_min_dates
-    return compare(part["by_date"], before["by_date"], margin=margin, min_dates=dates, horizon=1)
+    return compare(
+        part["by_date"],
+        before["by_date"],
+        title=name,
+        better=metric.better,
+        margin=tolerances.quality_margin,
+        min_dates=tolerances.quality_min_dates,
+        horizon=int(part.get("horizon", 1)),
+    ).check()
 
 
 def errors(part: Measured | None) -> Check:
@@ -146,6 +165,10 @@ def ratio(name: str, part: Measured, key: str, unit: str, limit: float, baseline
     detail = tr("{value:.4g} {unit}, {ratio:.2f} × the baseline's settings", value=part[key], unit=unit, ratio=value)
     if not math.isfinite(value):
         return Check(name, Verdict.INCONCLUSIVE, detail, part)
+    steps = int(part.get(f"{key}_steps", LEAST_STEPS))
+    if steps < LEAST_STEPS:
+        few = tr("{steps} steps were measured, {needed} are needed", steps=steps, needed=LEAST_STEPS)
+        return Check(name, Verdict.INCONCLUSIVE, _with(detail, few), part)
     if lower > limit:
         return Check(name, Verdict.FAIL, _with(detail, tr("the limit is {limit:g} ×", limit=limit)), part)
     if value > limit:

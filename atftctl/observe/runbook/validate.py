@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 
 from atftctl.domain.log_lines import rules as log_rules
-from atftctl.domain.runbook import Runbook, Settings, Value, kind_of, span_s
+from atftctl.domain.runbook import LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.host.files.containment import check_relative
@@ -29,6 +30,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_symptoms(runbook, binder)
     _check_metrics(runbook, binder)
     _check_logs(runbook, binder)
+    _check_tolerances(runbook, binder)
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
@@ -210,6 +212,14 @@ def _check_logs(runbook: Runbook, binder: Binder) -> None:
         if why := log_rules.problem(kind.pattern):
             binder.problem((*where, "pattern"), why)
         seen.add(kind.name)
+
+
+def _check_tolerances(runbook: Runbook, binder: Binder) -> None:
+    rules = runbook.checks
+    if not 0 < rules.quality_margin < math.inf:
+        text = tr("{value} is not a number above 0", value=rules.quality_margin)
+        binder.problem(("checks", "quality_margin"), text)
+    _check_range(binder, ("checks", "quality_min_dates"), rules.quality_min_dates, LEAST_DATES, 100_000)
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:

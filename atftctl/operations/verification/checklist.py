@@ -88,7 +88,7 @@ def verify(project: Project, request: Request) -> Result:
     _compare_memory(measured, baseline)
     measured |= {"service": service, "errors": _errors(project)}
     running = process.observe(layout, runbook.trainer.command)
-    checks = checklist(measured, baseline, running, runbook.checks, digest)
+    checks = checklist(measured, baseline, running, runbook.checks, digest, runbook.metrics)
     verdict = overall(checks)
     if verdict is Verdict.PASS:
         before = {path: config.sha256 for path, config in files.items() if config.sha256}

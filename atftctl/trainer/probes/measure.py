@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from atftctl import protocol
@@ -20,6 +19,7 @@ from atftctl.trainer.config import settings
 from atftctl.trainer.model.atft import parameter_count
 from atftctl.trainer.probes.answer import measure_or_error
 from atftctl.trainer.probes.flag_effects import effects
+from atftctl.trainer.probes.ratio import ratio_of_medians
 from atftctl.trainer.runtime.memory import PeakMemory, has_memory_limit, tune_allocator
 from atftctl.trainer.telemetry.recorder import Recorder, rss_anon_mb
 from atftctl.trainer.training import checkpoint, evaluation
@@ -149,18 +149,21 @@ class Probe:
             cost["step_s"] = statistics.median(trainer.next_step().seconds for _ in range(max(self.steps // 2, 5)))
             return cost
         other = self._make(self.baseline, "baseline")
-        mine, theirs = [], []
+        mine: list[float] = []
+        theirs: list[float] = []
         for at in range(WARM_UP + self.steps):
-            pair = (trainer.next_step().seconds, other.next_step().seconds)
-            if at >= WARM_UP:
-                mine.append(pair[0])
-                theirs.append(pair[1])
+            turn = [(trainer, mine), (other, theirs)]
+            for stepper, seconds in reversed(turn) if at % 2 else turn:  # neither profits from always being the second
+                step = stepper.next_step()
+                if at >= WARM_UP:
+                    seconds.append(step.seconds)
         ratio, lower = ratio_of_medians(mine, theirs)
         return cost | {
             "step_s": statistics.median(mine),
             "baseline_step_s": statistics.median(theirs),
             "step_s_ratio": ratio,
             "step_s_ratio_lower": lower,
+            "step_s_steps": len(mine),
         }
 
     def _model(self) -> dict[str, Any]:
@@ -203,17 +206,6 @@ class Probe:
         if self._trainer is None:
             raise RuntimeError("the dataset did not load")
         return self._trainer
-
-
-def ratio_of_medians(mine: list[float], theirs: list[float]) -> tuple[float, float]:
-    """Return the ratio of the medians, and the lower end of its one-sided 95 % bootstrap interval.
-
-    The bootstrap draws pairs, 1,000 times, from a fixed seed (Efron & Tibshirani 1993, chapter 13).
-    """
-    left, right = np.array(mine), np.array(theirs)
-    drawn = np.random.default_rng(0).integers(0, len(left), (1_000, len(left)))
-    ratios = np.median(left[drawn], axis=1) / np.median(right[drawn], axis=1)
-    return float(np.median(left) / np.median(right)), float(np.quantile(ratios, 0.05))
 
 
 def _resolved(loaded: settings.Settings, root: Path) -> settings.Settings:
