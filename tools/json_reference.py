@@ -89,6 +89,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "HistoryData": "history",
     "HistoryCheckData": "history --check",
     "ShowData": "show",
+    "MetricsData": "metrics",
     "BisectData": "rollback --bisect",
     "StagedData": "rollback --staged, resume",
     "RecoveredData": "recover, resume",

@@ -215,6 +215,12 @@ class Metrics:
     memory: str = ""
     step_time: str = ""
 
+    @property
+    def roles(self) -> dict[str, str]:
+        """The columns that have a role, by role, in the order in which they are shown."""
+        roles = {name: getattr(self, name) for name in ("quality", "loss", "memory", "step_time")}
+        return {role: column for role, column in roles.items() if column}
+
     def title(self, column: str) -> str:
         """How people call a column: its title, else its name."""
         known = self.columns.get(column)
