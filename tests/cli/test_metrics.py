@@ -110,7 +110,7 @@ def test_summaries_by_branch(project: Project) -> None:
     assert [summary["branch"] for summary in data["summaries"]] == ["1", "2"]
     loss = data["summaries"][1]["columns"]["loss"]
     assert (loss["count"], loss["missing"], loss["non_finite"]) == (6, 1, 1)
-    assert loss["last"] == "nan" and loss["least"] == pytest.approx(1.04) and data["set_aside"]["not_numbers"] == 1
+    assert loss["last"] == "nan" and loss["min"] == pytest.approx(1.04) and data["set_aside"]["not_numbers"] == 1
     assert data["summaries"][0]["columns"]["rankic_h1"]["count"] == 3
     text = project.run("metrics", "--summary").out
     assert "1 value was left out: it is not a number" in text and "branch 2: steps 21-27, 7 rows" in text

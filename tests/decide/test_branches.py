@@ -148,7 +148,7 @@ def test_summaries_count_what_they_leave_out() -> None:
     )  # fmt: skip
     loss = summaries(rows)["loss"]
     assert (loss.count, loss.missing, loss.non_finite) == (4, 1, 2)
-    assert (loss.first, loss.last, loss.mean, loss.median, loss.least, loss.greatest) == (1.0, 4.0, 2.5, 2.5, 1.0, 4.0)
+    assert (loss.first, loss.last, loss.mean, loss.median, loss.min, loss.max) == (1.0, 4.0, 2.5, 2.5, 1.0, 4.0)
     assert (summaries(rows)["none"].count, summaries(rows)["none"].mean) == (0, None)
 
 

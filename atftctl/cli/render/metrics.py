@@ -85,28 +85,23 @@ def _say_older(count: int) -> None:
 def _fate(branch: BranchData) -> Message:
     """Where a branch comes from, and how much of it was discarded."""
     parts: list[str] = []
+    step = f"{branch.resumed_at:,}"
     if branch.came_from:
-        parts.append(tr("goes on from {branch} at step {step}", branch=branch.came_from, step=f"{branch.resumed_at:,}"))
+        parts.append(tr("resumed from step {step} of branch {branch}", branch=branch.came_from, step=step))
     elif branch.resumed_at:
-        parts.append(tr("goes on from step {step}", step=f"{branch.resumed_at:,}"))
+        parts.append(tr("resumed from step {step}", step=step))
     if branch.kept_to is None:
-        parts.append(tr("discarded{cost}", cost=_cost(branch)))
+        parts.append(_with_cost(tr("discarded"), branch))
     elif branch.discarded:
-        parts.append(
-            tr(
-                "discarded after step {step}: {count}{cost}",
-                step=f"{branch.kept_to:,}",
-                count=trn("{count} step", "{count} steps", branch.discarded),
-                cost=_cost(branch),
-            )
-        )
+        count, last = trn("{count} step", "{count} steps", branch.discarded), f"{branch.kept_to:,}"
+        parts.append(_with_cost(tr("discarded after step {step}: {count}", step=last, count=count), branch))
     return joined("; ", parts or [tr("kept")])
 
 
-def _cost(branch: BranchData) -> str:
+def _with_cost(text: Message, branch: BranchData) -> Message:
     from atftctl.operations.report.metrics_notes import duration
 
-    return "" if branch.cost_s is None else tr(" ({time})", time=duration(branch.cost_s))
+    return text if branch.cost_s is None else tr("{text} ({time})", text=text, time=duration(branch.cost_s))
 
 
 def _curves(data: MetricsData) -> None:
@@ -131,26 +126,26 @@ def _summary(summary: SummaryData, *, whole: bool) -> None:
     show_numbers((tr("column"), *head), [(name, *pick(column)) for name, column in summary.columns.items()])
 
 
-SHORT_HEAD = (tr("last"), tr("least"), tr("median"), tr("greatest"), tr("not finite"), tr("missing"))
+SHORT_HEAD = (tr("last"), tr("min"), tr("median"), tr("max"), tr("nan/inf"), tr("missing"))
 WHOLE_HEAD = (
     tr("count"),
     tr("missing"),
-    tr("not finite"),
+    tr("nan/inf"),
     tr("first"),
     tr("last"),
     tr("mean"),
-    tr("least"),
-    tr("greatest"),
+    tr("min"),
+    tr("max"),
 )
 
 
 def _short(column: ColumnData) -> tuple[str, ...]:
-    values = (column.last, column.least, column.median, column.greatest)
+    values = (column.last, column.min, column.median, column.max)
     return (*map(cell, values), _count(column.non_finite), _count(column.missing))
 
 
 def _whole(column: ColumnData) -> tuple[str, ...]:
-    values = (column.first, column.last, column.mean, column.least, column.greatest)
+    values = (column.first, column.last, column.mean, column.min, column.max)
     return (str(column.count), _count(column.missing), _count(column.non_finite), *map(cell, values))
 
 
@@ -178,13 +173,13 @@ def show_numbers(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     widths = [max(map(display_width, column)) for column in zip(*grid, strict=True)]
     filled = [at for at in range(len(widths)) if at == 0 or any(row[at] for row in grid[1:])]
-    shown = fitting([widths[at] for at in filled], screen()[0] - GAP)
+    shown = fitting([widths[at] for at in filled], screen()[0])
     columns = [filled[at] for at in shown]
-    lines = ["  " + "  ".join(_flush(row[at], widths[at], right=at > 0) for at in columns) for row in grid]
+    lines = ["  ".join(_flush(row[at], widths[at], right=at > 0) for at in columns) for row in grid]
     write_lines(lines[:1], "quiet")
     write_lines(lines[1:])
     if hidden := [grid[0][at] for at in filled[len(columns) :]]:
-        say(tr("not shown, for lack of room (--json has all): {names}", names=", ".join(hidden)), "quiet", lead="  ")
+        say(tr("not shown, for lack of room (--json has all): {names}", names=", ".join(hidden)), "quiet")
 
 
 def fitting(widths: Sequence[int], room: int) -> list[int]:

@@ -24,8 +24,8 @@ class Summary:
     last: float | None = None
     mean: float | None = None
     median: float | None = None
-    least: float | None = None
-    greatest: float | None = None
+    min: float | None = None
+    max: float | None = None
 
 
 def summaries(table: MetricsTable, *, medians: bool = True) -> dict[str, Summary]:

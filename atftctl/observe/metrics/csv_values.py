@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.metrics_table import Column, SetAside
 from atftctl.observe.metrics.csv_lines import Section, without_unfit
 from atftctl.protocol.messages import tr
+
+if TYPE_CHECKING:
+    from atftctl.domain.metrics_table import Flags, Numbers
 
 # What pyarrow reads as a number; any other text is set aside.
 NUMBER = r"(?i)^[ \t]*-?(nan|inf|infinity|[0-9]+\.?[0-9]*(e[+-]?[0-9]+)?|\.[0-9]+(e[+-]?[0-9]+)?)[ \t]*$"
@@ -36,7 +40,7 @@ def values(section: Section) -> tuple[Mapping[str, Column], SetAside]:
         return _empty(section.columns), SetAside(lines=unfit)
     try:
         columns, aside = _from_numbers(section._replace(text=text))
-    except pa.ArrowInvalid:  # a value is no number, or a line is far too long
+    except pa.ArrowInvalid:  # a value is no number
         text, more = without_unfit(text)
         columns, aside = _from_texts(section._replace(text=text))
         unfit += more
@@ -83,7 +87,8 @@ def _read(section: Section, kind: Any) -> tuple[Any, int]:
 
     table = csv.read_csv(
         pa.BufferReader(pa.py_buffer(section.text)),
-        read_options=csv.ReadOptions(column_names=list(section.columns)),
+        # One block: a column then is one array, which numpy shares and does not copy.
+        read_options=csv.ReadOptions(column_names=list(section.columns), block_size=len(section.text) + 1),
         parse_options=csv.ParseOptions(
             quote_char=False, double_quote=False, escape_char=False, invalid_row_handler=skip
         ),
@@ -102,8 +107,25 @@ def _column(array: Any) -> Column:
     """A column of pyarrow as ours: NaN where there is no value."""
     import numpy as np
 
-    present = array.is_valid().to_numpy() if array.null_count else np.broadcast_to(True, len(array))
-    return Column(array.to_numpy(), present)
+    pieces = [_piece(chunk) for chunk in array.chunks if len(chunk)]
+    if len(pieces) == 1:
+        return Column(*pieces[0])
+    whole = [np.concatenate(side) for side in zip(*pieces, strict=True)] or [np.empty(0), np.empty(0, bool)]
+    return Column(whole[0], whole[1])
+
+
+def _piece(chunk: Any) -> tuple[Numbers, Flags]:
+    """(the values, where there is one), from pyarrow's memory: its own `to_numpy` imports pandas, which takes longer
+    than all the rest."""
+    import numpy as np
+
+    bits, data = chunk.buffers()
+    values = np.frombuffer(data, np.float64, len(chunk), chunk.offset * 8)
+    if not chunk.null_count:
+        return values, np.broadcast_to(True, len(chunk))
+    flags = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little").view(bool)
+    present = flags[chunk.offset : chunk.offset + len(chunk)]
+    return np.where(present, values, np.nan), present
 
 
 def _numbers(texts: Any) -> tuple[Any, int]:
@@ -111,6 +133,8 @@ def _numbers(texts: Any) -> tuple[Any, int]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    with suppress(pa.ArrowInvalid):  # most columns have numbers only
+        return pc.cast(pc.cast(texts, pa.string()), pa.float64()), 0
     fits = pc.match_substring_regex(texts, NUMBER)
     refused = pc.sum(pc.invert(fits)).as_py() or 0
     kept = pc.if_else(fits, texts, pa.scalar(None, pa.binary()))

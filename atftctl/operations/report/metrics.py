@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from atftctl.decide.metrics import branches as branching
@@ -34,7 +34,7 @@ from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
 
 ALL, LAST = "all", "last"
-STEP = "step"
+STEP, GENERATION = "step", "generation"
 MOST_SUMMARIES = 50  # branches, the newest
 
 
@@ -68,7 +68,7 @@ def metrics(project: Project, query: Query) -> Result:
         return _nothing(reader.source, table.set_aside)
     name = _named(known, query.generation)
     chosen = select(table, known, name, since)
-    names = _ordered(rules, table.columns)
+    names = _ordered(rules, [STEP, *([GENERATION] if known[-1].generation else []), *table.columns])
     rows = table.rows(slice(0)) if query.tail or query.summary else chosen.rows()
     data = MetricsData(
         source=reader.source,
@@ -117,7 +117,7 @@ def _newest(project: Project, count: int) -> Result:
     newest = reader.newest(count)
     if newest is None:
         return _nothing(reader.source)
-    names = _ordered(project.runbook.metrics, dict.fromkeys(newest.columns))
+    names = _ordered(project.runbook.metrics, newest.columns)
     data = MetricsData(
         source=reader.source,
         selected=ALL,
@@ -137,9 +137,9 @@ def _nothing(source: str, aside: SetAside | None = None) -> Result:
     return Result("metrics", Exit.DONE, headline, lines=notes.of_reading(aside), data=data)
 
 
-def _ordered(rules: Metrics, names: Mapping[str, object]) -> tuple[str, ...]:
-    """The names of the columns: the step, those of the runbook in its order, the others."""
-    return tuple(name for name in dict.fromkeys((STEP, *rules.columns, *names)) if name in names or name == STEP)
+def _ordered(rules: Metrics, names: Collection[str]) -> tuple[str, ...]:
+    """The names of the columns: step and generation, those of the runbook in its order, the others."""
+    return tuple(name for name in dict.fromkeys((STEP, GENERATION, *rules.columns, *names)) if name in names)
 
 
 def _plain(row: Row) -> dict[str, float | str | None]:

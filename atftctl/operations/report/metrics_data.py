@@ -50,7 +50,7 @@ class ColumnData(Data):
 
     count: number of values. missing: number of rows without a value. non_finite: number of NaN and infinite values.
     first: the first value. last: the last value. mean: mean of the finite values. median: median of the finite values,
-    null in summaries. least: the least finite value. greatest: the greatest finite value.
+    null in summaries. min: the least finite value. max: the greatest finite value.
     """
 
     count: int
@@ -60,8 +60,8 @@ class ColumnData(Data):
     last: float | str | None
     mean: float | str | None
     median: float | str | None
-    least: float | str | None
-    greatest: float | str | None
+    min: float | str | None
+    max: float | str | None
 
 
 @record
@@ -177,8 +177,8 @@ def column_data(summary: Summary) -> ColumnData:
         last=number(summary.last),
         mean=number(summary.mean),
         median=number(summary.median),
-        least=number(summary.least),
-        greatest=number(summary.greatest),
+        min=number(summary.min),
+        max=number(summary.max),
     )
 
 

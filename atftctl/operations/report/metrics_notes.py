@@ -76,7 +76,7 @@ def _of_reading(aside: SetAside) -> Iterator[Message]:
             count,
         )
     for name, why in aside.files.items():
-        yield tr("{path} was not read, or not wholly: {reason}", path=name, reason=why)
+        yield tr("{path} was not read, or not completely: {reason}", path=name, reason=why)
 
 
 def of_branches(branches: Sequence[Branch]) -> tuple[Message, ...]:
@@ -90,14 +90,9 @@ def of_branches(branches: Sequence[Branch]) -> tuple[Message, ...]:
                 count=MOST - 1,
             )
         )
-    oldest = history_of(branches)[0]
-    if oldest.from_step > 0:
-        notes.append(
-            tr(
-                "the model descends from {step} older steps whose rows are in none of the files",
-                step=f"{oldest.from_step:,}",
-            )
-        )
+    if older := history_of(branches)[0].from_step:
+        count = f"{older:,}"
+        notes.append(tr("the rows of the first {steps} steps of this model are in none of the files", steps=count))
     return tuple(notes)
 
 
