@@ -126,7 +126,7 @@ def _table(columns: Mapping[str, Column], aside: SetAside, *, fresh: bool) -> Me
     columns = dict(columns)
     steps = columns.pop(STEP, Column(np.empty(0), np.empty(0, bool)))
     generations = columns.pop(GENERATION, Column(np.zeros(len(steps.values)), steps.present))
-    whole = steps.present & (np.abs(steps.values) < 2**53)  # not NaN, and exact
+    whole = steps.present & (steps.values >= 0) & (steps.values < 2**53) & (np.floor(steps.values) == steps.values)
     begins = np.zeros(len(whole), bool)
     begins[:1] = fresh
     numbers = np.nan_to_num(generations.values, nan=0.0, posinf=0.0, neginf=0.0)
