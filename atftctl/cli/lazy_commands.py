@@ -16,7 +16,7 @@ SECTIONS = {
         "status": "Show the state of the service and what is wrong",
         "rollback": "Roll back improvements, or return to a verified snapshot",
         "verify": "Check that the service is back at its normal level",
-        "metrics": "Show the metrics of training: branches, what was discarded, curves",
+        "metrics": "Show training metrics: curves, branches, discarded steps",
         "undo": "Undo one operation",
         "restore": "Restore files from a snapshot or from git",
         "recover": "Finish or reverse an operation that a crash interrupted",
