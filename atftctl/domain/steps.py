@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
+from atftctl.domain.gate import DecideByHand, WatchGate
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.snapshot_steps import CopyFiles, ExportFiles, PinSnapshot, RemoveSnapshot
@@ -271,4 +272,6 @@ Step = (
     | WriteFiles
     | ResumeStaged
     | RunProbes
+    | WatchGate
+    | DecideByHand
 )
