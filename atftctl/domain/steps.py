@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
@@ -271,4 +272,6 @@ Step = (
     | WriteFiles
     | ResumeStaged
     | RunProbes
+    | UseBaseline
+    | RemoveBaseline
 )

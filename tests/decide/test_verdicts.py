@@ -9,7 +9,7 @@ import pytest
 from atftctl.decide.verdicts import checklist
 from atftctl.decide.verdicts.rankic import compare, dates_needed, interval, judge
 from atftctl.domain.facts import Process
-from atftctl.domain.runbook import Checks
+from atftctl.domain.runbook import Checks, Metrics
 from atftctl.domain.verdict import Check, Verdict, overall
 
 np = pytest.importorskip("numpy")
@@ -81,15 +81,15 @@ def test_more_dates_are_needed_the_closer_the_mean_is_to_the_margin() -> None:
 
 
 def test_nothing_measured_is_inconclusive_everywhere() -> None:
-    found = checklist.checklist({}, None, Process(), Checks(), "d")
+    found = checklist.checklist({}, None, Process(), Checks(), "d", Metrics())
     assert len(found) == 8 and all(check.verdict is OPEN for check in found)
 
 
 def test_a_probe_that_failed_fails_its_check() -> None:
-    broken = {name: {"error": "no"} for name in ("model", "dataset", "training", "rankic", "cost")}
-    verdicts = {check.name: check.verdict for check in checklist.checklist(broken, None, Process(), Checks(), "d")}
-    assert [name for name, verdict in verdicts.items() if verdict is FAIL] == [
-        "model loads", "dataset loads", "training can start", "RankIC@1d", "memory", "training time",
+    broken = {name: {"error": "no"} for name in ("model", "dataset", "training", "quality", "steps")}
+    made = checklist.checklist(broken, None, Process(), Checks(), "d", Metrics())
+    assert [check.name for check in made if check.verdict is FAIL] == [
+        "model", "dataset", "training", "quality", "memory", "step-time",
     ]  # fmt: skip
 
 
