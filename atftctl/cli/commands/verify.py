@@ -32,6 +32,15 @@ Junit = Annotated[
     Path | None,
     typer.Option("--junit", metavar="FILE", help="Write the result as JUnit XML, for CI.", show_default=False),
 ]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw the quality by date, with the baseline, as an SVG file.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class VerifyOptions:
     quick: Quick = False
     check: Check = None
     junit: Junit = None
+    plot: Plot = None
     effects: Effects = False
 
     @property
@@ -60,8 +70,33 @@ class VerifyOptions:
 
         if self.baseline_only and self.check:
             raise UsageError(tr("--baseline-only and --check can't be used together"))
-        if self.effects and (self.only or self.quick or self.junit):
+        if self.effects and (self.only or self.quick or self.junit or self.plot):
             raise UsageError(tr("--effects can't be used together with options of the checklist"))
+
+    def check_files(self) -> None:
+        """Raises UsageError for files that can't be written: before anything is measured."""
+        from atftctl.cli.render import svg_file
+        from atftctl.operations.verification import reports
+
+        if self.plot:
+            svg_file.check(self.plot)
+        for path in (self.junit, self.plot):
+            if path:
+                reports.check_writable(path)
+
+    def write_files(self, result: "Result", service: str) -> None:
+        """Write the files that were asked for. Raises Refused where one can't be written."""
+        from atftctl.cli.render import junit, svg, svg_file
+        from atftctl.operations.verification import checklist, reports
+
+        data = result.data
+        assert isinstance(data, checklist.VerifyData)
+        if self.junit:
+            seconds = sum(part.seconds for part in result.parts)
+            reports.write_report(self.junit, junit.document(data, seconds, service))
+        if self.plot:
+            title = next((check.title for check in data.checks if check.name == "quality"), "")
+            svg_file.write(self.plot, svg.quality(service, title, data.by_date, data.baseline_by_date))
 
 
 @command(
@@ -89,17 +124,10 @@ def verify(session: Session, options: VerifyOptions) -> "Result":
 
         session.command, session.render = "verify --effects", render.effects
         return flag_effects.effects(opened, session.request())
-    from atftctl.operations.verification import checklist, reports
+    from atftctl.operations.verification import checklist
 
     session.render = render.checklist
-    if options.junit:
-        reports.check_writable(options.junit)
+    options.check_files()
     result = checklist.verify(opened, session.request(), only=options.only, quick=options.quick)
-    if options.junit:
-        from atftctl.cli.render import junit
-
-        data = result.data
-        assert isinstance(data, checklist.VerifyData)
-        seconds = sum(part.seconds for part in result.parts)
-        reports.write_report(options.junit, junit.document(data, seconds, opened.runbook.service))
+    options.write_files(result, opened.runbook.service)
     return result

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from atftctl.cli.render.console import FAIL, OK, UNKNOWN, WARN, Tone, mark_column, say
+from atftctl.cli.render.console import FAIL, OK, UNKNOWN, WARN, Tone, mark_column, say, screen, write_lines
 from atftctl.cli.render.layout import display_width, pad
 from atftctl.cli.render.result import contacts, timeline, tone_of
 from atftctl.cli.render.translation import localize
@@ -13,7 +14,7 @@ from atftctl.domain.result import Result
 from atftctl.protocol.messages import joined, tr
 
 if TYPE_CHECKING:
-    from atftctl.operations.verification.checklist import CheckLine
+    from atftctl.operations.verification.checklist import CheckLine, VerifyData
 
 VERDICTS: dict[str, tuple[str, Tone]] = {"pass": (OK, "good"), "fail": (FAIL, "bad"), "inconclusive": (UNKNOWN, "warn")}
 SKIPPED = "-"
@@ -32,11 +33,24 @@ def checklist(result: Result) -> None:
         _check(check, width)
     if data.skipped:
         names = joined(", ", [title_of(name) for name in data.skipped])
-        say(tr("not checked: {names}", names=names), "quiet", lead=f"{mark_column(SKIPPED)}", hang=8)
+        say(tr("not checked: {names}", names=names), "quiet", lead=mark_column(SKIPPED), hang=8)
+    _curve(data)
     for line in result.lines:
         say(line, lead="  ", hang=4)
     timeline(result.parts)
     contacts(result.contacts)
+
+
+def _curve(data: VerifyData) -> None:
+    """The quality by date, and its rolling mean beside the baseline's; on a terminal only."""
+    if not data.by_date or not sys.stdout.isatty():
+        return
+    from atftctl.cli.render import curves
+
+    title = next((check.title for check in data.checks if check.name == "quality"), "")
+    width = screen()[0] - 2
+    lines = curves.quality(data.by_date, data.baseline_by_date, width, title=title, charset=curves.charset())
+    write_lines([f"  {line}" for line in lines], "quiet")
 
 
 def _check(check: CheckLine, width: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import field
 from typing import Any
 
 from atftctl import protocol
@@ -59,13 +60,16 @@ class VerifyData(Data):
 
     verdict: `pass`; `fail` where a check failed; otherwise `inconclusive`. checks: the checks that were made, in the
     order of the checklist. skipped: the names of those that were not asked for, or that `--quick` leaves out; with any
-    of them, a pass marks nothing as verified-good. quick: whether fewer dates and steps were measured.
+    of them, a pass marks nothing as verified-good. quick: whether fewer dates and steps were measured. by_date: the
+    quality of the model in service by date; baseline_by_date: that of the baseline, where both can be compared.
     """
 
     verdict: str
     checks: tuple[CheckLine, ...]
     skipped: tuple[str, ...] = ()
     quick: bool = False
+    by_date: Mapping[str, float] = field(default_factory=dict)
+    baseline_by_date: Mapping[str, float] = field(default_factory=dict)
 
 
 def not_passed(data: VerifyData) -> list[str]:
@@ -101,6 +105,7 @@ def verify(project: Project, request: Request, *, only: Sequence[str] = (), quic
         tuple(_line(check, project) for check in checks),
         tuple(name for name in CHECKS if name not in names),
         quick,
+        *_curves(measured.get("quality") or {}, baseline),
     )
     if verdict is Verdict.PASS and not data.skipped and not quick:
         before = {path: config.sha256 for path, config in files.items() if config.sha256}
@@ -225,6 +230,19 @@ def _errors(project: Project) -> dict[str, Any] | None:
     log = tail(project.layout.root, protocol.LOG, 2000, since=record.log_from)
     lines += [line for line in log if " ERROR " in line or "Traceback" in line]
     return {"lines": lines, "since": record.started_at.replace("T", " ")[:19]}
+
+
+def _curves(part: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the quality by date, now and of the baseline; the latter only where both can be compared."""
+    now = _numbers(part.get("by_date"))
+    before = baseline["rankic"] if baseline else {}
+    comparable = bool(now) and part.get("identity") == before.get("identity")
+    return now, _numbers(before.get("by_date")) if comparable else {}
+
+
+def _numbers(values: Any) -> dict[str, float]:
+    items = values.items() if isinstance(values, Mapping) else ()
+    return {str(date): float(value) for date, value in items if isinstance(value, int | float)}
 
 
 def _line(check: Check, project: Project) -> CheckLine:
