@@ -12,7 +12,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,7 @@ class SideBySide:
     def measure(self, chains: Sequence[Chain]) -> None:
         """Run the chains to their ends. Whatever happens, no process is left."""
         children.die_with(os.getppid())
+        _import_for_all()
         children.adopt_orphans()
         waiting = list(chains)
         try:
@@ -166,6 +169,12 @@ class SideBySide:
 
     def _file(self, part: str) -> Path:
         return self.folder / f"{part}.json"
+
+
+def _import_for_all() -> None:
+    """Import what each trainer would import by itself: torch's optimisers import the compiler, which takes 2 s."""
+    with suppress(ImportError):
+        import_module("torch._dynamo")
 
 
 def _how_ended(code: int) -> dict[str, Any]:

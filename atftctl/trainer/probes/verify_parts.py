@@ -21,6 +21,7 @@ from atftctl.trainer.training.trainer import Trainer
 
 TRAINING_STEPS = 12  # enough to see the peak of memory and that the loss is finite
 WARM_UP = 3  # steps that are not measured: thread pools, allocator, caches
+EVALUATED = 20  # dates, for the memory that an evaluation takes
 LOADS = 3  # attempts to read a checkpoint that a running trainer replaces meanwhile
 COST_VERSION = 2  # of the measurement of memory and step time; values of different versions are not compared
 
@@ -100,7 +101,7 @@ class Parts:
             for number in range(steps):
                 result = trainer.next_step()
                 if number == steps // 2:
-                    trainer.evaluate(trainer.settings.training.evaluate_dates)
+                    trainer.evaluate(EVALUATED)
         return {
             "steps": steps,
             "loss": result.loss,
