@@ -18,20 +18,25 @@ from tests.trainer.conftest import settings_of
 
 pytest.importorskip("torch")
 
-# The trainer's own command line, with one part of the measurement replaced by the statements of the first argument.
+# The trainer's own command line, with statements before the measurement of some parts.
 BROKEN = """
-import os, signal, sys, time
-part, statements = sys.argv[1:3]
-del sys.argv[1:3]
-from atftctl.trainer.probes import verify_parts
-real = getattr(verify_parts.Parts, part)
-def broken(self):
-    exec(statements)
-    return real(self)
-setattr(verify_parts.Parts, part, broken)
+import json, os, signal, sys, time
+statements = json.loads(sys.argv.pop(1))
+from atftctl.trainer.probes.verify_parts import Parts
+real = Parts.measure
+def broken(self, part):
+    exec(statements.get(part, ""))
+    return real(self, part)
+Parts.measure = broken
 from atftctl.trainer.__main__ import main
 sys.exit(main())
 """
+LAST_WORDS = "print('last words', flush=True);"
+DAEMON = (
+    "if os.fork() == 0:\n os.setsid()\n"
+    " if os.fork() == 0: open('out/pid', 'w').write(str(os.getpid())); time.sleep(60)\n os._exit(0)\n"
+    "time.sleep(0.5)\n"
+)
 
 
 @pytest.fixture
@@ -40,12 +45,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def measure(root: Path, *options: str, part: str = "_dataset", statements: str = "", limit_s: float = 60) -> Any:
+def measure(root: Path, *options: str, statements: dict[str, str] | None = None, limit_s: float = 60) -> Any:
     out = root / "out" / "measured.json"
     out.parent.mkdir(exist_ok=True)
     done = subprocess.run(
-        [sys.executable, "-c", BROKEN, part, statements, "probe", "verify", "--config", "config.yaml", "--steps", "6",
-         "--dates", "8", "--out", str(out), "--parts", str(root / "out" / "parts"), "--limit-s", str(limit_s), *options],
+        [sys.executable, "-c", BROKEN, json.dumps(statements or {}), "probe", "verify", "--config", "config.yaml",
+         "--steps", "6", "--dates", "8", "--out", str(out), "--parts", str(root / "out" / "parts"),
+         "--limit-s", str(limit_s), *options],
         cwd=root, env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(root / "out")}, timeout=120,
         capture_output=True, text=True,
     )  # fmt: skip
@@ -87,63 +93,46 @@ def test_all_parts_and_nothing_in_the_project_is_touched(trained: Path) -> None:
     assert files(trained) == before
 
 
-@pytest.mark.parametrize(
-    ("statements", "ended"),
-    [
-        ("print('last words', flush=True); os._exit(3)", {"exit": 3}),
-        ("print('last words', flush=True); os.kill(os.getpid(), signal.SIGKILL)", {"signal": 9}),
-        ("print('last words', flush=True); import ctypes; ctypes.string_at(0)", {"signal": 11}),
-    ],
-)
-def test_a_crash_costs_no_other_part(trained: Path, statements: str, ended: dict[str, int]) -> None:
-    answer = measure(trained, part="_quality", statements=statements)
-    assert answer["quality"]["crashed"] == ended and "last words" in answer["quality"]["log"], answer
-    if ended.get("signal") == 11:
-        assert any("Segmentation fault" in line for line in answer["quality"]["log"]), "and where it was"
-    others = [part for name, part in answer.items() if name != "quality"]
-    assert len(others) == 4 and not [part for part in others if "error" in part or "crashed" in part], answer
-
-
-def test_a_part_that_hangs_is_killed_after_its_own_time(trained: Path) -> None:
+def test_parts_that_crash_are_killed_or_hang_cost_no_other_part(trained: Path) -> None:
     begun = time.monotonic()
-    answer = measure(trained, "--part", "training", "--part", "model", part="_training",
-                     statements="print('waiting', flush=True); time.sleep(60)", limit_s=8)  # fmt: skip
-    assert answer["training"] == {"crashed": {"limit_s": 8.0}, "log": ["waiting"]}, answer
-    assert "sha256" in answer["model"] and time.monotonic() - begun < 40
-
-
-def test_what_a_part_needs_is_measured_and_what_depends_on_a_crash_says_so(root: Path) -> None:
-    answer = measure(root, "--part", "quality", part="_model", statements="os._exit(7)")
-    assert list(answer) == ["dataset", "model", "quality"]
-    assert answer["model"]["crashed"] == {"exit": 7} and "model" in answer["quality"]["error"]
-    answer = measure(root, "--part", "quality")
-    assert "no checkpoint" in answer["model"]["error"] and "did not load" in answer["quality"]["error"]
-
-
-def test_a_part_that_eats_memory_ends_by_its_own_limit(trained: Path) -> None:
-    answer = measure(trained, "--memory-mb", "3000", part="_quality", statements="held = [bytearray(1 << 30) for _ in range(64)]")  # fmt: skip
-    assert "may use 3000 MB" in answer["quality"]["error"], answer["quality"]
-    assert "loss" in answer["training"] and "step_s" in answer["steps"]
-
-
-def test_children_of_a_part_do_not_outlive_it(trained: Path) -> None:
-    daemon = (
-        "if os.fork() == 0:\n os.setsid()\n"
-        " if os.fork() == 0: open('out/pid', 'w').write(str(os.getpid())); time.sleep(60)\n os._exit(0)\n"
-        "time.sleep(0.5)"
-    )
-    answer = measure(trained, "--part", "model", part="_model", statements=daemon)
-    assert "sha256" in answer["model"]
+    answer = measure(trained, limit_s=10, statements={
+        "quality": DAEMON + LAST_WORDS + "os.kill(os.getpid(), signal.SIGKILL)",
+        "training": LAST_WORDS + "import ctypes; ctypes.string_at(0)",
+        "steps": LAST_WORDS + "time.sleep(100)",
+    })  # fmt: skip
+    assert answer["dataset"]["stocks"] == 30 and answer["model"]["step"] == 1, "what came before is kept"
+    assert answer["quality"] == {"crashed": {"signal": 9}, "log": ["last words"]}
+    assert answer["training"]["crashed"] == {"signal": 11} and "last words" in answer["training"]["log"]
+    assert any("Segmentation fault" in line for line in answer["training"]["log"]), "and where it was"
+    assert answer["steps"] == {"crashed": {"limit_s": 10.0}, "log": ["last words"]}
+    assert time.monotonic() - begun < 100
     pid = (trained / "out/pid").read_text()
-    assert not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text()
+    assert not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text(), "a daemon was left"
+
+
+def test_a_part_that_eats_memory_ends_by_its_limit_and_one_that_exits_says_its_code(trained: Path) -> None:
+    eats = "held = [bytearray(1 << 30) for _ in range(64)]"
+    answer = measure(trained, "--memory-mb", "3000", "--part", "quality", "--part", "training",
+                     statements={"quality": eats, "training": "os._exit(3)"})  # fmt: skip
+    assert "may use 3000 MB" in answer["quality"]["error"], answer["quality"]
+    assert answer["training"]["crashed"] == {"exit": 3} and "steps" not in answer
 
 
 def test_a_checkpoint_of_another_architecture(trained: Path) -> None:
     (trained / "config.yaml").write_text(yaml.safe_dump(settings_of(model={"hidden_size": 12})))
     answer = measure(trained, "--part", "quality", "--part", "training")
+    assert list(answer) == ["dataset", "model", "quality", "training"], "what a part needs is measured, too"
     assert "does not fit this model" in answer["model"]["error"], answer
     assert "did not load" in answer["quality"]["error"] and answer["training"]["fresh"] is True
 
 
-def test_an_unknown_part_is_refused(root: Path) -> None:
-    assert "there is no part dreams" in measure(root, "--part", "dreams")["error"]
+def test_what_is_measured_for_which_parts() -> None:
+    from atftctl.trainer.probes.side_by_side import PARTS, _chains
+
+    def chains(*parts: str) -> list[tuple[str, ...]]:
+        return [chain.parts for chain in _chains(parts)]
+
+    assert chains(*PARTS) == [("dataset", "model", "quality"), ("training",), ("steps",)]
+    assert chains("model") == [("dataset", "model")] and chains("steps") == [("steps",)]
+    with pytest.raises(ValueError, match="there is no part dreams"):
+        chains("dreams")
