@@ -63,7 +63,7 @@ def _check(check: CheckLine, width: int) -> None:
     say(detail, tone, lead=lead)
     if check.hint:
         say(tr("next: {hint}", hint=check.hint), lead=" " * display_width(lead))
-    for line in check.log:
+    for line in filter(None, check.log):
         say(line, "quiet", lead=" " * DETAIL + "| ", hang=DETAIL + 4)
 
 

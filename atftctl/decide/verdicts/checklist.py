@@ -74,7 +74,8 @@ def _measured_check(name: str, part: Measured | None, judge: Callable[[str, Meas
     try:
         return judge(name, part)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
-        detail = tr("the measurement can't be used: {reason}", reason=f"{type(error).__name__} {error}")
+        reason = f"{type(error).__name__} {error}"
+        detail = tr("the measurement can't be used: {reason}", reason=reason)
         return Check(name, Verdict.INCONCLUSIVE, detail, hint=tr("check the program that trainer.probe names"))
 
 

@@ -24,9 +24,10 @@ class BaselineSummary(Data):
     """One recorded baseline.
 
     name: its name. in_use: whether `verify` compares with it. recorded: when, ISO 8601. quality: mean quality of its
-    model. dates: number of dates that it was measured on. first, last: the first and the last of these dates. stocks:
-    number of stocks; null where that is not known. memory_mb, step_s: memory and step time. config_digest: of its
-    settings. commit: of the code. model: path and hash of the model. problem: why it can't be used.
+    model. dates: number of dates that it was measured on. first: the first of these dates. last: the last of them.
+    stocks: number of stocks; null where that is not known. memory_mb: peak memory. step_s: time of a training step.
+    config_digest: of its settings. commit: of the code. model: path and hash of the model. problem: why it can't be
+    used.
     """
 
     name: str
