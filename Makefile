@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-trainer bench-streaming quality torture yaml-corpus drill-ten clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -22,6 +22,7 @@ help:
 	@echo "make yaml-corpus DIR=folder      every scalar of public YAML files edited, and judged by other readers"
 	@echo "make bench-trainer              speed of a training step; bench-streaming: 4,000 stocks within 2 GiB"
 	@echo "make quality DATA=panel.parquet RankIC on real prices beside ridge and LightGBM"
+	@echo "make calibration [DATA=panel]    how often the verdicts of verify err (20 minutes)"
 
 setup: $(STAMP)
 
@@ -125,6 +126,10 @@ quality: setup
 	$(PIP) -q -e '.[compare]'
 	$(BIN)/python bench/quality.py train $(DATA) $(RUNS)
 	$(BIN)/python bench/quality.py report $(DATA) $(RUNS) --split validation
+
+# How often the verdicts err, on simulated series and, with DATA=panel.parquet, on those of real prices.
+calibration: setup
+	$(BIN)/python -m tests.calibration $(DATA)
 
 # Ten rehearsals in a row: what the drill promises.
 drill-ten: setup

@@ -28,7 +28,7 @@ BROKEN = {
         "from atftctl.host import files as _  # noqa\n",
     ),
     "3. decide and domain never touch the machine": (
-        "atftctl/decide/verdicts/rankic.py",
+        "atftctl/decide/verdicts/paired.py",
         "import subprocess as _  # noqa\n",
     ),
     "5. only cli imports typer and rich": ("atftctl/operations/report/status.py", "import rich as _  # noqa\n"),

@@ -96,8 +96,9 @@ MEANINGS = {
     "trainer.memory_limit_mb": "Memory limit of the trainer in MiB (`RLIMIT_DATA`); 0 means no limit.",
     "trainer.processes": "Number of processes. More than 1 requires `launcher`.",
     "trainer.launcher": "Words that precede `command` with several processes; `{processes}` is their number.",
-    "checks.rankic_margin": "RankIC may be lower than the baseline's by less than this.",
-    "checks.rankic_min_dates": "With fewer dates in common, RankIC is inconclusive.",
+    "checks.quality_margin": "The column that `metrics.quality` names may be worse than the baseline's by less than "
+    "this. Above 0, in the unit of the column.",
+    "checks.quality_min_dates": "With fewer dates in common with the baseline, quality is inconclusive. At least 20.",
     "checks.memory_ratio": "Highest allowed ratio of peak memory to the baseline's.",
     "checks.step_time_ratio": "Highest allowed ratio of step time to the baseline's.",
     "checks.grad_norm_max": "Highest allowed gradient norm before clipping.",

@@ -186,13 +186,17 @@ class TrainerRules:
 class Checks:
     """Tolerances of the checklist after a rollback. Ratios and margins are relative to the recorded baseline."""
 
-    rankic_margin: float = 0.02
-    rankic_min_dates: int = 60
+    quality_margin: float = 0.02  # in the unit of the column that metrics.quality names
+    quality_min_dates: int = 60
     memory_ratio: float = 1.20
     step_time_ratio: float = 1.20
     grad_norm_max: float = 5.0
     probe_steps: int = 60
     probe_limit_s: float = 300.0
+
+
+LEAST_DATES = 20  # with fewer dates, bounds of a mean are not trusted, whatever the runbook says
+Direction = Literal["higher", "lower"]
 
 
 @record

@@ -10,7 +10,6 @@ import pytest
 from tests.support.projects import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, wait_for
 
 pytest.importorskip("torch")
-pytest.importorskip("arch")
 
 
 def verdicts(done: object) -> dict[str, str]:

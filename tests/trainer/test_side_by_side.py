@@ -88,7 +88,7 @@ def test_all_parts_and_nothing_in_the_project_is_touched(trained: Path) -> None:
     assert not [part for part in answer.values() if "error" in part or "crashed" in part], answer
     assert len(answer["quality"]["evaluated"]) == 8 == len(answer["quality"]["by_date"])
     assert answer["training"]["memory_mb"] > 50 and answer["training"]["fresh"] is False
-    assert answer["steps"]["steps"] == 6 and answer["steps"]["step_s_ratio"] > 0
+    assert answer["steps"]["step_s_steps"] == 6 and answer["steps"]["step_s_ratio"] > 0
     assert all(part["seconds"] > 0 for part in answer.values())
     assert files(trained) == before
 

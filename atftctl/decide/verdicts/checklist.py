@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from atftctl.decide.verdicts.comparable import differences
+from atftctl.decide.verdicts.paired import compare
 from atftctl.decide.verdicts.probe_ends import how_ended
-from atftctl.decide.verdicts.rankic import compare
 from atftctl.domain.checks import CHECKS
 from atftctl.domain.facts import Process
 from atftctl.domain.runbook import Checks, Metrics
@@ -18,6 +18,7 @@ from atftctl.domain.verdict import Check, Verdict
 from atftctl.protocol.messages import Message, joined, tr, trn
 
 Measured = Mapping[str, Any]
+LEAST_STEPS = 50  # a ratio of step times from fewer is not judged
 RECORD = tr("record a baseline while the service is healthy: atftctl baseline record")
 RECORD_AGAIN = tr("record the baseline again while the service is healthy: atftctl baseline record")
 
@@ -139,15 +140,19 @@ def comparable_quality(
     if dates := part.get("evaluated"):  # on purpose not on all dates
         values = {date: value for date, value in before["by_date"].items() if date in set(dates)}
         baseline = {**baseline, "rankic": {**before, "by_date": values}}
-    check = quality(metrics.title(metrics.quality) or name, part, baseline, tolerances)
+    check = quality(metrics.title(metrics.quality) or name, part, baseline, tolerances, metrics)
     if check.verdict is Verdict.INCONCLUSIVE and not check.hint:
         hint = tr("evaluate on more dates (a longer validation period), and record a baseline on them, too")
         return replace(check, hint=hint)
     return check
 
 
-def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Checks) -> Check:
-    """RankIC of the model in service, compared with the baseline's on the same dates."""
+def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Checks, metrics: Metrics) -> Check:
+    """The quality of the model in service, compared with the baseline's on the same dates."""
+    metric = metrics.columns.get(metrics.quality)
+    if metric is None or not metric.better:
+        why = tr("the runbook does not say by which column quality is judged; set metrics.quality")
+        return Check(name, Verdict.INCONCLUSIVE, why, part)
     if baseline is None:
         why = tr("no baseline; record one while the service is healthy: atftctl baseline record")
         return Check(name, Verdict.INCONCLUSIVE, why, part)
@@ -161,8 +166,15 @@ def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Ch
     if part["weights"] == before["weights"] and part["predictions"] == before["predictions"]:
         why = tr("weights and predictions are bit-identical to the baseline's")
         return Check(name, Verdict.PASS, why, {"identical": True})
-    margin, dates = tolerances.rankic_margin, tolerances.rankic_min_dates
-    return compare(part["by_date"], before["by_date"], margin=margin, min_dates=dates, horizon=1)
+    return compare(
+        part["by_date"],
+        before["by_date"],
+        title=name,
+        better=metric.better,
+        margin=tolerances.quality_margin,
+        min_dates=tolerances.quality_min_dates,
+        horizon=int(part.get("horizon", 1)),
+    ).check()
 
 
 def errors(part: Measured | None) -> Check:
@@ -193,6 +205,11 @@ def ratio(name: str, part: Measured, key: str, unit: str, limit: float, baseline
     again = tr("when the machine is less busy, run: atftctl verify --check {name}", name=name)
     if not math.isfinite(value):
         return Check(name, Verdict.INCONCLUSIVE, detail, part, again)
+    steps = int(part.get(f"{key}_steps", LEAST_STEPS))
+    if steps < LEAST_STEPS:
+        few = tr("{steps} steps were measured, {needed} are needed", steps=steps, needed=LEAST_STEPS)
+        more = tr("set checks.probe_steps of the runbook to {needed} or more", needed=LEAST_STEPS)
+        return Check(name, Verdict.INCONCLUSIVE, _with(detail, few), part, more)
     if lower > limit:
         return Check(name, Verdict.FAIL, _with(detail, tr("the limit is {limit:g} ×", limit=limit)), part)
     if value > limit:

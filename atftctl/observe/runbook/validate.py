@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 
-from atftctl.domain.runbook import Runbook, Settings, Value, kind_of, span_s
+from atftctl.domain.runbook import LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.host.files.containment import check_relative
@@ -27,6 +28,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_plans(runbook, binder)
     _check_symptoms(runbook, binder)
     _check_metrics(runbook, binder)
+    _check_tolerances(runbook, binder)
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
@@ -189,6 +191,14 @@ def _check_metrics(runbook: Runbook, binder: Binder) -> None:
     if rules.quality in rules.columns and not rules.columns[rules.quality].better:
         text = tr("say which direction is better: higher or lower")
         binder.problem(("metrics", "columns", rules.quality, "better"), text, at=("metrics", "columns", rules.quality))
+
+
+def _check_tolerances(runbook: Runbook, binder: Binder) -> None:
+    rules = runbook.checks
+    if not 0 < rules.quality_margin < math.inf:
+        text = tr("{value} is not a number above 0", value=rules.quality_margin)
+        binder.problem(("checks", "quality_margin"), text)
+    _check_range(binder, ("checks", "quality_min_dates"), rules.quality_min_dates, LEAST_DATES, 100_000)
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:

@@ -29,7 +29,7 @@ from atftctl.state.reserve import RESERVE
 
 IMPORT_LIMIT_S = 60.0
 PYTHON = (3, 11)
-PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "arch")  # the first takes as long as all others together
+PACKAGES = ("torch", "numpy", "pandas", "pyarrow")  # the first takes as long as all others together
 IMPORTS = """
 import importlib, os, sys
 names, child = sys.argv[1:], os.fork()

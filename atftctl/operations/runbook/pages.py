@@ -80,10 +80,10 @@ SAY = {
     ),
     "verify": Text("After a rollback", "ロールバック後の検証"),
     "checklist": Text(
-        "check model, data, training, RankIC (margin {margin}, at least {dates} dates), errors, memory (at most × "
+        "check model, data, training, {quality} (margin {margin}, at least {dates} dates), errors, memory (at most × "
         "{memory}), service, training time (at most × {time})",
-        "モデル、データ、学習、RankIC（許容差 {margin}、{dates}日以上）、エラー、メモリ（{memory}倍以内）、サービス、"
-        "学習時間（{time}倍以内）を確認する",
+        "モデル、データ、学習、{quality}（許容差 {margin}、{dates}日以上）、エラー、メモリ（{memory}倍以内）、"
+        "サービス、学習時間（{time}倍以内）を確認する",
     ),
     "phases": Text("Turning the improvements on again", "再有効化計画"),
     "before": Text("Prevention", "予防措置"),
@@ -155,8 +155,9 @@ def _page(book: Runbook, file: str, language: str) -> Iterator[str]:
     checks = book.checks
     checklist = say(
         "checklist",
-        margin=checks.rankic_margin,
-        dates=checks.rankic_min_dates,
+        quality=book.metrics.title(book.metrics.quality) or "-",
+        margin=checks.quality_margin,
+        dates=checks.quality_min_dates,
         memory=checks.memory_ratio,
         time=checks.step_time_ratio,
     )

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from atftctl import protocol
 from atftctl.trainer.model.atft import parameter_count
 from atftctl.trainer.probes.bench import Bench
+from atftctl.trainer.probes.ratio import ratio_of_medians
 from atftctl.trainer.runtime.memory import PeakMemory
 from atftctl.trainer.training import checkpoint, evaluation
 from atftctl.trainer.training.train_state import load_state
@@ -129,15 +129,20 @@ class Parts:
         except Exception as error:  # noqa: BLE001 - old settings, that this code may not know any more
             seconds = [trainer.next_step().seconds for _ in range(WARM_UP + 5)][WARM_UP:]
             return {"step_s": statistics.median(seconds), "baseline_error": str(error), "version": COST_VERSION}
-        pairs = [(trainer.next_step().seconds, other.next_step().seconds) for _ in range(count)][WARM_UP:]
-        mine, theirs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        mine, theirs = list[float](), list[float]()
+        for at in range(count):
+            turn = [(trainer, mine), (other, theirs)]
+            for stepper, seconds in reversed(turn) if at % 2 else turn:  # neither profits from always being the second
+                step = stepper.next_step()
+                if at >= WARM_UP:
+                    seconds.append(step.seconds)
         ratio, lower = ratio_of_medians(mine, theirs)
         return {
             "step_s": statistics.median(mine),
             "baseline_step_s": statistics.median(theirs),
             "step_s_ratio": ratio,
             "step_s_ratio_lower": lower,
-            "steps": len(mine),
+            "step_s_steps": len(mine),
             "version": COST_VERSION,
         }
 
@@ -177,14 +182,3 @@ def try_load(trainer: Trainer, root: Path) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def ratio_of_medians(mine: list[float], theirs: list[float]) -> tuple[float, float]:
-    """Return the ratio of the medians, and the lower end of its one-sided 95 % bootstrap interval.
-
-    The bootstrap draws pairs, 1,000 times, from a fixed seed (Efron & Tibshirani 1993, chapter 13).
-    """
-    left, right = np.array(mine), np.array(theirs)
-    drawn = np.random.default_rng(0).integers(0, len(left), (1_000, len(left)))
-    ratios = np.median(left[drawn], axis=1) / np.median(right[drawn], axis=1)
-    return float(np.median(left) / np.median(right)), float(np.quantile(ratios, 0.05))

@@ -1,0 +1,62 @@
+"""The verdicts err as seldom as they claim. The short form; `make calibration` is the long one.
+
+The limit is 7 % plus three standard errors of a share in so many series, so that other seeds would do as well. It is
+low enough for a wrong method to fail: see the last test.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import pytest
+
+from atftctl.decide.verdicts import bootstrap
+from atftctl.domain.verdict import Verdict
+from tests.calibration.rates import Bounds, false_degraded, false_restored, outcomes, share, upper_error
+from tests.calibration.simulated import Kind, series
+
+SERIES = 200
+SIZE = 0.07
+LIMIT = SIZE + 3 * math.sqrt(SIZE * (1 - SIZE) / SERIES)
+CASES = [(Kind(0.3), 60), (Kind(0.5), 250), (Kind(heavy=True), 60), (Kind(horizon=5), 60), (Kind(horizon=20), 120)]
+
+
+@pytest.mark.parametrize(("kind", "count"), CASES, ids=str)
+def test_the_verdicts_have_their_size(kind: Kind, count: int) -> None:
+    found = outcomes((series(kind, count, seed) for seed in range(SERIES)), kind.horizon)
+    assert false_restored(found) <= LIMIT
+    assert false_degraded(found) <= LIMIT and upper_error(found) <= LIMIT
+
+
+def test_the_verdicts_have_power() -> None:
+    found = outcomes(series(Kind(), 250, seed) for seed in range(SERIES // 2))
+    assert share(found, 0.0, Verdict.PASS) > 0.9
+    assert share(found, -0.04, Verdict.FAIL) > 0.9
+
+
+def single_values(values: Sequence[float], _horizon: int) -> tuple[float, float]:
+    """The interval that a bootstrap of single values comes to: it takes dates for independent."""
+    reach = bootstrap.NORMAL * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values) - reach, statistics.fmean(values) + reach
+
+
+def blocks_alone(values: Sequence[float], horizon: int) -> tuple[float, float]:
+    """The plain percentile interval of blocks as long as the horizon."""
+    middle = statistics.fmean(values)
+    means = sorted(bootstrap.resampled_means([value - middle for value in values], horizon, bootstrap.DRAWS, 1))
+    return middle + means[len(means) // 20], middle + means[-len(means) // 20]
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "count"),
+    [
+        (single_values, Kind(0.5), 250),
+        (single_values, Kind(horizon=5), 60),
+        (blocks_alone, Kind(horizon=20), 120),
+    ],
+)
+def test_a_simpler_method_fails_these_tests(method: Bounds, kind: Kind, count: int) -> None:
+    found = outcomes((series(kind, count, seed) for seed in range(SERIES)), kind.horizon, method)
+    assert false_restored(found) > LIMIT
