@@ -24,8 +24,10 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     wait_for(lambda: (real.root / "models/best_model.pth").exists(), 120)
     assert real.run("trainer", "stop").code == 0
 
+    before = {name: data for name, data in real.tree().items() if name != ".atftctl/lock"}
     no_baseline = real.run("verify", "--json")
-    assert no_baseline.code == 6
+    assert no_baseline.code == 6, no_baseline
+    assert {name: data for name, data in real.tree().items() if name != ".atftctl/lock"} == before, "it only measures"
     assert verdicts(no_baseline)["quality"] == "inconclusive"
 
     assert real.run("baseline", "record").code == 0

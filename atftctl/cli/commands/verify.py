@@ -105,7 +105,6 @@ class VerifyOptions:
         "atftctl verify",
         "atftctl verify --quick",
         "atftctl verify --check quality --check service",
-        "atftctl verify --junit verify.xml",
     ),
 )
 def verify(session: Session, options: VerifyOptions) -> "Result":
