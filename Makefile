@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -99,6 +99,10 @@ bench: setup
 # How long each route takes to decide, a rollback with a 2 GiB model beside cp, the history of 10,000 operations.
 bench-routes: setup
 	$(BIN)/python bench/routes.py
+
+# `metrics` over a million rows, beside a plain pandas.read_csv.
+bench-metrics: setup
+	$(BIN)/python bench/metrics.py
 
 # Against cp, restic and borg where they are installed (apt-get install restic borgbackup); 12 GB of disk, 5 minutes.
 bench-backup: setup

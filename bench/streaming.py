@@ -6,6 +6,7 @@ Needs about 4 GB of disk in TMPDIR and some minutes. Ends with one line of JSON;
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -82,11 +83,12 @@ def train(root: Path, panel: Path) -> dict[str, float]:
     if child.returncode:
         raise SystemExit(f"the trainer ended with {child.returncode}")
     events = [json.loads(line) for line in (root / protocol.EVENTS).read_bytes().splitlines()]
-    last = (root / protocol.METRICS).read_text().splitlines()[-1].split(",")
+    with (root / protocol.METRICS).open() as file:
+        last = list(csv.DictReader(file))[-1]
     return {
         "peak_anonymous_mb": peak,
         "prepare_s": events[0]["seconds"]["panel"],
-        "step_s": float(last[-1]),
+        "step_s": float(last["step_s"]),
         "total_s": time.monotonic() - begun,
     }
 

@@ -139,6 +139,15 @@ MEANINGS = {
     "metrics.loss": "The column of the training loss.",
     "metrics.memory": "The column of the memory in use.",
     "metrics.step_time": "The column of the seconds that a step takes.",
+    "logs": "The trainer's logs, and which lines in them are errors.",
+    "logs.files": "The logs. Rotated files beside them (`.1`, `.2.gz`, `-20261130`) belong to them.",
+    "logs.errors": "The kinds of errors, the most specific first: of several that match a line, the first one counts. "
+    "Empty: the kinds that atftctl knows (memory, numbers, accelerator, disk, lost workers, signals, exceptions, lines "
+    "of level ERROR, and failures as warnings).",
+    "logs.errors[].name": "Its name: letters, digits, `-` and `_`.",
+    "logs.errors[].pattern": "Regular expression of Python that is searched in each line, at most 8,192 characters of "
+    "it. `(?i)` at its beginning ignores case.",
+    "logs.errors[].severity": "`fatal`: no training goes on after it. `warning`: counted apart, fails no check.",
     "drill.keep_off": "Features that stay off in the incident that the rehearsal makes.",
 }
 

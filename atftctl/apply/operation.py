@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from atftctl.apply import branch_move, packages, trainer_process
+from atftctl.apply import branch_move, packages, staging_folders, trainer_process
 from atftctl.apply.launch import LaunchSpec
 from atftctl.apply.moves import Content
 from atftctl.apply.snapshots import pin as pins
@@ -138,6 +138,18 @@ class Operation:
             return procs.Identity(record.pid, record.ticks, record.boot), record
         return procs.identify(step.pid), record
 
+    def fence(self) -> None:
+        """Before files are replaced and a trainer is started: let no trainer that was taken for lost undo that.
+
+        What can't be renamed is noted here, and refused when the trainer is started.
+        """
+        if self.inputs.start is None:
+            return
+        try:
+            staging_folders.fence(self.layout)
+        except (OSError, HostError) as error:
+            self.note(reason(error))
+
     def take_snapshot(self) -> None:
         """Copy what is there now, so that the operation can be undone. Raises Restored, DiskFull."""
         if self.plan.snapshot is None:
@@ -216,8 +228,12 @@ class Operation:
         """Start the trainer where the plan says so. Raises OSError, HostError."""
         if self.inputs.start is None:
             return None
-        now = datetime.now().astimezone()
-        return trainer_process.start(self.layout, self.inputs.start, digest=self.inputs.digest, now=now)
+        return self._start(self.inputs.start, self.inputs.digest)
+
+    def _start(self, launch: LaunchSpec, digest: str) -> ProcessRecord:
+        record = trainer_process.start(self.layout, launch, digest=digest, now=datetime.now().astimezone())
+        self._entry["generation"] = record.generation
+        return record
 
     def close(self, outcome: str, exit_code: int, **more: Any) -> None:
         """Append the history line, then remove the journal's records. Raises OSError, HostError."""
@@ -243,7 +259,7 @@ class Operation:
         for who, record, grace_s in self._stopping:  # asked to stop, it must not be taken for one that runs on
             trainer_process.stop(self.layout, record, who, grace_s=grace_s, note=self.note, adopted=record is None)
         if self._stopping and self.inputs.start_again:
-            trainer_process.start(self.layout, self.inputs.start_again, digest="", now=datetime.now().astimezone())
+            self._start(self.inputs.start_again, "")
         exit_code = error.exit_code if isinstance(error, AtftError) else Restored.exit_code
         self._entry["files"] = []
         with suppress(OSError, HostError):  # on a full disk the line is lost; it would only say that nothing changed

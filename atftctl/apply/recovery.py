@@ -135,7 +135,7 @@ class Recovery:
                 quarantine.add(layout, str(intent["quarantine"]), why, datetime.now().astimezone())
         if intent.get("reload"):
             parts.append(tr("a running trainer keeps its old settings until you run: atftctl trainer reload"))
-        parts += self._bring_up(intent.get("start"), str(intent.get("digest", "")))
+        parts += self._bring_up(intent, "start", str(intent.get("digest", "")))
         _close(layout, operation, intent, "done, finished by recovery")
         return joined("; ", parts)
 
@@ -177,7 +177,7 @@ class Recovery:
 
     def _put_back(self, operation: str, intent: dict[str, Any], line: str) -> str:
         """Bring the trainer back to what it was before the operation, and close the operation."""
-        parts = [line, *self._finish_stop(intent.get("stopping")), *self._bring_up(intent.get("start_again"), "")]
+        parts = [line, *self._finish_stop(intent.get("stopping")), *self._bring_up(intent, "start_again", "")]
         _close(self.layout, operation, {**intent, "files": []}, "put back by recovery")
         return joined("; ", parts)
 
@@ -204,8 +204,10 @@ class Recovery:
                 )
         return lines
 
-    def _bring_up(self, resume: Any, digest: str) -> list[str]:
-        """Start the trainer if the operation wanted it to run and it does not, and say so."""
+    def _bring_up(self, intent: dict[str, Any], key: str, digest: str) -> list[str]:
+        """Start the trainer if the operation wanted it to run and it does not, and say so. `key`: of the intent that
+        says from which checkpoint; the generation is added to the intent, for the history."""
+        resume = intent.get(key)
         resume = resume.get("resume") if isinstance(resume, dict) else resume  # as earlier builds recorded it
         if not resume or _runs(self.layout):
             return []
@@ -219,6 +221,7 @@ class Recovery:
             self.done.not_started = True
             hint = tr("correct trainer.command in the runbook, then run: atftctl trainer start")
             return [tr("the trainer could not be started: {reason}", reason=reason(error)), hint]
+        intent["generation"] = record.generation
         return [tr("started the trainer (pid {pid})", pid=record.pid)]
 
 

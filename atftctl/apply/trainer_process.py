@@ -7,9 +7,11 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from atftctl import protocol
+from atftctl.apply import staging_folders
 from atftctl.apply.launch import LaunchSpec
 from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.process_record import ProcessRecord
@@ -24,7 +26,7 @@ from atftctl.host.process import spawn as spawning
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
 from atftctl.protocol.messages import joined, tr
-from atftctl.state import process_record
+from atftctl.state import generation, process_record
 from atftctl.state.layout import Layout
 from atftctl.state.process_record import may_signal, restore_record, write_record
 
@@ -35,19 +37,22 @@ RELEASE_S = 15.0  # how long to wait until a graphics card has released the memo
 def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> ProcessRecord:
     """Start the trainer in the project's folder and return its record. Raises HostError, OSError.
 
-    The record is written before the start, so that a crash loses no trainer, and again with the pid.
+    First comes the number of this start, and earlier trainers are fenced; then the record, so that a crash loses no
+    trainer; the record is written again with the pid.
     """
     output = real_path(layout.root, protocol.OUTPUT)
     for path in (output, real_path(layout.root, protocol.BEST)):
         make_dirs(path.parent)
-    record = _new_record(layout, launch, digest, now)
+    number = generation.take(layout)
+    staging_folders.renew(layout, number)
+    record = _new_record(layout, launch, digest, now, number)
     before = try_read(layout.process)
     write_record(layout, record)
     try:
         child = spawning.spawn(
             launch.argv,
             cwd=layout.root,
-            env=environment(layout, record.run_id),
+            env=environment(layout, record.run_id, number),
             output=output,
             memory_limit_mb=launch.memory_limit_mb,
         )
@@ -62,8 +67,8 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
     return record
 
 
-def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime) -> ProcessRecord:
-    """The record of a run that is about to start, without a pid."""
+def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, number: int) -> ProcessRecord:
+    """The record of a run that is about to start, without a pid. `number`: its generation."""
     return ProcessRecord(
         run_id=f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}",
         wanted="running",
@@ -74,14 +79,19 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime) 
         log_from=size_of_log(layout.root, protocol.LOG),
         metrics_from=size_of_log(layout.root, protocol.METRICS),
         events_inode=inode_of_log(layout.root, protocol.EVENTS),
+        log_inode=inode_of_log(layout.root, protocol.LOG),
+        output_from=size_of_log(layout.root, protocol.OUTPUT),
+        output_inode=inode_of_log(layout.root, protocol.OUTPUT),
         host=procs.host_and_namespace()[0],
         namespace=procs.host_and_namespace()[1],
         processes=launch.processes,
+        generation=number,
     )
 
 
-def environment(layout: Layout, run_id: str) -> dict[str, str]:
-    """Return the trainer's environment: ours, with the project first on the module path.
+def environment(layout: Layout, run_id: str, number: int) -> dict[str, str]:
+    """Return the trainer's environment: ours, with its run id and its generation, and with the project first on
+    the module path.
 
     So a scratch copy of the project runs its own trainer.
     """
@@ -91,6 +101,7 @@ def environment(layout: Layout, run_id: str) -> dict[str, str]:
         "PYTHONPATH": f"{layout.root}{os.pathsep}{path}" if path else str(layout.root),
         "PYTHONUNBUFFERED": "1",
         protocol.RUN_ID: run_id,
+        protocol.GENERATION: str(number),
     }
 
 
@@ -121,6 +132,9 @@ def stop(
             footprint.leave(tr("stopped processes (pid {pids})", pids=_listed(pids)))
     except StillAliveError as error:
         raise _still_alive(error) from None
+    if own and record is not None and record.generation:
+        with suppress(OSError, HostError):  # the next start tries again, and says where it can't
+            staging_folders.fence(layout, only=record.generation)
     if left := gpu.await_released(pids, RELEASE_S):  # host memory goes with the process; the card's may take longer
         note(
             tr(

@@ -31,6 +31,7 @@ PARTS = {
     "decide": tr("reading the project"),
     "evidence": tr("saving the evidence"),
     "files": tr("changing the files"),
+    "logs": tr("reading the logs"),
 }
 VISIBLE_AFTER_S = 1.0
 REDRAW_S = 0.25

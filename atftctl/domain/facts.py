@@ -49,6 +49,7 @@ class Process:
     """The trainer that atftctl started last, and trainers that were started by hand (`unmanaged`).
 
     `since`: when it was started, as ISO 8601. `digest`: of the settings it runs with. `step`: its last training step.
+    `generation`: the number of its start; 0 where that is not known.
     """
 
     state: ProcessState = "never started"
@@ -63,6 +64,7 @@ class Process:
     leftovers: tuple[int, ...] = ()  # pids of the recorded run that are alive although its main process is gone
     section: str = ""  # the work in progress, by its heartbeat: start, step, evaluate, save, reload
     silent_s: float | None = None  # seconds since its last heartbeat, where the section may not last so long
+    generation: int = 0
     where: str = ""  # the other machine or container that it was started on; "" for this one
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, Literal
 class ProcessRecord:
     """One run of the trainer. It is written before the start (with pid 0) and again after it, so that a crash in
     between loses no trainer. `ticks`: the start time of the process in clock ticks since boot. `resume`: the checkpoint
-    that the run started from."""
+    that the run started from. `generation`: the number of this start; 0 in a record of an earlier version."""
 
     run_id: str
     wanted: Literal["running", "stopped"]
@@ -29,6 +29,10 @@ class ProcessRecord:
     processes: int = 1  # of training; where it is more than one, the recorded process is their launcher
     detached: bool = False  # the command put itself into the background: another process of the run is the trainer
     events_inode: int = 0  # of the event log when the run was started: after a rotation the name has another inode
+    generation: int = 0
+    log_inode: int = 0  # the same of the training log
+    output_from: int = 0  # size of the trainer's output in bytes when the run was started
+    output_inode: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -42,6 +46,6 @@ class ProcessRecord:
             kind = {"int": int, "bool": bool}.get(str(field.type), str)
             if type(known.get(name, field.default)) is not kind:
                 raise TypeError(f"{name} is not of type {kind.__name__}")
-        if made.wanted not in ("running", "stopped") or made.pid < 0 or made.ticks < 0:
-            raise ValueError("wanted, pid or ticks has a value that no process has")
+        if made.wanted not in ("running", "stopped") or made.pid < 0 or made.ticks < 0 or made.generation < 0:
+            raise ValueError("wanted, pid, ticks or generation has a value that no process has")
         return made

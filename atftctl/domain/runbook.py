@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.record import record
 from atftctl.protocol.keys import parse_key
 from atftctl.protocol.messages import tr
@@ -219,6 +220,12 @@ class Metrics:
     memory: str = ""
     step_time: str = ""
 
+    @property
+    def roles(self) -> dict[str, str]:
+        """The columns that have a role, by role, in the order in which they are shown."""
+        roles = {name: getattr(self, name) for name in ("quality", "loss", "memory", "step_time")}
+        return {role: column for role, column in roles.items() if column}
+
     def title(self, column: str) -> str:
         """How people call a column: its title, else its name."""
         known = self.columns.get(column)
@@ -290,6 +297,7 @@ class Runbook:
     full: Full = field(default_factory=Full)
     drill: Drill = field(default_factory=Drill)
     metrics: Metrics = field(default_factory=Metrics)
+    logs: Logs = field(default_factory=Logs)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""

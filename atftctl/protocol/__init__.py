@@ -42,6 +42,7 @@ class TrainerExit(IntEnum):
     BAD_CHECKPOINT = 14
     SAVE_FAILED = 15
     WORKER_LOST = 16  # another process of the same run has ended
+    FENCED = 17  # a newer trainer was started: this one saved nothing and ended
 
 
 # Files in a run folder, relative to it. In service the run folder is the project itself.
@@ -59,8 +60,14 @@ PREVIOUS = "models/previous.pth"  # the LAST before the current one
 
 # The environment variable that marks every process of one run, also in another session.
 RUN_ID = "ATFTCTL_RUN_ID"
+# The environment variable that holds the number of the trainer's start, and the file that holds the newest number.
+GENERATION = "ATFTCTL_GENERATION"
+COUNTER = ".atftctl/generation"
+GENERATION_COLUMN = "generation"  # of METRICS
+STAGING = "run"  # the folder, in the run folder, that holds a folder for each generation: see protocol/generations.py
 
-# Events, by name. Each record also has v, event, t (unix seconds), pid, run_id, step.
+# Events, by name. Each record also has v, event, t (unix seconds), pid, run_id, generation (0: not
+# known), step.
 STARTED = "started"  # digest, effective, resumed_from, world_size
 FIRST_STEP = "first_step"  # digest, loss, step_s
 CHECKPOINT = "checkpoint"  # path, sha256
@@ -71,13 +78,14 @@ EVALUATED = "evaluated"  # rankic_h1 …, dates
 SAVE_FAILED = "save_failed"  # path, message; the old checkpoint is still there
 HANG = "hang"  # section, seconds, limit_s
 WORKER_LOST = "worker_lost"  # message, rank
+FENCED = "fenced"  # message, newer (the number of a newer start; 0 where only this one's folder was renamed)
 RELOADED = "reloaded"  # request, digest, effective: new settings are in use without a restart
 RELOAD_REFUSED = "reload_refused"  # request, message: the old settings stay in use
 WARNING = "warning"  # message
 STOPPED = "stopped"  # reason, exit_code
 
 
-def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, **fields: Any) -> bytes:
+def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, generation: int = 0, **fields: Any) -> bytes:
     """One event as a line of JSON, newline included; non-finite numbers become strings."""
     record = {
         "v": EVENT_VERSION,
@@ -85,6 +93,7 @@ def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, **fiel
         "t": t,
         "pid": pid,
         "run_id": run_id,
+        "generation": generation,
         "step": step,
         **fields,
     }

@@ -33,6 +33,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "verdict": str,
     "error": str,
     "exit_code": int,
+    "generation": int,
     "parts": dict,
     "first_step": dict,
     "changes": list,

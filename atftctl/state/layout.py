@@ -8,6 +8,7 @@ from pathlib import Path
 
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.files.containment import check_relative, resolve_folder_inside
+from atftctl.protocol import COUNTER, STAGING
 from atftctl.protocol.messages import tr
 
 # Files that every snapshot has; all other files in its folder are copies.
@@ -69,6 +70,17 @@ class Layout:
     @property
     def process(self) -> Path:
         return self.state / "process.json"
+
+    @property
+    def generation(self) -> Path:
+        """The number of the newest start of a trainer; the running trainer reads it, too."""
+        return self.root / COUNTER
+
+    @property
+    def staging(self) -> Path:
+        """The folders in which trainers stage their files, one for each generation. It is not below `.atftctl/`, since
+        a trainer may run as another user than atftctl."""
+        return self.root / STAGING
 
     @property
     def reserve(self) -> Path:

@@ -82,7 +82,7 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
     import torch
 
     from atftctl.trainer.config import settings as settings_module
-    from atftctl.trainer.errors import Ended, SettingsError
+    from atftctl.trainer.errors import Ended, FencedError, SettingsError
     from atftctl.trainer.runtime.distributed import ProcessGroup
     from atftctl.trainer.runtime.memory import has_memory_limit, tune_allocator
     from atftctl.trainer.telemetry.heartbeat import Heartbeat
@@ -107,7 +107,7 @@ def train(configs: list[Path], root: Path, resume: str) -> int:
             trainer.run(resume, requests, lambda: settings_module.load(configs))
     except Exception as error:  # noqa: BLE001 - each kind has its exit code
         return _record_exit(
-            *classify_exit(error, recorder), recorder, everywhere=isinstance(error, Ended | SettingsError)
+            *classify_exit(error, recorder), recorder, everywhere=isinstance(error, Ended | SettingsError | FencedError)
         )
     raise AssertionError("a run always ends with Ended")
 

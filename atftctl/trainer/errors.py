@@ -25,6 +25,15 @@ class DamagedError(CheckpointError):
     """
 
 
+class FencedError(Exception):
+    """A newer trainer was started in this run folder, so this one must not save any more. `newer`: the number of that
+    start; 0 where it is not known."""
+
+    def __init__(self, message: str = "a newer trainer was started", newer: int = 0) -> None:
+        super().__init__(message)
+        self.newer = newer
+
+
 class WorkerLostError(Exception):
     """Another process of this run is gone, so the run cannot go on."""
 

@@ -32,7 +32,7 @@ def state(root: Path) -> Any:
     for folder, folders, names in os.walk(root):
         where = os.path.relpath(folder, root)
         if where == ".":
-            folders[:] = [name for name in folders if name not in (".atftctl", "backups", ".git")]
+            folders[:] = [name for name in folders if name not in (".atftctl", "backups", ".git", "run")]
         for name in names:
             path = Path(folder, name)
             files[os.path.normpath(f"{where}/{name}")] = (path.read_bytes(), path.stat().st_mode)

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from atftctl.trainer.probes.tensor_diff import compare
+from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.training import checkpoint
 
 
 def save(path: Path, weights: dict[str, torch.Tensor]) -> Path:
-    checkpoint.save(path, {"model": weights, "step": 3})
+    checkpoint.save(path, {"model": weights, "step": 3}, Generation(path.parent))
     return path
 
 

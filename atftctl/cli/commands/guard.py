@@ -34,20 +34,21 @@ def guard(session: Session, command: Arguments, override: Override = "") -> NoRe
     from atftctl.operations.trainer_process import guard as operation
 
     try:
-        error_boundary.guarded(session, lambda: operation.check(session.open(), override))
+        number = error_boundary.guarded(session, lambda: operation.check(session.open(), override))
     except typer.Exit:
         raise typer.Exit(REFUSED) from None
-    _become(command)
+    _become(command, number)
 
 
-def _become(command: list[str]) -> NoReturn:
+def _become(command: list[str], number: int) -> NoReturn:
     """Replace this process by the command: signals and the exit code are the command's own from here on.
 
-    The command also gets the mark of a run, which our own children do not get.
+    The command gets its generation, and the mark of a run, which our own children do not get.
     """
     from atftctl.host.process.inherited_state import inherited_mark
-    from atftctl.protocol import RUN_ID
+    from atftctl.protocol import GENERATION, RUN_ID
 
+    os.environ[GENERATION] = str(number)
     if mark := inherited_mark():
         os.environ[RUN_ID] = mark
     try:

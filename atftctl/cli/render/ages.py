@@ -37,3 +37,14 @@ def moment(written: str) -> str:
     except ValueError:
         return written
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def short_moment(written: str, beside: str = "") -> str:
+    """A time as `2026-11-30 08:45`, in UTC; as `08:45` where the time `beside` is of the same day; "" for what is no
+    time."""
+    try:
+        at = datetime.fromisoformat(written).astimezone(UTC)
+    except ValueError:
+        return ""
+    day = at.strftime("%Y-%m-%d ")
+    return at.strftime("%H:%M") if short_moment(beside).startswith(day) else day + at.strftime("%H:%M")

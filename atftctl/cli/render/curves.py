@@ -109,6 +109,8 @@ def plot(curves: Sequence[Curve], *, width: int, height: int, charset: Charset) 
         canvas.draw(curve, scale, span, DOTTED if number else 1)
     side, corner, floor = FRAMES[charset]
     at = {0: labels[0], height - 1: labels[-1]} | ({height // 2: labels[1]} if scale.log and height > 2 else {})
+    if scale.low == scale.high:
+        at = {height // 2: labels[0]}
     lines = [f"{_right(at.get(row, ''), gutter)} {side}{cells}" for row, cells in enumerate(canvas.lines())]
     below = "".join(BROKEN if cell in canvas.broken else floor for cell in range(canvas.width))
     return [*lines, f"{' ' * gutter} {corner}{below}", *_ends(curves[0].ends, gutter + 2, canvas.width)]
@@ -154,7 +156,7 @@ def values_text(curve: Curve) -> str:
         return tr("no finite value")
     low, high = map(number_text, bounds)
     last = f"{number_text(curve.ys[-1])} {curve.unit}".rstrip()
-    return tr("{last} (least {low}, greatest {high})", last=last, low=low, high=high)
+    return tr("{last} (min {low}, max {high})", last=last, low=low, high=high)
 
 
 def _span(curves: Sequence[Curve]) -> tuple[float, float]:

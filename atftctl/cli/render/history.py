@@ -58,6 +58,7 @@ def operation(result: Result) -> None:
         (tr("ended"), _moment(entry.get("ended"))),
         (tr("outcome"), outcome),
         (tr("verdict"), _verdict(entry)),
+        (tr("generation"), str(entry.get("generation", ""))),
         (tr("snapshot"), entry.get("snapshot", "")),
     ]
     show_fields(fields)

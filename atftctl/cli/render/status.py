@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from atftctl.cli.render.ages import age
-from atftctl.cli.render.console import WARN, Tone, say, say_marked
+from atftctl.cli.render.console import WARN, Tone, printable, say, say_marked
 from atftctl.cli.render.layout import display_width, pad
 from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
 from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
+    from atftctl.operations.report.metrics_data import CurveData
     from atftctl.operations.report.status import FeatureState
 
+SPARK = 24  # columns of a curve
 STATE_TONES: dict[str, Tone] = {"on": "good", "off": "quiet"}
 
 
@@ -28,6 +31,7 @@ def status(result: Result) -> None:
     for line in result.lines:
         say_marked(WARN, line, "warn")
     _features(data.features)
+    _recent(data.recent)
     say(
         tr(
             "snapshots: {count}, latest {latest}, last verified-good {good}",
@@ -60,3 +64,20 @@ def _features(features: Mapping[str, FeatureState]) -> None:
     for name, feature in features.items():
         state = feature.state
         say(feature.title, STATE_TONES.get(state, "warn"), lead=f"  {pad(name, width)}  {pad(state, 8)}  ")
+
+
+def _recent(curves: Mapping[str, CurveData]) -> None:
+    """The newest metrics, a line each: on a terminal the curve, then its last, least and greatest value."""
+    if not curves:
+        return
+    from atftctl.cli.render.curves import charset, described, spark, values_text
+
+    if not sys.stdout.isatty():
+        for each in curves.values():
+            say(described(each.curve), lead="  ")
+        return
+    shown = charset()
+    titles = [printable(localize(each.title)) for each in curves.values()]
+    width = max(map(display_width, titles))
+    for title, each in zip(titles, curves.values(), strict=True):
+        say(values_text(each.curve), lead=f"  {pad(title, width)}  {spark(each.curve, width=SPARK, charset=shown)}  ")

@@ -69,8 +69,9 @@ def quality(title: str, name: str, by_date: Mapping[str, float], baseline: Mappi
 
 
 def _panel(panel: Panel, top: int) -> Iterator[str]:
-    yield f'<text x="{LEFT}" y="{top + 18}">{_text(panel.title)}</text>'
     scale = scale_of(panel.curves)
+    title = tr("{title}; logarithmic", title=panel.title) if scale and scale.log else panel.title
+    yield f'<text x="{LEFT}" y="{top + 18}">{_text(title)}</text>'
     if scale is None:
         text = _text(tr("no value that could be drawn"))
         yield f'<text class="quiet" x="{LEFT}" y="{top + TOP + 40}">{text}</text>'

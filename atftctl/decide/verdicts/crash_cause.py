@@ -35,6 +35,8 @@ def cause(event: Mapping[str, Any]) -> str:
             return tr("{quantity} was {value} in step {step}", quantity=quantity, value=value, step=step + 1)
         case protocol.WORKER_LOST:
             return tr("a process of the trainer was lost after step {step}: {message}", step=step, message=message)
+        case protocol.FENCED:
+            return tr("the trainer ended by itself in step {step}: {message}", step=step, message=message)
         case protocol.SAVE_FAILED:
             path = event.get("path")
             return tr("{path} could not be saved in step {step}: {message}", path=path, step=step, message=message)
@@ -55,6 +57,8 @@ def remedy(runbook: Runbook, facts: Facts) -> str:
     symptom = runbook.symptoms.get(name)
     if any(config.error for config in facts.configs.values()):
         return ""
+    if symptom is None and (facts.process.last_event or {}).get("event") == protocol.FENCED:
+        return tr("find out who started the newer trainer: atftctl history; next: atftctl trainer start")
     if symptom is None:
         return tr("next: atftctl trainer start")
     if changes(runbook, facts.configs, symptom.settings):

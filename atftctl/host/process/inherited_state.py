@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-from atftctl.protocol import RUN_ID
+from atftctl.protocol import GENERATION, RUN_ID
 
 DAY_S = 86_400
 OTHERS_BITS = 0o077  # the bits of an inherited umask that stay: it may deny rights to others, not to the owner
@@ -27,6 +27,7 @@ def settle() -> None:
     _time_zone()
     _folder()
     _Inherited.mark = os.environ.pop(RUN_ID, "")  # a shell may have a run's marker in it; our children must not
+    os.environ.pop(GENERATION, None)
 
 
 def _descriptors() -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import re
 
+from atftctl.domain.log_lines import rules as log_rules
 from atftctl.domain.runbook import LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError, reason
@@ -28,6 +29,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_plans(runbook, binder)
     _check_symptoms(runbook, binder)
     _check_metrics(runbook, binder)
+    _check_logs(runbook, binder)
     _check_tolerances(runbook, binder)
 
 
@@ -191,6 +193,25 @@ def _check_metrics(runbook: Runbook, binder: Binder) -> None:
     if rules.quality in rules.columns and not rules.columns[rules.quality].better:
         text = tr("say which direction is better: higher or lower")
         binder.problem(("metrics", "columns", rules.quality, "better"), text, at=("metrics", "columns", rules.quality))
+
+
+def _check_logs(runbook: Runbook, binder: Binder) -> None:
+    for index, name in enumerate(runbook.logs.files):
+        try:
+            check_relative(name)
+        except OutsideProjectError as error:
+            binder.problem(("logs", "files", index), error.message)
+    seen: set[str] = set()
+    for index, kind in enumerate(runbook.logs.errors):
+        where = ("logs", "errors", index)
+        if not log_rules.is_name(kind.name):
+            text = tr("{name!r} is no name: letters, digits, - and _, at most 40 of them", name=kind.name)
+            binder.problem((*where, "name"), text)
+        elif kind.name in seen:
+            binder.problem((*where, "name"), tr("{name} is listed twice", name=kind.name))
+        if why := log_rules.problem(kind.pattern):
+            binder.problem((*where, "pattern"), why)
+        seen.add(kind.name)
 
 
 def _check_tolerances(runbook: Runbook, binder: Binder) -> None:

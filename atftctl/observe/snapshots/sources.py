@@ -10,7 +10,9 @@ from pathlib import Path
 from atftctl.domain.runbook import Files, Kind
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.files.containment import locate
+from atftctl.host.files.reading import try_read
 from atftctl.observe.snapshots.secret_names import is_secret
+from atftctl.protocol import generations
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import OURS, OWN, Layout
 
@@ -69,11 +71,19 @@ def _walk(name: str, folder: Path) -> Iterator[tuple[str, str]]:
         for entry in in_order:
             path = os.path.normpath(f"{name}/{os.path.relpath(entry.path, folder)}")
             if not entry.is_symlink() and entry.is_dir():
-                if path not in OURS and entry.name != ".git":
+                if path not in OURS and entry.name != ".git" and not _is_staging(path, entry):
                     deeper.append(entry.path)
             else:
                 yield path, _why_left_out(entry, path)
         waiting += reversed(deeper)
+
+
+def _is_staging(path: str, entry: os.DirEntry[str]) -> bool:
+    """Does this folder hold the unfinished files of a trainer?"""
+    if not generations.is_folder(path):
+        return False
+    mark = try_read(Path(entry.path, generations.MARK))
+    return mark is not None and generations.is_mark(mark)
 
 
 def _why_left_out(entry: os.DirEntry[str], path: str) -> str:

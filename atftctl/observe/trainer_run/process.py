@@ -18,7 +18,7 @@ from atftctl.state import process_record, sealed_records
 from atftctl.state.layout import Layout
 
 WORKER_LOST = int(protocol.TrainerExit.WORKER_LOST)
-CAUSES = (protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST)
+CAUSES = (protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST, protocol.FENCED)
 
 
 read_record, identity, members = process_record.read, process_record.identity, process_record.members
@@ -51,6 +51,7 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
         state=_state(layout, record, main, seen),
         pid=main.pid if main else None,
         run_id=record.run_id,
+        generation=record.generation,
         since=record.started_at,
         digest=_running_digest(seen) or record.digest,
         step=_last_step(layout) if main else (max(steps) if steps else None),

@@ -134,6 +134,7 @@ def _prepare(project: Project, process: Process, operation: Operation, watch: St
     if plan.stops:
         with watch.part("stop"):
             operation.stop()
+    operation.fence()
     if plan.snapshot:
         with watch.part("snapshot"):
             operation.take_snapshot()

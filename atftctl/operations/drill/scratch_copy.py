@@ -12,7 +12,7 @@ from atftctl.host.yaml_text.scalar import Scalar
 from atftctl.operations.project import Project
 from atftctl.protocol.keys import KeyPath
 
-LEFT_OUT = {".git", ".venv", ".atftctl", "backups", "logs", "models", "cache", "__pycache__"}
+LEFT_OUT = {".git", ".venv", ".atftctl", "backups", "logs", "models", "cache", "run", "__pycache__"}
 
 
 def copy_project(project: Project, home: Path) -> Path:

@@ -15,7 +15,7 @@ from atftctl.operations.change import settings_check
 from atftctl.operations.change.preview import replaceable
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import Message, joined, tr
-from atftctl.state import checked_copies, quarantine
+from atftctl.state import checked_copies, generation, quarantine
 
 
 @record
@@ -45,6 +45,7 @@ def faults(project: Project, facts: Facts) -> list[Fault]:
         *_configs(project, facts),
         *_protected(project),
         *trainer_faults(project, facts),
+        *_generation(project),
         *_snapshots(project),
     ]
 
@@ -121,6 +122,19 @@ def silence(process: Process) -> Message:
         "the trainer hangs: no sign of life for {seconds:.0f} s; see logs/trainer.out",
         seconds=process.silent_s,
     )
+
+
+def _generation(project: Project) -> list[Fault]:
+    """Return a fault for a counter of starts that can't be used."""
+    layout = project.layout
+    if not (why := generation.damage(layout)):
+        return []
+    message = tr(
+        "the number of the trainer's last start is lost: {why}; the next start gets number {number}",
+        why=why,
+        number=generation.newest(layout) + 1,
+    )
+    return [Fault("generation", message)]
 
 
 def _snapshots(project: Project) -> list[Fault]:

@@ -21,7 +21,8 @@ class HistoryData(Data):
     """Data of `history`.
 
     operations: the newest lines of the history, oldest first. Each has `operation`, `command`, `title`, `reason`,
-    `operator`, `started`, `ended`, `outcome`, `exit_code`, `files`, and more by command.
+    `operator`, `started`, `ended`, `outcome`, `exit_code`, `files`, and more by command; `generation` where it
+    started a trainer.
     """
 
     operations: tuple[Mapping[str, Any], ...]

@@ -16,6 +16,8 @@ from atftctl.observe.snapshots.catalog import last_good, newest
 from atftctl.operations.change.project_lock import held_by
 from atftctl.operations.project import Project, observe
 from atftctl.operations.report.health import Fault, faults
+from atftctl.operations.report.metrics_data import CurveData
+from atftctl.operations.report.recent import recent
 from atftctl.operations.trainer_process import status as trainer_status
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, joined, tr
@@ -42,7 +44,8 @@ class StatusData(Data):
     snapshots: number of snapshots. latest_snapshot: the snapshot that `latest` means, or null. last_good: the newest
     verified-good snapshot, or null. open_operation: the operation that a crash left unfinished, or null.
     last_operation: the newest line of the history, or null. locked_by: who holds the project's lock: `operator`, `pid`,
-    `command`, `reason`, `since`; or null. faults: what is wrong, the most urgent first.
+    `command`, `reason`, `since`; or null. faults: what is wrong, the most urgent first. recent: curves of the newest
+    metrics by role: `quality`, `loss`, `memory`.
     """
 
     service: str
@@ -55,6 +58,7 @@ class StatusData(Data):
     last_operation: Mapping[str, Any] | None
     locked_by: Mapping[str, str] | None
     faults: tuple[Fault, ...]
+    recent: Mapping[str, CurveData]
 
 
 def status(project: Project) -> Result:
@@ -79,6 +83,7 @@ def status(project: Project) -> Result:
         last_operation=entries[-1] if entries else None,
         locked_by=holder,
         faults=tuple(problems),
+        recent=recent(project),
     )
     return Result(
         "status",
@@ -93,6 +98,8 @@ def _headline(service: str, process: Process) -> Message:
     parts: list[str] = [tr("{service}: trainer {state}", service=service, state=STATE_TEXTS[process.state])]
     if process.pid:
         parts.append(tr("pid {pid}", pid=process.pid))
+    if process.generation:
+        parts.append(tr("generation {number}", number=process.generation))
     if process.step is not None:
         parts.append(tr("step {step}", step=process.step))
     return joined(", ", parts)

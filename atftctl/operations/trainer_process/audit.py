@@ -14,12 +14,15 @@ from atftctl.protocol.messages import tr
 from atftctl.state import history
 
 
-def log(project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE) -> tuple[str, ...]:
+def log(
+    project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE, *, generation: int = 0
+) -> tuple[str, ...]:
     """Append a line to the history. Return a warning to show where the history can't be written; never raise for it:
-    the trainer has already been started or stopped."""
+    the trainer has already been started or stopped. `generation`: of the trainer that was started; 0 where none was."""
     stamp = now()
     try:
-        history.append(project.layout, _line(command, request, title, stamp, exit_code))
+        started = {"generation": generation} if generation else {}
+        history.append(project.layout, {**_line(command, request, title, stamp, exit_code), **started})
     except (OSError, HostError) as error:
         return (tr("this could not be recorded in the history: {reason}", reason=reason(error)),)
     return ()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from atftctl.apply import staging_folders
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
 from atftctl.host import locks
 from atftctl.observe.configs import digest
-from atftctl.operations.change.project_lock import held_by
+from atftctl.operations.change.project_lock import held_by, locked
 from atftctl.operations.project import Project, now, observe, refuse_open, require_readable
+from atftctl.operations.request import Request
 from atftctl.protocol.messages import tr
-from atftctl.state import quarantine, reserve
+from atftctl.state import generation, quarantine, reserve
 from atftctl.state import staged as staged_state
 from atftctl.state.layout import Layout
 
 
-def check(project: Project, override: str) -> None:
-    """Check that a trainer may be started. Raises Refused with the reason and what to do.
+def check(project: Project, override: str) -> int:
+    """Check that a trainer may be started; return its generation. Raises Refused with the reason and what to do.
 
     `override`: why a quarantined config is safe now; the config is released from quarantine for good.
     """
@@ -30,6 +32,10 @@ def check(project: Project, override: str) -> None:
         raise Refused(reason, hint="atftctl trainer status")
     _refuse_staged(layout)
     _refuse_quarantined(layout, digest(facts.configs), override)
+    with locked(project, "guard", Request(reason=override)):
+        number = generation.take(layout)
+        staging_folders.renew(layout, number)
+    return number
 
 
 def _other_trainer(process: Process) -> str:

@@ -36,11 +36,12 @@ UNHEALTHY = tr("next: atftctl status; the trainer's own output is in logs/traini
 
 @dataclass(frozen=True)
 class StartedData(Data):
-    """A trainer that was started. pid: its process id. run_id: the id of its run. first_step: the event of its first
-    step; where there was none, the event that ended it."""
+    """A trainer that was started. pid: its process id. run_id: the id of its run. generation: the number of its start.
+    first_step: the event of its first step; where there was none, the event that ended it."""
 
     pid: int
     run_id: str
+    generation: int
     first_step: Mapping[str, Any]
 
 
@@ -181,7 +182,7 @@ def _start(project: Project, plan: Plan, request: Request, watch: Stopwatch) -> 
     with watch.part("first step"):
         proof = await_first_step(project, record, step)
     title = proof.problem or tr("started pid {pid}", pid=record.pid)
-    warnings = log(project, plan.command, request, title, proof.exit_code)
+    warnings = log(project, plan.command, request, title, proof.exit_code, generation=record.generation)
     return _started(project, plan, record, proof, warnings, watch)
 
 
@@ -211,7 +212,7 @@ def _started(
         proof.exit_code,
         tr("the trainer is running, pid {pid}", pid=record.pid) if proof.healthy else proof.problem,
         lines=(*notes, evidence if proof.healthy else UNHEALTHY, *warnings),
-        data=StartedData(record.pid, record.run_id, dict(event)),
+        data=StartedData(record.pid, record.run_id, record.generation, dict(event)),
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,
     )

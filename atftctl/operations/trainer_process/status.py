@@ -33,7 +33,8 @@ class TrainerStatusData(Data):
     """The trainer.
 
     state: never started, starting, running, stopping, stopped, finished, died or elsewhere (on another host).
-    pid: its process id, null where none is recorded. run_id: the id of its run. step: its last training step.
+    pid: its process id, null where none is recorded. run_id: the id of its run. generation: the number of its start, 0
+    where that is not known. step: its last training step.
     digest: the digest of the config that it runs with. memory_mb: its memory in MB, mapped files not counted.
     section: what it is doing: start, step, evaluate, save or reload. silent_s: seconds since its last sign of life,
     null where that is not too long ago. where: the host or container that it was started on, empty for this one.
@@ -44,6 +45,7 @@ class TrainerStatusData(Data):
     state: str
     pid: int | None
     run_id: str
+    generation: int
     step: int | None
     digest: str
     memory_mb: float | None
@@ -65,6 +67,8 @@ def _headline(process: Process) -> str:
     parts = [tr("trainer: {state}", state=process.state)]
     if process.pid:
         parts.append(tr("pid {pid}", pid=process.pid))
+    if process.generation:
+        parts.append(tr("generation {number}", number=process.generation))
     if process.step is not None:
         parts.append(tr("step {step}", step=process.step))
     return joined(", ", parts)
@@ -106,6 +110,7 @@ def describe(process: Process) -> TrainerStatusData:
         state=process.state,
         pid=process.pid,
         run_id=process.run_id,
+        generation=process.generation,
         step=process.step,
         digest=process.digest,
         memory_mb=process.memory_mb,

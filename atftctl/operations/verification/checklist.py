@@ -15,10 +15,11 @@ from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Process
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
+from atftctl.domain.since import Since
 from atftctl.domain.text import nearest
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
-from atftctl.host.files.logs import tail
 from atftctl.observe import configs
+from atftctl.observe.log_files.errors import errors_since
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.observe.trainer_run.measuring import MeasureRequest, measuring
 from atftctl.operations.project import Project, refuse_open, require_readable
@@ -227,8 +228,7 @@ def _errors(project: Project) -> dict[str, Any] | None:
         for event in events
         if event["event"] in (protocol.OOM, protocol.ANOMALY) and not event.get("recoverable")
     ]
-    log = tail(project.layout.root, protocol.LOG, 2000, since=record.log_from)
-    lines += [line for line in log if " ERROR " in line or "Traceback" in line]
+    lines += errors_since(project.layout, project.runbook.logs, record, Since("start")).tally.latest
     return {"lines": lines, "since": record.started_at.replace("T", " ")[:19]}
 
 

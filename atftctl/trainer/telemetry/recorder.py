@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from atftctl import protocol
+from atftctl.protocol import generations
 
-FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED, protocol.WORKER_LOST, protocol.SAVE_FAILED)
+FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED, protocol.WORKER_LOST, protocol.SAVE_FAILED, protocol.FENCED)
 
 
 class Recorder:
@@ -28,19 +29,22 @@ class Recorder:
         self._rank = rank
         self.is_main = rank == 0
         self.run_id = os.environ.get(protocol.RUN_ID, "")
+        self.generation = generations.own(os.environ)
         self.step = 0
         for name in (protocol.LOG, protocol.BEST):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
         rankic = (f"rankic_h{horizon}" for horizon in horizons)
         losses = ("loss", "loss_rel", "mse", "val_loss")
         self._columns = ["step", "epoch", *losses, *rankic, "grad_norm", "lr", "rss_mb", "step_s"]
+        self._columns.append(protocol.GENERATION_COLUMN)
         self._events, self._metrics = _LineFile(root / protocol.EVENTS), _LineFile(root / protocol.METRICS)
         if self.is_main and horizons:
             self._begin_metrics(root / protocol.METRICS)
         self.log = _logger(root / protocol.LOG, logging.INFO if self.is_main else logging.ERROR)
 
     def _begin_metrics(self, path: Path) -> None:
-        """Write the header of a new file. A file with other columns (other horizons) is renamed, as by a rotation."""
+        """Write the header of a new file. A file with other columns (other horizons, or an earlier version) is renamed,
+        as by a rotation."""
         header = ",".join(self._columns)
         if not self._metrics.empty and first_line(path) != header:
             names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
@@ -51,7 +55,7 @@ class Recorder:
             self._metrics.append(f"{header}\n".encode())
 
     def event(self, name: str, **fields: Any) -> None:
-        """Write an event, with time, pid, run id and step; in the main process only."""
+        """Write an event, with time, pid, run id, generation and step; in the main process only."""
         if self.is_main:
             self.any_rank_event(name, **fields)
 
@@ -59,13 +63,23 @@ class Recorder:
         """Write an event in whichever process calls this; `rank` is added outside the main process."""
         if not self.is_main:
             fields["rank"] = self._rank
-        line = protocol.event_line(name, t=time.time(), pid=os.getpid(), run_id=self.run_id, step=self.step, **fields)
+        line = protocol.event_line(
+            name,
+            t=time.time(),
+            pid=os.getpid(),
+            run_id=self.run_id,
+            generation=self.generation,
+            step=self.step,
+            **fields,
+        )
         self._events.append(line, durable=name in FATAL)
 
     def metrics(self, row: dict[str, Any]) -> None:
-        """Write one row of metrics.csv; a column that `row` lacks stays empty. In the main process only."""
+        """Write one row of metrics.csv, with the generation; a column that `row` lacks stays empty. In the main process
+        only."""
         if not self.is_main:
             return
+        row = {**row, protocol.GENERATION_COLUMN: self.generation}
         if self._metrics.reopen_if_rotated():
             self._metrics.append((",".join(self._columns) + "\n").encode())
         self._metrics.append((",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Checkpoints: written to a temporary file and renamed into place; read only when whole, and never unpickled.
+"""Checkpoints: written to a file of this generation and renamed into place; read only when whole, and never unpickled.
 
 `torch.load` does not notice a flipped bit. The CRCs of the zip file do. A hash over the saved content is kept inside
 the file too: it detects damage that happened before the zip was written, and a file assembled from two others.
@@ -17,32 +17,41 @@ from typing import Any
 import torch
 
 from atftctl.trainer.errors import CheckpointError, DamagedError
+from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.runtime.memory import is_out_of_memory
 
 FORMAT = 2
 HASH = "sha256"
 
 
-def save(path: Path, payload: dict[str, Any], *, previous: Path | None = None) -> str:
+def save(path: Path, payload: dict[str, Any], generation: Generation, *, previous: Path | None = None) -> str:
     """Save the payload and return the SHA-256 of the file.
 
-    The old file stays in place until the new one is whole, and is kept as `previous` if that is given. Raises OSError,
-    or RuntimeError from torch, for example on a full disk; the old file is then unchanged.
+    The old file stays in place until the new one is whole, and is kept as `previous` if that is given. Raises
+    FencedError where a newer trainer was started; OSError, or RuntimeError from torch, for example on a full disk. The
+    old file is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temp.open("wb") as file:
-            torch.save({"format": FORMAT, **payload, HASH: content_hash(payload)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        with temp.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return _save(path, payload, generation, previous)
+    except OSError as error:
+        if not generation.stage_beside(error):
+            raise
+    return _save(path, payload, generation, previous)
+
+
+def _save(path: Path, payload: dict[str, Any], generation: Generation, previous: Path | None) -> str:
+    staged = generation.stage(path)
+    try:
+        digest = _write(staged, payload)
         if previous is not None:
-            _keep(path, previous)
-        temp.replace(path)
+            _keep(path, previous, generation)
+        generation.publish(staged, path)
+    except FileNotFoundError:
+        generation.refuse_fenced(staged.parent)
+        raise
     except BaseException:
-        temp.unlink(missing_ok=True)
+        staged.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -52,13 +61,23 @@ def save(path: Path, payload: dict[str, Any], *, previous: Path | None = None) -
     return digest
 
 
-def _keep(path: Path, previous: Path) -> None:
-    """Hard-link the checkpoint that is about to be replaced to `previous`. Without hard links none is kept."""
-    temp = previous.with_name(f".{previous.name}.{os.getpid()}.tmp")
+def _write(staged: Path, payload: dict[str, Any]) -> str:
+    """Write the file durably and return its SHA-256."""
+    with staged.open("wb") as file:
+        torch.save({"format": FORMAT, **payload, HASH: content_hash(payload)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    with staged.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keep(path: Path, previous: Path, generation: Generation) -> None:
+    """Hard-link the checkpoint that is about to be replaced to `previous`. Without hard links none is kept. Raises
+    FencedError."""
     with suppress(OSError):
-        temp.unlink(missing_ok=True)
-        temp.hardlink_to(path)
-        temp.replace(previous)
+        staged = generation.stage(previous)
+        staged.hardlink_to(path)
+        generation.publish(staged, previous)
 
 
 def content_hash(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
-from atftctl.trainer.errors import CheckpointError, DataError, Ended, SettingsError, WorkerLostError
+from atftctl.trainer.errors import CheckpointError, DataError, Ended, FencedError, SettingsError, WorkerLostError
 from atftctl.trainer.runtime.memory import is_out_of_memory
 from atftctl.trainer.telemetry.recorder import Recorder
 
@@ -23,6 +23,10 @@ def classify_exit(error: Exception, recorder: Recorder) -> tuple[TrainerExit, st
         if isinstance(error, kind):
             recorder.log.error("%s", error)
             return code, str(error)
+    if isinstance(error, FencedError):
+        recorder.event(protocol.FENCED, message=str(error), newer=error.newer)
+        recorder.log.error("%s; nothing more is saved", error)
+        return TrainerExit.FENCED, str(error)
     if isinstance(error, WorkerLostError):
         recorder.any_rank_event(protocol.WORKER_LOST, message=str(error))
         recorder.log.error("%s", error)

@@ -15,6 +15,7 @@ from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.errors import CheckpointError, DataError, SettingsError
 from atftctl.trainer.model import ridge
 from atftctl.trainer.runtime.distributed import ProcessGroup
+from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.runtime.memory import is_out_of_memory, tune_allocator_if_large
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import train_state
@@ -40,6 +41,7 @@ class RunningTraining:
     cache: Path
     group: ProcessGroup
     recorder: Recorder
+    generation: Generation
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _prepare_here(new: NewSettings, run: RunningTraining) -> Prepared | ReloadRe
             dataset = run.group.main_first(lambda: Dataset(settings.data, run.cache))
         tune_allocator_if_large(dataset.most_stocks())
         parts = assemble(settings, new.digest, dataset, run.group.device)
-        source, progress = train_state.resume(run.root, new.resume, parts, run.recorder)
+        source, progress = train_state.resume(run.root, new.resume, parts, run.recorder, run.generation)
         if source == "scratch" != new.resume:
             raise CheckpointError(f"there is no checkpoint to resume from ({new.resume})")
         if source == "scratch":

@@ -11,6 +11,7 @@ import torch
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.errors import CheckpointError, DamagedError, Ended
+from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import checkpoint
 from atftctl.trainer.training.components import Parts
@@ -26,14 +27,15 @@ class Progress:
     best: float = float("-inf")
 
 
-def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
-    """Return what a checkpoint holds.
+def payload(parts: Parts, progress: Progress, generation: int) -> dict[str, Any]:
+    """Return what a checkpoint holds. `generation`: of the trainer that saves it.
 
     It holds no state of the random numbers, which depend on seed, step and date alone. The key `judged_on` is the
     identity of the evaluation; it keeps its name because existing checkpoints have it.
     """
     return {
         "step": progress.step,
+        "generation": generation,
         "best": progress.best,
         "digest": parts.digest,
         "judged_on": parts.evaluation_identity,
@@ -48,17 +50,28 @@ def payload(parts: Parts, progress: Progress) -> dict[str, Any]:
     }
 
 
-def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Recorder, *, must: bool = False) -> bool:
+def save(
+    root: Path,
+    name: str,
+    parts: Parts,
+    progress: Progress,
+    recorder: Recorder,
+    generation: Generation,
+    *,
+    must: bool = False,
+) -> bool:
     """Save a checkpoint, in the main process; return False if that failed.
 
     After a failure the old checkpoint is unchanged, and an event is written; training goes on. With `must` a failure
-    raises Ended instead.
+    raises Ended instead. Raises FencedError where a newer trainer was started: nothing is saved then.
     """
     if not recorder.is_main:
         return True
     previous = root / protocol.PREVIOUS if name == protocol.LAST else None
     try:
-        digest = checkpoint.save(root / name, payload(parts, progress), previous=previous)
+        digest = checkpoint.save(
+            root / name, payload(parts, progress, generation.number), generation, previous=previous
+        )
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         message = " ".join(str(error).split())[:300]
         recorder.event(protocol.SAVE_FAILED, path=name, message=message)
@@ -70,12 +83,13 @@ def save(root: Path, name: str, parts: Parts, progress: Progress, recorder: Reco
     return True
 
 
-def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str, Progress]:
+def resume(root: Path, kind: str, parts: Parts, recorder: Recorder, generation: Generation) -> tuple[str, Progress]:
     """Load the checkpoint of this kind ("last", "best" or "scratch") into `parts`.
 
     Returns (the path that was loaded, or "scratch" if there is none; the progress). A damaged checkpoint is reported,
     and the one before it is loaded. Raises CheckpointError if there are checkpoints but none can be loaded, and for one
-    that is whole but cannot be read now, because an older one would lose steps.
+    that is whole but cannot be read now, because an older one would lose steps; FencedError where a damaged one would
+    be renamed although a newer trainer was started.
     """
     damaged: DamagedError | None = None
     for name in FILES[kind]:
@@ -86,6 +100,7 @@ def resume(root: Path, kind: str, parts: Parts, recorder: Recorder) -> tuple[str
         except DamagedError as error:
             damaged = error
             if name == protocol.LAST and recorder.is_main:  # so that the next save does not keep it as the previous one
+                generation.check()
                 (root / name).replace(root / protocol.DAMAGED)
             recorder.warn(f"{error}; the one before it is loaded")
             continue

@@ -15,9 +15,10 @@ from atftctl.protocol import TrainerExit
 from atftctl.trainer.config.settings import ReadConfig, Settings, check_even_shards
 from atftctl.trainer.data.cache import sweep
 from atftctl.trainer.data.dataset import Dataset
-from atftctl.trainer.errors import Ended
+from atftctl.trainer.errors import Ended, FencedError
 from atftctl.trainer.model import ridge
 from atftctl.trainer.runtime.distributed import ProcessGroup
+from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.runtime.memory import tune_allocator_if_large
 from atftctl.trainer.runtime.stop_requests import StopRequests
 from atftctl.trainer.telemetry.dashboards import Dashboard, log_to, open_dashboards
@@ -29,6 +30,7 @@ from atftctl.trainer.training.components import Parts, assemble
 from atftctl.trainer.training.evaluation import Evaluation, evaluate
 from atftctl.trainer.training.live_reload import NewSettings, Prepared, ReloadRefused, RunningTraining
 from atftctl.trainer.training.metrics import metrics_row
+from atftctl.trainer.training.reports import report_start
 from atftctl.trainer.training.step import Batch, StepResult, TrainStep
 
 
@@ -54,6 +56,7 @@ class Trainer:
         """
         self.root, self.recorder = root, recorder
         self.cache = cache or root / "cache"
+        self.generation = Generation(root)
         self.group = group or ProcessGroup()
         self.heartbeat = heartbeat or Heartbeat(root, recorder)
         check_even_shards(settings, self.group.size)
@@ -77,8 +80,10 @@ class Trainer:
     def run(self, resume: str, requests: StopRequests, read_config: ReadConfig) -> None:
         """Train until the last step. `resume` names the checkpoint to start from: "last", "best" or "scratch".
 
-        Always raises: Ended when the run is finished or was asked to stop, or the error that broke it.
+        Always raises: Ended when the run is finished or was asked to stop, FencedError when a newer trainer was
+        started, or the error that broke it.
         """
+        self._raise_together(self.generation.problem())
         self._open_dashboards()
         self.resume(resume)
         with ProgressBar(self.settings.training.max_steps, shown=self.group.is_main) as bar:
@@ -120,9 +125,12 @@ class Trainer:
         return int(self._order[1][at])
 
     def _handle_boundary(self, requests: StopRequests, read_config: ReadConfig) -> None:
-        request = requests.take_request() if self.group.is_main else {}
+        fenced = self.generation.problem() if self.group.is_main else None
+        request = requests.take_request() if self.group.is_main and not fenced else {}
         reload_wanted = request.get("want") == protocol.WANT_RELOAD
-        stopping, reloading = self.group.any_of(requests.stop_requested(), reload_wanted)
+        leaving, stopping, reloading = self.group.any_of(bool(fenced), requests.stop_requested(), reload_wanted)
+        if leaving:
+            raise fenced or FencedError()
         if stopping:
             self.save(protocol.LAST, must=True)
             raise Ended(TrainerExit.STOPPED, "asked to stop")
@@ -161,7 +169,9 @@ class Trainer:
         unsaved = self.group.any(not self.save(protocol.LAST))
         if unsaved and new.resume == "last":
             return ReloadRefused(f"{protocol.LAST} could not be saved, and an older checkpoint would lose steps")
-        running = RunningTraining(self.settings, self.dataset, self.root, self.cache, self.group, self.recorder)
+        running = RunningTraining(
+            self.settings, self.dataset, self.root, self.cache, self.group, self.recorder, self.generation
+        )
         return live_reload.prepare(new, running)
 
     def _swap_in(self, prepared: Prepared) -> None:
@@ -219,10 +229,24 @@ class Trainer:
     def save(self, name: str, *, must: bool = False) -> bool:
         """Save a checkpoint under this path of the run folder; return whether it was saved.
 
-        With `must` a failure raises Ended; without, it is recorded and training goes on.
+        With `must` a failure raises Ended; without, it is recorded and training goes on. Raises FencedError. What is
+        raised is raised in all processes.
         """
+        saved, error = False, None
         with self.heartbeat.section("save"):
-            return train_state.save(self.root, name, self.parts, self.progress, self.recorder, must=must)
+            try:
+                saved = train_state.save(
+                    self.root, name, self.parts, self.progress, self.recorder, self.generation, must=must
+                )
+            except (FencedError, Ended) as raised:
+                error = raised
+        self._raise_together(error)
+        return saved
+
+    def _raise_together(self, error: Exception | None) -> None:
+        """Raise what the main process has met, in all processes: the others end with it."""
+        if self.group.any(error is not None and self.group.is_main):
+            raise error or Ended(TrainerExit.SAVE_FAILED, "the main process has ended")
 
     def resume(self, kind: str) -> str:
         """Load a checkpoint ("last", "best" or "scratch" for none) and record the start; return which one was loaded.
@@ -230,37 +254,18 @@ class Trainer:
         Raises CheckpointError.
         """
         if self.group.is_main:
-            sweep((self.root / protocol.LAST).parent)
-        source, self.progress = train_state.resume(self.root, kind, self.parts, self.recorder)
+            for folder in ((self.root / protocol.LAST).parent, *self.generation.own_folders()):
+                sweep(folder)
+        source, self.progress = train_state.resume(self.root, kind, self.parts, self.recorder, self.generation)
         if source == "scratch":
             begun = time.monotonic()
             ridge.start_linear_path(self.parts, self.dataset)
             self.seconds["linear start"] = time.monotonic() - begun
-        self._report_start(source)
+        self.recorder.step = self.progress.step
+        report_start(self.recorder, self.parts, self.dataset, self.group, self.seconds, source)
         return source
 
     # -- events, metrics, log -----------------------------------------------------------------------------------
-
-    def _report_start(self, source: str) -> None:
-        """Write the first event, with the settings in effect, and what the panel's reader found."""
-        recorder = self.recorder
-        recorder.step = self.progress.step
-        recorder.event(
-            protocol.STARTED,
-            digest=self.parts.digest,
-            effective=self.settings.effective(),
-            resumed_from=source,
-            device=self.group.device.type,
-            torch=torch.__version__,
-            world_size=self.group.size,
-            seconds=self.seconds,
-        )
-        recorder.log.info("ready: %s", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items()))
-        recorder.log.info("started from %s at step %d, config %s", source, recorder.step, self.parts.digest[:12])
-        for note in self.dataset.panel.notes:
-            recorder.log.info("data: %s", note)
-        for warning in self.dataset.panel.warnings:
-            recorder.warn(f"data: {warning}")
 
     def _report_first_step(self, result: StepResult) -> None:
         step = self.progress.step

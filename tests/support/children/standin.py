@@ -1,7 +1,8 @@
 """A stand-in trainer that speaks the protocol without torch: it starts in 50 ms, and misbehaves on request.
 
 The file `behaviour` in the run folder says how, one word per line: ignore-term, fork, double-fork, die, silent,
-other-digest, oom, slow-stop, deaf, refuses, bad-if:KEY=VALUE (the loss becomes NaN while the config has this value).
+other-digest, oom, slow-stop, deaf, refuses, bad-if:KEY=VALUE (the loss becomes NaN while the config has this value),
+pause-save (it stops itself, by SIGSTOP, between writing a checkpoint and renaming it).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from atftctl import protocol
+from atftctl.protocol import generations
 
 CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
 
@@ -40,8 +42,9 @@ def main() -> int:
 
     def say(event: str, **fields: object) -> None:
         line = protocol.event_line(
-            event, t=time.time(), pid=os.getpid(), run_id=os.environ.get(protocol.RUN_ID, ""), step=step, **fields
-        )
+            event, t=time.time(), pid=os.getpid(), run_id=os.environ.get(protocol.RUN_ID, ""), step=step,
+            generation=generations.own(os.environ), **fields,
+        )  # fmt: skip
         with open(protocol.EVENTS, "ab") as file:
             file.write(line)
 
@@ -55,7 +58,17 @@ def main() -> int:
         say(protocol.OOM, message="no memory", section="step", recoverable=False)
         say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.OUT_OF_MEMORY), reason="no memory")
         return protocol.TrainerExit.OUT_OF_MEMORY
+    number, root = generations.own(os.environ), Path()
+    known = number or generations.newest(root)
+
+    def leave() -> int:
+        say(protocol.FENCED, message="a newer trainer was started", newer=generations.newest(root))
+        say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.FENCED), reason="a newer trainer was started")
+        return protocol.TrainerExit.FENCED
+
     while not stopping:
+        if generations.newest(root) > known:
+            return leave()
         step += 1
         if step == 1 and "silent" not in behaviour:
             say(protocol.FIRST_STEP, digest=digest, loss=1.0, step_s=0.01)
@@ -68,9 +81,22 @@ def main() -> int:
             answer(say, refuses="refuses" in behaviour)
     if "slow-stop" in behaviour:
         time.sleep(1)
-    Path(protocol.LAST).write_bytes(b"weights of step %d of pid %d" % (step, os.getpid()))
+    try:
+        save(number, b"weights of step %d of pid %d" % (step, os.getpid()), pause="pause-save" in behaviour)
+    except FileNotFoundError:
+        return leave()
     say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.STOPPED), reason="asked to stop")
     return protocol.TrainerExit.STOPPED
+
+
+def save(number: int, weights: bytes, *, pause: bool) -> None:
+    """Stage the checkpoint in the folder of this generation, and rename it from there."""
+    folder = Path(protocol.STAGING, str(number)) if number else Path(protocol.LAST).parent
+    staged = folder / f".last.pth.{os.getpid()}.tmp"
+    staged.write_bytes(weights)
+    if pause:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    staged.replace(protocol.LAST)
 
 
 def has_value(settings: dict, word: str) -> bool:
@@ -87,8 +113,8 @@ def record(step: int, *, loss: float) -> None:
     path = Path(protocol.METRICS)
     with path.open("ab") as file:
         if not file.tell():
-            file.write(b"step,epoch,loss,loss_rel,grad_norm,rss_mb\n")
-        file.write(f"{step},0,{loss},{loss},0.5,100\n".encode())
+            file.write(b"step,epoch,loss,loss_rel,grad_norm,rss_mb,generation\n")
+        file.write(f"{step},0,{loss},{loss},0.5,100,{generations.own(os.environ)}\n".encode())
 
 
 def answer(say: Callable[..., None], *, refuses: bool) -> None:

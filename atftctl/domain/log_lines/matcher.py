@@ -1,0 +1,120 @@
+"""Search lines for kinds of errors, with patterns that somebody else wrote.
+
+A pattern can take exponential time on a line that is made for it. The matcher itself has no clock: whoever has one
+calls `tick` while it works (see host/process/cpu_ticks.py), and a pattern that takes too long is given up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from atftctl.domain.log_lines.rules import ErrorPattern, compiled, needles
+from atftctl.protocol.messages import tr
+
+LINE_LIMIT_S = 0.5  # of processor time, for one pattern on one line
+ALLOWANCE_S = 3.0  # for one pattern in all, beside a second for each `SLOWEST` characters
+SLOWEST = 1_000_000
+
+
+class TooSlowError(Exception):
+    """A pattern takes too long; raised by `tick`, inside the search."""
+
+
+class _Search(NamedTuple):
+    """A pattern and its index in the list. `texts`: each line that it matches has one of them (in small letters where
+    it ignores case); empty where that is not known."""
+
+    number: int
+    pattern: re.Pattern[str]
+    texts: tuple[str, ...]
+    ignores_case: bool
+
+
+class Matcher:
+    """Tells the kind of error of a line. `problems`: by kind, why its pattern is not used, or not used to the end."""
+
+    def __init__(self, patterns: Sequence[ErrorPattern]) -> None:
+        self.patterns = tuple(patterns)
+        self.problems: dict[str, str] = {}
+        self.searched = 0  # characters; the reader counts them
+        self._searches: list[_Search] = []
+        self._here: list[_Search] = []  # those that may match a line of the text that was given to `narrow`
+        self._spent = [0.0] * len(self.patterns)
+        self._running, self._line_s = -1, 0.0
+        for index, pattern in enumerate(self.patterns):
+            try:
+                made = compiled(pattern.pattern)
+            except ValueError as error:
+                self.problems[pattern.name] = error.args[0]
+                continue
+            self._searches.append(_Search(index, made, needles(pattern), bool(made.flags & re.IGNORECASE)))
+
+    def narrow(self, text: str) -> bool:
+        """May a line of this text match? Quick; False is certain. `kind_here` is then for lines of this text."""
+        small, self._here = "", []
+        for search in self._searches:
+            if search.ignores_case and search.texts:
+                small = small or text.lower()
+            where = small if search.ignores_case else text
+            texts = tuple(part for part in search.texts if part in where)
+            if texts or not search.texts:
+                self._here.append(search._replace(texts=texts))
+        return bool(self._here)
+
+    def kind(self, text: str) -> int | None:
+        """The first pattern that matches a line, as its index in `patterns`; None where none does."""
+        return self._first(self._searches, text)
+
+    def kind_here(self, text: str) -> int | None:
+        """As `kind`, for a line of the text that `narrow` was called with."""
+        return self._first(self._here, text) if self._here else None
+
+    def _first(self, searches: list[_Search], text: str) -> int | None:
+        small = ""
+        for search in searches:
+            if search.texts:
+                if search.ignores_case:
+                    small = small or text.lower()
+                where = small if search.ignores_case else text
+                for part in search.texts:
+                    if part in where:
+                        break
+                else:
+                    continue
+            if self._matches(search, text):
+                return search.number
+        return None
+
+    def tick(self, seconds: float) -> None:
+        """So much processor time has passed. Raises TooSlowError inside the search of a pattern that takes too long."""
+        index = self._running
+        if index < 0:
+            return
+        self._spent[index] += seconds
+        self._line_s += seconds
+        if self._line_s > LINE_LIMIT_S or self._spent[index] > ALLOWANCE_S + self.searched / SLOWEST:
+            self._running = -1
+            raise TooSlowError
+
+    def _matches(self, search: _Search, text: str) -> bool:
+        self._line_s = 0.0
+        try:
+            self._running = search.number
+            matched = search.pattern.search(text) is not None
+            self._running = -1
+        except TooSlowError:
+            self._give_up(search.number, text)
+            return False
+        return matched
+
+    def _give_up(self, index: int, text: str) -> None:
+        """Use a pattern no longer. The lists are replaced, not changed: somebody iterates over them."""
+        self._searches = [search for search in self._searches if search.number != index]
+        self._here = [search for search in self._here if search.number != index]
+        self.problems[self.patterns[index].name] = tr(
+            "its pattern takes too long, for instance on a line of {length:,} characters; lines after that one were "
+            "not searched for it",
+            length=len(text),
+        )

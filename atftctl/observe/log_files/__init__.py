@@ -1,0 +1,1 @@
+"""Read the logs of the trainer, of any size, also rotated ones."""

@@ -1,0 +1,243 @@
+"""The reader of `logs/metrics.csv` and its rotated predecessors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atftctl import protocol
+from atftctl.domain.errors import Refused
+from atftctl.domain.metrics_table import Column, MetricsTable, NewestRows, Row, SetAside
+from atftctl.domain.text import size_text
+from atftctl.host.errors import HostError, reason
+from atftctl.host.files.reading import open_regular
+from atftctl.observe.metrics.csv_lines import ROW_LIMIT, STEP, header_of, sections
+from atftctl.observe.metrics.csv_values import require_packages, values
+from atftctl.observe.metrics.rotation import is_compressed, parts
+from atftctl.protocol.messages import tr
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+GENERATION = "generation"
+LIMIT = 512 << 20  # bytes that are read at most, the newest
+NEWEST_LIMIT = 16 << 20  # the same for the newest rows
+ROW_GUESS = 512  # bytes of a row, at first
+
+
+@dataclass(frozen=True)
+class CsvMetrics:
+    """The metrics of a run folder, as the protocol has them."""
+
+    root: Path
+    source: str = protocol.METRICS
+
+    def read(self) -> MetricsTable | None:
+        """See MetricsReader. Rotated files are read as long as all together have at most `LIMIT` bytes."""
+        paths = parts(self.root, self.source)
+        if not paths:
+            return None
+        require_packages()
+        tables, aside, room = list[MetricsTable](), SetAside(), LIMIT
+        for path in reversed(paths):
+            text, header, problem = self._text(path, room, newest=path == paths[-1])
+            room -= len(text)
+            aside += SetAside(files={path.name: problem} if problem else {})
+            tables[:0] = _tables(text, header)
+        return _joined(tables, aside)
+
+    def newest(self, rows: int) -> NewestRows | None:
+        """See MetricsReader. Where the columns changed in the middle of a file, rows before are read with the columns
+        of the file's first header."""
+        paths = parts(self.root, self.source)
+        columns: tuple[str, ...] = ()
+        found: list[Row] = []
+        aside = SetAside()
+        for path in reversed(paths):
+            if len(found) >= rows:
+                break
+            names, more, other = self._newest_of(path, rows - len(found), newest=path == paths[-1])
+            columns, aside = tuple(dict.fromkeys((*columns, *names))), aside + other
+            found[:0] = more
+        return NewestRows(columns, found, aside) if paths else None
+
+    def _text(self, path: Path, room: int, *, newest: bool) -> tuple[bytes, tuple[str, ...] | None, str]:
+        """(the newest `room` bytes of a file in whole lines, the header of the first of them where it stands before
+        them, why it was not read or not wholly)."""
+        if is_compressed(path):
+            return b"", None, tr("it is compressed")
+        if room <= 0:
+            return b"", None, tr("only the newest {size} are read", size=size_text(LIMIT))
+        try:
+            with open_regular(path) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size <= room:
+                    return file.read(room), None, ""
+                header = header_of(file.readline(ROW_LIMIT))
+                file.seek(size - room)
+                text = file.read(room)
+                return (
+                    text[text.find(b"\n") + 1 :],
+                    header,
+                    tr("only the newest {size} are read", size=size_text(LIMIT)),
+                )
+        except (OSError, HostError) as error:
+            if newest:
+                raise self._refusal(error) from None
+            return b"", None, reason(error)
+
+    def _newest_of(self, path: Path, rows: int, *, newest: bool) -> tuple[tuple[str, ...], list[Row], SetAside]:
+        if is_compressed(path):
+            return (), [], SetAside(files={path.name: tr("it is compressed")})
+        try:
+            with open_regular(path) as file:
+                line = file.readline(ROW_LIMIT)
+                header = header_of(line)
+                text = _end_of(file, len(line) if header else 0, rows)
+        except (OSError, HostError) as error:
+            if newest:
+                raise self._refusal(error) from None
+            return (), [], SetAside(files={path.name: reason(error)})
+        whole = text[: text.rfind(b"\n") + 1]
+        names, found, aside = _rows(whole, header, rows)
+        return names, found, aside + SetAside(unfinished=int(len(whole) < len(text)))
+
+    def _refusal(self, error: Exception) -> Refused:
+        return Refused(
+            tr("{path} can't be read: {reason}", path=self.source, reason=reason(error)),
+            hint=tr("look at the file: ls -l {path}", path=self.source),
+        )
+
+
+def _tables(text: bytes, header: tuple[str, ...] | None) -> list[MetricsTable]:
+    """A table of each section of a file."""
+    parts_of_file, aside = sections(text, header)
+    tables = [_table(*values(section), fresh=section.fresh) for section in parts_of_file]
+    return [*tables, _table({}, aside, fresh=False)]
+
+
+def _table(columns: Mapping[str, Column], aside: SetAside, *, fresh: bool) -> MetricsTable:
+    """The table of these columns, without the rows that have no step. fresh: it begins below a second header."""
+    import numpy as np
+
+    columns = dict(columns)
+    steps = columns.pop(STEP, Column(np.empty(0), np.empty(0, bool)))
+    generations = columns.pop(GENERATION, Column(np.zeros(len(steps.values)), steps.present))
+    whole = steps.present & (np.abs(steps.values) < 2**53)  # not NaN, and exact
+    begins = np.zeros(len(whole), bool)
+    begins[:1] = fresh
+    numbers = np.nan_to_num(generations.values, nan=0.0, posinf=0.0, neginf=0.0)
+    table = MetricsTable(
+        np.where(whole, steps.values, 0).astype(np.int64),
+        np.clip(numbers, 0, 2**53).astype(np.int64),
+        begins,
+        columns,
+        aside + SetAside(no_step=int(len(whole) - whole.sum())),
+    )
+    return table if whole.all() else _without(table, whole)
+
+
+def _without(table: MetricsTable, kept: object) -> MetricsTable:
+    """The rows that are kept; the first of them is fresh where the table's first row is."""
+    import numpy as np
+
+    assert isinstance(kept, np.ndarray)
+    fresh = bool(table.fresh[:1].any())
+    table = table.rows(kept)
+    table.fresh[:1] = fresh
+    return table
+
+
+def _joined(tables: Sequence[MetricsTable], aside: SetAside) -> MetricsTable:
+    """One table of all, in this order; a column that one of them lacks has no values there."""
+    import numpy as np
+
+    for table in tables:
+        aside += table.set_aside
+    filled = [table for table in tables if len(table)]
+    names = dict.fromkeys(name for table in tables for name in table.columns)
+    if len(filled) == 1:
+        (only,) = filled
+        columns = {name: only.columns.get(name) or _missing(len(only)) for name in names}
+        return MetricsTable(only.steps, only.generations, only.fresh, columns, aside)
+    empty = MetricsTable(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), {})
+    filled = filled or [empty]
+    columns = {}
+    for name in names:
+        cut = [table.columns.get(name) or _missing(len(table)) for table in filled]
+        columns[name] = Column(
+            np.concatenate([column.values for column in cut]), np.concatenate([column.present for column in cut])
+        )
+    return MetricsTable(
+        np.concatenate([table.steps for table in filled]),
+        np.concatenate([table.generations for table in filled]),
+        np.concatenate([table.fresh for table in filled]),
+        columns,
+        aside,
+    )
+
+
+def _missing(rows: int) -> Column:
+    import numpy as np
+
+    return Column(np.full(rows, np.nan), np.zeros(rows, bool))
+
+
+def _end_of(file: BufferedReader, begin: int, rows: int) -> bytes:
+    """The end of a file, from byte `begin` at most, with at least `rows` whole lines where `NEWEST_LIMIT` bytes hold so
+    many."""
+    size = os.fstat(file.fileno()).st_size
+    whole = max(0, size - begin)
+    length = rows * ROW_GUESS
+    while True:
+        length = min(length, NEWEST_LIMIT, whole)
+        file.seek(size - length)
+        text = file.read(length)
+        if length in (NEWEST_LIMIT, whole) or text.count(b"\n") > rows:
+            return text if length == whole else text[text.find(b"\n") + 1 :]
+        length *= 4
+
+
+def _rows(text: bytes, header: tuple[str, ...] | None, most: int) -> tuple[tuple[str, ...], list[Row], SetAside]:
+    """The last `most` rows of whole lines; (columns, rows, what was set aside behind the first of them)."""
+    lines = text.splitlines()
+    begins = [(-1, header), *((at, columns) for at, line in enumerate(lines) if (columns := _begins(line)))]
+    names, found = dict[str, None](), list[Row]()
+    torn = refused = headers = 0
+    for at in range(len(lines) - 1, -1, -1):
+        if len(found) == most:
+            break
+        if at == begins[-1][0]:
+            begins.pop()
+            headers += 1
+            continue
+        columns = begins[-1][1]
+        cells = lines[at].decode("utf-8", "replace").split(",")
+        if columns is None or len(cells) != len(columns):
+            torn += bool(lines[at].strip())
+            continue
+        row, wrong = _row(columns, cells)
+        refused += wrong
+        names |= dict.fromkeys(columns)
+        found.append(row)
+    return tuple(names), found[::-1], SetAside(lines=torn, not_numbers=refused, headers=headers)
+
+
+def _begins(line: bytes) -> tuple[str, ...] | None:
+    """The columns, where this line is a header."""
+    return None if line[:1].isdigit() else header_of(line)
+
+
+def _row(header: tuple[str, ...], cells: Sequence[str]) -> tuple[Row, int]:
+    """(the values by column, how many cells are no numbers)."""
+    values: dict[str, float | None] = {}
+    wrong = 0
+    for name, cell in zip(header, cells, strict=True):
+        try:
+            values[name] = float(cell.replace("_", "?")) if cell else None  # Python reads 1_0 as 10
+        except ValueError:
+            values[name], wrong = None, wrong + 1
+    return values, wrong

@@ -1,0 +1,107 @@
+"""The counter of generations, `.atftctl/generation`: the number of the newest start of a trainer, as decimal digits.
+
+The counter never goes back. Where it is missing or damaged, it goes on after the newest number that is known from
+elsewhere: the record of the last trainer, the folders of earlier generations, and what trainers have written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from atftctl import protocol
+from atftctl.host.errors import HostError
+from atftctl.host.files.durable import write_durably
+from atftctl.host.files.logs import open_log, tail
+from atftctl.host.files.reading import read_bytes, try_read
+from atftctl.protocol import generations
+from atftctl.protocol.messages import tr
+from atftctl.state import process_record
+from atftctl.state.layout import Layout
+
+LINES = 2000  # of each log, the newest; where there is a counter, no log is read
+HEADER_LIMIT = 64 << 10  # bytes
+
+
+def take(layout: Layout) -> int:
+    """Return the number of a new generation, which is on the disk by then. Call this under the project's lock. A number
+    is left out where somebody else has a folder of that name.
+
+    Raises HostError where there is no higher number; OSError.
+    """
+    number = newest(layout) + 1
+    while os.path.lexists(layout.staging / str(number)):
+        number += 1
+    if number > generations.LARGEST:
+        raise HostError(
+            tr(
+                "the counter of the trainer's starts is at its end ({number}); write the number of the last start into "
+                "{path}",
+                number=generations.LARGEST,
+                path=protocol.COUNTER,
+            )
+        )
+    write_durably(layout.generation, b"%d\n" % number)
+    return number
+
+
+def newest(layout: Layout) -> int:
+    """The number of the newest generation; 0 where no trainer was ever started."""
+    counted, record = _counter(layout), process_record.read(layout)
+    recorded = record.generation if record and generations.is_number(record.generation) else 0
+    logged = () if counted else _written(layout)
+    return max(counted, recorded, *_folders(layout), *logged)
+
+
+def damage(layout: Layout) -> str:
+    """Why the counter can't be used; "" where it can, or where no trainer was started yet."""
+    try:
+        text = read_bytes(layout.generation, generations.LONGEST).decode("ascii", "replace")
+    except FileNotFoundError:
+        return ""
+    except (OSError, HostError) as error:
+        return str(error)
+    return "" if generations.parse(text) else tr("{path} holds no number", path=protocol.COUNTER)
+
+
+def _counter(layout: Layout) -> int:
+    with suppress(OSError, HostError):
+        return generations.parse(read_bytes(layout.generation, generations.LONGEST).decode("ascii", "replace"))
+    return 0
+
+
+def _folders(layout: Layout) -> Iterator[int]:
+    """The numbers whose folders are there, also renamed."""
+    try:
+        names = os.listdir(layout.staging)  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return
+    for name in names:
+        number = generations.parse(name.partition(generations.FENCED)[0])
+        if number and generations.is_mark(try_read(layout.staging / name / generations.MARK) or b""):
+            yield number
+
+
+def _written(layout: Layout) -> Iterator[int]:
+    """The numbers that trainers have written into their events and metrics: their own, and newer ones that they met."""
+    for name in (protocol.EVENTS, f"{protocol.EVENTS}.1"):
+        for line in tail(layout.root, name, LINES):
+            with suppress(ValueError, RecursionError):
+                event = json.loads(line)
+                numbers = (event.get("generation"), event.get("newer")) if isinstance(event, dict) else ()
+                yield from filter(generations.is_number, numbers)
+    yield from _in_metrics(layout)
+
+
+def _in_metrics(layout: Layout) -> Iterator[int]:
+    try:
+        with open_log(layout.root, protocol.METRICS) as file:
+            columns = file.readline(HEADER_LIMIT).decode("utf-8", "replace").strip().split(",")
+    except (OSError, HostError):
+        return
+    if protocol.GENERATION_COLUMN in columns:
+        at = columns.index(protocol.GENERATION_COLUMN)
+        rows = (line.split(",") for line in tail(layout.root, protocol.METRICS, LINES))
+        yield from (generations.parse(row[at]) for row in rows if len(row) == len(columns))

@@ -1,0 +1,43 @@
+"""What is reported of the start of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from atftctl import protocol
+from atftctl.trainer.data.dataset import Dataset
+from atftctl.trainer.runtime.distributed import ProcessGroup
+from atftctl.trainer.telemetry.recorder import Recorder
+from atftctl.trainer.training.components import Parts
+
+
+def report_start(
+    recorder: Recorder,
+    parts: Parts,
+    dataset: Dataset,
+    group: ProcessGroup,
+    seconds: Mapping[str, float],
+    source: str,
+) -> None:
+    """Write the first event, with the settings in effect, and what the panel's reader found.
+
+    `seconds`: how long each part of the start took, by name. `source`: the checkpoint that was loaded, or "scratch".
+    """
+    recorder.event(
+        protocol.STARTED,
+        digest=parts.digest,
+        effective=parts.settings.effective(),
+        resumed_from=source,
+        device=group.device.type,
+        torch=torch.__version__,
+        world_size=group.size,
+        seconds=seconds,
+    )
+    recorder.log.info("ready: %s", ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()))
+    recorder.log.info("started from %s at step %d, config %s", source, recorder.step, parts.digest[:12])
+    for note in dataset.panel.notes:
+        recorder.log.info("data: %s", note)
+    for warning in dataset.panel.warnings:
+        recorder.warn(f"data: {warning}")
