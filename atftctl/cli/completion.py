@@ -196,6 +196,22 @@ def _operations(project: Path) -> Candidates:
         yield str(entry["operation"]), f"{entry.get('command', '')}: {entry.get('title', '')}"
 
 
+def _checks(project: Path) -> Candidates:
+    from atftctl.domain.checks import CHECKS
+
+    del project
+    for name, kind in CHECKS.items():
+        yield name, kind.title
+
+
+def _baselines(project: Path) -> Candidates:
+    from atftctl.observe.runbook.locate import find_project
+    from atftctl.state.baseline import names
+
+    for name in names(find_project(project, rescue=True)):
+        yield name, ""
+
+
 def _files(project: Path) -> Candidates:
     del project
     yield FILES, ""
@@ -211,6 +227,8 @@ VALUES: dict[str, Callable[[Path], Candidates]] = {
     "SNAPSHOT": _snapshots,
     "NEW": _snapshots,
     "OPERATION": _operations,
+    "CHECK": _checks,
+    "BASELINE": _baselines,
     "DIR": _files,
     "FILE": _files,
     "PATH": _files,

@@ -26,7 +26,7 @@ SECTIONS = {
     "Prevention, and after an incident": {
         "reenable": "Turn improvements on again, one phase at a time",
         "backup": "Create, list, check and remove snapshots",
-        "baseline": "Record the normal level that verify compares with",
+        "baseline": "Record and choose the normal level that verify compares with",
         "drill": "Rehearse an incident in a scratch copy of the project",
         "history": "List past operations",
         "show": "Show one past operation in full",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
 from atftctl.domain.gate import DecideByHand, WatchGate
 from atftctl.domain.record import record
@@ -274,4 +275,6 @@ Step = (
     | RunProbes
     | WatchGate
     | DecideByHand
+    | UseBaseline
+    | RemoveBaseline
 )

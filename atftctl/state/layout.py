@@ -121,7 +121,12 @@ class Layout:
         return self.state / "bisected.json"
 
     @property
+    def baselines(self) -> Path:
+        return self.state / "baselines"
+
+    @property
     def baseline(self) -> Path:
+        """The baseline of a project from before there could be several."""
         return self.state / "baseline.json"
 
     @property

@@ -178,7 +178,9 @@ def test_its_verification_prints_fixed_numbers(project: Project) -> None:
     """Without a probe that really measured something there is no pass."""
     project.replace("runbooks/atft-gat-fan.yaml", "atftctl.trainer, probe]", "no_such_module, probe]")
     done = project.run("verify")
-    assert done.code == 6 and "measured nothing" in done.err
+    assert (
+        done.code == 6 and "not measured: the probe ended with exit code 1" in done.out and "no_such_module" in done.out
+    )
 
 
 def test_nothing_is_lost_when_the_operator_is_killed(project: Project) -> None:

@@ -224,7 +224,7 @@ def _verify(drill: Drill) -> str:
     assert isinstance(data, checklist.VerifyData)
     drill.seen["checks"] = {check.name: f"{check.verdict}: {check.detail}" for check in data.checks}
     for check in data.checks:
-        drill.report.note(f"    {check.verdict:<12} {check.name}: {check.detail}")
+        drill.report.note(f"    {check.verdict:<12} {check.title}: {check.detail}")
     if result.exit_code is not Exit.DONE:
         failed = joined("; ", checklist.not_passed(data))
         raise InterventionNeeded(
