@@ -92,7 +92,7 @@ MEANINGS = {
     "weights are still those of before.",
     "plans.NAME[].gate.window_s": "Seconds to wait for these steps at most. After that, the phase is held.",
     "plans.NAME[].gate.checks": "Checks of `verify` that must pass: "
-    + ", ".join(f"`{name}`" for name in gate.CHECKS)
+    + ", ".join(f"`{name}`" for name in gate.GATE_CHECKS)
     + ".",
     "plans.NAME[].gate.quality": "What the quality of the forecasts must be beside the baseline's. `no-worse`: the "
     "lower bound of the difference is above the margin. `improved`: its mean is above 0, too. Empty: not judged.",

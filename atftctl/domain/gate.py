@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from atftctl.domain.checks import CHECKS
 from atftctl.domain.record import record
 from atftctl.domain.texts import Text
 from atftctl.protocol.messages import Message, joined, tr
 
-# The checks of `verify` by their names, without the quality of the forecasts: `Gate.quality` asks for that.
-CHECKS = ("model", "dataset", "training", "errors", "memory", "service", "step-time")
+QUALITY = "quality"  # the check of the forecasts' quality: `Gate.quality` asks for it
 MODEL = "model"  # its figures say which file the quality was measured on
+GATE_CHECKS = tuple(name for name in CHECKS if name != QUALITY)  # those that `Gate.checks` may name
 Quality = Literal["", "no-worse", "improved"]
 
 

@@ -6,7 +6,7 @@ import math
 import os
 import re
 
-from atftctl.domain.gate import CHECKS, Gate
+from atftctl.domain.gate import GATE_CHECKS, Gate
 from atftctl.domain.log_lines import rules as log_rules
 from atftctl.domain.runbook import LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
@@ -170,8 +170,8 @@ def _check_gate(binder: Binder, path: tuple[str | int, ...], gate: Gate) -> None
     _check_range(binder, (*path, "steps"), gate.steps, 1, 1_000_000)
     _check_range(binder, (*path, "window_s"), gate.window_s, 1, 7 * 86_400)
     for at, name in enumerate(gate.checks):
-        if name not in CHECKS:
-            hint = nearest(name, CHECKS)
+        if name not in GATE_CHECKS:
+            hint = nearest(name, GATE_CHECKS)
             if name == "quality":
                 hint = tr("ask for it with the key quality: no-worse, or quality: improved")
             text = tr("there is no check {name!r}", name=name)

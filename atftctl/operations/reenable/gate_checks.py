@@ -5,38 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from atftctl.decide.verdicts import gate as verdicts
+from atftctl.domain.checks import title_of
 from atftctl.domain.errors import AtftError, Interrupted
-from atftctl.domain.gate import CHECKS, MODEL
+from atftctl.domain.gate import MODEL, QUALITY
 from atftctl.domain.verdict import Check, Verdict
 from atftctl.operations.reenable.run import PhaseRun
 from atftctl.operations.verification.checklist import CheckLine, VerifyData, verify
 from atftctl.protocol.messages import tr
 
-QUALITY = "quality"
-TITLES = {  # of the checks, as `verify` names them
-    "model loads": MODEL,
-    "dataset loads": "dataset",
-    "training can start": "training",
-    "error log clear": "errors",
-    "memory": "memory",
-    "service stable": "service",
-    "training time": "step-time",
-}
-
 
 def measure(run: PhaseRun) -> list[Check]:
     """Run the checks that the gate asks for. A check that could not be made is inconclusive, never a pass."""
     gate = run.rule.gate
-    if not gate.checks and not gate.quality:
+    names = dict.fromkeys([*gate.checks, *([QUALITY, MODEL] if gate.quality else [])])
+    if not names:
         return []
     try:
-        result = verify(run.project, run.request)
+        result = verify(run.project, run.request, only=tuple(names))
     except Interrupted:
         raise
     except AtftError as error:
         return [Check("verify", Verdict.INCONCLUSIVE, error.message)]
     assert isinstance(result.data, VerifyData)
-    made = {_id(line): _check(line) for line in result.data.checks}
+    made = {line.name: _check(line) for line in result.data.checks}
     checks = [made.get(name) or _missing(name) for name in gate.checks]
     if gate.quality:
         compared = made.get(QUALITY) or _missing(QUALITY)
@@ -44,16 +35,12 @@ def measure(run: PhaseRun) -> list[Check]:
     return checks
 
 
-def _id(line: CheckLine) -> str:
-    return TITLES.get(line.name, line.name if line.name in CHECKS else QUALITY)
-
-
 def _check(line: CheckLine) -> Check:
-    return Check(line.name, Verdict(line.verdict), line.detail, line.figures)
+    return Check(line.title or line.name, Verdict(line.verdict), line.detail, line.figures)
 
 
 def _missing(name: str) -> Check:
-    return Check(name, Verdict.INCONCLUSIVE, tr("not measured"))
+    return Check(title_of(name), Verdict.INCONCLUSIVE, tr("not measured"))
 
 
 def failed(checks: Iterable[Check]) -> list[Check]:
