@@ -262,7 +262,8 @@ class Trainer:
             ridge.start_linear_path(self.parts, self.dataset)
             self.seconds["linear start"] = time.monotonic() - begun
         self.recorder.step = self.progress.step
-        report_start(self.recorder, self.parts, self.dataset, self.group, self.seconds, source)
+        saved_by = self.progress.resumed_generation
+        report_start(self.recorder, self.parts, self.dataset, self.group, self.seconds, source, saved_by)
         return source
 
     # -- events, metrics, log -----------------------------------------------------------------------------------
