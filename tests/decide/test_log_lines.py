@@ -231,6 +231,13 @@ def test_tracebacks_of_two_processes_that_write_at_the_same_time() -> None:
     assert [entry.lines for entry in found] == [4, 4]
 
 
+def test_of_two_tracebacks_at_the_same_time_the_one_that_begins_first_is_the_first() -> None:
+    first, second = (["[rank0]: " + text for text in CHAIN[1:4]], ["[rank1]: " + text for text in CHAIN[1:4]])
+    texts = [*first, *second, "[rank0]: ValueError: zero", "[rank1]: TypeError: one", "[rank1]: on with it", "done"]
+    tally = survey("\n".join(texts) + "\n")
+    assert tally.count == 2 and tally.first is not None and tally.first.message == "ValueError: zero"
+
+
 def test_a_traceback_that_was_cut_off_ends() -> None:
     texts = ["Traceback (most recent call last):", '  File "a.py", line 1', *["2026-11-30 10:00:00 INFO x"] * 300,
              "2026-11-30 10:00:09 ERROR later"]  # fmt: skip

@@ -53,7 +53,7 @@ def matching_lines(
                 for line in _lines(span, span.start, matcher, problems, progress):
                     text = _dated(log.name, line, time, span.part.written)
                     time = text.time
-                    if matcher.kind(line.text) is not None:
+                    if matcher.kind_here(line.text) is not None:
                         kept.append(text)
             texts.append(list(kept))
     return _last(merged(texts, _written(logs)), count)
@@ -92,7 +92,7 @@ def _of_span(span: Span, count: int, matcher: Matcher, problems: list[Message]) 
         start = span.start if span.part.packed else max(span.start, line_start(span.part, span.part.size - step))
         kept.clear()
         for line in _lines(span, start, matcher, problems):
-            if not line.overwritten or matcher.kind(line.text) is not None:
+            if not line.overwritten or matcher.kind_here(line.text) is not None:
                 kept.append(line)
         if len(kept) >= count or start <= span.start:
             break
@@ -105,9 +105,11 @@ def _lines(
     try:
         for block in blocks(span.part, start):
             matcher.searched += len(block.data)
+            text = decode(block.data)
+            matcher.narrow(text)
+            yield from lines(text)
             if progress:
                 progress(block.consumed)
-            yield from lines(decode(block.data))
     except PartError as error:
         text = tr("{file} could not be read to its end: {reason}", file=span.part.name, reason=error.message)
         if text not in problems:
