@@ -423,7 +423,7 @@ def test_a_phase_without_a_gate_has_the_default_one(off: Project) -> None:
 
 def test_options_that_do_not_go_together(off: Project) -> None:
     for options in ((), ("--next", "--phase", "1"), ("--status", "--halt"), ("--status", "--force", "x"),
-                    ("--accept-inconclusive", "x", "--next"), ("--phase", "0")):  # fmt: skip
+                    ("--accept-inconclusive", "x", "--next"), ("--phase", "0"), ("--next", "--force", " ")):  # fmt: skip
         assert off.run("reenable", *options).code == 2, options
     assert off.run("reenable", "--status", "--plan", "deploymnt").code == 2
     assert next_phase(off).code == 0
