@@ -163,6 +163,15 @@ def test_settings_that_are_not_taken_up_fail_the_gate(off: Project) -> None:
     assert improvements(off)["use_ema"] is False
 
 
+def test_checks_of_verify_are_part_of_the_gate(off: Project) -> None:
+    quick_gates(off, checks="errors, service")
+    done = next_phase(off, "--json")
+    assert done.code == 0, done
+    assert [line["name"] for line in done.json["data"]["gate"]] == ["steps", "error log clear", "service stable"]
+    off.replace(RUNBOOK, "checks: [errors, service]", "checks: [memory]")  # of phase 1, which has passed
+    assert "phase 1, gate.checks" in next_phase(off).err
+
+
 def test_too_few_steps_hold_the_phase_until_it_is_accepted(off: Project) -> None:
     quick_gates(off, steps=NEVER, window_s=1)
     held = next_phase(off, "--json")
@@ -423,7 +432,7 @@ def test_a_phase_without_a_gate_has_the_default_one(off: Project) -> None:
 
 def test_options_that_do_not_go_together(off: Project) -> None:
     for options in ((), ("--next", "--phase", "1"), ("--status", "--halt"), ("--status", "--force", "x"),
-                    ("--accept-inconclusive", "x", "--next"), ("--phase", "0")):  # fmt: skip
+                    ("--accept-inconclusive", "x", "--next"), ("--phase", "0"), ("--next", "--force", " ")):  # fmt: skip
         assert off.run("reenable", *options).code == 2, options
     assert off.run("reenable", "--status", "--plan", "deploymnt").code == 2
     assert next_phase(off).code == 0

@@ -141,5 +141,7 @@ def refuse(arguments: ReenableArguments) -> None:
         message = tr("{options} can't be used together", options=", ".join(named))
     elif (arguments.force or arguments.no_wait) and named[0] not in ("--phase", "--next"):
         message = tr("--force and --no-wait need --phase or --next")
+    elif arguments.force and not arguments.force.strip():
+        message = tr("--force needs a reason")
     if message:
         raise UsageError(message, state=tr("nothing was changed"), hint="atftctl reenable --status")

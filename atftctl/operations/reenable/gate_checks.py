@@ -36,7 +36,9 @@ def measure(run: PhaseRun) -> list[Check]:
 
 
 def _check(line: CheckLine) -> Check:
-    return Check(line.title or line.name, Verdict(line.verdict), line.detail, line.figures)
+    """The line as a check; an inconclusive one also says what to do."""
+    detail = tr("{detail}; {hint}", detail=line.detail, hint=line.hint) if line.hint else line.detail
+    return Check(line.title or line.name, Verdict(line.verdict), detail, line.figures)
 
 
 def _missing(name: str) -> Check:
