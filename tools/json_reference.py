@@ -92,6 +92,8 @@ COMMANDS = {  # whose data it is, by the name of the class
     "MetricsData": "metrics",
     "BisectData": "rollback --bisect",
     "StagedData": "rollback --staged, resume",
+    "ReenableData": "reenable, resume",
+    "ReenableStatusData": "reenable --status",
     "RecoveredData": "recover, resume",
     "ExportData": "restore --to",
     "LogsData": "logs",

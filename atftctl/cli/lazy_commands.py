@@ -17,7 +17,7 @@ SECTIONS = {
         "rollback": "Roll back improvements, or return to a verified snapshot",
         "logs": "Show the trainer's logs and the errors in them",
         "verify": "Check that the service is back at its normal level",
-        "metrics": "Show the metrics of training: branches, what was discarded, curves",
+        "metrics": "Show training metrics: curves, branches, discarded steps",
         "undo": "Undo one operation",
         "restore": "Restore files from a snapshot or from git",
         "recover": "Finish or reverse an operation that a crash interrupted",

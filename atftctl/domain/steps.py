@@ -8,6 +8,7 @@ from typing import Any
 
 from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
+from atftctl.domain.gate import DecideByHand, WatchGate
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.snapshot_steps import CopyFiles, ExportFiles, PinSnapshot, RemoveSnapshot
@@ -272,6 +273,8 @@ Step = (
     | WriteFiles
     | ResumeStaged
     | RunProbes
+    | WatchGate
+    | DecideByHand
     | UseBaseline
     | RemoveBaseline
 )

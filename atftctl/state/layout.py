@@ -95,6 +95,14 @@ class Layout:
         return self.state / "staged.json"
 
     @property
+    def reenable(self) -> Path:
+        return self.state / "reenable.json"
+
+    @property
+    def reenable_halt(self) -> Path:
+        return self.state / "reenable.halt.json"
+
+    @property
     def tools(self) -> Path:
         """Private copies of atftctl's own code. Each is kept as long as the operation that needs it is open."""
         return self.state / "tools"

@@ -74,11 +74,11 @@ def on_prices(panel: Path, times: int) -> None:
     print("\n## Series of real prices, in percent\n")
     header("change of the model", "horizon", "spread", "AR(1)", "dates", *COLUMNS)
     pools: dict[tuple[int, int], list[Outcome]] = {}
-    for name, horizon, values in real_series(panel):
+    for seed, (name, horizon, values) in enumerate(real_series(panel)):
         spread = statistics.pstdev(values)
         carry = statistics.correlation(values[1:], values[:-1])
         for count in COUNTS:
-            found = outcomes(real.resampled(values, count, times), horizon)
+            found = outcomes(real.resampled(values, count, horizon, seed, times), horizon)
             row(name, horizon, f"{spread:.4f}", f"{carry:.2f}", count, *figures(found))
             pools.setdefault((horizon, count), []).extend(outcomes(real.windows(values, count), horizon))
     print("\nDisjoint windows, all changes together:\n")

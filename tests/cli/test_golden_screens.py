@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.metrics import events, row, write
 from tests.support.projects import Project
 
 pexpect = pytest.importorskip("pexpect")
@@ -147,6 +148,15 @@ def test_the_screens(screen: Callable[..., None], project: Project, request: pyt
     screen("backup-show", LAUNCH, "backup", "show", "before-upgrade")
     screen("restore-dry-run", LAUNCH, "restore", "before-upgrade", "--dry-run")
     screen("runbook", LAUNCH, "runbook", "show")
+
+
+def test_the_metrics(screen: Callable[..., None], project: Project) -> None:
+    pytest.importorskip("pyarrow")
+    write(project, (1, 1, 400), (2, 301, 900), (3, 601, 1200), extra=row(1201, 3, loss_rel="nan") + "\n1202,0,1.0\n")
+    events(project, (1, 0, 400), (2, 300, 900), (3, 600, 1200))
+    screen("metrics", LAUNCH, "metrics")
+    screen("metrics-tail", LAUNCH, "metrics", "--tail", "5")
+    screen("metrics-summary", LAUNCH, "metrics", "--summary", "--generation", "last")
 
 
 def test_the_checklist_and_the_findings(screen: Callable[..., None]) -> None:

@@ -116,6 +116,13 @@ def test_runs_are_found_by_where_they_resumed() -> None:
     )
 
 
+def test_a_run_that_was_killed_behind_its_checkpoint() -> None:
+    """Its last event is the checkpoint that the next run resumed from: both runs are found, each for its branch."""
+    runs = [run(0, 0.0, 1, 150), run(150, 500.0, 151)]
+    known = made(table([*range(1, 192), *range(151, 265)]), runs)
+    assert [[r.started for r in branch.runs] for branch in known] == [[0.0], [500.0]]
+
+
 def test_a_time_for_rows_that_no_event_names() -> None:
     (only,) = made(table([1, 2, 3, 4, 5]), [run(0, 1000.0, 1)])
     assert only.times == ((0, 1000.0), (1, 1010.0), (5, 1018.0)), "by the time that a step takes"

@@ -76,8 +76,8 @@ def test_no_needle_hides_a_match(line: str, added: str, at: int) -> None:
 
 def test_every_known_kind_has_needles_and_a_plain_search_gets_them() -> None:
     assert NEEDLES.keys() == {pattern.name for pattern in DEFAULTS}
-    assert needles(ErrorPattern("guide", "(?i)error|fail|Rollback")) == ("error", "fail", "rollback")
-    assert needles(ErrorPattern("other", "err(or)?|fail")) == ()
+    assert needles(ErrorPattern("guide", "(?i)error|fail|Rollback")) == (("error", "fail", "rollback"), True)
+    assert needles(ErrorPattern("other", "err(or)?|fail")) == ((), False)
     guide = Matcher([ErrorPattern("guide", "(?i)error|fail|rollback")])
     assert guide.kind("0 ERRORS") == 0 and guide.kind("all is well") is None
 

@@ -65,6 +65,12 @@ def test_quality_is_not_compared_with_another_measurement() -> None:
     assert quality(PART, {**PART, "identity": {"panel": "b"}}).verdict is OPEN
 
 
+@pytest.mark.parametrize("horizon", [0, -1, True, 1.5, "1", None])
+def test_a_horizon_that_is_none_gives_no_verdict(horizon: object) -> None:
+    check = quality(PART | {"horizon": horizon, "weights": "other"}, PART)
+    assert check.verdict is OPEN and "horizon" in check.detail
+
+
 def test_equal_weights_and_predictions_are_the_stronger_proof() -> None:
     same = quality(PART, PART)
     assert same.verdict is PASS and "bit-identical" in same.detail

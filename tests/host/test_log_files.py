@@ -294,6 +294,21 @@ def test_following_over_rotation_truncation_and_replacement(folder: Path) -> Non
     follower.close()
 
 
+def test_lines_of_two_files_are_never_joined(folder: Path) -> None:
+    path = put(folder, protocol.LOG, "")
+    follower = Follower(folder, protocol.LOG)
+    append(folder, protocol.LOG, "half of the o")
+    assert read(follower) == []
+    path.rename(f"{path}.1")
+    path.write_text("new\nhalf of the n")
+    assert read(follower) == ["half of the o", "new"]
+    append(folder, "logs/training.log.1", "ld\nmore of the old\n")
+    assert read(follower) == [], "a line of the new file is not complete"
+    append(folder, protocol.LOG, "ew\n")
+    assert read(follower) == ["half of the new"] and read(follower) == ["ld", "more of the old"]
+    follower.close()
+
+
 def test_following_begins_with_a_line_that_is_not_complete(folder: Path) -> None:
     put(folder, protocol.LOG, "old\nhalf a ")
     follower = Follower(folder, protocol.LOG)

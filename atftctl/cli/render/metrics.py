@@ -110,7 +110,8 @@ def _curves(data: MetricsData) -> None:
     for curve in (each.curve for each in data.curves.values()):
         emit()
         say(curves.described(curve), lead="  ")
-        write_lines(f"  {line}" for line in curves.plot([curve], width=width - 2, height=PLOT_ROWS, charset=shown))
+        if len(curve.xs) > 1:
+            write_lines(f"  {line}" for line in curves.plot([curve], width=width - 2, height=PLOT_ROWS, charset=shown))
 
 
 def _summary(summary: SummaryData, *, whole: bool) -> None:

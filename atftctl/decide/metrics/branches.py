@@ -95,17 +95,18 @@ def _with_runs(plain: Sequence[Branch], runs: Sequence[Run]) -> list[Branch]:
     in it."""
     generations = {branch.generation for branch in plain if branch.generation}
     waiting = [run for run in runs if run.generation not in generations]
+    nexts = [branch.first_step for branch in plain[1:]]
     matched = []
-    for branch in plain:
+    for branch, following in zip(plain, [*nexts, None], strict=True):
         own = [run for run in runs if run.generation and run.generation == branch.generation]
         if not branch.generation:
-            own = _next_runs(branch, waiting)
+            own = _next_runs(branch, following, waiting)
         matched.append(replace(branch, runs=tuple(own)))
     return matched
 
 
-def _next_runs(branch: Branch, waiting: list[Run]) -> list[Run]:
-    """Take from `waiting` the runs of a branch without a generation."""
+def _next_runs(branch: Branch, following: int | None, waiting: list[Run]) -> list[Run]:
+    """Take from `waiting` the runs of a branch without a generation. following: the first step of the next branch."""
     fits = (
         at
         for at, run in enumerate(waiting)
@@ -116,7 +117,9 @@ def _next_runs(branch: Branch, waiting: list[Run]) -> list[Run]:
         return []
     own = [waiting[begun]]
     del waiting[: begun + 1]
-    while waiting and own[-1].furthest <= waiting[0].from_step <= branch.last_step:
+    while waiting and waiting[0].from_step + 1 != following:
+        if not own[-1].furthest <= waiting[0].from_step <= branch.last_step:
+            break
         own.append(waiting.pop(0))
     return own
 

@@ -166,6 +166,10 @@ def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Ch
     if part["weights"] == before["weights"] and part["predictions"] == before["predictions"]:
         why = tr("weights and predictions are bit-identical to the baseline's")
         return Check(name, Verdict.PASS, why, {"identical": True})
+    horizon = part.get("horizon", 1)
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+        why = tr("the probe gave no valid horizon of the labels: {horizon!r}", horizon=horizon)
+        return Check(name, Verdict.INCONCLUSIVE, why)
     return compare(
         part["by_date"],
         before["by_date"],
@@ -173,7 +177,7 @@ def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Ch
         better=metric.better,
         margin=tolerances.quality_margin,
         min_dates=tolerances.quality_min_dates,
-        horizon=int(part.get("horizon", 1)),
+        horizon=horizon,
     ).check()
 
 

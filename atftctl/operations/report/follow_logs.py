@@ -17,7 +17,7 @@ from atftctl.observe.log_files.follow import Follower, follow
 from atftctl.operations.project import Project, now
 from atftctl.operations.report.log_data import LogLine
 from atftctl.operations.report.log_query import LogQuery, Scope, scope_of
-from atftctl.operations.report.logs import line_data, read_newest
+from atftctl.operations.report.logs import line_data, pattern_notes, read_newest
 from atftctl.protocol.messages import Message, tr
 
 REMEMBERED = 2000  # lines of other logs, among which the same line is looked for
@@ -86,8 +86,9 @@ def follow_logs(
     followers = [Follower(project.layout.root, name) for name in scope.rules.files]
     positions = {follower.name: follower.position for follower in followers}
     chosen = _Filter(scope, whole=errors and not query.grep)
-    _, texts = read_newest(project, scope, report, positions)
-    for text in texts:
+    found = read_newest(project, scope, chosen.matcher, report, positions)
+    yield from found.notes
+    for text in found.texts:
         if text.dated:
             chosen.remember(text.file, int(text.time or 0), text.rest)
         yield line_data(text)
@@ -95,8 +96,10 @@ def follow_logs(
         for follower, lines in added:
             yield from _notes(follower)
             seconds = now().timestamp() if lines else 0.0
+            known = len(chosen.matcher.problems)
             for line in lines:
                 yield chosen.line(follower.name, line, seconds)
+            yield from pattern_notes(chosen.matcher)[known:]
             yield None
 
 
