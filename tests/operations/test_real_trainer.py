@@ -25,7 +25,7 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     assert real.run("trainer", "stop").code == 0
 
     before = {name: data for name, data in real.tree().items() if name != ".atftctl/lock"}
-    no_baseline = real.run("verify", "--json")
+    no_baseline = real.run("verify", "--quick", "--json")
     assert no_baseline.code == 6, no_baseline
     assert {name: data for name, data in real.tree().items() if name != ".atftctl/lock"} == before, "it only measures"
     assert verdicts(no_baseline)["quality"] == "inconclusive"
@@ -52,7 +52,7 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     assert "ok quality: " in real.run("backup", "show", "last-good").out
 
     real.replace(CONFIG, "freq_dropout_p: 0.0", "freq_dropout_p: 0.3")
-    other = real.run("verify", "--json")
+    other = real.run("verify", "--check", "service", "--json")
     assert verdicts(other)["service"] == "fail", "it runs with other settings than the files say"
     assert other.code == 1 and other.json["data"]["contacts"]
 
@@ -60,7 +60,7 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     for at in range(len(weights) // 3, len(weights) // 3 + 512):  # one byte may be one of those between two tensors
         weights[at] ^= 1
     real.write("models/best_model.pth", bytes(weights))
-    damaged = real.run("verify", "--json")
+    damaged = real.run("verify", "--check", "model", "--json")
     assert damaged.code == 1 and verdicts(damaged)["model"] == "fail"
 
     assert real.run("restore", "last-good", "--yes").code == 0
