@@ -126,6 +126,11 @@ def test_the_picture_overwrites_nothing_else(project: Project, tmp_path: Path) -
     assert target.read_text() == "precious" and project.tree() == before
 
 
+def test_no_picture_of_nothing(project: Project, tmp_path: Path) -> None:
+    done = project.run("metrics", "--plot", str(tmp_path / "a.svg"))
+    assert done.code == 0 and "nothing to draw" in done.out and not (tmp_path / "a.svg").exists()
+
+
 def test_nothing_is_changed(project: Project) -> None:
     write(project, (1, 1, 50))
     before = project.tree()

@@ -6,6 +6,7 @@ no part of the model that is trained now.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -92,15 +93,19 @@ def _named(plain: Sequence[Branch]) -> list[Branch]:
 
 def _with_runs(plain: Sequence[Branch], runs: Sequence[Run]) -> list[Branch]:
     """Each branch with its runs: those of its generation; else, in order, those that resumed where it begins, or later
-    in it."""
-    generations = {branch.generation for branch in plain if branch.generation}
-    waiting = [run for run in runs if run.generation not in generations]
-    nexts = [branch.first_step for branch in plain[1:]]
+    in it. A run whose step went back made a branch for each of its legs."""
+    legs = [leg for run in runs for leg in run.legs]
+    counts = Counter(branch.generation for branch in plain)
+    waiting = [leg for leg in legs if not (leg.generation and counts[leg.generation])]
+    seen: Counter[int] = Counter()
     matched = []
-    for branch, following in zip(plain, [*nexts, None], strict=True):
-        own = [run for run in runs if run.generation and run.generation == branch.generation]
+    for branch, following in zip(plain, [*(branch.first_step for branch in plain[1:]), None], strict=True):
+        own = [leg for leg in legs if leg.generation and leg.generation == branch.generation]
+        if counts[branch.generation] > 1:
+            own = own[seen[branch.generation] :][:1]
         if not branch.generation:
             own = _next_runs(branch, following, waiting)
+        seen[branch.generation] += 1
         matched.append(replace(branch, runs=tuple(own)))
     return matched
 

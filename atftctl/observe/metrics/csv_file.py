@@ -216,7 +216,7 @@ def _rows(text: bytes, header: tuple[str, ...] | None, most: int) -> tuple[tuple
             continue
         columns = begins[-1][1]
         cells = lines[at].decode("utf-8", "replace").split(",")
-        if columns is None or len(cells) != len(columns):
+        if columns is None or len(cells) != len(columns) or not lines[at].isascii():
             torn += bool(lines[at].strip())
             continue
         row, wrong = _row(columns, cells)
