@@ -130,3 +130,19 @@ def test_settings_of_the_baseline_that_no_longer_load_are_inconclusive() -> None
     part = {"step_s": 0.1, "baseline_error": "model.layers: unknown key"}
     (check,) = judge({"steps": part}, {"cost": {}}, only=("step-time",))
     assert check.verdict is OPEN and "model.layers" in check.detail
+
+
+@pytest.mark.parametrize(
+    ("host", "card", "verdict"),
+    [(1.1, 1.1, "pass"), (1.1, 1.3, "fail"), (1.3, 1.1, "fail"), (1.1, None, "inconclusive")],
+)
+def test_on_a_graphics_card_its_memory_counts_too(host: float, card: float | None, verdict: str) -> None:
+    part: dict[str, Any] = {
+        "memory_mb": 100.0,
+        "memory_mb_ratio": host,
+        "memory_mb_ratio_lower": host,
+        "card_mb": 900.0,
+    }
+    part |= {"card_mb_ratio": card, "card_mb_ratio_lower": card} if card else {}
+    (check,) = judge({"training": part}, {"cost": {}}, only=("memory",))
+    assert check.verdict.value == verdict and "900 MB of the graphics card" in check.detail

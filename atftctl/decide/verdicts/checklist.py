@@ -14,7 +14,7 @@ from atftctl.decide.verdicts.probe_ends import how_ended
 from atftctl.domain.checks import CHECKS
 from atftctl.domain.facts import Process
 from atftctl.domain.runbook import Checks, Metrics
-from atftctl.domain.verdict import Check, Verdict
+from atftctl.domain.verdict import Check, Verdict, overall
 from atftctl.protocol.messages import Message, joined, tr, trn
 
 Measured = Mapping[str, Any]
@@ -43,7 +43,7 @@ def checklist(
         "dataset": dataset,
         "training": partial(training, tolerances=tolerances),
         "quality": partial(comparable_quality, baseline=baseline, tolerances=tolerances, metrics=metrics),
-        "memory": partial(ratio, key="memory_mb", unit="MB", limit=tolerances.memory_ratio, baseline=baseline),
+        "memory": partial(memory, limit=tolerances.memory_ratio, baseline=baseline),
         "step-time": partial(
             ratio, key="step_s", unit=tr("s per step"), limit=tolerances.step_time_ratio, baseline=baseline
         ),
@@ -197,6 +197,17 @@ def errors(part: Measured | None) -> Check:
         )
         return Check(name, Verdict.FAIL, detail, part)
     return Check(name, Verdict.PASS, tr("no errors since {since}", since=part["since"]), part)
+
+
+def memory(name: str, part: Measured, limit: float, baseline: Measured | None) -> Check:
+    """The peak of memory while training, and on a graphics card the peak of the card's memory, too."""
+    check = ratio(name, part, key="memory_mb", unit="MB", limit=limit, baseline=baseline)
+    if "card_mb" not in part:
+        return check
+    card = ratio(name, part, key="card_mb", unit=tr("MB of the graphics card"), limit=limit, baseline=baseline)
+    verdict = overall((check, card))
+    hint = next((measured.hint for measured in (check, card) if measured.verdict is verdict), "")
+    return replace(check, verdict=verdict, detail=_with(check.detail, card.detail), hint=hint)
 
 
 def ratio(name: str, part: Measured, key: str, unit: str, limit: float, baseline: Measured | None) -> Check:

@@ -9,9 +9,24 @@ from atftctl import protocol
 from atftctl.decide.plans.setting_changes import changes
 from atftctl.domain.facts import Facts
 from atftctl.domain.runbook import Detector, Runbook
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import joined, tr
 
 DETECTORS: Mapping[str, Detector] = {protocol.OOM: "out-of-memory", protocol.ANOMALY: "anomaly"}
+
+
+def _others_on_the_card(event: Mapping[str, Any]) -> str:
+    """Which other processes hold memory of the graphics card, by the event of the trainer; empty where none is known.
+    On a shared card they may be the cause."""
+    card = event.get("card")
+    holders = card.get("holders") if isinstance(card, dict) else None
+    known = [
+        tr("pid {pid} ({mb:,} MB)", pid=holder["pid"], mb=holder["mb"])
+        for holder in (holders if isinstance(holders, list) else [])
+        if isinstance(holder, dict) and type(holder.get("pid")) is int and type(holder.get("mb")) is int
+    ]
+    if not known:
+        return ""
+    return tr("other processes hold memory of the graphics card: {holders}", holders=joined(", ", known[:3]))
 
 
 def symptom_of_event(runbook: Runbook, event: Mapping[str, Any] | None) -> str:
@@ -29,7 +44,8 @@ def cause(event: Mapping[str, Any]) -> str:
     message = str(event.get("message", ""))[:110]
     match event["event"]:
         case protocol.OOM:
-            return tr("out of memory in step {step}: {message}", step=step + 1, message=message)
+            cause = tr("out of memory in step {step}: {message}", step=step + 1, message=message)
+            return joined("; ", filter(None, [cause, _others_on_the_card(event)]))
         case protocol.ANOMALY:
             quantity, value = event.get("quantity"), event.get("value")
             return tr("{quantity} was {value} in step {step}", quantity=quantity, value=value, step=step + 1)

@@ -26,7 +26,7 @@ from atftctl.protocol.messages import Message, tr
 from atftctl.state import baseline as stored
 from atftctl.state.baseline import BASELINE_VERSION
 
-COST = ("memory_mb", "data_mb", "step_s", "version")
+COST = ("memory_mb", "data_mb", "device", "card_mb", "step_s", "version")
 
 
 @record

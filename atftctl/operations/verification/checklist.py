@@ -182,14 +182,18 @@ def _next(verdict: Verdict, data: VerifyData) -> tuple[Message, ...]:
 
 
 def _compare_memory(measured: dict[str, Any], baseline: Mapping[str, Any] | None) -> None:
-    """Add the ratio of peak memory to the recorded one: unlike time, it does not depend on how busy the machine is.
+    """Add the ratios of peak memory to the recorded one: unlike time, it does not depend on how busy the machine is.
 
-    Not where it was measured in another way: then the figures can't be compared.
+    Not where it was measured in another way, or on another kind of device: then the figures can't be compared.
     """
     part, cost = measured.get("training"), (baseline or {}).get("cost") or {}
-    if part and isinstance(part.get("memory_mb"), int | float) and part.get("version") == cost.get("version"):
-        ratio = part["memory_mb"] / cost["memory_mb"]
-        measured["training"] = {**part, "memory_mb_ratio": ratio, "memory_mb_ratio_lower": ratio}
+    if not part or part.get("version") != cost.get("version") or part.get("device") != cost.get("device"):
+        return
+    for key in ("memory_mb", "card_mb"):
+        if all(isinstance(figures.get(key), int | float) for figures in (part, cost)) and cost[key] > 0:
+            ratio = part[key] / cost[key]
+            part = {**part, f"{key}_ratio": ratio, f"{key}_ratio_lower": ratio}
+    measured["training"] = part
 
 
 def _watch_service(project: Project, running: Process) -> dict[str, Any] | None:

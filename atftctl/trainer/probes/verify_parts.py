@@ -14,6 +14,7 @@ from atftctl import protocol
 from atftctl.trainer.model.atft import parameter_count
 from atftctl.trainer.probes.bench import Bench
 from atftctl.trainer.probes.ratio import ratio_of_medians
+from atftctl.trainer.runtime import card
 from atftctl.trainer.runtime.memory import PeakMemory
 from atftctl.trainer.training import checkpoint, evaluation
 from atftctl.trainer.training.train_state import load_state
@@ -96,6 +97,7 @@ class Parts:
         """
         with PeakMemory() as peak:
             trainer = self.bench.make(self.bench.configs, "training")
+            card.reset_peak(trainer.group.device)
             fresh = not try_load(trainer, self.bench.root)
             steps = WARM_UP + min(self.bench.steps, TRAINING_STEPS)
             for number in range(steps):
@@ -110,6 +112,7 @@ class Parts:
             "fresh": fresh,
             "memory_mb": peak.rss_anon,
             "data_mb": peak.data,
+            **card.peak(trainer.group.device),
             "version": COST_VERSION,
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.errors import CheckpointError, DataError, Ended, FencedError, SettingsError, WorkerLostError
+from atftctl.trainer.runtime import card
 from atftctl.trainer.runtime.memory import is_out_of_memory
 from atftctl.trainer.telemetry.recorder import Recorder
 
@@ -33,7 +34,9 @@ def classify_exit(error: Exception, recorder: Recorder) -> tuple[TrainerExit, st
         return TrainerExit.WORKER_LOST, str(error)
     reason = f"{type(error).__name__}: {error}"[:500]
     if is_out_of_memory(error):
-        recorder.any_rank_event(protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False)
+        recorder.any_rank_event(
+            protocol.OOM, message=str(error)[:300], section="outside a step", recoverable=False, **card.report()
+        )
         return TrainerExit.OUT_OF_MEMORY, reason
     recorder.log.error("crashed", exc_info=error)
     return TrainerExit.CRASHED, reason

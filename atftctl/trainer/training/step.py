@@ -15,6 +15,7 @@ from atftctl import protocol
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.data.dataset import Day
 from atftctl.trainer.errors import Ended
+from atftctl.trainer.runtime import card
 from atftctl.trainer.runtime.distributed import ProcessGroup
 from atftctl.trainer.runtime.memory import MemoryReserve, is_out_of_memory
 from atftctl.trainer.telemetry.recorder import Recorder
@@ -134,7 +135,9 @@ class TrainStep:
         if parts.statistics is not None:
             parts.statistics.discard()
         pieces = parts.recovery.recover() if parts.recovery else None
-        self._recorder.event(protocol.OOM, message=message, section="step", recoverable=pieces is not None)
+        self._recorder.event(
+            protocol.OOM, message=message, section="step", recoverable=pieces is not None, **card.report()
+        )
         if pieces is None:
             self._recorder.log.error("out of memory at step %d: %s", step, message)
             raise Ended(TrainerExit.OUT_OF_MEMORY, message)
