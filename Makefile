@@ -44,12 +44,12 @@ demo: setup
 	$(BIN)/atftctl drill --symptom oom $(if $(DATA),--data $(DATA))
 
 # The trainer's own tests in a process of their own: one that has PyTorch loaded forks slowly, and the others fork often.
-# Beside the others, which mostly wait for the disk; their output comes last. Without PyTorch they are left out.
+# Beside the others, which wait for the disk and for processes half of the time; their output comes last. Without PyTorch they are left out.
 TRAINER_TESTS := $(VENV)/test-trainer.out
 test: setup
-	@if $(HAS_TORCH); then $(BIN)/pytest -n 1 tests/trainer; else echo "tests/trainer is left out: PyTorch is not installed"; fi \
+	@if $(HAS_TORCH); then $(BIN)/pytest -n 1 --durations 10 tests/trainer; else echo "tests/trainer is left out: PyTorch is not installed"; fi \
 		>$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
-	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/trainer; others=$$?; \
+	$(BIN)/pytest -n 3 --dist worksteal --durations 15 --ignore tests/trainer; others=$$?; \
 	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); exit $$((others | ended))
 
 check: setup
