@@ -152,7 +152,7 @@ def test_a_private_copy_is_run_only_for_a_whole_operation_of_this_project(projec
         evil.mkdir(parents=True)
         (evil / "__main__.py").write_text("print('PWNED')")
         journal = folder / ".atftctl/journal"
-        journal.mkdir()
+        journal.mkdir(exist_ok=True)
         (journal / "x.intent.json").write_text(json.dumps({"body": {"tool": str(evil.parent)}}))
         (journal / "x.commit.json").write_text("x")
         for command in (("status",), ("--help",), ("guard", "--", "echo", "--project", str(project.root))):
