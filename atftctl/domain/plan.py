@@ -11,6 +11,7 @@ from atftctl.domain.commits import CodeMove
 from atftctl.domain.record import record
 from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.steps import (
+    AwaitConfirmation,
     ChangeFiles,
     RecoverFirst,
     ReloadTrainer,
@@ -75,6 +76,10 @@ class Plan:
     @property
     def reload(self) -> ReloadTrainer | None:
         return next((step for step in self.steps if isinstance(step, ReloadTrainer)), None)
+
+    @property
+    def confirmation(self) -> AwaitConfirmation | None:
+        return next((step for step in self.steps if isinstance(step, AwaitConfirmation)), None)
 
     @property
     def snapshot(self) -> TakeSnapshot | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
+from atftctl.domain.duration import duration_text
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.snapshot_steps import CopyFiles, ExportFiles, PinSnapshot, RemoveSnapshot
@@ -191,6 +192,26 @@ class ReloadTrainer:
 
 
 @record
+class AwaitConfirmation:
+    """Undo the change unless the operator confirms it within `within_s` seconds. `by_verify`: a passing `verify` of
+    exactly this state confirms it, too. `restart`, `live`: how the change treats the trainer, and its undo, too."""
+
+    within_s: int
+    by_verify: bool = False
+    restart: bool = True
+    live: bool = False
+
+    def describe(self) -> str:
+        duration = duration_text(self.within_s)
+        if self.by_verify:
+            return tr(
+                "undo all of this unless `atftctl confirm` or a passing `atftctl verify` comes within {duration}",
+                duration=duration,
+            )
+        return tr("undo all of this unless `atftctl confirm` comes within {duration}", duration=duration)
+
+
+@record
 class RunStage:
     """One stage of a staged rollback: change settings, restart, watch `steps` training steps, judge. The next stage
     follows only where this one is not healthy."""
@@ -261,6 +282,7 @@ Step = (
     | ChangeFiles
     | StartTrainer
     | ReloadTrainer
+    | AwaitConfirmation
     | RunStage
     | RevertCommits
     | MoveBranch

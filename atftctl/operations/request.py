@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import field
 from typing import Any
 
+from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
@@ -25,11 +26,22 @@ def yes(plan: Plan, diff: tuple[str, ...]) -> bool:
 
 
 @record
+class ConfirmWithin:
+    """The change is undone unless it is confirmed within `seconds`. `by_verify`: a passing `verify` confirms it, too.
+    `policy`: what the change may do with the trainer; the undo may do the same."""
+
+    seconds: int
+    by_verify: bool
+    policy: RestartPolicy
+
+
+@record
 class Request:
     """How a change is asked for.
 
     `or_undo`: undo the change where the trainer is not healthy after it. `confirm`: asks the operator. `seen`: gets
     every plan before anything else is done with it, and may raise: `plan save` and `plan apply` use it.
+    `confirm_within`: the change is undone unless it is confirmed; None where it needs no confirmation.
     """
 
     reason: str = ""
@@ -38,6 +50,7 @@ class Request:
     confirm: Confirm = yes
     seen: Confirm = yes
     report: Reporter = field(default_factory=Silent)
+    confirm_within: ConfirmWithin | None = None
 
     @property
     def shows_plans(self) -> bool:

@@ -26,11 +26,13 @@ PlanName = Annotated[
     *o.RESTART,
     examples=("atftctl reenable --phase 1", "atftctl reenable --phase 2 --plan deployment --dry-run"),
 )
-def reenable(session: Session, phase: Phase, plan: PlanName = "") -> "Result":
+def reenable(session: Session, phase: Phase, plan: PlanName = "", confirm_within: o.NeverConfirmed = "") -> "Result":
     """Turn improvements on again, one phase at a time.
 
     Each phase needs the one before it. `atftctl runbook show` lists the phases.
     """
     from atftctl.operations import reenable as operation
+
+    o.refuse_confirm_within(confirm_within, "each phase is judged by verify")
 
     return operation.phase(session.open(), phase, plan, session.restart_policy(), session.request())

@@ -29,11 +29,16 @@ def go_private(root: Path, tools: Path) -> None:
     if private_home() or not lies_in(root):
         return
     home = tools / owner.own_name()
-    make_dirs(home, 0o700)
-    shutil.copytree(package(), home / package().name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    copy_to(home)
     sys.stdout.flush()
     sys.stderr.flush()
     go_on_from(home)
+
+
+def copy_to(home: Path, left_out: tuple[str, ...] = LEFT_OUT) -> None:
+    """Copy our code, except for what matches `left_out`, into the new folder `home`. Raises OSError."""
+    make_dirs(home, 0o700)
+    shutil.copytree(package(), home / package().name, ignore=shutil.ignore_patterns(*left_out))
 
 
 def private_home() -> str:

@@ -23,13 +23,14 @@ class Change:
 
     `decide`: the plan for what was observed; raises AtftError. `digests_of`: files besides the configs whose hash the
     decision needs. `contents`: the content of files that come from a commit. `check`: raises Refused where what the
-    change was made from has changed since.
+    change was made from has changed since. `undoes`: the operation that this change undoes, or "".
     """
 
     decide: Callable[[Facts], Plan]
     digests_of: tuple[str, ...] = ()
     contents: Mapping[str, bytes] = field(default_factory=dict)
     check: Callable[[], None] = always_valid
+    undoes: str = ""
 
 
 @record
@@ -38,7 +39,7 @@ class Action:
 
     `decide`: observes and plans; raises AtftError. `act`: does what the plan says, and nothing else. `details`: what a
     dry run reports beside the plan. `identity`: what must be the same in the plan that was shown and in the plan that
-    is made under the lock.
+    is made under the lock. `waits`: it is refused while another change waits for its confirmation.
     """
 
     command: str
@@ -46,3 +47,4 @@ class Action:
     act: Callable[[Plan, Stopwatch], Result]
     details: Callable[[], Mapping[str, Any]] = dict
     identity: Callable[[Plan], object] = lambda plan: [step.describe() for step in plan.steps]
+    waits: bool = False

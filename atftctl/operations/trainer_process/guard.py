@@ -25,6 +25,10 @@ def check(project: Project, override: str) -> int:
     holder = locks.holder(layout.lock)
     if holder is not None:
         raise Refused(held_by(holder), hint=tr("wait until that operation has ended, then run this command again"))
+    if layout.pending.exists():
+        from atftctl.operations.change import confirmation
+
+        confirmation.expire_overdue(project, Request(reason="guard"))
     refuse_open(project)
     facts = observe(project)
     require_readable(project, facts.configs)

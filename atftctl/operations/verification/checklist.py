@@ -20,11 +20,13 @@ from atftctl.observe.log_files.errors import errors_since
 from atftctl.observe.snapshots import catalog
 from atftctl.observe.trainer_run import event_log, probes, process
 from atftctl.operations.change.project_lock import locked
+from atftctl.operations.confirm import by_verify
 from atftctl.operations.project import Project, now, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import quarantine, verified
 from atftctl.state.baseline import read_baseline
+from atftctl.state.layout import Layout
 
 SERVICE_WATCH_S = 10.0
 HEADLINES = {
@@ -183,7 +185,7 @@ def _mark(
     measured: dict[str, Any],
     checks: dict[str, str],
     request: Request,
-) -> tuple[Message, ...]:
+) -> tuple[str, ...]:
     """Mark exactly what was checked as verified-good; return lines that say what to do next.
 
     Marked are the configs that were read and the model file that was evaluated, also where the trainer has replaced it.
@@ -200,15 +202,22 @@ def _mark(
         verified.mark_verified(layout, checked, checks, now())
         if quarantine.reason(layout, config_digest):
             quarantine.lift(layout, config_digest, "verify passed", now())
+        confirmed = by_verify(project, request)
+    return (*confirmed, *_marked(layout, checked, replaced=current[model["path"]] != model["sha256"]))
+
+
+def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tuple[Message, ...]:
+    """Say what the mark means. `checked`: SHA-256 by path, the model last. `replaced`: the trainer has replaced it."""
     snapshots = [snapshot for snapshot in catalog.list_snapshots(layout) if _holds(snapshot.digests(), checked)]
     if snapshots:
         return (
             tr("snapshot {id} has exactly these files: it is verified-good now", id=snapshots[-1].id),
             tr("next: atftctl reenable --phase N"),
         )
-    if current[model["path"]] != model["sha256"]:
+    if replaced:
+        path = [*checked][-1]
         return (
-            tr("the trainer replaced {path} during the check: the new file was not checked", path=model["path"]),
+            tr("the trainer replaced {path} during the check: the new file was not checked", path=path),
             tr("next: atftctl backup, then atftctl verify; after it that snapshot is verified-good"),
         )
     return (tr("next: atftctl backup (that snapshot is verified-good), then atftctl reenable --phase N"),)

@@ -1,0 +1,49 @@
+"""`atftctl __timer OPERATION`: the process that undoes an unconfirmed change. atftctl starts it; people do not.
+
+Its output is its log: a line each, with the time.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from atftctl.cli.render.console import emit_raw
+
+
+class LogReporter:
+    """Writes the progress of the undo to the log."""
+
+    def part(self, name: str) -> None:
+        write(f"part: {name}")
+
+    def note(self, text: str) -> None:
+        write(text)
+
+    def expect(self, total: int) -> None:
+        del total
+
+    def progress(self, done: int) -> None:
+        del done
+
+
+def write(text: str) -> None:
+    """Write a line to the log. Nothing is raised: a full disk must not stop the undo."""
+    stamp = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    try:
+        emit_raw(f"{stamp} {text}\n")
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Be the timer of the operation that is named; the exit code."""
+    for number in (signal.SIGHUP, signal.SIGINT):  # a terminal that is closed, and its Ctrl-C
+        signal.signal(number, signal.SIG_IGN)
+    from atftctl.operations.confirm_timer import Timer
+
+    Timer(arguments[0], LogReporter(), write).serve()
+    return 0
