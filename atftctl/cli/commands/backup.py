@@ -7,6 +7,7 @@ import typer
 from atftctl.cli import options as o
 from atftctl.cli.command import command
 from atftctl.cli.session import Session
+from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     from atftctl.domain.result import Result
@@ -42,7 +43,7 @@ Sample = Annotated[
     str,
     typer.Option("--sample", metavar="10%", help="Check this share of the files; those checked longest ago first."),
 ]
-CANNOT_UNDO = "a removed snapshot can't be brought back"
+CANNOT_UNDO = tr("a removed snapshot can't be brought back")
 
 
 @command(
@@ -124,7 +125,6 @@ def verify(session: Session, snapshots: Some = None, everything: Everything = Fa
     """
     from atftctl.domain.errors import UsageError
     from atftctl.operations.backup import verify as operation
-    from atftctl.protocol.messages import tr
 
     if sum((bool(snapshots), everything, bool(sample))) > 1:
         raise UsageError(tr("SNAPSHOT, --all and --sample can't be used together"))

@@ -7,6 +7,7 @@ import typer
 from atftctl.cli import options as o
 from atftctl.cli.command import command
 from atftctl.cli.session import Session
+from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     from atftctl.domain.result import Result
@@ -33,6 +34,6 @@ def reenable(session: Session, phase: Phase, plan: PlanName = "", confirm_within
     """
     from atftctl.operations import reenable as operation
 
-    o.refuse_confirm_within(confirm_within, "each phase is judged by verify")
+    o.refuse_confirm_within(confirm_within, tr("each phase is judged by verify"))
 
     return operation.phase(session.open(), phase, plan, session.restart_policy(), session.request())

@@ -54,7 +54,7 @@ def begin(result: Result, operation: Operation) -> Result:
         later = from_now(change)
         pending.write(operation.layout, later)
         change = later
-    line = tr("undone at {time} unless confirmed: atftctl confirm", time=change.until)
+    line = tr("this is undone at {time} unless it is confirmed: atftctl confirm", time=change.until)
     data = replace(result.change, confirm_until=change.deadline_at)
     return replace(result, lines=(*result.lines, line), data=data)
 

@@ -34,7 +34,9 @@ def _undo(project: Project, result: Result, quarantined_before: str, policy: Res
     from atftctl.operations.undo import undo
 
     undo_policy = RestartPolicy(restart=policy.restart and not policy.live, adopt=policy.adopt)
-    quiet = replace(request, confirm=yes, seen=yes, or_undo=False, reason=f"undone: {result.headline}")
+    quiet = replace(
+        request, confirm=yes, seen=yes, or_undo=False, confirm_within=None, reason=f"undone: {result.headline}"
+    )
     try:
         undone = undo(project, result.change.operation, undo_policy, quiet)
     except AtftError as error:
