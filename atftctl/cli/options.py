@@ -70,7 +70,9 @@ ConfirmWithin = Annotated[
 ConfirmByVerify = Annotated[
     bool, typer.Option("--confirm-by-verify", help="With --confirm-within: a passing `atftctl verify` confirms, too.")
 ]
-NeverConfirmed = Annotated[str, typer.Option("--confirm-within", metavar="TIME", hidden=True)]  # only to say why not
+NeverConfirmed = Annotated[  # an option only to say why it is refused
+    str, typer.Option("--confirm-within", metavar="TIME", hidden=True, help="Not possible here.")
+]
 
 Shared = Literal[
     "json", "project", "lang", "dry_run", "diff", "yes", "reason", "no_restart", "adopt", "confirm_within",

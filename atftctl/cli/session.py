@@ -67,7 +67,9 @@ class Session:
 
         reason = self.reason.encode("utf-8", "replace").decode()  # bytes of another encoding are surrogates here
         within = self._confirm_within(policy) if policy else None
-        return Request(reason, self.dry_run, or_undo, self._confirm, _observer.seen or yes, self.reporter, within)
+        return Request(
+            reason, self.dry_run, or_undo, self._confirm, _observer.seen or yes, self.reporter, within, _before
+        )
 
     def _confirm_within(self, policy: RestartPolicy) -> ConfirmWithin | None:
         from atftctl.domain.duration import seconds_of
@@ -79,7 +81,10 @@ class Session:
             seconds = seconds_of(self.confirm_within, "--confirm-within")
             return ConfirmWithin(seconds, self.confirm_by_verify, policy)
         if self.confirm_by_verify:
-            raise UsageError(tr("--confirm-by-verify needs --confirm-within"), hint="--confirm-within 10m")
+            raise UsageError(
+                tr("--confirm-by-verify needs --confirm-within"),
+                hint=tr("example: {option} 10m", option="--confirm-within"),
+            )
         return None
 
     def restart_policy(self, *, live: bool = False, restart: bool = True) -> RestartPolicy:
@@ -130,6 +135,14 @@ class Session:
             with suppress(OSError):  # a plan that can't be printed must not stop a rescue
                 render_plan.show(plan, diff, whole=self.diff)
         return True
+
+
+def _before(project: Project, request: Request, undoes: str) -> None:
+    """Before a change: carry out the overdue undo of an unconfirmed one, and refuse the change while one waits."""
+    if project.layout.pending.exists():
+        from atftctl.operations import overdue
+
+        overdue.attend(project, request, undoes=undoes)
 
 
 class _PlanObserver:

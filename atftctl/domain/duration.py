@@ -18,12 +18,13 @@ def seconds_of(text: str, option: str) -> int:
     if not match:
         raise UsageError(
             tr("{option} needs a duration such as 30s, 10m or 2h, not {text!r}", option=option, text=text),
-            hint=f"{option} 10m",
+            hint=tr("example: {option} 10m", option=option),
         )
     seconds = int(match[1]) * UNITS_S[match[2]]
     if not SHORTEST_S <= seconds <= LONGEST_S:
         raise UsageError(
-            tr("{option} takes a duration from 1s to 168h, not {text}", option=option, text=text), hint=f"{option} 10m"
+            tr("{option} takes a duration from 1s to 168h, not {text}", option=option, text=text),
+            hint=tr("example: {option} 10m", option=option),
         )
     return seconds
 

@@ -83,7 +83,7 @@ def _require(layout: Layout, operation: str) -> PendingChange:
             state=tr(
                 "the change is still in place; its undo comes now, or with the next command that changes something"
             ),
-            hint=f"atftctl undo {change.operation}",
+            hint=tr("atftctl undo {operation}", operation=change.operation),
         )
     return change
 

@@ -16,7 +16,7 @@ from atftctl.domain.pending import PendingChange
 from atftctl.domain.result import Reporter
 from atftctl.host.errors import HostError, reason_and_place
 from atftctl.host.self_copy import private_copy
-from atftctl.operations.change.confirmation import expire
+from atftctl.operations.overdue import expire
 from atftctl.operations.project import open_for_rescue
 from atftctl.state import confirm_timer, pending
 from atftctl.state.layout import Layout

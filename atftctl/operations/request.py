@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import Refused
@@ -16,7 +16,16 @@ from atftctl.domain.result import DryRunData, Part, Reporter, Result, Silent
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
 
+if TYPE_CHECKING:
+    from atftctl.operations.project import Project
+
 Confirm = Callable[[Plan, tuple[str, ...]], bool]
+Before = Callable[["Project", "Request", str], None]
+
+
+def nothing(project: Project, request: Request, undoes: str) -> None:
+    """Does nothing before a change."""
+    del project, request, undoes
 
 
 def yes(plan: Plan, diff: tuple[str, ...]) -> bool:
@@ -41,7 +50,9 @@ class Request:
 
     `or_undo`: undo the change where the trainer is not healthy after it. `confirm`: asks the operator. `seen`: gets
     every plan before anything else is done with it, and may raise: `plan save` and `plan apply` use it.
-    `confirm_within`: the change is undone unless it is confirmed; None where it needs no confirmation.
+    `confirm_within`: the change is undone unless it is confirmed; None where it needs no confirmation. `before`: is
+    called before a change is planned, with the operation that it undoes or ""; may raise Refused. It carries out an
+    overdue undo, which this module and the change itself can't import.
     """
 
     reason: str = ""
@@ -51,6 +62,7 @@ class Request:
     seen: Confirm = yes
     report: Reporter = field(default_factory=Silent)
     confirm_within: ConfirmWithin | None = None
+    before: Before = nothing
 
     @property
     def shows_plans(self) -> bool:

@@ -39,10 +39,7 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
     """Observe and decide, show the plan, ask, then do exactly what was shown. Raises Refused where the plan is out of
     date by then; AtftError for every other end."""
     watch = Stopwatch(request.report)
-    if project.layout.pending.exists():
-        from atftctl.operations.change import confirmation
-
-        confirmation.attend(project, request, undoes=change.undoes)
+    request.before(project, request, change.undoes)
     with watch.part("decide"):
         facts, plan = _decide(project, change, request)
         rendered = render(project, plan, check_copies=bool(plan.stops), given=change.contents)

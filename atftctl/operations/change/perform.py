@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import Busy, Refused
 from atftctl.domain.result import Result
 from atftctl.operations.change import waiting
 from atftctl.operations.change.change import Action
@@ -20,8 +20,8 @@ def perform(project: Project, action: Action, request: Request, *, ask: bool = F
     `ask`: the operator confirms the plan first. `lock`: False for what touches nothing of the project. Raises Refused
     where the plan changed after it was confirmed, or compared with a saved one; AtftError for every other end.
     """
-    if lock and not request.dry_run and project.layout.pending.exists():
-        _attend(project, action, request)
+    if lock:
+        _before(project, action, request)
     shown = None
     if ask or request.shows_plans:
         shown = action.decide()
@@ -40,15 +40,14 @@ def perform(project: Project, action: Action, request: Request, *, ask: bool = F
         return action.act(plan, watch)
 
 
-def _attend(project: Project, action: Action, request: Request) -> None:
-    """Carry out an overdue undo first. Where it fails, an action that waits for confirmations is refused; any other one
-    goes on: a trainer must be stoppable in any case."""
-    from atftctl.operations.change import confirmation
-
-    if action.waits:
-        confirmation.attend(project, request)
-        return
+def _before(project: Project, action: Action, request: Request) -> None:
+    """Carry out an overdue undo first. An action that need not wait for confirmations goes on in any case, also where
+    a change waits or its undo fails: a trainer must be stoppable."""
     try:
-        confirmation.expire_overdue(project, request)
+        request.before(project, request, "")
+    except Busy:
+        raise
     except Refused as error:
+        if action.waits:
+            raise
         request.report.note(error.message)

@@ -84,7 +84,7 @@ def faults(project: Project) -> list[Fault]:
         message = tr(
             "{change} was not confirmed by {time}, and is not undone yet", change=change.name, time=change.until
         )
-        return [Fault("confirmation", message, f"atftctl undo {change.operation}", blocks=True)]
+        return [Fault("confirmation", message, tr("atftctl undo {operation}", operation=change.operation), blocks=True)]
     if is_due(change):
         since = clock_text(change.expired_at) if change.expired_at else change.until
         message = tr("{change} is being undone since {time}: it was not confirmed", change=change.name, time=since)

@@ -38,9 +38,9 @@ def staged(project: Project, symptom: str, policy: RestartPolicy, request: Reque
     """
     layout, runbook = project.layout, project.runbook
     if layout.pending.exists():
-        from atftctl.operations.change import confirmation
+        from atftctl.operations import overdue
 
-        confirmation.attend(project, request)
+        overdue.attend(project, request)
     _refuse_open_staged(layout)
     facts = observe(project)
     name = find_symptom(runbook, symptom)[0] if symptom else symptoms.symptom_of(runbook, facts)

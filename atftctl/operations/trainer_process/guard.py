@@ -26,9 +26,9 @@ def check(project: Project, override: str) -> int:
     if holder is not None:
         raise Refused(held_by(holder), hint=tr("wait until that operation has ended, then run this command again"))
     if layout.pending.exists():
-        from atftctl.operations.change import confirmation
+        from atftctl.operations import overdue
 
-        confirmation.expire_overdue(project, Request(reason="guard"))
+        overdue.expire_overdue(project, Request(reason="guard"))
     refuse_open(project)
     facts = observe(project)
     require_readable(project, facts.configs)
