@@ -12,7 +12,7 @@ from tests.support import pending
 from tests.support.pending import CHANGE, OLD
 from tests.support.projects import CONFIG, Project, make_project, processes_of, wait_for
 
-WITHIN = "3s"
+WITHIN = "2s"
 
 
 def strike(project: Project, after_s: float) -> float:
