@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from atftctl.domain.errors import AtftError, Busy, Refused
 from atftctl.domain.pending import PendingChange, clock_text
+from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.fingerprint import digest_of
@@ -25,7 +25,7 @@ PATIENCE_S = 5.0  # how long to wait for the lock
 PAUSE_S = 0.1
 
 
-@dataclass(frozen=True)
+@record
 class ConfirmData(Data):
     """A change that was confirmed. operation: its id. command: the command that made it. title: what it did. asked_by:
     who made it. asked_at: when it was made (ISO 8601). left_s: seconds that were left."""

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
@@ -17,6 +16,7 @@ from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
+    from atftctl.decide.plans.builder import RestartPolicy
     from atftctl.operations.project import Project
 
 Confirm = Callable[[Plan, tuple[str, ...]], bool]
