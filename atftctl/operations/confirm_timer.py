@@ -14,8 +14,10 @@ from pathlib import Path
 from atftctl.domain.errors import AtftError, Busy, InterventionNeeded, Refused
 from atftctl.domain.pending import PendingChange
 from atftctl.domain.result import Reporter
+from atftctl.host import locks
 from atftctl.host.errors import HostError, reason_and_place
 from atftctl.host.self_copy import private_copy
+from atftctl.operations.change.project_lock import held_by
 from atftctl.operations.overdue import expire
 from atftctl.operations.project import open_for_rescue
 from atftctl.state import confirm_timer, pending
@@ -70,6 +72,7 @@ class Timer:
             if change is None or not _is_over(change):
                 return False  # somebody was faster; or the change was only just completed, and its time begins now
             try:
+                _refuse_while_held()
                 return self._expire(change)
             except Busy as error:
                 if not busy:
@@ -110,6 +113,13 @@ def _layout() -> Layout:
     """Return the layout for our own records. Raises FileNotFoundError where the project's folder is gone."""
     root = Path.cwd()
     return Layout(root=root, runbook=root / "runbooks" / "none.yaml")
+
+
+def _refuse_while_held() -> None:
+    """Raises Busy while another process holds the lock: a cheap look, ten times a second."""
+    holder = locks.holder(_layout().lock)
+    if holder is not None:
+        raise Busy(held_by(holder))
 
 
 def _is_over(change: PendingChange) -> bool:

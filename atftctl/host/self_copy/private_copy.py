@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from atftctl.host.files.folders import make_dirs
@@ -57,10 +58,12 @@ def sweep(tools: Path, in_use: set[str]) -> None:
 
 
 def load_all() -> None:
-    """Import every module of atftctl except the trainer's, before an operation changes or removes their files."""
+    """Import every module of atftctl except the trainer's, before an operation changes or removes their files. One that
+    can't be imported, since it needs a package that is missing, is left out."""
     import importlib
     import pkgutil
 
     for module in pkgutil.walk_packages([str(package())], f"{package().name}."):
         if not module.name.startswith(f"{package().name}.trainer") and not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            with suppress(ImportError):
+                importlib.import_module(module.name)
