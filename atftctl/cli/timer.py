@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Sequence
 from datetime import datetime
 
 from atftctl.cli.render.console import emit_raw
+
+TRIES, PAUSE_S = 10, 5.0  # after a bug of ours
 
 
 class LogReporter:
@@ -45,5 +49,12 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     from atftctl.operations.confirm_timer import Timer
 
-    Timer(arguments[0], LogReporter(), write).serve()
-    return 0
+    for _ in range(TRIES):
+        try:
+            Timer(arguments[0], LogReporter(), write).serve()
+        except Exception:  # noqa: BLE001 - a bug of ours: the change must be undone all the same
+            write(traceback.format_exc())
+            time.sleep(PAUSE_S)
+        else:
+            return 0
+    return 1

@@ -39,12 +39,15 @@ class Timer:
     report: Reporter
     log: Log
     change: PendingChange | None = None  # as it was read last
+    root: Path = Path()  # of the project, when the timer looked last
 
     def serve(self) -> None:
         """Be the timer until the wait has ended."""
         confirm_timer.write(_layout(), self.operation)
         self.log(f"timer of {self.operation}: ready")
-        private_copy.load_all()  # where the project is moved, our files move, too
+        self.root = Path.cwd()
+        if not private_copy.private_home():
+            private_copy.load_all()  # the package may be upgraded while the timer waits
         while change := self._waiting():
             if not _is_over(change):
                 time.sleep(min(change.left_s(pending.moment()), LOOK_S))
@@ -91,7 +94,11 @@ class Timer:
         return True
 
     def _expire(self, change: PendingChange) -> bool:
-        project = open_for_rescue(Path.cwd())
+        if (root := Path.cwd()) != self.root:
+            self.log(f"the project was moved to {root}")
+            private_copy.follow(self.root, root)
+            self.root = root
+        project = open_for_rescue(root)
         late_s = -change.left_s(pending.moment())
         self.log(f"the time is over by {late_s:.3f} s: undo {change.name}: {change.why_undone}")
         result = expire(project, change, self.report)

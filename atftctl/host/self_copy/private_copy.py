@@ -57,6 +57,20 @@ def sweep(tools: Path, in_use: set[str]) -> None:
             shutil.rmtree(home, ignore_errors=True)
 
 
+def follow(old: Path, new: Path) -> None:
+    """The folder `old` that holds our private copy was renamed to `new`: import the rest of our modules from there."""
+    import importlib
+
+    def moved(entries: list[str]) -> list[str]:
+        return [entry.replace(f"{old}/", f"{new}/", 1) for entry in entries]
+
+    sys.path[:] = moved(sys.path)
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == package().name and hasattr(module, "__path__"):
+            module.__path__ = moved(list(module.__path__))
+    importlib.invalidate_caches()
+
+
 def load_all() -> None:
     """Import every module of atftctl except the trainer's, before an operation changes or removes their files. One that
     can't be imported, since it needs a package that is missing, is left out."""
