@@ -25,6 +25,7 @@ from atftctl.state.layout import Layout
 
 LOOK_S = 1.0  # seconds between two looks at the record
 BUSY_S = 0.1  # seconds between two tries to get the lock
+WARM_UP_S = (5.0, 60.0)  # seconds before the end: when the timer imports what the undo needs
 RETRY_S = (30.0, 120.0, 600.0)  # seconds before a failed undo is tried again; the last one is repeated
 GIVE_UP_S = 24 * 3600.0  # from then on the next changing command tries it
 
@@ -39,6 +40,7 @@ class Timer:
     report: Reporter
     log: Log
     change: PendingChange | None = None  # as it was read last
+    warm: bool = False
     root: Path = Path()  # of the project, when the timer looked last
 
     def serve(self) -> None:
@@ -49,8 +51,10 @@ class Timer:
         if not private_copy.private_home():
             private_copy.load_all()  # the package may be upgraded while the timer waits
         while change := self._waiting():
+            left_s = change.left_s(pending.moment())
             if not _is_over(change):
-                time.sleep(min(change.left_s(pending.moment()), LOOK_S))
+                self._warm_up(left_s)
+                time.sleep(min(left_s, LOOK_S))
             elif self._undo():
                 return
         self.log(f"timer of {self.operation}: {_how_it_ended(self.operation)}")
@@ -66,6 +70,12 @@ class Timer:
             return self.change
         self.change = change if change and change.operation == self.operation else None
         return self.change
+
+    def _warm_up(self, left_s: float) -> None:
+        """Import everything shortly before the time is over, so that the undo begins at once on a busy machine."""
+        if not self.warm and WARM_UP_S[0] < left_s < WARM_UP_S[1]:
+            self.warm = True
+            private_copy.load_all()
 
     def _undo(self) -> bool:
         """Undo the change: True where the timer has ended. Waits for the lock; tries a failed undo again for a day."""
