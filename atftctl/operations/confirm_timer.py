@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,6 @@ from atftctl.state.layout import Layout
 
 LOOK_S = 1.0  # seconds between two looks at the record
 BUSY_S = 0.1  # seconds between two tries to get the lock
-WARM_UP_S = (5.0, 60.0)  # seconds before the end: when the timer imports what the undo needs
 RETRY_S = (30.0, 120.0, 600.0)  # seconds before a failed undo is tried again; the last one is repeated
 GIVE_UP_S = 24 * 3600.0  # from then on the next changing command tries it
 
@@ -40,20 +40,19 @@ class Timer:
     report: Reporter
     log: Log
     change: PendingChange | None = None  # as it was read last
-    warm: bool = False
     root: Path = Path()  # of the project, when the timer looked last
 
     def serve(self) -> None:
         """Be the timer until the wait has ended."""
+        self.root = Path.cwd()
+        private_copy.load_all()  # now, and not when the time is over on a busy machine
+        with suppress(AtftError, HostError, OSError):
+            open_for_rescue(self.root)  # for what that imports
         confirm_timer.write(_layout(), self.operation)
         self.log(f"timer of {self.operation}: ready")
-        self.root = Path.cwd()
-        if not private_copy.private_home():
-            private_copy.load_all()  # the package may be upgraded while the timer waits
         while change := self._waiting():
             left_s = change.left_s(pending.moment())
             if not _is_over(change):
-                self._warm_up(left_s)
                 time.sleep(min(left_s, LOOK_S))
             elif self._undo():
                 return
@@ -70,12 +69,6 @@ class Timer:
             return self.change
         self.change = change if change and change.operation == self.operation else None
         return self.change
-
-    def _warm_up(self, left_s: float) -> None:
-        """Import everything shortly before the time is over, so that the undo begins at once on a busy machine."""
-        if not self.warm and WARM_UP_S[0] < left_s < WARM_UP_S[1]:
-            self.warm = True
-            private_copy.load_all()
 
     def _undo(self) -> bool:
         """Undo the change: True where the timer has ended. Waits for the lock; tries a failed undo again for a day."""

@@ -255,7 +255,7 @@ def test_recover_back_ends_the_wait(project: Project) -> None:
 
 
 def test_a_failed_undo_is_said_loudly_and_may_be_decided_by_a_person(project: Project) -> None:
-    operation = change(project, "1s")
+    operation = change(project, "4s")
     project.replace(CONFIG, "freq_dropout_p: 0.1", "freq_dropout_p: 0.2")  # an edit by hand, which an undo would lose
     wait_for(lambda: record(project).get("problem"), 15)
     assert "UNDO FAILED" in pending.timer_log(project, operation)
