@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "runbook.md"
 sys.path.insert(0, str(ROOT))
 
-from atftctl.domain import runbook  # noqa: E402 - the checkout's own package, also where another one is installed
+from atftctl.domain import gate, runbook, texts  # noqa: E402 - the checkout's own package, if another is installed
 
 INTRODUCTION = """\
 # Runbook keys
@@ -41,7 +41,7 @@ TYPES = {
     int: "whole number",
     float: "number",
     str: "text",
-    runbook.Text: "text in two languages",
+    texts.Text: "text in two languages",
 }
 
 MEANINGS = {
@@ -51,7 +51,7 @@ MEANINGS = {
     "features": "The improvements by name. The other sections refer to these names.",
     "immediate": "What `rollback --immediate` sets.",
     "symptoms": "What can go wrong, by the name that `rollback --symptom` takes.",
-    "plans": "Plans for `reenable`, by name: lists of phases. Phase N requires phase N-1.",
+    "plans": "Plans for `reenable`, by name: lists of phases. Phase N requires that phase N-1 passed its gate.",
     "reenable_plan": "The plan that `reenable` follows unless `--plan` names another one.",
     "trainer": "How the trainer is started, stopped and checked.",
     "checks": "Tolerances of `verify`.",
@@ -87,6 +87,16 @@ MEANINGS = {
     "symptoms.NAME.advice": "A note that is shown with the plan.",
     "plans.NAME[].title": "Title of the phase.",
     "plans.NAME[].settings": "Features and the values that the phase gives them.",
+    "plans.NAME[].gate": "What the phase must show before the next one may begin. Without it, the defaults apply.",
+    "plans.NAME[].gate.steps": "Healthy training steps since the phase began. With fewer, nothing is judged: the "
+    "weights are still those of before.",
+    "plans.NAME[].gate.window_s": "Seconds to wait for these steps at most. After that, the phase is held.",
+    "plans.NAME[].gate.checks": "Checks of `verify` that must pass: "
+    + ", ".join(f"`{name}`" for name in gate.GATE_CHECKS)
+    + ".",
+    "plans.NAME[].gate.quality": "What the quality of the forecasts must be beside the baseline's. `no-worse`: the "
+    "lower bound of the difference is above the margin. `improved`: its mean is above 0, too. Empty: not judged.",
+    "plans.NAME[].gate.source": "Where the rule comes from, for people.",
     "trainer.command": "Command that starts the trainer. `{python}` is the interpreter of atftctl; `{resume}` is "
     "`last`, `best` or `scratch`.",
     "trainer.probe": "Command that measures: atftctl adds the kind of probe and its options.",
@@ -178,7 +188,7 @@ def _section_of(path: str, kind: Any) -> Section | None:
         return _section_of(f"{path}[]", args[0])
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return _section_of(f"{path}.NAME", args[1])
-    return Section(path, kind) if dataclasses.is_dataclass(kind) and kind is not runbook.Text else None
+    return Section(path, kind) if dataclasses.is_dataclass(kind) and kind is not texts.Text else None
 
 
 def all_sections(section: Section) -> Iterator[Section]:

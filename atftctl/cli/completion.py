@@ -209,6 +209,22 @@ def _durations(project: Path) -> Candidates:
     yield from ((text, "") for text in ("30s", "5m", "10m", "30m", "2h"))
 
 
+def _checks(project: Path) -> Candidates:
+    from atftctl.domain.checks import CHECKS
+
+    del project
+    for name, kind in CHECKS.items():
+        yield name, kind.title
+
+
+def _baselines(project: Path) -> Candidates:
+    from atftctl.observe.runbook.locate import find_project
+    from atftctl.state.baseline import names
+
+    for name in names(find_project(project, rescue=True)):
+        yield name, ""
+
+
 def _files(project: Path) -> Candidates:
     del project
     yield FILES, ""
@@ -226,6 +242,8 @@ VALUES: dict[str, Callable[[Path], Candidates]] = {
     "OPERATION": _operations,
     "PENDING": _pending,
     "TIME": _durations,
+    "CHECK": _checks,
+    "BASELINE": _baselines,
     "DIR": _files,
     "FILE": _files,
     "PATH": _files,

@@ -17,7 +17,7 @@ SECTIONS = {
         "rollback": "Roll back improvements, or return to a verified snapshot",
         "logs": "Show the trainer's logs and the errors in them",
         "verify": "Check that the service is back at its normal level",
-        "metrics": "Show the metrics of training: branches, what was discarded, curves",
+        "metrics": "Show training metrics: curves, branches, discarded steps",
         "undo": "Undo one operation",
         "confirm": "Keep a change that was made with --confirm-within",
         "restore": "Restore files from a snapshot or from git",
@@ -27,7 +27,7 @@ SECTIONS = {
     "Prevention, and after an incident": {
         "reenable": "Turn improvements on again, one phase at a time",
         "backup": "Create, list, check and remove snapshots",
-        "baseline": "Record the normal level that verify compares with",
+        "baseline": "Record and choose the normal level that verify compares with",
         "drill": "Rehearse an incident in a scratch copy of the project",
         "history": "List past operations",
         "show": "Show one past operation in full",

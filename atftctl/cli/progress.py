@@ -44,7 +44,7 @@ class ProgressReporter:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._in_place = not quiet and sys.stderr.isatty()
-        self._text = ""
+        self._text = self._reached = ""
         self._total = self._done = 0
         self._begun = self._drawn = 0.0
         self._lock = Lock()
@@ -56,7 +56,8 @@ class ProgressReporter:
         if not self._in_place:
             return
         self.stop()
-        self._text, self._begun, self._total = localize(PARTS.get(name, name)), time.monotonic(), 0
+        self._text, self._reached = localize(PARTS.get(name, name)), ""
+        self._begun, self._total = time.monotonic(), 0
         self._timer = Timer(VISIBLE_AFTER_S, self._show_late)
         self._timer.daemon = True
         self._timer.start()
@@ -68,6 +69,14 @@ class ProgressReporter:
     def progress(self, done: int) -> None:
         """So many bytes more are done."""
         self._done += done
+        self._redraw()
+
+    def reached(self, text: str) -> None:
+        """How far this part is."""
+        self._reached = localize(text)
+        self._redraw()
+
+    def _redraw(self) -> None:
         now = time.monotonic()
         if self._status is not None and now - self._drawn >= REDRAW_S:
             self._drawn = now
@@ -114,6 +123,8 @@ class ProgressReporter:
 
     def _line(self) -> str:
         spent = time.monotonic() - self._begun
+        if self._reached:
+            return localize(tr("{part} … {reached}", part=self._text, reached=self._reached))
         if not self._total or not self._done:
             return tr("{part} …", part=self._text)
         rate = self._done / spent

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from atftctl.cli.render.console import emit_raw
+from atftctl.domain.result import Silent
 
 TRIES, PAUSE_S = 10, 5.0  # after a bug of ours
 
 
-class LogReporter:
+class LogReporter(Silent):
     """Writes the progress of the undo to the log."""
 
     def part(self, name: str) -> None:
@@ -25,12 +26,6 @@ class LogReporter:
 
     def note(self, text: str) -> None:
         write(text)
-
-    def expect(self, total: int) -> None:
-        del total
-
-    def progress(self, done: int) -> None:
-        del done
 
 
 def write(text: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from atftctl.domain.record import record
 
@@ -23,6 +25,14 @@ class Run:
     @property
     def started(self) -> float:
         return self.times[0][1]
+
+    @property
+    def legs(self) -> list[Run]:
+        """The run, cut where its step goes back: there it took up an earlier checkpoint without a restart."""
+        cuts = [at for at in range(1, len(self.times)) if self.times[at][0] < self.times[at - 1][0]]
+        parts = [self.times[begin:end] for begin, end in pairwise([0, *cuts, len(self.times)])]
+        later = [replace(self, times=part, from_step=part[0][0], parent=0) for part in parts[1:]]
+        return [replace(self, times=parts[0]), *later]
 
     @property
     def furthest(self) -> int:

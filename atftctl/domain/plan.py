@@ -8,10 +8,10 @@ from typing import Any
 
 from atftctl.domain.code_steps import ChangePackages, MoveBranch
 from atftctl.domain.commits import CodeMove
+from atftctl.domain.confirm_steps import AwaitConfirmation
 from atftctl.domain.record import record
 from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.steps import (
-    AwaitConfirmation,
     ChangeFiles,
     RecoverFirst,
     ReloadTrainer,

@@ -119,6 +119,9 @@ class Reporter(Protocol):
     def progress(self, done: int) -> None:
         """`done` more bytes have been copied or hashed."""
 
+    def reached(self, text: str) -> None:
+        """How far this part is, such as "120 of 200 steps"."""
+
 
 class Silent:
     """A reporter that prints nothing."""
@@ -134,3 +137,6 @@ class Silent:
 
     def progress(self, done: int) -> None:
         del done
+
+    def reached(self, text: str) -> None:
+        del text

@@ -6,26 +6,16 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.record import record
+from atftctl.domain.texts import Text
 from atftctl.protocol.keys import parse_key
 from atftctl.protocol.messages import tr
 
 Value = bool | int | float | str
 Resume = Literal["last", "best", "scratch"]
 Kind = Literal["", "configs", "models"]  # of files; "" means all files
-
-
-@record
-class Text:
-    """A text in both languages of the runbook."""
-
-    en: str
-    ja: str
-
-    def say(self, language: str) -> str:
-        """The text in one language: "en" or "ja"."""
-        return self.ja if language == "ja" else self.en
 
 
 @record
@@ -151,10 +141,11 @@ class Drill:
 
 @record
 class Phase:
-    """One phase of a plan that turns improvements on again."""
+    """One phase of a plan that turns improvements on again, and the gate that it must pass before the next."""
 
     title: Text
     settings: Settings
+    gate: Gate = field(default_factory=Gate)
 
 
 @record

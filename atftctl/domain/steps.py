@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
-from atftctl.domain.duration import duration_text
+from atftctl.domain.confirm_steps import AwaitConfirmation
+from atftctl.domain.gate import DecideByHand, WatchGate
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.snapshot_steps import CopyFiles, ExportFiles, PinSnapshot, RemoveSnapshot
@@ -192,26 +194,6 @@ class ReloadTrainer:
 
 
 @record
-class AwaitConfirmation:
-    """Undo the change unless the operator confirms it within `within_s` seconds. `by_verify`: a passing `verify` of
-    exactly this state confirms it, too. `restart`, `live`: how the change treats the trainer, and its undo, too."""
-
-    within_s: int
-    by_verify: bool = False
-    restart: bool = True
-    live: bool = False
-
-    def describe(self) -> str:
-        duration = duration_text(self.within_s)
-        if self.by_verify:
-            return tr(
-                "undo all of this unless `atftctl confirm` or a passing `atftctl verify` comes within {duration}",
-                duration=duration,
-            )
-        return tr("undo all of this unless `atftctl confirm` comes within {duration}", duration=duration)
-
-
-@record
 class RunStage:
     """One stage of a staged rollback: change settings, restart, watch `steps` training steps, judge. The next stage
     follows only where this one is not healthy."""
@@ -293,4 +275,8 @@ Step = (
     | WriteFiles
     | ResumeStaged
     | RunProbes
+    | WatchGate
+    | DecideByHand
+    | UseBaseline
+    | RemoveBaseline
 )

@@ -18,12 +18,15 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the checklist: its name, its verdict, the reason (`detail`) and the numbers behind it."""
+    """One line of the checklist: its name, its verdict, the reason (`detail`) and the numbers behind it. `hint`: what
+    to do where it is inconclusive. `log`: the end of the log of a probe that crashed."""
 
     name: str
     verdict: Verdict
     detail: str
     figures: Mapping[str, Any] = field(default_factory=dict)
+    hint: str = ""
+    log: tuple[str, ...] = ()
 
 
 def overall(checks: Iterable[Check]) -> Verdict:

@@ -103,6 +103,14 @@ class Layout:
         return self.state / "confirm-timer.json"
 
     @property
+    def reenable(self) -> Path:
+        return self.state / "reenable.json"
+
+    @property
+    def reenable_halt(self) -> Path:
+        return self.state / "reenable.halt.json"
+
+    @property
     def tools(self) -> Path:
         """Private copies of atftctl's own code. Each is kept as long as the operation that needs it is open."""
         return self.state / "tools"
@@ -121,7 +129,12 @@ class Layout:
         return self.state / "bisected.json"
 
     @property
+    def baselines(self) -> Path:
+        return self.state / "baselines"
+
+    @property
     def baseline(self) -> Path:
+        """The baseline of a project from before there could be several."""
         return self.state / "baseline.json"
 
     @property

@@ -57,9 +57,18 @@ def _run_probe(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, 
         old, new = (Path(name) for name in arguments.file)
         return compare(old, new)
     from atftctl.trainer.probes import measure
+    from atftctl.trainer.probes.side_by_side import Request
 
     baseline = [Path(name) for name in arguments.baseline_config or ()]
-    return measure.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, arguments.steps)
+    request = Request(
+        arguments.part,
+        arguments.steps,
+        arguments.dates,
+        Path(arguments.parts) if arguments.parts else None,
+        arguments.limit_s,
+        arguments.memory_mb,
+    )
+    return measure.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, request)
 
 
 def train(configs: list[Path], root: Path, resume: str) -> int:
@@ -148,7 +157,21 @@ def _parser() -> argparse.ArgumentParser:
         help="config file of the baseline; repeatable. Its step times are measured in turns with those of --config",
     )
     measure.add_argument("--steps", type=int, default=60, help="steps to measure (default: 60)")
+    _add_verify_options(measure)
     return parser
+
+
+def _add_verify_options(measure: argparse.ArgumentParser) -> None:
+    """Add the options of `probe verify`."""
+    measure.add_argument("--part", action="append", default=[], help="part to measure; repeatable (default: all)")
+    measure.add_argument("--parts", default="", help="folder for the answer and the log of each part")
+    measure.add_argument("--dates", type=int, default=0, help="dates to evaluate on (default: all)")
+    measure.add_argument(
+        "--limit-s", type=float, default=0.0, help="time limit of each part in seconds (default: none)"
+    )
+    measure.add_argument(
+        "--memory-mb", type=int, default=0, help="memory for all parts that run side by side (default: no limit)"
+    )
 
 
 if __name__ == "__main__":

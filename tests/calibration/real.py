@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 HORIZONS = (1, 5, 20)
 TRAINED_UNTIL = "2017-12-31"
 PENALTY = 0.01
-BLOCK = 60  # dates that stay together in a resampled series: three of the longest horizons
 
 
 @dataclass(frozen=True)
@@ -121,18 +120,21 @@ def _known(values: Array) -> list[float]:
     return [float(value) for value in finite - finite.mean()]
 
 
-def resampled(values: list[float], count: int, times: int) -> Iterator[list[float]]:
-    """Series of `count` dates, made of blocks of `BLOCK` dates of the long one, which is closed to a circle."""
-    source = random.Random(1)
-    circle = values + values
+def resampled(values: list[float], count: int, horizon: int, seed: int, times: int) -> Iterator[list[float]]:
+    """Series of `count` dates, made of blocks of the long one, which is closed to a circle.
+
+    A block has 20 dates, or three horizons: the dependence of neighbours stays, and the true mean is zero.
+    """
+    source = random.Random(f"{count} {horizon} {seed}")
+    circle, block = values + values, max(20, 3 * horizon)
     for _ in range(times):
         drawn: list[float] = []
         while len(drawn) < count:
             start = source.randrange(len(values))
-            drawn += circle[start : start + min(BLOCK, count - len(drawn))]
+            drawn += circle[start : start + min(block, count - len(drawn))]
         yield drawn
 
 
 def windows(values: list[float], count: int) -> list[list[float]]:
-    """Disjoint windows of the long series, as they are."""
+    """Disjoint windows of the long series, as they are: their true mean is zero only on average."""
     return [values[at : at + count] for at in range(0, len(values) - count + 1, count)]

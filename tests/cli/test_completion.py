@@ -56,6 +56,8 @@ def complete(project: Project, *arguments: str) -> list[str]:
         (("restore", "last-"), "last-good"),
         (("completion", "f"), "fish"),
         (("verify", "--lang", "j"), "ja"),
+        (("verify", "--check", "ser"), "service"),
+        (("verify", "--junit", ""), "files"),
         (("drill", "--data", ""), "files"),
         (("status", "--project", ""), "files"),
     ],

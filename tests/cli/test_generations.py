@@ -14,12 +14,14 @@ import pytest
 
 from atftctl import protocol
 from atftctl.apply import staging_folders
+from atftctl.host.files.folders import make_dirs
 from atftctl.protocol import TrainerExit, generations
 from atftctl.state import generation
 from tests.cli.test_process_rules import by_hand, killed_at
 from tests.support.faults import BROKEN, FULL, Faults, Kind, in_child
 from tests.support.projects import OOM, Project, processes_of, wait_for
 from tests.support.snapshots import layout_of
+from tests.support.users import ALICE, needs_root, open_project_of
 
 COUNTER = protocol.COUNTER
 
@@ -165,7 +167,13 @@ def test_a_stop_fences_the_trainer_that_it_stopped(project: Project) -> None:
     assert (project.root / "run/1.fenced").exists() and project.read(protocol.LAST).startswith(b"weights of step")
 
 
-@pytest.mark.parametrize("content", [b"", b"-3\n", b"seven", b"9" * 40, b"\xff\0", b"0\n", b"1.5", b" 2\n"])
+def test_what_is_a_number() -> None:
+    assert [generations.parse(text) for text in ("1", "7\n", "999999999")] == [1, 7, generations.LARGEST]
+    wrong = ("", "0", "-3", "1.5", " 2", "2 ", "07", "1\n\n", "1_0", "+1", "٣", "seven", "1000000000", "9" * 5000)
+    assert not any(map(generations.parse, wrong))
+
+
+@pytest.mark.parametrize("content", [b"", b"-3\n", b"9" * 40, b"\xff\0"])
 def test_a_damaged_counter_goes_on_after_what_is_known_elsewhere(project: Project, content: bytes) -> None:
     project.write(".atftctl/process.json", json.dumps({"generation": 99}))  # no whole record: it says nothing
     project.write(protocol.EVENTS, protocol.event_line("started", t=1.0, pid=1, run_id="x", step=0, generation=7))
@@ -293,3 +301,21 @@ def test_unfinished_files_are_in_no_snapshot_and_unknown_to_git(project: Project
         ["git", "status", "--porcelain", "-uall"], cwd=project.root, capture_output=True, text=True, check=True
     ).stdout
     assert "run/7/notes" in untracked and "run/1" not in untracked and "atftctl-run" not in untracked
+
+
+@needs_root
+def test_folders_that_root_makes_in_a_users_project_are_the_users() -> None:
+    with open_project_of(ALICE) as project:
+        root = project.root
+        make_dirs(layout_of(root).state, 0o700)
+        assert begin(root) == 1
+        for name in (COUNTER, "run", "run/1", "run/1/.gitignore"):
+            assert (root / name).stat().st_uid == ALICE, name
+
+        def as_alice() -> None:
+            os.setgid(ALICE)
+            os.setuid(ALICE)
+            assert begin(root) == 2
+
+        assert in_child(as_alice)[0] == 0
+        assert sorted(os.listdir(root / "run")) == ["1.fenced", "2"]

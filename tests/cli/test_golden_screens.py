@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.metrics import events, row, write
 from tests.support.projects import Project
 
 pexpect = pytest.importorskip("pexpect")
@@ -37,14 +38,18 @@ from atftctl.domain.result import Part, Result
 from atftctl.operations.verification.checklist import CheckLine, VerifyData
 from atftctl.protocol import Exit
 checks = (
-    CheckLine("model loads", "pass", "models/best_model.pth, 151,552 parameters", {}),
-    CheckLine("RankIC@1d", "fail", "0.0104 over 120 dates; baseline 0.0312; the difference is below "
-     "the margin of 0.0100 with a confidence of 95 %", {}),
-    CheckLine("memory", "inconclusive", "271.2 MB; no baseline to compare with", {}),
+    CheckLine("model", "pass", "models/best_model.pth, 151,552 parameters", {}, "model loads"),
+    CheckLine("quality", "fail", "0.0104, baseline 0.0312; difference -0.0208 <= -0.02, upper 95 % bound -0.0041 < 0: "
+     "degraded (120 dates)", {}, "RankIC@1d"),
+    CheckLine("memory", "inconclusive", "271.2 MB; there is no baseline to compare with", {}, "memory",
+     "record a baseline while the service is healthy: atftctl baseline record"),
+    CheckLine("training", "fail", "the probe crashed (SIGSEGV)", {}, "training starts", "",
+     ("Fatal Python error: Segmentation fault", "", 'Current thread 0x1 (most recent call first):',
+      '  File "/srv/atft/lib/python3.12/site-packages/torch/nn/modules/linear.py", line 125 in forward')),
 )
 checklist(Result("verify", Exit.CHECK_FAILED, "not verified: a check failed", parts=(Part("probes", 19.92),),
     lines=("next: to undo the last operation: atftctl undo; to list all operations: atftctl history",),
-    data=VerifyData("fail", checks), contacts=("Emergency: Slack #ml-alerts, or phone",)))
+    data=VerifyData("fail", checks, ("step-time", "service")), contacts=("Emergency: Slack #ml-alerts, or phone",)))
 """
 DOCTOR = """
 from atftctl.cli.render.checks import findings
@@ -143,6 +148,15 @@ def test_the_screens(screen: Callable[..., None], project: Project, request: pyt
     screen("backup-show", LAUNCH, "backup", "show", "before-upgrade")
     screen("restore-dry-run", LAUNCH, "restore", "before-upgrade", "--dry-run")
     screen("runbook", LAUNCH, "runbook", "show")
+
+
+def test_the_metrics(screen: Callable[..., None], project: Project) -> None:
+    pytest.importorskip("pyarrow")
+    write(project, (1, 1, 400), (2, 301, 900), (3, 601, 1200), extra=row(1201, 3, loss_rel="nan") + "\n1202,0,1.0\n")
+    events(project, (1, 0, 400), (2, 300, 900), (3, 600, 1200))
+    screen("metrics", LAUNCH, "metrics")
+    screen("metrics-tail", LAUNCH, "metrics", "--tail", "5")
+    screen("metrics-summary", LAUNCH, "metrics", "--summary", "--generation", "last")
 
 
 def test_the_checklist_and_the_findings(screen: Callable[..., None]) -> None:

@@ -253,6 +253,10 @@ LINT = {
     "no deadline": ("ready_s: 20", "ready_s: .nan", "out of its range"),
     "no grace": ("grace_s: 5", "grace_s: -1", "out of its range"),
     "no such limit": ("memory_limit_mb: 0", "memory_limit_mb: 99999999999999", "out of its range"),
+    "no margin": ("quality_margin: 0.02", "quality_margin: 0", "is not a number above 0"),
+    "a margin below zero": ("quality_margin: 0.02", "quality_margin: -0.02", "is not a number above 0"),
+    "a margin that is no number": ("quality_margin: 0.02", "quality_margin: .nan", "is not a number above 0"),
+    "hardly any dates": ("quality_min_dates: 60", "quality_min_dates: 5", "out of its range, 20 to 100000"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from tests.support.gates import off_and_running, quick_gates
 from tests.support.projects import CONFIG, TRAINING, Project
 
 CHANGES = {
@@ -88,7 +89,8 @@ def test_the_second_remedy_is_offered_when_the_first_is_in_place(project: Projec
 
 
 def test_phases_come_back_one_at_a_time(project: Project) -> None:
-    assert project.run("rollback", "--immediate", "--yes").code == 0
+    quick_gates(project)
+    off_and_running(project)
     early = project.run("reenable", "--phase", "2", "--yes")
     assert early.code == 3 and "atftctl reenable --phase 1" in early.err
     for phase, lines in (
@@ -100,12 +102,14 @@ def test_phases_come_back_one_at_a_time(project: Project) -> None:
         found = yaml.safe_load(project.read(CONFIG))["improvements"]
         assert {name: found[name] for name in lines} == lines
     assert yaml.safe_load(project.read(TRAINING))["ema"]["enabled"] is True, "EMA is on only if both switches are"
-    assert project.run("reenable", "--phase", "3", "--yes").code == 3
+    again = project.run("reenable", "--phase", "3", "--yes")
+    assert again.code == 3 and "has passed already" in again.err
     assert project.run("reenable", "--phase", "4", "--yes").code == 3
 
 
 def test_the_deployment_plan_is_there_too(project: Project) -> None:
-    assert project.run("rollback", "--immediate", "--yes").code == 0
+    quick_gates(project)
+    off_and_running(project)
     for phase in ("1", "2", "3"):
         assert project.run("reenable", "--plan", "deployment", "--phase", phase, "--yes").code == 0
     found = yaml.safe_load(project.read(CONFIG))["improvements"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.support.gates import quick_gates
 from tests.support.projects import CONFIG, RUNBOOK, Project
 
 
@@ -64,6 +65,10 @@ def test_lint_says_that_all_is_well_and_what_is_not_quite(project: Project) -> N
 
 
 def test_the_next_phase_is_named(project: Project) -> None:
+    quick_gates(project)
+    project.start_trainer()
+    first = project.run("reenable", "--phase", "1", "--yes")
+    assert first.code == 0 and "atftctl reenable --next" in first.out
     assert "atftctl reenable --phase 2" in project.run("reenable", "--phase", "1", "--yes").err
 
 

@@ -116,6 +116,22 @@ def test_runs_are_found_by_where_they_resumed() -> None:
     )
 
 
+def test_a_run_that_was_killed_behind_its_checkpoint() -> None:
+    """Its last event is the checkpoint that the next run resumed from: both runs are found, each for its branch."""
+    runs = [run(0, 0.0, 1, 150), run(150, 500.0, 151)]
+    known = made(table([*range(1, 192), *range(151, 265)]), runs)
+    assert [[r.started for r in branch.runs] for branch in known] == [[0.0], [500.0]]
+
+
+def test_a_live_reload_that_takes_up_an_earlier_checkpoint() -> None:
+    """The generation stays, the step goes back: a branch for each leg, with its own times."""
+    live = Run(4, 0, "last", ((0, 0.0), (100, 50.0), (60, 52.0), (80, 60.0)))
+    known = made(table([*range(1, 101), *range(61, 81)], [4] * 120), [live])
+    assert fates(known) == [("4", 1, 100, 60, 40), ("4.2", 61, 80, 80, 0)]
+    assert [branch.times for branch in known] == [((0, 0.0), (100, 50.0)), ((60, 52.0), (80, 60.0))]
+    assert known[1].came_from == "4"
+
+
 def test_a_time_for_rows_that_no_event_names() -> None:
     (only,) = made(table([1, 2, 3, 4, 5]), [run(0, 1000.0, 1)])
     assert only.times == ((0, 1000.0), (1, 1010.0), (5, 1018.0)), "by the time that a step takes"

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from atftctl.decide.plans import by_settings, by_snapshot
+from atftctl.decide.plans import by_settings, by_snapshot, phases
 from atftctl.decide.plans.builder import RestartPolicy
+from atftctl.decide.plans.phases import PhaseOrder
 from atftctl.domain.errors import AtftError
 from atftctl.domain.facts import ConfigFile, Facts, OpenOperation, Process, UnmanagedTrainer
 from atftctl.domain.plan import Plan
+from atftctl.domain.reenabling import PhaseRecord, Reenabling, contents_of
 from atftctl.domain.runbook import Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.observe.runbook import load as observed
@@ -56,12 +58,23 @@ def facts_of(case: dict[str, Any]) -> Facts:
     )
 
 
+def phase_order(book: Runbook, request: dict[str, Any]) -> PhaseOrder:
+    """`progress`: how each phase stands by its record. `edited`: settings of phase 1 when it began."""
+    plan, progress = request.get("plan", "after-incident"), request.get("progress", {})
+    contents = contents_of(book.plans[plan])
+    if "edited" in request:
+        contents = ({**contents[0], "settings": request["edited"]}, *contents[1:])
+    records = tuple(PhaseRecord(number, doing, "then", "ada", note="why") for number, doing in progress.items())
+    state = Reenabling(plan, contents, "then", records) if progress else None
+    return PhaseOrder(plan, request["phase"], state, request.get("force", ""))
+
+
 def decide(book: Runbook, facts: Facts, request: dict[str, Any]) -> Plan:
     policy = RestartPolicy(restart=request.get("restart", True), adopt=tuple(request.get("adopt", ())))
     if "symptom" in request:
         return by_settings.rollback_symptom(book, facts, request["symptom"], policy, "en")
     if "phase" in request:
-        return by_settings.reenable(book, facts, request["phase"], request.get("plan", "after-incident"), policy, "en")
+        return phases.reenable(book, facts, phase_order(book, request), policy, "en")
     if "restore" in request:
         snapshot = next(one for one in facts.snapshots if one.id == request["restore"])
         chosen = by_snapshot.chosen_files(book, snapshot, tuple(request.get("paths", ())), request.get("only", ""))

@@ -76,8 +76,8 @@ def test_no_needle_hides_a_match(line: str, added: str, at: int) -> None:
 
 def test_every_known_kind_has_needles_and_a_plain_search_gets_them() -> None:
     assert NEEDLES.keys() == {pattern.name for pattern in DEFAULTS}
-    assert needles(ErrorPattern("guide", "(?i)error|fail|Rollback")) == ("error", "fail", "rollback")
-    assert needles(ErrorPattern("other", "err(or)?|fail")) == ()
+    assert needles(ErrorPattern("guide", "(?i)error|fail|Rollback")) == (("error", "fail", "rollback"), True)
+    assert needles(ErrorPattern("other", "err(or)?|fail")) == ((), False)
     guide = Matcher([ErrorPattern("guide", "(?i)error|fail|rollback")])
     assert guide.kind("0 ERRORS") == 0 and guide.kind("all is well") is None
 
@@ -229,6 +229,13 @@ def test_tracebacks_of_two_processes_that_write_at_the_same_time() -> None:
     found = [entry for entry in entries([*texts, "done"]) if entry.kind is not None]
     assert sorted(entry.causes[0] for entry in found) == ["TypeError: one", "ValueError: zero"]
     assert [entry.lines for entry in found] == [4, 4]
+
+
+def test_of_two_tracebacks_at_the_same_time_the_one_that_begins_first_is_the_first() -> None:
+    first, second = (["[rank0]: " + text for text in CHAIN[1:4]], ["[rank1]: " + text for text in CHAIN[1:4]])
+    texts = [*first, *second, "[rank0]: ValueError: zero", "[rank1]: TypeError: one", "[rank1]: on with it", "done"]
+    tally = survey("\n".join(texts) + "\n")
+    assert tally.count == 2 and tally.first is not None and tally.first.message == "ValueError: zero"
 
 
 def test_a_traceback_that_was_cut_off_ends() -> None:

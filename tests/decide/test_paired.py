@@ -222,6 +222,8 @@ def test_dates_in_any_order_and_with_gaps() -> None:
 def test_a_margin_that_is_none(margin: float) -> None:
     with pytest.raises(ValueError, match="margin"):
         compare({}, {}, margin=margin)
+    with pytest.raises(ValueError, match="horizon"):
+        compare({}, {}, horizon=0)
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-6, 1e6, 1e90])

@@ -28,12 +28,10 @@ def test_nothing_measured_is_inconclusive_everywhere() -> None:
 
 
 def test_a_probe_that_failed_fails_its_check() -> None:
-    broken = {name: {"error": "no"} for name in ("model", "dataset", "training", "rankic", "cost")}
-    verdicts = {
-        check.name: check.verdict for check in checklist.checklist(broken, None, Process(), Checks(), "d", METRICS)
-    }
-    assert [name for name, verdict in verdicts.items() if verdict is FAIL] == [
-        "model loads", "dataset loads", "training can start", "RankIC@1d", "memory", "training time",
+    broken = {name: {"error": "no"} for name in ("model", "dataset", "training", "quality", "steps")}
+    made = checklist.checklist(broken, None, Process(), Checks(), "d", METRICS)
+    assert [check.name for check in made if check.verdict is FAIL] == [
+        "model", "dataset", "training", "quality", "memory", "step-time",
     ]  # fmt: skip
 
 
@@ -65,6 +63,12 @@ def quality(now: dict[str, object], before: dict[str, object] | None, metrics: M
 def test_quality_is_not_compared_with_another_measurement() -> None:
     assert quality(PART, None).verdict is OPEN
     assert quality(PART, {**PART, "identity": {"panel": "b"}}).verdict is OPEN
+
+
+@pytest.mark.parametrize("horizon", [0, -1, True, 1.5, "1", None])
+def test_a_horizon_that_is_none_gives_no_verdict(horizon: object) -> None:
+    check = quality(PART | {"horizon": horizon, "weights": "other"}, PART)
+    assert check.verdict is OPEN and "horizon" in check.detail
 
 
 def test_equal_weights_and_predictions_are_the_stronger_proof() -> None:

@@ -13,6 +13,7 @@ from atftctl.domain.errors import Refused
 from atftctl.domain.metrics_table import MetricsTable, NewestRows
 from atftctl.observe.metrics import csv_file, rotation
 from atftctl.observe.metrics.csv_file import CsvMetrics
+from atftctl.observe.metrics.runs import runs
 
 pytest.importorskip("pyarrow")
 HEAD = "step,loss,quality\n"
@@ -76,12 +77,16 @@ def test_torn_lines_in_the_middle_do_not_take_others_with_them(folder: Path) -> 
 
 
 def test_values_that_are_no_numbers(folder: Path) -> None:
-    put(folder, HEAD + "1,abc,0.1\n2,0.4, 0.2 \n3,1_0,1.\n4,.5,1e-3\nx,0.1,0.1\n,0.1,0.1\nnan,0.1,0.1\n5,-1E+2,0x1\n")
+    put(
+        folder,
+        HEAD
+        + "1,abc,0.1\n2,0.4, 0.2 \n3,1_0,1.\n4,.5,1e-3\nx,0.1,0.1\n,0.1,0.1\nnan,0.1,0.1\n-5,0,0\n4.5,0,0\n1e30,0,0\n5,-1E+2,0x1\n",
+    )
     table = read(folder)
     assert table.steps.tolist() == [1, 2, 3, 4, 5]
     assert numbers(table, "loss") == [None, 0.4, None, 0.5, -100.0]
     assert numbers(table, "quality") == [0.1, 0.2, 1.0, 0.001, None]
-    assert (table.set_aside.not_numbers, table.set_aside.no_step) == (4, 3)
+    assert (table.set_aside.not_numbers, table.set_aside.no_step) == (4, 6)
 
 
 def test_a_second_header_in_the_middle(folder: Path) -> None:
@@ -224,3 +229,23 @@ def test_only_rotations_of_this_file(tmp_path: Path) -> None:
     for name in ("a.csv", "a.csv.1", "a.csv.x", "a.csv.1.gz", "ba.csv.1", "a.csv.2024-01"):
         (tmp_path / "logs" / name).touch()
     assert {path.name for path in rotation.parts(tmp_path, "logs/a.csv")} == {"a.csv", "a.csv.1", "a.csv.1.gz"}
+
+
+def test_events_that_make_no_sense(folder: Path) -> None:
+    """Anybody who may write the log could have written them."""
+    started = '{"event":"started","t":1000,"step":7,"run_id":"a","generation":3,"resumed_from":"last"}'
+    lines = [
+        '{"event":"started","t":NaN,"step":0,"pid":1}', '{"event":"started","t":1e300,"step":1,"run_id":[1]}',
+        '{"event":"started","t":1,"step":999999999999999999999999,"pid":{}}', '{"event":"started","t":1,"step":-1}',
+        '{"event":"started","t":5,"step":true,"pid":null}', "[]", "{", started,
+        '{"event":"oom","t":1001,"step":9,"run_id":"a","rank":1}', '{"event":"stopped","t":1002,"step":8,"run_id":"a"}',
+    ]  # fmt: skip
+    put(folder, "\n".join(lines) + "\n", "events.jsonl")
+    (only,) = runs(folder)
+    assert (only.generation, only.from_step, only.times, only.stopped) == (3, 7, ((7, 1000.0), (8, 1002.0)), True)
+
+
+def test_events_of_a_rotated_log_come_first(folder: Path) -> None:
+    for name, generation, age in (("events.jsonl.1", 1, 50.0), ("events.jsonl", 2, 0.0)):
+        put(folder, f'{{"event":"started","t":1,"step":0,"generation":{generation}}}\n', name, age)
+    assert [run.generation for run in runs(folder)] == [1, 2]

@@ -16,6 +16,7 @@ import pytest
 
 from atftctl import protocol
 from atftctl.domain.log_lines.rules import Logs
+from atftctl.domain.log_lines.text import decode, lines
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.since import Since
 from atftctl.observe.log_files.blocks import BLOCK, LONGEST_BYTES, PartError, blocks
@@ -142,6 +143,13 @@ def test_progress_bars_make_many_short_lines(folder: Path) -> None:
     put(folder, "logs/trainer.out", bar + "\n" + line(0, "ERROR after the bar"))
     found = survey(folder, Since("all"))
     assert found.tally.count == 1 and not found.logs[1].cut
+
+
+def test_the_last_text_of_a_progress_bar_is_a_line(folder: Path) -> None:
+    put(folder, protocol.LOG, "1%\r2%\r3%\r")
+    [part] = log_files(folder, protocol.LOG).parts
+    rows = [row for block in blocks(part) for row in lines(decode(block.data))]
+    assert [(row.text, row.overwritten) for row in rows] == [("1%", True), ("2%", True), ("3%", False)]
 
 
 def test_bisection_finds_the_first_line_of_a_time(folder: Path) -> None:
@@ -291,6 +299,21 @@ def test_following_over_rotation_truncation_and_replacement(folder: Path) -> Non
     assert read(follower) == []
     os.mkfifo(path)
     assert read(follower) == [] and "not a regular file" in follower.notes[-1]
+    follower.close()
+
+
+def test_lines_of_two_files_are_never_joined(folder: Path) -> None:
+    path = put(folder, protocol.LOG, "")
+    follower = Follower(folder, protocol.LOG)
+    append(folder, protocol.LOG, "half of the o")
+    assert read(follower) == []
+    path.rename(f"{path}.1")
+    path.write_text("new\nhalf of the n")
+    assert read(follower) == ["half of the o", "new"]
+    append(folder, "logs/training.log.1", "ld\nmore of the old\n")
+    assert read(follower) == [], "a line of the new file is not complete"
+    append(folder, protocol.LOG, "ew\n")
+    assert read(follower) == ["half of the new"] and read(follower) == ["ld", "more of the old"]
     follower.close()
 
 

@@ -59,7 +59,8 @@ def test_every_route_works_with_other_names(other_names: Project) -> None:
     done = other_names.run("rollback", "--feature", "feature-3", "--yes", "--json")
     assert done.code == 0 and done.json["data"]["changes"] == ["improvements.use_ema: true → false"], done
     assert other_names.run("rollback", "--immediate", "--yes").code == 0
-    assert other_names.run("reenable", "--phase", "1", "--plan", "plan-0", "--yes").code == 0
+    held = other_names.run("reenable", "--phase", "1", "--plan", "plan-0", "--yes")
+    assert held.code == 6 and "no trainer is running" in held.out, held
     features = other_names.run("status", "--json").json["data"]["features"]
     assert features["feature-0"]["state"] == "on" and features["feature-3"]["state"] == "off"
 

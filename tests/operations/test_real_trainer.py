@@ -24,9 +24,11 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     wait_for(lambda: (real.root / "models/best_model.pth").exists(), 120)
     assert real.run("trainer", "stop").code == 0
 
-    no_baseline = real.run("verify", "--json")
-    assert no_baseline.code == 6
-    assert verdicts(no_baseline)["RankIC@1d"] == "inconclusive"
+    before = {name: data for name, data in real.tree().items() if name != ".atftctl/lock"}
+    no_baseline = real.run("verify", "--quick", "--json")
+    assert no_baseline.code == 6, no_baseline
+    assert {name: data for name, data in real.tree().items() if name != ".atftctl/lock"} == before, "it only measures"
+    assert verdicts(no_baseline)["quality"] == "inconclusive"
 
     assert real.run("baseline", "record").code == 0
     good = real.run("backup", "--label", "good", "--json").json["data"]
@@ -38,7 +40,7 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     passed = real.run("verify", "--json")
     assert passed.code == 0, passed
     assert set(verdicts(passed).values()) == {"pass"}
-    assert "bit-identical" in next(c["detail"] for c in passed.json["data"]["checks"] if c["name"] == "RankIC@1d")
+    assert "bit-identical" in next(c["detail"] for c in passed.json["data"]["checks"] if c["name"] == "quality")
     real.run("backup", "--label", "verified")
     rows = {
         row["label"]: row["verified_good"] for row in real.run("backup", "list", "--json").json["data"]["snapshots"]
@@ -47,19 +49,19 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     shown = real.run("backup", "show", "last-good", "--json").json["data"]
     assert shown["label"] == "verified" and shown["passed"]["checks"].keys() == verdicts(passed).keys()
     assert shown["baseline"]["dates"] > 0 and shown["baseline"]["memory_mb"] > 0
-    assert "ok RankIC@1d: " in real.run("backup", "show", "last-good").out
+    assert "ok quality: " in real.run("backup", "show", "last-good").out
 
     real.replace(CONFIG, "freq_dropout_p: 0.0", "freq_dropout_p: 0.3")
-    other = real.run("verify", "--json")
-    assert verdicts(other)["service stable"] == "fail", "it runs with other settings than the files say"
+    other = real.run("verify", "--check", "service", "--json")
+    assert verdicts(other)["service"] == "fail", "it runs with other settings than the files say"
     assert other.code == 1 and other.json["data"]["contacts"]
 
     weights = bytearray(real.read("models/best_model.pth"))
     for at in range(len(weights) // 3, len(weights) // 3 + 512):  # one byte may be one of those between two tensors
         weights[at] ^= 1
     real.write("models/best_model.pth", bytes(weights))
-    damaged = real.run("verify", "--json")
-    assert damaged.code == 1 and verdicts(damaged)["model loads"] == "fail"
+    damaged = real.run("verify", "--check", "model", "--json")
+    assert damaged.code == 1 and verdicts(damaged)["model"] == "fail"
 
     assert real.run("restore", "last-good", "--yes").code == 0
     assert real.run("trainer", "status", "--json").json["data"]["state"] == "running"

@@ -13,13 +13,17 @@ from typing import Any
 
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.observe.snapshots import catalog as observed
-from atftctl.operations import config, reenable, restore
+from atftctl.operations import config, restore
 from atftctl.operations import recover as recovering
+from atftctl.operations import resume as resuming
 from atftctl.operations import undo as undoing
 from atftctl.operations.backup import catalog as backup_catalog
 from atftctl.operations.backup import prune
 from atftctl.operations.backup import verify as check_backups
 from atftctl.operations.project import now, open_for_rescue, open_project
+from atftctl.operations.reenable import control
+from atftctl.operations.reenable import phase as reenable
+from atftctl.operations.reenable.order import Asked
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import commits as code
 from atftctl.operations.rollback import manual, routes, staged
@@ -122,6 +126,12 @@ def left_staged(root: Path) -> None:
     kept.write(layout_of(root), StagedState("oom", ("table", "immediate"), 0, "changing", (), "now", "me", ""))
 
 
+def with_phase(root: Path) -> None:
+    """Phase 1 is in place and held: no trainer runs that could be judged."""
+    rolled_back(root)
+    assert reenable.phase(open_project(root), Asked(1), FILES_ONLY, Request()).exit_code == 6
+
+
 @dataclass
 class Command:
     """`undoable`: an undo of it gives back what stood before, byte by byte."""
@@ -202,8 +212,12 @@ COMMANDS = (
     Command("undo git", lambda root: undoing.undo(open_for_rescue(root), "", FILES_ONLY, Request()), reverted,
             undoable=True, logged=True),
     Command("reenable",
-            lambda root: reenable.phase(open_project(root), 1, "", FILES_ONLY, Request()), rolled_back,
+            lambda root: reenable.phase(open_project(root), Asked(1), FILES_ONLY, Request()), rolled_back,
             undoable=True, logged=True),
+    Command("reenable halt", lambda root: control.halt(open_project(root), Request()), with_phase),
+    Command("reenable accept", lambda root: control.accept(open_project(root), 0, "torture", Request()), with_phase, logged=True),
+    Command("resume drop phases", lambda root: resuming.resume(open_project(root), "", FILES_ONLY, Request(), drop=True),
+            with_phase),
     Command("config set",
             lambda root: config.set_settings(open_project(root), ["gat_temperature=0.9", "loss.type=mse"], FILES_ONLY, Request()),
             undoable=True, logged=True),

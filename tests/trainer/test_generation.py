@@ -88,7 +88,9 @@ def stopped(child: subprocess.Popen[bytes]) -> bool:
     return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def test_a_number_is_in_every_event_row_and_checkpoint(make: Make, first: None) -> None:
+def test_a_number_is_in_every_event_row_and_checkpoint(
+    make: Make, first: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = make()
     trainer.recorder.metrics({"step": 1})
     assert trainer.save(protocol.LAST)
@@ -96,6 +98,10 @@ def test_a_number_is_in_every_event_row_and_checkpoint(make: Make, first: None) 
     header, row = (trainer.root / protocol.METRICS).read_text().splitlines()
     assert header.endswith(",generation") and row.endswith(",1")
     assert torch.load(trainer.root / protocol.LAST, weights_only=True)["generation"] == 1
+    monkeypatch.setenv(protocol.GENERATION, "2")
+    make(root=trainer.root).resume("last")
+    started = events(trainer.root)[-1]
+    assert (started["generation"], started["resumed_generation"]) == (2, 1)
 
 
 def test_metrics_of_an_earlier_version_begin_a_file_of_their_own(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def metrics(
     generation: Generation = "",
     plot: Plot = None,
 ) -> "Result":
-    """Show the metrics of training: branches, what was discarded, curves.
+    """Show training metrics: curves, branches, discarded steps.
 
     A trainer that resumes from an earlier step makes a branch: the rows that were written after this step are no part
     of the model that is trained now. Without --generation, only the rows that this model descends from are shown.

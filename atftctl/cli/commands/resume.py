@@ -24,8 +24,9 @@ def resume(session: Session, operation: Operation = "", drop: Drop = False) -> "
     """Continue an interrupted operation or a staged rollback.
 
     An operation that a crash interrupted is finished or reversed, as with `atftctl recover`. A staged rollback
-    continues with its next stage.
+    continues with its next stage. An open phase of `reenable` is watched and judged, without another restart;
+    a halt of the phases is lifted.
     """
-    from atftctl.operations.rollback import staged
+    from atftctl.operations import resume as operations
 
-    return staged.resume(session.open(), operation, session.restart_policy(), session.request(), drop=drop)
+    return operations.resume(session.open(), operation, session.restart_policy(), session.request(), drop=drop)

@@ -12,6 +12,7 @@ from atftctl.cli.render.plan import ALL, show_diff
 from atftctl.cli.render.result import plain, timeline
 from atftctl.cli.render.tables import show_fields, show_table
 from atftctl.cli.render.translation import localize
+from atftctl.domain.checks import title_of
 from atftctl.domain.result import Result
 from atftctl.domain.text import size_text
 from atftctl.protocol.messages import joined, tr
@@ -98,7 +99,7 @@ def snapshot(result: Result) -> None:
     for path, why in list(data.left_out.items())[:MOST]:
         say(tr("left out: {path}: {reason}", path=path, reason=why), "quiet", lead="  ", hang=4)
     for name, detail in (data.passed.checks if data.passed else {}).items():
-        say_marked(OK, tr("{check}: {detail}", check=name, detail=detail), "good")
+        say_marked(OK, tr("{check}: {detail}", check=title_of(name), detail=detail), "good")
 
 
 def _state(data: BackupShowData) -> str:

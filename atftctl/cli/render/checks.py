@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
-from atftctl.cli.render.console import FAIL, OK, UNKNOWN, WARN, Tone, mark_column, say
+import sys
+from typing import TYPE_CHECKING
+
+from atftctl.cli.render.console import FAIL, OK, UNKNOWN, WARN, Tone, mark_column, say, screen, write_lines
 from atftctl.cli.render.layout import display_width, pad
 from atftctl.cli.render.result import contacts, timeline, tone_of
 from atftctl.cli.render.translation import localize
+from atftctl.domain.checks import title_of
 from atftctl.domain.result import Result
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import joined, tr
+
+if TYPE_CHECKING:
+    from atftctl.operations.verification.checklist import CheckLine, VerifyData
 
 VERDICTS: dict[str, tuple[str, Tone]] = {"pass": (OK, "good"), "fail": (FAIL, "bad"), "inconclusive": (UNKNOWN, "warn")}
+SKIPPED = "-"
+DETAIL = 6  # columns before the end of a probe's log
 
 
 def checklist(result: Result) -> None:
-    """The verdict, each check with what was measured, and what to do."""
+    """The verdict; each check with what was measured, and what to do where it is inconclusive; what was left out."""
     from atftctl.operations.verification.checklist import VerifyData
 
     data = result.data
     assert isinstance(data, VerifyData)
     say(result.headline, VERDICTS.get(data.verdict, (UNKNOWN, "warn"))[1])
-    names = [localize(check.name) for check in data.checks]
-    width = max(map(display_width, names), default=0)
-    for name, check in zip(names, data.checks, strict=True):
-        mark, tone = VERDICTS[check.verdict]
-        say(check.detail, tone, lead=f"{mark_column(mark)}{pad(name, width)}  ")
+    width = max((display_width(localize(check.title or check.name)) for check in data.checks), default=0)
+    for check in data.checks:
+        _check(check, width)
+    if data.skipped:
+        names = joined(", ", [title_of(name) for name in data.skipped])
+        say(tr("not checked: {names}", names=names), "quiet", lead=mark_column(SKIPPED), hang=8)
+    _curve(data)
     for line in result.lines:
         say(line, lead="  ", hang=4)
     timeline(result.parts)
     contacts(result.contacts)
+
+
+def _curve(data: VerifyData) -> None:
+    """The quality by date, and its rolling mean beside the baseline's; on a terminal only."""
+    if not data.by_date or not sys.stdout.isatty():
+        return
+    from atftctl.cli.render import curves
+
+    title = next((check.title for check in data.checks if check.name == "quality"), "")
+    width = screen()[0] - 2
+    lines = curves.quality(data.by_date, data.baseline_by_date, width, title=title, charset=curves.charset())
+    write_lines([f"  {line}" for line in lines], "quiet")
+
+
+def _check(check: CheckLine, width: int) -> None:
+    """One check. The verdict is in the mark and in the colour; what is inconclusive says so in words, too."""
+    mark, tone = VERDICTS[check.verdict]
+    lead = f"{mark_column(mark)}{pad(localize(check.title or check.name), width)}  "
+    detail = check.detail
+    if check.verdict == "inconclusive":
+        detail = tr("inconclusive: {detail}", detail=detail)
+    say(detail, tone, lead=lead)
+    if check.hint:
+        say(tr("next: {hint}", hint=check.hint), lead=" " * display_width(lead))
+    for line in filter(None, check.log):
+        say(line, "quiet", lead=" " * DETAIL + "| ", hang=DETAIL + 4)
 
 
 def findings(result: Result) -> None:

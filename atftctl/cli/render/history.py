@@ -59,11 +59,14 @@ def operation(result: Result) -> None:
         (tr("outcome"), outcome),
         (tr("verdict"), _verdict(entry)),
         (tr("generation"), str(entry.get("generation", ""))),
+        (tr("forced"), str((entry.get("about") or {}).get("forced", ""))),
         (tr("snapshot"), entry.get("snapshot", "")),
     ]
     show_fields(fields)
     for number, step in enumerate(data.steps, 1):
         say(step, lead=f"  {number}. ")
+    for line in _gate(entry):
+        say(line, lead="  ", hang=4)
     _files(entry)
     if data.diff:
         show_diff(data.diff, ALL)
@@ -78,6 +81,12 @@ def operation(result: Result) -> None:
             lead="  ",
             hang=4,
         )
+
+
+def _gate(entry: HistoryLine) -> list[str]:
+    """What the gate of a phase saw."""
+    lines = (entry.get("about") or {}).get("gate")
+    return [tr("gate: {line}", line=line) for line in lines[:MOST]] if isinstance(lines, list) else []
 
 
 def _files(entry: HistoryLine) -> None:

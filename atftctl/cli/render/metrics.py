@@ -55,6 +55,8 @@ def with_plot(result: Result, path: Path) -> Result:
 
     data = result.data
     assert isinstance(data, MetricsData)
+    if not data.curves:
+        return replace(result, lines=(*result.lines, tr("there is nothing to draw: {path} was not written", path=path)))
     panels = [svg.Panel(curves.described(each.curve), [each.curve]) for each in data.curves.values()]
     svg_file.write(path, svg.figure(tr("Training metrics of {path}", path=data.source), panels))
     return replace(result, data=replace(data, plot=str(path)))
@@ -110,7 +112,8 @@ def _curves(data: MetricsData) -> None:
     for curve in (each.curve for each in data.curves.values()):
         emit()
         say(curves.described(curve), lead="  ")
-        write_lines(f"  {line}" for line in curves.plot([curve], width=width - 2, height=PLOT_ROWS, charset=shown))
+        if len(curve.xs) > 1:
+            write_lines(f"  {line}" for line in curves.plot([curve], width=width - 2, height=PLOT_ROWS, charset=shown))
 
 
 def _summary(summary: SummaryData, *, whole: bool) -> None:

@@ -38,6 +38,7 @@ def runbook(result: Result) -> None:
         say(tr("plan {name}", name=name), lead="  ")
         for number, phase in enumerate(phases, 1):
             say(f"{phase.title}: {_settings(phase.settings)}", lead=f"    {number}. ")
+            say(tr("gate: {gate}", gate=phase.gate), "quiet", lead="       ", hang=9)
     contacts(data.contacts)
 
 

@@ -43,6 +43,8 @@ def status(result: Result) -> None:
         lead="  ",
         hang=4,
     )
+    if data.reenabling:
+        say(data.reenabling, lead="  ", hang=4)
     if last := data.last_operation:
         ago = age(str(last.get("ended", "")))
         when = f", {localize(ago)}" if ago else ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from atftctl.cli.render.console import UNPRINTABLE
 from atftctl.cli.render.translation import localize
 from atftctl.domain.curve import Curve, Scale, number_text, quality_curves, scale_of
+from atftctl.domain.record import record
 from atftctl.protocol.messages import tr
 
 WIDTH, PANEL, HEAD, LEFT, RIGHT = 860, 190, 46, 84, 20
@@ -30,7 +30,7 @@ svg { color-scheme: light dark; font: 12px system-ui, sans-serif; }
 """
 
 
-@dataclass(frozen=True)
+@record
 class Panel:
     """One of the pictures below each other: a title, and one or two curves; the second is dashed."""
 

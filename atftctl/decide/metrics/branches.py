@@ -6,6 +6,7 @@ no part of the model that is trained now.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -92,20 +93,25 @@ def _named(plain: Sequence[Branch]) -> list[Branch]:
 
 def _with_runs(plain: Sequence[Branch], runs: Sequence[Run]) -> list[Branch]:
     """Each branch with its runs: those of its generation; else, in order, those that resumed where it begins, or later
-    in it."""
-    generations = {branch.generation for branch in plain if branch.generation}
-    waiting = [run for run in runs if run.generation not in generations]
+    in it. A run whose step went back made a branch for each of its legs."""
+    legs = [leg for run in runs for leg in run.legs]
+    counts = Counter(branch.generation for branch in plain)
+    waiting = [leg for leg in legs if not (leg.generation and counts[leg.generation])]
+    seen: Counter[int] = Counter()
     matched = []
-    for branch in plain:
-        own = [run for run in runs if run.generation and run.generation == branch.generation]
+    for branch, following in zip(plain, [*(branch.first_step for branch in plain[1:]), None], strict=True):
+        own = [leg for leg in legs if leg.generation and leg.generation == branch.generation]
+        if counts[branch.generation] > 1:
+            own = own[seen[branch.generation] :][:1]
         if not branch.generation:
-            own = _next_runs(branch, waiting)
+            own = _next_runs(branch, following, waiting)
+        seen[branch.generation] += 1
         matched.append(replace(branch, runs=tuple(own)))
     return matched
 
 
-def _next_runs(branch: Branch, waiting: list[Run]) -> list[Run]:
-    """Take from `waiting` the runs of a branch without a generation."""
+def _next_runs(branch: Branch, following: int | None, waiting: list[Run]) -> list[Run]:
+    """Take from `waiting` the runs of a branch without a generation. following: the first step of the next branch."""
     fits = (
         at
         for at, run in enumerate(waiting)
@@ -116,7 +122,9 @@ def _next_runs(branch: Branch, waiting: list[Run]) -> list[Run]:
         return []
     own = [waiting[begun]]
     del waiting[: begun + 1]
-    while waiting and own[-1].furthest <= waiting[0].from_step <= branch.last_step:
+    while waiting and waiting[0].from_step + 1 != following:
+        if not own[-1].furthest <= waiting[0].from_step <= branch.last_step:
+            break
         own.append(waiting.pop(0))
     return own
 

@@ -1,4 +1,4 @@
-"""Plans that change settings: rollback by symptom, preset or feature, `config set`, `reenable`."""
+"""Plans that change settings: rollback by symptom, preset or feature, `config set`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from atftctl.decide.plans.setting_changes import changes, same, settings_of, tar
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
-from atftctl.domain.runbook import Phase, Resume, Runbook, Settings, Stage
+from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
 from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import joined, tr, trn
@@ -27,7 +27,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
     notes: tuple[str, ...] = ()
     if remedy is not symptom.settings:
         notes = (tr("the first remedy is in place already; this plan applies the alternative"),)
-    plan = _settings_plan(
+    plan = settings_plan(
         runbook, facts, remedy, policy,
         command="rollback",
         title=tr("{symptom}: {cause}", symptom=symptom.title.say(language), cause=symptom.cause.say(language)),
@@ -50,7 +50,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
 
 def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) -> Plan:
     """Return the plan of `rollback --immediate`: every improvement off, key by key. Raises Refused where all are."""
-    plan = _settings_plan(
+    plan = settings_plan(
         runbook, facts, runbook.immediate.settings, policy,
         command="rollback",
         title=tr("immediate: turn off all improvements, restore the training settings"),
@@ -69,7 +69,7 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) ->
 def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy) -> Plan:
     """Return the plan that turns off these features and no others, the guide's partial rollback. Raises Refused."""
     listed = ", ".join(names)
-    plan = _settings_plan(
+    plan = settings_plan(
         runbook, facts, {name: runbook.feature(name).baseline for name in names}, policy,
         command="rollback",
         title=tr("back to the baseline: {features}", features=listed),
@@ -86,7 +86,7 @@ def stage(
 ) -> Plan:
     """Return the plan for one stage of a staged rollback: the symptom's table row, its block, or everything."""
     symptom = runbook.symptoms[symptom_name]
-    return _settings_plan(
+    return settings_plan(
         runbook, facts, settings_of(runbook, symptom_name, stage_name), policy,
         command="rollback",
         title=tr("{symptom}, stage {stage}", symptom=symptom.title.say(language), stage=stage_name),
@@ -121,57 +121,7 @@ def set_values(runbook: Runbook, facts: Facts, wanted: Sequence[SettingChange], 
     return plan
 
 
-def _require_earlier_phases(runbook: Runbook, facts: Facts, phases: Sequence[Phase], number: int) -> None:
-    """Raises Refused where a setting of an earlier phase is missing that no later phase sets again."""
-    later = {name for phase in phases[number - 1 :] for name in phase.settings}
-    for before in range(1, number):
-        settings = {name: value for name, value in phases[before - 1].settings.items() if name not in later}
-        missing = changes(runbook, facts.configs, settings)
-        if missing:
-            raise Refused(
-                tr(
-                    "phase {number} needs phase {before}, which is not in place: {change}",
-                    number=number,
-                    before=before,
-                    change=missing[0].describe(),
-                ),
-                hint=tr("first run: atftctl reenable --phase {before}", before=before),
-            )
-
-
-def reenable(runbook: Runbook, facts: Facts, number: int, plan_name: str, policy: RestartPolicy, language: str) -> Plan:
-    """Return the plan that turns on phase `number` of a plan. Raises Refused where an earlier phase is not in place."""
-    phases = runbook.plans[plan_name]
-    if not 1 <= number <= len(phases):
-        raise Refused(
-            tr(
-                "plan {plan} has no phase {number}: its phases are 1 to {last}",
-                plan=plan_name,
-                number=number,
-                last=len(phases),
-            )
-        )
-    _require_earlier_phases(runbook, facts, phases, number)
-    phase = phases[number - 1]
-    plan = _settings_plan(
-        runbook, facts, phase.settings, policy,
-        command="reenable",
-        title=tr(
-            "phase {number} of {plan}: {title}", number=number, plan=plan_name, title=phase.title.say(language)
-        ),
-        resume="last",
-        about={"phase": str(number), "plan": plan_name},
-    )  # fmt: skip
-    if not plan.targets:
-        following = tr("the next phase: atftctl reenable --phase {number}", number=number + 1)
-        raise Refused(
-            tr("phase {number} of {plan} is in place already", number=number, plan=plan_name),
-            hint=following if number < len(phases) else tr("this is the last phase of the plan"),
-        )
-    return plan
-
-
-def _settings_plan(
+def settings_plan(
     runbook: Runbook,
     facts: Facts,
     wanted: Settings,
@@ -184,6 +134,7 @@ def _settings_plan(
     notes: tuple[str, ...] = (),
     about: dict[str, str],
 ) -> Plan:
+    """Return the plan that gives features their wanted values, for all commands that do so."""
     return assemble(
         command=command,
         title=title,

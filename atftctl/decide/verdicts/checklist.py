@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from atftctl.decide.verdicts.comparable import differences
 from atftctl.decide.verdicts.paired import compare
+from atftctl.decide.verdicts.probe_ends import how_ended
+from atftctl.domain.checks import CHECKS
 from atftctl.domain.facts import Process
 from atftctl.domain.runbook import Checks, Metrics
 from atftctl.domain.verdict import Check, Verdict
-from atftctl.protocol.messages import joined, tr, trn
+from atftctl.protocol.messages import Message, joined, tr, trn
 
 Measured = Mapping[str, Any]
 LEAST_STEPS = 50  # a ratio of step times from fewer is not judged
+RECORD = tr("record a baseline while the service is healthy: atftctl baseline record")
+RECORD_AGAIN = tr("record the baseline again while the service is healthy: atftctl baseline record")
 
 
 def checklist(
@@ -24,42 +30,54 @@ def checklist(
     tolerances: Checks,
     expected_digest: str,
     metrics: Metrics,
+    only: Sequence[str] = tuple(CHECKS),
 ) -> list[Check]:
-    """Return the seven checks of the guide's last list, then the training time of its regression test.
+    """Return the checks of these names, in the order of the guide's last list, then of its regression test.
 
-    `measured`: what the trainer's probes measured, by part; a part is missing where it was not measured, and holds
-    `error` where that failed. `expected_digest`: of the configs on disk. `metrics`: what the runbook says about them.
+    `measured`: the answers of the trainer's probe by part (see `observe.trainer_run.measuring`), and `service` and
+    `errors`; a part is missing where it was not measured. `expected_digest`: of the configs on disk. `metrics`: what
+    the runbook says about them. A check's name is its key in `domain.checks.CHECKS`.
     """
-    cost = measured.get("cost")
-    return [
-        _measured_check("model loads", measured.get("model"), model),
-        _measured_check("dataset loads", measured.get("dataset"), dataset),
-        _measured_check("training can start", measured.get("training"), partial(training, tolerances=tolerances)),
-        _measured_check(
-            metrics.title(metrics.quality) or "quality",
-            measured.get("rankic"),
-            partial(quality, baseline=baseline, tolerances=tolerances, metrics=metrics),
+    judges: dict[str, Callable[[str, Measured], Check]] = {
+        "model": model,
+        "dataset": dataset,
+        "training": partial(training, tolerances=tolerances),
+        "quality": partial(comparable_quality, baseline=baseline, tolerances=tolerances, metrics=metrics),
+        "memory": partial(ratio, key="memory_mb", unit="MB", limit=tolerances.memory_ratio, baseline=baseline),
+        "step-time": partial(
+            ratio, key="step_s", unit=tr("s per step"), limit=tolerances.step_time_ratio, baseline=baseline
         ),
-        errors(measured.get("errors")),
-        _measured_check(
-            "memory", cost, partial(ratio, key="memory_mb", unit="MB", limit=tolerances.memory_ratio, baseline=baseline)
-        ),
-        service(process, measured.get("service"), expected_digest),
-        _measured_check(
-            "training time",
-            cost,
-            partial(ratio, key="step_s", unit=tr("s per step"), limit=tolerances.step_time_ratio, baseline=baseline),
-        ),
-    ]
+    }
+    checks: dict[str, Callable[[], Check]] = {
+        "errors": lambda: errors(measured.get("errors")),
+        "service": lambda: service(process, measured.get("service"), expected_digest),
+        **{
+            name: partial(_measured_check, name, measured.get(CHECKS[name].part), judge)
+            for name, judge in judges.items()
+        },
+    }
+    return [replace(checks[name](), name=name) for name in CHECKS if name in only]
 
 
-def _measured_check(name: str, part: Measured | None, check: Callable[[str, Measured], Check]) -> Check:
-    """Run a check on its measurement: inconclusive where there is none, failed where measuring failed."""
+def _measured_check(name: str, part: Measured | None, judge: Callable[[str, Measured], Check]) -> Check:
+    """Judge a measurement: inconclusive where there is none, failed where measuring failed or its process ended."""
     if not part:
         return Check(name, Verdict.INCONCLUSIVE, tr("not measured"))
+    log = tuple(str(line) for line in part.get("log") or () if isinstance(line, str))
+    if "missing" in part:
+        detail = tr("not measured: {reason}", reason=part["missing"])
+        hint = tr("check that the trainer is installed here: pip install 'atftctl[trainer]'")
+        return Check(name, Verdict.INCONCLUSIVE, detail, hint=hint, log=log)
+    if "crashed" in part:
+        return Check(name, Verdict.FAIL, how_ended(part["crashed"]), log=log)
     if part.get("error"):
         return Check(name, Verdict.FAIL, str(part["error"]), part)
-    return check(name, part)
+    try:
+        return judge(name, part)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
+        reason = f"{type(error).__name__} {error}"
+        detail = tr("the measurement can't be used: {reason}", reason=reason)
+        return Check(name, Verdict.INCONCLUSIVE, detail, hint=tr("check the program that trainer.probe names"))
 
 
 def model(name: str, part: Measured) -> Check:
@@ -78,7 +96,7 @@ def dataset(name: str, part: Measured) -> Check:
     if not part["samples"]:
         return Check(name, Verdict.FAIL, tr("no samples"), part)
     detail = tr(
-        "{samples:,} samples, {stocks} stocks, {days} days",
+        "{samples:,} samples, {stocks:,} stocks, {days:,} days",
         samples=part["samples"],
         stocks=part["stocks"],
         days=part["days"],
@@ -109,6 +127,26 @@ def _with(detail: str, limit: str) -> str:
     return joined("; ", [detail, limit])
 
 
+def comparable_quality(
+    name: str, part: Measured, baseline: Measured | None, tolerances: Checks, metrics: Metrics
+) -> Check:
+    """`quality` where the baseline was measured on the same data, labels and evaluation code; else what differs."""
+    if baseline is None:
+        return Check(name, Verdict.INCONCLUSIVE, tr("there is no baseline to compare with"), part, RECORD)
+    before = baseline["rankic"]
+    if differing := differences(part, before):
+        detail = tr("not comparable: the baseline has {differences}", differences=joined("; ", differing))
+        return Check(name, Verdict.INCONCLUSIVE, detail, hint=RECORD_AGAIN)
+    if dates := part.get("evaluated"):  # on purpose not on all dates
+        values = {date: value for date, value in before["by_date"].items() if date in set(dates)}
+        baseline = {**baseline, "rankic": {**before, "by_date": values}}
+    check = quality(metrics.title(metrics.quality) or name, part, baseline, tolerances, metrics)
+    if check.verdict is Verdict.INCONCLUSIVE and not check.hint:
+        hint = tr("evaluate on more dates (a longer validation period), and record a baseline on them, too")
+        return replace(check, hint=hint)
+    return check
+
+
 def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Checks, metrics: Metrics) -> Check:
     """The quality of the model in service, compared with the baseline's on the same dates."""
     metric = metrics.columns.get(metrics.quality)
@@ -128,6 +166,10 @@ def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Ch
     if part["weights"] == before["weights"] and part["predictions"] == before["predictions"]:
         why = tr("weights and predictions are bit-identical to the baseline's")
         return Check(name, Verdict.PASS, why, {"identical": True})
+    horizon = part.get("horizon", 1)
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+        why = tr("the probe gave no valid horizon of the labels: {horizon!r}", horizon=horizon)
+        return Check(name, Verdict.INCONCLUSIVE, why)
     return compare(
         part["by_date"],
         before["by_date"],
@@ -135,15 +177,16 @@ def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Ch
         better=metric.better,
         margin=tolerances.quality_margin,
         min_dates=tolerances.quality_min_dates,
-        horizon=int(part.get("horizon", 1)),
+        horizon=horizon,
     ).check()
 
 
 def errors(part: Measured | None) -> Check:
     """The trainer has logged no error since its last start."""
-    name = "error log clear"
+    name = "errors"
     if part is None:
-        return Check(name, Verdict.INCONCLUSIVE, tr("there is no run yet"))
+        hint = tr("start the trainer: atftctl trainer start")
+        return Check(name, Verdict.INCONCLUSIVE, tr("there is no run yet"), hint=hint)
     lines: Sequence[str] = part["lines"]
     if lines:
         detail = trn(
@@ -159,31 +202,43 @@ def errors(part: Measured | None) -> Check:
 def ratio(name: str, part: Measured, key: str, unit: str, limit: float, baseline: Measured | None) -> Check:
     """What the settings cost now, compared with what the baseline's settings cost."""
     if baseline is None or f"{key}_ratio" not in part:
-        detail = tr("{value:.4g} {unit}; no baseline to compare with", value=part[key], unit=unit)
-        return Check(name, Verdict.INCONCLUSIVE, detail, part)
+        detail = tr("{value:.4g} {unit}; {problem}", value=part[key], unit=unit, problem=_no_ratio(part, baseline))
+        return Check(name, Verdict.INCONCLUSIVE, detail, part, RECORD if baseline is None else RECORD_AGAIN)
     value, lower = float(part[f"{key}_ratio"]), float(part[f"{key}_ratio_lower"])
     detail = tr("{value:.4g} {unit}, {ratio:.2f} × the baseline's settings", value=part[key], unit=unit, ratio=value)
+    again = tr("when the machine is less busy, run: atftctl verify --check {name}", name=name)
     if not math.isfinite(value):
-        return Check(name, Verdict.INCONCLUSIVE, detail, part)
+        return Check(name, Verdict.INCONCLUSIVE, detail, part, again)
     steps = int(part.get(f"{key}_steps", LEAST_STEPS))
     if steps < LEAST_STEPS:
         few = tr("{steps} steps were measured, {needed} are needed", steps=steps, needed=LEAST_STEPS)
-        return Check(name, Verdict.INCONCLUSIVE, _with(detail, few), part)
+        more = tr("set checks.probe_steps of the runbook to {needed} or more", needed=LEAST_STEPS)
+        return Check(name, Verdict.INCONCLUSIVE, _with(detail, few), part, more)
     if lower > limit:
         return Check(name, Verdict.FAIL, _with(detail, tr("the limit is {limit:g} ×", limit=limit)), part)
     if value > limit:
         noise = tr("above the limit of {limit:g} ×, but within the noise", limit=limit)
-        return Check(name, Verdict.INCONCLUSIVE, _with(detail, noise), part)
+        return Check(name, Verdict.INCONCLUSIVE, _with(detail, noise), part, again)
     return Check(name, Verdict.PASS, detail, part)
+
+
+def _no_ratio(part: Measured, baseline: Measured | None) -> Message:
+    """Why what the settings cost could not be compared."""
+    if baseline is None:
+        return tr("there is no baseline to compare with")
+    if error := part.get("baseline_error"):
+        return tr("the baseline's settings can't be trained with: {reason}", reason=error)
+    return tr("the baseline's was measured in another way")
 
 
 def service(process: Process, part: Measured | None, expected_digest: str) -> Check:
     """The recorded trainer runs with the configs on disk, and makes steps."""
-    name = "service stable"
+    name = "service"
     if process.state == "died":
         return Check(name, Verdict.FAIL, tr("the trainer died"))
     if not process.alive or part is None:
-        return Check(name, Verdict.INCONCLUSIVE, tr("the trainer is not running ({state})", state=process.state))
+        detail = tr("the trainer is not running ({state})", state=process.state)
+        return Check(name, Verdict.INCONCLUSIVE, detail, hint=tr("start the trainer: atftctl trainer start"))
     if process.digest != expected_digest:
         return Check(
             name,
@@ -192,7 +247,9 @@ def service(process: Process, part: Measured | None, expected_digest: str) -> Ch
             part,
         )
     if part["steps"] <= 0:
-        return Check(name, Verdict.INCONCLUSIVE, tr("no step within {seconds:.0f} s", seconds=part["seconds"]), part)
+        detail = tr("no step within {seconds:.0f} s", seconds=part["seconds"])
+        hint = tr("see what the trainer does (atftctl trainer status), then run: atftctl verify --check service")
+        return Check(name, Verdict.INCONCLUSIVE, detail, part, hint)
     detail = tr(
         "pid {pid}, {steps} steps in {seconds:.1f} s", pid=process.pid, steps=part["steps"], seconds=part["seconds"]
     )

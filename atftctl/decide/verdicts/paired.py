@@ -29,10 +29,10 @@ def compare(
     title: how people call the measure. margin: the loss that is accepted, above 0, in the unit of the measure.
     min_dates: with fewer dates in common there is no verdict. horizon: of the labels, in dates; 1 if they do not
     overlap. A date of the baseline that has no value now prevents a pass: a caller that measured on purpose on some of
-    the dates passes only those of the baseline. Raises ValueError where the margin is not above 0.
+    the dates passes only those of the baseline. Raises ValueError where margin or horizon are not above 0.
     """
-    if not 0 < margin < math.inf:
-        raise ValueError(f"the margin must be above 0: {margin}")
+    if not 0 < margin < math.inf or horizon < 1:
+        raise ValueError(f"margin and horizon must be above 0: {margin}, {horizon}")
     pairs, needed = pair(now, before), max(min_dates, LEAST_DATES, LEAST_PERIODS * horizon)
     differences = _differences(pairs, better)
     comparison = _described(Comparison(title, better, margin, len(pairs.dates)), pairs, differences)

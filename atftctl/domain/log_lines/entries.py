@@ -28,7 +28,8 @@ KindOf = Callable[[str], int | None]
 class Entry:
     """One line, or one traceback with the line before it. `kind`: the index of its pattern, None where none matches.
     `time`: of its first line or of the last line before it that has one. `causes`: the exceptions of its tracebacks,
-    the one that came first at first. `left_out`: lines between `first` and `last` that are not kept."""
+    the one that came first at first. `number`: grows with the place of its first line in the log. `left_out`: lines
+    between `first` and `last` that are not kept."""
 
     kind: int | None
     time: float | None
@@ -37,6 +38,7 @@ class Entry:
     last: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LAST))
     causes: list[str] = field(default_factory=list)
     lines: int = 1
+    number: int = 0
 
     @property
     def left_out(self) -> int:
@@ -75,6 +77,7 @@ class Grouper:
         self._kind_of = kind_of
         self._held: Entry | None = None  # the last line, which a traceback may follow
         self._open: dict[str, _Traceback] = {}  # by what their process writes before each line
+        self._number = 0
         self.recent: deque[str] = deque(maxlen=CONTEXT)
 
     @property
@@ -107,13 +110,15 @@ class Grouper:
 
     def _line(self, text: str, time: float | None) -> list[Entry]:
         ready: list[Entry] = []
+        self._number += 1
         at = text.find(TRACEBACK)
         if at >= 0:
             ready = self._begin(text, time, text[:at])
         else:
             kind = self._kind_of(text)
             ready = self.release()
-            self._held = Entry(kind, time, [text], tuple(self.recent) if kind is not None else ())
+            before = tuple(self.recent) if kind is not None else ()
+            self._held = Entry(kind, time, [text], before, number=self._number)
         self.recent.append(text)
         return ready
 
@@ -126,7 +131,7 @@ class Grouper:
             entry.add(text)
         else:
             ready = [head] if head else []
-            entry = Entry(None, time, [text], tuple(self.recent))
+            entry = Entry(None, time, [text], tuple(self.recent), number=self._number)
         entry.note_kind(self._kind_of(text))
         writer = lead if _WRITER.fullmatch(lead) else ""
         if writer in self._open or len(self._open) >= MOST_OPEN:

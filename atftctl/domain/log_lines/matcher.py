@@ -23,13 +23,13 @@ class TooSlowError(Exception):
 
 
 class _Search(NamedTuple):
-    """A pattern and its index in the list. `texts`: each line that it matches has one of them (in small letters where
-    it ignores case); empty where that is not known."""
+    """A pattern and its index in the list. `texts`: each line that it matches has one of them, where `small` the line
+    in small letters; empty where that is not known."""
 
     number: int
     pattern: re.Pattern[str]
     texts: tuple[str, ...]
-    ignores_case: bool
+    small: bool
 
 
 class Matcher:
@@ -49,18 +49,22 @@ class Matcher:
             except ValueError as error:
                 self.problems[pattern.name] = error.args[0]
                 continue
-            self._searches.append(_Search(index, made, needles(pattern), bool(made.flags & re.IGNORECASE)))
+            self._searches.append(_Search(index, made, *needles(pattern)))
 
     def narrow(self, text: str) -> bool:
         """May a line of this text match? Quick; False is certain. `kind_here` is then for lines of this text."""
-        small, self._here = "", []
+        small, self._here = text.lower(), []
+        seen: dict[tuple[str, bool], bool] = {}
         for search in self._searches:
-            if search.ignores_case and search.texts:
-                small = small or text.lower()
-            where = small if search.ignores_case else text
-            texts = tuple(part for part in search.texts if part in where)
+            where, texts = small if search.small else text, []
+            for part in search.texts:
+                key = (part, search.small)
+                if key not in seen:
+                    seen[key] = _has(where, part)
+                if seen[key]:
+                    texts.append(part)
             if texts or not search.texts:
-                self._here.append(search._replace(texts=texts))
+                self._here.append(search._replace(texts=tuple(texts)))
         return bool(self._here)
 
     def kind(self, text: str) -> int | None:
@@ -75,13 +79,10 @@ class Matcher:
         small = ""
         for search in searches:
             if search.texts:
-                if search.ignores_case:
+                if search.small:
                     small = small or text.lower()
-                where = small if search.ignores_case else text
-                for part in search.texts:
-                    if part in where:
-                        break
-                else:
+                where = small if search.small else text
+                if not any(_has(where, part) for part in search.texts):
                     continue
             if self._matches(search, text):
                 return search.number
@@ -118,3 +119,8 @@ class Matcher:
             "not searched for it",
             length=len(text),
         )
+
+
+def _has(text: str, part: str) -> bool:
+    """Does the text hold this part? At its end, `\\b` is the end of a word."""
+    return re.search(part, text) is not None if part.endswith(r"\b") else part in text

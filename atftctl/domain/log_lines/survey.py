@@ -31,6 +31,7 @@ class LogSurvey:
         self._time: float | None = None  # of the last line that has one
         self._written = 0.0
         self._first: Found | None = None
+        self._first_number = 0
         self._after: list[str] = []
         tally.begin_log()
 
@@ -107,5 +108,12 @@ class LogSurvey:
         )
         if not self._tally.add(found):
             return
-        if self._first is None or (self._first.severity == "warning" and found.severity != "warning"):
-            self._first, self._after = found, []
+        if self._first is None or self._comes_before(found, entry.number):
+            self._first, self._first_number, self._after = found, entry.number, []
+
+    def _comes_before(self, found: Found, number: int) -> bool:
+        """Does this error take the place of the first one? An error takes that of a warning; of two that end in another
+        order than they begin (tracebacks of several processes), the one that begins first."""
+        assert self._first is not None
+        warnings = self._first.severity == "warning", found.severity == "warning"
+        return warnings == (True, False) or (warnings[0] == warnings[1] and number < self._first_number)

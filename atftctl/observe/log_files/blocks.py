@@ -89,7 +89,7 @@ def _lines(pieces: Iterator[tuple[bytes, int]]) -> Iterator[Block]:
             yield Block(whole, consumed, cut)
             consumed = 0
     if rest:
-        yield Block(rest, 0)
+        yield Block(rest.rstrip(b"\r"), 0)  # nothing was written over it
 
 
 def _after_break(data: bytes) -> tuple[bytes, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from atftctl import protocol
@@ -72,8 +73,12 @@ def spans_of(log: LogFiles, since: Since, run: ProcessRecord | None) -> list[Spa
         protocol.LOG: Mark(run.log_from, run.log_inode),
         protocol.OUTPUT: Mark(run.output_from, run.output_inode),
     }
-    mark = marks.get(log.name, Mark(0, 0))
-    return from_mark(log, mark, started) if mark.offset or mark.inode else from_time(log, started)
+    mark = marks.get(log.name)
+    if mark is None:
+        return from_time(log, started)
+    if mark.offset or mark.inode:
+        return from_mark(log, mark, started)
+    return [replace(span, undated=False) for span in from_time(log, started)]  # there was no file, or an empty one
 
 
 def started_at(run: ProcessRecord) -> float | None:

@@ -137,13 +137,15 @@ class Follower:
         if self._old is not None:
             self._old.close()
         self._old, self._old_position = old, before
+        self._rest += b"\n" if self._rest else b""  # what comes now is not its rest
         self.notes.append(tr("the file was rotated or replaced"))
 
     def _read_old(self) -> bytes:
         """What a writer that has not noticed the rotation has added to the old file."""
-        if self._old is None:
+        if self._old is None or self._rest:
             return b""
         data = os.pread(self._old.fileno(), PIECE, self._old_position)
+        data = data[: data.rfind(b"\n") + 1]
         self._old_position += len(data)
         return data
 

@@ -15,6 +15,7 @@ from atftctl.observe.log_files.blocks import PartError, blocks
 from atftctl.observe.log_files.parts import LogFiles
 from atftctl.observe.log_files.probe import line_start
 from atftctl.observe.log_files.window import Span
+from atftctl.protocol.messages import Message, tr
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
@@ -22,16 +23,24 @@ STEPS = (64 << 10, 1 << 20, 16 << 20, 256 << 20)  # bytes at the end that are re
 
 
 def newest_lines(
-    logs: Sequence[LogFiles], spans: Sequence[Sequence[Span]], count: int, matcher: Matcher
+    logs: Sequence[LogFiles], spans: Sequence[Sequence[Span]], count: int, matcher: Matcher, problems: list[Message]
 ) -> list[LogText]:
-    """The newest `count` lines of all logs together, the oldest first. matcher: marks errors."""
+    """The newest `count` lines of all logs together, the oldest first. matcher: marks errors. problems: gets what could
+    not be read."""
     with cpu_ticks(matcher.tick):
-        texts = [_of_log(log, reversed(parts), count, matcher) for log, parts in zip(logs, spans, strict=True)]
+        texts = [
+            _of_log(log, reversed(parts), count, matcher, problems) for log, parts in zip(logs, spans, strict=True)
+        ]
     return _last(merged(texts, _written(logs)), count)
 
 
 def matching_lines(
-    logs: Sequence[LogFiles], spans: Sequence[Sequence[Span]], count: int, matcher: Matcher, progress: Progress
+    logs: Sequence[LogFiles],
+    spans: Sequence[Sequence[Span]],
+    count: int,
+    matcher: Matcher,
+    problems: list[Message],
+    progress: Progress,
 ) -> list[LogText]:
     """As `newest_lines`, of the lines that a kind of the matcher matches. Reads all of the spans. progress: is told how
     many bytes more have been read."""
@@ -41,10 +50,10 @@ def matching_lines(
             kept: deque[LogText] = deque(maxlen=count)
             time = None
             for span in parts:
-                for line in _lines(span, span.start, matcher, progress):
+                for line in _lines(span, span.start, matcher, problems, progress):
                     text = _dated(log.name, line, time, span.part.written)
                     time = text.time
-                    if matcher.kind(line.text) is not None:
+                    if matcher.kind_here(line.text) is not None:
                         kept.append(text)
             texts.append(list(kept))
     return _last(merged(texts, _written(logs)), count)
@@ -58,13 +67,15 @@ def _written(logs: Sequence[LogFiles]) -> list[float]:
     return [max((part.written for part in log.parts), default=0.0) for log in logs]
 
 
-def _of_log(log: LogFiles, spans: Iterator[Span], count: int, matcher: Matcher) -> list[LogText]:
+def _of_log(
+    log: LogFiles, spans: Iterator[Span], count: int, matcher: Matcher, problems: list[Message]
+) -> list[LogText]:
     """The newest lines of one log; lines that others were written over are left out, unless they are errors."""
     newest: list[Line] = []
     written = 0.0
     for span in spans:
         written = written or span.part.written
-        newest = _of_span(span, count - len(newest), matcher) + newest
+        newest = _of_span(span, count - len(newest), matcher, problems) + newest
         if len(newest) >= count:
             break
     time, texts = None, []
@@ -75,28 +86,34 @@ def _of_log(log: LogFiles, spans: Iterator[Span], count: int, matcher: Matcher) 
     return texts
 
 
-def _of_span(span: Span, count: int, matcher: Matcher) -> list[Line]:
+def _of_span(span: Span, count: int, matcher: Matcher, problems: list[Message]) -> list[Line]:
     kept: deque[Line] = deque(maxlen=count)
     for step in STEPS:
         start = span.start if span.part.packed else max(span.start, line_start(span.part, span.part.size - step))
         kept.clear()
-        for line in _lines(span, start, matcher):
-            if not line.overwritten or matcher.kind(line.text) is not None:
+        for line in _lines(span, start, matcher, problems):
+            if not line.overwritten or matcher.kind_here(line.text) is not None:
                 kept.append(line)
         if len(kept) >= count or start <= span.start:
             break
     return list(kept)
 
 
-def _lines(span: Span, start: int, matcher: Matcher, progress: Progress | None = None) -> Iterator[Line]:
+def _lines(
+    span: Span, start: int, matcher: Matcher, problems: list[Message], progress: Progress | None = None
+) -> Iterator[Line]:
     try:
         for block in blocks(span.part, start):
             matcher.searched += len(block.data)
+            text = decode(block.data)
+            matcher.narrow(text)
+            yield from lines(text)
             if progress:
                 progress(block.consumed)
-            yield from lines(decode(block.data))
-    except PartError:
-        return
+    except PartError as error:
+        text = tr("{file} could not be read to its end: {reason}", file=span.part.name, reason=error.message)
+        if text not in problems:
+            problems.append(text)
 
 
 def _dated(file: str, line: Line, before: float | None, written: float) -> LogText:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atftctl import protocol
 from atftctl.domain.errors import Refused
 from atftctl.domain.metrics_table import Column, MetricsTable, NewestRows, Row, SetAside
+from atftctl.domain.record import record
 from atftctl.domain.text import size_text
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import open_regular
@@ -28,7 +28,7 @@ NEWEST_LIMIT = 16 << 20  # the same for the newest rows
 ROW_GUESS = 512  # bytes of a row, at first
 
 
-@dataclass(frozen=True)
+@record
 class CsvMetrics:
     """The metrics of a run folder, as the protocol has them."""
 
@@ -126,7 +126,7 @@ def _table(columns: Mapping[str, Column], aside: SetAside, *, fresh: bool) -> Me
     columns = dict(columns)
     steps = columns.pop(STEP, Column(np.empty(0), np.empty(0, bool)))
     generations = columns.pop(GENERATION, Column(np.zeros(len(steps.values)), steps.present))
-    whole = steps.present & (np.abs(steps.values) < 2**53)  # not NaN, and exact
+    whole = steps.present & (steps.values >= 0) & (steps.values < 2**53) & (np.floor(steps.values) == steps.values)
     begins = np.zeros(len(whole), bool)
     begins[:1] = fresh
     numbers = np.nan_to_num(generations.values, nan=0.0, posinf=0.0, neginf=0.0)
@@ -216,7 +216,7 @@ def _rows(text: bytes, header: tuple[str, ...] | None, most: int) -> tuple[tuple
             continue
         columns = begins[-1][1]
         cells = lines[at].decode("utf-8", "replace").split(",")
-        if columns is None or len(cells) != len(columns):
+        if columns is None or len(cells) != len(columns) or not lines[at].isascii():
             torn += bool(lines[at].strip())
             continue
         row, wrong = _row(columns, cells)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from atftctl.domain.metrics_table import Flags, Numbers
 
 # What pyarrow reads as a number; any other text is set aside.
-NUMBER = r"(?i)^[ \t]*-?(nan|inf|infinity|[0-9]+\.?[0-9]*(e[+-]?[0-9]+)?|\.[0-9]+(e[+-]?[0-9]+)?)[ \t]*$"
+NUMBER = r"(?i)^[ \t]*[+-]?(nan|inf|infinity|[0-9]+\.?[0-9]*(e[+-]?[0-9]+)?|\.[0-9]+(e[+-]?[0-9]+)?)[ \t]*$"
 
 
 def require_packages() -> None:

@@ -42,9 +42,9 @@ class _Begun:
 def runs(root: Path) -> list[Run]:
     """The starts of the trainer, the oldest first; empty where no event can be read."""
     begun: list[_Begun] = []
-    latest: dict[tuple[str, Any], _Begun] = {}
+    latest: dict[str, _Begun] = {}
     for event in _events(root):
-        key = str(event.get("run_id", "")), event.get("pid") if not event.get("run_id") else None
+        key = str(event.get("run_id") or f"pid {event.get('pid')}")
         if event["event"] == protocol.STARTED:
             latest[key] = _Begun(event)
             begun.append(latest[key])

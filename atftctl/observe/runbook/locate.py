@@ -57,7 +57,7 @@ def _trusted(layout: Layout) -> Layout:
     try:
         for folder in STATE_FOLDERS:
             trust.refuse(layout.root / folder, project)
-        for parent in (layout.state, layout.journal):
+        for parent in (layout.state, layout.journal, layout.baselines):
             for name in _names(parent):
                 trust.refuse(parent / name, project)
     except UntrustedError as error:

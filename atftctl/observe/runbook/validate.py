@@ -6,6 +6,7 @@ import math
 import os
 import re
 
+from atftctl.domain.gate import GATE_CHECKS, Gate
 from atftctl.domain.log_lines import rules as log_rules
 from atftctl.domain.runbook import LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
@@ -156,12 +157,27 @@ def _check_plans(runbook: Runbook, binder: Binder) -> None:
     for name, phases in runbook.plans.items():
         for index, phase in enumerate(phases):
             _check_settings(runbook, binder, ("plans", name, index, "settings"), phase.settings)
+            _check_gate(binder, ("plans", name, index, "gate"), phase.gate)
     if runbook.reenable_plan not in runbook.plans:
         binder.problem(
             ("reenable_plan",),
             tr("there is no plan {name!r}", name=runbook.reenable_plan),
             hint=nearest(runbook.reenable_plan, runbook.plans),
         )
+
+
+def _check_gate(binder: Binder, path: tuple[str | int, ...], gate: Gate) -> None:
+    _check_range(binder, (*path, "steps"), gate.steps, 1, 1_000_000)
+    _check_range(binder, (*path, "window_s"), gate.window_s, 1, 7 * 86_400)
+    for at, name in enumerate(gate.checks):
+        if name not in GATE_CHECKS:
+            hint = nearest(name, GATE_CHECKS)
+            if name == "quality":
+                hint = tr("ask for it with the key quality: no-worse, or quality: improved")
+            text = tr("there is no check {name!r}", name=name)
+            binder.problem((*path, "checks", at), text, hint=hint)
+        elif name in gate.checks[:at]:
+            binder.problem((*path, "checks", at), tr("{name} is listed twice", name=name))
 
 
 def _check_symptoms(runbook: Runbook, binder: Binder) -> None:

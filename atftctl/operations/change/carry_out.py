@@ -58,6 +58,7 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
                 waiting.refuse_other(project.layout, change.undoes)
                 facts, final = _decide(project, change, request)
                 _refuse_outdated(plan, final)
+                change.begin(final)
                 return _apply(project, facts, final, with_new_digest(project, rendered), request, watch)
         except DiskFull:
             if attempt == 2 or not reserve.release(project.layout):
@@ -114,6 +115,10 @@ def _apply(
     if not held.interrupted:
         proof = _await_proof(project, plan, record, rendered.digest, watch) or proof
     _close(operation, proof, watch)
+    if plan.targets and project.layout.reenable.exists():
+        from atftctl.operations.change.phase_passes import void_lost
+
+        void_lost(project, plan.command, operation.id)
     return waiting.begin(_result(project, operation, watch, proof), operation)
 
 

@@ -17,19 +17,26 @@ def always_valid() -> None:
     """Check nothing: for a change that only depends on the files that it replaces."""
 
 
+def keep_nothing(plan: Plan) -> None:
+    """Keep nothing: for a change that is not part of anything longer."""
+    del plan
+
+
 @record
 class Change:
     """A change of files, carried out as one transaction (`carry_out`).
 
     `decide`: the plan for what was observed; raises AtftError. `digests_of`: files besides the configs whose hash the
     decision needs. `contents`: the content of files that come from a commit. `check`: raises Refused where what the
-    change was made from has changed since. `undoes`: the operation that this change undoes, or "".
+    change was made from has changed since. `begin`: keeps a record of our own that a longer piece of work needs; it is
+    called under the lock, right before the operation begins. `undoes`: the operation that this change undoes, or "".
     """
 
     decide: Callable[[Facts], Plan]
     digests_of: tuple[str, ...] = ()
     contents: Mapping[str, bytes] = field(default_factory=dict)
     check: Callable[[], None] = always_valid
+    begin: Callable[[Plan], None] = keep_nothing
     undoes: str = ""
 
 

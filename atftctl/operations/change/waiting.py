@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from atftctl.domain.confirm_steps import AwaitConfirmation
 from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.pending import PendingChange
 from atftctl.domain.plan import Plan, with_notes
 from atftctl.domain.result import Result
-from atftctl.domain.steps import AwaitConfirmation
 from atftctl.host.errors import HostError
 from atftctl.operations.request import Request
 from atftctl.protocol.messages import tr

@@ -15,10 +15,12 @@ from atftctl.domain.errors import Inconclusive, InterventionNeeded
 from atftctl.domain.result import Part, Reporter, Result
 from atftctl.host.git import worktree
 from atftctl.observe.trainer_run import event_log, probes, process
-from atftctl.operations import reenable
 from atftctl.operations.backup import create as backup
 from atftctl.operations.drill.scratch_copy import copy_project, set_values
 from atftctl.operations.project import Project, open_project
+from atftctl.operations.reenable import phase as reenable
+from atftctl.operations.reenable.order import Asked
+from atftctl.operations.reenable.run import ReenableData
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
 from atftctl.operations.trainer_process import lifecycle
@@ -222,7 +224,7 @@ def _verify(drill: Drill) -> str:
     assert isinstance(data, checklist.VerifyData)
     drill.seen["checks"] = {check.name: f"{check.verdict}: {check.detail}" for check in data.checks}
     for check in data.checks:
-        drill.report.note(f"    {check.verdict:<12} {check.name}: {check.detail}")
+        drill.report.note(f"    {check.verdict:<12} {check.title}: {check.detail}")
     if result.exit_code is not Exit.DONE:
         failed = joined("; ", checklist.not_passed(data))
         raise InterventionNeeded(
@@ -232,9 +234,11 @@ def _verify(drill: Drill) -> str:
 
 
 def _reenable(drill: Drill) -> str:
-    result = reenable.phase(drill.project, 1, "", RestartPolicy(), drill.request)
+    """Turn the first phase on. Its gate is not judged: that would take longer than all other parts together."""
+    result = reenable.phase(drill.project, Asked(1, wait=False), RestartPolicy(), drill.request)
     _require_done(drill, result)
-    return _changes_of(result)
+    assert isinstance(result.data, ReenableData)
+    return tr("{changes}; first step seen", changes="; ".join(result.data.changes))
 
 
 def _require_done(drill: Drill, result: Result) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from atftctl.domain.errors import AtftError
+from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.domain.text import size_text
@@ -23,6 +23,8 @@ from atftctl.operations.project import Project, observe, open_operation
 from atftctl.operations.report import confirmation, health
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr, trn
+from atftctl.state.baseline import name_in_use
+from atftctl.state.layout import Layout
 from atftctl.state.reserve import RESERVE
 
 IMPORT_LIMIT_S = 60.0
@@ -203,7 +205,7 @@ def _state(project: Project) -> Iterator[Finding]:
         ),
         "" if good else tr("rollback --to last-good does not work; next: atftctl backup, then atftctl verify"),
     )
-    exists = layout.baseline.exists()
+    exists = _has_baseline(layout)
     yield Finding(
         "baseline",
         tr("recorded") if exists else tr("none"),
@@ -212,6 +214,14 @@ def _state(project: Project) -> Iterator[Finding]:
         else tr("verify stays inconclusive; next: atftctl rollback --immediate, train, then atftctl baseline record"),
     )
     yield _repository(project)
+
+
+def _has_baseline(layout: Layout) -> bool:
+    """Is there a baseline to compare with? Whether it can be used is said by the command that uses it."""
+    try:
+        return bool(name_in_use(layout))
+    except Refused:
+        return False
 
 
 def _repository(project: Project) -> Finding:

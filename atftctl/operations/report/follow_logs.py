@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
 from atftctl.domain.log_lines.entries import Grouper
@@ -17,7 +17,7 @@ from atftctl.observe.log_files.follow import Follower, follow
 from atftctl.operations.project import Project, now
 from atftctl.operations.report.log_data import LogLine
 from atftctl.operations.report.log_query import LogQuery, Scope, scope_of
-from atftctl.operations.report.logs import line_data, read_newest
+from atftctl.operations.report.logs import line_data, pattern_notes, read_newest
 from atftctl.protocol.messages import Message, tr
 
 REMEMBERED = 2000  # lines of other logs, among which the same line is looked for
@@ -32,11 +32,17 @@ class _Filter:
     def __init__(self, scope: Scope, *, whole: bool) -> None:
         self.matcher = Matcher(scope.search or scope.rules.kinds)
         self._all, self._whole = not scope.search, whole
-        self._groupers = {name: Grouper(self.matcher.kind) for name in scope.rules.files}
+        self._groupers = {name: Grouper(self.matcher.kind_here) for name in scope.rules.files}
         self._known: dict[tuple[int, str], list[str]] = {}  # the logs that have a line and whose equal has not come
         self._order: deque[tuple[int, str]] = deque()
         self._times: dict[str, float] = {}  # of the last line of each log that has one
         self._dropping: set[str] = set()  # logs whose last line with a time was known
+
+    def begin(self, lines: Sequence[Line]) -> None:
+        """The next lines are these."""
+        text = "\n".join(line.text for line in lines)
+        self.matcher.searched += len(text)
+        self.matcher.narrow(text)
 
     def line(self, file: str, line: Line, written: float) -> LogLine | None:
         """The line as it is shown; None where it is not."""
@@ -46,8 +52,7 @@ class _Filter:
         time = self._times.get(file)
         if time is not None and self._is_known(file, int(time), rest, dated=own is not None):
             return None
-        self.matcher.searched += len(line.text)
-        kind = self.matcher.kind(line.text)
+        kind = self.matcher.kind_here(line.text)
         grouper = self._groupers[file]
         grouper.feed(line.text)
         if not (self._all or kind is not None or (self._whole and grouper.busy)):
@@ -86,8 +91,9 @@ def follow_logs(
     followers = [Follower(project.layout.root, name) for name in scope.rules.files]
     positions = {follower.name: follower.position for follower in followers}
     chosen = _Filter(scope, whole=errors and not query.grep)
-    _, texts = read_newest(project, scope, report, positions)
-    for text in texts:
+    found = read_newest(project, scope, chosen.matcher, report, positions)
+    yield from found.notes
+    for text in found.texts:
         if text.dated:
             chosen.remember(text.file, int(text.time or 0), text.rest)
         yield line_data(text)
@@ -95,8 +101,11 @@ def follow_logs(
         for follower, lines in added:
             yield from _notes(follower)
             seconds = now().timestamp() if lines else 0.0
+            known = len(chosen.matcher.problems)
+            chosen.begin(lines)
             for line in lines:
                 yield chosen.line(follower.name, line, seconds)
+            yield from pattern_notes(chosen.matcher)[known:]
             yield None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from atftctl.decide.metrics import branches as branching
 from atftctl.decide.metrics.curves import curves
@@ -13,6 +12,7 @@ from atftctl.domain.branches import Branch
 from atftctl.domain.errors import UsageError
 from atftctl.domain.metrics_table import MetricsTable, Row, SetAside
 from atftctl.domain.moments import moment_of
+from atftctl.domain.record import record
 from atftctl.domain.result import Result
 from atftctl.domain.runbook import Metrics
 from atftctl.domain.text import listed
@@ -38,7 +38,7 @@ STEP, GENERATION = "step", "generation"
 MOST_SUMMARIES = 50  # branches, the newest
 
 
-@dataclass(frozen=True)
+@record
 class Query:
     """What is asked for. `tail`: this many of the newest rows; 0 for none. `summary`: the figures of each branch.
     `since`: only rows since this time; "" for all. `generation`: the name of a branch, `last` or `all`; "" for the

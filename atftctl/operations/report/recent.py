@@ -12,7 +12,7 @@ from atftctl.operations.project import Project
 from atftctl.operations.report.metrics_data import CurveData, curve_data
 from atftctl.protocol.messages import tr
 
-ROWS = 1000
+ROWS = 500
 ROLES = ("quality", "loss", "memory")
 
 

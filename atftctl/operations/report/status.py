@@ -45,9 +45,10 @@ class StatusData(Data):
     service: the name of the service. features: the improvements, by name. trainer: the data of `trainer status`.
     snapshots: number of snapshots. latest_snapshot: the snapshot that `latest` means, or null. last_good: the newest
     verified-good snapshot, or null. open_operation: the operation that a crash left unfinished, or null.
-    last_operation: the newest line of the history, or null. locked_by: who holds the project's lock: `operator`, `pid`,
-    `command`, `reason`, `since`; or null. pending: the change that waits for its confirmation, or null. faults: what is
-    wrong, the most urgent first. recent: curves of the newest metrics by role: `quality`, `loss`, `memory`.
+    last_operation: the newest line of the history, or null. reenabling: where the phases of `reenable` stand, or null.
+    locked_by: who holds the project's lock: `operator`, `pid`, `command`, `reason`, `since`; or null. pending: the
+    change that waits for its confirmation, or null. faults: what is wrong, the most urgent first. recent: curves of the
+    newest metrics by role: `quality`, `loss`, `memory`.
     """
 
     service: str
@@ -58,6 +59,7 @@ class StatusData(Data):
     last_good: str | None
     open_operation: str | None
     last_operation: Mapping[str, Any] | None
+    reenabling: str | None
     locked_by: Mapping[str, str] | None
     pending: confirmation.PendingData | None
     faults: tuple[Fault, ...]
@@ -86,6 +88,7 @@ def status(project: Project) -> Result:
         last_good=good.id if good else None,
         open_operation=facts.open_operation.id if facts.open_operation else None,
         last_operation=entries[-1] if entries else None,
+        reenabling=_reenabling(project),
         locked_by=holder,
         pending=waiting,
         faults=tuple(problems),
@@ -110,6 +113,18 @@ def _headline(service: str, process: Process) -> Message:
     if process.step is not None:
         parts.append(tr("step {step}", step=process.step))
     return joined(", ", parts)
+
+
+def _reenabling(project: Project) -> str | None:
+    """Say where the phases of `reenable` stand; None where none was begun."""
+    if not (project.layout.reenable.exists() or project.layout.reenable_halt.exists()):
+        return None
+    from atftctl.operations.reenable import standings  # most projects have no open phase
+
+    try:
+        return standings.summary(project)
+    except Refused as error:
+        return error.message
 
 
 def _interrupted_staged(project: Project) -> list[str]:

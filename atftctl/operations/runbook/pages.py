@@ -8,9 +8,10 @@ from pathlib import Path
 from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
-from atftctl.domain.runbook import Runbook, Settings, Text
+from atftctl.domain.runbook import Phase, Runbook, Settings
 from atftctl.domain.steps import WriteFiles
 from atftctl.domain.text import value_text
+from atftctl.domain.texts import Text
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.reading import read_bytes
 from atftctl.operations.project import Project
@@ -86,6 +87,14 @@ SAY = {
         "サービス、学習時間（{time}倍以内）を確認する",
     ),
     "phases": Text("Turning the improvements on again", "再有効化計画"),
+    "gate": Text(
+        "gate: {steps} healthy steps within {seconds:g} s{checks}{quality}",
+        "ゲート：{seconds:g}秒以内に正常な{steps}ステップ{checks}{quality}",
+    ),
+    "checks": Text("; checks {names}", "；確認 {names}"),
+    "no-worse": Text("; quality no worse than the baseline", "；性能がベースラインより悪くない"),
+    "improved": Text("; quality better than the baseline", "；性能がベースラインより良い"),
+    "source": Text("source: {source}", "出典：{source}"),
     "before": Text("Prevention", "予防措置"),
     "backup": Text("take a snapshot of configs and models: {files}", "設定とモデルのスナップショットを取る：{files}"),
     "contacts": Text("Contacts", "連絡先"),
@@ -195,6 +204,20 @@ def _phases(book: Runbook, language: str) -> Iterator[str]:
         for number, phase in enumerate(phases, 1):
             text = f"{phase.title.say(language)}: {_settings(phase.settings)}"
             yield _line(f"reenable --phase {number}{option}", text)
+            yield f"  - {_gate(phase, language)}"
+
+
+def _gate(phase: Phase, language: str) -> str:
+    """What the phase must show before the next one, and where that rule comes from."""
+    gate = phase.gate
+
+    def say(name: str, **values: object) -> str:
+        return SAY[name].say(language).format(**values)
+
+    checks = say("checks", names=", ".join(f"`{name}`" for name in gate.checks)) if gate.checks else ""
+    quality = say(gate.quality) if gate.quality else ""
+    text = say("gate", steps=gate.steps, seconds=gate.window_s, checks=checks, quality=quality)
+    return f"{text} ({say('source', source=gate.source.say(language))})" if gate.source else text
 
 
 def _symptoms(book: Runbook, language: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
-from atftctl.domain.runbook import Settings, Value
+from atftctl.domain.runbook import Phase, Settings, Value
 from atftctl.operations.project import Project
 from atftctl.operations.report.fault import Fault
 from atftctl.operations.report.health import runbook_faults
@@ -58,11 +58,14 @@ class ShownSymptom(Data):
 class ShownPhase(Data):
     """One phase of a plan for `reenable`.
 
-    title: its title in the operator's language. settings: the values that it sets, by feature.
+    title: its title in the operator's language. settings: the values that it sets, by feature. gate: what it must show
+    before the next phase. source: where that rule comes from.
     """
 
     title: str
     settings: Settings
+    gate: str
+    source: str
 
 
 @record
@@ -106,6 +109,11 @@ def lint(project: Project) -> Result:
     )
 
 
+def _shown_phase(phase: Phase, language: str) -> ShownPhase:
+    source = phase.gate.source.say(language) if phase.gate.source else ""
+    return ShownPhase(phase.title.say(language), dict(phase.settings), phase.gate.describe(), source)
+
+
 def runbook(project: Project) -> Result:
     """Show the runbook, which was checked when the project was opened: a broken one does not get this far."""
     book, language = project.runbook, project.language
@@ -127,10 +135,7 @@ def runbook(project: Project) -> Result:
             )
             for name, symptom in book.symptoms.items()
         },
-        plans={
-            name: tuple(ShownPhase(phase.title.say(language), dict(phase.settings)) for phase in phases)
-            for name, phases in book.plans.items()
-        },
+        plans={name: tuple(_shown_phase(phase, language) for phase in phases) for name, phases in book.plans.items()},
         contacts=project.contacts,
     )
     headline = tr(

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from atftctl.decide.plans.setting_changes import changes
-from atftctl.domain.errors import Refused
+from atftctl.decide.verdicts.probe_ends import how_ended
+from atftctl.domain.checks import PARTS
+from atftctl.domain.errors import Inconclusive, Refused
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
@@ -15,44 +17,48 @@ from atftctl.host.files.reading import read_bytes
 from atftctl.host.git import facts as git
 from atftctl.host.yaml_text.read import MAX_BYTES
 from atftctl.observe import configs
-from atftctl.observe.trainer_run import probes
+from atftctl.observe.trainer_run.measuring import MeasureRequest, measuring
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, tr
 from atftctl.state import baseline as stored
 from atftctl.state.baseline import BASELINE_VERSION
 
-PARTS = ("dataset", "training", "cost", "model", "rankic")  # of the measurement; each must succeed
+COST = ("memory_mb", "data_mb", "step_s", "version")
 
 
 @record
 class BaselineData(Data):
     """Data of `baseline record`.
 
-    rankic: mean RankIC of the model in service. dates: number of dates that it was measured on. cost: memory and time:
-    `memory_mb`, `step_s`. model: the model that was measured: `path`, `sha256`, and what its check found.
+    name: of the baseline. in_use: whether `verify` compares with it. quality: mean quality of the model in service.
+    dates: number of dates that it was measured on. cost: memory and time: `memory_mb`, `step_s`. model: the model that
+    was measured: `path`, `sha256`, and what its check found.
     """
 
-    rankic: float
+    name: str
+    in_use: bool
+    quality: float
     dates: int
     cost: Mapping[str, Any]
     model: Mapping[str, Any]
 
 
-def record_baseline(project: Project, request: Request, *, force: bool = False) -> Result:
+def record_baseline(project: Project, request: Request, *, name: str = "", force: bool = False) -> Result:
     """Measure and record the level that later verifies compare with.
 
-    To be recorded while the service is healthy and all improvements are off. `force`: also with improvements on. Raises
-    Refused where improvements are on, or a part could not be measured.
+    To be recorded while the service is healthy and all improvements are off. `name`: of the baseline; "" for the one in
+    use. `force`: also with improvements on. Raises Refused where improvements are on, or a part could not be measured;
+    Inconclusive where the probe could not be run; UsageError for a name that can't be one.
     """
     layout, runbook = project.layout, project.runbook
+    name = stored.check_name(name or stored.name_in_use(layout) or stored.DEFAULT)
     watch = Stopwatch(request.report)
     current = configs.read_configs(layout.root, runbook.files.configs)
     require_readable(project, current)
     refuse_open(project)
-    unchanged = tr("the previous baseline, if there is one, was kept")
     on = changes(runbook, current, runbook.immediate.settings)
     if on and not force:
         raise Refused(
@@ -60,20 +66,43 @@ def record_baseline(project: Project, request: Request, *, force: bool = False) 
                 "improvements are on ({features}), but the baseline is the level without them",
                 features=", ".join(change.feature for change in on),
             ),
-            state=unchanged,
+            state=_unchanged(),
             hint=tr("run atftctl rollback --immediate first; --force records the baseline with these improvements"),
         )
-    with watch.part("probes"):
-        measured = probes.probe(layout, runbook, "verify")
-    for part in PARTS:
-        if why := measured[part].get("error"):
-            raise Refused(tr("no baseline was recorded: {part}: {why}", part=part, why=why), state=unchanged)
+    wanted = MeasureRequest(PARTS, runbook.checks.probe_steps)
+    with watch.part("probes"), measuring(layout, runbook, wanted) as probe:
+        measured = probe.collect()
+    _require_measured(measured)
     with locked(project, "baseline record", request):
-        stored.write(layout, _baseline(project, current, measured))
-    return _result(measured, watch)
+        stored.write(layout, name, _baseline(project, current, measured))
+    return _result(project, name, measured, watch)
 
 
-def _baseline(project: Project, current: Mapping[str, ConfigFile], measured: Mapping[str, Any]) -> dict[str, Any]:
+def _unchanged() -> Message:
+    return tr("the previous baseline, if there is one, was kept")
+
+
+def _require_measured(measured: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises Inconclusive where the probe was not run, Refused where a part could not be measured."""
+    for part in PARTS:
+        answer = measured[part]
+        log = tuple(str(line) for line in answer.get("log") or ())
+        if "missing" in answer:
+            raise Inconclusive(
+                tr("no baseline was recorded: {part}: {why}", part=part, why=answer["missing"]),
+                state=_unchanged(),
+                hint=tr("check that the trainer is installed here: pip install 'atftctl[trainer]'"),
+                lines=log,
+            )
+        why = how_ended(answer["crashed"]) if "crashed" in answer else answer.get("error")
+        if why:
+            text = tr("no baseline was recorded: {part}: {why}", part=part, why=why)
+            raise Refused(text, state=_unchanged(), hint=tr("see what is wrong: atftctl verify"), lines=log)
+
+
+def _baseline(
+    project: Project, current: Mapping[str, ConfigFile], measured: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     """Return what is kept: the figures, and the configs that they were measured with."""
     root = project.layout.root
     return {
@@ -84,21 +113,35 @@ def _baseline(project: Project, current: Mapping[str, ConfigFile], measured: Map
         "configs": {
             name: read_bytes(resolve_inside(root, name), MAX_BYTES).decode() for name in project.runbook.files.configs
         },
-        "rankic": measured["rankic"],
-        "cost": measured["cost"],
+        "rankic": measured["quality"],
+        "cost": _cost(measured),
         "model": measured["model"],
     }
 
 
-def _result(measured: Mapping[str, Any], watch: Stopwatch) -> Result:
-    rankic, cost = measured["rankic"], measured["cost"]
+def _cost(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    both = {**measured["training"], **measured["steps"]}
+    return {key: both[key] for key in COST if key in both}
+
+
+def _result(project: Project, name: str, measured: Mapping[str, Mapping[str, Any]], watch: Stopwatch) -> Result:
+    quality, cost = measured["quality"], _cost(measured)
+    metrics = project.runbook.metrics
     headline = tr(
-        "baseline recorded: RankIC@{days}d {rankic:.4f} over {dates} dates, {memory:.0f} MB, {step:.0f} ms per step",
-        days=rankic["horizon"],
-        rankic=rankic["mean"],
-        dates=len(rankic["by_date"]),
+        "baseline {name} recorded: {title} {quality:.4f} over {dates} dates, {memory:.0f} MB, {step:.0f} ms per step",
+        name=name,
+        title=metrics.title(metrics.quality) or tr("quality"),
+        quality=quality["mean"],
+        dates=len(quality["by_date"]),
         memory=cost["memory_mb"],
         step=cost["step_s"] * 1000,
     )
-    data = BaselineData(rankic["mean"], len(rankic["by_date"]), cost, measured["model"])
-    return Result("baseline record", Exit.DONE, headline, data=data, parts=tuple(watch.parts))
+    used = stored.name_in_use(project.layout)
+    lines = []
+    if used != name:
+        text = tr(
+            "verify compares with {used}; to compare with {name}: atftctl baseline set {name}", used=used, name=name
+        )
+        lines.append(text if used else tr("to compare with it: atftctl baseline set {name}", name=name))
+    data = BaselineData(name, used == name, quality["mean"], len(quality["by_date"]), cost, measured["model"])
+    return Result("baseline record", Exit.DONE, headline, lines=tuple(lines), data=data, parts=tuple(watch.parts))

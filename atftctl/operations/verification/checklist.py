@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import field
 from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.verdicts.checklist import checklist
+from atftctl.domain.checks import CHECKS, parts_of, title_of
+from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Process
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.domain.since import Since
+from atftctl.domain.text import nearest
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
-from atftctl.host.files.containment import resolve_inside
-from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe import configs
 from atftctl.observe.log_files.errors import errors_since
-from atftctl.observe.snapshots import catalog
-from atftctl.observe.trainer_run import event_log, probes, process
-from atftctl.operations.change.project_lock import locked
-from atftctl.operations.confirm import by_verify
-from atftctl.operations.project import Project, now, refuse_open, require_readable
+from atftctl.observe.trainer_run import event_log, process
+from atftctl.observe.trainer_run.measuring import MeasureRequest, measuring
+from atftctl.operations.project import Project, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
+from atftctl.operations.verification.marking import mark
 from atftctl.protocol.messages import Message, tr
-from atftctl.state import quarantine, verified
 from atftctl.state.baseline import read_baseline
-from atftctl.state.layout import Layout
 
 SERVICE_WATCH_S = 10.0
+QUICK_STEPS, QUICK_DATES = 6, 120
 HEADLINES = {
     Verdict.PASS: tr("verified: the service is back at the level of the baseline"),
     Verdict.FAIL: tr("not verified: a check failed"),
@@ -40,42 +41,55 @@ HEADLINES = {
 class CheckLine(Data):
     """One check.
 
-    name: its name. verdict: `pass`, `fail` or `inconclusive`. detail: what was measured, or why not. figures: the
-    numbers behind the verdict.
+    name: its name, as `--check` takes it. title: the name for people. verdict: `pass`, `fail` or `inconclusive`.
+    detail: what was measured, or why not. figures: the numbers behind the verdict. hint: what to do where it is
+    inconclusive. log: the end of the log of a probe that crashed, hung or was killed.
     """
 
     name: str
     verdict: str
     detail: str
     figures: Mapping[str, Any]
+    title: str = ""
+    hint: str = ""
+    log: tuple[str, ...] = ()
 
 
 @record
 class VerifyData(Data):
     """Data of `verify`.
 
-    verdict: `pass`; `fail` where a check failed; otherwise `inconclusive`. checks: the checks of the checklist.
+    verdict: `pass`; `fail` where a check failed; otherwise `inconclusive`. checks: the checks that were made, in the
+    order of the checklist. skipped: the names of those that were not asked for, or that `--quick` leaves out; with any
+    of them, a pass marks nothing as verified-good. quick: whether fewer dates and steps were measured. by_date: the
+    quality of the model in service by date. baseline_by_date: that of the baseline, where both can be compared.
     """
 
     verdict: str
     checks: tuple[CheckLine, ...]
+    skipped: tuple[str, ...] = ()
+    quick: bool = False
+    by_date: Mapping[str, float] = field(default_factory=dict)
+    baseline_by_date: Mapping[str, float] = field(default_factory=dict)
 
 
 def not_passed(data: VerifyData) -> list[str]:
     """Return a line for each check that did not pass."""
     return [
-        tr("{check}: {detail}", check=check.name, detail=check.detail)
+        tr("{check}: {detail}", check=check.title or check.name, detail=check.detail)
         for check in data.checks
         if check.verdict != Verdict.PASS.value
     ]
 
 
-def verify(project: Project, request: Request) -> Result:
-    """Run the checklist. A pass marks the files that it checked as verified-good.
+def verify(project: Project, request: Request, *, only: Sequence[str] = (), quick: bool = False) -> Result:
+    """Run the checklist. A pass of the whole checklist marks the files that it checked as verified-good.
 
-    Raises Refused for an unreadable config or baseline and for an unfinished operation, Inconclusive where the probes
-    could not be run.
+    `only`: the names of the checks to make; all for none. `quick`: on fewer dates and steps, and without the checks
+    that take long. Raises UsageError for an unknown name, Refused for an unreadable config or baseline and for an
+    unfinished operation.
     """
+    names = chosen(only, quick=quick)
     layout, runbook = project.layout, project.runbook
     watch = Stopwatch(request.report)
     files = configs.read_configs(layout.root, runbook.files.configs)
@@ -83,59 +97,99 @@ def verify(project: Project, request: Request) -> Result:
     refuse_open(project)
     digest = configs.digest(files)
     baseline = read_baseline(project.layout)
-    with watch.part("service"):
-        service = _watch_service(project, process.observe(layout, runbook.trainer.command))
-    with watch.part("probes"):
-        measured = probes.probe(layout, runbook, "verify", baseline_configs=baseline["configs"] if baseline else None)
-    _compare_memory(measured, baseline)
-    measured |= {"service": service, "errors": _errors(project)}
+    measured = _measure(project, names, baseline, watch, quick=quick)
     running = process.observe(layout, runbook.trainer.command)
-    checks = checklist(measured, baseline, running, runbook.checks, digest, runbook.metrics)
+    checks = checklist(measured, baseline, running, runbook.checks, digest, runbook.metrics, names)
     verdict = overall(checks)
-    if verdict is Verdict.PASS:
+    data = VerifyData(
+        verdict.value,
+        tuple(_line(check, project) for check in checks),
+        tuple(name for name in CHECKS if name not in names),
+        quick,
+        *_curves(measured.get("quality") or {}, baseline),
+    )
+    if verdict is Verdict.PASS and not data.skipped and not quick:
         before = {path: config.sha256 for path, config in files.items() if config.sha256}
-        lines = _mark(project, before, digest, measured, {check.name: check.detail for check in checks}, request)
+        details = {check.name: check.detail for check in checks}
+        lines = mark(project, before, digest, measured["model"], details, request)
     else:
-        lines = _next(checks, measured, baseline, running)
+        lines = _next(verdict, data)
     return Result(
         "verify",
         EXIT_OF[verdict],
-        HEADLINES[verdict],
-        data=VerifyData(verdict.value, tuple(_line(check) for check in checks)),
+        _headline(verdict, data),
+        data=data,
         lines=lines,
         parts=tuple(watch.parts),
         contacts=project.contacts if verdict is Verdict.FAIL else (),
     )
 
 
-def _next(
-    checks: Sequence[Check], measured: Mapping[str, Any], baseline: Mapping[str, Any] | None, running: Process
-) -> tuple[Message, ...]:
-    """Say what to do after a failed or an inconclusive checklist."""
-    if overall(checks) is Verdict.FAIL:
+def chosen(only: Sequence[str], *, quick: bool) -> tuple[str, ...]:
+    """Return the names of the checks to make, in the order of the checklist. Raises UsageError for an unknown name, and
+    where nothing is left to check."""
+    for name in only:
+        if name not in CHECKS:
+            raise UsageError(tr("there is no check {name!r}", name=name), hint=nearest(name, CHECKS))
+    names = tuple(name for name in CHECKS if (not only or name in only) and (CHECKS[name].cheap or not quick))
+    if not names:
+        raise UsageError(
+            tr("--quick leaves out this check: {names}", names=", ".join(only)),
+            hint=tr("run this command again without --quick"),
+        )
+    return names
+
+
+def _measure(
+    project: Project, names: Sequence[str], baseline: Mapping[str, Any] | None, watch: Stopwatch, *, quick: bool
+) -> dict[str, Any]:
+    """Return what was measured by part, `service` and `errors`. The service is watched while the probe starts."""
+    measured: dict[str, Any] = {}
+    parts = parts_of(tuple(names))
+    steps = QUICK_STEPS if quick else project.runbook.checks.probe_steps
+    wanted = MeasureRequest(
+        parts, steps, QUICK_DATES if quick else 0, baseline_configs=baseline["configs"] if baseline else None
+    )
+    with measuring(project.layout, project.runbook, wanted) if parts else nullcontext() as probe:
+        if "service" in names:
+            with watch.part("service"):
+                running = process.observe(project.layout, project.runbook.trainer.command)
+                measured["service"] = _watch_service(project, running)
+        if probe:
+            with watch.part("probes"):
+                measured |= probe.collect()
+    _compare_memory(measured, baseline)
+    return measured | {"errors": _errors(project)} if "errors" in names else measured
+
+
+def _headline(verdict: Verdict, data: VerifyData) -> Message:
+    if verdict is not Verdict.PASS or not (data.skipped or data.quick):
+        return HEADLINES[verdict]
+    if data.quick:
+        return tr("the quick checks passed; nothing is marked as verified-good")
+    return tr("these checks passed; nothing is marked as verified-good, because the others were not made")
+
+
+def _next(verdict: Verdict, data: VerifyData) -> tuple[Message, ...]:
+    """Say what to do after a checklist that marked nothing."""
+    if verdict is Verdict.FAIL:
         return (tr("next: to undo the last operation: atftctl undo; to list all operations: atftctl history"),)
-    lines = []
-    if baseline is None:
-        lines.append(tr("record a baseline first: atftctl baseline record"))
-    elif _other_identity(measured, baseline):
-        lines.append(tr("record the baseline again: atftctl baseline record"))
-    if not running.alive:
-        lines.append(tr("start the trainer first: atftctl trainer start"))
-    return (*lines, tr("next: atftctl verify")) if lines else (tr("next: run atftctl verify again in a few minutes"),)
+    if verdict is Verdict.PASS:
+        return (tr("next: atftctl verify, which makes all checks and marks these files as verified-good"),)
+    if any(check.hint for check in data.checks):
+        return (tr("next: do what is said below each inconclusive check, then run: atftctl verify"),)
+    return (tr("next: run atftctl verify again in a few minutes"),)
 
 
-def _other_identity(measured: Mapping[str, Any], baseline: Mapping[str, Any]) -> bool:
-    """Was the baseline measured on other data, labels or evaluation code?"""
-    rankic = measured.get("rankic") or {}
-    return bool(rankic) and not rankic.get("error") and rankic.get("identity") != baseline["rankic"]["identity"]
+def _compare_memory(measured: dict[str, Any], baseline: Mapping[str, Any] | None) -> None:
+    """Add the ratio of peak memory to the recorded one: unlike time, it does not depend on how busy the machine is.
 
-
-def _compare_memory(measured: dict[str, Any], baseline: dict[str, Any] | None) -> None:
-    """Add the ratio of peak memory to the recorded one: unlike time, it does not depend on how busy the machine is."""
-    cost = measured.get("cost") or {}
-    if baseline and not cost.get("error"):
-        ratio = cost["memory_mb"] / baseline["cost"]["memory_mb"]
-        cost |= {"memory_mb_ratio": ratio, "memory_mb_ratio_lower": ratio}
+    Not where it was measured in another way: then the figures can't be compared.
+    """
+    part, cost = measured.get("training"), (baseline or {}).get("cost") or {}
+    if part and isinstance(part.get("memory_mb"), int | float) and part.get("version") == cost.get("version"):
+        ratio = part["memory_mb"] / cost["memory_mb"]
+        measured["training"] = {**part, "memory_mb_ratio": ratio, "memory_mb_ratio_lower": ratio}
 
 
 def _watch_service(project: Project, running: Process) -> dict[str, Any] | None:
@@ -178,57 +232,24 @@ def _errors(project: Project) -> dict[str, Any] | None:
     return {"lines": lines, "since": record.started_at.replace("T", " ")[:19]}
 
 
-def _mark(
-    project: Project,
-    before: dict[str, str],
-    config_digest: str,
-    measured: dict[str, Any],
-    checks: dict[str, str],
-    request: Request,
-) -> tuple[str, ...]:
-    """Mark exactly what was checked as verified-good; return lines that say what to do next.
-
-    Marked are the configs that were read and the model file that was evaluated, also where the trainer has replaced it.
-    """
-    layout, model = project.layout, measured["model"]
-    checked = {**before, model["path"]: model["sha256"]}
-    current = {path: sha256_file(resolve_inside(layout.root, path)) for path in checked}
-    if any(current[path] != digest for path, digest in before.items()):
-        return (
-            tr("a config was changed during the check: nothing was marked as verified-good"),
-            tr("next: atftctl verify"),
-        )
-    with locked(project, "verify", request):
-        verified.mark_verified(layout, checked, checks, now())
-        if quarantine.reason(layout, config_digest):
-            quarantine.lift(layout, config_digest, "verify passed", now())
-        confirmed = by_verify(project, request)
-    return (*confirmed, *_marked(layout, checked, replaced=current[model["path"]] != model["sha256"]))
+def _curves(part: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the quality by date, now and of the baseline; the latter only where both can be compared."""
+    now = _numbers(part.get("by_date"))
+    before = baseline["rankic"] if baseline else {}
+    comparable = bool(now) and part.get("identity") == before.get("identity")
+    return now, _numbers(before.get("by_date")) if comparable else {}
 
 
-def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tuple[Message, ...]:
-    """Say what the mark means. `checked`: SHA-256 by path, the model last. `replaced`: the trainer has replaced it."""
-    snapshots = [snapshot for snapshot in catalog.list_snapshots(layout) if _holds(snapshot.digests(), checked)]
-    if snapshots:
-        return (
-            tr("snapshot {id} has exactly these files: it is verified-good now", id=snapshots[-1].id),
-            tr("next: atftctl reenable --phase N"),
-        )
-    if replaced:
-        path = [*checked][-1]
-        return (
-            tr("the trainer replaced {path} during the check: the new file was not checked", path=path),
-            tr("next: atftctl backup, then atftctl verify; after it that snapshot is verified-good"),
-        )
-    return (tr("next: atftctl backup (that snapshot is verified-good), then atftctl reenable --phase N"),)
+def _numbers(values: Any) -> dict[str, float]:
+    items = values.items() if isinstance(values, Mapping) else ()
+    return {str(date): float(value) for date, value in items if isinstance(value, int | float)}
 
 
-def _holds(digests: Mapping[str, str], checked: Mapping[str, str]) -> bool:
-    return checked.items() <= digests.items()
-
-
-def _line(check: Check) -> CheckLine:
-    return CheckLine(check.name, check.verdict.value, check.detail, _figures(check.figures.items()))
+def _line(check: Check, project: Project) -> CheckLine:
+    metrics = project.runbook.metrics
+    title = metrics.title(metrics.quality) if check.name == "quality" and metrics.quality else title_of(check.name)
+    figures = _figures(check.figures.items())
+    return CheckLine(check.name, check.verdict.value, check.detail, figures, title, check.hint, check.log)
 
 
 def _figures(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:

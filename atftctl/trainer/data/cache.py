@@ -20,15 +20,18 @@ KEPT_S = 30 * 86400.0  # after the last use
 KEPT_BYTES = 20 << 30
 
 
-def cached(path: Path, shape: tuple[int, ...], fill: Callable[[Array], None], *, mapped: bool) -> Array:
-    """Return the array [shape] of this file.
+def cached(
+    path: Path, shape: tuple[int, ...], fill: Callable[[Array], None], *, mapped: bool, prepared: Path | None = None
+) -> Array:
+    """Return the array [shape] of this file, or of the file of that name in the folder `prepared`, which is only read.
 
     If there is none yet, `fill` makes it in a temporary file, which is then renamed. With `mapped` the pages are read
     when they are used. If the file cannot be written, the array is made in memory; with `mapped`, where it may not fit
     into memory, DataError is raised instead.
     """
-    if (array := _load(path, shape, mapped=mapped)) is not None:
-        return array
+    for folder in (path.parent, prepared) if prepared else (path.parent,):
+        if (array := _load(folder / path.name, shape, mapped=mapped)) is not None:
+            return array
     temp = temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from atftctl.trainer.data.cache import cached, retain, sweep
 from atftctl.trainer.data.features import MARKET, RANK, RAW, VERSION, fill_features, fill_targets, names
 from atftctl.trainer.data.files import COLUMNS, KEYS, Array
 from atftctl.trainer.data.graph import DailyGraph
-from atftctl.trainer.data.panel import Panel, prepared_folder, prepared_panel
+from atftctl.trainer.data.panel import Panel, open_prepared, prepared_folder, prepared_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.errors import DataError
 
@@ -58,13 +58,15 @@ class Split:
 class Dataset:
     """The panel's features and targets, by day."""
 
-    def __init__(self, settings: Data, cache: Path) -> None:
+    def __init__(self, settings: Data, cache: Path, prepared: Path | None = None) -> None:
         """Read the panel and prepare features, targets and graph.
 
         The folder `cache` holds panel, features and targets by their content; with `memory_map` their pages are read
-        from there when they are used. `seconds` holds how long each part took. Raises DataError.
+        from there when they are used. What the folder `prepared` holds already is taken from there; nothing is written
+        or removed in it. `seconds` holds how long each part took. Raises DataError.
         """
         self._settings = settings
+        self._prepared = prepared
         self._length = settings.sequence_length
         self.seconds: dict[str, float] = {}
         self._used: set[Path] = set()  # paths in the cache
@@ -154,6 +156,8 @@ class Dataset:
                 raise DataError(f"data.extra_features: {name} is a name of our own features; rename the column")
         extras, mapped = settings.extra_features, settings.memory_map
         folder = prepared_folder(path, cache, extras)
+        if self._prepared and (panel := open_prepared(self._prepared / folder.name, extras, mapped=mapped)):
+            return panel
         self._used.add(folder)
         return prepared_panel(path, cache, extras=extras, mapped=mapped, folder=folder)
 
@@ -174,12 +178,14 @@ class Dataset:
             (*shape, len(names(panel))),
             lambda out: fill_features(panel, out),
             mapped=mapped,
+            prepared=self._prepared,
         )
         targets = cached(
             target_file,
             (*shape, len(horizons)),
             lambda out: fill_targets(panel, horizons, out),
             mapped=mapped,
+            prepared=self._prepared,
         )
         return features, targets
 

@@ -151,6 +151,14 @@ def _read_into(files: Sequence[Path], extras: Sequence[str], folder: Path) -> No
         os.fsync(file.fileno())
 
 
+def open_prepared(folder: Path, extras: Sequence[str], *, mapped: bool) -> Panel | None:
+    """Return the panel of this folder of a cache; None where there is none, or an incomplete one."""
+    try:
+        return _open_prepared(folder, extras, mapped=mapped)
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
 def _open_prepared(folder: Path, extras: Sequence[str], *, mapped: bool) -> Panel:
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
     mode: Literal["r"] | None = "r" if mapped else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,17 @@ def measure_or_error(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def write_answer(answer: dict[str, Any], out: Path) -> None:
-    """Write the answer as JSON; numbers that are not finite become strings."""
+    """Write the answer as JSON, whole or not at all; numbers that are not finite become strings."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
-    out.write_text(json.dumps(plain(answer)), encoding="utf-8")
+    text = json.dumps(plain(answer))
+    if out.exists() and not out.is_file():  # /dev/null
+        out.write_text(text, encoding="utf-8")
+        return
+    temp = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temp.write_text(text, encoding="utf-8")
+    temp.replace(out)

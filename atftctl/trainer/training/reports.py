@@ -20,16 +20,19 @@ def report_start(
     group: ProcessGroup,
     seconds: Mapping[str, float],
     source: str,
+    resumed_generation: int,
 ) -> None:
     """Write the first event, with the settings in effect, and what the panel's reader found.
 
     `seconds`: how long each part of the start took, by name. `source`: the checkpoint that was loaded, or "scratch".
+    `resumed_generation`: of the trainer that saved it; 0 where that is not known.
     """
     recorder.event(
         protocol.STARTED,
         digest=parts.digest,
         effective=parts.settings.effective(),
         resumed_from=source,
+        resumed_generation=resumed_generation,
         device=group.device.type,
         torch=torch.__version__,
         world_size=group.size,

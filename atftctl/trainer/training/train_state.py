@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from atftctl import protocol
-from atftctl.protocol import TrainerExit
+from atftctl.protocol import TrainerExit, generations
 from atftctl.trainer.errors import CheckpointError, DamagedError, Ended
 from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.telemetry.recorder import Recorder
@@ -21,10 +21,12 @@ FILES = {"last": (protocol.LAST, protocol.PREVIOUS, protocol.BEST), "best": (pro
 
 @dataclass
 class Progress:
-    """How far a run has come: steps done, and the best RankIC so far."""
+    """How far a run has come: steps done, and the best RankIC so far. `resumed_generation`: of the trainer that saved
+    the checkpoint that the run started from; 0 where that is not known."""
 
     step: int = 0
     best: float = float("-inf")
+    resumed_generation: int = 0
 
 
 def payload(parts: Parts, progress: Progress, generation: int) -> dict[str, Any]:
@@ -143,7 +145,8 @@ def load_state(saved: dict[str, Any], parts: Parts, recorder: Recorder) -> Progr
             "the best RankIC so far (%.4f) was measured on other data, horizons or dates, and is dropped", best
         )
         best = float("-inf")
-    return Progress(int(saved["step"]), best)
+    saved_by = saved.get("generation")
+    return Progress(int(saved["step"]), best, saved_by if generations.is_number(saved_by) else 0)
 
 
 def _keep_hyperparameters(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:

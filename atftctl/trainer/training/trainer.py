@@ -45,13 +45,14 @@ class Trainer:
         recorder: Recorder,
         *,
         cache: Path | None = None,
+        prepared: Path | None = None,
         group: ProcessGroup | None = None,
         heartbeat: Heartbeat | None = None,
     ) -> None:
         """Prepare the dataset and build the model.
 
-        `digest` is that of the config; `root` is the run folder; `cache` is `root/cache` by default. Raises
-        SettingsError and DataError.
+        `digest` is that of the config; `root` is the run folder; `cache` is `root/cache` by default; `prepared` is
+        another run's cache, which is only read. Raises SettingsError and DataError.
         """
         self.root, self.recorder = root, recorder
         self.cache = cache or root / "cache"
@@ -59,7 +60,7 @@ class Trainer:
         self.group = group or ProcessGroup()
         self.heartbeat = heartbeat or Heartbeat(root, recorder)
         check_even_shards(settings, self.group.size)
-        self.dataset = self.group.main_first(lambda: Dataset(settings.data, self.cache))
+        self.dataset = self.group.main_first(lambda: Dataset(settings.data, self.cache, prepared))
         tune_allocator_if_large(self.dataset.most_stocks())
         begun = time.monotonic()
         self.parts: Parts = assemble(settings, digest, self.dataset, self.group.device)
@@ -261,7 +262,8 @@ class Trainer:
             ridge.start_linear_path(self.parts, self.dataset)
             self.seconds["linear start"] = time.monotonic() - begun
         self.recorder.step = self.progress.step
-        report_start(self.recorder, self.parts, self.dataset, self.group, self.seconds, source)
+        saved_by = self.progress.resumed_generation
+        report_start(self.recorder, self.parts, self.dataset, self.group, self.seconds, source, saved_by)
         return source
 
     # -- events, metrics, log -----------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """A stand-in trainer that speaks the protocol without torch: it starts in 50 ms, and misbehaves on request.
 
 The file `behaviour` in the run folder says how, one word per line: ignore-term, fork, double-fork, die, silent,
-other-digest, oom, slow-stop, deaf, refuses, bad-if:KEY=VALUE (the loss becomes NaN while the config has this value),
-pause-save (it stops itself, by SIGSTOP, between writing a checkpoint and renaming it).
+other-digest, oom, slow-stop, deaf, refuses, pause-save (it stops itself, by SIGSTOP, between writing a checkpoint and
+renaming it). While the config has a value: bad-if:KEY=VALUE (the loss becomes NaN), gone-if:KEY=VALUE (it exits without
+a word after 25 steps), steep-if:KEY=VALUE (its gradients explode after 25 steps).
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def main() -> int:
         return 1
     spawn(behaviour)
     say(protocol.STARTED, digest=digest, effective=flat(settings), resumed_from=arguments.resume)
-    bad = next((word for word in behaviour if word.startswith("bad-if:") and has_value(settings, word[7:])), "")
+    bad, gone, steep = (
+        next((word for word in behaviour if word.startswith(kind) and has_value(settings, word[len(kind) :])), "")
+        for kind in ("bad-if:", "gone-if:", "steep-if:")
+    )
     if "oom" in behaviour:
         say(protocol.OOM, message="no memory", section="step", recoverable=False)
         say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.OUT_OF_MEMORY), reason="no memory")
@@ -72,7 +76,10 @@ def main() -> int:
         step += 1
         if step == 1 and "silent" not in behaviour:
             say(protocol.FIRST_STEP, digest=digest, loss=1.0, step_s=0.01)
-        record(step, loss=float("nan") if bad and step > 20 else 1.0)
+        late = step > 25
+        record(step, loss=float("nan") if bad and step > 20 else 1.0, grad_norm=50.0 if steep and late else 0.5)
+        if gone and late:
+            os._exit(9)
         if bad and step > 30:
             say(protocol.ANOMALY, quantity="loss", value="nan", message=bad)
             return protocol.TrainerExit.ANOMALY
@@ -108,13 +115,13 @@ def has_value(settings: dict, word: str) -> bool:
     return current == yaml.safe_load(value)
 
 
-def record(step: int, *, loss: float) -> None:
+def record(step: int, *, loss: float, grad_norm: float) -> None:
     """Write a row of metrics as the trainer does."""
     path = Path(protocol.METRICS)
     with path.open("ab") as file:
         if not file.tell():
             file.write(b"step,epoch,loss,loss_rel,grad_norm,rss_mb,generation\n")
-        file.write(f"{step},0,{loss},{loss},0.5,100,{generations.own(os.environ)}\n".encode())
+        file.write(f"{step},0,{loss},{loss},{grad_norm},100,{generations.own(os.environ)}\n".encode())
 
 
 def answer(say: Callable[..., None], *, refuses: bool) -> None:

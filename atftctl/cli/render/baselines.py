@@ -1,0 +1,82 @@
+"""Recorded baselines."""
+
+from __future__ import annotations
+
+from atftctl.cli.render.ages import age, moment
+from atftctl.cli.render.console import FAIL, say, say_marked
+from atftctl.cli.render.tables import show_fields, show_table
+from atftctl.domain.result import Result
+from atftctl.operations.verification.baselines import BaselineListData, BaselineShowData, BaselineSummary
+from atftctl.protocol.messages import tr
+
+
+def table(result: Result) -> None:
+    """One row a baseline; then what is wrong with those that can't be used."""
+    data = result.data
+    assert isinstance(data, BaselineListData)
+    if not data.baselines:
+        say(tr("no baseline yet; record one while the service is healthy: atftctl baseline record"))
+        return
+    head = (tr("baseline"), tr("recorded"), tr("quality"), tr("dates"), tr("memory"), tr("step"), tr("state"))
+    show_table(head, [_row(row) for row in data.baselines])
+    for row in data.baselines:
+        if row.problem:
+            say_marked(FAIL, tr("{name} can't be used: {reason}", name=row.name, reason=row.problem), "bad")
+    for line in result.lines:
+        say_marked(FAIL, line, "bad")
+    if not data.in_use:
+        say(tr("no baseline is in use; choose one: atftctl baseline set NAME"), "warn")
+
+
+def _row(row: BaselineSummary) -> tuple[str, ...]:
+    return (
+        row.name,
+        age(row.recorded),
+        "" if row.quality is None else f"{row.quality:.4f}",
+        f"{row.dates:,}" if row.dates else "",
+        "" if row.memory_mb is None else f"{row.memory_mb:,.0f} MB",
+        "" if row.step_s is None else f"{row.step_s * 1000:,.0f} ms",
+        tr("in use") if row.in_use else "",
+    )
+
+
+def details(result: Result) -> None:
+    """What was measured, and on what."""
+    data = result.data
+    assert isinstance(data, BaselineShowData)
+    row = data.baseline
+    say(result.headline, "strong")
+    model = row.model or {}
+    show_fields(
+        [
+            (tr("state"), tr("in use") if row.in_use else tr("not in use")),
+            (tr("recorded"), tr("{time} ({age})", time=moment(row.recorded), age=age(row.recorded))),
+            (tr("quality"), _quality(row)),
+            (tr("memory"), "" if row.memory_mb is None else f"{row.memory_mb:,.1f} MB"),
+            (tr("step"), "" if row.step_s is None else f"{row.step_s * 1000:,.1f} ms"),
+            (tr("stocks"), "" if row.stocks is None else f"{row.stocks:,}"),
+            (tr("measured on"), ", ".join(f"{key} {_short(value)}" for key, value in data.identity.items())),
+            (tr("model"), f"{model.get('path', '')} {str(model.get('sha256', ''))[:12]}".strip()),
+            (tr("config"), row.config_digest[:12]),
+            (tr("code"), row.commit[:12]),
+        ]
+    )
+
+
+def _quality(row: BaselineSummary) -> str:
+    if row.quality is None:
+        return ""
+    return tr(
+        "{quality:.4f} over {dates} dates, {first} to {last}",
+        quality=row.quality,
+        dates=row.dates,
+        first=row.first,
+        last=row.last,
+    )
+
+
+def _short(value: object) -> str:
+    """A value of the identity; of a hash its beginning."""
+    if isinstance(value, list):
+        return "/".join(map(str, value))
+    return str(value)[:12]

@@ -1,0 +1,125 @@
+"""Measure the parts of the checklist with the trainer's own code, in processes that can't harm the machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from atftctl.domain.record import record
+from atftctl.domain.runbook import Runbook
+from atftctl.host.errors import HostError
+from atftctl.host.files.logs import tail
+from atftctl.host.files.reading import read_bytes
+from atftctl.host.memory import available_mb
+from atftctl.host.process.supervised import Limits, Supervised, supervised
+from atftctl.observe.trainer_run.probes import Scratch, environment, scratch
+from atftctl.protocol.messages import tr
+from atftctl.state.layout import Layout
+
+SHARE = 0.9  # of the memory that is available; the rest is for the trainer in service, which may grow meanwhile
+LARGEST = 64 << 20  # bytes of an answer
+LOG_LINES, LOG_COLUMNS = 12, 300
+OUTPUT, ANSWER, PARTS = "probe.log", "measured.json", "parts"
+
+Answer = Mapping[str, Any]
+
+
+@record
+class MeasureRequest:
+    """What to measure. `parts`: of the probe. `steps`: training steps. `dates`: to evaluate on; 0 for all.
+    `baseline_configs`: the baseline's config files by path; step times are compared with those of these settings."""
+
+    parts: Sequence[str]
+    steps: int
+    dates: int = 0
+    baseline_configs: Mapping[str, str] | None = None
+
+
+class Measuring:
+    """A probe that runs. `collect` waits for its end."""
+
+    def __init__(self, program: Supervised, folder: Scratch, parts: Sequence[str]) -> None:
+        self._program, self._folder, self._parts = program, folder, parts
+
+    def collect(self, watch: Callable[[str], None] = lambda _: None) -> dict[str, Answer]:
+        """Wait for the end of the probe; return the answer of each part. `watch`: called with the name of the part that
+        is being measured.
+
+        An answer holds what was measured; or `error`, where that failed; or `crashed`, how the process of the part
+        ended, with `log`, its last lines; or `missing`, why the part was not begun, with `log`.
+        """
+        self._program.wait(lambda: watch(self._present()))
+        whole = _read(self._folder.out / ANSWER)
+        return {part: self._answer(part, whole) for part in self._parts}
+
+    def _answer(self, part: str, whole: Answer) -> Answer:
+        for answer in (whole.get(part), _read(self._folder.out / PARTS / f"{part}.json")):
+            if isinstance(answer, dict) and answer:
+                return answer
+        begun = (self._folder.out / PARTS / f"{part}.log").exists()
+        log = _tail(self._folder.out / PARTS, f"{part}.log") if begun else _tail(self._folder.folder, OUTPUT)
+        if begun:
+            return {"crashed": {"reason": self._ended()}, "log": log}
+        error = whole.get("error")
+        return {"missing": str(error) if error else self._ended(), "log": [] if error else log}
+
+    def _ended(self) -> str:
+        """How the probe as a whole ended."""
+        program = self._program
+        if program.problem:
+            return program.problem
+        if program.code is not None and program.code < 0:
+            return tr("the probe was killed by signal {number}", number=-program.code)
+        if program.code:
+            return tr("the probe ended with exit code {code}", code=program.code)
+        return tr("the probe did not measure this part")
+
+    def _present(self) -> str:
+        """The part that is being measured; the last one of several."""
+        folder = self._folder.out / PARTS
+        begun = [part for part in self._parts if (folder / f"{part}.log").exists()]
+        return next((part for part in reversed(begun) if not (folder / f"{part}.json").exists()), "")
+
+
+@contextmanager
+def measuring(layout: Layout, runbook: Runbook, request: MeasureRequest) -> Iterator[Measuring]:
+    """Start the probe; other things can be observed until its answers are collected. After the block no process of it
+    is left."""
+    limit_s, memory_mb = runbook.checks.probe_limit_s, int(available_mb() * SHARE)
+    with scratch(layout) as folder:
+        options = ["--steps", str(request.steps), "--dates", str(request.dates), "--limit-s", f"{limit_s:g}"]
+        options += ["--memory-mb", str(memory_mb), "--parts", str(folder.out / PARTS)]
+        for part in request.parts:
+            options += ["--part", part]
+        for name in runbook.files.configs:
+            options += ["--config", name]
+        for number, text in enumerate((request.baseline_configs or {}).values()):
+            options += ["--baseline-config", folder.put(f"baseline-{number}.yaml", text.encode())]
+        command = [argument.replace("{python}", sys.executable) for argument in runbook.trainer.probe]
+        with supervised(
+            [*command, "verify", "--out", str(folder.out / ANSWER), *options],
+            cwd=layout.root,
+            env={**environment(layout.root), "TMPDIR": str(folder.out)},
+            output=folder.folder / OUTPUT,
+            limits=Limits(seconds=limit_s * (len(request.parts) + 1), memory_mb=memory_mb),
+        ) as program:
+            yield Measuring(program, folder, request.parts)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of the probe; empty where there is none."""
+    try:
+        value = json.loads(read_bytes(path, LARGEST))
+    except (OSError, HostError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _tail(folder: Path, name: str) -> list[str]:
+    """The last lines of a log that are not empty."""
+    lines = [line.rstrip()[:LOG_COLUMNS] for line in tail(folder, name, 4 * LOG_LINES) if line.strip()]
+    return lines[-LOG_LINES:]

@@ -1,0 +1,63 @@
+"""Observe the trainer while the gate of a phase is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atftctl import protocol
+from atftctl.domain.facts import Process
+from atftctl.domain.metrics_window import Window
+from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.process_state import STATE_TEXTS
+from atftctl.domain.reenabling import View
+from atftctl.host.files.logs import size_of_log
+from atftctl.host.process import table as procs
+from atftctl.observe.trainer_run import event_log, process
+from atftctl.protocol.messages import Message, tr
+from atftctl.state.layout import Layout
+
+NEXT = tr("then run: atftctl resume")
+
+
+def look(layout: Layout, view: View, command: Sequence[str]) -> tuple[Window, str]:
+    """(what the trainer did since the phase began; why it can't be judged by that, or "")."""
+    trainer, record = process.observe(layout, command), process.read_record(layout)
+    rows = event_log.metrics_since(layout.root, view.metrics_from) if view.run_id else []
+    fatal = None if trainer.alive else trainer.last_event
+    return Window(rows, trainer.alive, fatal, trainer.silent_s), _obstacle(view, trainer, record)
+
+
+def view_of(layout: Layout, trainer: Process, config: str) -> View | None:
+    """A window that begins now, on the trainer that runs with the config of this digest; None where none does."""
+    record = process.read_record(layout)
+    if record is None or not trainer.alive or trainer.run_id != record.run_id or trainer.digest != config:
+        return None
+    return View(record.run_id, size_of_log(layout.root, protocol.METRICS))
+
+
+def view_since_start(layout: Layout, run_id: str) -> View | None:
+    """A window since the start of this run; None where another one is recorded by now."""
+    record = process.read_record(layout)
+    return View(run_id, record.metrics_from) if record and record.run_id == run_id else None
+
+
+def _obstacle(view: View, trainer: Process, record: ProcessRecord | None) -> str:
+    """Say why this trainer can't show whether the phase is good; "" where it can."""
+    if not view.run_id:
+        return _nobody(trainer)
+    if record is None or {record.run_id, trainer.run_id} != {view.run_id}:
+        return tr("another trainer was started since the phase began; to judge the phase by that one: atftctl resume")
+    if not trainer.alive and record.wanted == "running" and record.boot not in ("", procs.boot_id()):
+        return tr("the machine was restarted and the trainer is not running")
+    if "stopped" in (trainer.state, record.wanted) or trainer.state in ("stopping", "elsewhere", "finished"):
+        return tr("the trainer does not run any more ({state})", state=STATE_TEXTS[trainer.state])
+    return ""
+
+
+def _nobody(trainer: Process) -> Message:
+    """Say that no trainer runs with the phase's settings, and what to do."""
+    if trainer.alive:
+        text = tr("the running trainer (pid {pid}) has other settings than the files", pid=trainer.pid)
+        return tr("{problem}; restart it: atftctl trainer restart, {then}", problem=text, then=NEXT)
+    text = tr("no trainer is running ({state})", state=STATE_TEXTS[trainer.state])
+    return tr("{problem}; start it: atftctl trainer start, {then}", problem=text, then=NEXT)

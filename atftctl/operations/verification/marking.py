@@ -1,0 +1,65 @@
+"""Mark what passed the checklist as verified-good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from atftctl.host.files.containment import resolve_inside
+from atftctl.host.files.fingerprint import sha256_file
+from atftctl.observe.snapshots import catalog
+from atftctl.operations.change.project_lock import locked
+from atftctl.operations.confirm import by_verify
+from atftctl.operations.project import Project, now
+from atftctl.operations.request import Request
+from atftctl.protocol.messages import Message, tr
+from atftctl.state import quarantine, verified
+from atftctl.state.layout import Layout
+
+
+def mark(
+    project: Project,
+    before: Mapping[str, str],
+    config_digest: str,
+    model: Mapping[str, Any],
+    checks: Mapping[str, str],
+    request: Request,
+) -> tuple[str, ...]:
+    """Mark exactly what was checked as verified-good; return lines that say what to do next.
+
+    Marked are the configs that were read (`before`: their SHA-256 by path) and the model file that was evaluated
+    (`model`: its `path` and `sha256`), also where the trainer has replaced it. `checks`: what each check measured.
+    """
+    layout = project.layout
+    checked = {**before, model["path"]: model["sha256"]}
+    current = {path: sha256_file(resolve_inside(layout.root, path)) for path in checked}
+    if any(current[path] != digest for path, digest in before.items()):
+        return (
+            tr("a config was changed during the check: nothing was marked as verified-good"),
+            tr("next: atftctl verify"),
+        )
+    with locked(project, "verify", request):
+        verified.mark_verified(layout, checked, checks, now())
+        if quarantine.reason(layout, config_digest):
+            quarantine.lift(layout, config_digest, "verify passed", now())
+        confirmed = by_verify(project, request)
+    return (*confirmed, *_marked(layout, checked, replaced=current[model["path"]] != model["sha256"]))
+
+
+def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tuple[Message, ...]:
+    """Say what the mark means. `checked`: SHA-256 by path, the model last. `replaced`: the trainer has replaced it."""
+    snapshots = [
+        snapshot for snapshot in catalog.list_snapshots(layout) if checked.items() <= snapshot.digests().items()
+    ]
+    if snapshots:
+        return (
+            tr("snapshot {id} has exactly these files: it is verified-good now", id=snapshots[-1].id),
+            tr("next: atftctl reenable --phase N"),
+        )
+    if replaced:
+        path = [*checked][-1]
+        return (
+            tr("the trainer replaced {path} during the check: the new file was not checked", path=path),
+            tr("next: atftctl backup, then atftctl verify; after it that snapshot is verified-good"),
+        )
+    return (tr("next: atftctl backup (that snapshot is verified-good), then atftctl reenable --phase N"),)

@@ -1,0 +1,145 @@
+"""`verify` around its probe: what crashes, hangs or answers nonsense, what is marked, and that nothing else changes."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.projects import CONFIG, ROOT, RUNBOOK, Ended, Project, wait_for
+
+PROBE = ROOT / "tests" / "support" / "children" / "probe.py"
+PARTS = ("dataset", "model", "quality", "training", "steps")
+
+
+@pytest.fixture
+def probed(project: Project) -> Project:
+    """With the stand-in probe, all improvements off, a baseline, and a running trainer."""
+    project.replace(RUNBOOK, 'probe: ["{python}", "-m", atftctl.trainer, probe]', f'probe: ["{{python}}", {PROBE}]')
+    project.replace(RUNBOOK, "probe_limit_s: 300", "probe_limit_s: 1")
+    assert project.run("rollback", "--immediate", "--yes", "--no-restart").code == 0
+    project.start_trainer()
+    assert project.run("baseline", "record").code == 0
+    return project
+
+
+def misbehaving(project: Project, *words: str) -> Ended:
+    project.write("probe", "\n".join(words))
+    return project.run("verify", "--json", limit_s=60)
+
+
+def verdicts(done: Ended) -> dict[str, str]:
+    return {check["name"]: check["verdict"] for check in done.json["data"]["checks"]}
+
+
+def check(done: Ended, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(check for check in done.json["data"]["checks"] if check["name"] == name)
+    return found
+
+
+def test_a_pass_marks_and_parts_of_it_do_not(probed: Project) -> None:
+    marks = probed.root / ".atftctl/verified.jsonl"
+    for partial in (("--quick",), ("--baseline-only",), ("--check", "model", "--check", "service")):
+        done = probed.run("verify", "--json", *partial)
+        assert done.code == 0 and done.json["data"]["skipped"], done
+        assert not marks.exists() and "nothing is marked" in done.json["data"]["headline"]
+    assert list(verdicts(probed.run("verify", "--json", "--baseline-only"))) == ["quality", "memory", "step-time"]
+    done = probed.run("verify", "--json")
+    assert done.code == 0 and set(verdicts(done).values()) == {"pass"} and len(verdicts(done)) == 8, done
+    assert marks.exists() and not done.json["data"]["skipped"]
+
+
+def test_verify_changes_nothing_but_its_own_marks(probed: Project) -> None:
+    def kept() -> dict[str, bytes]:
+        running = ("logs/", ".atftctl/verified.jsonl", ".atftctl/lock")  # the trainer goes on meanwhile
+        return {name: data for name, data in probed.tree().items() if not name.startswith(running)}
+
+    before = kept()
+    for arguments in ((), ("--quick",), ("--check", "quality")):
+        assert probed.run("verify", *arguments).code == 0
+    assert misbehaving(probed, "crash:quality").code == 1
+    (probed.root / "probe").unlink()
+    assert kept() == before
+
+
+def test_a_crash_fails_its_checks_and_keeps_the_others(probed: Project) -> None:
+    done = misbehaving(probed, "crash:quality")
+    assert done.code == 1, done
+    expected = dict.fromkeys(("model", "dataset", "errors", "service"), "pass") | {"quality": "fail"}
+    # the probe as a whole was killed: what was not begun is not known
+    assert verdicts(done) == expected | dict.fromkeys(("training", "memory", "step-time"), "inconclusive")
+    assert check(done, "quality")["log"] == ["measuring quality"]
+    assert "signal 9" in check(done, "quality")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [("nothing", "exit code 4"), ("kill", "signal 11"), ("hang", "did not end within 6 s"), ("flood", "MB of output")],
+)
+def test_a_probe_that_measures_nothing_is_never_a_pass(probed: Project, word: str, text: str) -> None:
+    begun = time.monotonic()
+    done = misbehaving(probed, word)
+    assert done.code == 6 and text in check(done, "quality")["detail"], done
+    assert check(done, "quality")["hint"] and verdicts(done)["service"] == "pass"
+    assert check(done, "model")["log"][0].startswith("the probe begins") or word == "flood"
+    assert time.monotonic() - begun < 40
+
+
+def test_a_daemon_that_the_probe_leaves_is_killed(probed: Project) -> None:
+    done = misbehaving(probed, "daemon")
+    assert done.code == 0, done
+    wait_for(lambda: (probed.root / "daemon.pid").exists(), 5)
+    pid = (probed.root / "daemon.pid").read_text()
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text(), 5)
+    assert probed.run("trainer", "status", "--json").json["data"]["state"] == "running", "and nobody else"
+
+
+def test_answers_of_other_probes(probed: Project) -> None:
+    """A program that writes one answer for all parts will do; half an answer is none."""
+    assert misbehaving(probed, "whole").code == 0
+    done = misbehaving(probed, "garbage:model")
+    assert done.code == 1 and verdicts(done)["model"] == "fail" and verdicts(done)["quality"] == "pass", done
+
+
+def test_a_trainer_that_is_not_there_is_inconclusive_with_what_to_do(probed: Project) -> None:
+    probed.replace(RUNBOOK, f'probe: ["{{python}}", {PROBE}]', 'probe: ["/no/such/python", x]')
+    done = probed.run("verify", "--json")
+    assert done.code == 6 and "can't start /no/such/python" in check(done, "model")["detail"], done
+    recorded = probed.run("baseline", "record")
+    assert recorded.code == 6 and "can't start /no/such/python" in recorded.err and "pip install" in recorded.err
+
+
+def test_a_baseline_that_can_not_be_measured_keeps_the_old_one(probed: Project) -> None:
+    before = probed.read(".atftctl/baselines/default.json")
+    probed.write("probe", "crash:steps")
+    done = probed.run("baseline", "record")
+    assert done.code == 3 and "measuring steps" in done.err and "was kept" in done.err, done
+    assert probed.read(".atftctl/baselines/default.json") == before
+
+
+def test_a_second_baseline_is_not_used_before_it_is_chosen(probed: Project) -> None:
+    done = probed.run("baseline", "record", "--name", "second", "--json")
+    assert done.code == 0 and done.json["data"]["in_use"] is False, done
+    assert "baseline set second" in done.json["data"]["lines"][0]
+    assert probed.run("baseline", "set", "second").code == 0
+    assert probed.run("baseline", "record", "--json").json["data"]["name"] == "second", "the one in use is replaced"
+
+
+def test_a_clock_that_jumped_changes_no_verdict(probed: Project) -> None:
+    """Durations are monotonic, and errors are counted from a place in the log, not from a time."""
+    path = ".atftctl/baselines/default.json"
+    probed.write(path, probed.read(path).decode().replace('"recorded": "2', '"recorded": "9'))
+    assert probed.run("verify").code == 0
+    shown = probed.run("baseline", "list")
+    assert shown.code == 0 and "default" in shown.out, shown
+
+
+def test_the_curve_as_a_picture(probed: Project, tmp_path: Path) -> None:
+    picture = tmp_path / "quality.svg"
+    assert probed.run("verify", "--quick", "--plot", str(picture)).code == 0
+    assert "<svg" in picture.read_text() and "RankIC@1d" in picture.read_text()
+    refused = probed.run("verify", "--plot", str(probed.root / CONFIG))
+    assert refused.code == 2 and "svg" in refused.err, "a config that is named by mistake is not overwritten"

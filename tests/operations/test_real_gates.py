@@ -1,0 +1,33 @@
+"""A phase behind its gate, with the real trainer: its own steps, the real checks, a model file that is too old."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.gates import quick_gates
+from tests.support.projects import TRAINING, Project, wait_for
+
+pytest.importorskip("torch")
+
+
+def test_a_phase_passes_by_real_checks_and_one_is_held_for_an_old_model(real: Project) -> None:
+    quick_gates(real, steps=20, window_s=120, checks="model, training, errors, service", quality="")
+    assert real.run("rollback", "--immediate", "--yes").code == 0
+    assert real.run("trainer", "start").code == 0
+    wait_for(lambda: (real.root / "models/best_model.pth").exists(), 120)
+    real.replace(TRAINING, "evaluate_every: 30", "evaluate_every: 100000")  # the best model stays what it is
+    done = real.run("reenable", "--phase", "1", "--yes", "--json")
+    assert done.code == 0, done
+    gate = {line["name"]: line for line in done.json["data"]["gate"]}
+    assert len(gate) == 5 and {line["verdict"] for line in gate.values()} == {"pass"}
+    assert int(gate["steps"]["detail"].split()[0]) >= 20
+
+    quick_gates(real, steps=20, window_s=120, checks="errors", quality="improved")
+    held = real.run("reenable", "--next", "--yes", "--json", "--force", "another gate for this test")
+    assert held.code == 6, held
+    assert "models/best_model.pth is still the file from before the phase" in held.json["data"]["headline"]
+    record = json.loads(real.read(".atftctl/reenable.json"))["body"]["phases"][1]
+    assert record["doing"] == "held" and "models/best_model.pth" in record["view"]["models"]
+    assert real.run("reenable", "--accept-inconclusive", "no better model is expected here").code == 0
