@@ -44,10 +44,13 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     from atftctl.operations.confirm_timer import Timer
 
+    timer = Timer(arguments[0], LogReporter(), write)
     for _ in range(TRIES):
         try:
-            Timer(arguments[0], LogReporter(), write).serve()
-        except Exception:  # noqa: BLE001 - a bug of ours: the change must be undone all the same
+            timer.serve()
+        except Exception:  # a bug of ours: the change must be undone all the same
+            if not timer.ready:
+                raise
             write(traceback.format_exc())
             time.sleep(PAUSE_S)
         else:

@@ -40,6 +40,7 @@ class Timer:
     report: Reporter
     log: Log
     change: PendingChange | None = None  # as it was read last
+    ready: bool = False  # whoever started the timer goes on with the change
     root: Path = Path()  # of the project, when the timer looked last
 
     def serve(self) -> None:
@@ -49,6 +50,7 @@ class Timer:
         with suppress(AtftError, HostError, OSError):
             open_for_rescue(self.root)  # for what that imports
         confirm_timer.write(_layout(), self.operation)
+        self.ready = True
         self.log(f"timer of {self.operation}: ready")
         while change := self._waiting():
             left_s = change.left_s(pending.moment())

@@ -323,7 +323,7 @@ def test_wrong_times(project: Project, text: str) -> None:
         ("rollback --staged --symptom oom", "judges by itself"),
         ("rollback --bisect --symptom oom", "changes nothing"),
         ("rollback --git HEAD --push", "can't be undone"),
-        ("reenable --phase 1", "judged by verify"),
+        ("reenable --phase 1", "judges by itself"),
         ("backup prune --yes", "can't be brought back"),
         ("backup rm latest --yes", "can't be brought back"),
         ("restore latest --to out", "does not change the project"),
