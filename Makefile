@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -19,6 +19,7 @@ help:
 	@echo "make dist                       wheel and sdist  make pyz     one-file rescue copy, built and tried"
 	@echo "make bench-backup               snapshots beside cp, restic and borg"
 	@echo "make torture                    every changing command struck at every system call (an hour)"
+	@echo "make confirm-long               the operator killed 50 times while a change waits for its confirmation"
 	@echo "make yaml-corpus DIR=folder      every scalar of public YAML files edited, and judged by other readers"
 	@echo "make bench-trainer              speed of a training step; bench-streaming: 4,000 stocks within 2 GiB"
 	@echo "make quality DATA=panel.parquet RankIC on real prices beside ridge and LightGBM"
@@ -134,6 +135,10 @@ quality: setup
 # How often the verdicts err, on simulated series and, with DATA=panel.parquet, on those of real prices.
 calibration: setup
 	$(BIN)/python -m tests.calibration $(DATA)
+
+# The operator of a change that must be confirmed is killed at random instants, 50 times: how late is the undo? Ten minutes.
+confirm-long: setup
+	$(BIN)/python -m tests.confirm_long 50
 
 # Ten rehearsals in a row: what the drill promises.
 drill-ten: setup

@@ -92,6 +92,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "MetricsData": "metrics",
     "BisectData": "rollback --bisect",
     "StagedData": "rollback --staged, resume",
+    "ConfirmData": "confirm",
     "ReenableData": "reenable, resume",
     "ReenableStatusData": "reenable --status",
     "RecoveredData": "recover, resume",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from atftctl.apply import branch_move
 from atftctl.apply.snapshots import remove as removal
@@ -51,5 +52,8 @@ def _record_removals(layout: Layout) -> list[str]:
 
 
 def _tools_in_use(layout: Layout) -> set[str]:
-    """Return the private copies of the tool that an open operation still needs."""
-    return {str(sealed_records.try_read(path).get("tool")) for path in layout.journal.glob("*.intent.json")}
+    """Return the private copies of the tool that an open operation, or the timer of an unconfirmed change, still
+    needs."""
+    of_timer = str(sealed_records.try_read(layout.pending).get("tool"))
+    in_use = {str(sealed_records.try_read(path).get("tool")) for path in layout.journal.glob("*.intent.json")}
+    return in_use | {str(layout.tools / Path(of_timer).name)}  # the project may have been moved since

@@ -113,7 +113,7 @@ def _summaries(group: TyperGroup) -> Candidates:
 
 def _options(command: object) -> Candidates:
     for parameter in command.params if isinstance(command, TyperCommand | TyperGroup) else ():
-        if isinstance(parameter, TyperOption):
+        if isinstance(parameter, TyperOption) and not parameter.hidden:
             yield parameter.opts[0], (parameter.help or "").rstrip(".")
     yield "--help", "Show this help and exit"
 
@@ -196,6 +196,19 @@ def _operations(project: Path) -> Candidates:
         yield str(entry["operation"]), f"{entry.get('command', '')}: {entry.get('title', '')}"
 
 
+def _pending(project: Path) -> Candidates:
+    from atftctl.observe.runbook.locate import find_project
+    from atftctl.state.pending import read
+
+    if change := read(find_project(project, rescue=True)):
+        yield change.operation, f"{change.command}: {change.title}"
+
+
+def _durations(project: Path) -> Candidates:
+    del project
+    yield from ((text, "") for text in ("30s", "5m", "10m", "30m", "2h"))
+
+
 def _checks(project: Path) -> Candidates:
     from atftctl.domain.checks import CHECKS
 
@@ -227,6 +240,8 @@ VALUES: dict[str, Callable[[Path], Candidates]] = {
     "SNAPSHOT": _snapshots,
     "NEW": _snapshots,
     "OPERATION": _operations,
+    "PENDING": _pending,
+    "TIME": _durations,
     "CHECK": _checks,
     "BASELINE": _baselines,
     "DIR": _files,

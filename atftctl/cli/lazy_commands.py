@@ -19,6 +19,7 @@ SECTIONS = {
         "verify": "Check that the service is back at its normal level",
         "metrics": "Show training metrics: curves, branches, discarded steps",
         "undo": "Undo one operation",
+        "confirm": "Keep a change that was made with --confirm-within",
         "restore": "Restore files from a snapshot or from git",
         "recover": "Finish or reverse an operation that a crash interrupted",
         "resume": "Continue an interrupted operation or a staged rollback",

@@ -26,6 +26,10 @@ def main() -> None:
 
     settle_in()
     as_interrupt()
+    if sys.argv[1:2] == ["__timer"]:
+        from atftctl.cli.timer import main as be_timer
+
+        sys.exit(be_timer(sys.argv[2:]))
     sys.exit(run(in_order(sys.argv[1:])))
 
 

@@ -58,11 +58,31 @@ Operation = Annotated[
     ),
 ]
 
-Shared = Literal["json", "project", "lang", "dry_run", "diff", "yes", "reason", "no_restart", "adopt"]
+ConfirmWithin = Annotated[
+    str,
+    typer.Option(
+        "--confirm-within",
+        metavar="TIME",
+        help="Undo the change unless `atftctl confirm` comes within this time: 30s, 10m, 2h.",
+        show_default=False,
+    ),
+]
+ConfirmByVerify = Annotated[
+    bool, typer.Option("--confirm-by-verify", help="With --confirm-within: a passing `atftctl verify` confirms, too.")
+]
+NeverConfirmed = Annotated[  # an option only to say why it is refused
+    str, typer.Option("--confirm-within", metavar="TIME", hidden=True, help="Not possible here.")
+]
+
+Shared = Literal[
+    "json", "project", "lang", "dry_run", "diff", "yes", "reason", "no_restart", "adopt", "confirm_within",
+    "confirm_by_verify",
+]  # fmt: skip
 ALWAYS: tuple[Shared, ...] = ("json", "project", "lang")
 CHANGE: tuple[Shared, ...] = ("dry_run", "yes", "reason")
 CHANGE_FILES: tuple[Shared, ...] = ("dry_run", "diff", "yes", "reason")
 RESTART: tuple[Shared, ...] = ("no_restart", "adopt")
+CONFIRM: tuple[Shared, ...] = ("confirm_within", "confirm_by_verify")
 _KINDS: dict[Shared, tuple[object, object]] = {  # annotation and default
     "json": (Json, False),
     "project": (Project, Path()),
@@ -73,6 +93,8 @@ _KINDS: dict[Shared, tuple[object, object]] = {  # annotation and default
     "reason": (Reason, ""),
     "no_restart": (NoRestart, False),
     "adopt": (Adopt, None),
+    "confirm_within": (ConfirmWithin, ""),
+    "confirm_by_verify": (ConfirmByVerify, False),
 }
 
 
@@ -91,6 +113,19 @@ def kind(only: str) -> Kind:
     if only:
         raise typer.BadParameter(f"{only!r} is neither configs nor models", param_hint="--only")
     return ""
+
+
+def refuse_confirm_within(asked: str, why: str) -> None:
+    """Raises UsageError where --confirm-within was given to a command that can't wait for a confirmation."""
+    from atftctl.domain.errors import UsageError
+    from atftctl.protocol.messages import tr
+
+    if asked:
+        raise UsageError(
+            tr("--confirm-within can't be used here: {reason}", reason=why),
+            state=tr("nothing was changed"),
+            hint=tr("run this command without --confirm-within"),
+        )
 
 
 def language(asked: str) -> str:

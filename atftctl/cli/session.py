@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from atftctl.domain.plan import Plan
     from atftctl.domain.result import Result
     from atftctl.operations.project import Project
-    from atftctl.operations.request import Confirm, Request
+    from atftctl.operations.request import Confirm, ConfirmWithin, Request
 
 
 @dataclass
 class Session:
-    """One run of one command. The fields `json` to `adopt` are its shared options.
+    """One run of one command. The fields `json` to `confirm_by_verify` are its shared options.
 
     A command without `--yes` does not ask for confirmation, hence the default of `yes`.
     """
@@ -38,6 +38,8 @@ class Session:
     reason: str = ""
     no_restart: bool = False
     adopt: list[int] | None = None
+    confirm_within: str = ""
+    confirm_by_verify: bool = False
     render: Callable[[Result], None] | None = None  # how the result is shown; None: headline, lines and times
     contacts: tuple[str, ...] = ()  # the runbook's; an error shows them
 
@@ -58,12 +60,32 @@ class Session:
         self.contacts = opened.contacts
         return opened
 
-    def request(self, *, or_undo: bool = False) -> Request:
-        """How the operator asks for this change."""
+    def request(self, *, or_undo: bool = False, policy: RestartPolicy | None = None) -> Request:
+        """How the operator asks for this change. policy: what it may do with the trainer, where it may have to be
+        confirmed. Raises UsageError for a wrong --confirm-within."""
         from atftctl.operations.request import Request, yes
 
         reason = self.reason.encode("utf-8", "replace").decode()  # bytes of another encoding are surrogates here
-        return Request(reason, self.dry_run, or_undo, self._confirm, _observer.seen or yes, self.reporter)
+        within = self._confirm_within(policy) if policy else None
+        return Request(
+            reason, self.dry_run, or_undo, self._confirm, _observer.seen or yes, self.reporter, within, _before
+        )
+
+    def _confirm_within(self, policy: RestartPolicy) -> ConfirmWithin | None:
+        from atftctl.domain.duration import seconds_of
+        from atftctl.domain.errors import UsageError
+        from atftctl.operations.request import ConfirmWithin
+        from atftctl.protocol.messages import tr
+
+        if self.confirm_within:
+            seconds = seconds_of(self.confirm_within, "--confirm-within")
+            return ConfirmWithin(seconds, self.confirm_by_verify, policy)
+        if self.confirm_by_verify:
+            raise UsageError(
+                tr("--confirm-by-verify needs --confirm-within"),
+                hint=tr("example: {option} 10m", option="--confirm-within"),
+            )
+        return None
 
     def restart_policy(self, *, live: bool = False, restart: bool = True) -> RestartPolicy:
         """What may be done with the trainer."""
@@ -113,6 +135,14 @@ class Session:
             with suppress(OSError):  # a plan that can't be printed must not stop a rescue
                 render_plan.show(plan, diff, whole=self.diff)
         return True
+
+
+def _before(project: Project, request: Request, undoes: str) -> None:
+    """Before a change: carry out the overdue undo of an unconfirmed one, and refuse the change while one waits."""
+    if project.layout.pending.exists():
+        from atftctl.operations import overdue
+
+        overdue.attend(project, request, undoes=undoes)
 
 
 class _PlanObserver:

@@ -35,6 +35,10 @@ class Refused(AtftError):  # noqa: N818
     exit_code = Exit.REFUSED
 
 
+class Busy(Refused):
+    """Refused because another process holds the project's lock."""
+
+
 class Restored(AtftError):  # noqa: N818
     """The operation failed, and the state of before was restored."""
 

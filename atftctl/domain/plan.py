@@ -8,6 +8,7 @@ from typing import Any
 
 from atftctl.domain.code_steps import ChangePackages, MoveBranch
 from atftctl.domain.commits import CodeMove
+from atftctl.domain.confirm_steps import AwaitConfirmation
 from atftctl.domain.record import record
 from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.steps import (
@@ -75,6 +76,10 @@ class Plan:
     @property
     def reload(self) -> ReloadTrainer | None:
         return next((step for step in self.steps if isinstance(step, ReloadTrainer)), None)
+
+    @property
+    def confirmation(self) -> AwaitConfirmation | None:
+        return next((step for step in self.steps if isinstance(step, AwaitConfirmation)), None)
 
     @property
     def snapshot(self) -> TakeSnapshot | None:

@@ -70,7 +70,7 @@ class ChangeData(Data):
     operation: its id, for `undo` and `show`. snapshot: what was there before, if files changed. changes: settings that
     changed, as `key: old → new`. first_step: the event of the trainer's first step. undone_by: the undo that followed,
     where the trainer was not healthy. probe: what a probe measured after the change. pushed: whether the revert was
-    pushed.
+    pushed. confirm_until: the time at which the change is undone unless it is confirmed (ISO 8601), or null.
     """
 
     operation: str
@@ -80,6 +80,7 @@ class ChangeData(Data):
     undone_by: str | None = None
     probe: Mapping[str, Any] | None = None
     pushed: bool = False
+    confirm_until: str | None = None
 
 
 @record

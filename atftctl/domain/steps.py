@@ -8,6 +8,7 @@ from typing import Any
 
 from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
+from atftctl.domain.confirm_steps import AwaitConfirmation
 from atftctl.domain.gate import DecideByHand, WatchGate
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Stage, Value
@@ -263,6 +264,7 @@ Step = (
     | ChangeFiles
     | StartTrainer
     | ReloadTrainer
+    | AwaitConfirmation
     | RunStage
     | RevertCommits
     | MoveBranch

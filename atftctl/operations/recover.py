@@ -26,6 +26,10 @@ def recover(project: Project, request: Request, *, back: bool = False) -> Result
     """
     with locked(project, "recover", request, back=back) as recovered:
         pass
+    if project.layout.pending.exists():
+        from atftctl.operations import overdue
+
+        overdue.expire_overdue(project, request)
     failed = recovered.not_started
     return Result(
         "recover",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
@@ -15,7 +15,17 @@ from atftctl.domain.result import DryRunData, Part, Reporter, Result, Silent
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
 
+if TYPE_CHECKING:
+    from atftctl.decide.plans.builder import RestartPolicy
+    from atftctl.operations.project import Project
+
 Confirm = Callable[[Plan, tuple[str, ...]], bool]
+Before = Callable[["Project", "Request", str], None]
+
+
+def nothing(project: Project, request: Request, undoes: str) -> None:
+    """Does nothing before a change."""
+    del project, request, undoes
 
 
 def yes(plan: Plan, diff: tuple[str, ...]) -> bool:
@@ -25,11 +35,24 @@ def yes(plan: Plan, diff: tuple[str, ...]) -> bool:
 
 
 @record
+class ConfirmWithin:
+    """The change is undone unless it is confirmed within `seconds`. `by_verify`: a passing `verify` confirms it, too.
+    `policy`: what the change may do with the trainer; the undo may do the same."""
+
+    seconds: int
+    by_verify: bool
+    policy: RestartPolicy
+
+
+@record
 class Request:
     """How a change is asked for.
 
     `or_undo`: undo the change where the trainer is not healthy after it. `confirm`: asks the operator. `seen`: gets
     every plan before anything else is done with it, and may raise: `plan save` and `plan apply` use it.
+    `confirm_within`: the change is undone unless it is confirmed; None where it needs no confirmation. `before`: is
+    called before a change is planned, with the operation that it undoes or ""; may raise Refused. It carries out an
+    overdue undo, which this module and the change itself can't import.
     """
 
     reason: str = ""
@@ -38,6 +61,8 @@ class Request:
     confirm: Confirm = yes
     seen: Confirm = yes
     report: Reporter = field(default_factory=Silent)
+    confirm_within: ConfirmWithin | None = None
+    before: Before = nothing
 
     @property
     def shows_plans(self) -> bool:

@@ -9,6 +9,9 @@ from typing import Any
 from atftctl.decide.plans import by_snapshot
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.commits import CodeMove
+from atftctl.domain.errors import Refused
+from atftctl.domain.facts import Facts
+from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.host.errors import HostError, reason
 from atftctl.operations.change.carry_out import carry_out
@@ -20,11 +23,14 @@ from atftctl.protocol.messages import tr
 from atftctl.state import history
 
 
-def undo(project: Project, operation: str, policy: RestartPolicy, request: Request) -> Result:
-    """Undo an operation. `operation`: its id or how it begins; "" for the last one. Raises as `carry_out`."""
+def undo(project: Project, operation: str, policy: RestartPolicy, request: Request, *, expired: bool = False) -> Result:
+    """Undo an operation. `operation`: its id or how it begins; "" for the last one. `expired`: it was not confirmed in
+    time. Raises as `carry_out`."""
     if not request.dry_run and open_operation(project.layout):
         recover_first(project, "undo", request)  # an interrupted operation gets its entry in the history
     entry = history.find(history.read(project.layout), operation)
+    if not operation:
+        _refuse_expired(entry)
     move = None
     if entry.get("git"):
         from atftctl.operations.change import branch_check  # imported late: other undos do not need git
@@ -35,13 +41,29 @@ def undo(project: Project, operation: str, policy: RestartPolicy, request: Reque
         if move:
             branch_check.require_unmoved(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
 
-    change = Change(
-        lambda facts: by_snapshot.undo(project.runbook, facts, entry, policy, move),
-        digests_of=tuple(str(file["path"]) for file in entry["files"]),
-        check=check,
-    )
+    def decide(facts: Facts) -> Plan:
+        plan = by_snapshot.undo(project.runbook, facts, entry, policy, move)
+        return replace(plan, facts={**plan.facts, "expired": request.reason}) if expired else plan
+
+    paths = tuple(str(file["path"]) for file in entry["files"])
+    change = Change(decide, digests_of=paths, check=check, undoes=str(entry["operation"]))
     result = carry_out(project, change, request)
     return result if request.dry_run else _release(project, entry, result)
+
+
+def _refuse_expired(entry: Mapping[str, Any]) -> None:
+    """Raises Refused where the last operation is the undo of an unconfirmed change: whoever means that change finds it
+    undone already, and would make it again."""
+    about = entry.get("about") or {}
+    if entry["command"] == "undo" and about.get("expired"):
+        raise Refused(
+            tr("{operation} is undone already: {reason}", operation=about.get("undo_of"), reason=about["expired"]),
+            hint=tr(
+                "to make that change again: atftctl undo {operation}; to undo an earlier one: atftctl undo ID "
+                "(list: atftctl history)",
+                operation=entry["operation"],
+            ),
+        )
 
 
 def _release(project: Project, entry: Mapping[str, Any], result: Result) -> Result:

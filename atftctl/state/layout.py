@@ -95,6 +95,14 @@ class Layout:
         return self.state / "staged.json"
 
     @property
+    def pending(self) -> Path:
+        return self.state / "pending.json"
+
+    @property
+    def confirm_timer(self) -> Path:
+        return self.state / "confirm-timer.json"
+
+    @property
     def reenable(self) -> Path:
         return self.state / "reenable.json"
 

@@ -106,6 +106,18 @@ def half_decided(root: Path) -> None:
     assert list((root / ".atftctl/journal").glob("*.commit.json")), "after the decision"
 
 
+def unconfirmed(root: Path) -> None:
+    """A change whose time to be confirmed was over before a reboot."""
+    from atftctl.domain.pending import PendingChange
+    from atftctl.state import pending
+
+    rolled_back(root)
+    layout, at = layout_of(root), "2026-01-01T00:00:00+00:00"
+    operation = str(history.read(layout)[-1]["operation"])
+    change = PendingChange(operation, "rollback", "t", "me", "", at, 60, 0.0, "another boot", at, restart=False)
+    pending.write(layout, change)
+
+
 def left_staged(root: Path) -> None:
     from atftctl.domain.staged import StagedState
     from atftctl.state import staged as kept
@@ -148,7 +160,7 @@ class Command:
             other = self.fresh(folder, "other")
             in_child(lambda: rolled_back(other))
             self.ends = [self.before, state(other), self.before]
-        if self.name == "recover":
+        if self.name in ("recover", "overdue undo"):
             self.ends = [state(done)]
         shutil.rmtree(done)
 
@@ -210,6 +222,7 @@ COMMANDS = (
             lambda root: config.set_settings(open_project(root), ["gat_temperature=0.9", "loss.type=mse"], FILES_ONLY, Request()),
             undoable=True, logged=True),
     Command("recover", lambda root: recovering.recover(open_for_rescue(root), Request()), half_decided, logged=True),
+    Command("overdue undo", lambda root: recovering.recover(open_for_rescue(root), Request()), unconfirmed, logged=True),
     Command("resume drop", lambda root: staged.resume(open_project(root), "", FILES_ONLY, Request(), drop=True), left_staged),
     Command("guard override", lambda root: guard.check(open_project(root), "torture"), quarantined),
     Command("runbook render", lambda root: pages.render(open_project(root), Request(), check=False),

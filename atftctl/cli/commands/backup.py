@@ -7,6 +7,7 @@ import typer
 from atftctl.cli import options as o
 from atftctl.cli.command import command
 from atftctl.cli.session import Session
+from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     from atftctl.domain.result import Result
@@ -42,6 +43,7 @@ Sample = Annotated[
     str,
     typer.Option("--sample", metavar="10%", help="Check this share of the files; those checked longest ago first."),
 ]
+CANNOT_UNDO = tr("a removed snapshot can't be brought back")
 
 
 @command(
@@ -123,7 +125,6 @@ def verify(session: Session, snapshots: Some = None, everything: Everything = Fa
     """
     from atftctl.domain.errors import UsageError
     from atftctl.operations.backup import verify as operation
-    from atftctl.protocol.messages import tr
 
     if sum((bool(snapshots), everything, bool(sample))) > 1:
         raise UsageError(tr("SNAPSHOT, --all and --sample can't be used together"))
@@ -133,7 +134,7 @@ def verify(session: Session, snapshots: Some = None, everything: Everything = Fa
 
 
 @command("backup prune", *o.CHANGE, examples=("atftctl backup prune --dry-run", "atftctl backup prune"))
-def prune(session: Session) -> "Result":
+def prune(session: Session, confirm_within: o.NeverConfirmed = "") -> "Result":
     """Remove the snapshots that the runbook's retention does not keep.
 
     Never removes a pinned snapshot, the newest verified-good snapshot, or the snapshot that the next `atftctl undo`
@@ -142,18 +143,20 @@ def prune(session: Session) -> "Result":
     from atftctl.cli.render import backups as render
     from atftctl.operations.backup import prune as operation
 
+    o.refuse_confirm_within(confirm_within, CANNOT_UNDO)
     session.render = render.prune
     return operation.prune(session.open(), session.request())
 
 
 @command("backup rm", *o.CHANGE, examples=("atftctl backup rm 20261129_180000",))
-def rm(session: Session, snapshots: Snapshots) -> "Result":
+def rm(session: Session, snapshots: Snapshots, confirm_within: o.NeverConfirmed = "") -> "Result":
     """Remove these snapshots.
 
     A pinned snapshot is not removed. Cannot be undone.
     """
     from atftctl.operations.backup import prune as operation
 
+    o.refuse_confirm_within(confirm_within, CANNOT_UNDO)
     return operation.remove(session.open(rescue=True), snapshots, session.request())
 
 

@@ -37,6 +37,7 @@ def get(session: Session, key: Key = "") -> "Result":
     "config set",
     *o.CHANGE_FILES,
     *o.RESTART,
+    *o.CONFIRM,
     examples=(
         "atftctl config set improvements.gat_temperature 1.0",
         "atftctl config set use_ema=false online_normalization=false --dry-run",
@@ -51,4 +52,4 @@ def put(session: Session, settings: Settings, live: o.Live = False, or_undo: o.O
     from atftctl.operations import config as operation
 
     policy = session.restart_policy(live=live)
-    return operation.set_settings(session.open(), settings, policy, session.request(or_undo=or_undo))
+    return operation.set_settings(session.open(), settings, policy, session.request(or_undo=or_undo, policy=policy))

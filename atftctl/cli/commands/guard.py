@@ -34,7 +34,8 @@ def guard(session: Session, command: Arguments, override: Override = "") -> NoRe
     from atftctl.operations.trainer_process import guard as operation
 
     try:
-        number = error_boundary.guarded(session, lambda: operation.check(session.open(), override))
+        check = operation.check
+        number = error_boundary.guarded(session, lambda: check(session.open(), override, session.request()))
     except typer.Exit:
         raise typer.Exit(REFUSED) from None
     _become(command, number)

@@ -8,6 +8,7 @@ import typer
 from atftctl.cli import options as o
 from atftctl.cli.command import command
 from atftctl.cli.session import Session
+from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     from atftctl.domain.result import Result
@@ -76,6 +77,7 @@ class ReenableArguments:
         bool,
         typer.Option("--no-wait", help="Change and restart, and judge the gate later.", rich_help_panel=GATE),
     ] = False
+    confirm_within: o.NeverConfirmed = ""
 
 
 @command(
@@ -95,6 +97,7 @@ def reenable(session: Session, arguments: ReenableArguments) -> "Result":
     that the runbook names. Pass: the next phase may follow. Fail: this phase alone is undone, its config quarantined.
     Inconclusive: the phase is held, and the message says what is missing.
     """
+    o.refuse_confirm_within(arguments.confirm_within, tr("the gate of each phase judges by itself"))
     refuse(arguments)
     project = session.open(look=arguments.status)
     if arguments.status:
@@ -123,7 +126,6 @@ def reenable(session: Session, arguments: ReenableArguments) -> "Result":
 def refuse(arguments: ReenableArguments) -> None:
     """Raises UsageError for options that do not go together."""
     from atftctl.domain.errors import UsageError
-    from atftctl.protocol.messages import tr
 
     accept = bool(arguments.accept_inconclusive)
     verbs = {

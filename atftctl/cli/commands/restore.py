@@ -8,6 +8,7 @@ import typer
 from atftctl.cli import options as o
 from atftctl.cli.command import command
 from atftctl.cli.session import Session
+from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     from atftctl.domain.result import Result
@@ -33,6 +34,7 @@ To = Annotated[
     "restore",
     *o.CHANGE_FILES,
     *o.RESTART,
+    *o.CONFIRM,
     examples=(
         "atftctl restore last-good --dry-run",
         "atftctl restore 20261130_101500 configs/atft/config.yaml",
@@ -52,5 +54,7 @@ def restore(session: Session, snapshot: Source, paths: Paths = None, only: o.Onl
     if snapshot.startswith("git:"):
         session.leave_tree(opened)
     if to is not None:
+        o.refuse_confirm_within(session.confirm_within, tr("--to does not change the project"))
         return operation.export(opened, snapshot, chosen, to, session.request(), only=kind)
-    return operation.restore(opened, snapshot, chosen, session.rescue_policy(opened), session.request(), only=kind)
+    policy = session.rescue_policy(opened)
+    return operation.restore(opened, snapshot, chosen, policy, session.request(policy=policy), only=kind)

@@ -125,6 +125,7 @@ class RouteArguments:
     "rollback",
     *o.CHANGE_FILES,
     *o.RESTART,
+    *o.CONFIRM,
     examples=(
         "atftctl rollback --symptom oom",
         "atftctl rollback --immediate --dry-run",
@@ -137,7 +138,7 @@ def rollback(session: Session, arguments: RouteArguments) -> "Result":
     Shows the plan and the diff and asks. Then: save the evidence, stop the trainer, take a snapshot, change the files,
     start the trainer, wait for its first step. `atftctl undo` undoes it.
     """
-    route = choose(arguments, no_restart=session.no_restart)
+    route = choose(arguments, no_restart=session.no_restart, confirmed=bool(session.confirm_within))
     return route.run(session, session.open(), arguments)
 
 
@@ -195,7 +196,8 @@ def _full(session: Session, project: "Project", arguments: RouteArguments) -> "R
 
 def _how(session: Session, arguments: RouteArguments) -> "tuple[RestartPolicy, Request]":
     """How the change is to be made."""
-    return session.restart_policy(live=arguments.live), session.request(or_undo=arguments.or_undo)
+    policy = session.restart_policy(live=arguments.live)
+    return policy, session.request(or_undo=arguments.or_undo, policy=policy)
 
 
 @record
@@ -224,7 +226,7 @@ ROUTES = (
 )
 
 
-def choose(arguments: RouteArguments, *, no_restart: bool) -> Route:
+def choose(arguments: RouteArguments, *, no_restart: bool, confirmed: bool = False) -> Route:
     """The route that the command line names. Raises UsageError for options that do not go together."""
     from atftctl.domain.errors import UsageError
     from atftctl.protocol.messages import tr
@@ -246,6 +248,18 @@ def choose(arguments: RouteArguments, *, no_restart: bool) -> Route:
         (
             no_restart and option == "--staged",
             tr("--staged can't be used with --no-restart: each stage restarts the trainer"),
+        ),
+        (
+            confirmed and option == "--staged",
+            tr("--confirm-within can't be used with --staged: it watches the trainer, and judges by itself"),
+        ),
+        (
+            confirmed and option == "--bisect",
+            tr("--confirm-within can't be used with --bisect: it changes nothing"),
+        ),
+        (
+            confirmed and arguments.push,
+            tr("--confirm-within can't be used with --push: what was pushed can't be undone"),
         ),
     ]
     for wrong, message in mistakes:

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from atftctl.domain.result import Result
 
 
-@command("undo", *o.CHANGE_FILES, *o.RESTART, examples=("atftctl undo", "atftctl undo 20261130_101500 --dry-run"))
+@command(
+    "undo",
+    *o.CHANGE_FILES,
+    *o.RESTART,
+    *o.CONFIRM,
+    examples=("atftctl undo", "atftctl undo 20261130_101500 --dry-run"),
+)
 def undo(session: Session, operation: o.Operation = "") -> "Result":
     """Undo one operation.
 
@@ -21,4 +27,5 @@ def undo(session: Session, operation: o.Operation = "") -> "Result":
 
     opened = session.open(rescue=True)
     session.leave_tree(opened)
-    return operations.undo(opened, operation, session.rescue_policy(opened), session.request())
+    policy = session.rescue_policy(opened)
+    return operations.undo(opened, operation, policy, session.request(policy=policy))

@@ -10,6 +10,7 @@ from itertools import accumulate, chain
 from atftctl.cli.render.console import WARN, Tone, paragraph, printable, say, say_marked, screen, write_lines
 from atftctl.cli.render.layout import chunks
 from atftctl.domain.code_steps import ChangePackages
+from atftctl.domain.duration import duration_text
 from atftctl.domain.plan import Plan
 from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.steps import ChangeFiles, RunStage, SettingChange, Step
@@ -111,11 +112,21 @@ def summary(plan: Plan) -> str:
     if kinds[RemoveSnapshot]:
         count = kinds[RemoveSnapshot]
         parts.append(trn("permanently remove {count} snapshot", "permanently remove {count} snapshots", count))
+    parts += _after_the_files(plan)
+    return tr("This will {actions}.", actions=joined(", ", parts or [tr("recover")]))
+
+
+def _after_the_files(plan: Plan) -> list[Message]:
+    """What the plan does once all files are changed."""
+    parts: list[Message] = []
     if plan.start:
         parts.append(tr("start the trainer from {checkpoint}", checkpoint=plan.start.resume))
     if plan.reload:
         parts.append(tr("reload the settings in the running trainer"))
-    return tr("This will {actions}.", actions=joined(", ", parts or [tr("recover")]))
+    if plan.confirmation:
+        duration = duration_text(plan.confirmation.within_s)
+        parts.append(tr("undo it after {duration} unless confirmed", duration=duration))
+    return parts
 
 
 def _diff_tone(line: str) -> Tone:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from atftctl.cli.render.ages import age
 from atftctl.cli.render.console import WARN, Tone, printable, say, say_marked
 from atftctl.cli.render.layout import display_width, pad
+from atftctl.cli.render.result import contacts
 from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
 from atftctl.protocol.messages import tr
@@ -59,6 +60,7 @@ def status(result: Result) -> None:
             lead="  ",
             hang=4,
         )
+    contacts(result.contacts)
 
 
 def _features(features: Mapping[str, FeatureState]) -> None:

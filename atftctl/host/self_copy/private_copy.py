@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from atftctl.host.files.folders import make_dirs
@@ -29,11 +30,16 @@ def go_private(root: Path, tools: Path) -> None:
     if private_home() or not lies_in(root):
         return
     home = tools / owner.own_name()
-    make_dirs(home, 0o700)
-    shutil.copytree(package(), home / package().name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    copy_to(home)
     sys.stdout.flush()
     sys.stderr.flush()
     go_on_from(home)
+
+
+def copy_to(home: Path, left_out: tuple[str, ...] = LEFT_OUT) -> None:
+    """Copy our code, except for what matches `left_out`, into the new folder `home`. Raises OSError."""
+    make_dirs(home, 0o700)
+    shutil.copytree(package(), home / package().name, ignore=shutil.ignore_patterns(*left_out))
 
 
 def private_home() -> str:
@@ -51,11 +57,27 @@ def sweep(tools: Path, in_use: set[str]) -> None:
             shutil.rmtree(home, ignore_errors=True)
 
 
+def follow(old: Path, new: Path) -> None:
+    """The folder `old` that holds our private copy was renamed to `new`: import the rest of our modules from there."""
+    import importlib
+
+    def moved(entries: list[str]) -> list[str]:
+        return [entry.replace(f"{old}/", f"{new}/", 1) for entry in entries]
+
+    sys.path[:] = moved(sys.path)
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == package().name and hasattr(module, "__path__"):
+            module.__path__ = moved(list(module.__path__))
+    importlib.invalidate_caches()
+
+
 def load_all() -> None:
-    """Import every module of atftctl except the trainer's, before an operation changes or removes their files."""
+    """Import every module of atftctl except the trainer's, before an operation changes or removes their files. One that
+    can't be imported, since it needs a package that is missing, is left out."""
     import importlib
     import pkgutil
 
     for module in pkgutil.walk_packages([str(package())], f"{package().name}."):
         if not module.name.startswith(f"{package().name}.trainer") and not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            with suppress(ImportError):
+                importlib.import_module(module.name)

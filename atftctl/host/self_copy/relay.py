@@ -8,6 +8,7 @@ here, and nothing is waited for.
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -89,10 +90,19 @@ def _body(record: Path) -> dict[str, object] | None:
 
 def go_on_from(home: Path) -> NoReturn:
     """Replace this process: run the same command line from the copy at `home`."""
+    os.execve(sys.executable, command(sys.argv[1:]), environment(home))  # noqa: S606
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """The command line that runs atftctl from a copy, in the environment of that copy."""
+    return [sys.executable, "-P", "-m", "atftctl", *arguments]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Our environment, changed so that a process runs atftctl from the copy at `home`."""
     before = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join(filter(None, (str(home), os.environ.get(PACKAGES), before)))
-    env = {**os.environ, MARK: str(home), BEFORE: before, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "atftctl", *sys.argv[1:]], env)  # noqa: S606
+    return {**os.environ, MARK: str(home), BEFORE: before, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _project() -> Path:

@@ -82,7 +82,7 @@ def prune(project: Project, request: Request) -> Result:
                 pass  # recovery, which comes with the lock, ends a removal that a crash interrupted
         return Result("backup prune", Exit.DONE, _nothing(kept), data=PruneData(kept=staying()))
     act = _removal(project, request, lambda removed: PruneData(removed, staying()))
-    action = Action("backup prune", decide, act, details=lambda: {"kept": staying()}, identity=_ids)
+    action = Action("backup prune", decide, act, details=lambda: {"kept": staying()}, identity=_ids, waits=True)
     return perform(project, action, request, ask=True)
 
 
@@ -121,7 +121,7 @@ def remove(project: Project, names: Sequence[str], request: Request) -> Result:
         return _plan(layout, "backup rm", title, going, snapshots, tuple(notes))
 
     act = _removal(project, request, BackupRemoveData)
-    return perform(project, Action("backup rm", decide, act, identity=_ids), request, ask=True)
+    return perform(project, Action("backup rm", decide, act, identity=_ids, waits=True), request, ask=True)
 
 
 def _needed(layout: Layout) -> set[str]:

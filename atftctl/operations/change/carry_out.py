@@ -19,7 +19,7 @@ from atftctl.observe.configs import digest as configs_digest
 from atftctl.observe.runbook import load as observed_runbook
 from atftctl.observe.runbook.binder import refuse
 from atftctl.observe.trainer_run import process as observed_process
-from atftctl.operations.change import settings_check
+from atftctl.operations.change import settings_check, waiting
 from atftctl.operations.change.change import Change
 from atftctl.operations.change.preview import Rendered, render, with_new_digest
 from atftctl.operations.change.project_lock import locked
@@ -39,8 +39,9 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
     """Observe and decide, show the plan, ask, then do exactly what was shown. Raises Refused where the plan is out of
     date by then; AtftError for every other end."""
     watch = Stopwatch(request.report)
+    request.before(project, request, change.undoes)
     with watch.part("decide"):
-        facts, plan = _decide(project, change)
+        facts, plan = _decide(project, change, request)
         rendered = render(project, plan, check_copies=bool(plan.stops), given=change.contents)
         plan = with_notes(plan, (*rendered.notes, *settings_check.notes_on(project, plan, rendered)))
     if any(target.snapshot for target in plan.targets):
@@ -54,7 +55,8 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
     for attempt in (1, 2):
         try:
             with locked(project, plan.command, request):
-                facts, final = _decide(project, change)
+                waiting.refuse_other(project.layout, change.undoes)
+                facts, final = _decide(project, change, request)
                 _refuse_outdated(plan, final)
                 change.begin(final)
                 return _apply(project, facts, final, with_new_digest(project, rendered), request, watch)
@@ -65,10 +67,11 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
     raise AssertionError("unreachable")
 
 
-def _decide(project: Project, change: Change) -> tuple[Facts, Plan]:
+def _decide(project: Project, change: Change, request: Request) -> tuple[Facts, Plan]:
     change.check()
     facts = observe(project, change.digests_of)
-    return facts, change.decide(facts)
+    plan = waiting.with_step(change.decide(facts), request)
+    return facts, waiting.with_warning(plan, project.layout, change.undoes) if request.dry_run else plan
 
 
 def _refuse_outdated(shown: Plan, final: Plan) -> None:
@@ -116,11 +119,11 @@ def _apply(
         from atftctl.operations.change.phase_passes import void_lost
 
         void_lost(project, plan.command, operation.id)
-    return _result(project, operation, watch, proof)
+    return waiting.begin(_result(project, operation, watch, proof), operation)
 
 
 def _prepare(project: Project, process: Process, operation: Operation, watch: Stopwatch, diff: tuple[str, ...]) -> None:
-    """Do everything before the decision: save the evidence, stop the trainer, take the snapshot."""
+    """Do everything before the decision: save the evidence, start the timer, stop the trainer, take the snapshot."""
     from atftctl.decide.verdicts.crash_cause import cause
     from atftctl.observe.evidence import collect
 
@@ -136,6 +139,11 @@ def _prepare(project: Project, process: Process, operation: Operation, watch: St
                 "diagnosis.txt": f"{diagnosis}\n".encode(),
             }
         )
+    if plan.confirmation:
+        from atftctl.operations.change import confirmation
+
+        with watch.part("timer"):
+            confirmation.arm(project.layout, operation)
     if plan.stops:
         with watch.part("stop"):
             operation.stop()

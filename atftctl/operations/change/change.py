@@ -29,7 +29,7 @@ class Change:
     `decide`: the plan for what was observed; raises AtftError. `digests_of`: files besides the configs whose hash the
     decision needs. `contents`: the content of files that come from a commit. `check`: raises Refused where what the
     change was made from has changed since. `begin`: keeps a record of our own that a longer piece of work needs; it is
-    called under the lock, right before the operation begins.
+    called under the lock, right before the operation begins. `undoes`: the operation that this change undoes, or "".
     """
 
     decide: Callable[[Facts], Plan]
@@ -37,6 +37,7 @@ class Change:
     contents: Mapping[str, bytes] = field(default_factory=dict)
     check: Callable[[], None] = always_valid
     begin: Callable[[Plan], None] = keep_nothing
+    undoes: str = ""
 
 
 @record
@@ -45,7 +46,7 @@ class Action:
 
     `decide`: observes and plans; raises AtftError. `act`: does what the plan says, and nothing else. `details`: what a
     dry run reports beside the plan. `identity`: what must be the same in the plan that was shown and in the plan that
-    is made under the lock.
+    is made under the lock. `waits`: it is refused while another change waits for its confirmation.
     """
 
     command: str
@@ -53,3 +54,4 @@ class Action:
     act: Callable[[Plan, Stopwatch], Result]
     details: Callable[[], Mapping[str, Any]] = dict
     identity: Callable[[Plan], object] = lambda plan: [step.describe() for step in plan.steps]
+    waits: bool = False

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from atftctl.domain.errors import AtftError, InterventionNeeded, Refused
+from atftctl.domain.errors import AtftError, Busy, InterventionNeeded
 from atftctl.host import locks
 from atftctl.host.errors import HostError, LockHeldError, reason_and_place
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 from atftctl.protocol.messages import joined, tr
+from atftctl.state.layout import Layout
 
 if TYPE_CHECKING:
     from atftctl.apply.recovery import Recovered
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def locked(project: Project, command: str, request: Request, *, back: bool = False) -> Iterator[Recovered]:
     """Hold the project's lock; yield what recovery did first.
 
-    `back`: recovery also undoes what was decided. Raises Refused, with who holds the lock, where it is taken;
+    `back`: recovery also undoes what was decided. Raises Busy, with who holds the lock, where it is taken;
     InterventionNeeded where recovery failed. An error under the lock also says what recovery changed before it.
     """
     from atftctl.state import reserve
@@ -31,6 +32,7 @@ def locked(project: Project, command: str, request: Request, *, back: bool = Fal
     try:
         with locks.exclusive(layout.lock, command=command, reason=request.reason):
             recovered = _recover(project, back=back)
+            _drop_settled(layout)
             for line in recovered.lines:
                 request.report.note(line)
             try:
@@ -41,9 +43,10 @@ def locked(project: Project, command: str, request: Request, *, back: bool = Fal
                     error.state = joined("; after that: ", filter(None, [before, error.state]))
                 raise
             finally:
+                _drop_settled(layout)
                 reserve.refill(layout)
     except LockHeldError as error:
-        raise Refused(
+        raise Busy(
             held_by(error.holder),
             hint=tr(
                 "wait until that operation has ended, or ask its operator; the lock is released when its process ends"
@@ -78,6 +81,15 @@ def _recover(project: Project, *, back: bool) -> Recovered:
             state=tr("an operation is open; some of its files may be in place"),
             hint=tr("remove the cause (a full disk?), then run: atftctl recover"),
         ) from None
+
+
+def _drop_settled(layout: Layout) -> None:
+    """Settle a change that waited for its confirmation, if it was put back or undone by now. Raises nothing."""
+    if not layout.pending.exists():
+        return
+    from atftctl.operations.change.waiting import drop_settled
+
+    drop_settled(layout)
 
 
 def held_by(holder: Mapping[str, str]) -> str:

@@ -49,6 +49,7 @@ def phase(project: Project, asked: Asked, policy: RestartPolicy, request: Reques
 def _phase(project: Project, asked: Asked, policy: RestartPolicy, request: Request) -> Result:
     if not request.dry_run and open_operation(project.layout):
         recover_first(project, COMMAND, request)  # a phase that a crash interrupted is finished or put back
+    request.before(project, request, "")
     begin.refuse_begin(project.layout)
     order = order_of(project, asked)
     known = order.known

@@ -20,7 +20,7 @@ from atftctl.host.process.command import run
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.trainer_run import probes
 from atftctl.operations.project import Project, observe, open_operation
-from atftctl.operations.report import health
+from atftctl.operations.report import confirmation, health
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr, trn
 from atftctl.state.baseline import name_in_use
@@ -192,6 +192,7 @@ def _state(project: Project) -> Iterator[Finding]:
     if holder is not None:
         by, pid = holder.get("operator", "?"), holder.get("pid", "?")
         yield Finding("lock", tr("held by {operator} (pid {pid})", operator=by, pid=pid))
+    yield from (Finding("confirmation", line) for line in confirmation.lines(project))
     snapshots, damaged = observed.list_snapshots(layout), health.damaged_snapshots(project)
     good = observed.last_good(layout, snapshots)
     yield Finding(

@@ -6,41 +6,23 @@ from __future__ import annotations
 from atftctl.decide.verdicts.crash_cause import cause, remedy
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Process
-from atftctl.domain.record import record
-from atftctl.domain.result import Data
 from atftctl.host.files.obstacles import mount_points
 from atftctl.observe.configs import digest
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.operations.change import settings_check
 from atftctl.operations.change.preview import replaceable
 from atftctl.operations.project import Project
+from atftctl.operations.report import confirmation
+from atftctl.operations.report.fault import Fault
 from atftctl.protocol.messages import Message, joined, tr
 from atftctl.state import checked_copies, generation, quarantine
-
-
-@record
-class Fault(Data):
-    """Something that is wrong.
-
-    name: the part that it concerns, such as `trainer`, `snapshots`, or the path of a config. message: what is wrong.
-    hint: a command that helps, or empty. blocks: whether a rollback or a start is refused because of it.
-    """
-
-    name: str
-    message: str
-    hint: str = ""
-    blocks: bool = False
-
-    @property
-    def text(self) -> str:
-        """The message and the hint in one line."""
-        return joined(" → ", (self.message, self.hint)) if self.hint else self.message
 
 
 def faults(project: Project, facts: Facts) -> list[Fault]:
     """Return everything that is wrong, the most urgent first."""
     return [
         *_open_operation(facts),
+        *confirmation.faults(project),
         *runbook_faults(project),
         *_configs(project, facts),
         *_protected(project),

@@ -15,7 +15,9 @@ from atftctl.host import locks
 from atftctl.observe.snapshots.catalog import last_good, newest
 from atftctl.operations.change.project_lock import held_by
 from atftctl.operations.project import Project, observe
-from atftctl.operations.report.health import Fault, faults
+from atftctl.operations.report import confirmation
+from atftctl.operations.report.fault import Fault
+from atftctl.operations.report.health import faults
 from atftctl.operations.report.metrics_data import CurveData
 from atftctl.operations.report.recent import recent
 from atftctl.operations.trainer_process import status as trainer_status
@@ -44,8 +46,9 @@ class StatusData(Data):
     snapshots: number of snapshots. latest_snapshot: the snapshot that `latest` means, or null. last_good: the newest
     verified-good snapshot, or null. open_operation: the operation that a crash left unfinished, or null.
     last_operation: the newest line of the history, or null. reenabling: where the phases of `reenable` stand, or null.
-    locked_by: who holds the project's lock: `operator`, `pid`, `command`, `reason`, `since`; or null. faults: what is
-    wrong, the most urgent first. recent: curves of the newest metrics by role: `quality`, `loss`, `memory`.
+    locked_by: who holds the project's lock: `operator`, `pid`, `command`, `reason`, `since`; or null. pending: the
+    change that waits for its confirmation, or null. faults: what is wrong, the most urgent first. recent: curves of the
+    newest metrics by role: `quality`, `loss`, `memory`.
     """
 
     service: str
@@ -58,6 +61,7 @@ class StatusData(Data):
     last_operation: Mapping[str, Any] | None
     reenabling: str | None
     locked_by: Mapping[str, str] | None
+    pending: confirmation.PendingData | None
     faults: tuple[Fault, ...]
     recent: Mapping[str, CurveData]
 
@@ -69,7 +73,9 @@ def status(project: Project) -> Result:
     holder = locks.holder(project.layout.lock)
     good, latest = last_good(project.layout, facts.snapshots), newest(project.layout, facts.snapshots)
     problems = faults(project, facts)
-    lines = [*_interrupted_staged(project), *([held_by(holder)] if holder is not None else [])]
+    held = [held_by(holder)] if holder is not None else []
+    lines = [*_interrupted_staged(project), *confirmation.lines(project), *held]
+    waiting = confirmation.waiting(project)
     data = StatusData(
         service=project.runbook.service,
         features={
@@ -84,6 +90,7 @@ def status(project: Project) -> Result:
         last_operation=entries[-1] if entries else None,
         reenabling=_reenabling(project),
         locked_by=holder,
+        pending=waiting,
         faults=tuple(problems),
         recent=recent(project),
     )
@@ -93,6 +100,7 @@ def status(project: Project) -> Result:
         _headline(project.runbook.service, facts.process),
         lines=(*lines, *(fault.text for fault in problems)),
         data=data,
+        contacts=project.contacts if waiting and waiting.problem else (),
     )
 
 

@@ -34,7 +34,9 @@ def _undo(project: Project, result: Result, quarantined_before: str, policy: Res
     from atftctl.operations.undo import undo
 
     undo_policy = RestartPolicy(restart=policy.restart and not policy.live, adopt=policy.adopt)
-    quiet = replace(request, confirm=yes, seen=yes, or_undo=False, reason=f"undone: {result.headline}")
+    quiet = replace(
+        request, confirm=yes, seen=yes, or_undo=False, confirm_within=None, reason=f"undone: {result.headline}"
+    )
     try:
         undone = undo(project, result.change.operation, undo_policy, quiet)
     except AtftError as error:
@@ -75,7 +77,15 @@ def _settle(project: Project, request: Request, quarantined_before: str) -> str:
     if config and not quarantined_before and quarantine.reason(project.layout, config):
         with suppress(OSError):
             quarantine.lift(project.layout, config, "undone", now())
-    if not facts.process.alive or not facts.process.digest or facts.process.digest == config:
+    return reload_restored(project, request)
+
+
+def reload_restored(project: Project, request: Request) -> str:
+    """Have a trainer that had loaded other settings load those of the config files. Return what failed, or ""."""
+    from atftctl.observe.configs import digest
+
+    facts = observe(project)
+    if not facts.process.alive or not facts.process.digest or facts.process.digest == digest(facts.configs):
         return ""
     from atftctl.operations.trainer_process.reload import reload
 

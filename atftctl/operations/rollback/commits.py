@@ -30,6 +30,10 @@ from atftctl.protocol.messages import tr
 
 def revert(project: Project, selection: CommitSelection, policy: RestartPolicy, request: Request) -> Result:
     """Revert commits. Raises Refused where git, a hook or the smoke check fails: nothing has changed then."""
+    if project.layout.pending.exists():
+        from atftctl.operations import overdue
+
+        overdue.attend(project, request)  # an overdue undo may move the branch
     if not request.dry_run:
         recover_first(project, "rollback --git", request)  # or the work tree may be half of two commits
     watch = Stopwatch(request.report)

@@ -18,6 +18,7 @@ from atftctl.domain.staged import StagedState
 from atftctl.domain.steps import RecoverFirst, ResumeStaged, RunStage
 from atftctl.host import locks
 from atftctl.host.process import owner
+from atftctl.operations.change import waiting
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now, observe, open_operation
 from atftctl.operations.recover import RecoveredData
@@ -36,6 +37,10 @@ def staged(project: Project, symptom: str, policy: RestartPolicy, request: Reque
     that could be watched.
     """
     layout, runbook = project.layout, project.runbook
+    if layout.pending.exists():
+        from atftctl.operations import overdue
+
+        overdue.attend(project, request)
     _refuse_open_staged(layout)
     facts = observe(project)
     name = find_symptom(runbook, symptom)[0] if symptom else symptoms.symptom_of(runbook, facts)
@@ -44,6 +49,7 @@ def staged(project: Project, symptom: str, policy: RestartPolicy, request: Reque
         return dry_run
     with locked(project, "rollback --staged", request):
         _refuse_open_staged(layout)
+        waiting.refuse_other(layout, "")
         state = _owned(_first_state(plan, name, request))
         staged_state.write(layout, state)
     return run_stages(project, state, policy, request)

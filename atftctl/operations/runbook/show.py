@@ -8,7 +8,8 @@ from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.domain.runbook import Phase, Settings, Value
 from atftctl.operations.project import Project
-from atftctl.operations.report.health import Fault, runbook_faults
+from atftctl.operations.report.fault import Fault
+from atftctl.operations.report.health import runbook_faults
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr, trn
 

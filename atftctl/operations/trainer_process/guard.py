@@ -16,8 +16,9 @@ from atftctl.state import staged as staged_state
 from atftctl.state.layout import Layout
 
 
-def check(project: Project, override: str) -> int:
-    """Check that a trainer may be started; return its generation. Raises Refused with the reason and what to do.
+def check(project: Project, override: str, request: Request | None = None) -> int:
+    """Check that a trainer may be started; return its generation. Raises Refused with the reason and what to do. The
+    overdue undo of a change that was not confirmed comes first; `request` reports it.
 
     `override`: why a quarantined config is safe now; the config is released from quarantine for good.
     """
@@ -25,6 +26,10 @@ def check(project: Project, override: str) -> int:
     holder = locks.holder(layout.lock)
     if holder is not None:
         raise Refused(held_by(holder), hint=tr("wait until that operation has ended, then run this command again"))
+    if layout.pending.exists():
+        from atftctl.operations import overdue
+
+        overdue.expire_overdue(project, request or Request())
     refuse_open(project)
     facts = observe(project)
     require_readable(project, facts.configs)

@@ -9,10 +9,12 @@ from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe.snapshots import catalog
 from atftctl.operations.change.project_lock import locked
+from atftctl.operations.confirm import by_verify
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import quarantine, verified
+from atftctl.state.layout import Layout
 
 
 def mark(
@@ -22,7 +24,7 @@ def mark(
     model: Mapping[str, Any],
     checks: Mapping[str, str],
     request: Request,
-) -> tuple[Message, ...]:
+) -> tuple[str, ...]:
     """Mark exactly what was checked as verified-good; return lines that say what to do next.
 
     Marked are the configs that were read (`before`: their SHA-256 by path) and the model file that was evaluated
@@ -40,6 +42,12 @@ def mark(
         verified.mark_verified(layout, checked, checks, now())
         if quarantine.reason(layout, config_digest):
             quarantine.lift(layout, config_digest, "verify passed", now())
+        confirmed = by_verify(project, request)
+    return (*confirmed, *_marked(layout, checked, replaced=current[model["path"]] != model["sha256"]))
+
+
+def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tuple[Message, ...]:
+    """Say what the mark means. `checked`: SHA-256 by path, the model last. `replaced`: the trainer has replaced it."""
     snapshots = [
         snapshot for snapshot in catalog.list_snapshots(layout) if checked.items() <= snapshot.digests().items()
     ]
@@ -48,9 +56,10 @@ def mark(
             tr("snapshot {id} has exactly these files: it is verified-good now", id=snapshots[-1].id),
             tr("next: atftctl reenable --phase N"),
         )
-    if current[model["path"]] != model["sha256"]:
+    if replaced:
+        path = [*checked][-1]
         return (
-            tr("the trainer replaced {path} during the check: the new file was not checked", path=model["path"]),
+            tr("the trainer replaced {path} during the check: the new file was not checked", path=path),
             tr("next: atftctl backup, then atftctl verify; after it that snapshot is verified-good"),
         )
     return (tr("next: atftctl backup (that snapshot is verified-good), then atftctl reenable --phase N"),)
