@@ -126,6 +126,29 @@ def test_a_checkpoint_of_another_architecture(trained: Path) -> None:
     assert "did not load" in answer["quality"]["error"] and answer["training"]["fresh"] is True
 
 
+def test_orphans_that_orphans_leave_are_killed_too(tmp_path: Path) -> None:
+    chain = """
+import os, time
+from atftctl.trainer.runtime import children
+children.adopt_orphans()
+first = os.fork()
+if not first:
+    for _ in range(3):
+        os.setsid()
+        if os.fork():
+            time.sleep(60)
+    open("pid", "w").write(str(os.getpid()))
+    time.sleep(60)
+while not os.path.exists("pid") or not open("pid").read():
+    time.sleep(0.01)
+children.kill_orphans(())
+"""
+    subprocess.run([sys.executable, "-c", chain], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                   check=True, timeout=30)  # fmt: skip
+    stat = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
+    assert not stat.exists() or " Z " in stat.read_text()
+
+
 def test_what_is_measured_for_which_parts() -> None:
     from atftctl.trainer.probes.side_by_side import PARTS, _chains
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,7 +90,7 @@ class Measuring:
 def measuring(layout: Layout, runbook: Runbook, request: MeasureRequest) -> Iterator[Measuring]:
     """Start the probe; other things can be observed until its answers are collected. After the block no process of it
     is left."""
-    limit_s, memory_mb = runbook.checks.probe_limit_s, int(available_mb() * SHARE)
+    limit_s, memory_mb = runbook.checks.probe_limit_s, math.ceil(available_mb() * SHARE)
     with scratch(layout) as folder:
         options = ["--steps", str(request.steps), "--dates", str(request.dates), "--limit-s", f"{limit_s:g}"]
         options += ["--memory-mb", str(memory_mb), "--parts", str(folder.out / PARTS)]
