@@ -29,6 +29,7 @@ from atftctl.protocol.messages import Message, tr
 from atftctl.state.baseline import read_baseline
 
 SERVICE_WATCH_S = 10.0
+LOG_LIMIT = 512 << 20  # bytes of a log since the last start that are searched; they take about half a minute
 QUICK_STEPS, QUICK_DATES = 6, 120
 HEADLINES = {
     Verdict.PASS: tr("verified: the service is back at the level of the baseline"),
@@ -101,13 +102,9 @@ def verify(project: Project, request: Request, *, only: Sequence[str] = (), quic
     running = process.observe(layout, runbook.trainer.command)
     checks = checklist(measured, baseline, running, runbook.checks, digest, runbook.metrics, names)
     verdict = overall(checks)
-    data = VerifyData(
-        verdict.value,
-        tuple(_line(check, project) for check in checks),
-        tuple(name for name in CHECKS if name not in names),
-        quick,
-        *_curves(measured.get("quality") or {}, baseline),
-    )
+    curves = _curves(measured.get("quality") or {}, baseline)
+    skipped = tuple(name for name in CHECKS if name not in names)
+    data = VerifyData(verdict.value, tuple(_line(check, project) for check in checks), skipped, quick, *curves)
     if verdict is Verdict.PASS and not data.skipped and not quick:
         before = {path: config.sha256 for path, config in files.items() if config.sha256}
         details = {check.name: check.detail for check in checks}
@@ -218,7 +215,8 @@ def _step(project: Project) -> int | None:
 
 
 def _errors(project: Project) -> dict[str, Any] | None:
-    """Return the error lines of the log, and the fatal events, since the last start; None where there was no start."""
+    """Return the error lines of the logs, and the fatal events, since the last start; `unread`: what could not be
+    searched. None where there was no start."""
     record = process.read_record(project.layout)
     if record is None:
         return None
@@ -232,8 +230,9 @@ def _errors(project: Project) -> dict[str, Any] | None:
         for event in events
         if event["event"] in (protocol.OOM, protocol.ANOMALY) and not event.get("recoverable")
     ]
-    lines += errors_since(project.layout, project.runbook.logs, record, Since("start")).tally.latest
-    return {"lines": lines, "since": record.started_at.replace("T", " ")[:19]}
+    survey = errors_since(project.layout, project.runbook.logs, record, Since("start"), limit=LOG_LIMIT)
+    lines += survey.tally.latest
+    return {"lines": lines, "unread": survey.unread, "since": record.started_at.replace("T", " ")[:19]}
 
 
 def _curves(part: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> tuple[dict[str, float], dict[str, float]]:
