@@ -118,6 +118,14 @@ def test_a_part_that_eats_memory_ends_by_its_limit_and_one_that_exits_says_its_c
     assert answer["training"]["crashed"] == {"exit": 3} and "steps" not in answer
 
 
+def test_the_gate_of_a_phase_measures_the_newest_weights(trained: Path) -> None:
+    """The best checkpoint stays what it is where a phase makes quality worse."""
+    newest = trained / "models/last.pth"
+    newest.write_bytes((trained / "models/best_model.pth").read_bytes())
+    assert measure(trained, "--part", "model", "--checkpoint", "last")["model"]["path"] == "models/last.pth"
+    assert measure(trained, "--part", "model")["model"]["path"] == "models/best_model.pth"
+
+
 def test_a_checkpoint_of_another_architecture(trained: Path) -> None:
     (trained / "config.yaml").write_text(yaml.safe_dump(settings_of(model={"hidden_size": 12})))
     answer = measure(trained, "--part", "quality", "--part", "training")
