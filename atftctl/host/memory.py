@@ -13,10 +13,11 @@ V1 = ("memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file")
 
 
 def available_mb(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
-    """The memory in MB that can be taken without swapping; 0 where it is not known. A limit of the cgroup or of one
+    """The memory in MB that can be taken without swapping; 0 where it is not known, and at least 1
+    otherwise. A limit of the cgroup or of one
     above it counts where it leaves less than the machine has. `proc`, `cgroups`: where these file systems are."""
     values = [value for value in (_of_machine(proc), *_of_cgroups(proc, cgroups)) if value is not None]
-    return max(0, min(values)) // MB if values else 0
+    return max(1, min(values) // MB) if values else 0
 
 
 def _of_machine(proc: Path) -> int | None:

@@ -7,6 +7,7 @@ The file `.in-use` in that folder names the one that `verify` uses. Before there
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -112,7 +113,7 @@ def read_baseline(layout: Layout, name: str = "") -> dict[str, Any] | None:
         version, read = baseline.get("version"), BASELINE_VERSION
         text = tr("the baseline has version {version}; this atftctl reads version {known}", version=version, known=read)
         raise Refused(text, hint=HINT)
-    if not _is_valid(baseline):
+    if not is_valid(baseline):
         raise Refused(tr("the baseline is not valid: a value is missing or wrong"), hint=HINT)
     return dict(baseline)
 
@@ -185,14 +186,12 @@ def _migrate(layout: Layout) -> None:
         fsync_dir(layout.state)
 
 
-def _is_valid(baseline: dict[str, Any]) -> bool:
+def is_valid(baseline: Mapping[str, Any]) -> bool:
     """Does it hold every value that later runs are compared with?"""
     try:
-        numbers = (
-            baseline["cost"]["memory_mb"],
-            baseline["cost"]["step_s"],
-            *baseline["rankic"]["by_date"].values(),
-        )
+        by_date = baseline["rankic"]["by_date"].values()
+        sizes = (baseline["cost"]["memory_mb"], baseline["cost"]["step_s"])
+        numbers = (*sizes, *by_date, baseline["rankic"]["mean"])
         texts = (
             *baseline["configs"].values(),
             baseline["config_digest"],
@@ -200,5 +199,9 @@ def _is_valid(baseline: dict[str, Any]) -> bool:
         )
     except (KeyError, TypeError, AttributeError):
         return False
-    are_numbers = all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
-    return are_numbers and numbers[0] > 0 and all(text is not None for text in texts)
+    are_numbers = all(_is_number(number) for number in numbers)
+    return are_numbers and sizes[0] > 0 and bool(by_date) and all(text is not None for text in texts)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

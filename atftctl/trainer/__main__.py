@@ -67,6 +67,7 @@ def _run_probe(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, 
         Path(arguments.parts) if arguments.parts else None,
         arguments.limit_s,
         arguments.memory_mb,
+        arguments.checkpoint == "last",
     )
     return measure.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, request)
 
@@ -171,6 +172,9 @@ def _add_verify_options(measure: argparse.ArgumentParser) -> None:
     )
     measure.add_argument(
         "--memory-mb", type=int, default=0, help="memory for all parts that run side by side (default: no limit)"
+    )
+    measure.add_argument(
+        "--checkpoint", choices=("best", "last"), default="best", help="checkpoint to measure (default: best)"
     )
 
 

@@ -120,6 +120,15 @@ def test_a_baseline_that_can_not_be_measured_keeps_the_old_one(probed: Project) 
     assert probed.read(".atftctl/baselines/default.json") == before
 
 
+@pytest.mark.parametrize(("word", "text"), [("constant", "no value on any date"), ("edit", "was changed during")])
+def test_a_baseline_of_nothing_or_of_other_settings_keeps_the_old_one(probed: Project, word: str, text: str) -> None:
+    before = probed.read(".atftctl/baselines/default.json")
+    probed.write("probe", word)
+    done = probed.run("baseline", "record")
+    assert done.code == 3 and text in done.err and "was kept" in done.err, done
+    assert probed.read(".atftctl/baselines/default.json") == before
+
+
 def test_a_second_baseline_is_not_used_before_it_is_chosen(probed: Project) -> None:
     done = probed.run("baseline", "record", "--name", "second", "--json")
     assert done.code == 0 and done.json["data"]["in_use"] is False, done

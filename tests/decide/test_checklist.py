@@ -74,6 +74,19 @@ def test_a_measurement_that_makes_no_sense_is_never_a_pass(name: str, part: dict
     assert check.verdict is not PASS, check
 
 
+def test_logs_that_could_not_be_searched_are_no_pass() -> None:
+    part = {"lines": [], "unread": ["logs/training.log: permission denied"], "since": "today"}
+    (check,) = judge({"errors": part}, only=("errors",))
+    assert check.verdict is OPEN and "permission denied" in check.detail and "logs --errors" in check.hint
+    assert judge({"errors": {**part, "lines": ["ERROR"]}}, only=("errors",))[0].verdict is FAIL
+
+
+def test_no_dates_are_no_pass_though_the_forecasts_are_bit_identical() -> None:
+    part = {"identity": IDENTITY, "by_date": {}, "weights": "w", "predictions": "p"}
+    (check,) = judge({"quality": part}, {"rankic": part}, only=("quality",))
+    assert check.verdict is OPEN, check
+
+
 def test_each_inconclusive_check_says_what_to_do() -> None:
     parts = {
         "quality": {"identity": IDENTITY, "by_date": {}, "weights": "w", "predictions": "p"},

@@ -95,6 +95,18 @@ def test_a_damaged_packed_file_is_said(folder: Path, ending: str) -> None:
     assert found.tally.count == 1 and "could not be read to its end" in found.logs[0].problem
 
 
+def test_what_could_not_be_searched_is_said(folder: Path) -> None:
+    assert "does not exist" in survey(folder, Since("all")).unread[0]
+    put(folder, protocol.LOG, line(0, "ERROR early") + 100 * line(1))
+    put(folder, protocol.OUTPUT + ".1.gz", gzip.compress(line(0).encode()), 0)
+    assert survey(folder, Since("all")).unread == [], "though the size of a packed log is a guess"
+    limited = survey(folder, Since("all"), limit=1000)
+    assert limited.tally.count == 0 and "newest" in limited.unread[0]
+    (folder / protocol.LOG).unlink()
+    os.mkfifo(folder / protocol.LOG)
+    assert protocol.LOG in survey(folder, Since("all")).unread[0]
+
+
 @pytest.fixture
 def sparse(folder: Path) -> Iterator[Path]:
     """A log of 10 GB of which only the last lines are on the disk."""

@@ -42,12 +42,12 @@ def test_cgroups_of_version_1(tmp_path: Path) -> None:
     assert available_mb(proc, groups) == 600
 
 
-def test_more_in_use_than_allowed_is_nothing_and_no_number_is_not_known(tmp_path: Path) -> None:
+def test_more_in_use_than_allowed_is_not_the_same_as_not_known(tmp_path: Path) -> None:
     proc, groups = tree(tmp_path, {
         "proc/meminfo": f"MemAvailable: {8000 * 1024} kB\n", "proc/self/cgroup": "0::/x\n",
         "cgroup/x/memory.max": f"{100 * MB}", "cgroup/x/memory.current": f"{200 * MB}",
     })  # fmt: skip
-    assert available_mb(proc, groups) == 0
+    assert available_mb(proc, groups) == 1, "0 is no limit"
     assert available_mb(tmp_path / "no", tmp_path / "no") == 0
     proc, groups = tree(tmp_path / "odd", {"proc/meminfo": "MemAvailable: much\n", "proc/self/cgroup": "nonsense\n"})
     assert available_mb(proc, groups) == 0

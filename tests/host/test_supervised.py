@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from atftctl.host.process.supervised import Limits, Supervised, supervised
-from tests.support.projects import wait_for
+from tests.support.projects import ROOT, wait_for
 
 FORKS = """
 import os, sys, time
@@ -91,6 +92,22 @@ def test_too_many_processes_and_too_much_output(tmp_path: Path) -> None:
 def test_the_memory_of_all_processes_together_is_limited(tmp_path: Path) -> None:
     made = run(tmp_path, EATS, memory_mb=150)
     assert "MB of memory; it may take 150 MB" in made.problem
+
+
+def test_a_program_dies_with_us(tmp_path: Path) -> None:
+    ours = f"""
+import os, signal, sys
+from pathlib import Path
+from atftctl.host.process.supervised import Limits, supervised
+with supervised([sys.executable, "-c", {FORKS.format(count=0, daemon=False, stays=60)!r}], cwd=Path("."),
+                env=dict(os.environ), output=Path("out.log"), limits=Limits(60)) as program:
+    print(program._child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", ours], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, timeout=30)  # fmt: skip
+    pid = int(done.stdout)
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text(), 5)
 
 
 def test_an_exception_leaves_no_process(tmp_path: Path) -> None:

@@ -118,12 +118,43 @@ def test_a_part_that_eats_memory_ends_by_its_limit_and_one_that_exits_says_its_c
     assert answer["training"]["crashed"] == {"exit": 3} and "steps" not in answer
 
 
+def test_the_gate_of_a_phase_measures_the_newest_weights(trained: Path) -> None:
+    """The best checkpoint stays what it is where a phase makes quality worse."""
+    newest = trained / "models/last.pth"
+    newest.write_bytes((trained / "models/best_model.pth").read_bytes())
+    assert measure(trained, "--part", "model", "--checkpoint", "last")["model"]["path"] == "models/last.pth"
+    assert measure(trained, "--part", "model")["model"]["path"] == "models/best_model.pth"
+
+
 def test_a_checkpoint_of_another_architecture(trained: Path) -> None:
     (trained / "config.yaml").write_text(yaml.safe_dump(settings_of(model={"hidden_size": 12})))
     answer = measure(trained, "--part", "quality", "--part", "training")
     assert list(answer) == ["dataset", "model", "quality", "training"], "what a part needs is measured, too"
     assert "does not fit this model" in answer["model"]["error"], answer
     assert "did not load" in answer["quality"]["error"] and answer["training"]["fresh"] is True
+
+
+def test_orphans_that_orphans_leave_are_killed_too(tmp_path: Path) -> None:
+    chain = """
+import os, time
+from atftctl.trainer.runtime import children
+children.adopt_orphans()
+first = os.fork()
+if not first:
+    for _ in range(3):
+        os.setsid()
+        if os.fork():
+            time.sleep(60)
+    open("pid", "w").write(str(os.getpid()))
+    time.sleep(60)
+while not os.path.exists("pid") or not open("pid").read():
+    time.sleep(0.01)
+children.kill_orphans(())
+"""
+    subprocess.run([sys.executable, "-c", chain], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                   check=True, timeout=30)  # fmt: skip
+    stat = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
+    assert not stat.exists() or " Z " in stat.read_text()
 
 
 def test_what_is_measured_for_which_parts() -> None:

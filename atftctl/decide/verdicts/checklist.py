@@ -163,7 +163,8 @@ def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Ch
             "record"
         )
         return Check(name, Verdict.INCONCLUSIVE, why)
-    if part["weights"] == before["weights"] and part["predictions"] == before["predictions"]:
+    same = part["weights"] == before["weights"] and part["predictions"] == before["predictions"]
+    if same and part["by_date"] and before["by_date"]:
         why = tr("weights and predictions are bit-identical to the baseline's")
         return Check(name, Verdict.PASS, why, {"identical": True})
     horizon = part.get("horizon", 1)
@@ -182,7 +183,8 @@ def quality(name: str, part: Measured, baseline: Measured | None, tolerances: Ch
 
 
 def errors(part: Measured | None) -> Check:
-    """The trainer has logged no error since its last start."""
+    """The trainer has logged no error since its last start. `part`: `lines` of errors, and `unread`, why something of
+    the logs could not be searched."""
     name = "errors"
     if part is None:
         hint = tr("start the trainer: atftctl trainer start")
@@ -196,6 +198,9 @@ def errors(part: Measured | None) -> Check:
             last=lines[-1][:160],
         )
         return Check(name, Verdict.FAIL, detail, part)
+    if unread := part.get("unread"):
+        detail = tr("not all of the logs could be searched: {reasons}", reasons=joined("; ", unread))
+        return Check(name, Verdict.INCONCLUSIVE, detail, part, tr("see more: atftctl logs --errors"))
     return Check(name, Verdict.PASS, tr("no errors since {since}", since=part["since"]), part)
 
 

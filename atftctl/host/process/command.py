@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from atftctl.host.errors import reason
 from atftctl.host.process import rights
 from atftctl.host.process.inherited_state import clean_child
 from atftctl.protocol.messages import tr
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,33 @@ class Done:
         return tr("the time limit was exceeded") if self.code is None else tr("exit {code}", code=self.code)
 
 
-def limited(memory_limit_mb: int) -> Callable[[], None]:
+def limited(memory_limit_mb: int, *, die_with: int = 0) -> Callable[[], None]:
     """A function for the child to call between fork and exec: it resets all signals and sets RLIMIT_DATA, which its own
-    children inherit too. 0: no limit."""
+    children inherit too. 0: no limit. `die_with`: the pid of its parent, with which the kernel kills it; 0 for none."""
     import resource
+
+    prctl = _prctl() if die_with else None
 
     def limit() -> None:
         clean_child()
         if memory_limit_mb:
             size = memory_limit_mb << 20
             resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+        if prctl:
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != die_with:
+                os._exit(1)
 
     return limit
+
+
+def _prctl() -> Callable[..., int] | None:
+    """The system call, loaded before a fork; None where there is none."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        return cast(Callable[..., int], ctypes.CDLL(None).prctl)
+    return None
 
 
 def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float, memory_limit_mb: int = 0) -> Done:

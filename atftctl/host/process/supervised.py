@@ -101,8 +101,11 @@ class Supervised:
 def supervised(
     argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path, limits: Limits
 ) -> Iterator[Supervised]:
-    """Start a program with the rights of the owner of `cwd`; after the block, no process of it is left. Its standard
-    output and error go to the new file `output`. Raises OSError for that file."""
+    """Start a program with the rights of the owner of `cwd`; after the block, no process of it is left.
+
+    Where we are killed, the kernel kills the program itself, too. Its standard output and error go to the new file
+    `output`. Raises OSError for that file.
+    """
     program = Supervised(argv, cwd=cwd, env=env, output=output, limits=limits)
     try:
         yield program
@@ -123,7 +126,7 @@ def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str], output: Path)
             stdout=handle,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=limited(0),  # noqa: PLW1509 - other threads only draw
+            preexec_fn=limited(0, die_with=os.getpid()),  # noqa: PLW1509 - other threads only draw
             **rights.options(user),
         )
     except OSError as error:

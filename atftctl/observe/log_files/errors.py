@@ -15,11 +15,12 @@ from atftctl.domain.log_lines.text import decode
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.record import record
 from atftctl.domain.since import Since
+from atftctl.domain.text import size_text
 from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe.log_files.blocks import PartError, blocks
 from atftctl.observe.log_files.parts import LogFiles, log_files
 from atftctl.observe.log_files.window import Mark, Span, everything, from_mark, from_time, newest
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, tr
 from atftctl.state.layout import Layout
 
 LIMIT = 64 << 20  # bytes of a log that are read where nobody asked for more
@@ -36,7 +37,8 @@ def ignore(size: int) -> None:
 class ReadLog:
     """What was read of one log. `size`: bytes of it in the time asked for; `read`: of which were read. `files`: their
     names, the oldest first. `problem`: why it could not be read, or not whole. `undated`: no line has a time, so that
-    the time asked for could not be found. `cut`: lines that were too long to be searched whole."""
+    the time asked for could not be found. `cut`: lines that were too long to be searched whole. `left_out`: the log is
+    longer than the limit, so that only the newest part was read."""
 
     name: str
     size: int = 0
@@ -46,6 +48,7 @@ class ReadLog:
     missing: bool = False
     undated: bool = False
     cut: int = 0
+    left_out: bool = False
 
 
 @record
@@ -60,6 +63,24 @@ class Survey:
     def readable(self) -> bool:
         """Could any log be read?"""
         return any(log.files and not (log.problem and not log.read) for log in self.logs)
+
+    @property
+    def unread(self) -> list[Message]:
+        """Why something of the logs was not searched: empty where no error can have been overlooked."""
+        why = [tr("{file}: {problem}", file=log.name, problem=log.problem) for log in self.logs if log.problem]
+        if all(log.missing for log in self.logs):
+            why += [tr("{file} does not exist", file=log.name) for log in self.logs]
+        why += [
+            tr(
+                "{file}: read the newest {read} of {size}",
+                file=log.name,
+                read=size_text(log.read),
+                size=size_text(log.size),
+            )
+            for log in self.logs
+            if log.left_out
+        ]
+        return why + [tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in self.patterns.items()]
 
 
 def spans_of(log: LogFiles, since: Since, run: ProcessRecord | None) -> list[Span]:
@@ -113,7 +134,12 @@ def errors_since(
     expect(sum(span.size for spans in chosen for span in spans))
     with cpu_ticks(matcher.tick):
         read = [
-            _survey_log(log, spans, LogSurvey(log.name, matcher, tally), sum(span.size for span in all_spans), progress)
+            replace(
+                _survey_log(
+                    log, spans, LogSurvey(log.name, matcher, tally), sum(span.size for span in all_spans), progress
+                ),
+                left_out=spans != all_spans,
+            )
             for log, spans, all_spans in zip(logs, chosen, wanted, strict=True)
         ]
     return Survey(tally, tuple(read), matcher.problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,12 +32,14 @@ Answer = Mapping[str, Any]
 @record
 class MeasureRequest:
     """What to measure. `parts`: of the probe. `steps`: training steps. `dates`: to evaluate on; 0 for all.
-    `baseline_configs`: the baseline's config files by path; step times are compared with those of these settings."""
+    `baseline_configs`: the baseline's config files by path; step times are compared with those of these settings.
+    `newest`: measure the last checkpoint, not the best one."""
 
     parts: Sequence[str]
     steps: int
     dates: int = 0
     baseline_configs: Mapping[str, str] | None = None
+    newest: bool = False
 
 
 class Measuring:
@@ -89,10 +92,11 @@ class Measuring:
 def measuring(layout: Layout, runbook: Runbook, request: MeasureRequest) -> Iterator[Measuring]:
     """Start the probe; other things can be observed until its answers are collected. After the block no process of it
     is left."""
-    limit_s, memory_mb = runbook.checks.probe_limit_s, int(available_mb() * SHARE)
+    limit_s, memory_mb = runbook.checks.probe_limit_s, math.ceil(available_mb() * SHARE)
     with scratch(layout) as folder:
         options = ["--steps", str(request.steps), "--dates", str(request.dates), "--limit-s", f"{limit_s:g}"]
         options += ["--memory-mb", str(memory_mb), "--parts", str(folder.out / PARTS)]
+        options += ["--checkpoint", "last"] if request.newest else []
         for part in request.parts:
             options += ["--part", part]
         for name in runbook.files.configs:

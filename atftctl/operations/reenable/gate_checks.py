@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from pathlib import Path
 
+from atftctl import protocol
 from atftctl.decide.verdicts import gate as verdicts
 from atftctl.domain.checks import title_of
 from atftctl.domain.errors import AtftError, Interrupted
 from atftctl.domain.gate import MODEL, QUALITY
 from atftctl.domain.verdict import Check, Verdict
+from atftctl.observe.trainer_run import event_log, process
 from atftctl.operations.reenable.run import PhaseRun
 from atftctl.operations.verification.checklist import CheckLine, VerifyData, verify
 from atftctl.protocol.messages import tr
+from atftctl.state import reenable as store
+
+POLL_S = 0.5
+CHECKPOINT_S = 300.0  # how long the next checkpoint is awaited
 
 
 def measure(run: PhaseRun) -> list[Check]:
-    """Run the checks that the gate asks for. A check that could not be made is inconclusive, never a pass."""
+    """Run the checks that the gate asks for. A check that could not be made is inconclusive, never a pass.
+
+    Quality is that of the last checkpoint: the best one stays what it is where a phase makes quality worse.
+    """
     gate = run.rule.gate
+    if gate.quality:
+        _await_checkpoint(run)
     names = dict.fromkeys([*gate.checks, *([QUALITY, MODEL] if gate.quality else [])])
     if not names:
         return []
     try:
-        result = verify(run.project, run.request, only=tuple(names))
+        result = verify(run.project, run.request, only=tuple(names), newest=bool(gate.quality))
     except Interrupted:
         raise
     except AtftError as error:
@@ -31,8 +44,42 @@ def measure(run: PhaseRun) -> list[Check]:
     checks = [made.get(name) or _missing(name) for name in gate.checks]
     if gate.quality:
         compared = made.get(QUALITY) or _missing(QUALITY)
-        checks.append(verdicts.quality(compared, made.get(MODEL), run.phase.view.models, gate.quality))
+        before, step = run.phase.view.models, _needed_step(run)
+        checks.append(verdicts.quality(compared, made.get(MODEL), before, gate.quality, step))
     return checks
+
+
+def _await_checkpoint(run: PhaseRun) -> None:
+    """Wait for a checkpoint with all steps of the gate: for the next one from now on, for a limited time, as long as
+    the trainer runs and nobody ends the phase."""
+    path = run.layout.root / protocol.LAST
+    first, deadline = _written(path), time.monotonic() + min(run.rule.gate.window_s, CHECKPOINT_S)
+    run.request.report.note(tr("{place}: waiting for the next {path}", place=run.place, path=protocol.LAST))
+    while _written(path) == first and time.monotonic() < deadline:
+        if store.read_halt(run.layout) or run.ended_by_other() or not _alive(run):
+            return
+        time.sleep(POLL_S)
+
+
+def _alive(run: PhaseRun) -> bool:
+    return process.observe(run.layout, run.project.runbook.trainer.command).alive
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """When the file was written; None where there is none."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns
+
+
+def _needed_step(run: PhaseRun) -> int | None:
+    """The step that a model must have reached to show all steps of the gate; None where it is not known."""
+    view = run.phase.view
+    rows = event_log.metrics_since(run.layout.root, view.metrics_from) if view.run_id else []
+    first = rows[0].get("step", "") if rows else ""
+    return int(first) + run.rule.gate.steps - 1 if first.isdigit() else None
 
 
 def _check(line: CheckLine) -> Check:

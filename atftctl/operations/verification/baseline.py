@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from atftctl.decide.plans.setting_changes import changes
@@ -13,6 +14,7 @@ from atftctl.domain.facts import ConfigFile
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.host.files.containment import resolve_inside
+from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.git import facts as git
 from atftctl.host.yaml_text.read import MAX_BYTES
@@ -26,6 +28,7 @@ from atftctl.protocol.messages import Message, tr
 from atftctl.state import baseline as stored
 from atftctl.state.baseline import BASELINE_VERSION
 
+SEE = tr("see what is wrong: atftctl verify")
 COST = ("memory_mb", "data_mb", "device", "card_mb", "step_s", "version")
 
 
@@ -74,7 +77,8 @@ def record_baseline(project: Project, request: Request, *, name: str = "", force
         measured = probe.collect()
     _require_measured(measured)
     with locked(project, "baseline record", request):
-        stored.write(layout, name, _baseline(project, current, measured))
+        baseline = _baseline(project, current, measured)
+        stored.write(layout, name, baseline)
     return _result(project, name, measured, watch)
 
 
@@ -97,26 +101,47 @@ def _require_measured(measured: Mapping[str, Mapping[str, Any]]) -> None:
         why = how_ended(answer["crashed"]) if "crashed" in answer else answer.get("error")
         if why:
             text = tr("no baseline was recorded: {part}: {why}", part=part, why=why)
-            raise Refused(text, state=_unchanged(), hint=tr("see what is wrong: atftctl verify"), lines=log)
+            raise Refused(text, state=_unchanged(), hint=SEE, lines=log)
+    if not measured["quality"].get("by_date"):
+        raise Refused(
+            tr("no baseline was recorded: quality has no value on any date (are the forecasts constant or NaN?)"),
+            state=_unchanged(),
+            hint=SEE,
+        )
 
 
 def _baseline(
     project: Project, current: Mapping[str, ConfigFile], measured: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return what is kept: the figures, and the configs that they were measured with."""
+    """Return what is kept: the figures, and the configs that they were measured with. Raises Refused where these have
+    changed since, or a figure is missing or wrong."""
     root = project.layout.root
-    return {
+    baseline = {
         "version": BASELINE_VERSION,
         "recorded": now().isoformat(timespec="seconds"),
         "commit": git.head(root)[0],
         "config_digest": configs.digest(current),
-        "configs": {
-            name: read_bytes(resolve_inside(root, name), MAX_BYTES).decode() for name in project.runbook.files.configs
-        },
+        "configs": {name: _as_measured(root, config) for name, config in current.items()},
         "rankic": measured["quality"],
         "cost": _cost(measured),
         "model": measured["model"],
     }
+    if not stored.is_valid(baseline):
+        text = tr("no baseline was recorded: a value that was measured is missing or wrong")
+        raise Refused(text, state=_unchanged(), hint=SEE)
+    return baseline
+
+
+def _as_measured(root: Path, config: ConfigFile) -> str:
+    """The text of a config. Raises Refused where it is not the one that was read before the measurement."""
+    data = read_bytes(resolve_inside(root, config.path), MAX_BYTES)
+    if sha256_bytes(data) != config.sha256:
+        raise Refused(
+            tr("{path} was changed during the measurement: no baseline was recorded", path=config.path),
+            state=_unchanged(),
+            hint="atftctl baseline record",
+        )
+    return data.decode()
 
 
 def _cost(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

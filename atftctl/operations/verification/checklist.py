@@ -29,6 +29,7 @@ from atftctl.protocol.messages import Message, tr
 from atftctl.state.baseline import read_baseline
 
 SERVICE_WATCH_S = 10.0
+LOG_LIMIT = 512 << 20  # bytes of a log since the last start that are searched; they take about half a minute
 QUICK_STEPS, QUICK_DATES = 6, 120
 HEADLINES = {
     Verdict.PASS: tr("verified: the service is back at the level of the baseline"),
@@ -82,12 +83,14 @@ def not_passed(data: VerifyData) -> list[str]:
     ]
 
 
-def verify(project: Project, request: Request, *, only: Sequence[str] = (), quick: bool = False) -> Result:
+def verify(
+    project: Project, request: Request, *, only: Sequence[str] = (), quick: bool = False, newest: bool = False
+) -> Result:
     """Run the checklist. A pass of the whole checklist marks the files that it checked as verified-good.
 
     `only`: the names of the checks to make; all for none. `quick`: on fewer dates and steps, and without the checks
-    that take long. Raises UsageError for an unknown name, Refused for an unreadable config or baseline and for an
-    unfinished operation.
+    that take long. `newest`: of the last checkpoint, which is not in service: nothing is marked. Raises UsageError for
+    an unknown name, Refused for an unreadable config or baseline and for an unfinished operation.
     """
     names = chosen(only, quick=quick)
     layout, runbook = project.layout, project.runbook
@@ -97,18 +100,14 @@ def verify(project: Project, request: Request, *, only: Sequence[str] = (), quic
     refuse_open(project)
     digest = configs.digest(files)
     baseline = read_baseline(project.layout)
-    measured = _measure(project, names, baseline, watch, quick=quick)
+    measured = _measure(project, names, baseline, watch, quick=quick, newest=newest)
     running = process.observe(layout, runbook.trainer.command)
     checks = checklist(measured, baseline, running, runbook.checks, digest, runbook.metrics, names)
     verdict = overall(checks)
-    data = VerifyData(
-        verdict.value,
-        tuple(_line(check, project) for check in checks),
-        tuple(name for name in CHECKS if name not in names),
-        quick,
-        *_curves(measured.get("quality") or {}, baseline),
-    )
-    if verdict is Verdict.PASS and not data.skipped and not quick:
+    curves = _curves(measured.get("quality") or {}, baseline)
+    skipped = tuple(name for name in CHECKS if name not in names)
+    data = VerifyData(verdict.value, tuple(_line(check, project) for check in checks), skipped, quick, *curves)
+    if verdict is Verdict.PASS and not (data.skipped or quick or newest):
         before = {path: config.sha256 for path, config in files.items() if config.sha256}
         details = {check.name: check.detail for check in checks}
         lines = mark(project, before, digest, measured["model"], details, request)
@@ -141,14 +140,20 @@ def chosen(only: Sequence[str], *, quick: bool) -> tuple[str, ...]:
 
 
 def _measure(
-    project: Project, names: Sequence[str], baseline: Mapping[str, Any] | None, watch: Stopwatch, *, quick: bool
+    project: Project,
+    names: Sequence[str],
+    baseline: Mapping[str, Any] | None,
+    watch: Stopwatch,
+    *,
+    quick: bool,
+    newest: bool,
 ) -> dict[str, Any]:
     """Return what was measured by part, `service` and `errors`. The service is watched while the probe starts."""
     measured: dict[str, Any] = {}
     parts = parts_of(tuple(names))
     steps = QUICK_STEPS if quick else project.runbook.checks.probe_steps
     wanted = MeasureRequest(
-        parts, steps, QUICK_DATES if quick else 0, baseline_configs=baseline["configs"] if baseline else None
+        parts, steps, QUICK_DATES if quick else 0, baseline["configs"] if baseline else None, newest
     )
     with measuring(project.layout, project.runbook, wanted) if parts else nullcontext() as probe:
         if "service" in names:
@@ -218,7 +223,8 @@ def _step(project: Project) -> int | None:
 
 
 def _errors(project: Project) -> dict[str, Any] | None:
-    """Return the error lines of the log, and the fatal events, since the last start; None where there was no start."""
+    """Return the error lines of the logs, and the fatal events, since the last start; `unread`: what could not be
+    searched. None where there was no start."""
     record = process.read_record(project.layout)
     if record is None:
         return None
@@ -232,8 +238,9 @@ def _errors(project: Project) -> dict[str, Any] | None:
         for event in events
         if event["event"] in (protocol.OOM, protocol.ANOMALY) and not event.get("recoverable")
     ]
-    lines += errors_since(project.layout, project.runbook.logs, record, Since("start")).tally.latest
-    return {"lines": lines, "since": record.started_at.replace("T", " ")[:19]}
+    survey = errors_since(project.layout, project.runbook.logs, record, Since("start"), limit=LOG_LIMIT)
+    lines += survey.tally.latest
+    return {"lines": lines, "unread": survey.unread, "since": record.started_at.replace("T", " ")[:19]}
 
 
 def _curves(part: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> tuple[dict[str, float], dict[str, float]]:

@@ -19,7 +19,7 @@ class Bench:
 
     `root`: the project, from which data, checkpoints and the cache are read; nothing is written there. `configs`: its
     config files. `baseline`: the baseline's config files, or none. `steps`: training steps. `dates`: dates to evaluate
-    on; 0 for all of the validation split.
+    on; 0 for all of the validation split. `newest`: measure the last checkpoint, not the best one.
     """
 
     root: Path
@@ -28,6 +28,7 @@ class Bench:
     baseline: Sequence[Path] = ()
     steps: int = 60
     dates: int = 0
+    newest: bool = False
 
     def make(self, configs: Sequence[Path], name: str) -> Trainer:
         """Return a trainer with these configs whose run folder is `name` in the scratch folder.

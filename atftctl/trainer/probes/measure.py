@@ -25,7 +25,7 @@ def run(kind: str, root: Path, configs: list[Path], baseline: list[Path], reques
     with tempfile.TemporaryDirectory(prefix="atftctl-probe-") as scratch:
         if kind == "effects":
             return {"effects": effects(settings.load(configs)[0], Path(scratch))}
-        bench = Bench(root, Path(scratch), configs, baseline, request.steps, request.dates)
+        bench = Bench(root, Path(scratch), configs, baseline, request.steps, request.dates, request.newest)
         if kind == "verify":
             return measure_parts(bench, request)
         return {"memory": memory, "run": short_run}[kind](bench)

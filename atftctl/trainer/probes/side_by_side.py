@@ -8,6 +8,7 @@ no other part its measurement.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -21,11 +22,14 @@ from typing import Any
 from atftctl.trainer.probes.answer import measure_or_error, write_answer
 from atftctl.trainer.probes.bench import Bench
 from atftctl.trainer.probes.verify_parts import Parts
-from atftctl.trainer.runtime import children
+from atftctl.trainer.runtime import card, children
 from atftctl.trainer.runtime.memory import is_out_of_memory
 
 POLL_S = 0.02
 ROOM_MB = 512.0  # what a second chain may take beyond twice the memory that the first one has
+CARD_SHARE = (
+    0.9  # of the free memory of the graphics card, for all chains that run; the rest is for the trainer in service
+)
 LOG_BYTES = 64 << 10  # of the end of a part's log
 # Chains of parts: a part needs what the one before it has loaded. The second chain starts when the dataset is there,
 # since all chains use the arrays that the first one prepares; the last one measures time and runs alone.
@@ -37,9 +41,9 @@ PARTS = (*FIRST, *SECOND, *LAST)
 class Request:
     """What to measure, and the limits.
 
-    `parts`: names; all for none. `steps`, `dates`: see `Bench`. `folder`: where the answers and logs of the parts go;
-    None for the scratch folder. `limit_s`: for each part; 0 for none. `memory_mb`: for all chains together; 0 for no
-    limit.
+    `parts`: names; all for none. `steps`, `dates`, `newest`: see `Bench`. `folder`: where the answers and logs of the
+    parts go; None for the scratch folder. `limit_s`: for each part; 0 for none. `memory_mb`: for all chains together; 0
+    for no limit.
     """
 
     parts: Sequence[str] = ()
@@ -48,6 +52,7 @@ class Request:
     folder: Path | None = None
     limit_s: float = 0.0
     memory_mb: int = 0
+    newest: bool = False
 
 
 @dataclass
@@ -135,7 +140,7 @@ class SideBySide:
         """Divide the memory among the chains that run. A limit is lowered, or raised again, while a chain runs."""
         for chain in self.running:
             try:
-                children.limit_data(chain.pid, self.request.memory_mb // len(self.running))
+                children.limit_data(chain.pid, math.ceil(self.request.memory_mb / len(self.running)))
             except (OSError, ValueError):
                 continue  # it has just ended
 
@@ -149,10 +154,10 @@ class SideBySide:
         if limit_s and not chain.overdue and time.monotonic() - chain.since > limit_s:
             chain.overdue = True
             children.kill_tree(chain.pid)
-        pid, status = os.waitpid(chain.pid, os.WNOHANG)
-        if not pid:
+        if os.waitid(os.P_PID, chain.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return
-        children.kill_tree(chain.pid)  # what is left of its process group
+        children.kill_tree(chain.pid)  # what is left of its process group, which has its number until it is reaped
+        _, status = os.waitpid(chain.pid, 0)
         self.running.remove(chain)
         children.kill_orphans({other.pid for other in self.running})
         self._share_memory()
@@ -188,6 +193,7 @@ def _child(bench: Bench, parts: Sequence[str], folder: Path, parent: int, memory
         os.setsid()
         children.die_with(parent)
         children.be_killed_first()
+        card.limit_memory(CARD_SHARE if parts == LAST else CARD_SHARE / 2)
         measuring = Parts(bench)
         for part in parts:
             _log_to(folder / f"{part}.log")

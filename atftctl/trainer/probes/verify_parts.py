@@ -59,7 +59,7 @@ class Parts:
     def _model(self) -> dict[str, Any]:
         if self._trainer is None:
             raise RuntimeError("the dataset did not load")
-        name, sha256 = load_checkpoint(self._trainer, self.bench.root)
+        name, sha256 = load_checkpoint(self._trainer, self.bench)
         self._loaded = True
         return {
             "path": name,
@@ -98,7 +98,7 @@ class Parts:
         with PeakMemory() as peak:
             trainer = self.bench.make(self.bench.configs, "training")
             card.reset_peak(trainer.group.device)
-            fresh = not try_load(trainer, self.bench.root)
+            fresh = not try_load(trainer, self.bench)
             steps = WARM_UP + min(self.bench.steps, TRAINING_STEPS)
             for number in range(steps):
                 result = trainer.next_step()
@@ -122,7 +122,7 @@ class Parts:
         The steps are taken in turns with those of the baseline's settings, so that a busy machine slows both.
         """
         trainer = self.bench.make(self.bench.configs, "steps")
-        try_load(trainer, self.bench.root)
+        try_load(trainer, self.bench)
         count = WARM_UP + self.bench.steps
         if not self.bench.baseline:
             seconds = [trainer.next_step().seconds for _ in range(max(count // 2, WARM_UP + 5))]
@@ -150,12 +150,14 @@ class Parts:
         }
 
 
-def load_checkpoint(trainer: Trainer, root: Path) -> tuple[str, str]:
-    """Load the checkpoint in service; return its path in the project, and the SHA-256 of the file that was loaded.
+def load_checkpoint(trainer: Trainer, bench: Bench) -> tuple[str, str]:
+    """Load the checkpoint in service, or the last one; return its path in the project, and the SHA-256 of the file that
+    was loaded.
 
     Raises FileNotFoundError where there is none, CheckpointError, and ValueError for weights that are not finite.
     """
-    name = next((path for path in (protocol.BEST, protocol.LAST) if (root / path).exists()), None)
+    root, names = bench.root, (protocol.BEST, protocol.LAST)
+    name = next((path for path in (reversed(names) if bench.newest else names) if (root / path).exists()), None)
     if name is None:
         raise FileNotFoundError(f"no checkpoint: neither {protocol.BEST} nor {protocol.LAST}")
     for _ in range(LOADS):
@@ -172,10 +174,10 @@ def load_checkpoint(trainer: Trainer, root: Path) -> tuple[str, str]:
     return name, before
 
 
-def try_load(trainer: Trainer, root: Path) -> bool:
+def try_load(trainer: Trainer, bench: Bench) -> bool:
     """Load the checkpoint in service if that is possible; return whether it was. The part `model` says why not."""
     try:
-        load_checkpoint(trainer, root)
+        load_checkpoint(trainer, bench)
     except Exception as error:  # noqa: BLE001 - many kinds; training can start from fresh weights, too
         trainer.recorder.log.warning("training starts from fresh weights: %s", error)
         return False

@@ -52,6 +52,14 @@ def parse_holders(text: str, uuid: str, own_pid: int) -> Iterator[dict[str, int]
             yield {"pid": int(cells[1]), "mb": int(cells[2]) if cells[2].isdigit() else 0}
 
 
+def limit_memory(share: float) -> None:
+    """Let this process take at most this share of the card's memory that is free now: what takes more is out of memory.
+    Nothing without a card."""
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        torch.cuda.set_per_process_memory_fraction(share * free / total)
+
+
 def reset_peak(device: torch.device) -> None:
     """Begin to measure the peak of the card's memory anew."""
     if device.type == "cuda":

@@ -27,9 +27,12 @@ def adopt_orphans() -> None:
 
 
 def kill_orphans(known: Collection[int]) -> None:
-    """Kill children of this process that are not `known`: processes that a child has left behind."""
-    for pid in _children():
-        if pid not in known:
+    """Kill children of this process that are not `known`: processes that a child has left behind.
+
+    What such a process leaves behind becomes a child of this one in its turn.
+    """
+    while left := [pid for pid in _children() if pid not in known]:
+        for pid in left:
             kill_tree(pid)
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)

@@ -1,6 +1,7 @@
 """A stand-in for `trainer probe verify` without torch: it answers at once, and misbehaves as the file `probe` says.
 
-One word per line: crash:PART, garbage:PART, hang, daemon, memory, flood, whole (one answer for all parts), torn, nothing, kill.
+One word per line: crash:PART, garbage:PART, hang, daemon, memory, flood, whole (one answer for all parts), torn, nothing, kill,
+constant (no quality on any date), edit (a config).
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def main() -> int:
         (arguments.parts / f"{part}.log").write_text(f"measuring {part}\n")
         if f"crash:{part}" in words:
             os.kill(os.getpid(), signal.SIGKILL)
+        if part == "quality" and "constant" in words:
+            ANSWERS[part] |= {"by_date": {}, "mean": "nan"}
         answer = "{" if f"garbage:{part}" in words else json.dumps(ANSWERS[part])
         (arguments.parts / f"{part}.json").write_text(answer)
     return 0
@@ -60,6 +63,9 @@ def misbehave(words: list[str]) -> None:
             Path("daemon.pid").write_text(str(os.getpid()))
             time.sleep(60)
         os._exit(0)
+    if "edit" in words:
+        with Path("configs/atft/config.yaml").open("a") as file:
+            file.write("# edited\n")
     if "hang" in words:
         time.sleep(600)
     if "flood" in words:
