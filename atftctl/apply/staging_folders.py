@@ -87,17 +87,19 @@ def _places(layout: Layout) -> Iterator[_Place]:
 
 
 def _is_ours(handle: int, name: str) -> bool:
-    """Has the folder of this name (in the folder with this descriptor) the mark, or nothing else in it?"""
+    """Has the folder of this name (in the folder with this descriptor) the mark? One that a crash has cut short counts
+    where nothing else is in the folder. A folder without it is never renamed: no trainer stages there before it has
+    written the mark and has compared its number after that."""
     try:
         folder = os.open(name, OPEN_FOLDER, dir_fd=handle)
     except OSError:
         return False
     try:
-        if set(os.listdir(folder)) <= {generations.MARK}:
-            return True  # a crash may have come before the mark was whole
         mark = os.open(generations.MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         with os.fdopen(mark, "rb") as file:
-            return generations.is_mark(file.read(generations.LONGEST))
+            text = file.read(generations.LONGEST)
+        alone = os.listdir(folder) == [generations.MARK]
+        return generations.is_mark(text) or (alone and generations.is_begun_mark(text))
     except OSError:
         return False
     finally:

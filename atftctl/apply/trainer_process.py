@@ -25,6 +25,7 @@ from atftctl.host.process import gpu, rights
 from atftctl.host.process import spawn as spawning
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
+from atftctl.protocol import generations
 from atftctl.protocol.messages import joined, tr
 from atftctl.state import generation, process_record
 from atftctl.state.layout import Layout
@@ -78,6 +79,7 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, 
         events_from=size_of_log(layout.root, protocol.EVENTS),
         log_from=size_of_log(layout.root, protocol.LOG),
         metrics_from=size_of_log(layout.root, protocol.METRICS),
+        metrics_inode=inode_of_log(layout.root, protocol.METRICS),
         events_inode=inode_of_log(layout.root, protocol.EVENTS),
         log_inode=inode_of_log(layout.root, protocol.LOG),
         output_from=size_of_log(layout.root, protocol.OUTPUT),
@@ -101,7 +103,7 @@ def environment(layout: Layout, run_id: str, number: int) -> dict[str, str]:
         "PYTHONPATH": f"{layout.root}{os.pathsep}{path}" if path else str(layout.root),
         "PYTHONUNBUFFERED": "1",
         protocol.RUN_ID: run_id,
-        protocol.GENERATION: str(number),
+        **generations.marks(layout.root, number),
     }
 
 

@@ -33,6 +33,7 @@ class ProcessRecord:
     log_inode: int = 0  # the same of the training log
     output_from: int = 0  # size of the trainer's output in bytes when the run was started
     output_inode: int = 0
+    metrics_inode: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -40,6 +40,7 @@ class View:
 
     run_id: str = ""
     metrics_from: int = 0
+    metrics_inode: int = 0  # of the file that `metrics_from` is for; 0 where that is not known
     models: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -68,7 +69,7 @@ class PhaseRecord:
         record = cls(
             **{
                 **{name.name: body[name.name] for name in fields(cls)},
-                "view": View(**{name.name: body["view"][name.name] for name in fields(View)}),
+                "view": View(**body["view"]),
                 "evidence": tuple(body["evidence"]),
             }
         )
@@ -76,7 +77,8 @@ class PhaseRecord:
         models = (*record.view.models.keys(), *record.view.models.values())
         if not all(isinstance(text, str) for text in (*texts, *models)):
             raise TypeError("a text of a phase is not a text")
-        if type(record.number) is not int or type(record.view.metrics_from) is not int:
+        numbers = (record.number, record.view.metrics_from, record.view.metrics_inode)
+        if any(type(number) is not int for number in numbers):
             raise TypeError("a number of a phase is not a number")
         if record.doing not in get_args(Doing):
             raise ValueError("no phase can be in this state")

@@ -62,6 +62,7 @@ PREVIOUS = "models/previous.pth"  # the LAST before the current one
 RUN_ID = "ATFTCTL_RUN_ID"
 # The environment variable that holds the number of the trainer's start, and the file that holds the newest number.
 GENERATION = "ATFTCTL_GENERATION"
+GENERATION_ROOT = "ATFTCTL_GENERATION_ROOT"  # the environment variable with the run folder that the number is for
 COUNTER = ".atftctl/generation"
 GENERATION_COLUMN = "generation"  # of METRICS
 STAGING = "run"  # the folder, in the run folder, that holds a folder for each generation: see protocol/generations.py

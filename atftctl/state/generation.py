@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -17,11 +18,12 @@ from atftctl.host.files.durable import write_durably
 from atftctl.host.files.logs import open_log, tail
 from atftctl.host.files.reading import read_bytes, try_read
 from atftctl.protocol import generations
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, tr
 from atftctl.state import process_record
 from atftctl.state.layout import Layout
 
 LINES = 2000  # of each log, the newest; where there is a counter, no log is read
+PLAUSIBLE = 1_000_000  # starts since the newest number that we have written; a log may hold any number
 HEADER_LIMIT = 64 << 10  # bytes
 
 
@@ -35,24 +37,34 @@ def take(layout: Layout) -> int:
     while os.path.lexists(layout.staging / str(number)):
         number += 1
     if number > generations.LARGEST:
-        raise HostError(
-            tr(
-                "the counter of the trainer's starts is at its end ({number}); write the number of the last start into "
-                "{path}",
-                number=generations.LARGEST,
-                path=protocol.COUNTER,
-            )
-        )
+        raise HostError(_at_end(layout))
     write_durably(layout.generation, b"%d\n" % number)
     return number
 
 
 def newest(layout: Layout) -> int:
     """The number of the newest generation; 0 where no trainer was ever started."""
-    counted, record = _counter(layout), process_record.read(layout)
-    recorded = record.generation if record and generations.is_number(record.generation) else 0
+    counted = _counter(layout)
+    known = max(counted, _recorded(layout), *_folders(layout).values())
     logged = () if counted else _written(layout)
-    return max(counted, recorded, *_folders(layout), *logged)
+    return max(known, *(number for number in logged if number <= known + PLAUSIBLE), 0)
+
+
+def _at_end(layout: Layout) -> Message:
+    """Say that there is no higher number, and what holds the highest one: all of that keeps the next start from having
+    a number."""
+    numbers = sorted(_folders(layout).items())
+    last = [f"{protocol.STAGING}/{name}" for name, number in numbers if number == generations.LARGEST]
+    if _recorded(layout) == generations.LARGEST:
+        last.append(str(layout.process.relative_to(layout.root)))
+    text = tr(
+        "the counter of the trainer's starts is at its end ({number}); write the number of the last start into {path}",
+        number=generations.LARGEST,
+        path=protocol.COUNTER,
+    )
+    if not last:
+        return text
+    return tr("{problem}, and remove what has that number, too: rm -r {paths}", problem=text, paths=shlex.join(last))
 
 
 def damage(layout: Layout) -> str:
@@ -72,16 +84,23 @@ def _counter(layout: Layout) -> int:
     return 0
 
 
-def _folders(layout: Layout) -> Iterator[int]:
-    """The numbers whose folders are there, also renamed."""
+def _recorded(layout: Layout) -> int:
+    record = process_record.read(layout)
+    return record.generation if record and generations.is_number(record.generation) else 0
+
+
+def _folders(layout: Layout) -> dict[str, int]:
+    """The numbers whose folders are there, also renamed, by the folder's name."""
     try:
         names = os.listdir(layout.staging)  # noqa: PTH208 - names are all that is needed
     except OSError:
-        return
-    for name in names:
-        number = generations.parse(name.partition(generations.FENCED)[0])
-        if number and generations.is_mark(try_read(layout.staging / name / generations.MARK) or b""):
-            yield number
+        return {}
+    numbers = {name: generations.parse(name.partition(generations.FENCED)[0]) for name in names}
+    return {name: number for name, number in numbers.items() if number and _is_marked(layout, name)}
+
+
+def _is_marked(layout: Layout, name: str) -> bool:
+    return generations.is_mark(try_read(layout.staging / name / generations.MARK) or b"")
 
 
 def _written(layout: Layout) -> Iterator[int]:

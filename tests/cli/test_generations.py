@@ -14,14 +14,17 @@ import pytest
 
 from atftctl import protocol
 from atftctl.apply import staging_folders
+from atftctl.domain.staged import StagedState
 from atftctl.host.files.folders import make_dirs
+from atftctl.observe.trainer_run import phase_window, process, watch
 from atftctl.protocol import TrainerExit, generations
 from atftctl.state import generation
+from atftctl.trainer.runtime.generation import Generation
 from tests.cli.test_process_rules import by_hand, killed_at
 from tests.support.faults import BROKEN, FULL, Faults, Kind, in_child
 from tests.support.projects import OOM, Project, processes_of, wait_for
 from tests.support.snapshots import layout_of
-from tests.support.users import ALICE, needs_root, open_project_of
+from tests.support.users import ALICE, BOB, needs_root, open_project_of
 
 COUNTER = protocol.COUNTER
 
@@ -177,7 +180,7 @@ def test_what_is_a_number() -> None:
 def test_a_damaged_counter_goes_on_after_what_is_known_elsewhere(project: Project, content: bytes) -> None:
     project.write(".atftctl/process.json", json.dumps({"generation": 99}))  # no whole record: it says nothing
     project.write(protocol.EVENTS, protocol.event_line("started", t=1.0, pid=1, run_id="x", step=0, generation=7))
-    project.write(protocol.METRICS, "step,loss,generation\n1,0.5,6\n2,0.4,8\n3,0.")
+    project.write(protocol.METRICS, "step,loss,generation\n1,0.5,6\n2,0.4,8\n4,0.4,999999999\n3,0.")  # one is forged
     project.write(COUNTER, content)
     faults = project.run("status", "--json").json["data"]["faults"]
     assert any(fault["name"] == "generation" and "gets number 9" in fault["message"] for fault in faults), faults
@@ -197,10 +200,21 @@ def test_a_counter_that_was_put_back_or_lost_goes_on(project: Project) -> None:
 
 
 def test_a_counter_at_its_end_is_an_error_that_says_what_to_do(project: Project) -> None:
+    start(project)
+    assert project.run("trainer", "stop").code == 0
     project.write(COUNTER, b"%d\n" % generations.LARGEST)
     ended = project.run("trainer", "start")
     assert ended.code == 5 and f"write the number of the last start into {COUNTER}" in ended.err.replace("\n  ", " ")
     assert not processes_of(project.root)
+
+    project.write(".atftctl/process.json", json.dumps({**project.record(), "generation": generations.LARGEST}))
+    project.write(f"run/{generations.LARGEST}/.gitignore", generations.MARK_TEXT)
+    project.write(COUNTER, "41\n")
+    message = " ".join(project.run("trainer", "start").err.split())
+    command = f"rm -r run/{generations.LARGEST} .atftctl/process.json"
+    assert command in message, message
+    subprocess.run(command.split(), cwd=project.root, check=True)
+    assert start(project) == 42
 
 
 @pytest.mark.parametrize("kind", ["symlink", "owner", "folder"])
@@ -250,9 +264,14 @@ def test_folders_of_other_people_are_left_alone(project: Project) -> None:
     project.write("run/3/.gitignore", "*.log\n")
     project.write("run/3/.mine.tmp", "mine")
     project.write("run/5.fenced/.mine.tmp", "mine")
+    project.write("run/6/.gitignore", "*\n!.gitignore\n")
+    (project.root / "run/7").mkdir()
+    project.write("run/8/.gitignore", generations.MARK_TEXT[:9])  # ours: a crash came while it was written
     assert start(project) == 1
     assert project.run("trainer", "restart").code == 0 and project.record()["generation"] == 4
     assert project.read("run/2/notes") == project.read("run/3/.mine.tmp") == project.read("run/5.fenced/.mine.tmp")
+    assert sorted(os.listdir(project.root / "run")) == ["2", "3", "4", "5.fenced", "6", "7"]
+    assert project.read("run/6/.gitignore") == b"*\n!.gitignore\n"
 
 
 def test_cleaning_follows_no_symlink_and_keeps_what_it_does_not_know(project: Project) -> None:
@@ -275,8 +294,10 @@ def test_a_run_folder_that_is_a_symlink_is_not_entered(project: Project, tmp_pat
 
 
 def test_guard_hands_a_number_over_and_fences_earlier_trainers(project: Project) -> None:
-    command = (sys.executable, "-c", "import os; print(os.environ['ATFTCTL_GENERATION'])")
-    for number in ("1", "2"):
+    own = "import os, pathlib; from atftctl.protocol.generations import own; print(own(os.environ, pathlib.Path()), end='')"
+    text = f"import os; exec({own!r}); os.chdir('models'); exec({own!r})"  # a script that trains in another folder, too
+    command = (sys.executable, "-c", text)
+    for number in ("10", "20"):
         done = subprocess.run(
             project.argv("guard", "--", *command), cwd=project.root, env=project.env, capture_output=True, text=True
         )
@@ -319,3 +340,64 @@ def test_folders_that_root_makes_in_a_users_project_are_the_users() -> None:
 
         assert in_child(as_alice)[0] == 0
         assert sorted(os.listdir(root / "run")) == ["1.fenced", "2"]
+
+
+@needs_root
+def test_a_trainer_of_another_user_stages_beside_its_checkpoints() -> None:
+    """The folder that a start makes belongs to the operator; the trainer may write only where the models are."""
+    with open_project_of(ALICE) as project:
+        root = project.root
+        make_dirs(layout_of(root).state, 0o700)
+        (root / "models").chmod(0o777)
+        number = begin(root)
+
+        def as_bob() -> None:
+            os.setgid(BOB)
+            os.setuid(BOB)
+            os.environ[protocol.GENERATION] = str(number)
+            own = Generation(root)
+            staged = own.stage(root / protocol.LAST)
+            staged.write_bytes(b"weights")
+            own.publish(staged, root / protocol.LAST)
+
+        assert in_child(as_bob)[0] == 0
+        assert (root / protocol.LAST).read_bytes() == b"weights"
+
+
+def test_rows_of_an_earlier_trainer_and_of_the_file_before_are_not_the_runs(project: Project) -> None:
+    """The trainer begins a new file where the old one has other columns; an earlier trainer goes on writing."""
+    metrics = project.root / protocol.METRICS
+    project.write(protocol.METRICS, "step,loss\n" + "1,0.5\n" * 100)
+    project.write(COUNTER, "5\n")
+    assert start(project) == 6
+    metrics.rename(f"{metrics}.1")
+    wait_for(lambda: metrics.exists() and metrics.stat().st_size > 1500)
+    layout, record = layout_of(project.root), project.record()
+    state = StagedState("oom", (), 0, "watching", (), "", "", "", record["run_id"])
+    view = phase_window.view_since_start(layout, record["run_id"])
+    assert view is not None
+    now = phase_window.view_of(layout, process.observe(layout, ()), record["digest"])
+    assert now is not None
+    assert project.run("trainer", "stop").code == 0
+    with metrics.open("a") as file:
+        file.write("901,0,9e9,9e9,1,100,5\n902,0,nan,nan,1,100,7\n")
+    own = [line.split(",")[0] for line in metrics.read_text().splitlines()[1:-2]]
+    for window in (watch.look(layout, state, ())[0], phase_window.look(layout, view, ())[0]):
+        assert [row["step"] for row in window.rows][-len(own) :] == own
+        assert {row["generation"] for row in window.rows} == {"6"}
+    metrics.rename(f"{metrics}.2")  # rotated: the rows since then are in both
+    metrics.write_text("step,generation\n903,6\n")
+    rows = phase_window.look(layout, now, ())[0].rows
+    assert rows[-1]["step"] == "903" and 1 < len(rows) < len(own)
+
+
+def test_the_step_of_the_status_is_the_running_trainers(project: Project) -> None:
+    start(project)
+    wait_for(lambda: project.read(protocol.METRICS).count(b"\n") > 5)
+    metrics = project.root / protocol.METRICS
+    pid = project.record()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    with metrics.open("a") as file:
+        file.write("901,0,1,1,1,100,7\n" * 3)
+    assert project.run("trainer", "status", "--json").json["data"]["step"] < 900
+    os.kill(pid, signal.SIGCONT)

@@ -45,7 +45,7 @@ sys.exit(main())
 
 def newer_start(root: Path, number: int) -> None:
     """What a start writes and renames; by other code than the product's."""
-    (root / ".atftctl").mkdir(exist_ok=True)
+    (root / ".atftctl").mkdir(parents=True, exist_ok=True)
     (root / protocol.COUNTER).write_text(f"{number}\n")
     for folder in (root / "run", root / "models"):
         for path in [*folder.glob("[0-9]*"), *folder.glob(".atftctl-run-*")]:
@@ -141,19 +141,39 @@ def test_a_folder_that_was_deleted_is_made_again(make: Make, first: None) -> Non
     assert trainer.save(protocol.LAST) and (trainer.root / "run/1/.gitignore").exists()
 
 
-@pytest.mark.parametrize("content", ["", "x", "-1", "9" * 30, None])
-def test_a_counter_that_can_not_be_read_stops_nobody(make: Make, first: None, content: str | None) -> None:
+@pytest.mark.parametrize("content", ["", "x", "-1", "9" * 30, "a pipe", "2 by anybody", "2 by a stranger"])
+def test_a_counter_that_can_not_be_read_or_trusted_stops_nobody(make: Make, first: None, content: str) -> None:
     trainer = make()
-    (trainer.root / ".atftctl").mkdir()
-    if content is None:
-        os.mkfifo(trainer.root / protocol.COUNTER)
+    counter = trainer.root / protocol.COUNTER
+    counter.parent.mkdir()
+    if content == "a pipe":
+        os.mkfifo(counter)
     else:
-        (trainer.root / protocol.COUNTER).write_text(content)
+        counter.write_text(content.partition(" ")[0])
+    if content == "2 by anybody":
+        counter.chmod(0o666)
+    if content == "2 by a stranger":
+        if os.geteuid():
+            pytest.skip("only root can give a file away")
+        os.chown(counter, 12345, 12345)
     assert trainer.save(protocol.LAST)
 
 
+def test_a_number_of_another_run_folder_is_not_compared(
+    make: Make, first: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A script that was started with a number in one project trains in a second one, which has had more starts."""
+    monkeypatch.setenv(protocol.GENERATION_ROOT, str(tmp_path / "gone"))  # as in a container: it can't be told
+    assert make().generation.number == 1
+    monkeypatch.setenv(protocol.GENERATION_ROOT, str(tmp_path))
+    second = tmp_path / "second"
+    newer_start(second, 9)
+    trainer = make(root=second)
+    assert trainer.generation.number == 0 and trainer.save(protocol.LAST)
+
+
 def test_the_run_folder_of_somebody_else_is_not_used(make: Make, first: None, tmp_path: Path) -> None:
-    for number, kind in enumerate(("file", "symlink", "full")):
+    for number, kind in enumerate(("file", "symlink", "full", "unmarked")):
         root = tmp_path / f"run{number}x"
         trainer = make(root=root)
         if kind == "file":
@@ -163,9 +183,11 @@ def test_the_run_folder_of_somebody_else_is_not_used(make: Make, first: None, tm
             (root / "run").symlink_to(tmp_path / "elsewhere")
         else:
             (root / "run/1").mkdir(parents=True)
-            (root / "run/1/mine").write_text("mine")
+            name = "mine" if kind == "full" else generations.MARK
+            (root / "run/1" / name).write_text("mine")
         assert trainer.save(protocol.LAST)
         assert (root / "models/.atftctl-run-1").is_dir()
+    assert (root / "run/1" / generations.MARK).read_text() == "mine"
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

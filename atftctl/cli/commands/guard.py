@@ -35,21 +35,21 @@ def guard(session: Session, command: Arguments, override: Override = "") -> NoRe
 
     try:
         check = operation.check
-        number = error_boundary.guarded(session, lambda: check(session.open(), override, session.request()))
+        marks = error_boundary.guarded(session, lambda: check(session.open(), override, session.request()))
     except typer.Exit:
         raise typer.Exit(REFUSED) from None
-    _become(command, number)
+    _become(command, marks)
 
 
-def _become(command: list[str], number: int) -> NoReturn:
+def _become(command: list[str], marks: dict[str, str]) -> NoReturn:
     """Replace this process by the command: signals and the exit code are the command's own from here on.
 
-    The command gets its generation, and the mark of a run, which our own children do not get.
+    The command gets `marks`, which hold its generation, and the mark of a run, which our own children do not get.
     """
     from atftctl.host.process.inherited_state import inherited_mark
-    from atftctl.protocol import GENERATION, RUN_ID
+    from atftctl.protocol import RUN_ID
 
-    os.environ[GENERATION] = str(number)
+    os.environ |= marks
     if mark := inherited_mark():
         os.environ[RUN_ID] = mark
     try:

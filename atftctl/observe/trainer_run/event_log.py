@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.host.errors import HostError
-from atftctl.host.files.logs import inode_of_log, open_log, real_path, size_of_log, tail
+from atftctl.host.files.logs import TAIL_LIMIT, inode_of_log, real_path, size_of_log
 from atftctl.host.files.reading import open_regular
 from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
@@ -23,7 +24,7 @@ NEWEST = 2 << 20  # bytes of metrics that are read at most
 def events(root: Path, *, offset: int = 0, inode: int = 0, run_id: str = "") -> Iterator[dict[str, Any]]:
     """The events of one run (of all runs for ""), from a byte offset of the log on. `inode`: of the file that the
     offset is for; 0 where that is not known."""
-    for path, start in _parts(root, offset, inode):
+    for path, start in _parts(root, protocol.EVENTS, offset, inode):
         try:
             with open_regular(path) as file:
                 file.seek(start)
@@ -68,37 +69,59 @@ def heartbeat(root: Path, run_id: str) -> Mapping[str, Any]:
     return beat if numbers and beat.get("run_id") == run_id else {}
 
 
-def metrics_since(root: Path, offset: int) -> list[dict[str, str]]:
-    """The complete rows of metrics.csv after a byte offset, as text by column; at most the newest 2 MiB."""
-    return _metrics(root, 100_000, since=offset, limit=NEWEST)
+def metrics_since(root: Path, offset: int, *, inode: int = 0, generation: int = 0) -> list[dict[str, str]]:
+    """The complete rows of the metrics from a byte offset on, as text by column; at most the newest 2 MiB of a file.
+    `inode`: as for `events`. `generation`: of the trainer whose rows are wanted; see `_is_of`."""
+    parts = _parts(root, protocol.METRICS, offset, inode)
+    rows = [row for path, start in parts for row in _rows(path, start, NEWEST)]
+    return [row for row in rows if _is_of(row, generation)]
 
 
-def last_metrics(root: Path, rows: int) -> list[dict[str, str]]:
-    """The last complete rows of metrics.csv, as text by column."""
-    return _metrics(root, rows)
+def last_metrics(root: Path, rows: int, *, generation: int | None = None) -> list[dict[str, str]]:
+    """The last complete rows of metrics.csv, as text by column; of this generation where one is given."""
+    last = _rows(real_path(root, protocol.METRICS), 0, TAIL_LIMIT)
+    return [row for row in last if generation is None or _is_of(row, generation)][-rows:]
 
 
-def _metrics(root: Path, rows: int, **window: int) -> list[dict[str, str]]:
+def _is_of(row: Mapping[str, str], generation: int) -> bool:
+    """May the trainer of this generation have written the row? An earlier one that goes on late writes rows, too, with
+    its own number. A row without a number counts; so do all for generation 0, which is not known."""
+    if not generation:
+        return True
+    try:
+        return float(row.get(protocol.GENERATION_COLUMN) or 0) in (0, generation)
+    except ValueError:
+        return False
+
+
+def _rows(path: Path, start: int, limit: int) -> list[dict[str, str]]:
+    """The complete rows of one file from a byte on; at most those in the newest `limit` bytes."""
     import csv
 
     try:
-        with open_log(root, protocol.METRICS) as file:
+        with open_regular(path) as file:
             header = file.readline(HEADER_LIMIT).decode("utf-8", "replace").strip()
+            begin = max(start, file.seek(0, os.SEEK_END) - limit)
+            file.seek(max(0, begin - 1))
+            text = file.read(limit + 1)
     except (OSError, HostError):
         return []
-    lines = [line for line in tail(root, protocol.METRICS, rows, **window) if line != header and len(line) < ROW_LIMIT]
-    reader = csv.DictReader(lines, fieldnames=header.split(","))
+    if begin:  # from a byte before, so that a row is left out only where it is cut
+        text = text[text.find(b"\n") + 1 :]
+    lines = text[: text.rfind(b"\n") + 1].decode("utf-8", "replace").splitlines()
+    whole = [line for line in lines if line != header and len(line) < ROW_LIMIT]
+    reader = csv.DictReader(whole, fieldnames=header.split(","))
     return [row for row in reader if None not in row and None not in row.values()]
 
 
-def _parts(root: Path, offset: int, inode: int) -> list[tuple[Path, int]]:
-    """The files that hold the event log from `offset` of the file with this inode on, and the position in each. Where
-    the log was rotated since, that file has another name (events.jsonl.1), and the trainer may still write to it; the
-    events in a file that was compressed or deleted are lost."""
-    path = real_path(root, protocol.EVENTS)
-    current = inode_of_log(root, protocol.EVENTS)
+def _parts(root: Path, name: str, offset: int, inode: int) -> list[tuple[Path, int]]:
+    """The files that hold a log from `offset` of the file with this inode on, and the position in each. Where the log
+    was rotated since, that file has another name (events.jsonl.1), and the trainer may still write to it; what is in a
+    file that was compressed or deleted is lost."""
+    path = real_path(root, name)
+    current = inode_of_log(root, name)
     if not inode or current == inode:
-        return [(path, offset if offset <= size_of_log(root, protocol.EVENTS) else 0)]
+        return [(path, offset if offset <= size_of_log(root, name) else 0)]
     try:
         others = [other for other in path.parent.iterdir() if other.name.startswith(path.name) and other != path]
     except OSError:

@@ -10,7 +10,7 @@ from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.process_state import STATE_TEXTS
 from atftctl.domain.reenabling import View
-from atftctl.host.files.logs import size_of_log
+from atftctl.host.files.logs import inode_of_log, size_of_log
 from atftctl.host.process import table as procs
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.protocol.messages import Message, tr
@@ -22,7 +22,8 @@ NEXT = tr("then run: atftctl resume")
 def look(layout: Layout, view: View, command: Sequence[str]) -> tuple[Window, str]:
     """(what the trainer did since the phase began; why it can't be judged by that, or "")."""
     trainer, record = process.observe(layout, command), process.read_record(layout)
-    rows = event_log.metrics_since(layout.root, view.metrics_from) if view.run_id else []
+    of = {"inode": view.metrics_inode, "generation": record.generation if record else 0}
+    rows = event_log.metrics_since(layout.root, view.metrics_from, **of) if view.run_id else []
     fatal = None if trainer.alive else trainer.last_event
     return Window(rows, trainer.alive, fatal, trainer.silent_s), _obstacle(view, trainer, record)
 
@@ -32,13 +33,16 @@ def view_of(layout: Layout, trainer: Process, config: str) -> View | None:
     record = process.read_record(layout)
     if record is None or not trainer.alive or trainer.run_id != record.run_id or trainer.digest != config:
         return None
-    return View(record.run_id, size_of_log(layout.root, protocol.METRICS))
+    size, inode = size_of_log(layout.root, protocol.METRICS), inode_of_log(layout.root, protocol.METRICS)
+    return View(record.run_id, size, metrics_inode=inode)
 
 
 def view_since_start(layout: Layout, run_id: str) -> View | None:
     """A window since the start of this run; None where another one is recorded by now."""
     record = process.read_record(layout)
-    return View(run_id, record.metrics_from) if record and record.run_id == run_id else None
+    if record is None or record.run_id != run_id:
+        return None
+    return View(run_id, record.metrics_from, metrics_inode=record.metrics_inode)
 
 
 def _obstacle(view: View, trainer: Process, record: ProcessRecord | None) -> str:

@@ -45,6 +45,7 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
         event_log.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
     )
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
+    last = _last_step(layout, record) if main else None
     where = elsewhere(record) if record.wanted == "running" else ""
     section, silent_s = _sign_of_life(layout, record) if main else ("", None)
     return Process(
@@ -54,7 +55,7 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
         generation=record.generation,
         since=record.started_at,
         digest=_running_digest(seen) or record.digest,
-        step=_last_step(layout) if main else (max(steps) if steps else None),
+        step=max(steps, default=None) if last is None else last,
         last_event=_cause(seen),
         memory_mb=sum(filter(None, map(procs.anonymous_mb, ours))) if main else None,
         unmanaged=unmanaged,
@@ -122,8 +123,8 @@ def _running_digest(seen: list[dict[str, Any]]) -> str:
     return digests[-1] if digests else ""
 
 
-def _last_step(layout: Layout) -> int | None:
-    rows = event_log.last_metrics(layout.root, 2)
+def _last_step(layout: Layout, record: ProcessRecord) -> int | None:
+    rows = event_log.last_metrics(layout.root, 2, generation=record.generation)
     try:
         return int(rows[-1]["step"]) if rows else None
     except (KeyError, ValueError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from atftctl.domain.metrics_window import Window
+from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.staged import StagedState
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.protocol.messages import tr
@@ -15,7 +16,7 @@ def look(layout: Layout, state: StagedState, command: Sequence[str]) -> tuple[Wi
     """(the trainer's run since its start; why it can't be used to judge the stage, or ""). It can't where somebody else
     stopped the trainer or started another one."""
     trainer, record = process.observe(layout, command), process.read_record(layout)
-    rows = event_log.metrics_since(layout.root, record.metrics_from) if record else []
+    rows = _rows_of(layout, record) if record else []
     fatal = None if trainer.alive else trainer.last_event
     problem = ""
     if record is None or {record.run_id, trainer.run_id} != {state.run_id}:
@@ -23,3 +24,10 @@ def look(layout: Layout, state: StagedState, command: Sequence[str]) -> tuple[Wi
     elif "stopped" in (trainer.state, record.wanted) or trainer.state in ("stopping", "elsewhere"):
         problem = tr("the trainer was stopped on purpose")
     return Window(rows, trainer.alive, fatal, trainer.silent_s), problem
+
+
+def _rows_of(layout: Layout, record: ProcessRecord) -> Sequence[Mapping[str, str]]:
+    """The metrics of this run since its start."""
+    return event_log.metrics_since(
+        layout.root, record.metrics_from, inode=record.metrics_inode, generation=record.generation
+    )

@@ -10,15 +10,16 @@ from atftctl.observe.configs import digest
 from atftctl.operations.change.project_lock import held_by, locked
 from atftctl.operations.project import Project, now, observe, refuse_open, require_readable
 from atftctl.operations.request import Request
+from atftctl.protocol import generations
 from atftctl.protocol.messages import tr
 from atftctl.state import generation, quarantine, reserve
 from atftctl.state import staged as staged_state
 from atftctl.state.layout import Layout
 
 
-def check(project: Project, override: str, request: Request | None = None) -> int:
-    """Check that a trainer may be started; return its generation. Raises Refused with the reason and what to do. The
-    overdue undo of a change that was not confirmed comes first; `request` reports it.
+def check(project: Project, override: str, request: Request | None = None) -> dict[str, str]:
+    """Check that a trainer may be started; return the environment variables with its generation. Raises Refused with
+    the reason and what to do. The overdue undo of a change that was not confirmed comes first; `request` reports it.
 
     `override`: why a quarantined config is safe now; the config is released from quarantine for good.
     """
@@ -40,7 +41,7 @@ def check(project: Project, override: str, request: Request | None = None) -> in
     with locked(project, "guard", Request(reason=override)):
         number = generation.take(layout)
         staging_folders.renew(layout, number)
-    return number
+    return generations.marks(layout.root, number)
 
 
 def _other_trainer(process: Process) -> str:

@@ -28,7 +28,7 @@ class Generation:
     fenced when a trainer is started after it."""
 
     def __init__(self, root: Path) -> None:
-        self.number = generations.own(os.environ)
+        self.number = generations.own(os.environ, root)
         self._root = root
         self._known = self.number or generations.newest(root)
         self._only_beside = False
@@ -94,7 +94,9 @@ class Generation:
         if not self._only_beside and _same_file_system(self._root, target_folder):
             with suppress(OSError):
                 self._make_shared()
-                if _same_rights(self._shared_folder, target_folder):
+                # Another user may have made it: the one who starts trainers, and has more rights here than the trainer.
+                writable = os.access(self._shared_folder, os.W_OK | os.X_OK)
+                if writable and _same_rights(self._shared_folder, target_folder):
                     return self._shared_folder
         beside = self._beside(target_folder)
         self._make(beside)
@@ -112,7 +114,7 @@ class Generation:
         if _is_folder(folder):
             if _is_marked(folder):
                 return
-            if any(path.name != generations.MARK for path in folder.iterdir()):
+            if not _is_empty(folder):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
         else:
             self.refuse_fenced(folder)
@@ -135,10 +137,29 @@ def _is_folder(path: Path) -> bool:
 
 
 def _is_marked(folder: Path) -> bool:
+    return generations.is_mark(_mark(folder) or b"")
+
+
+def _mark(folder: Path) -> bytes | None:
+    """The content of the folder's mark; None where there is no such regular file."""
     try:
-        return generations.is_mark((folder / generations.MARK).read_bytes())
+        handle = os.open(folder / generations.MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
+    with os.fdopen(handle, "rb") as file:
+        try:
+            return file.read(generations.LONGEST) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+        except OSError:
+            return None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Is nothing in this folder but, at most, the beginning of a mark, as after a crash or on a full disk?"""
+    names = [path.name for path in folder.iterdir()]
+    if names == [generations.MARK]:
+        text = _mark(folder)
+        return text == b"" or generations.is_begun_mark(text or b"")
+    return not names
 
 
 def _new_folder(path: Path) -> None:

@@ -29,7 +29,7 @@ class Recorder:
         self._rank = rank
         self.is_main = rank == 0
         self.run_id = os.environ.get(protocol.RUN_ID, "")
-        self.generation = generations.own(os.environ)
+        self.generation = generations.own(os.environ, root)
         self.step = 0
         for name in (protocol.LOG, protocol.BEST):
             (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ def main() -> int:
     def say(event: str, **fields: object) -> None:
         line = protocol.event_line(
             event, t=time.time(), pid=os.getpid(), run_id=os.environ.get(protocol.RUN_ID, ""), step=step,
-            generation=generations.own(os.environ), **fields,
+            generation=generations.own(os.environ, Path()), **fields,
         )  # fmt: skip
         with open(protocol.EVENTS, "ab") as file:
             file.write(line)
@@ -62,7 +62,7 @@ def main() -> int:
         say(protocol.OOM, message="no memory", section="step", recoverable=False)
         say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.OUT_OF_MEMORY), reason="no memory")
         return protocol.TrainerExit.OUT_OF_MEMORY
-    number, root = generations.own(os.environ), Path()
+    number, root = generations.own(os.environ, Path()), Path()
     known = number or generations.newest(root)
 
     def leave() -> int:
@@ -121,7 +121,7 @@ def record(step: int, *, loss: float, grad_norm: float) -> None:
     with path.open("ab") as file:
         if not file.tell():
             file.write(b"step,epoch,loss,loss_rel,grad_norm,rss_mb,generation\n")
-        file.write(f"{step},0,{loss},{loss},{grad_norm},100,{generations.own(os.environ)}\n".encode())
+        file.write(f"{step},0,{loss},{loss},{grad_norm},100,{generations.own(os.environ, Path())}\n".encode())
 
 
 def answer(say: Callable[..., None], *, refuses: bool) -> None:
