@@ -35,12 +35,14 @@ class View:
     """What a gate judges: the steps of one run of the trainer.
 
     `run_id`: "" where no trainer runs with the phase's settings yet. `metrics_from`: bytes of the metrics before the
-    window. `models`: SHA-256 of the model files when the window began, by path.
+    window. `models`: SHA-256 of the model files when the window began, by path. `digest`: of the settings that the run
+    has in the window; "" where that is not known.
     """
 
     run_id: str = ""
     metrics_from: int = 0
     models: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,11 @@ class PhaseRecord:
         record = cls(
             **{
                 **{name.name: body[name.name] for name in fields(cls)},
-                "view": View(**{name.name: body["view"][name.name] for name in fields(View)}),
+                "view": View(**{"digest": "", **body["view"]}),  # records of before have no digest
                 "evidence": tuple(body["evidence"]),
             }
         )
-        texts = (*(vars(record)[name] for name in TEXTS), record.view.run_id, *record.evidence)
+        texts = (*(vars(record)[name] for name in TEXTS), record.view.run_id, record.view.digest, *record.evidence)
         models = (*record.view.models.keys(), *record.view.models.values())
         if not all(isinstance(text, str) for text in (*texts, *models)):
             raise TypeError("a text of a phase is not a text")
