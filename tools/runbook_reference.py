@@ -88,8 +88,8 @@ MEANINGS = {
     "plans.NAME[].title": "Title of the phase.",
     "plans.NAME[].settings": "Features and the values that the phase gives them.",
     "plans.NAME[].gate": "What the phase must show before the next one may begin. Without it, the defaults apply.",
-    "plans.NAME[].gate.steps": "Healthy training steps since the phase began. With fewer, nothing is judged: the "
-    "weights are still those of before.",
+    "plans.NAME[].gate.steps": "Healthy training steps since the phase began, 10,000 at most. With fewer, nothing is "
+    "judged: the weights are still those of before.",
     "plans.NAME[].gate.window_s": "Seconds to wait for these steps at most. After that, the phase is held.",
     "plans.NAME[].gate.checks": "Checks of `verify` that must pass: "
     + ", ".join(f"`{name}`" for name in gate.GATE_CHECKS)
@@ -126,7 +126,7 @@ MEANINGS = {
     "backups.keep.within": "Keep all snapshots within this time before the newest one: `36h`, `2d`, `1w`.",
     "staged.minutes": "Target time in minutes, shown with the plan.",
     "staged.stages": "The stages in order. Those that change nothing are left out; the first healthy one is the last.",
-    "staged.window_steps": "Training steps for which a stage is watched.",
+    "staged.window_steps": "Training steps for which a stage is watched, 10,000 at most.",
     "staged.window_s": "Seconds for which a stage is watched at most. With fewer steps, the verdict is inconclusive.",
     "staged.bisect_steps": "Training steps of each run of `--bisect`.",
     "git.pattern": "Regular expression for commit subjects, ignoring case. Matching commits are offered.",

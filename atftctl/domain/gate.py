@@ -12,6 +12,7 @@ from atftctl.protocol.messages import Message, joined, tr
 QUALITY = "quality"  # the check of the forecasts' quality: `Gate.quality` asks for it
 MODEL = "model"  # its figures say which file the quality was measured on
 GATE_CHECKS = tuple(name for name in CHECKS if name != QUALITY)  # those that `Gate.checks` may name
+MOST_STEPS = 10_000  # that a gate may ask for: the metrics of many more are not read (observe.trainer_run.event_log)
 Quality = Literal["", "no-worse", "improved"]
 
 

@@ -35,13 +35,15 @@ class View:
     """What a gate judges: the steps of one run of the trainer.
 
     `run_id`: "" where no trainer runs with the phase's settings yet. `metrics_from`: bytes of the metrics before the
-    window. `models`: SHA-256 of the model files when the window began, by path.
+    window. `models`: SHA-256 of the model files when the window began, by path. `digest`: of the settings that the run
+    has in the window; "" where that is not known.
     """
 
     run_id: str = ""
     metrics_from: int = 0
     metrics_inode: int = 0  # of the file that `metrics_from` is for; 0 where that is not known
     models: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class PhaseRecord:
                 "evidence": tuple(body["evidence"]),
             }
         )
-        texts = (*(vars(record)[name] for name in TEXTS), record.view.run_id, *record.evidence)
+        texts = (*(vars(record)[name] for name in TEXTS), record.view.run_id, record.view.digest, *record.evidence)
         models = (*record.view.models.keys(), *record.view.models.values())
         if not all(isinstance(text, str) for text in (*texts, *models)):
             raise TypeError("a text of a phase is not a text")

@@ -6,7 +6,7 @@ from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.result import Result
 from atftctl.operations.change.project_lock import recover_first
 from atftctl.operations.project import Project, open_operation
-from atftctl.operations.reenable import control, phase
+from atftctl.operations.reenable import control, go_on
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import staged
 from atftctl.state import reenable as phases
@@ -26,7 +26,7 @@ def resume(project: Project, operation: str, policy: RestartPolicy, request: Req
         return control.drop(project, request)
     if not request.dry_run and open_operation(layout):
         recover_first(project, "resume", request)
-    return phase.resume(project, policy, request)
+    return go_on.resume(project, policy, request)
 
 
 def _phases_open(project: Project, operation: str, *, drop: bool) -> bool:

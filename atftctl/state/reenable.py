@@ -38,8 +38,8 @@ def write(layout: Layout, state: Reenabling) -> None:
 
 
 def clear(layout: Layout) -> None:
-    """Remove the progress and the halt: the next phase is phase 1. Raises OSError."""
-    if remove(layout.reenable) | remove(layout.reenable_halt):
+    """Remove the progress: the next phase is phase 1. A halt stays. Raises OSError."""
+    if remove(layout.reenable):
         fsync_dir(layout.state)
 
 
@@ -67,6 +67,7 @@ def lift_halt(layout: Layout) -> None:
     """Remove the halt. Raises OSError."""
     if remove(layout.reenable_halt):
         fsync_dir(layout.state)
+        footprint.leave(tr("lifted the halt of the phases"))
 
 
 def _body(path: Path) -> dict[str, Any] | None:

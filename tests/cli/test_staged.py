@@ -79,10 +79,10 @@ def state(project: Project) -> bytes:
 def test_too_little_seen_is_inconclusive_and_can_be_dropped(project: Project) -> None:
     quick_stages(project)
     project.replace(RUNBOOK, "window_s: 10", "window_s: 1")
-    project.replace(RUNBOOK, "window_steps: 60", "window_steps: 100000")
+    project.replace(RUNBOOK, "window_steps: 60", "window_steps: 10000")
     project.start_trainer()
     done = project.run("rollback", "--staged", "--symptom", "oom", "--yes")
-    assert done.code == 6 and "of 100000 steps so far" in done.out, done
+    assert done.code == 6 and "of 10000 steps so far" in done.out, done
     assert project.run("resume", "--drop").code == 0
     assert project.run("rollback", "--staged", "--symptom", "oom", "--dry-run").code == 0
 
@@ -97,7 +97,7 @@ def test_staged_needs_somebody_to_watch(project: Project) -> None:
 
 def test_a_deliberate_stop_or_another_operator_is_no_failed_stage(project: Project) -> None:
     quick_stages(project)
-    project.replace(RUNBOOK, "window_steps: 60", "window_steps: 100000")
+    project.replace(RUNBOOK, "window_steps: 60", "window_steps: 10000")
     for command in (("trainer", "stop"), ("trainer", "restart")):
         project.start_trainer()
         child = project.start("rollback", "--staged", "--symptom", "oom", "--yes")

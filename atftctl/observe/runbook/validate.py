@@ -6,7 +6,7 @@ import math
 import os
 import re
 
-from atftctl.domain.gate import GATE_CHECKS, Gate
+from atftctl.domain.gate import GATE_CHECKS, MOST_STEPS, Gate
 from atftctl.domain.log_lines import rules as log_rules
 from atftctl.domain.runbook import LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
@@ -98,7 +98,7 @@ def _check_backups(runbook: Runbook, binder: Binder) -> None:
 def _check_staged(runbook: Runbook, binder: Binder) -> None:
     rules = runbook.staged
     for key, value, most in (
-        ("window_steps", rules.window_steps, 1_000_000),
+        ("window_steps", rules.window_steps, MOST_STEPS),
         ("window_s", rules.window_s, 86_400),
         ("bisect_steps", rules.bisect_steps, 100_000),
     ):
@@ -167,7 +167,7 @@ def _check_plans(runbook: Runbook, binder: Binder) -> None:
 
 
 def _check_gate(binder: Binder, path: tuple[str | int, ...], gate: Gate) -> None:
-    _check_range(binder, (*path, "steps"), gate.steps, 1, 1_000_000)
+    _check_range(binder, (*path, "steps"), gate.steps, 1, MOST_STEPS)
     _check_range(binder, (*path, "window_s"), gate.window_s, 1, 7 * 86_400)
     for at, name in enumerate(gate.checks):
         if name not in GATE_CHECKS:

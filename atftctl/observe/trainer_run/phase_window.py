@@ -34,7 +34,7 @@ def view_of(layout: Layout, trainer: Process, config: str) -> View | None:
     if record is None or not trainer.alive or trainer.run_id != record.run_id or trainer.digest != config:
         return None
     size, inode = size_of_log(layout.root, protocol.METRICS), inode_of_log(layout.root, protocol.METRICS)
-    return View(record.run_id, size, metrics_inode=inode)
+    return View(record.run_id, size, metrics_inode=inode, digest=config)
 
 
 def view_since_start(layout: Layout, run_id: str) -> View | None:
@@ -42,7 +42,17 @@ def view_since_start(layout: Layout, run_id: str) -> View | None:
     record = process.read_record(layout)
     if record is None or record.run_id != run_id:
         return None
-    return View(run_id, record.metrics_from, metrics_inode=record.metrics_inode)
+    return View(run_id, record.metrics_from, metrics_inode=record.metrics_inode, digest=record.digest)
+
+
+def started_with(layout: Layout, trainer: Process, config: str) -> str:
+    """The id of the recorded run, alive or not, where it had the config of this digest from its start on; else ""."""
+    record = process.read_record(layout)
+    if record is None or record.run_id != trainer.run_id:
+        return ""
+    events = event_log.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
+    digests = {str(event["digest"]) for event in events if event.get("digest")}
+    return record.run_id if {record.digest, *digests} == {config} else ""
 
 
 def _obstacle(view: View, trainer: Process, record: ProcessRecord | None) -> str:
@@ -51,6 +61,10 @@ def _obstacle(view: View, trainer: Process, record: ProcessRecord | None) -> str
         return _nobody(trainer)
     if record is None or {record.run_id, trainer.run_id} != {view.run_id}:
         return tr("another trainer was started since the phase began; to judge the phase by that one: atftctl resume")
+    if view.digest and trainer.digest != view.digest:
+        return tr(
+            "the trainer took up other settings since the phase began; to judge the phase by those: atftctl resume"
+        )
     if not trainer.alive and record.wanted == "running" and record.boot not in ("", procs.boot_id()):
         return tr("the machine was restarted and the trainer is not running")
     if "stopped" in (trainer.state, record.wanted) or trainer.state in ("stopping", "elsewhere", "finished"):

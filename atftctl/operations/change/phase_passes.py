@@ -16,22 +16,22 @@ from atftctl.state import reenable as store
 CAN_BE_LOST = (*GOOD, "held", "watching")
 
 
-def void_lost(project: Project, command: str, operation: str) -> None:
+def void_lost(project: Project, command: str = "", operation: str = "") -> None:
     """Record, under the lock, which phases this operation made void, so that they stay void where their settings come
-    back by another way than a gate. Raises nothing: without the record, a phase is void only while its settings are
-    gone."""
+    back by another way than a gate. `operation`: its id; "" for one that recovery has just brought to its end. Raises
+    nothing: without the record, a phase is void only while its settings are gone."""
     try:
         state = store.read(project.layout)
         configs = read_configs(project.layout.root, project.runbook.files.configs)
         if state is None:
             return
-        left, note = (
-            state,
-            str(tr("{command} {operation} took its settings away", command=command, operation=operation)),
-        )
+        note = tr("{command} {operation} took its settings away", command=command, operation=operation)
+        if not operation:
+            note = tr("an operation that a crash interrupted took its settings away")
+        left = state
         for phase in state.phases:
             if phase.doing in CAN_BE_LOST and taken_away(project.runbook, configs, state.contents, phase.number):
-                left = left.having(replace(phase, doing="void", note=note))
+                left = left.having(replace(phase, doing="void", note=str(note)))
         if left != state:
             store.write(project.layout, left)
     except (AtftError, HostError, OSError, KeyError):

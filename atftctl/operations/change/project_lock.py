@@ -33,6 +33,10 @@ def locked(project: Project, command: str, request: Request, *, back: bool = Fal
         with locks.exclusive(layout.lock, command=command, reason=request.reason):
             recovered = _recover(project, back=back)
             _drop_settled(layout)
+            if recovered.lines and layout.reenable.exists():
+                from atftctl.operations.change.phase_passes import void_lost
+
+                void_lost(project)
             for line in recovered.lines:
                 request.report.note(line)
             try:

@@ -3,7 +3,9 @@ judge."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from atftctl.decide.plans.phases import PhaseOrder
@@ -61,10 +63,11 @@ def begun(runbook: Runbook, order: PhaseOrder, plan: Plan, maker: str) -> Reenab
     """The progress with this phase as the one that is being changed. An edited plan that was accepted takes the place
     of the old one; another plan begins anew. Raises Refused where another phase is half changed."""
     contents = contents_of(runbook.plans[order.plan])
-    state = order.progress
+    state = _without_open(order.progress, order) if order.progress else None
     if state is None or (order.number == 1 and state.contents != contents):
         state = Reenabling(order.plan, contents, _stamp())
-    state = _without_open(replace(state, contents=contents), order)
+    kept_phases = tuple(phase for phase in state.phases if phase.number <= len(contents))
+    state = replace(state, contents=contents, phases=kept_phases)
     before = state.phase(order.number)
     kept = before if before and before.doing in KEPT and not plan.targets else None
     phase = PhaseRecord(
@@ -89,7 +92,6 @@ def accept_edits(state: Reenabling, order: PhaseOrder, contents: tuple[dict[str,
 
 def _without_open(state: Reenabling, order: PhaseOrder) -> Reenabling:
     """The progress where no other phase is open. With --force, a phase that is held counts as accepted from now on."""
-    state = replace(state, phases=tuple(phase for phase in state.phases if phase.number <= state.count))
     other = state.open
     if other is None or other.number == order.number:
         return state
@@ -103,20 +105,37 @@ def _without_open(state: Reenabling, order: PhaseOrder) -> Reenabling:
     return state.having(replace(other, doing=doing, note=str(note), ended=_stamp()))  # type: ignore[arg-type]
 
 
-def operation_of(layout: Layout, state: Reenabling, number: int) -> tuple[str, str]:
+def operation_of(layout: Layout, state: Reenabling, phase: PhaseRecord) -> tuple[str, str]:
     """(id, snapshot) of the operation that changed the settings of a phase, after a crash left it to recovery; ("", "")
-    where there is none."""
+    where there is none since the phase began: an earlier one may be undone by now."""
     for entry in reversed(history.read(layout)):
         about = entry.get("about") or {}
-        if (about.get("phase"), about.get("plan")) == (str(number), state.plan) and entry.get("files"):
+        mine = (about.get("phase"), about.get("plan")) == (str(phase.number), state.plan)
+        if mine and entry.get("files") and _started_since(entry, phase.began):
             return str(entry["operation"]), str(entry.get("snapshot", ""))
     return "", ""
+
+
+def _started_since(entry: Mapping[str, Any], began: str) -> bool:
+    try:
+        return datetime.fromisoformat(str(entry.get("started"))) >= datetime.fromisoformat(began)
+    except (ValueError, TypeError):  # TypeError: one of the two has no time zone
+        return False
 
 
 def view_now(project: Project, facts: Facts, snapshot: str, *, with_models: bool) -> View:
     """What the gate is to judge from now on: the steps of the trainer that runs with the configs as they are."""
     view = phase_window.view_of(project.layout, facts.process, digest(facts.configs)) or View()
     return replace(view, models=models_of(project, snapshot) if with_models else {})
+
+
+def view_after_crash(project: Project, facts: Facts, operation: str, snapshot: str, *, with_models: bool) -> View:
+    """What the gate is to judge after a crash in the change: the steps of the run that this operation started. Where
+    there is no operation, or no such run, only steps from now on: those before may be of other settings."""
+    if not operation:
+        return view_now(project, facts, "", with_models=with_models)
+    run_id = phase_window.started_with(project.layout, facts.process, digest(facts.configs))
+    return view_of_run(project, run_id, snapshot, with_models=with_models)
 
 
 def view_of_run(project: Project, run_id: str, snapshot: str, *, with_models: bool) -> View:

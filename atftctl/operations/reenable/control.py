@@ -64,10 +64,10 @@ def accept(project: Project, number: int, why: str, request: Request) -> Result:
         state = owned(_held(project, opened.number))
         store.write(project.layout, state)
         run = PhaseRun(project, state, opened.number, RestartPolicy(), request)
-        run.update_locked(doing="accepted", ended=now().isoformat(timespec="seconds"), note=why)
         verdict = tr("accepted although inconclusive: {note}", note=opened.note)
-        run.log("accepted", Exit.DONE, verdict, (), why)
         outcome.lift_quarantine(run, digest(observe(project).configs), "was accepted")
+        run.log("accepted", Exit.DONE, verdict, (), why)
+        run.update_locked(doing="accepted", ended=now().isoformat(timespec="seconds"), note=why)
     headline = tr("{place}: {verdict}", place=place, verdict=verdict)
     following = tr("next: atftctl reenable --next") if opened.number < state.count else tr("next: atftctl verify")
     return Result(COMMAND, Exit.DONE, headline, lines=(following,), data=run.data("inconclusive", ()))
@@ -95,17 +95,21 @@ def _held(project: Project, number: int) -> Reenabling:
 
 
 def drop(project: Project, request: Request) -> Result:
-    """Abandon the phases: the record of what passed goes, and all files stay as they are. Raises Refused while another
-    process carries a phase out."""
+    """Abandon the phases: the record of what passed goes, a halt is lifted, and all files stay as they are. Raises
+    Refused while another process carries a phase out."""
     state = store.read(project.layout)
     refuse_running(state)
     if dry_run := review(_decision(tr("abandon the phases; all files stay as they are")), request, ask=False):
         return dry_run
     with locked(project, COMMAND, request):
         refuse_running(store.read(project.layout))
+        halt = store.read_halt(project.layout)
         store.clear(project.layout)
+        store.lift_halt(project.layout)
     plan = state.plan if state else ""
-    return Result("resume", Exit.DONE, tr("abandoned: the phases of {plan}; all files stay as they are", plan=plan))
+    headline = tr("abandoned: the phases of {plan}; all files stay as they are", plan=plan)
+    lines = (tr("lifted: the phases were {halt}", halt=halt.summary),) if halt else ()
+    return Result("resume", Exit.DONE, headline, lines=lines)
 
 
 def _decision(text: Message) -> Plan:

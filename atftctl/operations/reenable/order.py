@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from atftctl.decide.plans.phases import PhaseOrder
 from atftctl.decide.verdicts.phases import next_number, taken_away
 from atftctl.domain.errors import Refused, UsageError
-from atftctl.domain.reenabling import DOING_TEXTS, OPEN, Reenabling
+from atftctl.domain.reenabling import DOING_TEXTS, OPEN, PhaseRecord, Reenabling
 from atftctl.domain.text import nearest
 from atftctl.operations.project import Project, observe
 from atftctl.protocol.messages import tr
@@ -39,7 +39,7 @@ def order_of(project: Project, asked: Asked) -> PhaseOrder:
         )
     if name not in runbook.plans:
         raise UsageError(tr("unknown plan {name!r}", name=name), hint=nearest(name, runbook.plans))
-    if state and state.plan != name and (other := state.open) and is_open(project, state, other.number):
+    if state and state.plan != name and (other := state.open) and _binds(project, state, other):
         raise Refused(
             tr(
                 "phase {number} of the plan {plan} is {standing}",
@@ -59,6 +59,11 @@ def order_of(project: Project, asked: Asked) -> PhaseOrder:
             hint=tr("show them: atftctl reenable --status; check the service: atftctl verify"),
         )
     return PhaseOrder(name, number, state, asked.force)
+
+
+def _binds(project: Project, state: Reenabling, phase: PhaseRecord) -> bool:
+    """Must this open phase be finished before another plan begins? One that is being undone may be half undone."""
+    return phase.doing == "undoing" or is_open(project, state, phase.number)
 
 
 def is_open(project: Project, state: Reenabling, number: int) -> bool:

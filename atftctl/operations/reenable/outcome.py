@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from atftctl.decide.verdicts.phases import taken_away
+from atftctl.decide.verdicts.phases import Configs, taken_away
 from atftctl.domain.errors import AtftError, Interrupted, InterventionNeeded
 from atftctl.domain.result import Part, Result
 from atftctl.domain.verdict import Check, Verdict, overall
 from atftctl.observe.configs import digest
-from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import now, observe
+from atftctl.operations.reenable import in_place
 from atftctl.operations.reenable.gate_checks import failed
 from atftctl.operations.reenable.run import COMMAND, PhaseRun, line_of, wait_for_lock
 from atftctl.operations.request import yes
@@ -24,27 +24,34 @@ def conclude(run: PhaseRun, checks: Sequence[Check]) -> Result:
     """Record the verdict over these checks, and do what follows from it. Raises Refused where the phase was abandoned
     or taken over meanwhile, InterventionNeeded where a failed phase can't be undone."""
     verdict = overall(checks)
-    wait_for_lock(run.layout)
-    with locked(run.project, COMMAND, run.request):
-        facts = observe(run.project)
-        gone = taken_away(run.project.runbook, facts.configs, run.state.contents, run.number)
-        other = run.ended_by_other()
-        if gone or other:
-            detail = joined("; ", filter(None, [*gone, other]))
-            return _void(run, (*checks, Check("settings", Verdict.INCONCLUSIVE, detail)))
+    with run.locked_for_record():
+        run.require_ours()
+        configs = observe(run.project).configs
+        if lost := _lost(run, configs, verdict):
+            return _void(run, (*checks, Check("settings", Verdict.INCONCLUSIVE, lost)))
+        judged = run.phase.view.digest or digest(configs)
         if verdict is Verdict.PASS:
-            return _passed(run, checks, digest(facts.configs))
+            return _passed(run, checks, judged)
         if verdict is Verdict.INCONCLUSIVE:
             return _held(run, checks)
-        _begin_undo(run, checks, digest(facts.configs))
+        _begin_undo(run, checks, judged)
     return undo(run, checks)
+
+
+def _lost(run: PhaseRun, configs: Configs, verdict: Verdict) -> str:
+    """Why the verdict counts for nothing; "" where it counts. A phase that failed is undone while anything of it is in
+    place, also where it is not whole any more."""
+    if verdict is Verdict.FAIL and in_place.is_anything_on(run, configs):
+        return ""
+    gone = taken_away(run.project.runbook, configs, run.state.contents, run.number)
+    return joined("; ", filter(None, [*gone, run.ended_by_other()]))
 
 
 def _passed(run: PhaseRun, checks: Sequence[Check], config: str) -> Result:
     detail = joined("; ", map(line_of, checks))
-    run.update_locked(doing="passed", ended=_stamp(), evidence=tuple(map(line_of, checks)), note="")
-    run.log("passed", Exit.DONE, tr("passed: {detail}", detail=detail), checks)
     lift_quarantine(run, config, "passed its gate")
+    run.log("passed", Exit.DONE, tr("passed: {detail}", detail=detail), checks)
+    run.update_locked(doing="passed", ended=_stamp(), evidence=tuple(map(line_of, checks)), note="")
     return _result(run, Verdict.PASS, checks, tr("{place} passed: {detail}", place=run.place, detail=checks[0].detail))
 
 
@@ -56,16 +63,16 @@ def lift_quarantine(run: PhaseRun, config: str, why: str) -> None:
 
 def _held(run: PhaseRun, checks: Sequence[Check]) -> Result:
     detail = joined("; ", map(line_of, failed(checks)))
-    run.update_locked(doing="held", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
     run.log("inconclusive", Exit.INCONCLUSIVE, tr("held: {detail}", detail=detail), checks)
+    run.update_locked(doing="held", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
     return _result(run, Verdict.INCONCLUSIVE, checks, tr("{place} is held: {detail}", place=run.place, detail=detail))
 
 
 def _void(run: PhaseRun, checks: Sequence[Check]) -> Result:
     """Another operation, or somebody's editor, took the settings of the phase away while it was watched."""
     detail = joined("; ", map(line_of, failed(checks)))
-    run.update_locked(doing="void", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
     run.log("void", Exit.INCONCLUSIVE, tr("void: {detail}", detail=detail), checks)
+    run.update_locked(doing="void", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
     headline = tr("{place} is void: its settings were taken away while it was watched", place=run.place)
     result = _result(run, Verdict.INCONCLUSIVE, checks, headline)
     return replace(result, lines=(tr("to begin it again: atftctl reenable --phase {number}", number=run.number),))
@@ -75,10 +82,10 @@ def _begin_undo(run: PhaseRun, checks: Sequence[Check], config: str) -> None:
     """Record that the phase failed and is to be undone, and put its config into quarantine, before anything is undone:
     a crash in between must not forget the verdict."""
     detail = joined("; ", map(line_of, failed(checks)))
-    run.update_locked(doing="undoing", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
     if config:
         why = f"{run.place} failed at its gate ({detail}), {run.phase.operation or 'no operation'}"
         quarantine.add(run.layout, config, why, now())
+    run.update_locked(doing="undoing", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
 
 
 def undo(run: PhaseRun, checks: Sequence[Check]) -> Result:
@@ -87,24 +94,22 @@ def undo(run: PhaseRun, checks: Sequence[Check]) -> Result:
     phase = run.phase
     problem = tr("{place} failed: {detail}", place=run.place, detail=phase.note)
     run.request.report.note(problem)
-    configs = observe(run.project).configs
-    in_place = not taken_away(run.project.runbook, configs, run.state.contents, run.number)
-    if in_place and not phase.operation:
+    still_on = in_place.is_anything_on(run, observe(run.project).configs)
+    if still_on and not phase.operation:
         return _not_undone(run, checks, problem)
-    undone = _undo_operation(run, problem) if in_place else None
-    operation = undone.change.operation if undone else ""
+    undone = _undo_operation(run, problem) if still_on else None
+    headline, exit_code = tr("{problem}; the phase was undone", problem=problem), Exit.RESTORED
     if undone:
         run.parts.append(Part("undo", sum(part.seconds for part in undone.parts)))
-    run.update(doing="failed", undone_by=operation)
-    verdict = tr("failed: {detail}", detail=phase.note)
-    wait_for_lock(run.layout)
-    with locked(run.project, COMMAND, run.request):
-        run.log("failed, undone", Exit.RESTORED, verdict, checks)
-    headline = tr("{problem}; the phase was undone", problem=problem)
-    if undone and undone.exit_code is not Exit.DONE:
+    if undone and undone.exit_code is not Exit.DONE:  # the files are as before, but the trainer is not healthy
         headline = tr("{headline}; {problem}", headline=headline, problem=undone.headline)
+        exit_code = undone.exit_code
+    with run.locked_for_record():
+        run.require_ours()
+        run.log("failed, undone", exit_code, tr("failed: {detail}", detail=phase.note), checks)
+        run.update_locked(doing="failed", undone_by=undone.change.operation if undone else "")
     result = _result(run, Verdict.FAIL, checks, headline)
-    return replace(result, exit_code=Exit.RESTORED, contacts=run.project.contacts)
+    return replace(result, exit_code=exit_code, contacts=run.project.contacts)
 
 
 def _undo_operation(run: PhaseRun, problem: Message) -> Result:
@@ -129,9 +134,10 @@ def _undo_operation(run: PhaseRun, problem: Message) -> Result:
 
 def _not_undone(run: PhaseRun, checks: Sequence[Check], problem: Message) -> Result:
     """A phase whose settings were in place before: no operation of ours can be undone."""
-    run.update(doing="failed")
-    with locked(run.project, COMMAND, run.request):
+    with run.locked_for_record():
+        run.require_ours()
         run.log("failed", Exit.CHECK_FAILED, problem, checks)
+        run.update_locked(doing="failed")
     names = " ".join(run.state.contents[run.number - 1]["settings"])
     result = _result(run, Verdict.FAIL, checks, problem)
     lines = (

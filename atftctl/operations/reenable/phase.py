@@ -12,7 +12,7 @@ from atftctl.domain.errors import AtftError, Interrupted, InterventionNeeded, Re
 from atftctl.domain.facts import Facts
 from atftctl.domain.gate import DecideByHand
 from atftctl.domain.plan import Plan
-from atftctl.domain.reenabling import PhaseRecord, Reenabling, contents_of
+from atftctl.domain.reenabling import Reenabling, contents_of
 from atftctl.domain.result import Result
 from atftctl.domain.verdict import Check, Verdict
 from atftctl.host import footprint
@@ -55,17 +55,34 @@ def _phase(project: Project, asked: Asked, policy: RestartPolicy, request: Reque
     known = order.known
     if order.progress and known and (known.doing == "undoing" or is_open(project, order.progress, order.number)):
         return _go_on(project, order, policy, request, asked)
-    return _begin(project, order, policy, request, asked)
+    return _begin(project, _with_force_of_before(project, order), policy, request, asked)
+
+
+def _with_force_of_before(project: Project, order: PhaseOrder) -> PhaseOrder:
+    """The order with the reason that was given with --force before a crash put the change of the phase back. A plan
+    that was edited since then needs a reason of its own."""
+    known, progress = order.known, order.progress
+    if order.forced or not progress or not known or known.doing != "changing":
+        return order
+    unedited = progress.contents == contents_of(project.runbook.plans[order.plan])
+    return replace(order, forced=known.forced) if unedited else order
 
 
 def _begin(project: Project, order: PhaseOrder, policy: RestartPolicy, request: Request, asked: Asked) -> Result:
     """Change the settings of the phase, restart, watch, judge. A phase that is in place already is only judged."""
     plan = _decide(project, order, policy, observe(project))
-    before, maker = store.read(project.layout), owner.own_name()
+    before: list[Reenabling | None] = []  # what the record was under the lock, once it was replaced
+
+    def begin_it(plan: Plan) -> None:
+        known = store.read(project.layout)
+        begun = begin.begun(project.runbook, replace(order, state=known), plan, owner.own_name())
+        before[:] = before or [known]  # the first one: a change that fills the disk is tried twice
+        store.write(project.layout, begun)
+
     change = Change(
         lambda facts: _decide(project, _now(project, order), policy, facts),
         check=lambda: begin.refuse_begin(project.layout),
-        begin=lambda plan: store.write(project.layout, begin.begun(project.runbook, _now(project, order), plan, maker)),
+        begin=begin_it,
     )
     if decide.only_watches(plan):
         return _begin_watching(project, order, change, policy, request, asked)
@@ -74,7 +91,8 @@ def _begin(project: Project, order: PhaseOrder, policy: RestartPolicy, request: 
     except InterventionNeeded:
         raise
     except (AtftError, HostError, OSError):
-        _take_back(project, before, maker)
+        if before:
+            _take_back(project, before[0], request)
         raise
     if request.dry_run:
         return result
@@ -92,16 +110,18 @@ def _decide(project: Project, order: PhaseOrder, policy: RestartPolicy, facts: F
     return decide.reenable(project.runbook, facts, order, policy, project.language)
 
 
-def _take_back(project: Project, before: Reenabling | None, maker: str) -> None:
-    """The change was put back or refused: the phases stand as before."""
+def _take_back(project: Project, before: Reenabling | None, request: Request) -> None:
+    """The change was put back or refused: the phases stand as before. A halt stays: it may be somebody else's."""
     with suppress(OSError, HostError, AtftError):
-        state = store.read(project.layout)
-        if state is None or state.maker != maker:
-            return
-        if before is None:
-            store.clear(project.layout)
-        else:
-            store.write(project.layout, before)
+        wait_for_lock(project.layout)
+        with locked(project, COMMAND, request):
+            state = store.read(project.layout)
+            if state is None or state.maker != owner.own_name():
+                return
+            if before is None:
+                store.clear(project.layout)
+            else:
+                store.write(project.layout, before)
 
 
 def _begin_watching(
@@ -163,8 +183,7 @@ def _watch(run: PhaseRun, asked: Asked) -> Result:
 
 def _release(run: PhaseRun) -> Result:
     """Leave the phase to be judged later: `--no-wait`."""
-    wait_for_lock(run.layout)
-    with locked(run.project, COMMAND, run.request):
+    with run.locked_for_record():
         state = store.read(run.layout)
         if state:
             store.write(run.layout, replace(state, maker=""))
@@ -246,39 +265,12 @@ def _settle(run: PhaseRun) -> None:
     """After a crash in the change: recovery has finished it. Find its operation, and the run that it started."""
     with locked(run.project, COMMAND, run.request):
         facts = observe(run.project)
-        operation, snapshot = begin.operation_of(run.layout, run.state, run.number)
-        gate = run.rule.gate
-        view = begin.view_of_run(run.project, facts.process.run_id, snapshot, with_models=bool(gate.quality))
+        operation, snapshot = begin.operation_of(run.layout, run.state, run.phase)
+        with_models = bool(run.rule.gate.quality)
+        view = begin.view_after_crash(run.project, facts, operation, snapshot, with_models=with_models)
         run.update_locked(
             doing="watching",
             operation=operation or run.phase.operation,
             snapshot=snapshot or run.phase.snapshot,
             view=view,
         )
-
-
-def _refuse_void(project: Project, state: Reenabling, opened: PhaseRecord) -> None:
-    """Raises Refused for a phase whose settings were taken away: `resume` must not bring them back."""
-    if opened.doing in ("watching", "held") and not is_open(project, state, opened.number):
-        raise Refused(
-            tr("phase {number} of {plan} is void: its settings were taken away", number=opened.number, plan=state.plan),
-            hint=tr("to begin it again: atftctl reenable --phase {number}", number=opened.number),
-        )
-
-
-def resume(project: Project, policy: RestartPolicy, request: Request) -> Result:
-    """Lift a halt, and go on with the open phase where there is one. Raises Refused where another process carries it
-    out."""
-    state, halt = store.read(project.layout), store.read_halt(project.layout)
-    if not halt:
-        begin.refuse_running(state)
-    opened = state.open if state else None
-    if halt and not request.dry_run:
-        with locked(project, COMMAND, request):
-            store.lift_halt(project.layout)
-        request.report.note(tr("lifted: the phases were {halt}", halt=halt.summary))
-    if state and opened:
-        _refuse_void(project, state, opened)
-        return phase(project, Asked(opened.number, state.plan), policy, request)
-    headline = tr("the halt is lifted") if halt else tr("no phase is open")
-    return Result("resume", Exit.DONE, headline, lines=(tr("next: atftctl reenable --next"),))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from atftctl.decide.plans.builder import RestartPolicy
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.reenabling import DOING_TEXTS, PhaseRecord, Reenabling
 from atftctl.domain.result import Data, Part
 from atftctl.domain.runbook import Phase
@@ -92,22 +93,45 @@ class PhaseRun:
     def update(self, **fields: Any) -> None:
         """Change the phase's record on disk, under the project's lock. Raises Refused where the record is no longer
         ours: somebody abandoned the phases, or took them over."""
-        wait_for_lock(self.layout)
-        with locked(self.project, COMMAND, self.request):
+        with self.locked_for_record():
             self.update_locked(**fields)
+
+    @contextmanager
+    def locked_for_record(self) -> Iterator[None]:
+        """Hold the project's lock to record how the phase stands. Raises InterventionNeeded where another operation
+        holds it for too long."""
+        wait_for_lock(self.layout)
+        entered = False
+        try:
+            with locked(self.project, COMMAND, self.request):
+                entered = True
+                yield
+        except Refused as error:
+            if entered:
+                raise
+            raise InterventionNeeded(
+                tr("{place}: how it stands could not be recorded: {reason}", place=self.place, reason=error.message),
+                state=tr("what was found about the phase is not recorded; its record is as before"),
+                hint=tr("once that operation has ended: atftctl resume"),
+            ) from error
 
     def update_locked(self, **fields: Any) -> None:
         """As `update`, where the lock is held."""
+        state = self.require_ours()
+        phase = replace(replace(self, state=state).phase, **fields)
+        maker = state.maker if phase.doing in AT_WORK else ""
+        self.state = replace(state.having(phase), maker=maker)
+        store.write(self.layout, self.state)
+
+    def require_ours(self) -> Reenabling:
+        """The progress on disk, which is still ours. Raises Refused where it is not."""
         state = store.read(self.layout)
         if not state or state.maker != self.state.maker or not state.phase(self.number):
             raise Refused(
                 tr("{place}: the phases were abandoned or taken over by another process meanwhile", place=self.place),
                 hint=tr("show where the phases stand: atftctl reenable --status"),
             )
-        phase = replace(replace(self, state=state).phase, **fields)
-        maker = state.maker if phase.doing in AT_WORK else ""
-        self.state = replace(state.having(phase), maker=maker)
-        store.write(self.layout, self.state)
+        return state
 
     def ended_by_other(self) -> str:
         """Why another operation made this phase void while it was watched; "" where none did."""
