@@ -47,7 +47,8 @@ class Branch:
     `name`: what people call it, the generation where that is known. `begin`, `end`: its rows, by their number in the
     table. `kept_to`: the last step of it that the newest branch descends from; None where it descends from none.
     `came_from`: the name of the branch that it goes on from; "" for none. `runs`: the starts whose rows it holds; more
-    than one where a start went on exactly where the last one ended, and the rows have no generation.
+    than one where a start went on exactly where the last one ended, and the rows have no generation. `written`: when
+    the last row was written, in Unix seconds; None where only events may tell.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Branch:
     came_from: str = ""
     runs: tuple[Run, ...] = ()
     step_s: float | None = None  # median of the seconds that a step took; None where that was not measured
+    written: float | None = None
 
     @property
     def from_step(self) -> int:
@@ -82,13 +84,20 @@ class Branch:
 
     @property
     def times(self) -> tuple[tuple[int, float], ...]:
-        """(step, time) of known moments, steps and times rising; the last one is that of the last row, by the time that
-        a step took. Empty where the events say nothing."""
+        """(step, time) of known moments, steps and times rising; the last one is that of the last row, where that is
+        known or can be told from the time that a step took. Empty where the events say nothing."""
         known = tuple(_rising(moment for run in self.runs for moment in run.times))
-        if known and known[-1][0] < self.last_step and self.step_s is not None:
-            step, time = known[-1]
-            return (*known, (self.last_step, time + (self.last_step - step) * self.step_s))
-        return known
+        if not known or known[-1][0] >= self.last_step:
+            return known
+        step, time = known[-1]
+        ends = [] if self.step_s is None else [time + (self.last_step - step) * self.step_s]
+        ends += [] if self.written is None or self.written < time else [self.written]
+        return (*known, (self.last_step, max(ends))) if ends else known
+
+    def is_timed(self, since: float) -> bool:
+        """Is it known which of the rows were written since this time?"""
+        times = self.times
+        return bool(times) and (times[-1][0] >= self.last_step or since <= times[-1][1])
 
 
 def _rising(moments: Iterator[tuple[int, float]]) -> Iterator[tuple[int, float]]:

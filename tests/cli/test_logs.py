@@ -122,6 +122,9 @@ def test_no_log_is_no_all_clear(project: Project) -> None:
     os.mkfifo(project.root / LOG)
     ended = project.run("logs", "--errors", limit_s=20)
     assert ended.code == 6 and "not a regular file" in ended.out
+    project.write(OUT, line(0, "INFO well"))
+    ended = project.run("logs", "--errors", limit_s=20)
+    assert ended.code == 0 and ended.out.startswith("only a part of what was written in the logs was searched; no ")
 
 
 @pytest.mark.parametrize(
@@ -254,13 +257,16 @@ def test_following_before_there_is_a_log_and_only_errors_as_json(project: Projec
         assert follower.child.stderr and "waiting for it to be created" in follower.child.stderr.readline()
         (project.root / "logs").mkdir(exist_ok=True)
         append(project, LOG, line(0, "INFO nothing") + line(0, "ERROR crashed") + TRACEBACK + line(0, "INFO after"))
-        follower.saw("CUDA out of memory")
+        append(project, LOG, "10%\rout of memory at 11%\r12%\n")
+        follower.saw("out of memory at 11%")
         code, _ = follower.end(signal.SIGTERM)
     finally:
         follower.child.kill()
     records = [json.loads(text) for text in follower.lines]
     assert code == 130
-    assert [record["text"] for record in records] == [line(0, "ERROR crashed").rstrip(), *TRACEBACK.splitlines()]
+    assert [record["text"] for record in records] == [
+        line(0, "ERROR crashed").rstrip(), *TRACEBACK.splitlines(), "out of memory at 11%",
+    ]  # fmt: skip
 
 
 def test_following_ends_when_nobody_reads(project: Project) -> None:

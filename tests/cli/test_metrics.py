@@ -20,6 +20,11 @@ def test_nothing_was_written_yet(project: Project) -> None:
         done = project.run("metrics", *arguments)
         assert done.code == 0 and "there are no metrics yet" in done.out, done
     assert "rankic" not in project.run("status").out
+    project.write("logs/metrics.csv", "Step,loss\n1,0.5\n")
+    for arguments in ((), ("--tail", "5")):
+        out = project.run("metrics", *arguments).out
+        assert "logs/metrics.csv has no header with a column step" in out and "no metrics yet" not in out
+        assert "torn" not in out and "2 lines were left out" in out
 
 
 def test_branches_and_what_they_cost(project: Project) -> None:

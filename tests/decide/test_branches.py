@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -87,9 +88,15 @@ def test_a_second_header_is_a_start_unless_the_generation_says_otherwise() -> No
     assert len(made(table([1, 2, 3, 4], [7, 7, 7, 7], fresh=[2]))) == 1
 
 
+def test_two_rows_of_a_step_are_no_way_back_where_one_trainer_wrote_them() -> None:
+    """A row of the training, and one of the validation."""
+    assert fates(made(table([1, 2, 2, 3, 3], [7] * 5))) == [("7", 1, 3, 3, 0)]
+    assert len(made(table([1, 2, 2, 3]))) == 2
+
+
 def test_generations_name_the_branches() -> None:
     assert [b.name for b in made(table([1, 2, 3, 2, 3], [4, 4, 4, 6, 6]))] == ["4", "6"]
-    assert [b.name for b in made(table([1, 2, 3, 3, 4], [0, 0, 5, 5, 5]))] == ["other-1", "5", "5.2"]
+    assert [b.name for b in made(table([1, 2, 4, 3, 4], [0, 0, 5, 5, 5]))] == ["other-1", "5", "5.2"]
 
 
 def test_two_trainers_that_write_at_once_are_told_apart() -> None:
@@ -145,6 +152,19 @@ def test_since_selects_rows_by_the_time_of_events() -> None:
     assert chosen.rows().steps.tolist() == [*range(25, 61), *range(61, 81)]
     assert select(rows, known, "all", 1005.0).rows().steps.tolist() == [*range(70, 81)]
     assert select(rows, made(rows), "", 5.0).unknown == ("1", "2")
+
+
+def test_since_leaves_out_no_row_of_a_run_that_goes_on() -> None:
+    """Its last event was an hour ago, and its rows say nothing of the time that they took."""
+    rows = replace(table([*range(1, 1001)]), columns={})
+    known = made(rows, [run(0, 1000.0, 1)])
+    assert (len(select(rows, known, "", 4000.0)), select(rows, known, "", 4000.0).unknown) == (0, ("1",))
+    assert len(select(rows, known, "", 900.0)) == 1000
+    rows = replace(rows, written=4600.0)
+    chosen = select(rows, made(rows, [run(0, 1000.0, 1)]), "", 4000.0)
+    assert 160 < len(chosen) < 175 and not chosen.unknown, "by the time of the file"
+    slow = replace(table([*range(1, 1001)], step_s=1.0), written=4600.0)
+    assert made(slow, [run(0, 1000.0, 1)])[0].times[-1] == (1000, 4600.0), "evaluation takes time, too"
 
 
 def test_the_history_and_other_selections() -> None:

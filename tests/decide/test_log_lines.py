@@ -121,6 +121,40 @@ def test_a_line_that_calls_itself_a_warning_is_one() -> None:
     assert lowered("error", "W1130 10:00:00.1 12 f.cc:1] x") == "warning"
 
 
+CRASH = """\
+Traceback (most recent call last):
+  File "a.py", line 1, in f
+    g()
+"""
+
+
+def surveyed(text: str, kinds: tuple[ErrorPattern, ...] = DEFAULTS) -> dict[tuple[str, str], int]:
+    """The errors of a log: how many, by kind and severity."""
+    tally = Tally()
+    survey = LogSurvey("a.log", Matcher(kinds), tally)
+    survey.block(text, written=NOON)
+    survey.end()
+    return {key: row.count for key, row in tally.kinds.items()}
+
+
+@pytest.mark.parametrize(
+    ("before", "exception", "found"),
+    [
+        ("WARNING loss is nan at step 5", "torch.OutOfMemoryError: CUDA out of memory.", ("out-of-memory", "fatal")),
+        ("INFO 3 downloads failed", "RuntimeError: CUDA error: device-side assert", ("accelerator", "fatal")),
+        ("INFO 3 downloads failed", "ValueError: bad", ("exception", "error")),
+    ],
+)
+def test_a_crash_below_a_warning_is_no_warning(before: str, exception: str, found: tuple[str, str]) -> None:
+    assert surveyed(f"2026-11-30 10:00:00 {before}\n{CRASH}{exception}\n") == {found: 1}
+
+
+def test_colours_in_the_middle_of_a_word_hide_no_error() -> None:
+    red, off = "\x1b[1;31m", "\x1b[0m"
+    assert surveyed(f"2026-11-30 10:00:00 CUDA {red}out of{off} memory\n") == {("out-of-memory", "fatal"): 1}
+    assert surveyed(f"{red}loss{off}={red}nan{off}\n", (ErrorPattern("x", "loss=nan"),)) == {("x", "error"): 1}
+
+
 TIMES = {
     "2026-11-30 10:00:00 ERROR x": "ERROR x",
     "2026-11-30 10:00:00,123 - m - INFO - x": "m - INFO - x",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -114,13 +115,15 @@ def test_rotated_files_by_the_time_of_their_last_line(folder: Path) -> None:
     put(folder, HEAD + "2,0.4,0.1\n", "metrics.csv.2", age_s=600)
     put(folder, "step,loss\n3,0.3\n", "metrics.csv-20231114", age_s=300)
     put(folder, b"\x1f\x8b", "metrics.csv.3.gz", age_s=2000)
+    put(folder, b"\x1f\x8b", "metrics.csv.gz", age_s=1900)
+    put(folder, HEAD + "4,0.2,0.2\n", "metrics-20231115.csv", age_s=200)
     put(folder, "not,a,rotation\n", "metrics.csv.bak")
     table = read(folder)
-    assert table.steps.tolist() == [1, 2, 3, 5]
+    assert table.steps.tolist() == [1, 2, 3, 4, 5]
     assert not table.fresh.any(), "the header at the beginning of a file is no second one"
-    assert numbers(table, "quality") == [0.1, 0.1, None, 0.3]
-    assert list(table.set_aside.files) == ["metrics.csv.3.gz"]
-    assert [row["step"] for row in newest(folder, 3).rows] == [2, 3, 5]
+    assert numbers(table, "quality") == [0.1, 0.1, None, 0.2, 0.3]
+    assert list(table.set_aside.files) == ["metrics.csv.gz", "metrics.csv.3.gz"]
+    assert [row["step"] for row in newest(folder, 3).rows] == [3, 4, 5]
 
 
 def test_windows_line_ends_and_a_byte_order_mark(folder: Path) -> None:
@@ -132,19 +135,29 @@ def test_windows_line_ends_and_a_byte_order_mark(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "lines"),
-    [(b"", 0), (HEAD.encode(), 0), (b"1,2,3\n4,5,6\n", 2), (b"hello\nworld\n", 2), (b"step,step\n1,2\n", 2)],
-    ids=["empty", "only a header", "no header", "words", "a column twice"],
+    [
+        (b"", 0),
+        (HEAD.encode(), 0),
+        (b"1,2,3\n4,5,6\n", 2),
+        (b"hello\nworld\n", 2),
+        (b"step,step\n1,2\n", 2),
+        (b"Step,loss\n1,2\n", 2),
+    ],
+    ids=["empty", "only a header", "no header", "words", "a column twice", "no column step"],
 )
 def test_files_without_a_row(folder: Path, content: bytes, lines: int) -> None:
     put(folder, content)
-    assert (len(read(folder)), read(folder).set_aside.lines) == (0, lines)
-    assert (len(newest(folder).rows), newest(folder).set_aside.lines) == (0, lines)
+    for rows, aside in (
+        (len(read(folder)), read(folder).set_aside),
+        (len(newest(folder).rows), newest(folder).set_aside),
+    ):
+        assert (rows, aside.no_header, aside.lines) == (0, lines, 0), "they are not torn"
 
 
 def test_binary_garbage(folder: Path) -> None:
     garbage = bytes(range(256)) * 4000
     put(folder, garbage)
-    assert len(read(folder)) == 0 and read(folder).set_aside.lines > 0
+    assert len(read(folder)) == 0 and read(folder).set_aside.no_header > 0
     put(folder, HEAD.encode() + b"1,0.5,0.1\n" + garbage + b"\n2,0.4,0.1\n")
     assert read(folder).steps.tolist() == [1, 2]
     put(folder, HEAD.encode() + b"1,0.5,0.1\n" + b"x" * (3 << 20) + b"\n2,\xff\xfe,0.1\n3,0,\x00\n")
@@ -218,6 +231,28 @@ def test_the_newest_rows_of_a_long_file(folder: Path) -> None:
     assert len(newest(folder, 5000).rows) == 3000
 
 
+def test_the_newest_rows_have_no_gap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_file, "NEWEST_LIMIT", 1000)
+    put(folder, HEAD + "1,0.5,0.1\n", "metrics.csv.1", age_s=100)
+    put(folder, HEAD + "".join(f"{step},0.5,0.1\n" for step in range(2, 1001)))
+    steps = [row["step"] for row in newest(folder, 500).rows]
+    assert steps == list(range(1001 - len(steps), 1001)) and 50 < len(steps) < 100
+    assert "only the newest" in newest(folder, 500).set_aside.files["metrics.csv"]
+    put(folder, HEAD + "".join(f"{step},0.5,0.1\n" for step in range(2, 80)) + "torn\n" * 99)
+    assert [row["step"] for row in newest(folder, 3).rows] == [77, 78, 79], "it looks behind torn lines"
+
+
+def test_ever_new_columns_cost_neither_time_nor_the_rows(folder: Path) -> None:
+    names = [",".join(f"c{part}_{number}" for number in range(500)) for part in range(24)]
+    put(folder, "".join(f"step,{text}\n{part}{',1' * 500}\n" for part, text in enumerate(names)))
+    begun = time.process_time()
+    table = read(folder)
+    assert time.process_time() - begun < 3
+    assert table.steps.tolist() == list(range(24)) and numbers(table, "c23_0") == [*[None] * 23, 1.0]
+    assert (len(table.columns), table.set_aside.columns) == (1000, 23 * 500 - 500)
+    assert len(newest(folder).columns) == 1000
+
+
 def test_the_generation(folder: Path) -> None:
     put(folder, "step,loss,generation\n1,0.5,3\n2,0.4,\n3,0.4,-1\n4,0.4,1e30\n5,0.4,4\n")
     assert read(folder).generations.tolist()[::4] == [3, 4]
@@ -226,9 +261,11 @@ def test_the_generation(folder: Path) -> None:
 
 def test_only_rotations_of_this_file(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    for name in ("a.csv", "a.csv.1", "a.csv.x", "a.csv.1.gz", "ba.csv.1", "a.csv.2024-01"):
+    for name in ("a.csv", "a.csv.1", "a.csv.x", "a.csv.1.gz", "ba.csv.1", "a.csv.2024-01-01", "a-b.csv"):
         (tmp_path / "logs" / name).touch()
-    assert {path.name for path in rotation.parts(tmp_path, "logs/a.csv")} == {"a.csv", "a.csv.1", "a.csv.1.gz"}
+    assert {path.name for path in rotation.parts(tmp_path, "logs/a.csv")} == {
+        "a.csv", "a.csv.1", "a.csv.1.gz", "a.csv.2024-01-01",
+    }  # fmt: skip
 
 
 def test_events_that_make_no_sense(folder: Path) -> None:

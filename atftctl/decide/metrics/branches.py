@@ -44,15 +44,18 @@ def branches(table: MetricsTable, runs: Sequence[Run], step_time: str) -> tuple[
     plain = [
         _branch(table, begin, end, step_time) for begin, end in zip(begins, [*begins[1:], len(table)], strict=True)
     ]
+    plain[-1] = replace(plain[-1], written=table.written)
     return _ancestry(_with_runs(_named(plain), runs))
 
 
 def _begins(table: MetricsTable) -> list[int]:
-    """The number of the first row of each branch."""
+    """The number of the first row of each branch. Two rows of the same step, as one of the training and one of the
+    validation, begin one only where they may come from two trainers."""
     import numpy as np
 
-    back = np.diff(table.steps) <= 0
     other = np.diff(table.generations) != 0
+    change = np.diff(table.steps)
+    back = (change < 0) | ((change == 0) & (table.generations[1:] == 0))
     header = table.fresh[1:] & (table.generations[1:] == 0)
     begins = [0, *(np.flatnonzero(back | other | header) + 1).tolist()]
     return begins if len(begins) <= MOST else [0, *begins[len(begins) - MOST + 1 :]]

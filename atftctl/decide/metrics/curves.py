@@ -10,13 +10,13 @@ from atftctl.protocol.messages import tr
 
 
 def curves(rows: MetricsTable, rules: Metrics) -> dict[str, tuple[str, Curve]]:
-    """(column, curve) by role, over the training steps; over the number of the row where steps do not rise, as over
-    several branches. A column without a value is left out."""
+    """(column, curve) by role, over the training steps; over the number of the row where steps go back, as over several
+    branches. A column without a value is left out."""
     import numpy as np
 
     if not len(rows):
         return {}
-    rising = bool((np.diff(rows.steps) > 0).all())
+    rising = bool((np.diff(rows.steps) >= 0).all())
     xs = rows.steps if rising else np.arange(1, len(rows) + 1)
     made = {}
     for role, name in rules.roles.items():

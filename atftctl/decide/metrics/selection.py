@@ -18,8 +18,8 @@ ALL = "all"
 @record
 class Selection:
     """Selected rows of a table. `parts`: their numbers, in order. `by_branch`: the numbers of rows, by name of the
-    branch; of the history, all rows of all branches, also those that were discarded. `unknown`: branches whose rows
-    have no known time, where one was asked for."""
+    branch; of the history, all rows of all branches, also those that were discarded. `unknown`: branches of
+    whose rows it is not known whether they were written since the time that was asked for."""
 
     table: MetricsTable
     parts: Sequence[Whole | slice]
@@ -55,7 +55,7 @@ def select(table: MetricsTable, branches: Sequence[Branch], name: str, since: fl
     since: only rows that were written since this time (unix seconds), as far as the events tell.
     """
     chosen = [branch for branch in branches if name in ("", ALL, branch.name)]
-    timed = [branch for branch in chosen if since is None or branch.times]
+    timed = [branch for branch in chosen if since is None or branch.is_timed(since)]
     by_branch = {branch.name: _since(table, branch, since) for branch in timed}
     if name:
         parts = list(by_branch.values())

@@ -7,8 +7,9 @@ from dataclasses import replace
 from atftctl.domain.log_lines.entries import TRACEBACK, Entry, Grouper
 from atftctl.domain.log_lines.levels import lowered
 from atftctl.domain.log_lines.matcher import Matcher
+from atftctl.domain.log_lines.rules import Severity
 from atftctl.domain.log_lines.tally import Found, Tally
-from atftctl.domain.log_lines.text import Line, lines
+from atftctl.domain.log_lines.text import Line, lines, plain
 from atftctl.domain.log_lines.times import split_time
 
 AFTER = 5  # lines after the first error that are kept with it
@@ -41,7 +42,7 @@ class LogSurvey:
         at = 0
         while at < len(text):
             end = text.find("\n", at + STRETCH) + 1 or len(text)
-            self._stretch(text[at:end])
+            self._stretch(plain(text[at:end]))
             at = end
 
     def _stretch(self, text: str) -> None:
@@ -97,7 +98,7 @@ class LogSurvey:
             return
         found = Found(
             kind=pattern.name,
-            severity=lowered(pattern.severity, entry.first[0]),
+            severity=self._severity(pattern.severity, entry),
             file=self.file,
             time=own if own is not None else entry.time,
             dated=own is not None,
@@ -110,6 +111,12 @@ class LogSurvey:
             return
         if self._first is None or self._comes_before(found, entry.number):
             self._first, self._first_number, self._after = found, entry.number, []
+
+    @staticmethod
+    def _severity(severity: Severity, entry: Entry) -> Severity:
+        """That of a line is lowered by the level that the line gives itself. That of a traceback is not: the line above
+        it may be of something else that went well, and nothing in the log tells whether the program went on."""
+        return severity if entry.lines > 1 else lowered(severity, entry.first[0])
 
     def _comes_before(self, found: Found, number: int) -> bool:
         """Does this error take the place of the first one? An error takes that of a warning; of two that end in another

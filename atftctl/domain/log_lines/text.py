@@ -26,6 +26,11 @@ def decode(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
+def plain(text: str) -> str:
+    """A text without colours and movements of the cursor, as its lines are searched."""
+    return _SEQUENCE.sub("", text) if "\x1b" in text else text
+
+
 def lines(text: str) -> Iterator[Line]:
     """The lines of a text. A line of progress is as many lines as it was written in."""
     rows = text.split("\n")
@@ -55,8 +60,7 @@ def _line(row: str, *, overwritten: bool = False) -> Line:
     cut = len(row) > LONGEST
     if cut:
         row = row[:LONGEST]
-    if "\x1b" in row:
-        row = _SEQUENCE.sub("", row)
+    row = plain(row)
     if row.startswith(BOM):
         row = row[1:]
     return Line(row, overwritten, cut)

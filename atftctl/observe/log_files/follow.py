@@ -19,7 +19,6 @@ POLL_S = 0.2
 PIECE = 1 << 20  # bytes that are read at once
 SEEN = 64  # bytes before our position that are compared, to notice a file that was written anew
 PARTIAL_S = 2.0  # a line without a break is shown when nothing was added to it for so long
-PROGRESS_S = 10.0  # of lines that are written over, one is shown in so many seconds
 LONGEST_BYTES = 4 * LONGEST
 
 
@@ -37,7 +36,7 @@ class Follower:
         self._old: BufferedReader | None = None  # a rotated file; a writer that never looks goes on to write to it
         self._old_position = 0
         self._skipping = False  # the rest of a line that is too long
-        self._grown = self._progress = 0.0
+        self._grown = 0.0
         self._problem = ""
         if self._open() and not from_start:
             self._go_to_last_line()
@@ -161,7 +160,7 @@ class Follower:
         whole, self._rest = data[:end], data[end:]
         if len(self._rest) > PIECE:
             whole, self._rest, self._skipping = whole + self._rest[:LONGEST_BYTES] + b"\n", b"", True
-        return self._shown(whole)
+        return list(lines(decode(whole)))
 
     def _partial(self) -> list[Line]:
         """A line that is not complete, where its writer seems to have stopped in it."""
@@ -169,18 +168,7 @@ class Follower:
             return []
         end = _whole_characters(self._rest)
         shown, self._rest = self._rest[:end], self._rest[end:]
-        return self._shown(shown)
-
-    def _shown(self, data: bytes) -> list[Line]:
-        """Lines, of those that are written over only one now and then."""
-        shown = []
-        for line in lines(decode(data)):
-            if line.overwritten:
-                if time.monotonic() - self._progress < PROGRESS_S:
-                    continue
-                self._progress = time.monotonic()
-            shown.append(line)
-        return shown
+        return list(lines(decode(shown)))
 
 
 def _whole_characters(data: bytes) -> int:

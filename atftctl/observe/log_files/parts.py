@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BufferedIOBase
 from pathlib import Path
 from typing import cast
@@ -76,14 +76,20 @@ def _current(path: Path) -> Part | None:
     return Part(path, facts.st_size, facts.st_mtime, facts.st_ino)
 
 
-def _rotated(path: Path) -> list[Part]:
-    """The rotated files beside a log, the oldest first: by the time of their last write."""
-    stem, dot, ending = path.name.rpartition(".")
-    packed = "|".join(re.escape(suffix) for suffix in PACKED)
-    forms = [rf"{re.escape(path.name)}(?:{_ADDED})?(?P<packed>{packed})", rf"{re.escape(path.name)}{_ADDED}"]
+def rotated_names(name: str, endings: Sequence[str]) -> re.Pattern[str]:
+    """What a rotation calls the files of a log of this name. endings: of packed ones, of which the groups `packed` and
+    `packed2` find the one that is there."""
+    stem, dot, ending = name.rpartition(".")
+    packed = "|".join(re.escape(suffix) for suffix in endings)
+    forms = [rf"{re.escape(name)}(?:{_ADDED})?(?P<packed>{packed})", rf"{re.escape(name)}{_ADDED}"]
     if dot and stem:
         forms.append(rf"{re.escape(stem)}{_ADDED}\.{re.escape(ending)}(?P<packed2>{packed})?")
-    name = re.compile("|".join(forms))
+    return re.compile("|".join(forms))
+
+
+def _rotated(path: Path) -> list[Part]:
+    """The rotated files beside a log, the oldest first: by the time of their last write."""
+    name = rotated_names(path.name, PACKED)
     parts = []
     try:
         entries = list(os.scandir(path.parent))

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.merge import LogText, merged
-from atftctl.domain.log_lines.text import Line, decode, lines
+from atftctl.domain.log_lines.text import Line, decode, lines, plain
 from atftctl.domain.log_lines.times import split_time
 from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe.log_files.blocks import PartError, blocks
@@ -105,7 +105,7 @@ def _lines(
     try:
         for block in blocks(span.part, start):
             matcher.searched += len(block.data)
-            text = decode(block.data)
+            text = plain(decode(block.data))
             matcher.narrow(text)
             yield from lines(text)
             if progress:

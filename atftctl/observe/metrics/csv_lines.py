@@ -52,12 +52,12 @@ def sections(text: bytes, header: tuple[str, ...] | None) -> tuple[list[Section]
     headers = [*([(0, 0, header)] if header else []), *_headers(whole)]
     before = whole.count(b"\n", 0, headers[0][0] if headers else len(whole))
     begins_and_ends = zip(headers, [*(at for at, _, _ in headers[1:]), len(whole)], strict=False)
-    view = memoryview(whole)
+    view, ascii_only = memoryview(whole), whole.isascii()
     made = [
-        Section(columns, view[begin:end], fresh=number > 0, ascii=whole.isascii())
+        Section(columns, view[begin:end], fresh=number > 0, ascii=ascii_only)
         for number, ((_, begin, columns), end) in enumerate(begins_and_ends)
     ]
-    return made, SetAside(lines=before, unfinished=int(len(whole) < len(text)), headers=max(0, len(made) - 1))
+    return made, SetAside(no_header=before, unfinished=int(len(whole) < len(text)), headers=max(0, len(made) - 1))
 
 
 def _headers(text: bytes) -> Iterator[tuple[int, int, tuple[str, ...]]]:

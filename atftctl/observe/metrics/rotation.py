@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from pathlib import Path
 
 from atftctl.host.files.logs import real_path
+from atftctl.observe.log_files.parts import PACKED, rotated_names
 
-ROTATED = re.compile(r"[.-]\d{1,14}(\.(gz|bz2|xz|zst))?")
+COMPRESSED = (*PACKED, ".zst")
 
 
 def parts(root: Path, name: str) -> list[Path]:
-    """The file `name` and those that a rotation renamed (`name.1`, `name-20261130`), the oldest first, by the time of
-    their last line. Other kinds of file than regular ones are listed only under the name itself."""
+    """The file `name` and those that a rotation renamed, under the same names as those of logs, the oldest first, by
+    the time of their last line. Other kinds of file than regular ones are listed only under the name itself."""
     path = real_path(root, name)
     try:
-        others = [other for other in path.parent.iterdir() if _is_rotated(path.name, other)]
+        rotated = rotated_names(path.name, COMPRESSED)
+        others = [other for other in path.parent.iterdir() if other != path and rotated.fullmatch(other.name)]
     except OSError:
         others = []
     dated = sorted((modified, other.name) for other in others if (modified := _modified(other)) is not None)
@@ -25,11 +26,7 @@ def parts(root: Path, name: str) -> list[Path]:
 
 def is_compressed(path: Path) -> bool:
     """Did the rotation compress it?"""
-    return path.suffix in (".gz", ".bz2", ".xz", ".zst")
-
-
-def _is_rotated(name: str, other: Path) -> bool:
-    return other.name.startswith(name) and bool(ROTATED.fullmatch(other.name[len(name) :]))
+    return path.suffix in COMPRESSED
 
 
 def _modified(path: Path) -> int | None:

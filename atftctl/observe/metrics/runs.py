@@ -11,7 +11,7 @@ from atftctl import protocol
 from atftctl.domain.branches import Run
 from atftctl.host.errors import HostError
 from atftctl.host.files.reading import open_regular
-from atftctl.observe.metrics.rotation import parts
+from atftctl.observe.metrics.rotation import is_compressed, parts
 
 LIMIT = 64 << 20  # bytes that are read at most, the newest
 LINE_LIMIT = 1 << 20  # bytes of one event
@@ -60,7 +60,7 @@ def runs(root: Path) -> list[Run]:
 
 def _events(root: Path) -> Iterator[dict[str, Any]]:
     """The events of all files, the oldest first, in the newest `LIMIT` bytes."""
-    paths, room = parts(root, protocol.EVENTS), LIMIT
+    paths, room = [path for path in parts(root, protocol.EVENTS) if not is_compressed(path)], LIMIT
     begins: list[tuple[Path, int]] = []
     for path in reversed(paths):
         try:

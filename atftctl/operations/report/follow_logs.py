@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -20,6 +21,7 @@ from atftctl.operations.report.log_query import LogQuery, Scope, scope_of
 from atftctl.operations.report.logs import line_data, pattern_notes, read_newest
 from atftctl.protocol.messages import Message, tr
 
+PROGRESS_S = 10.0  # of lines that are written over, as progress bars write them, one is shown in so many seconds
 REMEMBERED = 2000  # lines of other logs, among which the same line is looked for
 
 Shown = LogLine | Message | None  # a line; what happened to a log; None: nothing was added
@@ -36,6 +38,7 @@ class _Filter:
         self._known: dict[tuple[int, str], list[str]] = {}  # the logs that have a line and whose equal has not come
         self._order: deque[tuple[int, str]] = deque()
         self._times: dict[str, float] = {}  # of the last line of each log that has one
+        self._progress: dict[str, float] = {}  # by log, when a line that is written over was shown
         self._dropping: set[str] = set()  # logs whose last line with a time was known
 
     def begin(self, lines: Sequence[Line]) -> None:
@@ -46,18 +49,28 @@ class _Filter:
 
     def line(self, file: str, line: Line, written: float) -> LogLine | None:
         """The line as it is shown; None where it is not."""
+        kind = self.matcher.kind_here(line.text)
+        if kind is None and line.overwritten and not self._is_due(file):
+            return None
         own, rest = split_time(line.text, written)
         if own is not None:
             self._times[file] = own
-        time = self._times.get(file)
-        if time is not None and self._is_known(file, int(time), rest, dated=own is not None):
+        at = self._times.get(file)
+        if at is not None and self._is_known(file, int(at), rest, dated=own is not None):
             return None
-        kind = self.matcher.kind_here(line.text)
         grouper = self._groupers[file]
         grouper.feed(line.text)
         if not (self._all or kind is not None or (self._whole and grouper.busy)):
             return None
-        return line_data(LogText(file, line.text, time, rest, own is not None, kind is not None))
+        return line_data(LogText(file, line.text, at, rest, own is not None, kind is not None))
+
+    def _is_due(self, file: str) -> bool:
+        """Was no line of this log that is written over shown for a while?"""
+        seconds = time.monotonic()
+        if seconds - self._progress.get(file, -PROGRESS_S) < PROGRESS_S:
+            return False
+        self._progress[file] = seconds
+        return True
 
     def _is_known(self, file: str, time: int, rest: str, *, dated: bool) -> bool:
         """Has another log just had the same line? A trainer that writes to a file and to the terminal has it twice. A

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from atftctl.domain.errors import UsageError
-from atftctl.domain.log_lines.tally import Found, KindCount, Tally, histogram
+from atftctl.domain.log_lines.tally import Found, KindCount, histogram
 from atftctl.domain.result import Reporter, Result
 from atftctl.domain.text import size_text
 from atftctl.observe.log_files import errors as observed
@@ -42,21 +42,28 @@ def errors(project: Project, query: LogQuery, report: Reporter) -> Result:
     return Result(
         "logs",
         Exit.DONE,
-        _headline(scope, survey.tally),
+        _headline(scope, survey),
         lines=_notes(survey, query),
         data=_errors_data(scope, survey),
     )
 
 
-def _headline(scope: Scope, tally: Tally) -> Message:
-    when = when_text(scope)
+def _headline(scope: Scope, survey: observed.Survey) -> Message:
+    tally, when = survey.tally, when_text(scope)
     errors = trn("{count} error {when}", "{count} errors {when}", tally.count, when=when)
     if not tally.count:
         errors = tr("no errors {when}", when=when)
+        if _is_partial(survey):
+            errors = tr("only a part of what was written {when} was searched; no error is in this part", when=when)
     if not tally.warnings:
         return errors
     warnings = trn("{count} warning", "{count} warnings", tally.warnings)
     return tr("{errors}; {warnings}", errors=errors, warnings=warnings)
+
+
+def _is_partial(survey: observed.Survey) -> bool:
+    """Was something not read or not searched, so that errors may have been overlooked?"""
+    return bool(survey.patterns) or any(log.problem or log.read < log.size for log in survey.logs)
 
 
 def _notes(survey: observed.Survey, query: LogQuery) -> tuple[Message, ...]:

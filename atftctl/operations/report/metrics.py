@@ -34,7 +34,7 @@ from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
 
 ALL, LAST = "all", "last"
-STEP, GENERATION = "step", "generation"
+GENERATION = "generation"
 MOST_SUMMARIES = 50  # branches, the newest
 
 
@@ -68,7 +68,7 @@ def metrics(project: Project, query: Query) -> Result:
         return _nothing(reader.source, table.set_aside)
     name = _named(known, query.generation)
     chosen = select(table, known, name, since)
-    names = _ordered(rules, [STEP, *([GENERATION] if known[-1].generation else []), *table.columns])
+    names = _ordered(rules, [notes.STEP, *([GENERATION] if known[-1].generation else []), *table.columns])
     rows = table.rows(slice(0)) if query.tail or query.summary else chosen.rows()
     data = MetricsData(
         source=reader.source,
@@ -115,8 +115,8 @@ def _newest(project: Project, count: int) -> Result:
     """The newest rows as they were written, whatever became of them."""
     reader = reader_of(project.layout.root)
     newest = reader.newest(count)
-    if newest is None:
-        return _nothing(reader.source)
+    if newest is None or not newest.rows:
+        return _nothing(reader.source, newest.set_aside if newest else None)
     names = _ordered(project.runbook.metrics, newest.columns)
     data = MetricsData(
         source=reader.source,
@@ -133,13 +133,12 @@ def _newest(project: Project, count: int) -> Result:
 def _nothing(source: str, aside: SetAside | None = None) -> Result:
     aside = aside or SetAside()
     data = MetricsData(source=source, set_aside=set_aside_data(aside))
-    headline = tr("there are no metrics yet: the trainer writes them to {path}", path=source)
-    return Result("metrics", Exit.DONE, headline, lines=notes.of_reading(aside), data=data)
+    return Result("metrics", Exit.DONE, notes.nothing(source, aside), lines=notes.of_reading(aside), data=data)
 
 
 def _ordered(rules: Metrics, names: Collection[str]) -> tuple[str, ...]:
     """The names of the columns: step and generation, those of the runbook in its order, the others."""
-    return tuple(name for name in dict.fromkeys((STEP, GENERATION, *rules.columns, *names)) if name in names)
+    return tuple(name for name in dict.fromkeys((notes.STEP, GENERATION, *rules.columns, *names)) if name in names)
 
 
 def _plain(row: Row) -> dict[str, float | str | None]:

@@ -105,16 +105,19 @@ class CurveData(Data):
 class SetAsideData(Data):
     """What could not be read.
 
-    lines: lines that are torn, or have another number of values than their header. unfinished: last lines without an
-    end. not_numbers: values that are not numbers. no_step: rows without a step. headers: headers after the first of a
-    file. files: files that were not read, or not wholly, by name, with the reason.
+    lines: lines that are torn, or have another number of values than their header. no_header: lines without a header
+    above them that names the step. unfinished: last lines without an end. not_numbers: values that are not numbers.
+    no_step: rows without a step. headers: headers after the first of a file. columns: columns, of more than 1,000 names
+    in all. files: files that were not read, or not wholly, by name, with the reason.
     """
 
     lines: int
+    no_header: int
     unfinished: int
     not_numbers: int
     no_step: int
     headers: int
+    columns: int
     files: Mapping[str, str]
 
 

@@ -11,6 +11,7 @@ from atftctl.domain.metrics_table import SetAside
 from atftctl.domain.text import listed
 from atftctl.protocol.messages import Message, joined, tr, trn
 
+STEP = "step"
 MINUTE, HOUR = 60, 3600
 
 
@@ -38,6 +39,15 @@ def newest(source: str, rows: int) -> Message:
     return trn("the newest row of {path}", "the newest {count} rows of {path}", rows, path=source)
 
 
+def nothing(source: str, aside: SetAside) -> Message:
+    """The headline where there is no row, and why."""
+    if aside.no_header:
+        return tr("{path} has no header with a column {name}: no metrics could be read", path=source, name=STEP)
+    if aside.lines or aside.no_step or aside.files:
+        return tr("no row of {path} could be read", path=source)
+    return tr("there are no metrics yet: the trainer writes them to {path}", path=source)
+
+
 def duration(seconds: float) -> Message:
     """A time span as people read it."""
     if seconds < 2 * MINUTE:
@@ -49,18 +59,28 @@ def duration(seconds: float) -> Message:
 
 def of_reading(aside: SetAside) -> tuple[Message, ...]:
     """What was left out while reading."""
-    return tuple(_of_reading(aside))
+    return (*_of_lines(aside), *_of_values(aside))
 
 
-def _of_reading(aside: SetAside) -> Iterator[Message]:
+def _of_lines(aside: SetAside) -> Iterator[Message]:
     if count := aside.lines:
         yield trn(
             "{count} line was left out: it is torn, or its number of values is not that of its header",
             "{count} lines were left out: they are torn, or their number of values is not that of their header",
             count,
         )
+    if count := aside.no_header:
+        yield trn(
+            "{count} line was left out: no header with a column {name} stands above it",
+            "{count} lines were left out: no header with a column {name} stands above them",
+            count,
+            name=STEP,
+        )
     if aside.unfinished:
         yield tr("the last line is not finished; it was left out")
+
+
+def _of_values(aside: SetAside) -> Iterator[Message]:
     if count := aside.not_numbers:
         yield trn(
             "{count} value was left out: it is not a number",
@@ -75,6 +95,8 @@ def _of_reading(aside: SetAside) -> Iterator[Message]:
             "{count} more headers are in the middle of a file",
             count,
         )
+    if count := aside.columns:
+        yield trn("{count} column too many was left out", "{count} columns too many were left out", count)
     for name, why in aside.files.items():
         yield tr("{path} was not read, or not completely: {reason}", path=name, reason=why)
 
