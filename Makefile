@@ -111,6 +111,7 @@ bench-backup: setup
 
 # Failpoints, power losses, kills, pairs of operators; PART=points|power|fsyncs|kills|real|pairs for one of them.
 torture: setup
+	ATFTCTL_DAMAGES=10000 $(BIN)/pytest tests/apply/test_snapshots.py -k random_damages
 	$(BIN)/python -m tests.torture $(PART)
 	ATFTCTL_TORTURE_EVERY=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 1800 tests/apply/test_crashes.py tests/ground -k "call or crash"
 

@@ -123,8 +123,8 @@ def test_a_repository_of_sha256(project: Project) -> None:
 
 def test_a_commit_of_thousands_of_long_names(repository: Project) -> None:
     """Longer than any list of arguments may be."""
-    for number in range(3000):
-        repository.write(f"src/{'long' * 20}{'/' + 'name' * 40}/{number:06d}{'x' * 150}.py", "new\n")
+    for number in range(2000):
+        repository.write(f"src/{'long' * 20}{'/' + 'name' * 40}{'/' + 'more' * 40}/{number:06d}{'x' * 150}.py", "new\n")
     commit(repository, "feat: many")
     done = repository.run(*REVERT)
     assert done.code == 0, done.err[-2000:]
