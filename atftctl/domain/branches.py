@@ -91,7 +91,8 @@ class Branch:
             return known
         step, time = known[-1]
         ends = [] if self.step_s is None else [time + (self.last_step - step) * self.step_s]
-        ends += [] if self.written is None or self.written < time else [self.written]
+        if self.written is not None and self.written >= time and not self.runs[-1].stopped:
+            ends.append(self.written)  # of a run that stopped, the file may be a copy
         return (*known, (self.last_step, max(ends))) if ends else known
 
     def is_timed(self, since: float) -> bool:
