@@ -145,8 +145,10 @@ if not first:
         os.setsid()
         if os.fork():
             time.sleep(60)
+            os._exit(0)
     open("pid", "w").write(str(os.getpid()))
     time.sleep(60)
+    os._exit(0)
 while not os.path.exists("pid") or not open("pid").read():
     time.sleep(0.01)
 children.kill_orphans(())
