@@ -218,7 +218,8 @@ def _watch_service(project: Project, running: Process) -> dict[str, Any] | None:
 
 def _step(project: Project) -> int | None:
     """Return the last step in the metrics; None where there is none."""
-    rows = event_log.last_metrics(project.layout.root, 1)
+    record = process.read_record(project.layout)
+    rows = event_log.last_metrics(project.layout.root, 1, generation=record.generation if record else 0)
     return int(rows[-1]["step"]) if rows and rows[-1].get("step", "").isdigit() else None
 
 
