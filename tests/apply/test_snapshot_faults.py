@@ -19,7 +19,7 @@ from atftctl.operations.change import free_space
 from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
-from tests.support.faults import BROKEN, FULL, KILLED, Faults, in_child
+from tests.support.faults import BROKEN, EVERY, FULL, KILLED, TODAY, Faults, in_child
 from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
 from tests.support.snapshots import layout_of, problems, take
 from tests.support.users import needs_root
@@ -45,7 +45,7 @@ def test_a_kill_at_every_call_leaves_listed_snapshots_whole(
     _, calls = in_child(lambda: take(first, pin=True), Faults())
     assert ("link" in calls) == shared and len(calls) > 30
     seen = set()
-    for at in range(1, len(calls) + 1):
+    for at in range(1 + TODAY % EVERY, len(calls) + 1, EVERY):
         root = fresh(at)
         assert in_child(lambda root=root: take(root, pin=True), Faults(at))[0] == KILLED, at
         known = observed.list_snapshots(layout_of(root))
@@ -70,7 +70,7 @@ def test_an_error_at_every_call_leaves_no_half_snapshot(settled: Path, error: in
     take(settled)
     (settled / CONFIG).write_bytes((settled / CONFIG).read_bytes() + b"# newer\n")
     _, calls = in_child(lambda: take(copy_of(settled, 0)), Faults())
-    for at in range(1, len(calls) + 1):
+    for at in range(1 + TODAY % EVERY, len(calls) + 1, EVERY):
         root = copy_of(settled, at)
         code, _ = in_child(lambda root=root: take(root), Faults(at, error))
         known = observed.list_snapshots(layout_of(root))
@@ -99,7 +99,7 @@ def test_a_prune_killed_at_every_call_leaves_listed_snapshots_whole(settled: Pat
     _, calls = in_child(lambda: act(done), Faults())
     left = [one.id for one in observed.list_snapshots(layout_of(done))]
     assert left[0] == pinned and len(left) == 2
-    for at in range(1, len(calls) + 1):
+    for at in range(1 + TODAY % EVERY, len(calls) + 1, EVERY):
         root = copy_of(settled, at)
         assert in_child(lambda root=root: act(root), Faults(at))[0] == KILLED
         assert problems(root) == {}, at
