@@ -72,8 +72,10 @@ def test_a_horizon_that_is_none_gives_no_verdict(horizon: object) -> None:
 
 
 def test_equal_weights_and_predictions_are_the_stronger_proof() -> None:
-    same = quality(PART, PART)
+    measured = PART | {"by_date": {"2020-01-06": 0.1}}
+    same = quality(measured, measured)
     assert same.verdict is PASS and "bit-identical" in same.detail
+    assert quality(PART, PART).verdict is OPEN, "without any date, equal hashes prove nothing"
 
 
 def test_quality_needs_a_column_and_a_direction_in_the_runbook() -> None:
