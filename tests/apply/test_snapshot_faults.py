@@ -54,7 +54,7 @@ def test_a_kill_at_every_call_leaves_listed_snapshots_whole(
         assert problems(root) == {}, at
         assert not [one.name for one in (root / "backups").iterdir() if one.name.startswith(".")], at
         shutil.rmtree(root)
-    assert seen == {0, 1}
+    assert seen == {0, 1} if EVERY == 1 else seen <= {0, 1}, seen
 
 
 def copy_of(root: Path, number: int) -> Path:
