@@ -183,6 +183,7 @@ def test_hangup_and_interrupt_do_not_end_the_timer(project: Project) -> None:
     for number in (signal.SIGHUP, signal.SIGINT):
         os.kill(pid, number)
     pending.await_undo(project)
+    assert OLD in project.read(CONFIG)
 
 
 def test_a_project_that_is_moved(project: Project) -> None:
@@ -288,6 +289,7 @@ def test_a_full_disk_at_the_time_of_the_undo(project: Project, tmp_path: Path) -
         fill(disk)
         pending.await_undo(small)
         wait_for(lambda: pending.history(small)[-1]["about"].get("undo_of") == operation)
+        assert OLD in small.read(CONFIG)
     finally:
         for pid in processes_of(disk / "project"):
             os.kill(pid, signal.SIGKILL)

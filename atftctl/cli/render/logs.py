@@ -13,6 +13,7 @@ from atftctl.cli.render.layout import GAP, display_width, pad
 from atftctl.cli.render.result import tone_of
 from atftctl.cli.render.tables import show_table
 from atftctl.cli.render.translation import localize
+from atftctl.domain.duration import duration_text
 from atftctl.domain.result import Result
 from atftctl.protocol.messages import tr, trn
 
@@ -137,11 +138,7 @@ def _has_blocks() -> bool:
 def _span(seconds: int) -> str:
     if seconds % 86_400 == 0:
         return tr("{count} d", count=seconds // 86_400)
-    if seconds % 3600 == 0:
-        return tr("{count} h", count=seconds // 3600)
-    if seconds % 60 == 0:
-        return tr("{count} min", count=seconds // 60)
-    return tr("{count} s", count=seconds)
+    return duration_text(seconds)
 
 
 def _first(first: FirstError) -> None:

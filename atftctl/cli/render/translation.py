@@ -26,11 +26,6 @@ def use_language(code: str) -> None:
     _language.code = code
 
 
-def current_language() -> str:
-    """The language that messages are shown in."""
-    return _language.code
-
-
 def localize(text: str) -> str:
     """The text in the operator's language."""
     return str(text) if _language.code == "en" else localized(text, _translation(_language.code))
