@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from atftctl.host import locks
 from tests.support.gates import off_and_running, quick_gates
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Ended, Project, wait_for
+from tests.support.snapshots import layout_of
 
 NEVER = 10_000  # steps that no test waits for, and the most that a gate may ask for
 
@@ -42,7 +44,9 @@ def record(project: Project) -> str:
 
 
 def watched(project: Project) -> Callable[[], bool]:
-    return lambda: '"doing": "watching"' in record(project)
+    """Whether the window of a phase is open, and the process that watches it holds no lock: it wrote that under one."""
+    lock = layout_of(project.root).lock
+    return lambda: '"doing": "watching"' in record(project) and locks.holder(lock) is None
 
 
 def history(project: Project) -> list[dict[str, Any]]:
