@@ -48,7 +48,7 @@ def test_a_zip_of_nonsense_is_damaged_and_nothing_worse(tmp_path: Path) -> None:
         for number in range(4):
             archive.writestr(f"data/{number}", random.Random(number).randbytes(3000))
     whole, rng = path.read_bytes(), random.Random(1)
-    for _ in range(3000):
+    for _ in range(1000):
         kind, at = rng.choice(("cut out", "flip", "zero", "end")), rng.randrange(4, len(whole))
         length = rng.randrange(1, 4000)
         if kind == "cut out":

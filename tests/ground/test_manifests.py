@@ -7,6 +7,8 @@ import pytest
 from atftctl.state import sealed_records
 from tests.support.projects import CONFIG, OOM, Project
 
+QUIET_OOM = (*OOM, "--no-restart")  # what is read does not depend on the trainer
+QUIET_UNDO = ("undo", "--yes", "--no-restart")
 MANIFESTS = {
     "a hook": {"path": ".git/hooks/post-checkout", "mode": 0o4755},
     "our journal": {"path": ".atftctl/journal/x.commit.json"},
@@ -46,11 +48,9 @@ def test_a_manifest_whose_parts_are_of_another_kind_is_damaged(project: Project,
     body = sealed_records.unseal((bad / "manifest.json").read_bytes(), "x")
     for value in ({"x": 1}, [1], "x", 7, None):
         (bad / "manifest.json").write_bytes(sealed_records.seal({**body, key: value}))
-        for command in (("status",), ("backup", "list"), ("backup", "show", "latest"), OOM, ("doctor",)):
-            ended = project.run(*command) if command != ("doctor",) else None
-            assert ended is None or "internal error" not in ended.err, (key, value, command, ended)
-        break_even = project.run("undo", "--yes")
-        assert "internal error" not in break_even.err
+        for command in (("status",), ("backup", "list"), ("backup", "show", "latest"), QUIET_OOM, QUIET_UNDO):
+            ended = project.run(*command)
+            assert "internal error" not in ended.err and "Traceback" not in ended.err, (key, value, command, ended)
 
 
 def test_modes_of_a_manifest_are_those_of_data(project: Project) -> None:
@@ -72,6 +72,6 @@ def test_modes_of_a_manifest_are_those_of_data(project: Project) -> None:
 )
 def test_state_of_another_kind_is_no_fault_of_the_tool(project: Project, name: str, content: str) -> None:
     project.write(f".atftctl/{name}", content)
-    for command in (("status",), ("history",), ("backup",), OOM):
+    for command in (("status",), ("history",), ("backup",), QUIET_OOM):
         ended = project.run(*command)
         assert "internal error" not in ended.err and "Traceback" not in ended.err, (command, ended)

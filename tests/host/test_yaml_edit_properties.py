@@ -92,7 +92,7 @@ def test_a_number_is_read_as_omegaconf_and_yaml_1_2_read_it(text: str) -> None:
     assert found == read_1_2(text)["value"]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=texts(), section=names, key=names, value=values)
 def test_exactly_the_intended_key_changes(text: str, section: str, key: str, value: object) -> None:
     before_1_1, before_1_2 = read_1_1(text.removeprefix("\ufeff")), read_1_2(text.removeprefix("\ufeff"))
@@ -115,7 +115,7 @@ def assert_one_splice(before: str, after: str) -> None:
     assert before[head : len(before) - rest].count("\n") == 0, "a whole line of the original went"
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=texts(), data=st.data(), section=names, key=names, value=values)
 def test_mangled_text_is_edited_exactly_or_refused(
     text: str, data: st.DataObject, section: str, key: str, value: object
@@ -162,7 +162,7 @@ def test_mangled_text_is_edited_exactly_or_refused(
         assert same(after_docs[index], expect(before_docs[index] or {}, (section, key), value))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(value=values, quote=st.sampled_from(["", "'", '"']))
 def test_a_token_means_the_same_to_both_readers(value: object, quote: str) -> None:
     token = render(value, quote=quote)

@@ -15,8 +15,8 @@ CALLS = (
     "write", "fsync", "replace", "rename", "unlink", "mkdir", "rmdir", "fchmod", "ftruncate", "pwrite",
     "posix_fallocate", "chown", "fchown", "open", "link", "symlink", "setxattr", "utime", "chmod",
 )  # fmt: skip
-# All calls take minutes: `make torture` strikes each (EVERY=1), the tests a fifth of them, others each day.
-EVERY = int(os.environ.get("ATFTCTL_TORTURE_EVERY", "5"))
+# All calls take minutes: `make torture` strikes each (EVERY=1), the tests a tenth of them, others each day.
+EVERY = int(os.environ.get("ATFTCTL_TORTURE_EVERY", "10"))
 TODAY = int(time.time() // 86_400)
 KILLED = -signal.SIGKILL
 Kind = Literal["before", "after", "error", "short"]
