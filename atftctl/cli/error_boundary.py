@@ -133,13 +133,19 @@ def _bug() -> AtftError:
     import traceback
 
     text = traceback.format_exc()
-    handle, path = tempfile.mkstemp(prefix="atftctl-bug-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"{sys.argv}\n{text}")
+    lines: tuple[str, ...] = ()
+    try:
+        handle, path = tempfile.mkstemp(prefix="atftctl-bug-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(f"{sys.argv}\n{text}")
+        hint = tr("report this error, and attach {path}", path=path)
+    except OSError:  # the disk is full or read-only: then the screen is the only place
+        hint, lines = tr("report this error, with the lines above"), tuple(text.splitlines())
     return InterventionNeeded(
         tr("internal error in atftctl: {error}", error=text.strip().splitlines()[-1]),
         state=tr("an operation may be open; check with: atftctl status"),
-        hint=tr("report this error, and attach {path}", path=path),
+        hint=hint,
+        lines=lines,
     )
 
 

@@ -89,8 +89,9 @@ class ProgressReporter:
             return
         shown = self._status is not None
         self.stop()
-        say(text, lead="  ", hang=4, stream=sys.stderr)
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):  # its reader has gone: what is under way must not stop for that
+            say(text, lead="  ", hang=4, stream=sys.stderr)
+            sys.stderr.flush()
         if shown:
             with self._lock:
                 self._show()

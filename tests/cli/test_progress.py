@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -32,3 +34,16 @@ def test_a_part_that_lasts_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = reporter._status
     reporter.stop()
     assert shown is not None and reporter._status is None
+
+
+def test_a_reader_that_has_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`atftctl reenable --next 2>&1 | head -1` stopped in the middle of a phase, with exit code 5."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(writes, "w", encoding="utf-8", closefd=False) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        progress.ProgressReporter(quiet=False).note("phase 1 of 3 (Low risk): watching")
+        monkeypatch.undo()
+        with suppress(OSError):
+            stream.close()
+    os.close(writes)
