@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from atftctl.host.files.logs import tail
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.memory import available_mb
 from atftctl.host.process.supervised import Limits, Supervised, supervised
-from atftctl.observe.trainer_run.probes import Scratch, environment, scratch
+from atftctl.observe.trainer_run.probes import Scratch, environment, preparing, scratch
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
@@ -91,27 +91,35 @@ class Measuring:
 @contextmanager
 def measuring(layout: Layout, runbook: Runbook, request: MeasureRequest) -> Iterator[Measuring]:
     """Start the probe; other things can be observed until its answers are collected. After the block no process of it
-    is left."""
+    is left. Raises Inconclusive where the scratch folder can't be written."""
     limit_s, memory_mb = runbook.checks.probe_limit_s, math.ceil(available_mb() * SHARE)
-    with scratch(layout) as folder:
-        options = ["--steps", str(request.steps), "--dates", str(request.dates), "--limit-s", f"{limit_s:g}"]
-        options += ["--memory-mb", str(memory_mb), "--parts", str(folder.out / PARTS)]
-        options += ["--checkpoint", "last"] if request.newest else []
-        for part in request.parts:
-            options += ["--part", part]
-        for name in runbook.files.configs:
-            options += ["--config", name]
-        for number, text in enumerate((request.baseline_configs or {}).values()):
-            options += ["--baseline-config", folder.put(f"baseline-{number}.yaml", text.encode())]
-        command = [argument.replace("{python}", sys.executable) for argument in runbook.trainer.probe]
-        with supervised(
-            [*command, "verify", "--out", str(folder.out / ANSWER), *options],
-            cwd=layout.root,
-            env={**environment(layout.root), "TMPDIR": str(folder.out)},
-            output=folder.folder / OUTPUT,
-            limits=Limits(seconds=limit_s * (len(request.parts) + 1), memory_mb=memory_mb),
-        ) as program:
-            yield Measuring(program, folder, request.parts)
+    with scratch(layout) as folder, ExitStack() as stack:
+        with preparing():
+            program = stack.enter_context(
+                supervised(
+                    _command(runbook, request, folder, memory_mb),
+                    cwd=layout.root,
+                    env={**environment(layout.root), "TMPDIR": str(folder.out)},
+                    output=folder.folder / OUTPUT,
+                    limits=Limits(seconds=limit_s * (len(request.parts) + 1), memory_mb=memory_mb),
+                )
+            )
+        yield Measuring(program, folder, request.parts)
+
+
+def _command(runbook: Runbook, request: MeasureRequest, folder: Scratch, memory_mb: int) -> list[str]:
+    """The probe's command line. Raises OSError where a file for it can't be written."""
+    options = ["--steps", str(request.steps), "--dates", str(request.dates)]
+    options += ["--limit-s", f"{runbook.checks.probe_limit_s:g}", "--memory-mb", str(memory_mb)]
+    options += ["--parts", str(folder.out / PARTS), "--out", str(folder.out / ANSWER)]
+    options += ["--checkpoint", "last"] if request.newest else []
+    for part in request.parts:
+        options += ["--part", part]
+    for name in runbook.files.configs:
+        options += ["--config", name]
+    for number, text in enumerate((request.baseline_configs or {}).values()):
+        options += ["--baseline-config", folder.put(f"baseline-{number}.yaml", text.encode())]
+    return [*(argument.replace("{python}", sys.executable) for argument in runbook.trainer.probe), "verify", *options]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from atftctl.domain.errors import Inconclusive
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Runbook
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files.durable import write_new
 from atftctl.host.files.reading import read_bytes
+from atftctl.host.files.scratch import scratch_folder
 from atftctl.host.process import rights
 from atftctl.host.process.command import run
 from atftctl.protocol.messages import tr
@@ -79,14 +79,27 @@ class Scratch:
 
 @contextmanager
 def scratch(layout: Layout) -> Iterator[Scratch]:
-    """Make a scratch folder for the block."""
-    with tempfile.TemporaryDirectory(prefix="atftctl-") as name:
-        folder, user = Path(name).resolve(), rights.user_of(layout.root)
-        out = folder / "out"
-        out.mkdir(0o700)
-        rights.give_to(out, user)
-        folder.chmod(0o711 if user else 0o700)  # that user may pass through it, and not write to it
+    """Make a scratch folder for the block. Raises Inconclusive where none can be made."""
+    with ExitStack() as stack:
+        with preparing():
+            folder, user = stack.enter_context(scratch_folder()), rights.user_of(layout.root)
+            out = folder / "out"
+            out.mkdir(0o700)
+            rights.give_to(out, user)
+            folder.chmod(0o711 if user else 0o700)  # that user may pass through it, and not write to it
         yield Scratch(folder, out, user)
+
+
+@contextmanager
+def preparing() -> Iterator[None]:
+    """What a probe needs is written in the block. Raises Inconclusive where that fails: nothing was measured."""
+    try:
+        yield
+    except OSError as error:
+        raise Inconclusive(
+            tr("nothing could be measured: the folder for temporary files: {reason}", reason=reason(error)),
+            hint=tr("free some space there, or name another folder: TMPDIR=/var/tmp atftctl verify"),
+        ) from None
 
 
 def _ask(
