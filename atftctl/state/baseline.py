@@ -133,8 +133,9 @@ def write(layout: Layout, name: str, baseline: Mapping[str, Any]) -> None:
     """Write a baseline durably; where none is in use, use it from now on. Raises OSError, HostError."""
     _migrate(layout)
     first = not os.path.lexists(layout.baselines / IN_USE)
-    footprint.leave(tr("recorded the baseline {name}", name=name))
-    durable.write_durably(layout.baselines / f"{name}.json", sealed_records.plain(baseline, indent=1))
+    path = layout.baselines / f"{name}.json"
+    with footprint.of_file(path, tr("recorded the baseline {name}", name=name)):
+        durable.write_durably(path, sealed_records.plain(baseline, indent=1))
     if first and name != DEFAULT and DEFAULT not in names(layout):
         use(layout, name)
 
@@ -142,16 +143,19 @@ def write(layout: Layout, name: str, baseline: Mapping[str, Any]) -> None:
 def use(layout: Layout, name: str) -> None:
     """Have `verify` use this baseline, "" for none. Raises OSError, HostError."""
     _migrate(layout)
-    durable.write_durably(layout.baselines / IN_USE, sealed_records.plain({"name": name or None}))
-    footprint.leave(tr("chose the baseline {name}", name=name) if name else tr("no baseline is in use any more"))
+    path = layout.baselines / IN_USE
+    message = tr("chose the baseline {name}", name=name) if name else tr("no baseline is in use any more")
+    with footprint.of_file(path, message):
+        durable.write_durably(path, sealed_records.plain({"name": name or None}))
 
 
 def remove(layout: Layout, name: str) -> None:
     """Remove a baseline for good. Raises OSError, HostError."""
     _migrate(layout)
-    if durable.remove(layout.baselines / f"{name}.json"):
-        footprint.leave(tr("removed the baseline {name}", name=name))
-        fsync_dir(layout.baselines)
+    path = layout.baselines / f"{name}.json"
+    with footprint.of_file(path, tr("removed the baseline {name}", name=name)):
+        if durable.remove(path):
+            fsync_dir(layout.baselines)
 
 
 def figures(layout: Layout) -> dict[str, Any]:

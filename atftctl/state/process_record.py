@@ -40,8 +40,8 @@ def restore_record(layout: Layout, before: bytes | None) -> None:
 def mark_stopped(layout: Layout, record: ProcessRecord) -> None:
     """Record that the trainer is stopped on purpose, so that no rollback starts it again. Call this before the first
     signal."""
-    write_record(layout, dataclasses.replace(record, wanted="stopped"))
-    footprint.leave(tr("recorded that the trainer is to stay stopped"))
+    with footprint.of_file(layout.process, tr("recorded that the trainer is to stay stopped")):
+        write_record(layout, dataclasses.replace(record, wanted="stopped"))
 
 
 def identity(layout: Layout, record: ProcessRecord) -> procs.Identity | None:

@@ -51,5 +51,5 @@ def made_by(layout: Layout, digest: str, operation: str) -> bool:
 
 def _append(layout: Layout, fields: dict[str, object], now: datetime) -> None:
     line = {**fields, "at": now.isoformat(timespec="seconds"), "operator": operator()}
-    footprint.leave(tr("changed the quarantine of configs"))
-    append_durably(layout.quarantine, (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+    with footprint.of_file(layout.quarantine, tr("changed the quarantine of configs")):
+        append_durably(layout.quarantine, (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace"))

@@ -59,15 +59,15 @@ def read_halt(layout: Layout) -> Halt | None:
 
 def write_halt(layout: Layout, halt: Halt) -> None:
     """Halt the phases. Raises OSError."""
-    write_durably(layout.reenable_halt, sealed_records.seal(vars(halt)), 0o600)
-    footprint.leave(tr("halted the phases"))
+    with footprint.of_file(layout.reenable_halt, tr("halted the phases")):
+        write_durably(layout.reenable_halt, sealed_records.seal(vars(halt)), 0o600)
 
 
 def lift_halt(layout: Layout) -> None:
     """Remove the halt. Raises OSError."""
-    if remove(layout.reenable_halt):
-        fsync_dir(layout.state)
-        footprint.leave(tr("lifted the halt of the phases"))
+    with footprint.of_file(layout.reenable_halt, tr("lifted the halt of the phases")):
+        if remove(layout.reenable_halt):
+            fsync_dir(layout.state)
 
 
 def _body(path: Path) -> dict[str, Any] | None:

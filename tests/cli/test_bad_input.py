@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Ended, Project, wait_for
+from tests.support.small_disk import fill, small_disk
 
 
 def check_refused(project: Project, done: Ended, code: int, *messages: str) -> None:
@@ -268,11 +269,7 @@ def test_ctrl_c_and_no_at_the_prompt(project: Project) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="mounting a small tmpfs needs root")
 def test_a_full_disk(project: Project, tmp_path: Path) -> None:
     """A real tmpfs of 24 MB: the reserve carries a rollback through when not a byte is left."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True).returncode:
-        pytest.skip("this machine does not let root mount a tmpfs")
-    try:
+    with small_disk(tmp_path / "disk") as disk:
         shutil.copytree(project.root, disk / "project")
         small = Project(disk / "project", project.env)
         assert small.run("backup").code == 0, "and makes the reserve"
@@ -289,19 +286,6 @@ def test_a_full_disk(project: Project, tmp_path: Path) -> None:
         assert done.code in (3, 4) and "No space left" in done.err, done
         assert small.configs() == before
         assert small.run("status").code == 0
-    finally:
-        subprocess.run(["umount", str(disk)], check=False)
-
-
-def fill(disk: Path) -> None:
-    """Not a byte and not a block is left."""
-    for size in (1 << 20, 1 << 12, 1):
-        with (disk / f"fill{size}").open("ab", buffering=0) as file:
-            try:
-                while True:
-                    file.write(b"x" * size)
-            except OSError:
-                continue
 
 
 def test_json_errors_are_one_object_on_stdout(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.projects import CONFIG, ROOT, RUNBOOK, Ended, Project, wait_for
+from tests.support.small_disk import fill, small_disk
 
 PROBE = ROOT / "tests" / "support" / "children" / "probe.py"
 PARTS = ("dataset", "model", "quality", "training", "steps")
@@ -152,3 +154,31 @@ def test_the_curve_as_a_picture(probed: Project, tmp_path: Path) -> None:
     assert "<svg" in picture.read_text() and "RankIC@1d" in picture.read_text()
     refused = probed.run("verify", "--plot", str(probed.root / CONFIG))
     assert refused.code == 2 and "svg" in refused.err, "a config that is named by mistake is not overwritten"
+
+
+def test_a_failed_check_names_a_way_back_only_where_there_is_one(project: Project) -> None:
+    project.replace(RUNBOOK, 'probe: ["{python}", "-m", atftctl.trainer, probe]', f'probe: ["{{python}}", {PROBE}]')
+    project.write("probe", "crash:quality")
+    done = project.run("verify")
+    assert done.code == 1 and "atftctl undo" not in done.out and "next: see what the trainer wrote" in done.out, done
+    assert project.run("rollback", "--immediate", "--yes", "--no-restart").code == 0
+    assert "atftctl undo" in project.run("verify").out
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small tmpfs needs root")
+def test_a_full_disk_loses_nothing_and_says_nothing_untrue(probed: Project, tmp_path: Path) -> None:
+    """`baseline record` said that it had recorded a baseline; `verify --junit` did not say what it had measured."""
+    with small_disk(tmp_path / "disk") as disk:
+        shutil.copytree(probed.root, disk / "project")
+        small = Project(disk / "project", probed.env)
+        (small.root / ".atftctl" / "reserve").unlink(missing_ok=True)
+        before = small.read(".atftctl/baselines/default.json")
+        fill(disk)
+        recorded = small.run("baseline", "record")
+        assert recorded.code == 3 and "No space left" in recorded.err, recorded
+        assert "nothing was changed" in recorded.err and small.read(".atftctl/baselines/default.json") == before
+        reported = small.run("verify", "--check", "model", "--junit", "verify.xml")
+        assert reported.code == 3 and "verify.xml can't be written: No space left" in reported.err, reported
+        assert "ok: model loads: models/best_model.pth" in reported.err and not (small.root / "verify.xml").exists()
+        halted = small.run("reenable", "--halt")
+        assert halted.code == 3 and "nothing was changed" in halted.err, halted

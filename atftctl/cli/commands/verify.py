@@ -123,10 +123,16 @@ def verify(session: Session, options: VerifyOptions) -> "Result":
 
         session.command, session.render = "verify --effects", render.effects
         return flag_effects.effects(opened, session.request())
+    from atftctl.domain.errors import Refused
     from atftctl.operations.verification import checklist
 
     session.render = render.checklist
     options.check_files()
     result = checklist.verify(opened, session.request(), only=options.only, quick=options.quick)
-    options.write_files(result, opened.runbook.service)
+    try:
+        options.write_files(result, opened.runbook.service)
+    except Refused as error:  # what took a minute to measure is not to be lost with its file
+        assert isinstance(result.data, checklist.VerifyData)
+        error.lines = (result.headline, *checklist.lines_of(result.data))
+        raise
     return result

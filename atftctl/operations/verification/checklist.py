@@ -26,6 +26,7 @@ from atftctl.operations.project import Project, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.operations.verification.marking import mark
 from atftctl.protocol.messages import Message, tr
+from atftctl.state import history
 from atftctl.state.baseline import read_baseline
 
 SERVICE_WATCH_S = 10.0
@@ -74,13 +75,19 @@ class VerifyData(Data):
     baseline_by_date: Mapping[str, float] = field(default_factory=dict)
 
 
+def lines_of(data: VerifyData) -> list[Message]:
+    """Return a line for each check."""
+    marks = {"pass": tr("ok"), "fail": tr("FAILED"), "inconclusive": tr("not known")}
+    return [tr("{mark}: {line}", mark=marks[check.verdict], line=_line_of(check)) for check in data.checks]
+
+
 def not_passed(data: VerifyData) -> list[str]:
     """Return a line for each check that did not pass."""
-    return [
-        tr("{check}: {detail}", check=check.title or check.name, detail=check.detail)
-        for check in data.checks
-        if check.verdict != Verdict.PASS.value
-    ]
+    return [_line_of(check) for check in data.checks if check.verdict != Verdict.PASS.value]
+
+
+def _line_of(check: CheckLine) -> Message:
+    return tr("{check}: {detail}", check=check.title or check.name, detail=check.detail)
 
 
 def verify(
@@ -112,7 +119,7 @@ def verify(
         details = {check.name: check.detail for check in checks}
         lines = mark(project, before, digest, measured["model"], details, request)
     else:
-        lines = _next(verdict, data)
+        lines = _next(project, verdict, data)
     return Result(
         "verify",
         EXIT_OF[verdict],
@@ -175,8 +182,10 @@ def _headline(verdict: Verdict, data: VerifyData) -> Message:
     return tr("these checks passed; nothing is marked as verified-good, because the others were not made")
 
 
-def _next(verdict: Verdict, data: VerifyData) -> tuple[Message, ...]:
+def _next(project: Project, verdict: Verdict, data: VerifyData) -> tuple[Message, ...]:
     """Say what to do after a checklist that marked nothing."""
+    if verdict is Verdict.FAIL and not any(entry.get("files") for entry in history.read(project.layout)):
+        return (tr("next: see what the trainer wrote: atftctl logs --errors"),)
     if verdict is Verdict.FAIL:
         return (tr("next: to undo the last operation: atftctl undo; to list all operations: atftctl history"),)
     if verdict is Verdict.PASS:
