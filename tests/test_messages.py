@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import string
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from atftctl.cli.lazy_commands import COMMANDS as COMMANDS_OF_ATFTCTL
 from atftctl.cli.render import translation
-from atftctl.protocol.messages import joined, localized, tr, trn
+from atftctl.protocol.messages import from_record, joined, localized, record_of, tr, trn
 from tests.support.projects import ROOT, Project
 
 PACKAGE = ROOT / "atftctl"
@@ -151,3 +152,32 @@ def test_a_damaged_catalogue_counts_as_none(
     translate = translation._translation.__wrapped__("ja")
     assert localized(tr("{path} is missing", path="a"), translate) == "a is missing"
     assert localized(trn("{count} file", "{count} files", 2), translate) == "2 files"
+
+
+def test_a_message_comes_back_from_a_record_and_stays_translatable() -> None:
+    kept = joined("; ", [tr("{path} is missing", path=tr("the file")), trn("{count} file", "{count} files", 1200), "x"])
+    back = from_record(json.loads(json.dumps(record_of(kept))))
+    assert back == kept and str(back) == "the file is missing; 1,200 files; x"
+    translations = {"{path} is missing": "{path} fehlt", "the file": "die Datei", "{count} files": "{count} Dateien"}
+    assert localized(back, lambda template, plural, amount: translations.get(plural or template, template)) == (
+        "die Datei fehlt; 1,200 Dateien; x"
+    )
+    assert from_record(record_of("plain")) == "plain" and record_of("plain") == "plain"
+
+
+@pytest.mark.parametrize("template", ["{x.__class__}", "{x[0]}", "{x:9999999999}", "{x!a}", "{}", "{x:{y}}", "{x"])
+def test_a_record_holds_no_template_that_does_more_than_show_a_value(template: str) -> None:
+    record = {"text": "as it was", "template": template, "plural": "", "amount": 0, "values": {"x": 1, "y": 2}}
+    try:
+        back = from_record(record)
+    except ValueError:
+        return
+    assert back == "as it was" and localized(back, lambda template, *_: template) == "as it was"
+
+
+@pytest.mark.parametrize(
+    "record", [5, None, ["x"], {"text": 5}, {"text": "x"}, {"text": "x", "parts": 5, "separator": ""}]
+)
+def test_a_record_that_holds_no_text_is_refused(record: object) -> None:
+    with pytest.raises((TypeError, KeyError, ValueError)):
+        from_record(record)

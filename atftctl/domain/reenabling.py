@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from atftctl.domain.runbook import Phase
+from atftctl.domain.text import moment
 from atftctl.protocol import config_digest
-from atftctl.protocol.messages import Message, tr
+from atftctl.protocol.messages import Message, from_record, record_of, tr
 
 # changing: its files are being changed. watching: its gate is open. held: the gate was inconclusive, or somebody
 # stopped the watch. undoing: the gate failed, and the phase is being undone. accepted: inconclusive, and taken by the
@@ -72,7 +73,8 @@ class PhaseRecord:
             **{
                 **{name.name: body[name.name] for name in fields(cls)},
                 "view": View(**body["view"]),
-                "evidence": tuple(body["evidence"]),
+                "evidence": tuple(map(from_record, body["evidence"])),
+                "note": from_record(body["note"]),
             }
         )
         texts = (*(vars(record)[name] for name in TEXTS), record.view.run_id, record.view.digest, *record.evidence)
@@ -130,7 +132,11 @@ class Reenabling:
         return replace(self, phases=tuple(sorted([*others, phase], key=lambda known: known.number)))
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The progress as JSON keeps it; what gates saw stays translatable."""
+        body = asdict(self)
+        for kept, phase in zip(body["phases"], self.phases, strict=True):
+            kept |= {"evidence": [record_of(line) for line in phase.evidence], "note": record_of(phase.note)}
+        return body
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Reenabling:
@@ -160,9 +166,10 @@ class Halt:
     @property
     def summary(self) -> Message:
         """The sentence that says so."""
+        at = moment(self.at)
         if self.reason:
-            return tr("halted by {operator} ({at}): {reason}", operator=self.operator, at=self.at, reason=self.reason)
-        return tr("halted by {operator} ({at})", operator=self.operator, at=self.at)
+            return tr("halted by {operator} ({at}): {reason}", operator=self.operator, at=at, reason=self.reason)
+        return tr("halted by {operator} ({at})", operator=self.operator, at=at)
 
 
 def contents_of(phases: Sequence[Phase]) -> tuple[dict[str, Any], ...]:

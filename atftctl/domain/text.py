@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from atftctl.protocol.messages import joined, tr, trn
@@ -49,3 +50,12 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "null" if value is None else str(value)
+
+
+def moment(written: str) -> str:
+    """A time as `2026-11-30 08:45:16 UTC`; as it is where it is no time."""
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        return written
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

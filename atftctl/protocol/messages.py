@@ -6,8 +6,14 @@ translation of its template (`localized`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from string import Formatter
 from typing import Any
+
+# How a stored template may show a value, such as `,` or `+.4f`: without widths, which could ask for any memory.
+PLAIN_FORMAT = re.compile(r"[+,]{0,2}(\.\d{1,2})?[a-z%]?")
+DEEPEST = 8  # messages within messages that a record may hold
 
 Translate = Callable[[str, str, int], str]  # (template, plural template or "", count) to a template of the language
 
@@ -67,3 +73,58 @@ def localized(text: str, translate: Translate) -> str:
         return template.format(**values)
     except (LookupError, ValueError, TypeError, AttributeError):  # a wrong translation must not hide an error
         return str(text)
+
+
+def record_of(text: str) -> str | dict[str, Any]:
+    """The text for a record in JSON, from which `from_record` makes it again, still translatable."""
+    if not isinstance(text, Message) or not (text.template or text.parts):
+        return str(text)
+    if text.parts:
+        return {"text": str(text), "separator": text.separator, "parts": [record_of(part) for part in text.parts]}
+    values = {name: _plain(value) for name, value in text.values.items()}
+    return {
+        "text": str(text), "template": text.template, "plural": text.plural, "amount": text.amount, "values": values,
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return record_of(value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def from_record(value: Any, depth: int = 0) -> str:
+    """The text of a record: without its template where that is none that we would write. Raises TypeError, KeyError or
+    ValueError where it is no text."""
+    if isinstance(value, str):
+        return value
+    message = Message(_text(value["text"]))
+    if depth > DEEPEST:
+        raise ValueError("a text of a record holds too many texts")
+    if "parts" in value:
+        message.parts = tuple(from_record(part, depth + 1) for part in value["parts"])
+        message.separator, message.values = _text(value["separator"]), {}
+        return message
+    templates = [_text(value["template"]), _text(value["plural"])]
+    if all(map(_is_plain, templates)):
+        message.template, message.plural = templates
+        message.amount = int(value["amount"])
+        message.values = {
+            name: from_record(stored, depth + 1) if isinstance(stored, str | dict) else stored
+            for name, stored in value["values"].items()
+        }
+    return message
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text of a record is not a text")
+    return value
+
+
+def _is_plain(template: str) -> bool:
+    """Does the template show its values by name only, in few characters each?"""
+    return all(
+        name is None or (name.isidentifier() and PLAIN_FORMAT.fullmatch(form or "") and conversion in (None, "r"))
+        for _, name, form, conversion in Formatter().parse(template)
+    )

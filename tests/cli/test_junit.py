@@ -83,3 +83,15 @@ def test_checks_that_need_no_probe_start_none(project: Project) -> None:
     data = done.json["data"]
     assert [check["name"] for check in data["checks"]] == ["errors", "service"] and "model" in data["skipped"]
     assert "nothing is marked" in data["headline"] and not (project.root / ".atftctl/verified.jsonl").exists()
+
+
+def test_a_test_has_the_same_name_whether_it_is_made_or_skipped() -> None:
+    """CI shows the history of a test by its name: quality was called as its metric, and `quality` where skipped."""
+    made = VerifyData("pass", (CheckLine("quality", "pass", "fine", {}, "RankIC@1d"),))
+    names = []
+    for data in (made, VerifyData("pass", (), ("quality",))):
+        case = ElementTree.fromstring(document(data, 1.0, "ATFT")).find("testsuite/testcase")
+        assert case is not None
+        names.append((case.get("classname"), case.get("name")))
+    assert names[0] == names[1]
+    assert b"RankIC@1d: fine" in document(made, 1.0, "ATFT")

@@ -56,14 +56,15 @@ class ReenableArguments:
         ),
     ] = ""
     accept_inconclusive: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--accept-inconclusive",
             metavar="REASON",
+            show_default=False,
             help="Let the phase that is held pass; the reason stays in the history.",
             rich_help_panel=GATE,
         ),
-    ] = ""
+    ] = None
     force: Annotated[
         str,
         typer.Option(
@@ -110,7 +111,7 @@ def reenable(session: Session, arguments: ReenableArguments) -> "Result":
         from atftctl.operations.reenable import control
 
         return control.halt(project, session.request())
-    if arguments.accept_inconclusive:
+    if arguments.accept_inconclusive is not None:
         from atftctl.operations.reenable import control
 
         return control.accept(project, arguments.phase or 0, arguments.accept_inconclusive, session.request())
@@ -127,7 +128,7 @@ def refuse(arguments: ReenableArguments) -> None:
     """Raises UsageError for options that do not go together."""
     from atftctl.domain.errors import UsageError
 
-    accept = bool(arguments.accept_inconclusive)
+    accept = arguments.accept_inconclusive is not None
     verbs = {
         "--phase": bool(arguments.phase) and not accept,
         "--next": arguments.next,

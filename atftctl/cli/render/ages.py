@@ -30,15 +30,6 @@ def age(written: str, now: datetime | None = None) -> str:
     return tr("just now")
 
 
-def moment(written: str) -> str:
-    """A time as `2026-11-30 08:45:16 UTC`; as it is where it is no time."""
-    try:
-        at = datetime.fromisoformat(written)
-    except ValueError:
-        return written
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def short_moment(written: str, beside: str = "") -> str:
     """A time as `2026-11-30 08:45`, in UTC; as `08:45` where the time `beside` is of the same day; "" for what is no
     time."""

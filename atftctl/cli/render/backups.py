@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from atftctl.cli.render.ages import age, moment
+from atftctl.cli.render.ages import age
 from atftctl.cli.render.console import FAIL, OK, say, say_marked
 from atftctl.cli.render.history import MOST, say_more
 from atftctl.cli.render.plan import ALL, show_diff
@@ -14,7 +14,7 @@ from atftctl.cli.render.tables import show_fields, show_table
 from atftctl.cli.render.translation import localize
 from atftctl.domain.checks import title_of
 from atftctl.domain.result import Result
-from atftctl.domain.text import size_text
+from atftctl.domain.text import moment, size_text
 from atftctl.protocol.messages import joined, tr
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from atftctl.cli.render.ages import age, moment
+from atftctl.cli.render.ages import age
 from atftctl.cli.render.console import FAIL, say, say_marked
 from atftctl.cli.render.tables import show_fields, show_table
 from atftctl.domain.result import Result
+from atftctl.domain.text import moment
 from atftctl.operations.verification.baselines import BaselineListData, BaselineShowData, BaselineSummary
 from atftctl.protocol.messages import tr
 

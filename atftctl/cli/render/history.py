@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from atftctl.cli.render.ages import age, moment
+from atftctl.cli.render.ages import age
 from atftctl.cli.render.console import say
 from atftctl.cli.render.plan import ALL, show_diff
 from atftctl.cli.render.tables import show_fields, show_table
 from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
+from atftctl.domain.text import moment
 from atftctl.protocol.messages import tr, trn
 
 MOST = 20  # of a list; the others are counted

@@ -40,13 +40,15 @@ def document(data: VerifyData, seconds: float, suite: str) -> bytes:
 
 def _add(tests: ElementTree.Element, check: CheckLine) -> None:
     seconds = check.figures.get("seconds", 0.0)
-    case = _case(tests, check.name, check.title or check.name, seconds if isinstance(seconds, int | float) else 0.0)
+    title = title_of(check.name)  # the same whether it is made or skipped: CI knows a test by its name
+    case = _case(tests, check.name, title, seconds if isinstance(seconds, int | float) else 0.0)
+    detail = f"{check.title}: {check.detail}" if check.title not in ("", title) else check.detail
     if kind := ELEMENTS.get(check.verdict):
-        problem = ElementTree.SubElement(case, kind, {"message": _clean(check.detail), "type": check.verdict})
-        problem.text = _text([check.detail, check.hint, *check.log])
+        problem = ElementTree.SubElement(case, kind, {"message": _clean(detail), "type": check.verdict})
+        problem.text = _text([detail, check.hint, *check.log])
         return
     out = ElementTree.SubElement(case, "system-out")
-    out.text = _text([check.detail])
+    out.text = _text([detail])
 
 
 def _case(tests: ElementTree.Element, name: str, title: str, seconds: float) -> ElementTree.Element:

@@ -41,6 +41,15 @@ def _next(phase: PhaseStanding) -> Message:
     return tr("next: atftctl reenable --next (phase {number})", number=phase.number)
 
 
+def _note(phase: PhaseStanding) -> str:
+    """Why the phase stands so; "" where the evidence says it already."""
+    if phase.standing == "accepted":
+        return tr("accepted: {reason}", reason=phase.note)
+    return (
+        "" if all(part in phase.evidence for part in getattr(phase.note, "parts", ()) or (phase.note,)) else phase.note
+    )
+
+
 def _phase(phase: PhaseStanding) -> None:
     standing = DOING_TEXTS[phase.standing]
     ago = age(phase.ended or phase.began)
@@ -52,7 +61,7 @@ def _phase(phase: PhaseStanding) -> None:
         tr("gate: {gate}", gate=phase.gate),
         tr("source: {source}", source=phase.source) if phase.source else "",
         *phase.evidence,
-        phase.note if phase.note not in phase.evidence else "",
+        _note(phase),
         tr("forced: {reason}", reason=phase.forced) if phase.forced else "",
         tr("operation {operation}", operation=phase.operation) if phase.operation else "",
     ]

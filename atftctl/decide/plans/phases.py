@@ -16,7 +16,7 @@ from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
 from atftctl.domain.reenabling import DOING_TEXTS, PhaseRecord, Reenabling, contents_of
 from atftctl.domain.runbook import Phase, Runbook
-from atftctl.domain.text import listed
+from atftctl.domain.text import listed, moment
 from atftctl.protocol.messages import Message, joined, tr
 
 
@@ -179,7 +179,7 @@ def _require_not_ended(runbook: Runbook, facts: Facts, phases: Sequence[Phase], 
             tr(
                 "phase {number} failed at its gate ({ended}): {evidence}",
                 number=order.number,
-                ended=phase.ended,
+                ended=moment(phase.ended),
                 evidence=phase.note,
             ),
             hint=tr("remove the cause, then run: {command} --force 'why it is safe now'", command=order.command),

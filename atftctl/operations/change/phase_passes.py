@@ -31,7 +31,7 @@ def void_lost(project: Project, command: str = "", operation: str = "") -> None:
         left = state
         for phase in state.phases:
             if phase.doing in CAN_BE_LOST and taken_away(project.runbook, configs, state.contents, phase.number):
-                left = left.having(replace(phase, doing="void", note=str(note)))
+                left = left.having(replace(phase, doing="void", note=note))
         if left != state:
             store.write(project.layout, left)
     except (AtftError, HostError, OSError, KeyError):

@@ -102,7 +102,7 @@ def _without_open(state: Reenabling, order: PhaseOrder) -> Reenabling:
         )
     doing = "accepted" if other.number < order.number and order.forced else "void"
     note = tr("phase {number} was begun: {reason}", number=order.number, reason=order.forced)
-    return state.having(replace(other, doing=doing, note=str(note), ended=_stamp()))  # type: ignore[arg-type]
+    return state.having(replace(other, doing=doing, note=note, ended=_stamp()))  # type: ignore[arg-type]
 
 
 def operation_of(layout: Layout, state: Reenabling, phase: PhaseRecord) -> tuple[str, str]:

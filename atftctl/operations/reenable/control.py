@@ -29,7 +29,8 @@ def halt(project: Project, request: Request) -> Result:
     known = store.read_halt(project.layout)
     if known:
         raise Refused(
-            tr("the phases are {halt} already", halt=known.summary), hint=tr("to lift the halt: atftctl resume")
+            tr("there is a halt already: the phases are {halt}", halt=known.summary),
+            hint=tr("to lift the halt: atftctl resume"),
         )
     if dry_run := review(
         _decision(tr("halt the phases: none begins, and the one that is watched is held")), request, ask=False

@@ -48,9 +48,8 @@ def _lost(run: PhaseRun, configs: Configs, verdict: Verdict) -> str:
 
 
 def _passed(run: PhaseRun, checks: Sequence[Check], config: str) -> Result:
-    detail = joined("; ", map(line_of, checks))
     lift_quarantine(run, config, "passed its gate")
-    run.log("passed", Exit.DONE, tr("passed: {detail}", detail=detail), checks)
+    run.log("passed", Exit.DONE, tr("passed: {detail}", detail=line_of(checks[0])), checks)
     run.update_locked(doing="passed", ended=_stamp(), evidence=tuple(map(line_of, checks)), note="")
     return _result(run, Verdict.PASS, checks, tr("{place} passed: {detail}", place=run.place, detail=checks[0].detail))
 
@@ -64,7 +63,7 @@ def lift_quarantine(run: PhaseRun, config: str, why: str) -> None:
 def _held(run: PhaseRun, checks: Sequence[Check]) -> Result:
     detail = joined("; ", map(line_of, failed(checks)))
     run.log("inconclusive", Exit.INCONCLUSIVE, tr("held: {detail}", detail=detail), checks)
-    run.update_locked(doing="held", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
+    run.update_locked(doing="held", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=detail)
     return _result(run, Verdict.INCONCLUSIVE, checks, tr("{place} is held: {detail}", place=run.place, detail=detail))
 
 
@@ -72,7 +71,7 @@ def _void(run: PhaseRun, checks: Sequence[Check]) -> Result:
     """Another operation, or somebody's editor, took the settings of the phase away while it was watched."""
     detail = joined("; ", map(line_of, failed(checks)))
     run.log("void", Exit.INCONCLUSIVE, tr("void: {detail}", detail=detail), checks)
-    run.update_locked(doing="void", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
+    run.update_locked(doing="void", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=detail)
     headline = tr("{place} is void: its settings were taken away while it was watched", place=run.place)
     result = _result(run, Verdict.INCONCLUSIVE, checks, headline)
     return replace(result, lines=(tr("to begin it again: atftctl reenable --phase {number}", number=run.number),))
@@ -85,7 +84,7 @@ def _begin_undo(run: PhaseRun, checks: Sequence[Check], config: str) -> None:
     if config:
         why = f"{run.place} failed at its gate ({detail}), {run.phase.operation or 'no operation'}"
         quarantine.add(run.layout, config, why, now())
-    run.update_locked(doing="undoing", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=str(detail))
+    run.update_locked(doing="undoing", ended=_stamp(), evidence=tuple(map(line_of, checks)), note=detail)
 
 
 def undo(run: PhaseRun, checks: Sequence[Check]) -> Result:

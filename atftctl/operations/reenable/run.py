@@ -26,6 +26,7 @@ from atftctl.state.layout import Layout
 
 COMMAND = "reenable"
 AT_WORK = ("changing", "watching", "undoing")  # a phase in this state has a process that carries it out
+STOPS = ("halt", "phase")  # checks that say what ended the watch, and measured nothing
 LOCK_S = 60.0  # how long a verdict waits for another operation, such as a backup, to end
 
 
@@ -169,7 +170,9 @@ def place_of(project: Project, state: Reenabling, number: int) -> Message:
 
 
 def line_of(check: Check) -> Message:
-    """A part of a gate in one line."""
+    """A part of a gate in one line. What stopped the watch is a sentence by itself."""
+    if check.name in STOPS and isinstance(check.detail, Message):
+        return check.detail
     return tr("{check}: {detail}", check=check.name, detail=check.detail)
 
 

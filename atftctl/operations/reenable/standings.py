@@ -140,6 +140,8 @@ def summary(project: Project) -> Message | None:
         text = tr("{place}: {standing}", place=place_of(project, state, number), standing=DOING_TEXTS[stands])
     whole = joined(": ", filter(None, [text, note]))
     line = tr("re-enabling {plan}: {standing}", plan=state.plan, standing=whole)
+    if halt and halt.summary in note:  # the phase is held because of it
+        return tr("{line} → atftctl resume", line=line)
     if halt:
         return tr("{line}; {halt} → atftctl resume", line=line, halt=halt.summary)
     running = stands in OPEN and store.is_running(state)
