@@ -15,6 +15,7 @@ from atftctl.domain.metrics_table import MetricsTable, NewestRows
 from atftctl.observe.metrics import csv_file, rotation
 from atftctl.observe.metrics.csv_file import CsvMetrics
 from atftctl.observe.metrics.runs import runs
+from atftctl.observe.trainer_run import event_log
 
 pytest.importorskip("pyarrow")
 HEAD = "step,loss,quality\n"
@@ -286,3 +287,14 @@ def test_events_of_a_rotated_log_come_first(folder: Path) -> None:
     for name, generation, age in (("events.jsonl.1", 1, 50.0), ("events.jsonl", 2, 0.0)):
         put(folder, f'{{"event":"started","t":1,"step":0,"generation":{generation}}}\n', name, age)
     assert [run.generation for run in runs(folder)] == [1, 2]
+
+
+def test_quotes_around_whole_values(folder: Path) -> None:
+    """As csv.QUOTE_ALL writes them: the header was read, and each row counted as one without a step."""
+    put(folder, '"step","loss","quality"\n"1","0.5",""\n"2","nan","0.2"\r\n3,"0.4,0.1\n4,1"2,0.1\n')
+    table = read(folder)
+    assert table.steps.tolist() == [1, 2, 3, 4] and table.set_aside.no_step == 0
+    assert numbers(table, "quality") == [None, 0.2, 0.1, 0.1]
+    assert table.set_aside.not_numbers == 2, "a quote within a value is no number"
+    assert [row["step"] for row in newest(folder).rows] == [1, 2, 3, 4]
+    assert event_log.last_metrics(folder, 9)[0] == {"step": "1", "loss": "0.5", "quality": ""}

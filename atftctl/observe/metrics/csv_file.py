@@ -15,7 +15,7 @@ from atftctl.domain.record import record
 from atftctl.domain.text import size_text
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import open_regular
-from atftctl.observe.metrics.csv_lines import MOST_COLUMNS, ROW_LIMIT, STEP, header_of, sections
+from atftctl.observe.metrics.csv_lines import MOST_COLUMNS, ROW_LIMIT, STEP, header_of, sections, unquoted
 from atftctl.observe.metrics.csv_values import require_packages, values
 from atftctl.observe.metrics.rotation import is_compressed, parts
 from atftctl.protocol.messages import Message, tr
@@ -237,7 +237,7 @@ def _end_of(file: BufferedReader, rows: int) -> tuple[NewestRows, bool]:
 
 def _rows(text: bytes, header: tuple[str, ...] | None, most: int) -> tuple[tuple[str, ...], list[Row], SetAside]:
     """The last `most` rows of whole lines; (columns, rows, what was set aside behind the first of them)."""
-    lines = text.splitlines()
+    lines = unquoted(text).splitlines()
     begins = [(-1, header), *((at, columns) for at, line in enumerate(lines) if (columns := _begins(line)))]
     names, found = dict[str, None](), list[Row]()
     torn = refused = headers = alone = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ ROW_LIMIT = 64 << 10  # bytes; no row of metrics is so long
 MOST_COLUMNS = 1000
 NAME_LIMIT = 200  # characters
 BOM = b"\xef\xbb\xbf"
+QUOTED = re.compile(rb'(?m)(^|,)"([^",\r\n]*)"(?=,|\r?$)')
 
 
 class Section(NamedTuple):
@@ -45,10 +47,15 @@ def _is_name(cell: str) -> bool:
     return False
 
 
+def unquoted(text: bytes) -> bytes:
+    """The text without the quotes around whole values, which some writers put around each."""
+    return QUOTED.sub(rb"\1\2", text) if b'"' in text else text
+
+
 def sections(text: bytes, header: tuple[str, ...] | None) -> tuple[list[Section], SetAside]:
     """The sections of a file's text, and what was set aside: an unfinished last line, and lines before any header.
     header: the columns of the first rows, where the text begins after the file's header."""
-    whole = text[: text.rfind(b"\n") + 1]
+    whole = unquoted(text[: text.rfind(b"\n") + 1])
     headers = [*([(0, 0, header)] if header else []), *_headers(whole)]
     before = whole.count(b"\n", 0, headers[0][0] if headers else len(whole))
     begins_and_ends = zip(headers, [*(at for at, _, _ in headers[1:]), len(whole)], strict=False)
@@ -57,7 +64,9 @@ def sections(text: bytes, header: tuple[str, ...] | None) -> tuple[list[Section]
         Section(columns, view[begin:end], fresh=number > 0, ascii=ascii_only)
         for number, ((_, begin, columns), end) in enumerate(begins_and_ends)
     ]
-    return made, SetAside(no_header=before, unfinished=int(len(whole) < len(text)), headers=max(0, len(made) - 1))
+    return made, SetAside(
+        no_header=before, unfinished=int(not text.endswith(b"\n") and bool(text)), headers=max(0, len(made) - 1)
+    )
 
 
 def _headers(text: bytes) -> Iterator[tuple[int, int, tuple[str, ...]]]:

@@ -110,7 +110,8 @@ def _rows(path: Path, start: int, limit: int) -> list[dict[str, str]]:
         text = text[text.find(b"\n") + 1 :]
     lines = text[: text.rfind(b"\n") + 1].decode("utf-8", "replace").splitlines()
     whole = [line for line in lines if line != header and len(line) < ROW_LIMIT]
-    reader = csv.DictReader(whole, fieldnames=header.split(","))
+    names = [name.strip().strip('"') for name in header.split(",")]
+    reader = csv.DictReader(whole, fieldnames=names)
     return [row for row in reader if None not in row and None not in row.values()]
 
 
