@@ -44,3 +44,7 @@ class SettingsError(Exception):
 
 class DataError(Exception):
     """A panel cannot be trained on; the message names the file, the row and the column."""
+
+
+class ProbeError(Exception):
+    """A probe can't measure what it was asked for; the message says why."""

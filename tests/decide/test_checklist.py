@@ -159,3 +159,16 @@ def test_on_a_graphics_card_its_memory_counts_too(host: float, card: float | Non
     part |= {"card_mb_ratio": card, "card_mb_ratio_lower": card} if card else {}
     (check,) = judge({"training": part}, {"cost": {}}, only=("memory",))
     assert check.verdict.value == verdict and "900 MB of the graphics card" in check.detail
+
+
+@pytest.mark.parametrize(
+    ("process", "detail", "hint"),
+    [
+        (Process(), "the trainer is not running (never started)", "atftctl trainer start"),
+        (Process(state="elsewhere", where="node7"), "was started on node7; its state can't be seen from here", "there"),
+    ],
+)
+def test_a_service_that_is_not_seen_running_is_not_known(process: Process, detail: str, hint: str) -> None:
+    check = checklist.service(process, None, "d")
+    assert check.verdict is Verdict.INCONCLUSIVE and detail in check.detail and hint in check.hint
+    assert "start" not in check.hint or not process.where, "a second trainer must not be started beside it"

@@ -131,7 +131,7 @@ def test_a_checkpoint_of_another_architecture(trained: Path) -> None:
     answer = measure(trained, "--part", "quality", "--part", "training")
     assert list(answer) == ["dataset", "model", "quality", "training"], "what a part needs is measured, too"
     assert "does not fit this model" in answer["model"]["error"], answer
-    assert "did not load" in answer["quality"]["error"] and answer["training"]["fresh"] is True
+    assert answer["quality"]["error"] == "the model did not load" and answer["training"]["fresh"] is True
 
 
 def test_orphans_that_orphans_leave_are_killed_too(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from atftctl.decide.verdicts.paired import compare
 from atftctl.decide.verdicts.probe_ends import how_ended
 from atftctl.domain.checks import CHECKS
 from atftctl.domain.facts import Process
+from atftctl.domain.process_state import STATE_TEXTS
 from atftctl.domain.runbook import Checks, Metrics
 from atftctl.domain.verdict import Check, Verdict, overall
 from atftctl.protocol.messages import Message, joined, tr, trn
@@ -221,7 +222,7 @@ def ratio(name: str, part: Measured, key: str, unit: str, limit: float, baseline
         detail = tr("{value:.4g} {unit}; {problem}", value=part[key], unit=unit, problem=_no_ratio(part, baseline))
         return Check(name, Verdict.INCONCLUSIVE, detail, part, RECORD if baseline is None else RECORD_AGAIN)
     value, lower = float(part[f"{key}_ratio"]), float(part[f"{key}_ratio_lower"])
-    detail = tr("{value:.4g} {unit}, {ratio:.2f} × the baseline's settings", value=part[key], unit=unit, ratio=value)
+    detail = tr("{value:.4g} {unit}, {ratio:.2f} × the baseline's", value=part[key], unit=unit, ratio=value)
     again = tr("when the machine is less busy, run: atftctl verify --check {name}", name=name)
     if not math.isfinite(value):
         return Check(name, Verdict.INCONCLUSIVE, detail, part, again)
@@ -252,8 +253,11 @@ def service(process: Process, part: Measured | None, expected_digest: str) -> Ch
     name = "service"
     if process.state == "died":
         return Check(name, Verdict.FAIL, tr("the trainer died"))
+    if process.where:
+        detail = tr("the trainer was started on {place}; its state can't be seen from here", place=process.where)
+        return Check(name, Verdict.INCONCLUSIVE, detail, hint=tr("run this command there"))
     if not process.alive or part is None:
-        detail = tr("the trainer is not running ({state})", state=process.state)
+        detail = tr("the trainer is not running ({state})", state=STATE_TEXTS[process.state])
         return Check(name, Verdict.INCONCLUSIVE, detail, hint=tr("start the trainer: atftctl trainer start"))
     if process.digest != expected_digest:
         return Check(

@@ -9,14 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+OURS = "atftctl."
+
 
 def measure_or_error(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the measurements, or {"error": text}. The text of an expected end of the trainer is its `reason`."""
+    """Return the measurements, or {"error": text}. An error of ours has a text for people; another one is shown with
+    its type, without which "'loss'" says nothing."""
     try:
         return measure()
     except Exception as error:  # noqa: BLE001 - the failure is the result
-        reason = getattr(error, "reason", "")
-        return {"error": str(reason) or f"{type(error).__name__}: {error}"}
+        kind = type(error)
+        text = getattr(error, "reason", "") or (error if kind.__module__.startswith(OURS) else "")
+        return {"error": str(text) or f"{kind.__name__}: {error}"}
 
 
 def write_answer(answer: dict[str, Any], out: Path) -> None:

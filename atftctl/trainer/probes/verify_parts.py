@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from atftctl import protocol
+from atftctl.trainer.errors import ProbeError
 from atftctl.trainer.model.atft import parameter_count
 from atftctl.trainer.probes.bench import Bench
 from atftctl.trainer.probes.ratio import ratio_of_medians
@@ -58,7 +59,7 @@ class Parts:
 
     def _model(self) -> dict[str, Any]:
         if self._trainer is None:
-            raise RuntimeError("the dataset did not load")
+            raise ProbeError("the dataset did not load")
         name, sha256 = load_checkpoint(self._trainer, self.bench)
         self._loaded = True
         return {
@@ -72,7 +73,7 @@ class Parts:
         """Measure RankIC by date of the model in service, over the validation split."""
         trainer = self._trainer
         if trainer is None or not self._loaded:
-            raise RuntimeError("the model did not load" if trainer else "the dataset did not load")
+            raise ProbeError("the model did not load" if trainer else "the dataset did not load")
         limit = self.bench.dates or len(trainer.dataset.split.validation)
         evaluated = trainer.evaluate(limit)
         dates = [trainer.dataset.panel.dates[day] for day in trainer.evaluation_days(limit)]
@@ -154,23 +155,23 @@ def load_checkpoint(trainer: Trainer, bench: Bench) -> tuple[str, str]:
     """Load the checkpoint in service, or the last one; return its path in the project, and the SHA-256 of the file that
     was loaded.
 
-    Raises FileNotFoundError where there is none, CheckpointError, and ValueError for weights that are not finite.
+    Raises CheckpointError, and ProbeError where there is none or its weights are not finite.
     """
     root, names = bench.root, (protocol.BEST, protocol.LAST)
     name = next((path for path in (reversed(names) if bench.newest else names) if (root / path).exists()), None)
     if name is None:
-        raise FileNotFoundError(f"no checkpoint: neither {protocol.BEST} nor {protocol.LAST}")
+        raise ProbeError(f"no checkpoint: neither {protocol.BEST} nor {protocol.LAST}")
     for _ in range(LOADS):
         before = _sha256(root / name)
         saved = checkpoint.load(root / name)
         if before == _sha256(root / name):
             break
     else:
-        raise RuntimeError(f"{name} was replaced each time while it was read")
+        raise ProbeError(f"{name} was replaced each time while it was read")
     trainer.progress = load_state(saved, trainer.parts, trainer.recorder)
     for key, tensor in trainer.parts.model.state_dict().items():
         if not torch.isfinite(tensor).all():
-            raise ValueError(f"{name}: {key} is not finite")
+            raise ProbeError(f"{name}: {key} is not finite")
     return name, before
 
 
