@@ -53,17 +53,12 @@ def _headline(scope: Scope, survey: observed.Survey) -> Message:
     errors = trn("{count} error {when}", "{count} errors {when}", tally.count, when=when)
     if not tally.count:
         errors = tr("no errors {when}", when=when)
-        if _is_partial(survey):
+        if survey.unread:
             errors = tr("only a part of what was written {when} was searched; no error is in this part", when=when)
     if not tally.warnings:
         return errors
     warnings = trn("{count} warning", "{count} warnings", tally.warnings)
     return tr("{errors}; {warnings}", errors=errors, warnings=warnings)
-
-
-def _is_partial(survey: observed.Survey) -> bool:
-    """Was something not read or not searched, so that errors may have been overlooked?"""
-    return bool(survey.patterns) or any(log.problem or log.read < log.size for log in survey.logs)
 
 
 def _notes(survey: observed.Survey, query: LogQuery) -> tuple[Message, ...]:

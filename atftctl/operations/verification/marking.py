@@ -54,7 +54,7 @@ def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tu
     if snapshots:
         return (
             tr("snapshot {id} has exactly these files: it is verified-good now", id=snapshots[-1].id),
-            tr("next: atftctl reenable --phase N"),
+            tr("next: atftctl reenable --next"),
         )
     if replaced:
         path = [*checked][-1]
@@ -62,4 +62,4 @@ def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tu
             tr("the trainer replaced {path} during the check: the new file was not checked", path=path),
             tr("next: atftctl backup, then atftctl verify; after it that snapshot is verified-good"),
         )
-    return (tr("next: atftctl backup (that snapshot is verified-good), then atftctl reenable --phase N"),)
+    return (tr("next: atftctl backup (that snapshot is verified-good), then atftctl reenable --next"),)
