@@ -66,7 +66,12 @@ class Branch:
     @property
     def from_step(self) -> int:
         """The step that it goes on from; 0 for a start from new weights."""
-        return self.runs[0].from_step if self.runs else self.first_step - 1
+        return self.runs[0].from_step if self.runs else max(0, self.first_step - 1)  # some trainers count from 0
+
+    @property
+    def spacing(self) -> float:
+        """The steps from one row to the next: a trainer may write a row for each fiftieth step only."""
+        return (self.last_step - self.first_step) / max(1, self.end - self.begin - 1)
 
     @property
     def discarded(self) -> int:

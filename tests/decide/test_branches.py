@@ -15,6 +15,7 @@ from atftctl.decide.metrics.summary import summaries  # noqa: E402
 from atftctl.decide.metrics.thinning import thinned  # noqa: E402
 from atftctl.domain.branches import Branch, Run  # noqa: E402
 from atftctl.domain.metrics_table import Column, MetricsTable  # noqa: E402
+from atftctl.operations.report.metrics_notes import of_branches  # noqa: E402
 
 
 def table(
@@ -197,3 +198,12 @@ def test_a_thinned_curve_keeps_spikes_and_what_is_not_finite(count: int) -> None
     assert curve.range == (-1000.0, 1000.0)
     assert (curve.xs[0], curve.xs[-1]) == (0.0, count - 1.0)
     assert any(y != y for y in curve.ys)
+
+
+def test_a_trainer_that_counts_from_0_or_writes_few_rows_lacks_none() -> None:
+    """As Lightning's logger writes them: "resumed from step -1", "the rows of the first -1 steps are in no file"."""
+    from_zero = made(table([0, 10, 20, 30, 0, 10, 20]))
+    assert [(branch.from_step, branch.came_from) for branch in from_zero] == [(0, ""), (0, "")]
+    assert of_branches(from_zero) == () == of_branches(made(table([49, 99, 149])))
+    assert "first 500 steps" in of_branches(made(table([501, 511, 521])))[0]
+    assert "first 9 steps" in of_branches(made(table([10, 11, 12])))[0]

@@ -112,8 +112,9 @@ def of_branches(branches: Sequence[Branch]) -> tuple[Message, ...]:
                 count=MOST - 1,
             )
         )
-    if older := history_of(branches)[0].from_step:
-        count = f"{older:,}"
+    first = history_of(branches)[0]
+    if first.from_step and first.from_step > first.spacing:  # fewer lie between two rows
+        count = f"{first.from_step:,}"
         notes.append(tr("the rows of the first {steps} steps of this model are in none of the files", steps=count))
     return tuple(notes)
 
