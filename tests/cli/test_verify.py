@@ -78,14 +78,20 @@ def test_a_crash_fails_its_checks_and_keeps_the_others(probed: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "text"),
-    [("nothing", "exit code 4"), ("kill", "signal 11"), ("hang", "did not end within 6 s"), ("flood", "MB of output")],
+    ("word", "text", "hint"),
+    [
+        ("nothing", "exit code 4", "pip install"),
+        ("kill", "signal 11", "trainer.probe"),
+        ("hang", "did not end within 6 s", "trainer.probe"),
+        ("flood", "MB of output", "trainer.probe"),
+        ("forks", "more than 64 processes", "trainer.probe"),
+    ],
 )
-def test_a_probe_that_measures_nothing_is_never_a_pass(probed: Project, word: str, text: str) -> None:
+def test_a_probe_that_measures_nothing_is_never_a_pass(probed: Project, word: str, text: str, hint: str) -> None:
     begun = time.monotonic()
     done = misbehaving(probed, word)
     assert done.code == 6 and text in check(done, "quality")["detail"], done
-    assert check(done, "quality")["hint"] and verdicts(done)["service"] == "pass"
+    assert hint in check(done, "quality")["hint"] and verdicts(done)["service"] == "pass"
     assert check(done, "model")["log"][0].startswith("the probe begins") or word == "flood"
     assert time.monotonic() - begun < 40
 

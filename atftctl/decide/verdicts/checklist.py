@@ -10,7 +10,7 @@ from typing import Any
 
 from atftctl.decide.verdicts.comparable import differences
 from atftctl.decide.verdicts.paired import compare
-from atftctl.decide.verdicts.probe_ends import how_ended
+from atftctl.decide.verdicts.probe_ends import how_ended, what_to_do
 from atftctl.domain.checks import CHECKS
 from atftctl.domain.facts import Process
 from atftctl.domain.process_state import STATE_TEXTS
@@ -67,8 +67,7 @@ def _measured_check(name: str, part: Measured | None, judge: Callable[[str, Meas
     log = tuple(str(line) for line in part.get("log") or () if isinstance(line, str))
     if "missing" in part:
         detail = tr("not measured: {reason}", reason=part["missing"])
-        hint = tr("check that the trainer is installed here: pip install 'atftctl[trainer]'")
-        return Check(name, Verdict.INCONCLUSIVE, detail, hint=hint, log=log)
+        return Check(name, Verdict.INCONCLUSIVE, detail, hint=what_to_do(part), log=log)
     if "crashed" in part:
         return Check(name, Verdict.FAIL, how_ended(part["crashed"]), log=log)
     if part.get("error"):

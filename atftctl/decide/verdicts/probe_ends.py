@@ -24,6 +24,13 @@ def how_ended(ended: Any) -> str:
     return tr("the probe ended with exit code {code}", code=facts.get("exit", "?"))
 
 
+def what_to_do(missing: Mapping[str, Any]) -> Message:
+    """What to do about a part that was not begun. `misbehaved`: the probe is there, and broke a limit or crashed."""
+    if missing.get("misbehaved"):
+        return tr("check the program that trainer.probe names")
+    return tr("check that the trainer is installed here: pip install 'atftctl[trainer]'")
+
+
 def _name(number: int) -> str:
     try:
         return signal.Signals(number).name

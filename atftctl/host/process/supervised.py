@@ -62,6 +62,10 @@ class Supervised:
         """Its exit status, negative for a signal; None where it runs or could not be started."""
         return self._child.returncode if self._child else None
 
+    @property
+    def started(self) -> bool:
+        return self._child is not None
+
     def wait(self, watch: Callable[[], None] = lambda: None) -> None:
         """Wait until it ends or breaks a limit. `watch`: called each half second."""
         looked = 0.0

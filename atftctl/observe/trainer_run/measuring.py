@@ -53,7 +53,8 @@ class Measuring:
         is being measured.
 
         An answer holds what was measured; or `error`, where that failed; or `crashed`, how the process of the part
-        ended, with `log`, its last lines; or `missing`, why the part was not begun, with `log`.
+        ended, with `log`, its last lines; or `missing`, why the part was not begun, with `log`, and `misbehaved`: see
+        `probe_ends.what_to_do`.
         """
         self._program.wait(lambda: watch(self._present()))
         whole = _read(self._folder.out / ANSWER)
@@ -68,7 +69,14 @@ class Measuring:
         if begun:
             return {"crashed": {"reason": self._ended()}, "log": log}
         error = whole.get("error")
-        return {"missing": str(error) if error else self._ended(), "log": [] if error else log}
+        if error:
+            return {"missing": str(error), "log": []}
+        return {"missing": self._ended(), "log": log, "misbehaved": self._misbehaved()}
+
+    def _misbehaved(self) -> bool:
+        """Did the probe run, and break a limit or die of a signal? Then it is there, and something is wrong with it."""
+        program = self._program
+        return program.started and (bool(program.problem) or (program.code or 0) < 0)
 
     def _ended(self) -> str:
         """How the probe as a whole ended."""

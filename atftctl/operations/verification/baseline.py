@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.decide.plans.setting_changes import changes
-from atftctl.decide.verdicts.probe_ends import how_ended
+from atftctl.decide.verdicts.probe_ends import how_ended, what_to_do
 from atftctl.domain.checks import PARTS
 from atftctl.domain.errors import Inconclusive, Refused
 from atftctl.domain.facts import ConfigFile
@@ -95,7 +95,7 @@ def _require_measured(measured: Mapping[str, Mapping[str, Any]]) -> None:
             raise Inconclusive(
                 tr("no baseline was recorded: {part}: {why}", part=part, why=answer["missing"]),
                 state=_unchanged(),
-                hint=tr("check that the trainer is installed here: pip install 'atftctl[trainer]'"),
+                hint=what_to_do(answer),
                 lines=log,
             )
         why = how_ended(answer["crashed"]) if "crashed" in answer else answer.get("error")

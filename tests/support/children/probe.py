@@ -1,7 +1,7 @@
 """A stand-in for `trainer probe verify` without torch: it answers at once, and misbehaves as the file `probe` says.
 
-One word per line: crash:PART, garbage:PART, hang, daemon, memory, flood, whole (one answer for all parts), torn, nothing, kill,
-constant (no quality on any date), edit (a config).
+One word per line: crash:PART, garbage:PART, hang, daemon, forks (100 processes), flood, whole (one answer for all parts),
+nothing, kill, constant (no quality on any date), edit (a config).
 """
 
 from __future__ import annotations
@@ -63,6 +63,12 @@ def misbehave(words: list[str]) -> None:
             Path("daemon.pid").write_text(str(os.getpid()))
             time.sleep(60)
         os._exit(0)
+    if "forks" in words:
+        for _ in range(100):
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+        time.sleep(60)
     if "edit" in words:
         with Path("configs/atft/config.yaml").open("a") as file:
             file.write("# edited\n")
