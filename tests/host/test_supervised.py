@@ -12,6 +12,7 @@ import pytest
 
 from atftctl.host.process.supervised import Limits, Supervised, supervised
 from tests.support.projects import ROOT, wait_for
+from tests.support.users import ALICE, needs_root
 
 FORKS = """
 import os, sys, time
@@ -119,3 +120,18 @@ def test_an_exception_leaves_no_process(tmp_path: Path) -> None:
         wait_for(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 2)
         raise KeyboardInterrupt
     wait_for(lambda: not living(tmp_path), 5)
+
+
+@needs_root
+def test_the_owner_of_the_project_may_lack_a_right_that_root_has(tmp_path: Path) -> None:
+    """An interpreter in /root: "Permission denied" alone sends root to look for a right that root has."""
+    program, project = tmp_path / "program", tmp_path / "project"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    project.mkdir()
+    os.chown(project, ALICE, ALICE)
+    with supervised(
+        [str(program)], cwd=project, env=dict(os.environ), output=tmp_path / "out.log", limits=Limits(5)
+    ) as ran:
+        assert f"with the rights of uid {ALICE}, the owner of the project: Permission denied" in ran.problem
+        assert not ran.started
