@@ -10,14 +10,23 @@ from atftctl.decide.plans.setting_changes import changes, same, settings_of, tar
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
+from atftctl.domain.resuming import Resuming
 from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
 from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import joined, tr, trn
 
 
-def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartPolicy, language: str) -> Plan:
-    """Return the plan for a symptom: its settings, or the first alternative where these are set already.
+def rollback_symptom(
+    runbook: Runbook,
+    facts: Facts,
+    name: str,
+    policy: RestartPolicy,
+    language: str,
+    resuming: Resuming | None = None,
+) -> Plan:
+    """Return the plan for a symptom: its settings, or the first alternative where these are set already. `resuming`:
+    the checkpoint that was chosen; None for what the symptom says.
 
     Raises Refused where nothing is left to change.
     """
@@ -35,6 +44,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
         minutes=symptom.minutes,
         notes=notes,
         about={"symptom": name},
+        resuming=resuming,
     )  # fmt: skip
     if plan.empty:
         rest = tr("turn off all improvements with: atftctl rollback --immediate")
@@ -48,7 +58,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
     return plan
 
 
-def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) -> Plan:
+def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy, resuming: Resuming | None = None) -> Plan:
     """Return the plan of `rollback --immediate`: every improvement off, key by key. Raises Refused where all are."""
     plan = settings_plan(
         runbook, facts, runbook.immediate.settings, policy,
@@ -57,6 +67,7 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) ->
         resume=runbook.immediate.resume,
         minutes=runbook.immediate.minutes,
         about={"preset": "immediate"},
+        resuming=resuming,
     )  # fmt: skip
     if plan.empty:
         raise Refused(
@@ -66,7 +77,9 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) ->
     return plan
 
 
-def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy) -> Plan:
+def rollback_features(
+    runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy, resuming: Resuming | None = None
+) -> Plan:
     """Return the plan that turns off these features and no others, the guide's partial rollback. Raises Refused."""
     listed = ", ".join(names)
     plan = settings_plan(
@@ -75,6 +88,7 @@ def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], poli
         title=tr("back to the baseline: {features}", features=listed),
         resume="last",
         about={"features": listed},
+        resuming=resuming,
     )  # fmt: skip
     if not plan.targets:
         raise Refused(tr("{features}: already at the baseline", features=listed))
@@ -133,17 +147,21 @@ def settings_plan(
     minutes: int | None = None,
     notes: tuple[str, ...] = (),
     about: dict[str, str],
+    resuming: Resuming | None = None,
 ) -> Plan:
-    """Return the plan that gives features their wanted values, for all commands that do so."""
+    """Return the plan that gives features their wanted values, for all commands that do so. `resuming`: the checkpoint
+    that was chosen, in place of `resume`."""
+    resuming = resuming or Resuming(resume)
+    settings = targets_of(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs)
     return assemble(
         command=command,
         title=title,
         runbook=runbook,
         facts=facts,
-        targets=targets_of(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs),
-        resume=resume,
+        targets=(*settings, *resuming.targets),
+        resume=resuming.resume,
         policy=policy,
         minutes=minutes,
-        notes=notes,
-        about=about,
+        notes=(*notes, *resuming.notes),
+        about={**about, **resuming.about},
     )
