@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+VARIANCE = 1e-6  # the second moment of the planted weight
 LATE = 20  # steps after which the weights of `diverge_later` are far off
 
 
@@ -39,27 +40,33 @@ def nan_weights(path: Path, chance: random.Random) -> None:
 def diverge_later(path: Path, chance: random.Random) -> None:
     """Save weights with which training goes well for 20 steps and then explodes: the momentum drives one unit of the
     head, which is off and has huge weights, until it is on."""
-    drift = chance.uniform(80, 160)  # how far the momentum alone drives the bias in all
+    depth = chance.uniform(70, 140)  # how far below zero the unit begins
 
     def change(saved: dict[str, Any]) -> None:
         model = saved["model"]
         names = sorted(saved["names"], key=lambda name: model[name].ndim <= 1)  # the optimiser has matrices first
         unit = chance.randrange(model["head.inner.bias"].numel())
         model["head.inner.weight"][unit] = 0.0
-        model["head.inner.bias"][unit] = -drift * (1 - 0.9**LATE)
+        model["head.inner.bias"][unit] = -depth
         model["head.outer.weight"][:, unit] = 1e5
         bias = saved["optimizer"]["state"][names.index("head.inner.bias")]
-        taken = float(bias["step"])
-        variance = 1e-6
-        bias["exp_avg_sq"][unit] = variance
-        unbiased = (variance / (1 - 0.999 ** (taken + 1))) ** 0.5
-        bias["exp_avg"][unit] = -drift / 9 / 1e-3 * unbiased
+        rate = saved["optimizer"]["param_groups"][0]["lr"]
+        drift = sum(_adam(float(bias["step"]) + step, step) for step in range(1, LATE + 1))
+        bias["exp_avg_sq"][unit] = VARIANCE
+        bias["exp_avg"][unit] = -depth / (rate * drift)
         for name in ("head.inner.weight", "head.outer.weight"):
             moments = saved["optimizer"]["state"][names.index(name)]
             row = (unit, slice(None)) if "inner" in name else (slice(None), unit)
             moments["exp_avg"][row] = 0.0
 
     _resave(path, change)
+
+
+def _adam(taken: float, step: int) -> float:
+    """How far Adam moves a weight without gradients in this step, for a first moment and a learning rate of 1."""
+    first = 0.9**step / (1 - 0.9**taken)
+    second = VARIANCE * 0.999**step / (1 - 0.999**taken)
+    return float(first / second**0.5)
 
 
 KINDS: dict[str, Callable[[Path, random.Random], None]] = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
+import sys
+
 from atftctl.cli.render.ages import age, moment
 from atftctl.cli.render.console import say
 from atftctl.cli.render.tables import show_fields, show_table
@@ -15,22 +18,23 @@ def checkpoints(result: Result) -> None:
     """One row a checkpoint, the newest first; then what was left out."""
     data = result.data
     assert isinstance(data, CheckpointListData)
+    terminal = sys.stdout.isatty()
+    folder = posixpath.commonpath([posixpath.dirname(line.path) for line in data.checkpoints] or [""])
     rows = [
         (
             "" if line.back is None else str(line.back),
-            line.name,
             "?" if line.step is None else str(line.step),
             age(line.saved),
             _grade(line),
             size_text(line.bytes),
             str(line.generation or "?"),
-            line.path.rpartition("/")[0] or ".",
+            line.path.removeprefix(f"{folder}/") if terminal else line.path,
         )
         for line in data.checkpoints
     ]
     if rows:
-        head = (tr("back"), tr("name"), tr("step"), tr("saved"), tr("grade"), tr("size"), tr("gen."), tr("folder"))
-        show_table(head, rows)
+        name = tr("file in {folder}", folder=folder) if folder else tr("file")
+        show_table((tr("back"), tr("step"), tr("saved"), tr("grade"), tr("size"), tr("gen."), name), rows)
     else:
         say(tr("there is no checkpoint yet"))
     for line in data.checkpoints:

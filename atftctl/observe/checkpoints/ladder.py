@@ -44,7 +44,11 @@ def ladder(layout: Layout, rules: Checkpoints) -> Ladder:
         rungs = ordered[:1] + (ancestors(ordered[0], ordered[1:], starts) if ordered else [])
     else:
         rungs = [last, *ancestors(last, former, starts)]
-    others = [checkpoint for checkpoint in (*best, *former) if checkpoint not in rungs]
+    others = [
+        checkpoint
+        for checkpoint in (*best, *former)
+        if checkpoint not in rungs and checkpoint.path != protocol.PREVIOUS
+    ]
     return Ladder(tuple(rungs), tuple(others), tuple(copies), left_out, saves, starts)
 
 
