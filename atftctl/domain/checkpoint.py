@@ -121,8 +121,8 @@ class Save:
 @record
 class Ladder:
     """The checkpoints of a project. `rungs`: those that the run in service came by, the newest first; the first is what
-    it would resume from. `others`: the best one, and those of runs that were given up. `copies`: further names and
-    copies of the first rung. `left_out`: path → reason. `saves`, `runs`: what the trainer's events say."""
+    it would resume from. `others`: the best one, and those of runs that were given up. `copies`: further names
+    of the first rung, and copies of any. `left_out`: path → reason. `saves`, `runs`: what the trainer's events say."""
 
     rungs: tuple[Checkpoint, ...] = ()
     others: tuple[Checkpoint, ...] = ()
@@ -130,6 +130,16 @@ class Ladder:
     left_out: Mapping[str, str] = field(default_factory=dict)
     saves: tuple[Save, ...] = ()
     runs: tuple[Run, ...] = ()
+
+    def copies_of(self, checkpoint: Checkpoint) -> list[Checkpoint]:
+        """Further files that hold the same checkpoint: one of them may be whole where the other is damaged."""
+        place = (checkpoint.step, checkpoint.generation)
+        known = checkpoint.step is not None and bool(checkpoint.generation)
+        return [
+            copy
+            for copy in self.copies
+            if copy.identity != checkpoint.identity and known and (copy.step, copy.generation) == place
+        ]
 
     @property
     def all(self) -> tuple[Checkpoint, ...]:
@@ -145,6 +155,8 @@ def ancestors(newest: Checkpoint, others: Sequence[Checkpoint], runs: Sequence[R
     limits, rest = _limits(newest, runs)
     kept: list[Checkpoint] = []
     below = newest.step
+    if below is not None and not newest.generation:
+        below += 1  # a damaged one, of which only the step is known: there may be another copy of it
     for checkpoint in sorted(others, key=lambda checkpoint: (checkpoint.saved, checkpoint.step or 0), reverse=True):
         limit = limits.get(checkpoint.generation, rest)
         if checkpoint.step is None or limit is None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from hashlib import sha256
 
 import pytest
 
+from atftctl import protocol
 from tests.support import rungs
-from tests.support.projects import RUNBOOK, Ended, Project
+from tests.support.projects import RUNBOOK, Ended, Project, processes_of, wait_for
 from tests.support.rungs import LAST, climb, damage, graded, rung, with_floor
 
 DIVERGED = ("rollback", "--symptom", "divergence", "--yes")
@@ -151,7 +154,7 @@ def test_a_probe_that_measures_nothing(project: Project, mood: str) -> None:
     """The newest whole one is taken, and the plan says that nothing more is known of it."""
     climb(project, "good", "good", "good")
     with_floor(project, "steps")
-    project.replace(RUNBOOK, "# The columns of the trainer's metrics", "checkpoints: {limit_s: 2}\n#")
+    project.replace(RUNBOOK, "  limit_s: 60", "  limit_s: 2")
     damage(project.root / LAST)
     (project.root / rung(300)).unlink()
     project.write("probe", mood)
@@ -183,10 +186,11 @@ def test_rotated_away_while_it_is_graded(project: Project, mood: str) -> None:
 def test_removed_between_the_plan_and_the_change(project: Project) -> None:
     climb(project, "good", "good")
     assert project.run("plan", "save", "../plan", "rollback", "--back", "1").code == 0
+    last = project.read(LAST)
     (project.root / rung(100)).write_bytes(rungs.checkpoint("good", 7))
     done = project.run("plan", "apply", "../plan", "--yes")
     assert done.code == 3, done
-    assert project.read(LAST) == rungs.checkpoint("good", 200)
+    assert project.read(LAST) == last
 
 
 def test_the_branch_that_was_given_up_is_no_rung(project: Project) -> None:
@@ -211,7 +215,7 @@ def test_the_branch_that_was_given_up_is_no_rung(project: Project) -> None:
 def test_a_folder_is_a_checkpoint(project: Project) -> None:
     rungs.use_grading(project)
     (project.root / LAST).unlink()
-    project.replace(RUNBOOK, "# The columns of the trainer's metrics", "checkpoints: {last: models/last}\n#")
+    project.replace(RUNBOOK, "  last: models/last.pth", "  last: models/last")
     for place, step in (("models/last", 20), ("models/history/checkpoint-10", 10)):
         project.write(f"{place}/weights.pth", rungs.checkpoint("good", step))
         project.write(f"{place}/state.json", f'{{"step": {step}}}')
@@ -249,3 +253,55 @@ def test_a_runbook_with_a_wrong_grade(project: Project) -> None:
     assert shown.code == 1 and "resume_grade" in shown.out + shown.err, shown
     project.replace(RUNBOOK, "resume_grade: steps", "resume_grade: stepps")
     assert "stepps" in (lint := project.run("runbook", "lint")).out + lint.err
+
+
+def anomaly(project: Project, step: int) -> None:
+    """The trainer that was started last has died of an anomaly after this step."""
+    record = project.record()
+    line = protocol.event_line(
+        protocol.ANOMALY, t=time.time(), pid=record["pid"], run_id=record["run_id"], step=step,
+        generation=record["generation"], quantity="loss", value="nan",
+    )  # fmt: skip
+    with (project.root / protocol.EVENTS).open("ab") as file:
+        file.write(line)
+
+
+def returns(project: Project, step: int) -> Ended:
+    """Roll back; then the new trainer dies of the same fault."""
+    done = project.run(*DIVERGED, "--json")
+    if done.code == 0:
+        os.kill(project.record()["pid"], signal.SIGKILL)
+        wait_for(lambda: not processes_of(project.root))
+        (project.root / LAST).unlink()
+        (project.root / LAST).hardlink_to(project.root / rung(400))  # what the trainer had saved by then
+        anomaly(project, step)
+    return done
+
+
+def test_the_same_fault_again_takes_an_earlier_checkpoint_and_then_stops(project: Project) -> None:
+    climb(project, "good", "good", "good", "good")
+    with_floor(project, "steps", "checkpoint")
+    project.start_trainer()
+    os.kill(project.record()["pid"], signal.SIGKILL)
+    anomaly(project, 430)
+    assert [taken(returns(project, 430)) for _ in range(4)] == [LAST, rung(300), rung(200), rung(100)]
+    stopped = returns(project, 430)
+    assert stopped.code == 3 and "no further remedy is left" in stopped.out, stopped
+    assert "Slack #ml-alerts" in stopped.out
+    anomaly(project, 9000)
+    assert taken(returns(project, 9000)) == LAST, "with progress, it is another fault"
+
+
+def test_the_same_fault_again_takes_the_next_settings_and_then_stops(project: Project) -> None:
+    climb(project, "good", "good", "good", "good")
+    with_floor(project, "steps", "settings")
+    project.start_trainer()
+    os.kill(project.record()["pid"], signal.SIGKILL)
+    anomaly(project, 430)
+    first, second = returns(project, 430), returns(project, 430)
+    assert taken(first) == taken(second) == LAST
+    changes = [done.json["data"]["changes"] for done in (first, second)]
+    assert "gat_temperature" not in str(changes[0]) and "gat_temperature" in str(changes[1]), "then all improvements"
+    assert returns(project, 430).code == 3
+    assert project.run("undo", "--yes").code == 0
+    assert returns(project, 430).code == 0, "what was undone does not count as tried"

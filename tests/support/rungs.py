@@ -69,10 +69,10 @@ def use_grading(project: Project) -> None:
     project.replace(RUNBOOK, line, f'  probe: ["{{python}}", {GRADING}]')
 
 
-def with_floor(project: Project, grade: str) -> None:
-    """Let the symptom divergence resume from the newest checkpoint of this grade."""
+def with_floor(project: Project, grade: str, again: str = "settings") -> None:
+    """Let the symptom divergence resume from the newest checkpoint of this grade; `again`: the next remedy."""
     old = "    resume: best  # last.pth may contain the diverged weights\n"
-    project.replace(RUNBOOK, old, f"    resume: last\n    resume_grade: {grade}\n")
+    project.replace(RUNBOOK, old, f"    resume: last\n    resume_grade: {grade}\n    again: {again}\n")
 
 
 def graded(project: Project) -> list[str]:

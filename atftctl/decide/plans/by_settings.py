@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets_of
+from atftctl.decide.returning import fault_of
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
@@ -24,18 +25,23 @@ def rollback_symptom(
     policy: RestartPolicy,
     language: str,
     resuming: Resuming | None = None,
+    *,
+    returned: tuple[str, ...] = (),
 ) -> Plan:
     """Return the plan for a symptom: its settings, or the first alternative where these are set already. `resuming`:
-    the checkpoint that was chosen; None for what the symptom says.
+    the checkpoint that was chosen; None for what the symptom says. `returned`: notes where the fault has returned; then
+    the last alternative is to turn off all improvements.
 
     Raises Refused where nothing is left to change.
     """
     symptom = runbook.symptoms[name]
     remedies = [symptom.settings, *symptom.alternatives]
+    if returned and symptom.again == "settings":
+        remedies.append(runbook.immediate.settings)
     remedy = next((settings for settings in remedies if changes(runbook, facts.configs, settings)), symptom.settings)
-    notes: tuple[str, ...] = ()
+    notes = returned
     if remedy is not symptom.settings:
-        notes = (tr("the first remedy is in place already; this plan applies the alternative"),)
+        notes += (tr("the first remedy is in place already; this plan applies the alternative"),)
     plan = settings_plan(
         runbook, facts, remedy, policy,
         command="rollback",
@@ -43,7 +49,7 @@ def rollback_symptom(
         resume=symptom.resume,
         minutes=symptom.minutes,
         notes=notes,
-        about={"symptom": name},
+        about={"symptom": name, **fault_of(facts)},
         resuming=resuming,
     )  # fmt: skip
     if plan.empty:

@@ -33,12 +33,11 @@ def ladder(layout: Layout, rules: Checkpoints) -> Ladder:
             present.append(_placed(layout, checkpoint, rules, saves))
     last = next((checkpoint for checkpoint in present if checkpoint.path == rules.last), None)
     best = [checkpoint for checkpoint in present if checkpoint.path == rules.best and checkpoint is not last]
-    # of two names for one file, the name in the history stays
-    earlier = {
-        checkpoint.identity: checkpoint for checkpoint in present if checkpoint is not last and checkpoint not in best
-    }
-    copies = [checkpoint for checkpoint in earlier.values() if _is_same(checkpoint, last)]
-    former = [checkpoint for checkpoint in earlier.values() if checkpoint not in copies]
+    named = [checkpoint for checkpoint in present if checkpoint is not last and checkpoint not in best]
+    unique = {_place(checkpoint): checkpoint for checkpoint in named}  # of two names, the one in the history stays
+    former = [checkpoint for checkpoint in unique.values() if not _is_same(checkpoint, last)]
+    inodes = {checkpoint.identity for checkpoint in former}
+    copies = [other for other in named if other not in former and other.identity not in inodes]
     if last is None:
         ordered = sorted(former, key=lambda checkpoint: checkpoint.saved, reverse=True)
         rungs = ordered[:1] + (ancestors(ordered[0], ordered[1:], starts) if ordered else [])
@@ -133,11 +132,13 @@ def _placed(layout: Layout, checkpoint: Checkpoint, rules: Checkpoints, saves: S
     return replace(checkpoint, step=near[-1].step) if near else checkpoint
 
 
+def _place(checkpoint: Checkpoint) -> tuple[int, ...]:
+    """What two names of one checkpoint, or copies of it, have in common."""
+    if checkpoint.step is None or not checkpoint.generation:
+        return checkpoint.identity
+    return checkpoint.step, checkpoint.generation, 0
+
+
 def _is_same(checkpoint: Checkpoint, last: Checkpoint | None) -> bool:
     """Is this the checkpoint that `last` is, under another name or as a copy of it?"""
-    if last is None:
-        return False
-    place = (checkpoint.step, checkpoint.generation)
-    return checkpoint.identity == last.identity or (
-        checkpoint.step is not None and bool(checkpoint.generation) and place == (last.step, last.generation)
-    )
+    return last is not None and (checkpoint.identity == last.identity or _place(checkpoint) == _place(last))

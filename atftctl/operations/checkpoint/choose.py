@@ -39,11 +39,13 @@ MOST_NOTES = 3  # checkpoints that were passed over and are named
 
 @record
 class Wanted:
-    """What is asked for: where to resume by the runbook, the least grade ("": whole), and how many rungs to go back."""
+    """What is asked for: where to resume by the runbook, the least grade ("": whole), how many rungs to go back, and
+    the step that it must be before; None for any."""
 
     resume: Resume
     floor: Grade = ""
     back: int = 0
+    before: int | None = None
 
     @property
     def grade(self) -> Grade:
@@ -119,7 +121,12 @@ class Chooser:
                 hint=oldest or tr("see the checkpoints: atftctl checkpoint list"),
             )
         best = [checkpoint for checkpoint in ladder.others if checkpoint.path == self._rules.best]
-        return [*best, *rungs] if self._wanted.resume == "best" and not back else rungs[back:]
+        candidates = [*best, *rungs] if self._wanted.resume == "best" and not back else rungs[back:]
+        candidates = [copy for candidate in candidates for copy in (candidate, *ladder.copies_of(candidate))]
+        before = self._wanted.before
+        if before is None:
+            return candidates
+        return [candidate for candidate in candidates if candidate.step is not None and candidate.step < before]
 
     def _fallback(self, outcomes: list[tuple[Checkpoint, Outcome]]) -> tuple[Checkpoint, Outcome] | None:
         """Where nothing could be measured: the newest one with a record of the grade from other settings, else the

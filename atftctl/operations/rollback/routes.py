@@ -15,7 +15,7 @@ from atftctl.operations.change.change import Change
 from atftctl.operations.checkpoint.choose import Wanted
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
-from atftctl.operations.rollback import rungs
+from atftctl.operations.rollback import remedy, rungs
 from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 from atftctl.protocol.messages import tr
 
@@ -23,17 +23,8 @@ from atftctl.protocol.messages import tr
 def by_symptom(project: Project, symptom: str, policy: RestartPolicy, request: Request, *, back: int = 0) -> Result:
     """Set the settings that the runbook names for a symptom. `symptom`: its name, alias or title. `back`: also go back
     so many checkpoints. Raises UsageError for an unknown symptom, and as `carry_out`."""
-    runbook = project.runbook
-    name, known = find_symptom(runbook, symptom)
-    wanted = Wanted(known.resume, known.resume_grade, back)
-    change = rungs.change(
-        project,
-        wanted,
-        policy,
-        request,
-        lambda facts, chosen: by_settings.rollback_symptom(runbook, facts, name, policy, project.language, chosen),
-    )
-    return carry_out_or_undo(project, change, policy, request)
+    name, _ = find_symptom(project.runbook, symptom)
+    return carry_out_or_undo(project, remedy.change_for(project, name, policy, request, back), policy, request)
 
 
 def immediate(project: Project, policy: RestartPolicy, request: Request, *, back: int = 0) -> Result:

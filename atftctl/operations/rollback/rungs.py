@@ -35,7 +35,7 @@ def change(project: Project, wanted: Wanted, policy: RestartPolicy, request: Req
     """Return the change of settings that `decide` plans, with the checkpoint that is wanted. Without a grade and
     without going back, the trainer resumes from what the runbook says, and nothing is looked at; so it is where the
     trainer goes on running."""
-    if not (wanted.back or wanted.floor) or policy.live:
+    if not (wanted.back or wanted.floor or wanted.before is not None) or policy.live:
         return Change(lambda facts: decide(facts, None))
     chooser = Chooser(project, wanted, policy, request)
 
