@@ -17,6 +17,7 @@ from pathlib import Path
 
 from atftctl.domain.checkpoint import Checkpoints
 from atftctl.observe.checkpoints.ladder import ladder
+from atftctl.protocol import LAST, PREVIOUS
 from atftctl.protocol.checkpoints import HISTORY
 from atftctl.state.layout import Layout
 from tests.support import damage
@@ -57,9 +58,13 @@ def climbed(project: Project) -> list[str]:
 
 def files_of(project: Project) -> list[str]:
     """Every file that holds a checkpoint of the run, in the order in which they should be tried."""
-    found = ladder(Layout(project.root, project.root / RUNBOOK), Checkpoints())
-    twins = [copy.path for copy in found.copies if copy.identity == found.rungs[0].identity]
-    return [found.rungs[0].path, *twins, *(rung.path for rung in found.rungs[1:])]
+    rungs = ladder(Layout(project.root, project.root / RUNBOOK), Checkpoints()).rungs
+    history = [f"{HISTORY}/{name}" for name in os.listdir(project.root / HISTORY)]
+    names = []
+    for rung in rungs:
+        same = [name for name in (LAST, *history, PREVIOUS) if (project.root / name).samefile(project.root / rung.path)]
+        names += same
+    return names
 
 
 def taken(done: Ended) -> str:

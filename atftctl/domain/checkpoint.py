@@ -157,7 +157,7 @@ def ancestors(newest: Checkpoint, others: Sequence[Checkpoint], runs: Sequence[R
     below = newest.step
     if below is not None and not newest.generation:
         below += 1  # a damaged one, of which only the step is known: there may be another copy of it
-    for checkpoint in sorted(others, key=lambda checkpoint: (checkpoint.saved, checkpoint.step or 0), reverse=True):
+    for checkpoint in sorted(others, key=_newness, reverse=True):
         limit = limits.get(checkpoint.generation, rest)
         if checkpoint.step is None or limit is None:
             kept += [checkpoint] if limit is None else []
@@ -166,6 +166,11 @@ def ancestors(newest: Checkpoint, others: Sequence[Checkpoint], runs: Sequence[R
             kept.append(checkpoint)
             below = checkpoint.step
     return kept
+
+
+def _newness(checkpoint: Checkpoint) -> tuple[float, int, int]:
+    """Of two of the same moment, the one comes first of which more is known."""
+    return checkpoint.saved, checkpoint.step or 0, checkpoint.generation
 
 
 def _limits(newest: Checkpoint, runs: Sequence[Run]) -> tuple[dict[int, int | None], int | None]:
