@@ -13,11 +13,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 from atftctl.domain.checkpoint import Checkpoints
 from atftctl.observe.checkpoints.ladder import ladder
-from atftctl.protocol import LAST, PREVIOUS
+from atftctl.protocol import EVENTS, LAST, PREVIOUS
 from atftctl.protocol.checkpoints import HISTORY
 from atftctl.state.layout import Layout
 from tests.support import damage
@@ -73,6 +74,18 @@ def taken(done: Ended) -> str:
     return str(note.split()[4])
 
 
+def plant(project: Project, path: str, kind: str, chance: random.Random) -> None:
+    """Damage one file. What a bad run saves has the hash that the trainer reports, so it is reported here, too."""
+    before = sha256((project.root / path).read_bytes()).hexdigest()
+    damage.KINDS[kind](project.root / path, chance)
+    if kind in ("NaN weights", "diverges later"):
+        log = project.root / EVENTS
+        saved = [line for line in log.read_text().splitlines() if before in line][-1]
+        after = sha256((project.root / path).read_bytes()).hexdigest()
+        with log.open("a") as file:
+            file.write(saved.replace(before, after) + "\n")
+
+
 def strike(project: Project, paths: list[str], chance: random.Random) -> tuple[list[str], str]:
     """Damage some of the newest checkpoints, and roll back; return (the kinds of damage, what was wrong or "")."""
     bad = chance.randrange(0, len(paths))
@@ -81,7 +94,7 @@ def strike(project: Project, paths: list[str], chance: random.Random) -> tuple[l
     for place in harmed:
         kind = chance.choice([*damage.KINDS])
         kinds.append(kind)
-        damage.KINDS[kind](project.root / paths[place], chance)
+        plant(project, paths[place], kind, chance)
     good = next((path for place, path in enumerate(paths) if place not in harmed), "")
     done = project.run(*DIVERGED, "--json")
     if not good:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from atftctl.protocol import LAST
-from tests.ladder_long import DIVERGED, climbed, taken
+from tests.ladder_long import DIVERGED, climbed, plant, taken
 from tests.support import damage
 from tests.support.projects import Project, real_trainer
 
@@ -18,8 +18,8 @@ def test_each_kind_of_damage_is_passed_over(project: Project) -> None:
     """Of the files of the run the first four are damaged in four ways: the fifth is resumed from; undo undoes it."""
     paths = climbed(real_trainer(project))
     chance = random.Random(5)
-    for path, harm in zip(paths, damage.KINDS.values(), strict=False):
-        harm(project.root / path, chance)
+    for path, kind in zip(paths, damage.KINDS, strict=False):
+        plant(project, path, kind, chance)
     damaged = project.read(LAST)
     listed = project.run("checkpoint", "list", "--json").json["data"]["checkpoints"]
     assert {line["path"] for line in listed if line["damage"]} == {*paths[:2]}

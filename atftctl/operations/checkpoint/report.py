@@ -28,7 +28,8 @@ class CheckpointLine(Data):
     where that is not known. generation: of the trainer that saved it; 0 where that is not known. saved: when (ISO
     8601). bytes: its size. sha256: of the file; of a folder, over its files. grade: `whole`, `loads`, `steps` or
     `quality`; "" for none. damage: what is damaged. failed: the grade that it did not reach when it was measured.
-    reason: why it did not reach it, or what was measured. measured: when (ISO 8601). current: it was measured with the present settings.
+    reason: why it did not reach it, or what was measured. measured: when (ISO 8601). current: it was measured with the
+    present settings.
     """
 
     path: str
