@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-backup               snapshots beside cp, restic and borg"
 	@echo "make torture                    every changing command struck at every system call (an hour)"
 	@echo "make confirm-long               the operator killed 50 times while a change waits for its confirmation"
+	@echo "make ladder-long                 damage in random checkpoints of a real run, rolled back 100 times (half an hour)"
 	@echo "make yaml-corpus DIR=folder      every scalar of public YAML files edited, and judged by other readers"
 	@echo "make bench-trainer              speed of a training step; bench-streaming: 4,000 stocks within 2 GiB"
 	@echo "make quality DATA=panel.parquet RankIC on real prices beside ridge and LightGBM"
@@ -140,6 +141,11 @@ calibration: setup
 # The operator of a change that must be confirmed is killed at random instants, 50 times: how late is the undo? Ten minutes.
 confirm-long: setup
 	$(BIN)/python -m tests.confirm_long 50
+
+# Damage in random checkpoints of a real run, rolled back each time; RUNS_OF=100. About half an hour.
+RUNS_OF ?= 100
+ladder-long: setup
+	$(BIN)/python -m tests.ladder_long $(RUNS_OF)
 
 # Ten rehearsals in a row: what the drill promises.
 drill-ten: setup

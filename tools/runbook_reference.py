@@ -72,6 +72,8 @@ MEANINGS = {
     "features.NAME.improved": "Value with the improvement; of the same type as `baseline`.",
     "immediate.minutes": "Target time in minutes, shown with the plan.",
     "immediate.resume": "The checkpoint from which the trainer resumes.",
+    "immediate.resume_grade": "The least grade of the checkpoint that is resumed from, as in "
+    "[symptoms](#symptomsname).",
     "immediate.settings": "Features and the values that they get.",
     "symptoms.NAME.title": "Title of the symptom. `--symptom` accepts it, too.",
     "symptoms.NAME.cause": "The usual cause.",
@@ -84,6 +86,13 @@ MEANINGS = {
     "symptoms.NAME.detector": "How atftctl recognises the symptom. `out-of-memory` and `anomaly`: by the trainer's own "
     "fatal event. `leak`: by memory that grows over the steps. `slower`: by a loss that falls more slowly than with "
     "every improvement off. `quality`: by the checklist of `verify`. Empty: by the general health of a run.",
+    "symptoms.NAME.resume_grade": "The least grade of the checkpoint that is resumed from. `whole`: undamaged. "
+    "`loads`: it loads into the model, and all numbers are finite. `steps`: training goes on from it. `quality`: it is "
+    "no worse than the baseline. Where the checkpoint that `resume` names lacks it, the newest earlier one that has it "
+    "is taken. What is not known is measured. Empty: nothing is checked.",
+    "symptoms.NAME.again": "What `rollback --symptom` does if the same fault returns before the training has come "
+    "further. `settings`: the next settings (`alternatives`, then those of `immediate`). `checkpoint`: an earlier "
+    "checkpoint.",
     "symptoms.NAME.advice": "A note that is shown with the plan.",
     "plans.NAME[].title": "Title of the phase.",
     "plans.NAME[].settings": "Features and the values that the phase gives them.",
@@ -149,6 +158,12 @@ MEANINGS = {
     "metrics.loss": "The column of the training loss.",
     "metrics.memory": "The column of the memory in use.",
     "metrics.step_time": "The column of the seconds that a step takes.",
+    "checkpoints": "Where the trainer's checkpoints are, and how they are graded.",
+    "checkpoints.last": "The checkpoint that `resume: last` starts from: a file or a folder. Going back replaces it.",
+    "checkpoints.best": "The checkpoint that `resume: best` starts from.",
+    "checkpoints.history": "The folder with earlier checkpoints, each a file or a folder. Snapshots do not hold it.",
+    "checkpoints.steps": "Training steps for the grade `steps`, 25 at least.",
+    "checkpoints.limit_s": "Seconds that grading may take in a rollback. After that, nothing more is measured.",
     "logs": "The trainer's logs, and which lines in them are errors.",
     "logs.files": "The logs. Rotated files beside them (`.1`, `.2.gz`, `-20261130`) belong to them.",
     "logs.errors": "The kinds of errors, the most specific first: of several that match a line, the first one counts. "

@@ -27,6 +27,7 @@ SECTIONS = {
     "Prevention, and after an incident": {
         "reenable": "Turn improvements on again, one phase at a time",
         "backup": "Create, list, check and remove snapshots",
+        "checkpoint": "List, show and grade the trainer's checkpoints",
         "baseline": "Record and choose the normal level that verify compares with",
         "drill": "Rehearse an incident in a scratch copy of the project",
         "history": "List past operations",

@@ -50,6 +50,16 @@ Live = Annotated[bool, typer.Option("--live", help="Apply the settings to the ru
 OrUndo = Annotated[
     bool, typer.Option("--or-undo", help="Undo the change if the trainer is not healthy after the change.")
 ]
+Back = Annotated[
+    int | None,
+    typer.Option(
+        "--back",
+        metavar="K",
+        help="Resume from the K-th checkpoint before the last one (list: atftctl checkpoint list); alone, or together "
+        "with --symptom, --immediate or --feature.",
+        show_default=False,
+    ),
+]
 Only = Annotated[str, typer.Option("--only", metavar="configs|models", help="Only config files, or only model files.")]
 Operation = Annotated[
     str,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.checkpoint import Checkpoints, Grade
 from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.record import record
@@ -65,6 +66,8 @@ def kind_of(value: Any) -> str:
     return tr("a string") if isinstance(value, str) else LIST_OR_MAPPING
 
 
+# What is tried next where the same fault returns without progress: the next settings, or an earlier checkpoint.
+Again = Literal["settings", "checkpoint"]
 # out-of-memory, anomaly: the trainer's own fatal event. leak: memory grows over the steps. slower: the loss falls more
 # slowly than with every improvement off. quality: only the checklist of `verify` can tell.
 Detector = Literal["", "out-of-memory", "anomaly", "leak", "slower", "quality"]
@@ -74,7 +77,8 @@ Detector = Literal["", "out-of-memory", "anomaly", "leak", "slower", "quality"]
 class Symptom:
     """One problem and how to roll back for it. `table`: the settings of the guide's problem table. `block`: those of
     the guide's staged section, where it has any. `minutes`: how long the rollback may take. `alternatives`: other
-    settings that may help."""
+    settings that may help. `resume_grade`: the grade that the checkpoint must have. `again`: the next remedy where the
+    fault returns."""
 
     title: Text
     cause: Text
@@ -86,6 +90,8 @@ class Symptom:
     aliases: tuple[str, ...] = ()
     detector: Detector = ""  # how atftctl recognises the symptom; "": by the general health of a run
     advice: Text | None = None
+    resume_grade: Grade = ""
+    again: Again = "settings"
 
     @property
     def settings(self) -> Settings:
@@ -155,6 +161,7 @@ class Immediate:
     minutes: int
     resume: Resume
     settings: Settings
+    resume_grade: Grade = ""
 
 
 @record
@@ -289,6 +296,7 @@ class Runbook:
     drill: Drill = field(default_factory=Drill)
     metrics: Metrics = field(default_factory=Metrics)
     logs: Logs = field(default_factory=Logs)
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""

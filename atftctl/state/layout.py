@@ -142,6 +142,11 @@ class Layout:
         return self.state / "verified.jsonl"
 
     @property
+    def grades(self) -> Path:
+        """What was measured of checkpoints."""
+        return self.state / "checkpoints.json"
+
+    @property
     def checked(self) -> Path:
         return self.state / "checked.json"
 

@@ -67,8 +67,12 @@ def _run_probe(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, 
         Path(arguments.parts) if arguments.parts else None,
         arguments.limit_s,
         arguments.memory_mb,
-        arguments.checkpoint == "last",
+        arguments.checkpoint,
     )
+    if arguments.kind == "grade":
+        return measure.grade_checkpoint(
+            Path(arguments.root).absolute(), configs, Path(arguments.file[0]), request, train=not arguments.only_load
+        )
     return measure.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, request)
 
 
@@ -144,12 +148,12 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", choices=("last", "best", "scratch"), default="last", help="checkpoint to start from (default: last)"
     )
     measure = verbs.choices["probe"]
-    measure.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors"))
+    measure.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors", "grade"))
     measure.add_argument(
         "--file",
         action="append",
         default=[],
-        help="for tensors: a checkpoint; give the old one first, then the new one",
+        help="for tensors: a checkpoint; give the old one first, then the new one. For grade: the checkpoint",
     )
     measure.add_argument("--out", required=True, help="file to write the measurements to, as JSON")
     measure.add_argument(
@@ -158,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         help="config file of the baseline; repeatable. Its step times are measured in turns with those of --config",
     )
     measure.add_argument("--steps", type=int, default=60, help="steps to measure (default: 60)")
+    measure.add_argument("--only-load", action="store_true", help="for grade: take no steps")
     _add_verify_options(measure)
     return parser
 
@@ -174,7 +179,7 @@ def _add_verify_options(measure: argparse.ArgumentParser) -> None:
         "--memory-mb", type=int, default=0, help="memory for all parts that run side by side (default: no limit)"
     )
     measure.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="checkpoint to measure (default: best)"
+        "--checkpoint", default="best", help="checkpoint to measure: best, last or a path (default: best)"
     )
 
 

@@ -176,6 +176,9 @@ def make_project(root: Path, violations: Path) -> Project:
         'command: ["{python}", -m, atftctl.trainer, train,'.replace("-m", '"-m"'),
         f'command: ["{{python}}", {STANDIN}, train,',
     )
+    # The stand-in's checkpoints are no zip files and have no grade: tests of grades name one (support/rungs.py).
+    text = project.read(RUNBOOK).decode().splitlines(keepends=True)
+    project.write(RUNBOOK, "".join(line for line in text if not line.startswith(("    resume_grade:", "    again:"))))
     project.replace(RUNBOOK, "grace_s: 30", "grace_s: 5")
     project.replace(RUNBOOK, "ready_s: 120", "ready_s: 20")
     return project

@@ -114,6 +114,7 @@ class RouteArguments:
     ] = ""
     live: o.Live = False
     or_undo: o.OrUndo = False
+    back: o.Back = None
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -145,13 +146,13 @@ def rollback(session: Session, arguments: RouteArguments) -> "Result":
 def _by_symptom(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import routes
 
-    return routes.by_symptom(project, arguments.symptom, *_how(session, arguments))
+    return routes.by_symptom(project, arguments.symptom, *_how(session, arguments), back=arguments.back or 0)
 
 
 def _immediate(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import routes
 
-    return routes.immediate(project, *_how(session, arguments))
+    return routes.immediate(project, *_how(session, arguments), back=arguments.back or 0)
 
 
 def _to_snapshot(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
@@ -163,7 +164,13 @@ def _to_snapshot(session: Session, project: "Project", arguments: RouteArguments
 def _by_feature(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import routes
 
-    return routes.by_feature(project, arguments.all_names, *_how(session, arguments))
+    return routes.by_feature(project, arguments.all_names, *_how(session, arguments), back=arguments.back or 0)
+
+
+def _back(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
+    from atftctl.operations.rollback import rungs
+
+    return rungs.back(project, arguments.back or 0, *_how(session, arguments))
 
 
 def _staged(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
@@ -213,6 +220,11 @@ class Route:
     settings: bool = False
 
 
+def _has_settings(arguments: RouteArguments) -> bool:
+    """Is there a route by settings, which --back goes together with?"""
+    return bool(arguments.symptom or arguments.feature) or arguments.immediate
+
+
 # The first is the default. With --staged and --bisect the symptom is what they look for, and no route of its own.
 ROUTES = (
     Route("--to", lambda a: bool(a.to), _to_snapshot),
@@ -223,6 +235,7 @@ ROUTES = (
     Route("--bisect", lambda a: a.bisect, _bisect),
     Route("--git", lambda a: a.git, _git),
     Route("--full", lambda a: a.full, _full),
+    Route("--back", lambda a: a.back is not None and not _has_settings(a), _back),
 )
 
 
@@ -244,6 +257,15 @@ def choose(arguments: RouteArguments, *, no_restart: bool, confirmed: bool = Fal
         ),
         (git_options and option != "--git", tr("--since, --grep and --push need --git")),
         (bool(arguments.ref) and option != "--full", tr("--ref needs --full")),
+        (arguments.back is not None and arguments.back < 1, tr("--back takes the number of checkpoints, 1 or more")),
+        (
+            arguments.back is not None and option != "--back" and not route.settings,
+            tr("--back can't be used with {option}", option=option),
+        ),
+        (
+            arguments.back is not None and arguments.live,
+            tr("--back can't be used with --live: another checkpoint needs a restart"),
+        ),
         (arguments.live and not route.settings, tr("--live is for settings, not for {option}", option=option)),
         (
             no_restart and option == "--staged",

@@ -7,26 +7,41 @@ from dataclasses import replace
 
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets_of
+from atftctl.decide.returning import fault_of
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
+from atftctl.domain.resuming import Resuming
 from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
 from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import joined, tr, trn
 
 
-def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartPolicy, language: str) -> Plan:
-    """Return the plan for a symptom: its settings, or the first alternative where these are set already.
+def rollback_symptom(
+    runbook: Runbook,
+    facts: Facts,
+    name: str,
+    policy: RestartPolicy,
+    language: str,
+    resuming: Resuming | None = None,
+    *,
+    returned: tuple[str, ...] = (),
+) -> Plan:
+    """Return the plan for a symptom: its settings, or the first alternative where these are set already. `resuming`:
+    the checkpoint that was chosen; None for what the symptom says. `returned`: notes where the fault has returned; then
+    the last alternative is to turn off all improvements.
 
     Raises Refused where nothing is left to change.
     """
     symptom = runbook.symptoms[name]
     remedies = [symptom.settings, *symptom.alternatives]
+    if returned and symptom.again == "settings":
+        remedies.append(runbook.immediate.settings)
     remedy = next((settings for settings in remedies if changes(runbook, facts.configs, settings)), symptom.settings)
-    notes: tuple[str, ...] = ()
+    notes = returned
     if remedy is not symptom.settings:
-        notes = (tr("the first remedy is in place already; this plan applies the alternative"),)
+        notes += (tr("the first remedy is in place already; this plan applies the alternative"),)
     plan = settings_plan(
         runbook, facts, remedy, policy,
         command="rollback",
@@ -34,7 +49,8 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
         resume=symptom.resume,
         minutes=symptom.minutes,
         notes=notes,
-        about={"symptom": name},
+        about={"symptom": name, **fault_of(facts)},
+        resuming=resuming,
     )  # fmt: skip
     if plan.empty:
         rest = tr("turn off all improvements with: atftctl rollback --immediate")
@@ -48,7 +64,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
     return plan
 
 
-def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) -> Plan:
+def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy, resuming: Resuming | None = None) -> Plan:
     """Return the plan of `rollback --immediate`: every improvement off, key by key. Raises Refused where all are."""
     plan = settings_plan(
         runbook, facts, runbook.immediate.settings, policy,
@@ -57,6 +73,7 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) ->
         resume=runbook.immediate.resume,
         minutes=runbook.immediate.minutes,
         about={"preset": "immediate"},
+        resuming=resuming,
     )  # fmt: skip
     if plan.empty:
         raise Refused(
@@ -66,7 +83,9 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) ->
     return plan
 
 
-def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy) -> Plan:
+def rollback_features(
+    runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy, resuming: Resuming | None = None
+) -> Plan:
     """Return the plan that turns off these features and no others, the guide's partial rollback. Raises Refused."""
     listed = ", ".join(names)
     plan = settings_plan(
@@ -75,6 +94,7 @@ def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], poli
         title=tr("back to the baseline: {features}", features=listed),
         resume="last",
         about={"features": listed},
+        resuming=resuming,
     )  # fmt: skip
     if not plan.targets:
         raise Refused(tr("{features}: already at the baseline", features=listed))
@@ -133,17 +153,21 @@ def settings_plan(
     minutes: int | None = None,
     notes: tuple[str, ...] = (),
     about: dict[str, str],
+    resuming: Resuming | None = None,
 ) -> Plan:
-    """Return the plan that gives features their wanted values, for all commands that do so."""
+    """Return the plan that gives features their wanted values, for all commands that do so. `resuming`: the checkpoint
+    that was chosen, in place of `resume`."""
+    resuming = resuming or Resuming(resume)
+    settings = targets_of(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs)
     return assemble(
         command=command,
         title=title,
         runbook=runbook,
         facts=facts,
-        targets=targets_of(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs),
-        resume=resume,
+        targets=(*settings, *resuming.targets),
+        resume=resuming.resume,
         policy=policy,
         minutes=minutes,
-        notes=notes,
-        about=about,
+        notes=(*notes, *resuming.notes),
+        about={**about, **resuming.about},
     )

@@ -139,15 +139,15 @@ def lost_attributes(path: Path) -> list[str]:
     return [name for name in _extended(path) if not _may_set(name)]
 
 
-def replacement_losses(path: Path) -> list[str]:
+def replacement_losses(path: Path, *, links: bool = True) -> list[str]:
     """What is lost when this process replaces the file: a message for each. Empty where nothing is, or where there is
-    no file."""
+    no file. `links`: hard links count as a loss."""
     try:
         facts = os.lstat(path)
     except OSError:
         return []
     losses: list[str] = []
-    if facts.st_nlink > 1 and stat.S_ISREG(facts.st_mode):
+    if links and facts.st_nlink > 1 and stat.S_ISREG(facts.st_mode):
         losses.append(
             trn(
                 "the file has {count} more hard link, which keeps the old content",

@@ -43,7 +43,7 @@ def runs(root: Path) -> list[Run]:
     """The starts of the trainer, the oldest first; empty where no event can be read."""
     begun: list[_Begun] = []
     latest: dict[str, _Begun] = {}
-    for event in _events(root):
+    for event in all_events(root):
         key = str(event.get("run_id") or f"pid {event.get('pid')}")
         if event["event"] == protocol.STARTED:
             latest[key] = _Begun(event)
@@ -58,7 +58,7 @@ def runs(root: Path) -> list[Run]:
     return [run.made() for run in begun if run.times]
 
 
-def _events(root: Path) -> Iterator[dict[str, Any]]:
+def all_events(root: Path) -> Iterator[dict[str, Any]]:
     """The events of all files, the oldest first, in the newest `LIMIT` bytes."""
     paths, room = [path for path in parts(root, protocol.EVENTS) if not is_compressed(path)], LIMIT
     begins: list[tuple[Path, int]] = []

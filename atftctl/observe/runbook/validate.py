@@ -6,6 +6,7 @@ import math
 import os
 import re
 
+from atftctl.domain.checkpoint import LEAST_STEPS
 from atftctl.domain.gate import GATE_CHECKS, MOST_STEPS, Gate
 from atftctl.domain.log_lines import rules as log_rules
 from atftctl.domain.runbook import LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
@@ -32,6 +33,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_metrics(runbook, binder)
     _check_logs(runbook, binder)
     _check_tolerances(runbook, binder)
+    _check_checkpoints(runbook, binder)
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
@@ -236,6 +238,29 @@ def _check_tolerances(runbook: Runbook, binder: Binder) -> None:
         text = tr("{value} is not a number above 0", value=rules.quality_margin)
         binder.problem(("checks", "quality_margin"), text)
     _check_range(binder, ("checks", "quality_min_dates"), rules.quality_min_dates, LEAST_DATES, 100_000)
+
+
+def _check_checkpoints(runbook: Runbook, binder: Binder) -> None:
+    rules = runbook.checkpoints
+    for key in ("last", "best", "history"):
+        name = getattr(rules, key)
+        try:
+            check_relative(name)
+        except OutsideProjectError as error:
+            binder.problem(("checkpoints", key), error.message)
+            continue
+        if is_reserved(os.path.normpath(name)) or name in runbook.files.configs:
+            binder.problem(("checkpoints", key), tr("{name} holds no checkpoints", name=name))
+    _check_range(binder, ("checkpoints", "steps"), rules.steps, LEAST_STEPS, 10_000)
+    _check_range(binder, ("checkpoints", "limit_s"), rules.limit_s, 1, 3600)
+    remedies = [
+        (("symptoms", name), symptom.resume, symptom.resume_grade) for name, symptom in runbook.symptoms.items()
+    ]
+    immediate = (("immediate",), runbook.immediate.resume, runbook.immediate.resume_grade)
+    for where, resume, grade in (*remedies, immediate):
+        if grade and resume == "scratch":
+            text = tr("a start from new weights has no checkpoint; leave the grade out, or resume from last or best")
+            binder.problem((*where, "resume_grade"), text)
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:

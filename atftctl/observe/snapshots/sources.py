@@ -25,8 +25,9 @@ class Sources:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def sources(layout: Layout, files: Files, only: Kind = "") -> Sources:
-    """The existing files for a snapshot. `only`: one kind of files, or "" for all. A symlink that stays inside the
+def sources(layout: Layout, files: Files, only: Kind = "", *, history: str = "") -> Sources:
+    """The existing files for a snapshot. `only`: one kind of files, or "" for all. `history`: a folder of checkpoints
+    that no snapshot holds as part of a folder: each snapshot would grow by all of them. A symlink that stays inside the
     project is a path of its own, besides the file that it points to. Raises OSError; OutsideProjectError for a
     config."""
     paths: dict[str, None] = {}
@@ -41,7 +42,7 @@ def sources(layout: Layout, files: Files, only: Kind = "") -> Sources:
             continue
         paths |= {link: None for link, _ in located.links}
         if located.real.is_dir():
-            for path, why in _walk(located.path, located.real):
+            for path, why in _walk(located.path, located.real, os.path.normpath(history)):
                 if why:
                     left_out[path] = why
                 else:
@@ -60,8 +61,9 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _walk(name: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """(path, why it is left out or ""), sorted by name; each path begins with the folder's `name`. Symlinks are not
+def _walk(name: str, folder: Path, history: str) -> Iterator[tuple[str, str]]:
+    """(path, why it is left out or ""), sorted by name; each path begins with the folder's `name`. `history`: a folder
+    that is left out without a word. Symlinks are not
     followed, so that a loop can't be entered. There is no recursion: folders may be nested to any depth."""
     waiting = [str(folder)]
     while waiting:
@@ -71,7 +73,7 @@ def _walk(name: str, folder: Path) -> Iterator[tuple[str, str]]:
         for entry in in_order:
             path = os.path.normpath(f"{name}/{os.path.relpath(entry.path, folder)}")
             if not entry.is_symlink() and entry.is_dir():
-                if path not in OURS and entry.name != ".git" and not _is_staging(path, entry):
+                if path not in (*OURS, history) and entry.name != ".git" and not _is_staging(path, entry):
                     deeper.append(entry.path)
             else:
                 yield path, _why_left_out(entry, path)

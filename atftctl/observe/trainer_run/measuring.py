@@ -33,13 +33,16 @@ Answer = Mapping[str, Any]
 class MeasureRequest:
     """What to measure. `parts`: of the probe. `steps`: training steps. `dates`: to evaluate on; 0 for all.
     `baseline_configs`: the baseline's config files by path; step times are compared with those of these settings.
-    `newest`: measure the last checkpoint, not the best one."""
+    `newest`: measure the last checkpoint, not the best one. `checkpoint`: the path of another one; "" for none.
+    `configs`: the config files to measure with; none for the project's own."""
 
     parts: Sequence[str]
     steps: int
     dates: int = 0
     baseline_configs: Mapping[str, str] | None = None
     newest: bool = False
+    checkpoint: str = ""
+    configs: Sequence[bytes] = ()
 
 
 class Measuring:
@@ -120,10 +123,13 @@ def _command(runbook: Runbook, request: MeasureRequest, folder: Scratch, memory_
     options = ["--steps", str(request.steps), "--dates", str(request.dates)]
     options += ["--limit-s", f"{runbook.checks.probe_limit_s:g}", "--memory-mb", str(memory_mb)]
     options += ["--parts", str(folder.out / PARTS), "--out", str(folder.out / ANSWER)]
-    options += ["--checkpoint", "last"] if request.newest else []
+    chosen = request.checkpoint or ("last" if request.newest else "")
+    options += ["--checkpoint", chosen] if chosen else []
     for part in request.parts:
         options += ["--part", part]
-    for name in runbook.files.configs:
+    for number, config in enumerate(request.configs):
+        options += ["--config", folder.put(f"config-{number}.yaml", config)]
+    for name in () if request.configs else runbook.files.configs:
         options += ["--config", name]
     for number, text in enumerate((request.baseline_configs or {}).values()):
         options += ["--baseline-config", folder.put(f"baseline-{number}.yaml", text.encode())]

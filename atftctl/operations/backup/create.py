@@ -82,7 +82,7 @@ def create(project: Project, label: str, only: Kind, request: Request, *, pin: b
 def _sources(project: Project, only: Kind) -> Sources:
     """Return the files to take. Raises Refused where one can't be read, or none exists."""
     try:
-        files = sources(project.layout, project.runbook.files, only)
+        files = sources(project.layout, project.runbook.files, only, history=project.runbook.checkpoints.history)
     except OSError as error:
         raise Refused(tr("can't read {path}: {why}", path=error.filename, why=reason(error))) from None
     except OutsideProjectError as error:

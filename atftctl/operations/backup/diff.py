@@ -104,7 +104,8 @@ def _side(project: Project, word: str) -> Side:
     """Return the side that `word` names. Raises Refused or UsageError where it names no snapshot."""
     layout = project.layout
     if word == NOW:
-        paths = {path: layout.root / path for path in sources(layout, project.runbook.files).paths}
+        named = sources(layout, project.runbook.files, history=project.runbook.checkpoints.history)
+        paths = {path: layout.root / path for path in named.paths}
         digests = {path: digest_of(layout.place(path)) for path in paths}
         return Side(tr("the current files"), paths, digests, *git.head(layout.root))
     snapshot = catalog.find(layout, catalog.list_snapshots(layout), word)

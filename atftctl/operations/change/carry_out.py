@@ -23,6 +23,7 @@ from atftctl.operations.change import settings_check, waiting
 from atftctl.operations.change.change import Change
 from atftctl.operations.change.preview import Rendered, render, with_new_digest
 from atftctl.operations.change.project_lock import locked
+from atftctl.operations.checkpoint import cost
 from atftctl.operations.project import Project, now, observe
 from atftctl.operations.request import Request, Stopwatch, review
 from atftctl.protocol import Exit
@@ -43,7 +44,8 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
     with watch.part("decide"):
         facts, plan = _decide(project, change, request)
         rendered = render(project, plan, check_copies=bool(plan.stops), given=change.contents)
-        plan = with_notes(plan, (*rendered.notes, *settings_check.notes_on(project, plan, rendered)))
+        checked = settings_check.notes_on(project, plan, rendered)
+        plan = with_notes(plan, (*rendered.notes, *checked, *cost.notes_on(project, plan, facts)))
     if any(target.snapshot for target in plan.targets):
         from atftctl.operations.change import free_space
 

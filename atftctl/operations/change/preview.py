@@ -62,7 +62,9 @@ def render(
     emptied = {str(folder) for path in removed for folder in PurePosixPath(path).parents}
     for target in plan.targets:
         path = replaceable(layout, target.path, mounted, folder=target.path in emptied)
-        notes += [tr("{path}: {loss}", path=target.path, loss=loss) for loss in replacement_losses(path)]
+        linked = target.path != project.runbook.checkpoints.last  # the history holds another link to that one
+        losses = replacement_losses(path, links=linked)
+        notes += [tr("{path}: {loss}", path=target.path, loss=loss) for loss in losses]
         content, lines = _render_target(project, target, path, given or {}, check_copies=check_copies)
         diff += lines
         if content is not None:

@@ -12,34 +12,53 @@ from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
 from atftctl.observe.snapshots import catalog
 from atftctl.operations.change.change import Change
+from atftctl.operations.checkpoint.choose import Wanted
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
+from atftctl.operations.rollback import remedy, rungs
 from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 from atftctl.protocol.messages import tr
 
 
-def by_symptom(project: Project, symptom: str, policy: RestartPolicy, request: Request) -> Result:
-    """Set the settings that the runbook names for a symptom. `symptom`: its name, alias or title. Raises UsageError for
-    an unknown symptom, and as `carry_out`."""
+def by_symptom(project: Project, symptom: str, policy: RestartPolicy, request: Request, *, back: int = 0) -> Result:
+    """Set the settings that the runbook names for a symptom. `symptom`: its name, alias or title. `back`: also go back
+    so many checkpoints. Raises UsageError for an unknown symptom, and as `carry_out`."""
     name, _ = find_symptom(project.runbook, symptom)
-    change = Change(lambda facts: by_settings.rollback_symptom(project.runbook, facts, name, policy, project.language))
+    return carry_out_or_undo(project, remedy.change_for(project, name, policy, request, back), policy, request)
+
+
+def immediate(project: Project, policy: RestartPolicy, request: Request, *, back: int = 0) -> Result:
+    """Turn all improvements off, and set the training settings to their defaults. `back`: also go back so many
+    checkpoints. Raises as `carry_out`."""
+    runbook = project.runbook
+    wanted = Wanted(runbook.immediate.resume, runbook.immediate.resume_grade, back)
+    change = rungs.change(
+        project,
+        wanted,
+        policy,
+        request,
+        lambda facts, chosen: by_settings.rollback_immediate(runbook, facts, policy, chosen),
+    )
     return carry_out_or_undo(project, change, policy, request)
 
 
-def immediate(project: Project, policy: RestartPolicy, request: Request) -> Result:
-    """Turn all improvements off, and set the training settings to their defaults. Raises as `carry_out`."""
-    change = Change(lambda facts: by_settings.rollback_immediate(project.runbook, facts, policy))
-    return carry_out_or_undo(project, change, policy, request)
-
-
-def by_feature(project: Project, names: Sequence[str], policy: RestartPolicy, request: Request) -> Result:
-    """Turn these improvements off. Raises UsageError for an unknown name, and as `carry_out`."""
+def by_feature(
+    project: Project, names: Sequence[str], policy: RestartPolicy, request: Request, *, back: int = 0
+) -> Result:
+    """Turn these improvements off. `back`: also go back so many checkpoints. Raises UsageError for an unknown name, and
+    as `carry_out`."""
     known = project.runbook.features
     for name in names:
         if name not in known:
             raise UsageError(tr("unknown feature {name!r}", name=name), hint=nearest(name, known))
     names = tuple(dict.fromkeys(names))
-    change = Change(lambda facts: by_settings.rollback_features(project.runbook, facts, names, policy))
+    change = rungs.change(
+        project,
+        Wanted("last", back=back),
+        policy,
+        request,
+        lambda facts, chosen: by_settings.rollback_features(project.runbook, facts, names, policy, chosen),
+    )
     return carry_out_or_undo(project, change, policy, request)
 
 

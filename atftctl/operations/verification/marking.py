@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from atftctl.domain.checkpoint import Graded
+from atftctl.host.errors import HostError
 from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe.snapshots import catalog
@@ -13,7 +16,7 @@ from atftctl.operations.confirm import by_verify
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request
 from atftctl.protocol.messages import Message, tr
-from atftctl.state import quarantine, verified
+from atftctl.state import grades, quarantine, verified
 from atftctl.state.layout import Layout
 
 
@@ -40,6 +43,9 @@ def mark(
         )
     with locked(project, "verify", request):
         verified.mark_verified(layout, checked, checks, now())
+        with suppress(OSError, HostError):  # a grade that is not recorded is measured again
+            at = now().isoformat(timespec="seconds")
+            grades.record(layout, Graded(model["sha256"], "quality", config=config_digest, at=at))
         if quarantine.reason(layout, config_digest):
             quarantine.lift(layout, config_digest, "verify passed", now())
         confirmed = by_verify(project, request)

@@ -124,6 +124,13 @@ class Ema:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """The history of checkpoints: see training/history.py. `keep`: how many there are at most; 0 for none."""
+
+    keep: int = number(6, 0, 1000)
+
+
+@dataclass(frozen=True)
 class GradScaler:
     """The gradient scaler of fp16, which is used on CUDA only."""
 
@@ -143,6 +150,7 @@ class Settings:
     scheduler: Scheduler = field(default_factory=Scheduler)
     ema: Ema = field(default_factory=Ema)
     grad_scaler: GradScaler = field(default_factory=GradScaler)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     @property
     def ema_on(self) -> bool:

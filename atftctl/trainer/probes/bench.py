@@ -19,7 +19,7 @@ class Bench:
 
     `root`: the project, from which data, checkpoints and the cache are read; nothing is written there. `configs`: its
     config files. `baseline`: the baseline's config files, or none. `steps`: training steps. `dates`: dates to evaluate
-    on; 0 for all of the validation split. `newest`: measure the last checkpoint, not the best one.
+    on; 0 for all of the validation split. `checkpoint`: the one to measure: "best", "last" or its path in the project.
     """
 
     root: Path
@@ -28,7 +28,7 @@ class Bench:
     baseline: Sequence[Path] = ()
     steps: int = 60
     dates: int = 0
-    newest: bool = False
+    checkpoint: str = "best"
 
     def make(self, configs: Sequence[Path], name: str) -> Trainer:
         """Return a trainer with these configs whose run folder is `name` in the scratch folder.

@@ -10,6 +10,7 @@ from atftctl.protocol import TrainerExit
 from atftctl.trainer.config import settings
 from atftctl.trainer.probes.bench import Bench
 from atftctl.trainer.probes.flag_effects import effects
+from atftctl.trainer.probes.grade import grade
 from atftctl.trainer.probes.side_by_side import Request, measure_parts
 from atftctl.trainer.runtime.memory import PeakMemory, has_memory_limit, tune_allocator
 from atftctl.trainer.telemetry.recorder import Recorder, rss_anon_mb
@@ -25,10 +26,16 @@ def run(kind: str, root: Path, configs: list[Path], baseline: list[Path], reques
     with tempfile.TemporaryDirectory(prefix="atftctl-probe-") as scratch:
         if kind == "effects":
             return {"effects": effects(settings.load(configs)[0], Path(scratch))}
-        bench = Bench(root, Path(scratch), configs, baseline, request.steps, request.dates, request.newest)
+        bench = Bench(root, Path(scratch), configs, baseline, request.steps, request.dates, request.checkpoint)
         if kind == "verify":
             return measure_parts(bench, request)
         return {"memory": memory, "run": short_run}[kind](bench)
+
+
+def grade_checkpoint(root: Path, configs: list[Path], path: Path, request: Request, *, train: bool) -> dict[str, Any]:
+    """Grade one checkpoint of the project (see `grade`); without `train` only load it."""
+    with tempfile.TemporaryDirectory(prefix="atftctl-probe-") as scratch:
+        return grade(Bench(root, Path(scratch), configs, steps=request.steps), path, train=train)
 
 
 def memory(bench: Bench) -> dict[str, Any]:

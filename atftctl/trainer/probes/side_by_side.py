@@ -41,9 +41,9 @@ PARTS = (*FIRST, *SECOND, *LAST)
 class Request:
     """What to measure, and the limits.
 
-    `parts`: names; all for none. `steps`, `dates`, `newest`: see `Bench`. `folder`: where the answers and logs of the
-    parts go; None for the scratch folder. `limit_s`: for each part; 0 for none. `memory_mb`: for all chains together; 0
-    for no limit.
+    `parts`: names; all for none. `steps`, `dates`, `checkpoint`: see `Bench`. `folder`: where the answers and logs of
+    the parts go; None for the scratch folder. `limit_s`: for each part; 0 for none. `memory_mb`: for all chains
+    together; 0 for no limit.
     """
 
     parts: Sequence[str] = ()
@@ -52,7 +52,7 @@ class Request:
     folder: Path | None = None
     limit_s: float = 0.0
     memory_mb: int = 0
-    newest: bool = False
+    checkpoint: str = "best"
 
 
 @dataclass

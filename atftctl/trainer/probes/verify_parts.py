@@ -157,14 +157,16 @@ def load_checkpoint(trainer: Trainer, bench: Bench) -> tuple[str, str]:
 
     Raises CheckpointError, and ProbeError where there is none or its weights are not finite.
     """
-    root, names = bench.root, (protocol.BEST, protocol.LAST)
-    name = next((path for path in (reversed(names) if bench.newest else names) if (root / path).exists()), None)
+    root, names = bench.root, [protocol.BEST, protocol.LAST]
+    if bench.checkpoint != "best":
+        names = names[::-1] if bench.checkpoint == "last" else [bench.checkpoint]
+    name = next((path for path in names if (root / path).exists()), None)
     if name is None:
-        raise ProbeError(f"no checkpoint: neither {protocol.BEST} nor {protocol.LAST}")
+        raise ProbeError(f"no checkpoint: there is no {' and no '.join(names)}")
     for _ in range(LOADS):
-        before = _sha256(root / name)
+        before = sha256_of(root / name)
         saved = checkpoint.load(root / name)
-        if before == _sha256(root / name):
+        if before == sha256_of(root / name):
             break
     else:
         raise ProbeError(f"{name} was replaced each time while it was read")
@@ -185,6 +187,7 @@ def try_load(trainer: Trainer, bench: Bench) -> bool:
     return True
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -28,6 +28,7 @@ from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training import live_reload, train_state
 from atftctl.trainer.training.components import Parts, assemble
 from atftctl.trainer.training.evaluation import Evaluation, evaluate
+from atftctl.trainer.training.history import History
 from atftctl.trainer.training.live_reload import NewSettings, Prepared, ReloadRefused, RunningTraining
 from atftctl.trainer.training.metrics import metrics_row
 from atftctl.trainer.training.reports import report_start
@@ -57,6 +58,7 @@ class Trainer:
         self.root, self.recorder = root, recorder
         self.cache = cache or root / "cache"
         self.generation = Generation(root)
+        self.history = History(root, self.generation, recorder)
         self.group = group or ProcessGroup()
         self.heartbeat = heartbeat or Heartbeat(root, recorder)
         check_even_shards(settings, self.group.size)
@@ -177,6 +179,7 @@ class Trainer:
     def _swap_in(self, prepared: Prepared) -> None:
         """Go on with the prepared data, model and progress; nothing of the old ones is kept."""
         self.dataset, self.parts, self.progress = prepared.dataset, prepared.parts, prepared.progress
+        self.history.origin = min(self.history.origin, self.progress.step)
         self._order = None
         self.recorder.step = self.progress.step
         torch.set_num_threads(self.settings.training.threads)
@@ -238,6 +241,8 @@ class Trainer:
                 saved = train_state.save(
                     self.root, name, self.parts, self.progress, self.recorder, self.generation, must=must
                 )
+                if saved and name == protocol.LAST:
+                    self.history.add(self.progress.step, self.settings.checkpoint.keep, last=must)
             except (FencedError, Ended) as raised:
                 error = raised
         self._raise_together(error)
@@ -257,6 +262,7 @@ class Trainer:
             for folder in ((self.root / protocol.LAST).parent, *self.generation.own_folders()):
                 sweep(folder)
         source, self.progress = train_state.resume(self.root, kind, self.parts, self.recorder, self.generation)
+        self.history.origin = self.progress.step
         if source == "scratch":
             begun = time.monotonic()
             ridge.start_linear_path(self.parts, self.dataset)

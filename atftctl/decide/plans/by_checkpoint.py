@@ -1,0 +1,64 @@
+"""Plans that go back to an earlier checkpoint."""
+
+from __future__ import annotations
+
+from atftctl.decide.plans.builder import RestartPolicy, assemble
+from atftctl.domain.checkpoint import Checkpoint, Content
+from atftctl.domain.errors import Refused
+from atftctl.domain.facts import Facts
+from atftctl.domain.plan import Plan
+from atftctl.domain.resuming import Resuming
+from atftctl.domain.runbook import Runbook
+from atftctl.domain.steps import Target
+from atftctl.protocol.messages import tr
+
+
+def back(runbook: Runbook, facts: Facts, resuming: Resuming, policy: RestartPolicy) -> Plan:
+    """Return the plan of `rollback --back K` alone: only the checkpoint changes. Raises Refused."""
+    return assemble(
+        command="rollback",
+        title=tr("back to the checkpoint {path}", path=resuming.path),
+        runbook=runbook,
+        facts=facts,
+        targets=resuming.targets,
+        resume=resuming.resume,
+        policy=policy,
+        notes=resuming.notes,
+        about=resuming.about,
+    )
+
+
+def targets_of(last: str, chosen: Checkpoint, content: Content, present: Content | None) -> tuple[Target, ...]:
+    """Return the files that put a checkpoint in place of the last one. `last`: its path. `content`: of the chosen one;
+    `present`: of the last one, None where there is none. Raises Refused where one is a file and the other a folder."""
+    if present is not None and ("" in present.files) != ("" in content.files):
+        raise Refused(
+            tr("{path} and {last}: one is a file, the other a folder", path=chosen.path, last=last),
+            hint=tr("set checkpoints.last in the runbook to what the trainer resumes from"),
+        )
+    new = [
+        Target(
+            path=_below(last, name),
+            old=None,
+            snapshot=chosen.path,
+            copy=_below(chosen.path, name),
+            new=digest,
+            volatile=True,
+        )
+        for name, digest in content.files.items()
+    ]
+    gone = [name for name in (present.files if present else {}) if name not in content.files]
+    return (*new, *(Target(path=_below(last, name), old=None, volatile=True) for name in gone))
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}/{name}" if name else path
+
+
+def refuse_running(facts: Facts, policy: RestartPolicy, last: str) -> None:
+    """Raises Refused where the trainer goes on, and would write the last checkpoint again."""
+    if facts.process.alive and not policy.restart:
+        raise Refused(
+            tr("the running trainer would overwrite {path}", path=last),
+            hint=tr("stop the trainer first: atftctl trainer stop"),
+        )

@@ -1,0 +1,1 @@
+"""The checkpoints on disk, and what can be measured of them."""
