@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from atftctl.domain.log_lines.rules import ErrorPattern, compiled, needles
+from atftctl.domain.log_lines.needles import needles
+from atftctl.domain.log_lines.rules import ErrorPattern, compiled
 from atftctl.protocol.messages import tr
 
 LINE_LIMIT_S = 0.5  # of processor time, for one pattern on one line
