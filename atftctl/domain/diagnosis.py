@@ -68,8 +68,8 @@ class Checkpoint:
 class Observed:
     """Everything that a diagnosis is made from. `now`, `since`: in Unix seconds. `pid`, `run_id`: of the recorded
     trainer, alive or not; 0 and "" without one. `events`: of it. `earlier`: final events of runs before it. `killed`:
-    did the kernel kill a process of our cgroup for memory since the start? None where that can't be seen. `unseen`:
-    what could not be read."""
+    did the kernel kill a process of our cgroup for memory since the start? None where that can't be seen.
+    `logs_unread`, `logs_part`: logs that could not be read, or only in part."""
 
     now: float
     process: Process
@@ -81,6 +81,7 @@ class Observed:
     rows: RunRows = field(default_factory=RunRows)
     logs: tuple[LogSign, ...] = ()
     logs_unread: tuple[str, ...] = ()
+    logs_part: tuple[str, ...] = ()
     kernel: tuple[KernelSign, ...] = ()
     kernel_problem: str = ""
     killed: bool | None = None

@@ -52,7 +52,7 @@ def diagnosis(result: Result) -> None:
         _sign(sign)
     for text in data.unknown if data.verdict == "inconclusive" else ():
         say(text, "warn", lead=mark_column(UNKNOWN))
-    for text in data.unseen:
+    for text in data.unseen if data.verdict != "healthy" else ():
         say(tr("not seen: {text}", text=text), "quiet", lead=mark_column("-"))
     if data.cause:
         say(tr("next: {hint}", hint=data.cause.command), "strong", lead="  ", hang=4)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import NamedTuple
 
-from atftctl.decide.detectors import cusum, explosion, leak, non_finite, robust, slow, spike, step_time, threshold
+from atftctl.decide.detectors import cusum, explosion, leak, non_finite, series, slow, step_time, threshold
 from atftctl.decide.detectors.finding import Finding
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row
@@ -47,24 +47,14 @@ def rules_of(runbook: Runbook, curve: slow.Curve = NO_CURVE) -> Rules:
     )  # fmt: skip
 
 
-class Series(NamedTuple):
-    """What is known of one series of positive values. `window`: of their logarithms."""
-
-    window: robust.Window = robust.Window()
-    bad: bool = False  # a value was not finite
-    votes: int = 0
-    total: float = 0.0  # of the CUSUM
-    high: int = 0
-
-
 class State(NamedTuple):
     """The state of all detectors. `rows`: of this generation so far; `step`: of the newest one."""
 
     generation: int = 0
     rows: int = 0
     step: int = 0
-    loss: Series = Series()
-    gradient: Series = Series()
+    loss: series.Series = series.Series()
+    gradient: series.Series = series.Series()
     limit: explosion.LimitState = explosion.LimitState()
     memory: leak.LeakState = leak.LeakState()
     time: step_time.StepTimeState = step_time.StepTimeState()
@@ -97,53 +87,28 @@ def take(rules: Rules, state: State, row: Row) -> tuple[State, Findings]:
     return after, tuple(filter(None, found)) if any(found) else ()
 
 
-def _loss(rules: Rules, state: State, row: Row, found: list[Finding | None]) -> tuple[Series, slow.SlowState]:
+def _loss(rules: Rules, state: State, row: Row, found: list[Finding | None]) -> tuple[series.Series, slow.SlowState]:
     value = row.values.get(rules.loss)
     if value is None:
         return state.loss, state.slow
-    series, slower = _series(state.loss, rules.loss, row.step, value, found, drifts=True), state.slow
+    losses, slower = series.take(state.loss, rules.loss, row.step, value, found, drifts=True), state.slow
     if rules.curve.steps and math.isfinite(value):
         slower, finding = slow.take(slower, rules.curve, rules.loss, row.step, value)
         found.append(finding)
-    return series, slower
+    return losses, slower
 
 
-def _gradient(rules: Rules, state: State, row: Row, found: list[Finding | None]) -> tuple[Series, explosion.LimitState]:
+def _gradient(
+    rules: Rules, state: State, row: Row, found: list[Finding | None]
+) -> tuple[series.Series, explosion.LimitState]:
     value = row.values.get(rules.gradient)
     if value is None:
         return state.gradient, state.limit
-    series, limit = _series(state.gradient, rules.gradient, row.step, value, found, drifts=False), state.limit
+    norms, limit = series.take(state.gradient, rules.gradient, row.step, value, found, drifts=False), state.limit
     if math.isfinite(value):
         limit, finding = explosion.take_limit(limit, rules.gradient, row.step, value=value, most=rules.gradient_max)
         found.append(finding)
-    return series, limit
-
-
-def _series(
-    state: Series, column: str, step: int, value: float, found: list[Finding | None], *, drifts: bool
-) -> Series:
-    """One more value of a series. Values that are not positive have no logarithm: only NaN is looked for in them."""
-    if not math.isfinite(value):
-        bad, finding = non_finite.take(state.bad, column, step, value)
-        found.append(finding)
-        return state._replace(bad=bad)
-    if value <= 0:
-        return state
-    window, bad, votes, total, high = state
-    log = math.log(value)
-    z = robust.score(window, log)
-    if z is None:
-        return Series(robust.admit(window, log), bad, votes, total, high)
-    if z > explosion.HIGH or votes or high:
-        votes, finding = explosion.take(votes, column, step, z=z, value=value)
-        high, single = spike.take(high, column, step, z=z)
-        found += [finding, single]
-    if drifts:
-        total, finding = cusum.take(total, column, step, z=z, value=value, usual=math.exp(window.centre))
-        found.append(finding)
-    if z <= explosion.HIGH and not cusum.alarmed(total):
-        window = robust.admit(window, log)
-    return Series(window, bad, votes, total, high)
+    return norms, limit
 
 
 def _thresholds(rules: Rules, over: Mapping[str, int], row: Row, found: list[Finding | None]) -> dict[str, int]:

@@ -16,6 +16,7 @@ ROWS = 300  # that are needed at least
 MOST = 120  # minima; then each two become one
 EVERY = 4  # minima between two judgements
 GROWTH = 1.02  # that counts as one
+STEADY = 0.7  # of the slope: the later half must rise by this at least
 RUNNING = 2  # judgements in a row
 
 
@@ -59,15 +60,16 @@ def _strikes(minima: tuple[float, ...], strikes: int) -> int:
 
 
 def growth(minima: tuple[float, ...]) -> Trend | None:
-    """The trend of memory where it surely grows, by 2 % at least and in both halves; else None."""
+    """The trend of memory where it surely grows, by 2 % at least and in both halves; else None. Where it levels off,
+    or leapt once, it grows more slowly in the later half."""
     kept = minima[len(minima) // 3 :]
     half, third = len(kept) // 2, len(kept) // 3
     if third < 3 or median(kept[-third:]) < median(kept[:third]) * (1 + (GROWTH - 1) / 2):
         return None  # quickly said, as in most runs: it can't have grown enough
     whole = trend(kept)
     grown = whole.slope * (len(kept) - 1) >= (GROWTH - 1) * max(kept[0], 1e-9)
-    rising = whole.rises and grown and all(trend(part).slope > 0 for part in (kept[:half], kept[half:]))
-    return whole if rising else None
+    rising = whole.rises and grown and trend(kept[:half]).slope > 0
+    return whole if rising and trend(kept[half:]).slope > STEADY * whole.slope else None
 
 
 def per_step(state: LeakState) -> float:

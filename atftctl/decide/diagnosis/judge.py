@@ -92,11 +92,11 @@ def _unknown_metrics(seen: Observed, found: metrics.Detected) -> list[Message | 
                 rows.later,
             )
         )
+    if rows.torn > TORN * max(1, len(rows.rows)):
+        why.append(trn("{count} line of the metrics is torn", "{count} lines of the metrics are torn", rows.torn))
     if not rows.rows:
         return [*why, tr("no metrics of this run; rows of earlier ones that were left out: {rows}", rows=rows.earlier)]
     why += _unknown_time(seen, found)
-    if rows.torn > TORN * max(1, len(rows.rows)):
-        why.append(trn("{count} line of the metrics is torn", "{count} lines of the metrics are torn", rows.torn))
     return why + _unknown_loss(found)
 
 

@@ -49,14 +49,7 @@ def _first_of_each(signs: Sequence[LogSign]) -> list[LogSign]:
 def _followers(signs: Sequence[LogSign]) -> list[Evidence]:
     """Lines that are no root cause."""
     named = [sign for sign in signs if sign.role in ("consequence", "teardown")]
-    texts = {
-        "consequence": tr("a consequence: {line}"),
-        "teardown": tr("from the teardown: {line}"),
-    }
-    shown = [
-        Evidence("logs", "note", "", tr(texts[sign.role].template, line=_line(sign)), sign.time)
-        for sign in named[:MOST_NOTES]
-    ]
+    shown = [Evidence("logs", "note", "", _follower(sign), sign.time) for sign in named[:MOST_NOTES]]
     others = sum(sign.count for sign in signs if sign not in named)
     if others:
         text = trn(
@@ -64,6 +57,15 @@ def _followers(signs: Sequence[LogSign]) -> list[Evidence]:
         )
         shown.append(Evidence("logs", "note", "", tr("{text}: atftctl logs --errors", text=text)))
     return shown
+
+
+def _follower(sign: LogSign) -> Message:
+    line = _line(sign)
+    return (
+        tr("from the teardown: {line}", line=line)
+        if sign.role == "teardown"
+        else tr("a consequence: {line}", line=line)
+    )
 
 
 def _line(sign: LogSign) -> Message:

@@ -79,7 +79,7 @@ _LOADER = (
           r"(?i)workers are out of shared memory|insufficient shared memory \(shm\)"
           r"|unable to open shared memory object"),
     Known("loader-killed", AFTER, ("dataloader worker",),
-          r"DataLoader worker \(pid[^)]{0,40}\) (?:is killed by signal|exited unexpectedly)"),
+          r"DataLoader worker \(pid(?:\(s\))? [\d, ]{1,80}\) (?:is killed by signal|exited unexpectedly)"),
     Known("loader-timeout", ROOT, ("dataloader timed out",), r"DataLoader timed out after"),
     Known("loader-code", ROOT, ("in dataloader worker",), r"Caught \w+ in DataLoader worker process", "", "error"),
     Known("open-files", ROOT, ("too many open files", "ancdata"),
@@ -131,7 +131,7 @@ _PYTHON = (
           r"leaked (?:semaphore|shared_memory) objects|^Exception ignored in|destroy_process_group\(\) was not called"
           r"|exception not rethrown|terminate called without an active exception", "", "warning"),
     Known("interrupted", END, ("keyboardinterrupt",), r"^\s{0,4}KeyboardInterrupt\b", "", "error"),
-    Known("sigkill", AFTER, ("killed", "sigkill", "exit code 137"),
+    Known("sigkill", AFTER, ("killed", "sigkill", "exit code", "exited with code"),
           r"^\s*(?:\S+: line \d+: +\d+ )?Killed\b|\bSIGKILL\b|exit(?:ed with)? code 137\b"),
 )  # fmt: skip
 

@@ -16,10 +16,10 @@ from atftctl.host.files.reading import open_regular
 from atftctl.observe.metrics.csv_lines import ROW_LIMIT, STEP, header_of
 from atftctl.observe.trainer_run.event_log import parts_since
 
-NEWEST, OLDER = 4000, 2000  # rows that are kept: of the newest each, of those before them so many in all
+NEWEST, OLDER = 3000, 1000  # rows that are kept: of the newest each, of those before them so many in all
 BLOCK = 1 << 20  # bytes
 GUESS = 4096  # bytes from which the length of a row is guessed
-NOT_FINITE = (b"nan", b"NaN", b"NAN", b"inf", b"Inf", b"INF")  # rows with one of these are kept
+NUMBERS = b"0123456789.,+-eE\r\n "  # rows with anything else are kept: a value that is not finite, or a header
 MOST_ODD = 1000  # of them
 
 Progress = Callable[[int], None]
@@ -170,12 +170,11 @@ def _blocks(file: BufferedReader, begin: int, size: int) -> Iterator[bytes]:
 
 def _thinned(lines: list[bytes], block: bytes, stride: int, reading: _Reading) -> list[bytes]:
     """Each so many-th line, and those that may hold a value that is not finite, or a header."""
-    tokens = [token for token in (*NOT_FINITE, STEP.encode()) if token in block]
-    if not tokens or reading.odd >= MOST_ODD:
+    if reading.odd >= MOST_ODD or not block.translate(None, NUMBERS):
         return lines[::stride]
     kept = []
     for number, line in enumerate(lines):
-        odd = any(token in line for token in tokens) and reading.odd < MOST_ODD
+        odd = reading.odd < MOST_ODD and bool(line.translate(None, NUMBERS))
         reading.odd += odd
         if odd or number % stride == 0:
             kept.append(line)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
+from typing import get_args
 
 from atftctl.domain.gate import GATE_CHECKS, MOST_STEPS, Gate
 from atftctl.domain.log_lines import rules as log_rules
-from atftctl.domain.runbook import DETECTORS, LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
+from atftctl.domain.runbook import DETECTORS, LEAST_DATES, Detector, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.host.files.containment import check_relative
@@ -248,6 +249,10 @@ def _check_logs(runbook: Runbook, binder: Binder) -> None:
             binder.problem((*where, "name"), tr("{name} is listed twice", name=kind.name))
         if why := log_rules.problem(kind.pattern):
             binder.problem((*where, "pattern"), why)
+        speaks_for = (*runbook.symptoms, *get_args(Detector))
+        if kind.symptom not in speaks_for:
+            text = tr("there is no symptom {name!r}", name=kind.symptom)
+            binder.problem((*where, "symptom"), text, hint=nearest(kind.symptom, speaks_for))
         seen.add(kind.name)
 
 

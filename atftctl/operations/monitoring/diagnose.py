@@ -14,6 +14,7 @@ from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.result import Reporter, Result
 from atftctl.domain.run_rows import RunRows
+from atftctl.domain.text import size_text
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.configs import read_configs
 from atftctl.observe.log_files import errors as logs
@@ -24,6 +25,8 @@ from atftctl.operations.project import Project
 from atftctl.operations.report.log_query import LogQuery, Scope, iso, scope_of
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, joined, tr
+
+LIMIT = 256 << 20  # bytes that are read of each log at most, the newest
 
 
 def diagnose(project: Project, since: str, report: Reporter) -> Result:
@@ -51,9 +54,10 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
     events = observed.events_of(layout, record)
     report.part("logs")
     survey = logs.errors_since(
-        layout, scope.rules, record, scope.since, kinds=scope.rules.signatures, limit=scope.limit, expect=report.expect,
+        layout, scope.rules, record, scope.since, kinds=scope.rules.signatures, limit=LIMIT, expect=report.expect,
         progress=report.progress,
     )  # fmt: skip
+    unread, part = _unread(survey)
     report.part("metrics")
     kernel, problem = observed.kernel_signs(since)
     return Observed(
@@ -64,12 +68,31 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
         earlier=observed.earlier_ends(layout, record, since) if since < begin else (),
         rows=_rows(project, record, rules, _step_before(events, since) if since > begin else -1, report),
         logs=observed.log_signs(survey.tally, scope.rules.signatures),
-        logs_unread=tuple(survey.unread) if survey.readable else (),
+        logs_unread=unread,
+        logs_part=part,
         kernel=kernel,
         kernel_problem=problem,
         killed=observed.killed_for_memory(record),
         checkpoints=observed.checkpoints(layout, project.runbook.files.models),
     )  # fmt: skip
+
+
+def _unread(survey: logs.Survey) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(which logs can't be read, of which only a part was read)."""
+    unread = [tr("{file}: {problem}", file=log.name, problem=log.problem) for log in survey.logs if log.problem]
+    part = [
+        tr(
+            "{file}: read the newest {read} of {size}",
+            file=log.name,
+            read=size_text(log.read),
+            size=size_text(log.size),
+        )
+        for log in survey.logs
+        if log.left_out
+    ]
+    part += [tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in survey.patterns.items()]
+    part += [tr("{file} does not exist", file=log.name) for log in survey.logs if log.missing]
+    return tuple(unread), tuple(part)
 
 
 def _step_before(events: Sequence[Mapping[str, Any]], since: float) -> int:
@@ -124,7 +147,7 @@ def _sign(evidence: Evidence) -> Sign:
 
 def _unseen(seen: Observed, found: Detected) -> tuple[str, ...]:
     """What could not be looked at, though nothing may be wrong with it."""
-    why = [seen.kernel_problem] if seen.kernel_problem else []
+    why = [*seen.logs_part, *([seen.kernel_problem] if seen.kernel_problem else [])]
     if seen.pid and seen.killed is None:
         why.append(
             tr("whether the kernel killed the trainer for memory: its cgroup has no count, or none from the start")
