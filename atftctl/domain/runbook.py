@@ -189,7 +189,7 @@ class Checks:
 
 # The detectors that atftctl has itself, see docs/explanation/statistics.md.
 DETECTORS = (
-    "non-finite", "explosion", "gradient-limit", "divergence", "spike", "leak", "step-time", "slow-convergence", "hang",
+    "non-finite", "explosion", "gradient-limit", "drift", "spike", "leak", "step-time", "slower", "hang",
 )  # fmt: skip
 
 

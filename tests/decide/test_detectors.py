@@ -23,7 +23,7 @@ DELAYS = {
     "nan": ("non-finite", 1),
     "infinite-norm": ("non-finite", 1),
     "times-1.1": ("explosion", 20),
-    "plus-50": ("divergence", 25),
+    "plus-50": ("drift", 25),
     "leak": ("leak", 400),
     "slower-steps": ("step-time", 100),
 }
@@ -48,7 +48,7 @@ def test_healthy_steps_raise_no_alarm() -> None:
         for finding in alarms(healthy(10_000, 1000 + seed))[1]
         if finding.detector != "spike"
     ]
-    assert len(wrong) <= HEALTHY_STEPS // 10_000 // 100, wrong
+    assert not wrong
 
 
 def test_a_single_spike_is_a_spike_only() -> None:
@@ -91,7 +91,7 @@ def test_an_alarm_ends_with_the_generation() -> None:
 
 def test_an_alarm_lasts_while_its_cause_does_and_ends_with_it() -> None:
     state, _ = alarms(with_fault("plus-50", 500, 3000, 1))
-    assert "divergence" in bank.active(RULES, state), "the new level must not become the usual one"
+    assert "drift" in bank.active(RULES, state), "the new level must not become the usual one"
     rows = [*with_fault("plus-50", 500, 600, 1), *(row._replace(step=row.step + 600) for row in healthy(400, 2))]
     state, _ = alarms(rows)
     assert not bank.active(RULES, state)

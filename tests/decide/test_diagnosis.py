@@ -15,13 +15,14 @@ from atftctl.domain.diagnosis import Checkpoint, Diagnosis, KernelSign, LogSign,
 from atftctl.domain.facts import Process
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.rules import Logs
+from atftctl.domain.log_lines.signatures import wanted
 from atftctl.domain.run_rows import RunRows
 from atftctl.domain.runbook import DetectorRule
 from atftctl.protocol import TrainerExit
 from tests.support.series import RULES, healthy, with_fault
 
 NOW = 1_796_000_000.0
-MATCHER = Matcher(Logs().signatures)
+MATCHER = Matcher(wanted(Logs()))
 KINDS = {kind.name: kind for kind in MATCHER.patterns}
 ALIVE = Process(state="running", pid=7, run_id="r", generation=1, section="step", step=400)
 DEAD = Process(state="died", run_id="r", generation=1, last_event={"event": "first_step", "step": 1, "t": NOW - 90})

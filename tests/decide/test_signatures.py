@@ -7,11 +7,11 @@ import pytest
 
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.rules import ErrorPattern, Logs
-from atftctl.domain.log_lines.signatures import KNOWN
+from atftctl.domain.log_lines.signatures import KNOWN, wanted
 from atftctl.domain.log_lines.survey import LogSurvey
 from atftctl.domain.log_lines.tally import Tally
 
-MATCHER = Matcher(Logs().signatures)
+MATCHER = Matcher(wanted(Logs()))
 ERROR = "ERROR:torch.distributed.elastic.multiprocessing.api:"
 NCCL = "[rank0]:[E321 02:07:08.408271257 ProcessGroupNCCL.cpp:607] [Rank 0] "
 EXAMPLES = {
@@ -214,7 +214,7 @@ torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
 
 
 def test_the_first_cause_is_told_from_what_follows() -> None:
-    tally, matcher = Tally(), Matcher(Logs().signatures)
+    tally, matcher = Tally(), Matcher(wanted(Logs()))
     survey = LogSurvey("logs/trainer.out", matcher, tally)
     survey.block(TORCHRUN, written=1_796_000_000.0)
     survey.end()
@@ -230,5 +230,5 @@ def test_the_first_cause_is_told_from_what_follows() -> None:
 
 def test_a_kind_of_the_runbook_comes_first_and_takes_the_place_of_a_known_one() -> None:
     own = ErrorPattern("cuda-memory", "OUT OF CARDS", "fatal", "root-cause", "oom")
-    kinds = Logs(errors=(own,)).signatures
+    kinds = wanted(Logs(errors=(own,)))
     assert kinds[0] is own and [kind.name for kind in kinds].count("cuda-memory") == 1

@@ -50,7 +50,7 @@ def diagnosis(result: Result) -> None:
         _signs(cause.evidence)
     for sign in data.notes:
         _sign(sign)
-    for text in data.unknown if data.verdict == "inconclusive" else ():
+    for text in data.unknown[0 if data.cause else 1 :] if data.verdict == "inconclusive" else ():  # the headline has it
         say(text, "warn", lead=mark_column(UNKNOWN))
     for text in data.unseen if data.verdict != "healthy" else ():
         say(tr("not seen: {text}", text=text), "quiet", lead=mark_column("-"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from atftctl.decide.detectors.finding import Finding
 from atftctl.protocol.messages import tr
 
-NAME = "divergence"
+NAME = "drift"
 DRIFT, LIMIT, CLIP = 0.5, 20.0, 6.0  # an excess below DRIFT counts back; no single row counts more than CLIP
 MOST = 2 * LIMIT  # so that the alarm ends some time after the values came back
 

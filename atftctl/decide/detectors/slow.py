@@ -8,7 +8,7 @@ from typing import NamedTuple
 from atftctl.decide.detectors.finding import Finding
 from atftctl.protocol.messages import tr
 
-NAME = "slow-convergence"
+NAME = "slower"
 ROWS = 200  # of one judgement
 SHARE = 0.05  # of the baseline's gain so far
 RUNNING = 2  # judgements in a row

@@ -43,15 +43,6 @@ class Logs:
         """The kinds of errors to look for."""
         return self.errors or DEFAULTS
 
-    @property
-    def signatures(self) -> tuple[ErrorPattern, ...]:
-        """What `diagnose` looks for: the runbook's own kinds first, then those that atftctl knows. A kind of the
-        runbook takes the place of a known one of the same name."""
-        from atftctl.domain.log_lines.signatures import SIGNATURES  # most commands read no log
-
-        own = {kind.name for kind in self.errors}
-        return (*self.errors, *(kind for kind in (*SIGNATURES, *DEFAULTS) if kind.name not in own))
-
 
 # What Python, PyTorch, the kernel and the usual loggers write. `error|fail` in any case, as people grep, also finds
 # "0 errors", "error rate" and "failover"; here a level counts as a word in capitals, an exception by the form of its

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from atftctl.domain.log_lines.rules import ErrorPattern, Role, Severity
+from atftctl.domain.log_lines.rules import DEFAULTS, ErrorPattern, Logs, Role, Severity
 
 MEMORY, NUMBERS = "out-of-memory", "anomaly"  # the detectors of the symptoms that lines speak for
 
@@ -139,3 +139,10 @@ _PYTHON = (
 KNOWN = (*_ALLOCATORS, *_LOADER, *_DISK, *_TORCHRUN, *_NCCL, *_CUDA, *_NUMBERS, *_PYTHON)
 SIGNATURES = tuple(ErrorPattern(kind.name, kind.pattern, kind.severity, kind.role, kind.symptom) for kind in KNOWN)
 TEXTS = {kind.name: kind.texts for kind in KNOWN}
+
+
+def wanted(rules: Logs) -> tuple[ErrorPattern, ...]:
+    """What `diagnose` looks for: the runbook's own kinds first, then those that atftctl knows. A kind of the runbook
+    takes the place of a known one of the same name."""
+    own = {kind.name for kind in rules.errors}
+    return (*rules.errors, *(kind for kind in (*SIGNATURES, *DEFAULTS) if kind.name not in own))

@@ -10,6 +10,7 @@ from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis import causes, judge
 from atftctl.decide.diagnosis.detected import Detected, detect
 from atftctl.domain.diagnosis import Diagnosis, Evidence, Hypothesis, Observed
+from atftctl.domain.log_lines import signatures
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.result import Reporter, Result
@@ -35,7 +36,7 @@ def diagnose(project: Project, since: str, report: Reporter) -> Result:
     rules = bank.rules_of(project.runbook)
     seen = observe(project, scope, rules, report)
     found = detect(rules, seen.rows)
-    kinds = project.runbook.logs.signatures
+    kinds = signatures.wanted(project.runbook.logs)
     diagnosis = judge.judge(seen, found, Matcher(kinds), project.runbook.trainer.memory_limit_mb)
     data = _data(project, scope, seen, found, diagnosis)
     code = {"healthy": Exit.DONE, "fault": Exit.CHECK_FAILED, "inconclusive": Exit.INCONCLUSIVE}[data.verdict]
@@ -53,8 +54,9 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
     since = begin if scope.begin is None and scope.since.kind != "all" else scope.begin or 0.0
     events = observed.events_of(layout, record)
     report.part("logs")
+    kinds = signatures.wanted(scope.rules)
     survey = logs.errors_since(
-        layout, scope.rules, record, scope.since, kinds=scope.rules.signatures, limit=LIMIT, expect=report.expect,
+        layout, scope.rules, record, scope.since, kinds=kinds, limit=LIMIT, expect=report.expect,
         progress=report.progress,
     )  # fmt: skip
     unread, part = _unread(survey)
@@ -67,7 +69,7 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
         events=tuple(event for event in events if event["t"] >= since or since <= begin),
         earlier=observed.earlier_ends(layout, record, since) if since < begin else (),
         rows=_rows(project, record, rules, _step_before(events, since) if since > begin else -1, report),
-        logs=observed.log_signs(survey.tally, scope.rules.signatures),
+        logs=observed.log_signs(survey.tally, kinds),
         logs_unread=unread,
         logs_part=part,
         kernel=kernel,
