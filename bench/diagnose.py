@@ -54,6 +54,9 @@ def main() -> None:
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         project = make_project(Path(name) / "project", Path(name) / "violations")
+        del project.env["PYTHONDONTWRITEBYTECODE"]  # an installed atftctl has its bytecode
+        project.env["PYTHONPYCACHEPREFIX"] = str(Path(name) / "bytecode")
+        timed(project, "diagnose")
         project.start_trainer()
         wait_for(lambda: (project.root / "logs" / "metrics.csv").exists())
         stopped = project.run("trainer", "stop")
