@@ -184,6 +184,22 @@ def test_with_every_heavy_package_broken_and_the_runbook_too(project: Project) -
     assert done.code == 1 and "oom: Out of memory (certain)" in done.out, done
 
 
+def test_events_of_any_content_are_survived(project: Project) -> None:
+    os.kill(pause(project), signal.SIGKILL)
+    run = project.record()["run_id"]
+    odd: list[dict[str, Any]] = [
+        {"event": "stopped", "exit_code": ["x"], "reason": {"a": 1}},
+        {"event": "oom", "message": ["x"], "step": "x", "recoverable": 0, "card": 7},
+        {"event": "anomaly", "quantity": {}, "value": [], "t": 1e300},
+        {"event": "recovered", "message": None, "t": -1e300},
+        {"event": "hang", "section": [], "seconds": "x"},
+    ]
+    with (project.root / "logs" / "events.jsonl").open("a") as file:
+        file.writelines(json.dumps({"t": time.time(), "run_id": run, **event}) + "\n" for event in odd)
+    done = project.run("diagnose", "--json")
+    assert done.code == 1 and not done.err and done.json["data"]["verdict"] == "fault", done
+
+
 def test_a_damaged_checkpoint_is_named(project: Project) -> None:
     os.kill(pause(project), signal.SIGKILL)
     project.write("models/last.pth", b"PK\x03\x04" + b"x" * 500)

@@ -47,7 +47,8 @@ def _of_event(event: Mapping[str, Any], seen: Observed, matcher: Matcher) -> Evi
         return Evidence("events", "note", "", text, time)
     cause, strength = EVENTS.get(name, ("", "note"))
     if name == protocol.STOPPED:
-        cause, strength = EXITS.get(event.get("exit_code", -1), ("", "note"))
+        code = event.get("exit_code")
+        cause, strength = EXITS.get(code, ("", "note")) if isinstance(code, int) else ("", "note")
     if not cause:
         return None
     message = str(event.get("message", event.get("reason", "")))
