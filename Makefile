@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -105,6 +105,14 @@ bench-routes: setup
 # `metrics` over a million rows, beside a plain pandas.read_csv.
 bench-metrics: setup
 	$(BIN)/python bench/metrics.py
+
+# `diagnose` on what one generation wrote: 5 MB of log and 50,000 rows, 100 MB and a million rows.
+bench-diagnose: setup
+	$(BIN)/python bench/diagnose.py
+
+# The detectors on a million generated healthy steps: not one alarm. Two minutes.
+healthy-long: setup
+	ATFTCTL_HEALTHY_STEPS=1000000 $(BIN)/pytest --timeout 1800 tests/decide/test_detectors.py -k healthy_steps
 
 # Against cp, restic and borg where they are installed (apt-get install restic borgbackup); 12 GB of disk, 5 minutes.
 bench-backup: setup

@@ -85,6 +85,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "ChangeData": CHANGES,
     "DryRunData": "a dry run",
     "StatusData": "status",
+    "DiagnoseData": "diagnose",
     "DoctorData": "doctor",
     "HistoryData": "history",
     "HistoryCheckData": "history --check",

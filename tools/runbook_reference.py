@@ -20,6 +20,7 @@ PAGE = ROOT / "docs" / "reference" / "runbook.md"
 sys.path.insert(0, str(ROOT))
 
 from atftctl.domain import gate, runbook, texts  # noqa: E402 - the checkout's own package, if another is installed
+from atftctl.observe.runbook.binder import key_of  # noqa: E402
 
 INTRODUCTION = """\
 # Runbook keys
@@ -164,6 +165,13 @@ MEANINGS = {
     "checkpoints.history": "The folder with earlier checkpoints, each a file or a folder. Snapshots do not hold it.",
     "checkpoints.steps": "Training steps for the grade `steps`, 25 at least.",
     "checkpoints.limit_s": "Seconds that grading may take in a rollback. After that, nothing more is measured.",
+    "metrics.gradient": "The column of the gradient's norm before clipping.",
+    "detectors": "Rules of your own for `diagnose`, beside the detectors that atftctl has.",
+    "detectors.NAME.metric": "The column that the rule is about; one of `metrics.columns`.",
+    "detectors.NAME.above": "The column must not be above this value.",
+    "detectors.NAME.below": "The column must not be below this value.",
+    "detectors.NAME.for": "For how many rows in a row, so that a single one raises no alarm.",
+    "detectors.NAME.symptom": "The symptom that the alarm speaks for. Empty: the alarm is only shown.",
     "logs": "The trainer's logs, and which lines in them are errors.",
     "logs.files": "The logs. Rotated files beside them (`.1`, `.2.gz`, `-20261130`) belong to them.",
     "logs.errors": "The kinds of errors, the most specific first: of several that match a line, the first one counts. "
@@ -173,6 +181,10 @@ MEANINGS = {
     "logs.errors[].pattern": "Regular expression of Python that is searched in each line, at most 8,192 characters of "
     "it. `(?i)` at its beginning ignores case.",
     "logs.errors[].severity": "`fatal`: no training goes on after it. `warning`: counted apart, fails no check.",
+    "logs.errors[].role": "What such a line is of a fault, for `diagnose`: its root cause, a consequence of it, or the "
+    "teardown that follows. `diagnose` also knows about fifty kinds of lines itself; a kind of the same name takes the "
+    "place of one of them.",
+    "logs.errors[].symptom": "The symptom that such a line speaks for, or the detector of one.",
     "drill.keep_off": "Features that stay off in the incident that the rehearsal makes.",
 }
 
@@ -188,7 +200,7 @@ class Section:
         """Yield the path, the field and the type of each key."""
         hints = typing.get_type_hints(self.cls)
         for field in dataclasses.fields(self.cls):
-            yield f"{self.path}.{field.name}" if self.path else field.name, field, hints[field.name]
+            yield f"{self.path}.{key_of(field)}" if self.path else key_of(field), field, hints[field.name]
 
     def inner(self) -> Iterator[Section]:
         """Yield the sections that the keys hold."""
@@ -265,7 +277,7 @@ def page() -> str:
     for section in sections():
         lines.append(f"## {section.path or 'Top level'}\n")
         for path, field, kind in section.entries():
-            about = f"- **`{field.name}`** · {describe_type(path, kind)} · {describe_default(field, kind)}"
+            about = f"- **`{key_of(field)}`** · {describe_type(path, kind)} · {describe_default(field, kind)}"
             lines.append(f"{about}<br>")
             lines.append(textwrap.fill(MEANINGS[path], 98, initial_indent="  ", subsequent_indent="  "))
         lines.append("")

@@ -15,7 +15,7 @@ from atftctl.apply import staging_folders
 from atftctl.apply.launch import LaunchSpec
 from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.process_record import ProcessRecord
-from atftctl.host import footprint
+from atftctl.host import footprint, memory
 from atftctl.host.errors import HostError, StillAliveError
 from atftctl.host.files.durable import remove, write_durably
 from atftctl.host.files.folders import make_dirs
@@ -88,6 +88,7 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, 
         namespace=procs.host_and_namespace()[1],
         processes=launch.processes,
         generation=number,
+        oom_kills=memory.oom_kills(),
     )
 
 

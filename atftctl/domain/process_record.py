@@ -34,6 +34,7 @@ class ProcessRecord:
     output_from: int = 0  # size of the trainer's output in bytes when the run was started
     output_inode: int = 0
     metrics_inode: int = 0
+    oom_kills: int = -1  # as host.memory.oom_kills counted when the run was started; -1: not known
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

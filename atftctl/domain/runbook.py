@@ -194,6 +194,24 @@ class Checks:
     probe_limit_s: float = 300.0
 
 
+# The detectors that atftctl has itself, see docs/explanation/statistics.md.
+DETECTORS = (
+    "non-finite", "explosion", "gradient-limit", "drift", "spike", "leak", "step-time", "slower", "hang",
+)  # fmt: skip
+
+
+@record
+class DetectorRule:
+    """A rule of the runbook's own: the column `metric` is above or below a limit for `rows` rows in a row (in the file,
+    the key is `for`). `symptom`: the one that it speaks for; "" for none."""
+
+    metric: str
+    above: float | None = None
+    below: float | None = None
+    rows: int = field(default=1, metadata={"key": "for"})
+    symptom: str = ""
+
+
 LEAST_DATES = 20  # with fewer dates, bounds of a mean are not trusted, whatever the runbook says
 Direction = Literal["higher", "lower"]
 
@@ -217,6 +235,7 @@ class Metrics:
     loss: str = ""
     memory: str = ""
     step_time: str = ""
+    gradient: str = ""  # the norm of the gradient before clipping
 
     @property
     def roles(self) -> dict[str, str]:
@@ -297,6 +316,7 @@ class Runbook:
     metrics: Metrics = field(default_factory=Metrics)
     logs: Logs = field(default_factory=Logs)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    detectors: Mapping[str, DetectorRule] = field(default_factory=dict)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""

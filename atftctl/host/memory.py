@@ -7,9 +7,10 @@ from pathlib import Path
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 MB = 1 << 20
-# Usage, limit and the page cache that the kernel gives back first, by version of cgroups.
-V2 = ("memory.current", "memory.max", "inactive_file")
-V1 = ("memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file")
+Names = tuple[str, str, str, str]
+# Usage, limit, the page cache that the kernel gives back first, and the count of kills, by version of cgroups.
+V2 = ("memory.current", "memory.max", "inactive_file", "memory.events")
+V1 = ("memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file", "memory.oom_control")
 
 
 def available_mb(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
@@ -29,9 +30,29 @@ def _of_machine(proc: Path) -> int | None:
     return None
 
 
+def oom_kills(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
+    """A number that grows with each process that the kernel kills for memory in our cgroup or in one above it; -1 where
+    that can't be seen. One such process may count more than once. `proc`, `cgroups`: as above."""
+    counts = [_kills(folder / names[3]) for folder, names in _places(proc, cgroups)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else -1
+
+
+def _kills(path: Path) -> int | None:
+    fields = dict(line.split(" ", 1) for line in _text(path).splitlines() if " " in line)
+    count = fields.get("oom_kill", "")
+    return int(count) if count.isdigit() else None
+
+
 def _of_cgroups(proc: Path, cgroups: Path) -> list[int]:
     """What each cgroup with a limit leaves, in bytes, from our own up to the root."""
-    rooms = []
+    rooms = (_room(folder, names) for folder, names in _places(proc, cgroups))
+    return [room for room in rooms if room is not None]
+
+
+def _places(proc: Path, cgroups: Path) -> list[tuple[Path, Names]]:
+    """The folders of our cgroup and of those above it, up to the root, and the names of the files in them."""
+    places = []
     for line in _text(proc / "self" / "cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers not in ("", "memory"):
@@ -39,17 +60,15 @@ def _of_cgroups(proc: Path, cgroups: Path) -> list[int]:
         root, names = (cgroups / "memory", V1) if controllers else (cgroups, V2)
         folder = root / path.lstrip("/")
         for place in (folder, *folder.parents):
-            room = _room(place, names)
-            if room is not None:
-                rooms.append(room)
+            places.append((place, names))
             if place == root:
                 break
-    return rooms
+    return places
 
 
-def _room(folder: Path, names: tuple[str, str, str]) -> int | None:
+def _room(folder: Path, names: Names) -> int | None:
     """What a cgroup may still take, in bytes; None where it has no limit."""
-    usage, limit, reclaimable = names
+    usage, limit, reclaimable, _ = names
     try:
         most, used = int(_text(folder / limit)), int(_text(folder / usage))
     except ValueError:  # "max", or no such file

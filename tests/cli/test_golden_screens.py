@@ -64,6 +64,25 @@ parts = (
 )
 findings(Result("doctor", Exit.CHECK_FAILED, "1 part that a rollback needs is missing or broken", data=DoctorData(parts)))
 """
+DIAGNOSIS = """
+from atftctl.cli.render.diagnosis import diagnosis
+from atftctl.domain.result import Result
+from atftctl.operations.monitoring.diagnosis_data import Cause, DiagnoseData, Sign
+from atftctl.protocol import Exit
+when = "2026-11-30T10:31:07+09:00"
+line = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 15.77 GiB"
+memory = Cause("out-of-memory", "oom", "Out of memory", "certain", "atftctl rollback --symptom oom",
+    (Sign("events", "proof", "out of memory in step 7: CUDA out of memory", when),
+     Sign("logs", "strong", line + " (cuda-memory, 3 times)", when)),
+    (Sign("kernel", "against", "the kernel killed no process of this cgroup for memory since the start", None),))
+leak = Cause("leak", "memory-leak", "Memory leak", "possible", "atftctl rollback --symptom memory-leak",
+    (Sign("metrics", "weak", "rss_mb grows: from 512 to 1,204 by step 400, 2 a step", None),), ())
+notes = (Sign("logs", "note", "from the teardown: Sending process 33051 closing signal SIGTERM (launcher-stops)", when),)
+data = DiagnoseData("fault", memory, (leak,), notes, (), ("the kernel's log can't be read: Operation not permitted",),
+    {"leak": "rss_mb grows"}, "died", 3, 400, 400, when)
+diagnosis(Result("diagnose", Exit.CHECK_FAILED, "oom: Out of memory (certain)", data=data,
+    contacts=("Emergency: Slack #ml-alerts, or phone",)))
+"""
 
 
 @pytest.fixture(params=["80", "120", "piped"])
@@ -162,6 +181,7 @@ def test_the_metrics(screen: Callable[..., None], project: Project) -> None:
 def test_the_checklist_and_the_findings(screen: Callable[..., None]) -> None:
     screen("verify", CHECKLIST)
     screen("doctor", DOCTOR)
+    screen("diagnose", DIAGNOSIS)
 
 
 def test_colours_only_where_they_are_wanted(project: Project) -> None:

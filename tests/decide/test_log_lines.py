@@ -13,7 +13,8 @@ from atftctl.domain.log_lines.entries import Grouper
 from atftctl.domain.log_lines.levels import lowered
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.merge import LogText, folded, merged
-from atftctl.domain.log_lines.rules import DEFAULTS, NEEDLES, ErrorPattern, compiled, needles, problem
+from atftctl.domain.log_lines.needles import NEEDLES, needles
+from atftctl.domain.log_lines.rules import DEFAULTS, ErrorPattern, compiled, problem
 from atftctl.domain.log_lines.survey import LogSurvey
 from atftctl.domain.log_lines.tally import LADDER_S, MOST_BINS, MOST_MESSAGES, Found, Tally, histogram
 from atftctl.domain.log_lines.text import LONGEST, decode, lines

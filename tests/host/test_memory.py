@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from atftctl.host.memory import available_mb
+from atftctl.host.memory import available_mb, oom_kills
 
 MB = 1 << 20
 
@@ -51,3 +51,19 @@ def test_more_in_use_than_allowed_is_not_the_same_as_not_known(tmp_path: Path) -
     assert available_mb(tmp_path / "no", tmp_path / "no") == 0
     proc, groups = tree(tmp_path / "odd", {"proc/meminfo": "MemAvailable: much\n", "proc/self/cgroup": "nonsense\n"})
     assert available_mb(proc, groups) == 0
+
+
+def test_kills_for_memory_are_counted_in_every_cgroup_above_us(tmp_path: Path) -> None:
+    proc, groups = tree(tmp_path, {
+        "proc/self/cgroup": "0::/pod/job\n",
+        "cgroup/pod/job/memory.events": "low 0\noom 3\noom_kill 2\noom_group_kill 0\n",
+        "cgroup/pod/memory.events": "oom_kill 5\n",
+    })  # fmt: skip
+    assert oom_kills(proc, groups) == 7
+    proc, groups = tree(tmp_path / "v1", {
+        "proc/self/cgroup": "4:memory:/x\n",
+        "cgroup/memory/x/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+    })  # fmt: skip
+    assert oom_kills(proc, groups) == 1
+    proc, groups = tree(tmp_path / "none", {"proc/self/cgroup": "0::/\n", "cgroup/memory.events": "oom_kill x\n"})
+    assert oom_kills(proc, groups) == -1, "not known is not none"

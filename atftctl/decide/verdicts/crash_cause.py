@@ -7,9 +7,9 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.plans.setting_changes import changes
-from atftctl.domain.facts import Facts
+from atftctl.domain.facts import ConfigFile, Facts
 from atftctl.domain.runbook import Detector, Runbook
-from atftctl.protocol.messages import joined, tr
+from atftctl.protocol.messages import Message, joined, tr
 
 DETECTORS: Mapping[str, Detector] = {protocol.OOM: "out-of-memory", protocol.ANOMALY: "anomaly"}
 
@@ -70,14 +70,20 @@ def remedy(runbook: Runbook, facts: Facts) -> str:
     Empty where a config can't be read, which is shown instead.
     """
     name = symptom_of_event(runbook, facts.process.last_event)
-    symptom = runbook.symptoms.get(name)
     if any(config.error for config in facts.configs.values()):
         return ""
-    if symptom is None and (facts.process.last_event or {}).get("event") == protocol.FENCED:
+    if name not in runbook.symptoms and (facts.process.last_event or {}).get("event") == protocol.FENCED:
         return tr("find out who started the newer trainer: atftctl history; next: atftctl trainer start")
+    return remedy_of_symptom(runbook, facts.configs, name) or tr("next: atftctl trainer start")
+
+
+def remedy_of_symptom(runbook: Runbook, configs: Mapping[str, ConfigFile], name: str) -> Message | str:
+    """Name the command that helps with a symptom, or what to do where its settings are already set; "" where the
+    runbook has no such symptom."""
+    symptom = runbook.symptoms.get(name)
     if symptom is None:
-        return tr("next: atftctl trainer start")
-    if changes(runbook, facts.configs, symptom.settings):
+        return ""
+    if changes(runbook, configs, symptom.settings):
         return tr("next: atftctl rollback --symptom {symptom}", symptom=name)
     if symptom.detector == "out-of-memory":
         return tr(

@@ -6,20 +6,20 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
+from atftctl.decide.detectors import cusum, explosion, series
+from atftctl.decide.detectors import leak as leaks
 from atftctl.decide.verdicts.crash_cause import cause
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.text import listed
 from atftctl.domain.verdict import Verdict
 from atftctl.protocol.messages import tr
 
-WARM_UP = 64  # the first rows, with which the others are compared
-DRIFT, LIMIT, CLIP = 0.5, 20.0, 6.0  # of the one-sided CUSUM of the robust z
 MOST = 0.9  # of the rows must have a column for it to count as known
 NEEDED = ("loss_rel", "grad_norm")  # columns without which a trainer is not known to be healthy
-LEAK_ROWS, LEAK_GROWTH = 300, 1.02  # rows that a leak needs to show; growth that counts as one
-FIRST = 10  # rows that show how a run began
+LEAK_ROWS = leaks.ROWS  # that a leak needs to show
+FIRST = explosion.FIRST  # rows that show how a run began
 WORTHLESS, MULTIPLE = 2.0, 10.0  # times the loss of predicting nothing; times the loss at the beginning
-OF, AT_LEAST = 5, 3  # three of five rows above the limit are an explosion; a single spike never is
+OF = explosion.OF  # the last rows
 
 
 def judge(seen: Window, *, steps: int, grad_norm_max: float, leak: bool = False) -> tuple[Verdict, str]:
@@ -77,21 +77,12 @@ def _numbers(seen: Window, grad_norm_max: float) -> str:
 
 
 def _explodes(norms: Sequence[float], most: float) -> str:
-    """Gradient norms above the limit, and above twice what they were at first.
-
-    A healthy run from new weights under the ranking loss begins at 20 to 100 (measured).
-    """
-    most = max(most, 2 * median(norms[:FIRST])) if norms else most
-    for at in range(len(norms) - OF + 1):
-        high = [norm for norm in norms[at : at + OF] if norm > most]
-        if len(high) >= AT_LEAST:
-            return tr(
-                "the gradient norm is above {limit:.3g} in {high} of {rows} rows (up to {highest:.3g})",
-                limit=most,
-                high=len(high),
-                rows=OF,
-                highest=max(high),
-            )
+    """Gradient norms above the limit, and above twice what they were at first."""
+    state = explosion.LimitState()
+    for step, norm in enumerate(norms, 1):
+        state, finding = explosion.take_limit(state, tr("the gradient norm"), step, value=norm, most=most)
+        if finding:
+            return finding.text
     return ""
 
 
@@ -102,23 +93,15 @@ def _worthless(values: Sequence[float]) -> str:
 
 
 def _drifts(values: Sequence[float]) -> str:
-    """A lasting growth of the loss: one-sided CUSUM of the robust z of log(loss_rel), compared with its first rows.
-
-    Works for the plain loss, too, if it is always positive.
-    """
+    """A lasting growth of the loss, which must be positive."""
     if min(values, default=1.0) <= 0:
         return ""
-    logs = [math.log(max(value, 1e-12)) for value in values]
-    first, rest = logs[:WARM_UP], logs[WARM_UP:]
-    if not rest:
-        return ""
-    middle = median(first)
-    scale = max(1.4826 * median(abs(value - middle) for value in first), 1e-9)
-    total = 0.0
-    for value in rest:
-        total = max(0.0, total + min((value - middle) / scale, CLIP) - DRIFT)
-        if total > LIMIT:
-            return _growing(math.exp(middle), values[-1])
+    state = series.Series()
+    for step, value in enumerate(values, 1):
+        usual = state.window.centre
+        state = series.take(state, "", step, value, [], drifts=True)
+        if cusum.alarmed(state.total):
+            return _growing(math.exp(usual), values[-1])
     return ""
 
 
@@ -135,17 +118,11 @@ def _growing(before: float, now: float) -> str:
 
 
 def _grows(seen: Window) -> str:
-    """Memory that grows: minima over ten rows, without the first third, the later half compared with the earlier.
-
-    The first third is left out because allocators fill up at first.
-    """
+    """Memory that surely grows; see decide/detectors/leak.py."""
     values = seen.column("rss_mb")
-    lows = [min(values[at : at + 10]) for at in range(0, len(values) - 9, 10)]
-    lows = lows[len(lows) // 3 :]
-    half = len(lows) // 2
-    if len(values) < LEAK_ROWS or not half:
+    if len(values) < LEAK_ROWS:
         return ""
-    before, after = median(lows[:half]), median(lows[half:])
-    if after > before * LEAK_GROWTH and all(low > before for low in lows[-3:]):
-        return tr("memory grows: {before:.0f} MB, later {after:.0f} MB", before=before, after=after)
-    return ""
+    lows = [min(values[at : at + leaks.WIDTH]) for at in range(0, len(values) - leaks.WIDTH + 1, leaks.WIDTH)]
+    if leaks.growth(tuple(lows)) is None:
+        return ""
+    return tr("memory grows: {before:.0f} MB, later {after:.0f} MB", before=lows[len(lows) // 3], after=lows[-1])

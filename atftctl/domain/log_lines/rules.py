@@ -12,17 +12,22 @@ from atftctl.protocol import LOG, OUTPUT
 from atftctl.protocol.messages import Message, tr
 
 Severity = Literal["fatal", "error", "warning"]  # fatal: the run can't go on after it
+Role = Literal["", "root-cause", "consequence", "teardown"]
 LONGEST_PATTERN = 2000  # characters
 
 
 @record
 class ErrorPattern:
     """One kind of error: its name, and the regular expression that is searched in each line. Of several patterns that
-    match a line, the first one counts."""
+    match a line, the first one counts. `role`: what such a line is of a fault: its root cause, a consequence of it, or
+    the teardown that follows; "" where that can't be said. `symptom`: the symptom of the runbook, or the detector of
+    one, that it speaks for."""
 
     name: str
     pattern: str
     severity: Severity = "error"
+    role: Role = ""
+    symptom: str = ""
 
 
 @record
@@ -47,6 +52,8 @@ DEFAULTS = (
         "out-of-memory",
         r"(?i)out of memory|outofmemory|can(?:'|no)t allocate memory|\bmemoryerror\b|bad_alloc|\boom[-_ ]kill",
         "fatal",
+        "root-cause",
+        "out-of-memory",
     ),
     ErrorPattern(
         "not-finite",
@@ -54,31 +61,40 @@ DEFAULTS = (
         r"[^;,|]{0,24}?(?<![\w.])[-+]?(?:nan|NaN|NAN|[Ii]nf|[Ii]nfinity)\b"
         r"|[Aa]nomaly detected|\b[Nn]on-?finite\b|NaN or Inf",
         "fatal",
+        "root-cause",
+        "anomaly",
     ),
     ErrorPattern(
         "accelerator",
         r"CUDA error|CUDNN_STATUS_|cuDNN error|NCCL (?:error|timeout)|nccl(?:System|Internal|Unhandled\w{0,20})Error"
         r"|device-side assert|\bXid\b|HIP error",
         "fatal",
+        "root-cause",
     ),
     ErrorPattern(
         "disk",
         r"(?i)no space left on device|disk quota exceeded|read-only file system|input/output error|stale file handle",
+        "error",
+        "root-cause",
     ),
     ErrorPattern(
         "worker-lost",
         r"ChildFailedError|DataLoader worker .{0,80}(?:killed|exited)|[Ww]atchdog caught collective",
         "fatal",
+        "consequence",
     ),
     ErrorPattern(
         "killed",
         r"\bSIG(?:KILL|SEGV|ABRT|BUS)\b|[Ss]egmentation fault|core dumped|^Killed\b|exitcode\s{0,3}:?\s{0,3}-\d",
         "fatal",
+        "consequence",
     ),
     ErrorPattern(
         "exception",
         r"Traceback \(most recent call last\)|^\s{0,4}[A-Za-z_][\w.]{0,100}(?:Error|Exception)(?::|$)"
         r"|Fatal Python error|terminate called after throwing",
+        "error",
+        "root-cause",
     ),
     ErrorPattern(
         "error",
@@ -94,36 +110,6 @@ DEFAULTS = (
         "warning",
     ),
 )
-
-# A line that a pattern matches has one of these in it, in whatever case: a search for them is ten times as fast as one
-# for the pattern. Those of `EXACT` kinds are in the case in which they are searched, and `\b` is the end of a word:
-# every "info" would be an "inf".
-NEEDLES = {
-    "out-of-memory": ("out of memory", "outofmemory", "allocate memory", "memoryerror", "bad_alloc", "oom-", "oom_",
-                      "oom "),
-    "not-finite": ("nan", "NaN", "NAN", r"inf\b", r"Inf\b", "nfinity", "nomaly detected", "finite"),
-    "accelerator": ("cuda error", "cudnn", "nccl", "device-side", "xid", "hip error"),
-    "disk": ("no space left", "quota exceeded", "read-only file", "input/output error", "stale file"),
-    "worker-lost": ("childfailederror", "dataloader worker", "watchdog caught"),
-    "killed": ("sigkill", "sigsegv", "sigabrt", "sigbus", "segmentation fault", "core dumped", "killed", "exitcode"),
-    "exception": ("traceback", "error", "exception", "terminate called"),
-    "error": ("error", "critical", "fatal", "severe", ".cc:", ".py:"),
-    "failed": ("fail", "fatal", "panic", "abort", "crash", "could not", "couldn't", "unable to"),
-}  # fmt: skip
-EXACT = ("not-finite",)
-_PLAIN = r"(?:\(\?i\))?([\w =:/-]{2,}(?:\|[\w =:/-]{2,})*)"  # a list of plain texts
-
-
-def needles(pattern: ErrorPattern) -> tuple[tuple[str, ...], bool]:
-    """(texts of which each line that the pattern matches has at least one, whether in small letters). No texts: that
-    is not known."""
-    if pattern in DEFAULTS:
-        return NEEDLES[pattern.name], pattern.name not in EXACT
-    plain = re.fullmatch(_PLAIN, pattern.pattern)
-    if plain is None:
-        return (), False
-    small = pattern.pattern.startswith("(?i)")
-    return tuple(text.lower() if small else text for text in plain[1].split("|")), small
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

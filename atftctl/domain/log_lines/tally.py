@@ -55,6 +55,7 @@ class Message:
 
     kind: str
     text: str
+    severity: Severity = "error"
     count: int = 0
     first: float | None = None
     last: float | None = None
@@ -65,7 +66,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.kinds: dict[tuple[str, Severity], KindCount] = {}
-        self.messages: dict[tuple[str, str], Message] = {}
+        self.messages: dict[tuple[str, Severity, str], Message] = {}
         self.other_messages = 0  # errors whose messages are not among `messages`
         self.latest: deque[str] = deque(maxlen=LATEST)  # messages that are no warnings
         self.bin_s = LADDER_S[0]
@@ -123,13 +124,13 @@ class Tally:
         return 0 < self._current[key] <= self._remembered[key]
 
     def _count_message(self, found: Found) -> None:
-        key = (found.kind, _VARYING.sub("#", found.message[:SHOWN]))
+        key = (found.kind, found.severity, _VARYING.sub("#", found.message[:SHOWN]))
         message = self.messages.get(key)
         if message is None:
             if len(self.messages) >= MOST_MESSAGES:
                 self.other_messages += 1
                 return
-            message = self.messages[key] = Message(found.kind, found.message[:SHOWN])
+            message = self.messages[key] = Message(found.kind, found.message[:SHOWN], found.severity)
         _count(message, found.time)
 
     def _place(self, row: KindCount, time: float) -> None:

@@ -39,6 +39,11 @@ class UnboundError(Exception):
     """A part of the document could not be read; the reason is among the binder's problems."""
 
 
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """The key of a field in the document: its name, unless that is a word of Python (`for`)."""
+    return str(field.metadata.get("key", field.name))
+
+
 class Binder:
     """Reads one document. `file`: the name in the problems. Problems are collected, so that all are shown at once."""
 
@@ -77,7 +82,7 @@ class Binder:
     def _fields(self, cls: Any, value: Mapping[Any, Any], path: Path) -> dict[str, Any]:
         """The valid fields of a dataclass, by name."""
         hints = _hints(cls)
-        fields = {field.name: field for field in dataclasses.fields(cls)}
+        fields = {key_of(field): field for field in dataclasses.fields(cls)}
         for key in value:
             if key not in fields:
                 self.problem((*path, str(key)), tr("unknown key"), hint=nearest(str(key), fields))
@@ -86,10 +91,10 @@ class Binder:
             if required and name not in value:
                 self.problem((*path, name), tr("key {name!r} is missing", name=name), at=path)
         bound = {}
-        for name in fields:
+        for name, field in fields.items():
             if name in value:
                 try:
-                    bound[name] = self._value(hints[name], value[name], (*path, name))
+                    bound[field.name] = self._value(hints[field.name], value[name], (*path, name))
                 except UnboundError:
                     continue
         return bound

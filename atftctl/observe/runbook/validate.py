@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
+from typing import get_args
 
 from atftctl.domain.checkpoint import LEAST_STEPS
 from atftctl.domain.gate import GATE_CHECKS, MOST_STEPS, Gate
 from atftctl.domain.log_lines import rules as log_rules
-from atftctl.domain.runbook import LEAST_DATES, Runbook, Settings, Value, kind_of, span_s
+from atftctl.domain.runbook import DETECTORS, LEAST_DATES, Detector, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.host.files.containment import check_relative
@@ -31,6 +32,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_plans(runbook, binder)
     _check_symptoms(runbook, binder)
     _check_metrics(runbook, binder)
+    _check_detectors(runbook, binder)
     _check_logs(runbook, binder)
     _check_tolerances(runbook, binder)
     _check_checkpoints(runbook, binder)
@@ -203,7 +205,7 @@ def _check_symptoms(runbook: Runbook, binder: Binder) -> None:
 
 def _check_metrics(runbook: Runbook, binder: Binder) -> None:
     rules = runbook.metrics
-    for role in ("quality", "loss", "memory", "step_time"):
+    for role in ("quality", "loss", "memory", "step_time", "gradient"):
         name = getattr(rules, role)
         if name and name not in rules.columns:
             text = tr("{name} is not in metrics.columns", name=name)
@@ -211,6 +213,26 @@ def _check_metrics(runbook: Runbook, binder: Binder) -> None:
     if rules.quality in rules.columns and not rules.columns[rules.quality].better:
         text = tr("say which direction is better: higher or lower")
         binder.problem(("metrics", "columns", rules.quality, "better"), text, at=("metrics", "columns", rules.quality))
+
+
+def _check_detectors(runbook: Runbook, binder: Binder) -> None:
+    for name, rule in runbook.detectors.items():
+        where = ("detectors", name)
+        if not log_rules.is_name(name) or name in DETECTORS:
+            text = tr("{name!r} is no name: letters, digits, - and _, at most 40 of them", name=name)
+            if name in DETECTORS:
+                text = tr("{name} is a detector that atftctl has already", name=name)
+            binder.problem(where, text)
+        if rule.metric not in runbook.metrics.columns:
+            text = tr("{name} is not in metrics.columns", name=rule.metric)
+            binder.problem((*where, "metric"), text, hint=nearest(rule.metric, runbook.metrics.columns))
+        limits = [limit for limit in (rule.above, rule.below) if limit is not None]
+        if not limits or not all(map(math.isfinite, limits)):
+            binder.problem(where, tr("a number is missing: above, below or both"))
+        if rule.symptom and rule.symptom not in runbook.symptoms:
+            text = tr("there is no symptom {name!r}", name=rule.symptom)
+            binder.problem((*where, "symptom"), text, hint=nearest(rule.symptom, runbook.symptoms))
+        _check_range(binder, (*where, "for"), rule.rows, 1, 100_000)
 
 
 def _check_logs(runbook: Runbook, binder: Binder) -> None:
@@ -229,6 +251,10 @@ def _check_logs(runbook: Runbook, binder: Binder) -> None:
             binder.problem((*where, "name"), tr("{name} is listed twice", name=kind.name))
         if why := log_rules.problem(kind.pattern):
             binder.problem((*where, "pattern"), why)
+        speaks_for = (*runbook.symptoms, *get_args(Detector))
+        if kind.symptom not in speaks_for:
+            text = tr("there is no symptom {name!r}", name=kind.symptom)
+            binder.problem((*where, "symptom"), text, hint=nearest(kind.symptom, speaks_for))
         seen.add(kind.name)
 
 

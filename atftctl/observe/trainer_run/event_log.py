@@ -24,7 +24,7 @@ NEWEST = 2 << 20  # bytes of metrics that are read at most
 def events(root: Path, *, offset: int = 0, inode: int = 0, run_id: str = "") -> Iterator[dict[str, Any]]:
     """The events of one run (of all runs for ""), from a byte offset of the log on. `inode`: of the file that the
     offset is for; 0 where that is not known."""
-    for path, start in _parts(root, protocol.EVENTS, offset, inode):
+    for path, start in parts_since(root, protocol.EVENTS, offset, inode):
         try:
             with open_regular(path) as file:
                 file.seek(start)
@@ -72,7 +72,7 @@ def heartbeat(root: Path, run_id: str) -> Mapping[str, Any]:
 def metrics_since(root: Path, offset: int, *, inode: int = 0, generation: int = 0) -> list[dict[str, str]]:
     """The complete rows of the metrics from a byte offset on, as text by column; at most the newest 2 MiB of a file.
     `inode`: as for `events`. `generation`: of the trainer whose rows are wanted; see `_is_of`."""
-    parts = _parts(root, protocol.METRICS, offset, inode)
+    parts = parts_since(root, protocol.METRICS, offset, inode)
     rows = [row for path, start in parts for row in _rows(path, start, NEWEST)]
     return [row for row in rows if _is_of(row, generation)]
 
@@ -115,7 +115,7 @@ def _rows(path: Path, start: int, limit: int) -> list[dict[str, str]]:
     return [row for row in reader if None not in row and None not in row.values()]
 
 
-def _parts(root: Path, name: str, offset: int, inode: int) -> list[tuple[Path, int]]:
+def parts_since(root: Path, name: str, offset: int, inode: int) -> list[tuple[Path, int]]:
     """The files that hold a log from `offset` of the file with this inode on, and the position in each. Where the log
     was rotated since, that file has another name (events.jsonl.1), and the trainer may still write to it; what is in a
     file that was compressed or deleted is lost."""

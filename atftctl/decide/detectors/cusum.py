@@ -1,0 +1,28 @@
+"""A value that stays above its usual level: one-sided CUSUM of the robust z, which adds up small excesses.
+
+It needs rows that do not depend on each other much, as with shuffled days.
+"""
+
+from __future__ import annotations
+
+from atftctl.decide.detectors.finding import Finding
+from atftctl.protocol.messages import tr
+
+NAME = "drift"
+DRIFT, LIMIT, CLIP = 0.5, 20.0, 6.0  # an excess below DRIFT counts back; no single row counts more than CLIP
+MOST = 2 * LIMIT  # so that the alarm ends some time after the values came back
+
+
+def alarmed(total: float) -> bool:
+    """Is the sum over its limit?"""
+    return total > LIMIT
+
+
+def take(total: float, column: str, step: int, *, z: float, value: float, usual: float) -> tuple[float, Finding | None]:
+    """(the sum with this row, the finding where the alarm begins). usual: the median that z is counted from."""
+    after = min(max(0.0, total + min(z, CLIP) - DRIFT), MOST)
+    if not alarmed(after) or alarmed(total):
+        return after, None
+    text = tr("{metric} stays above its level: {value:.4g} in step {step}, usually {usual:.4g}",
+              metric=column, value=value, step=step, usual=usual)  # fmt: skip
+    return after, Finding(NAME, column, step, text)

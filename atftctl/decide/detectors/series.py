@@ -1,0 +1,45 @@
+"""The detectors of one series of positive values, such as a loss: they all compare the logarithm of a value with the
+recent ones that were no anomalies."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from atftctl.decide.detectors import cusum, explosion, non_finite, robust, spike
+from atftctl.decide.detectors.finding import Finding
+
+
+class Series(NamedTuple):
+    """What is known of one series of positive values. `window`: of their logarithms."""
+
+    window: robust.Window = robust.Window()
+    bad: bool = False  # a value was not finite
+    votes: int = 0
+    total: float = 0.0  # of the CUSUM
+    high: int = 0
+
+
+def take(state: Series, column: str, step: int, value: float, found: list[Finding | None], *, drifts: bool) -> Series:
+    """One more value of a series. Values that are not positive have no logarithm: only NaN is looked for in them."""
+    if not math.isfinite(value):
+        bad, finding = non_finite.take(state.bad, column, step, value)
+        found.append(finding)
+        return state._replace(bad=bad)
+    if value <= 0:
+        return state
+    window, bad, votes, total, high = state
+    log = math.log(value)
+    z = robust.score(window, log)
+    if z is None:
+        return Series(robust.admit(window, log), bad, votes, total, high)
+    if z > explosion.HIGH or votes or high:
+        votes, finding = explosion.take(votes, column, step, z=z, value=value)
+        high, single = spike.take(high, column, step, z=z)
+        found += [finding, single]
+    if drifts:
+        total, finding = cusum.take(total, column, step, z=z, value=value, usual=math.exp(window.centre))
+        found.append(finding)
+    if z <= explosion.HIGH and not cusum.alarmed(total):
+        window = robust.admit(window, log)
+    return Series(window, bad, votes, total, high)

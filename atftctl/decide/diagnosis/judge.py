@@ -1,0 +1,128 @@
+"""From evidence to a conclusion: the surest cause first, or healthy, or why it can't be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atftctl.decide.detectors import hang, robust
+from atftctl.decide.diagnosis import detected as metrics
+from atftctl.decide.diagnosis import of_machine, of_process
+from atftctl.domain.diagnosis import Confidence, Diagnosis, Evidence, Hypothesis, Observed
+from atftctl.domain.log_lines.matcher import Matcher
+from atftctl.domain.process_state import STATE_TEXTS
+from atftctl.protocol.messages import Message, tr, trn
+
+SLACK_S = 60.0  # that the clock of a file server may differ from ours
+TORN = 0.1  # of the rows: more torn ones than this, and nothing is said of the rest
+LEVELS: tuple[Confidence, ...] = ("certain", "likely", "possible")
+BUSY = ("start", "evaluate", "save", "reload")  # sections in which no rows are written
+
+
+def judge(seen: Observed, found: metrics.Detected, matcher: Matcher, memory_limit_mb: int = 0) -> Diagnosis:
+    """The conclusion from everything that was observed."""
+    signs = [
+        *of_process.evidence(seen, matcher),
+        *metrics.evidence(found, memory_limit_mb),
+        *of_machine.of_logs(seen),
+        *of_machine.of_kernel(seen),
+        *of_machine.of_checkpoints(seen),
+    ]
+    hypotheses = tuple(ranked(signs))
+    unknown = tuple(_unknown(seen, found, explained=bool(hypotheses)))
+    notes = tuple(sign for sign in signs if sign.strength == "note")
+    return Diagnosis(not hypotheses and not unknown, hypotheses, notes, unknown)
+
+
+def ranked(signs: Sequence[Evidence]) -> list[Hypothesis]:
+    """Each cause that something speaks for, the surest first; of equally sure ones that which came first."""
+    causes = dict.fromkeys(sign.cause for sign in signs if sign.strength in ("proof", "strong", "weak"))
+    made = []
+    for cause in causes:
+        about = [sign for sign in signs if sign.cause == cause]
+        against = tuple(sign for sign in about if sign.strength == "against")
+        own = tuple(sign for sign in about if sign.strength not in ("against", "note"))
+        made.append(Hypothesis(cause, confidence(own), own, against))
+    return sorted(made, key=_order)
+
+
+def confidence(signs: Sequence[Evidence]) -> Confidence:
+    """How sure a cause is: certain by a proof, or by strong signs of two kinds; likely by one strong sign."""
+    strong = {sign.source for sign in signs if sign.strength == "strong"}
+    if any(sign.strength == "proof" for sign in signs) or len(strong) > 1:
+        return "certain"
+    return "likely" if strong else "possible"
+
+
+def _order(hypothesis: Hypothesis) -> tuple[int, int, float]:
+    times = [sign.time for sign in hypothesis.evidence if sign.time is not None]
+    return LEVELS.index(hypothesis.confidence), len(hypothesis.against), min(times, default=float("inf"))
+
+
+def _unknown(seen: Observed, found: metrics.Detected, *, explained: bool) -> list[Message | str]:
+    """Why it can't be said that nothing is wrong."""
+    process = seen.process
+    if process.state == "never started":
+        return [tr("atftctl has not started a trainer here")]
+    why = list[Message | str](seen.logs_unread)
+    if process.where:
+        why.append(tr("the trainer was started on {host}; its state can't be seen from here", host=process.where))
+    if process.state == "died" and not explained:
+        why.append(tr("the trainer has died, and nothing that was seen says why"))
+    elif (
+        process.state != "died"
+        and not process.alive
+        and not of_process.ended_as_asked(seen)
+        and seen.wanted != "stopped"
+    ):
+        why.append(tr("the trainer does not run any more ({state})", state=STATE_TEXTS[process.state]))
+    return why + _unknown_metrics(seen, found)
+
+
+def _unknown_metrics(seen: Observed, found: metrics.Detected) -> list[Message | str]:
+    """What is wrong with the metrics: missing, of another generation, old, from the future, torn, too few."""
+    rows = seen.rows
+    if rows.problem:
+        return [tr("the metrics can't be read: {reason}", reason=rows.problem)]
+    why = list[Message | str]()
+    if rows.later:
+        why.append(
+            trn(
+                "{count} row of the metrics is of a newer trainer",
+                "{count} rows of the metrics are of a newer trainer",
+                rows.later,
+            )
+        )
+    if rows.torn > TORN * max(1, len(rows.rows)):
+        why.append(trn("{count} line of the metrics is torn", "{count} lines of the metrics are torn", rows.torn))
+    if not rows.rows:
+        return [*why, tr("no metrics of this run; rows of earlier ones that were left out: {rows}", rows=rows.earlier)]
+    why += _unknown_time(seen, found)
+    return why + _unknown_loss(found)
+
+
+def _unknown_loss(found: metrics.Detected) -> list[Message | str]:
+    rules = found.rules
+    if not rules.loss:
+        return [tr("the runbook names no column of the loss (metrics.loss)")]
+    if found.ready.get("loss"):
+        return []
+    rows, needed = len(found.state.loss.window.values), robust.WARM_UP
+    return [tr("{rows} rows with {metric} so far; {needed} are needed", rows=rows, metric=rules.loss, needed=needed)]
+
+
+def _unknown_time(seen: Observed, found: metrics.Detected) -> list[Message | str]:
+    written = seen.rows.written
+    if written is not None and written > seen.now + SLACK_S:
+        ahead = written - seen.now
+        return [tr("the metrics were written {seconds:.0f} s in the future: a clock is wrong", seconds=ahead)]
+    if (age := _age(seen, found)) is not None:
+        return [tr("the newest row of the metrics is {seconds:.0f} s old, and the trainer runs", seconds=age)]
+    return []
+
+
+def _age(seen: Observed, found: metrics.Detected) -> float | None:
+    """How old the newest row is, where the trainer should have written another one since."""
+    if not seen.process.alive or seen.process.section in BUSY or seen.rows.written is None:
+        return None
+    limit = hang.step_limit_s((*found.state.time.first, *found.state.time.recent))
+    return hang.silent_s(now=seen.now, last=seen.rows.written, limit_s=limit)

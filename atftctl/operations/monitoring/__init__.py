@@ -1,0 +1,1 @@
+"""Watching over the trainer: what is wrong, and what the detectors say."""

@@ -1,0 +1,173 @@
+"""From signs to a cause: what is certain, what is only possible, and when nothing can be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from atftctl import protocol
+from atftctl.decide.detectors import bank
+from atftctl.decide.diagnosis import judge
+from atftctl.decide.diagnosis.detected import detect
+from atftctl.domain.diagnosis import Checkpoint, Diagnosis, KernelSign, LogSign, Observed
+from atftctl.domain.facts import Process
+from atftctl.domain.log_lines.matcher import Matcher
+from atftctl.domain.log_lines.rules import Logs
+from atftctl.domain.log_lines.signatures import wanted
+from atftctl.domain.run_rows import RunRows
+from atftctl.domain.runbook import DetectorRule
+from atftctl.protocol import TrainerExit
+from tests.support.series import RULES, healthy, with_fault
+
+NOW = 1_796_000_000.0
+MATCHER = Matcher(wanted(Logs()))
+KINDS = {kind.name: kind for kind in MATCHER.patterns}
+ALIVE = Process(state="running", pid=7, run_id="r", generation=1, section="step", step=400)
+DEAD = Process(state="died", run_id="r", generation=1, last_event={"event": "first_step", "step": 1, "t": NOW - 90})
+ROWS = RunRows(tuple(healthy(400, 1)), 400, columns=("step",), written=NOW - 1)
+
+
+def event(name: str, **fields: Any) -> dict[str, Any]:
+    return {"event": name, "t": NOW - 5, "step": 400, "run_id": "r", **fields}
+
+
+def line(text: str, *, ago: float = 60, severity: Any = "") -> LogSign:
+    kind = MATCHER.patterns[MATCHER.kind(text) or 0]
+    return LogSign(kind.name, kind.role, kind.symptom, severity or kind.severity, text, 1, NOW - ago)
+
+
+def told(process: Process = ALIVE, rules: bank.Rules = RULES, **facts: Any) -> Diagnosis:
+    seen = Observed(NOW, process, pid=7, **{"rows": ROWS, "wanted": "running", **facts})
+    return judge.judge(seen, detect(rules, seen.rows), MATCHER, 2000)
+
+
+def main(diagnosis: Diagnosis) -> tuple[str, str]:
+    assert diagnosis.main is not None and not diagnosis.healthy, diagnosis
+    return diagnosis.main.cause, diagnosis.main.confidence
+
+
+def test_healthy_only_where_enough_was_seen() -> None:
+    assert told().healthy and not told().unknown
+    assert told(replace(ALIVE, state="stopped"), wanted="stopped").healthy
+    assert not told(rows=RunRows(tuple(healthy(20, 1)), 20, written=NOW)).healthy
+    assert not told(rules=bank.Rules(memory="memory")).healthy, "no column of the loss"
+
+
+OOM = event(protocol.OOM, message="CUDA out of memory", recoverable=False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause", "confidence"),
+    [
+        ({"events": (OOM,)}, "out-of-memory", "certain"),
+        ({"events": (event(protocol.STOPPED, exit_code=11, reason="x"),)}, "out-of-memory", "certain"),
+        ({"events": (event(protocol.ANOMALY, quantity="loss", value="nan"),)}, "anomaly", "certain"),
+        ({"logs": (line("torch.OutOfMemoryError: CUDA out of memory."),)}, "out-of-memory", "likely"),
+        ({"kernel": (KernelSign(7, "Out of memory: Killed process 7 (python)", NOW - 5),)}, "out-of-memory", "certain"),
+        ({"killed": True}, "out-of-memory", "likely"),
+        ({"killed": True, "logs": (line("Killed"),)}, "out-of-memory", "certain"),
+        ({"kernel": (KernelSign(99, "Out of memory: Killed process 99 (java)", NOW),)}, "out-of-memory", "possible"),
+        ({"kernel": (KernelSign(0, "NVRM: Xid (PCI:0000:65:00): 79", NOW),)}, "cuda-hardware", "likely"),
+        ({"logs": (line("OSError: [Errno 28] No space left on device"),)}, "disk-full", "likely"),
+        ({"events": (event(protocol.STOPPED, exit_code=14, reason="x"),)}, "checkpoint", "certain"),
+        (
+            {"events": (event(protocol.STOPPED, exit_code=1, reason="OSError: [Errno 28] No space left on device"),)},
+            "disk-full",
+            "likely",
+        ),
+        ({"rows": RunRows(tuple(with_fault("nan", 350, 400, 1)), 400, written=NOW)}, "anomaly", "likely"),
+    ],
+)
+def test_why_it_died(facts: dict[str, Any], cause: str, confidence: str) -> None:
+    assert main(told(DEAD, **facts)) == (cause, confidence)
+
+
+@pytest.mark.parametrize("text", ["Killed", "command terminated with exit code 137", "  exitcode  : -9 (pid: 5277)"])
+def test_killed_alone_proves_nothing(text: str) -> None:
+    diagnosis = told(DEAD, logs=(line(text),), killed=False)
+    assert diagnosis.main is None and not diagnosis.healthy and any("died" in why for why in diagnosis.unknown)
+
+
+def test_two_kinds_of_strong_signs_are_certain() -> None:
+    rows = RunRows(tuple(with_fault("plus-50", 300, 400, 1)), 400, written=NOW)
+    signs = (line("RuntimeError: Function 'LogBackward0' returned nan values in its 0th output."),)
+    assert main(told(DEAD, rows=rows, logs=signs)) == ("anomaly", "certain")
+
+
+def test_the_first_root_cause_is_named_not_the_last_line() -> None:
+    logs = (
+        line("ERROR:x:failed (exitcode: 1) local_rank: 0 (pid: 33054) of binary: python", ago=1),
+        line("[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)", ago=20),
+        line("RuntimeError: CUDA error: device-side assert triggered", ago=40),
+        line("KeyError: Caught KeyError in DataLoader worker process 0.", ago=90),
+    )
+    diagnosis = told(DEAD, logs=logs)
+    assert main(diagnosis) == ("loader-code", "likely")
+    assert [hypothesis.cause for hypothesis in diagnosis.hypotheses] == ["loader-code", "cuda-assert"]
+    assert len(diagnosis.notes) >= 2
+
+
+def test_a_line_in_the_log_of_a_trainer_that_goes_on_is_no_proof() -> None:
+    diagnosis = told(logs=(line("OSError: [Errno 28] No space left on device"),))
+    assert main(diagnosis) == ("disk-full", "possible") and not diagnosis.is_sure
+    assert told(logs=(line("WARNING CUDA out of memory: trying again", severity="warning"),)).healthy
+    recovered = (event(protocol.OOM, message="x", recoverable=True), event(protocol.RECOVERED, message="x"))
+    assert told(events=recovered).healthy
+
+
+@pytest.mark.parametrize("kind", ["nan", "times-1.1", "plus-50"])
+def test_metrics_of_a_trainer_that_runs(kind: str) -> None:
+    rows = RunRows(tuple(with_fault(kind, 370, 400, 1)), 400, written=NOW)
+    assert main(told(rows=rows)) == ("anomaly", "likely")
+
+
+def test_a_leak_alone_is_possible_only() -> None:
+    diagnosis = told(rows=RunRows(tuple(with_fault("leak", 1, 400, 1)), 400, written=NOW))
+    assert main(diagnosis) == ("leak", "possible")
+    assert diagnosis.main and any("limit of 2,000 MB" in sign.text for sign in diagnosis.main.evidence)
+
+
+def test_a_rule_of_the_runbook_speaks_for_its_symptom() -> None:
+    rules = bank.Rules("loss", thresholds={"own": DetectorRule("loss", above=0.1, rows=5, symptom="divergence")})
+    assert main(told(rules=rules)) == ("divergence", "likely")
+    rules = bank.Rules("loss", thresholds={"own": DetectorRule("loss", above=0.1, rows=5)})
+    assert told(rules=rules).healthy, "a rule without a symptom is a note"
+
+
+def test_a_hang_and_what_speaks_against_it() -> None:
+    assert main(told(replace(ALIVE, silent_s=400.0))) == ("hang", "likely")
+    assert told(replace(ALIVE, section="save"), rows=replace(ROWS, written=NOW - 4000)).healthy, "it saves"
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (RunRows(), "no metrics of this run"),
+        (RunRows(earlier=500, written=NOW), "earlier ones that were left out: 500"),
+        (replace(ROWS, later=3), "newer trainer"),
+        (replace(ROWS, written=NOW + 3600), "in the future"),
+        (replace(ROWS, written=NOW - 3600), "3600 s old"),
+        (replace(ROWS, torn=200), "torn"),
+        (RunRows(problem="Permission denied"), "can't be read"),
+    ],
+)
+def test_metrics_that_say_nothing(rows: RunRows, text: str) -> None:
+    diagnosis = told(rows=rows)
+    assert not diagnosis.healthy and diagnosis.main is None and text in "; ".join(diagnosis.unknown)
+
+
+def test_checkpoints() -> None:
+    damaged = Checkpoint("models/last.pth", whole=False, damage="the zip is not complete")
+    assert main(told(checkpoints=(damaged,))) == ("checkpoint", "possible")
+    whole = Checkpoint("models/last.pth", whole=True)
+    assert told(checkpoints=(whole, Checkpoint("models/best.pth", whole=False))).healthy
+    exits = (event(protocol.STOPPED, exit_code=int(TrainerExit.BAD_CHECKPOINT), reason="x"),)
+    diagnosis = told(DEAD, events=exits, checkpoints=(whole,))
+    assert diagnosis.main and diagnosis.main.against, "what speaks against it is shown"
+
+
+def test_logs_that_could_not_be_read_are_no_health() -> None:
+    assert not told(logs_unread=("logs/training.log: Permission denied",)).healthy
+    assert not told(Process()).healthy and not told(replace(ALIVE, where="node7")).healthy
