@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from atftctl.decide.plans.added_settings import Added, about_added, add_to_changes
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets_of
 from atftctl.domain.errors import Refused
@@ -15,8 +16,12 @@ from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import joined, tr, trn
 
+NONE: Added = {}
 
-def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartPolicy, language: str) -> Plan:
+
+def rollback_symptom(
+    runbook: Runbook, facts: Facts, name: str, policy: RestartPolicy, language: str, added: Added = NONE
+) -> Plan:
     """Return the plan for a symptom: its settings, or the first alternative where these are set already.
 
     Raises Refused where nothing is left to change.
@@ -35,6 +40,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
         minutes=symptom.minutes,
         notes=notes,
         about={"symptom": name},
+        added=added,
     )  # fmt: skip
     if plan.empty:
         rest = tr("turn off all improvements with: atftctl rollback --immediate")
@@ -48,7 +54,7 @@ def rollback_symptom(runbook: Runbook, facts: Facts, name: str, policy: RestartP
     return plan
 
 
-def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) -> Plan:
+def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy, added: Added = NONE) -> Plan:
     """Return the plan of `rollback --immediate`: every improvement off, key by key. Raises Refused where all are."""
     plan = settings_plan(
         runbook, facts, runbook.immediate.settings, policy,
@@ -57,6 +63,7 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) ->
         resume=runbook.immediate.resume,
         minutes=runbook.immediate.minutes,
         about={"preset": "immediate"},
+        added=added,
     )  # fmt: skip
     if plan.empty:
         raise Refused(
@@ -66,7 +73,9 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy) ->
     return plan
 
 
-def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy) -> Plan:
+def rollback_features(
+    runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy, added: Added = NONE
+) -> Plan:
     """Return the plan that turns off these features and no others, the guide's partial rollback. Raises Refused."""
     listed = ", ".join(names)
     plan = settings_plan(
@@ -75,6 +84,7 @@ def rollback_features(runbook: Runbook, facts: Facts, names: Sequence[str], poli
         title=tr("back to the baseline: {features}", features=listed),
         resume="last",
         about={"features": listed},
+        added=added,
     )  # fmt: skip
     if not plan.targets:
         raise Refused(tr("{features}: already at the baseline", features=listed))
@@ -133,17 +143,20 @@ def settings_plan(
     minutes: int | None = None,
     notes: tuple[str, ...] = (),
     about: dict[str, str],
+    added: Added = NONE,
 ) -> Plan:
-    """Return the plan that gives features their wanted values, for all commands that do so."""
+    """Return the plan that gives features their wanted values, for all commands that do so. `added`: further settings,
+    by key; they win."""
+    with_added = add_to_changes(runbook, facts.configs, wanted, changes(runbook, facts.configs, wanted), added)
     return assemble(
         command=command,
         title=title,
         runbook=runbook,
         facts=facts,
-        targets=targets_of(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs),
+        targets=targets_of(with_added.changes, facts.configs, runbook.files.configs),
         resume=resume,
         policy=policy,
         minutes=minutes,
-        notes=notes,
-        about=about,
+        notes=(*notes, *with_added.notes),
+        about={**about, **about_added(added)},
     )

@@ -14,36 +14,46 @@ from atftctl.observe.snapshots import catalog
 from atftctl.operations.change.change import Change
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
+from atftctl.operations.rollback.added import added_settings, restored_configs
 from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 from atftctl.protocol.messages import tr
 
 
-def by_symptom(project: Project, symptom: str, policy: RestartPolicy, request: Request) -> Result:
-    """Set the settings that the runbook names for a symptom. `symptom`: its name, alias or title. Raises UsageError for
-    an unknown symptom, and as `carry_out`."""
+def by_symptom(
+    project: Project, symptom: str, policy: RestartPolicy, request: Request, extra: Sequence[str] = ()
+) -> Result:
+    """Set the settings that the runbook names for a symptom. `symptom`: its name, alias or title. `extra`: further
+    settings, as KEY=VALUE. Raises UsageError for an unknown symptom, and as `carry_out`."""
     name, _ = find_symptom(project.runbook, symptom)
-    change = Change(lambda facts: by_settings.rollback_symptom(project.runbook, facts, name, policy, project.language))
+    runbook, added = project.runbook, added_settings(extra)
+    change = Change(lambda facts: by_settings.rollback_symptom(runbook, facts, name, policy, project.language, added))
     return carry_out_or_undo(project, change, policy, request)
 
 
-def immediate(project: Project, policy: RestartPolicy, request: Request) -> Result:
+def immediate(project: Project, policy: RestartPolicy, request: Request, extra: Sequence[str] = ()) -> Result:
     """Turn all improvements off, and set the training settings to their defaults. Raises as `carry_out`."""
-    change = Change(lambda facts: by_settings.rollback_immediate(project.runbook, facts, policy))
+    added = added_settings(extra)
+    change = Change(lambda facts: by_settings.rollback_immediate(project.runbook, facts, policy, added))
     return carry_out_or_undo(project, change, policy, request)
 
 
-def by_feature(project: Project, names: Sequence[str], policy: RestartPolicy, request: Request) -> Result:
+def by_feature(
+    project: Project, names: Sequence[str], policy: RestartPolicy, request: Request, extra: Sequence[str] = ()
+) -> Result:
     """Turn these improvements off. Raises UsageError for an unknown name, and as `carry_out`."""
     known = project.runbook.features
     for name in names:
         if name not in known:
             raise UsageError(tr("unknown feature {name!r}", name=name), hint=nearest(name, known))
     names = tuple(dict.fromkeys(names))
-    change = Change(lambda facts: by_settings.rollback_features(project.runbook, facts, names, policy))
+    added = added_settings(extra)
+    change = Change(lambda facts: by_settings.rollback_features(project.runbook, facts, names, policy, added))
     return carry_out_or_undo(project, change, policy, request)
 
 
-def to_snapshot(project: Project, name: str, policy: RestartPolicy, request: Request) -> Result:
+def to_snapshot(
+    project: Project, name: str, policy: RestartPolicy, request: Request, extra: Sequence[str] = ()
+) -> Result:
     """Restore all files of a snapshot as a unit. Raises Refused for an unknown snapshot, and as `carry_out`."""
     from atftctl.decide.plans import by_snapshot
 
@@ -56,8 +66,12 @@ def to_snapshot(project: Project, name: str, policy: RestartPolicy, request: Req
                 "choose another route: rollback --symptom NAME, --immediate or --to ID; atftctl runbook show lists them"
             )
         raise
+    runbook, added = project.runbook, added_settings(extra)
+    restored = restored_configs(layout, snapshot, runbook.files.configs) if added else None
     change = Change(
-        lambda facts: by_snapshot.restore(project.runbook, facts, snapshot, snapshot.files, policy, command="rollback"),
+        lambda facts: by_snapshot.restore(
+            runbook, facts, snapshot, snapshot.files, policy, command="rollback", added=added, restored=restored
+        ),
         digests_of=tuple(file.path for file in snapshot.files),
     )
     return carry_out_or_undo(project, change, policy, request)
