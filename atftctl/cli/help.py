@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from atftctl.cli.options import COMMON
+from atftctl.cli.rehearsal import with_value
 
 ARGUMENTS, PLAIN = "Arguments", "Options"
 EXTRA = re.compile(r"\s*\[((?:default: |required|x[<>]=?)[^\]]*)\]$")  # what the parser adds to an option's text
@@ -30,7 +31,13 @@ class Formatter(Protocol):
 
 
 class CommandHelp(TyperCommand):
-    """The help page of a command."""
+    """The help page of a command, and its options whose value may be missing."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line."""
+        if any(parameter.name == "rehearse" for parameter in self.params):
+            args = with_value(args)
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: object) -> list[str]:
         """`[OPTIONS]` and the arguments as their metavars have them."""

@@ -84,15 +84,31 @@ NeverConfirmed = Annotated[  # an option only to say why it is refused
     str, typer.Option("--confirm-within", metavar="TIME", hidden=True, help="Not possible here.")
 ]
 
+Rehearse = Annotated[
+    str,
+    typer.Option(
+        "--rehearse",
+        metavar="[STEPS]",
+        help="Before anything is changed, train with the planned settings in a scratch copy (default: 60 steps); "
+        "refuse the change if that fails.",
+        show_default=False,
+    ),
+]
+Force = Annotated[
+    str,
+    typer.Option("--force", metavar="REASON", help="With --rehearse: make the change although it did not pass."),
+]
+
 Shared = Literal[
     "json", "project", "lang", "dry_run", "diff", "yes", "reason", "no_restart", "adopt", "confirm_within",
-    "confirm_by_verify",
+    "confirm_by_verify", "rehearse", "force",
 ]  # fmt: skip
 ALWAYS: tuple[Shared, ...] = ("json", "project", "lang")
 CHANGE: tuple[Shared, ...] = ("dry_run", "yes", "reason")
 CHANGE_FILES: tuple[Shared, ...] = ("dry_run", "diff", "yes", "reason")
 RESTART: tuple[Shared, ...] = ("no_restart", "adopt")
 CONFIRM: tuple[Shared, ...] = ("confirm_within", "confirm_by_verify")
+REHEARSE: tuple[Shared, ...] = ("rehearse", "force")
 _KINDS: dict[Shared, tuple[object, object]] = {  # annotation and default
     "json": (Json, False),
     "project": (Project, Path()),
@@ -105,6 +121,8 @@ _KINDS: dict[Shared, tuple[object, object]] = {  # annotation and default
     "adopt": (Adopt, None),
     "confirm_within": (ConfirmWithin, ""),
     "confirm_by_verify": (ConfirmByVerify, False),
+    "rehearse": (Rehearse, ""),
+    "force": (Force, ""),
 }
 
 

@@ -28,6 +28,7 @@ PARTS = {
     "watch": tr("watching the trainer"),
     "reload": tr("waiting for the trainer to load the settings"),
     "bisect": tr("running a short training"),
+    "rehearsal": tr("training in a scratch copy (takes about half a minute)"),
     "decide": tr("reading the project"),
     "evidence": tr("saving the evidence"),
     "files": tr("changing the files"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """One run of one command. The fields `json` to `confirm_by_verify` are its shared options.
+    """One run of one command. The fields `json` to `force` are its shared options.
 
     A command without `--yes` does not ask for confirmation, hence the default of `yes`.
     """
@@ -40,6 +40,8 @@ class Session:
     adopt: list[int] | None = None
     confirm_within: str = ""
     confirm_by_verify: bool = False
+    rehearse: str = ""
+    force: str = ""
     render: Callable[[Result], None] | None = None  # how the result is shown; None: headline, lines and times
     contacts: tuple[str, ...] = ()  # the runbook's; an error shows them
 
@@ -62,14 +64,14 @@ class Session:
 
     def request(self, *, or_undo: bool = False, policy: RestartPolicy | None = None) -> Request:
         """How the operator asks for this change. policy: what it may do with the trainer, where it may have to be
-        confirmed. Raises UsageError for a wrong --confirm-within."""
+        confirmed. Raises UsageError for a wrong --confirm-within and --rehearse."""
+        from atftctl.cli.rehearsal import wish
         from atftctl.operations.request import Request, yes
 
         reason = self.reason.encode("utf-8", "replace").decode()  # bytes of another encoding are surrogates here
         within = self._confirm_within(policy) if policy else None
-        return Request(
-            reason, self.dry_run, or_undo, self._confirm, _observer.seen or yes, self.reporter, within, _before
-        )
+        rehearse, seen = wish(self.rehearse, self.force), _observer.seen or yes
+        return Request(reason, self.dry_run, or_undo, self._confirm, seen, self.reporter, within, rehearse, _before)
 
     def _confirm_within(self, policy: RestartPolicy) -> ConfirmWithin | None:
         from atftctl.domain.duration import seconds_of

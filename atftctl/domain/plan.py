@@ -10,6 +10,7 @@ from atftctl.domain.code_steps import ChangePackages, MoveBranch
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.confirm_steps import AwaitConfirmation
 from atftctl.domain.record import record
+from atftctl.domain.rehearse_steps import Rehearse
 from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.steps import (
     ChangeFiles,
@@ -28,7 +29,8 @@ from atftctl.domain.steps import (
 @record
 class Plan:
     """The steps of one operation. `target_minutes`: how long it may take. `undo_of`: the id of the operation that it
-    undoes. `notes`: remarks for the operator."""
+    undoes. `notes`: remarks for the operator. `resume`: the checkpoint from which training goes on, also where the plan
+    itself starts no trainer."""
 
     command: str
     title: str
@@ -36,6 +38,7 @@ class Plan:
     target_minutes: int | None = None
     notes: tuple[str, ...] = ()
     undo_of: str = ""
+    resume: str = "last"
     facts: Mapping[str, Any] = field(default_factory=dict)  # for the record: symptom, phase, snapshot
 
     @property
@@ -96,3 +99,10 @@ def with_steps(plan: Plan, *, first: tuple[Step, ...] = (), after: tuple[Step, .
 def with_notes(plan: Plan, notes: tuple[str, ...]) -> Plan:
     """The plan with further notes."""
     return replace(plan, notes=(*plan.notes, *notes)) if notes else plan
+
+
+def with_rehearsal(shown: Plan, final: Plan) -> Plan:
+    """Return the plan that was made under the lock, with what the rehearsal of the plan that was shown has told."""
+    steps = tuple(step for step in shown.steps if isinstance(step, Rehearse))
+    facts = {name: shown.facts[name] for name in ("rehearsal", "forced") if name in shown.facts}
+    return replace(final, steps=(*steps, *final.steps), facts={**final.facts, **facts}) if steps else final

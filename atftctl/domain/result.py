@@ -71,6 +71,7 @@ class ChangeData(Data):
     changed, as `key: old → new`. first_step: the event of the trainer's first step. undone_by: the undo that followed,
     where the trainer was not healthy. probe: what a probe measured after the change. pushed: whether the revert was
     pushed. confirm_until: the time at which the change is undone unless it is confirmed (ISO 8601), or null.
+    rehearsal: what `--rehearse` measured before the change, or null.
     """
 
     operation: str
@@ -81,6 +82,7 @@ class ChangeData(Data):
     probe: Mapping[str, Any] | None = None
     pushed: bool = False
     confirm_until: str | None = None
+    rehearsal: Mapping[str, Any] | None = None
 
 
 @record

@@ -11,6 +11,7 @@ from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
 from atftctl.domain.confirm_steps import AwaitConfirmation
 from atftctl.domain.gate import DecideByHand, WatchGate
 from atftctl.domain.record import record
+from atftctl.domain.rehearse_steps import Rehearse
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.snapshot_steps import CopyFiles, ExportFiles, PinSnapshot, RemoveSnapshot
 from atftctl.domain.text import value_text
@@ -39,7 +40,7 @@ class SettingChange:
 @dataclass(frozen=True)
 class Target:
     """One file that a step changes, in exactly one of these ways: its settings are edited, it is restored from a
-    snapshot, it is taken from a commit, or it is removed."""
+    snapshot (`changes` are then edited in the restored text), it is taken from a commit, or it is removed."""
 
     path: str
     old: str | None  # SHA-256 of the current file; None where there is no file, or where it is volatile
@@ -47,7 +48,7 @@ class Target:
     snapshot: str = ""
     commit: str = ""
     copy: str = ""  # path of the snapshot's copy, relative to the project
-    new: str | None = None  # SHA-256 of the new file
+    new: str | None = None  # SHA-256 of the new file, before `changes`
     mode: int = 0o644
     moded: bool = False  # `mode` is to be set, though no snapshot says so
     volatile: bool = False  # the trainer writes it: its content is read after the trainer has stopped
@@ -59,6 +60,14 @@ class Target:
     def describe(self) -> str:
         if self.changes:
             count = len(self.changes)
+            if self.snapshot:
+                return trn(
+                    "restore {path} from {snapshot}, with {count} setting changed",
+                    "restore {path} from {snapshot}, with {count} settings changed",
+                    count,
+                    path=self.path,
+                    snapshot=self.snapshot,
+                )
             return trn("change {count} setting in {path}", "change {count} settings in {path}", count, path=self.path)
         if self.snapshot:
             return tr("restore {path} from {snapshot}", path=self.path, snapshot=self.snapshot)
@@ -257,6 +266,7 @@ class RunProbes:
 
 Step = (
     RemoveSnapshot
+    | Rehearse
     | RecoverFirst
     | SaveEvidence
     | StopTrainer

@@ -45,14 +45,24 @@ class ConfirmWithin:
 
 
 @record
+class RehearseFirst:
+    """The planned settings train `steps` steps in a scratch copy before the plan is shown. `force`: why the change may
+    be made although that did not pass; "" where it may not."""
+
+    steps: int
+    force: str = ""
+
+
+@record
 class Request:
     """How a change is asked for.
 
     `or_undo`: undo the change where the trainer is not healthy after it. `confirm`: asks the operator. `seen`: gets
     every plan before anything else is done with it, and may raise: `plan save` and `plan apply` use it.
-    `confirm_within`: the change is undone unless it is confirmed; None where it needs no confirmation. `before`: is
-    called before a change is planned, with the operation that it undoes or ""; may raise Refused. It carries out an
-    overdue undo, which this module and the change itself can't import.
+    `confirm_within`: the change is undone unless it is confirmed; None where it needs no confirmation. `rehearse`: the
+    planned settings train first; None where they don't. `before`: is called before a change is planned, with the
+    operation that it undoes or ""; may raise Refused. It carries out an overdue undo, which this module and the change
+    itself can't import.
     """
 
     reason: str = ""
@@ -62,6 +72,7 @@ class Request:
     seen: Confirm = yes
     report: Reporter = field(default_factory=Silent)
     confirm_within: ConfirmWithin | None = None
+    rehearse: RehearseFirst | None = None
     before: Before = nothing
 
     @property

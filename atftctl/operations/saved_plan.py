@@ -14,6 +14,7 @@ from typing import Any
 
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.plan import Plan
+from atftctl.domain.rehearse_steps import Rehearse
 from atftctl.domain.text import listed
 from atftctl.host import locks
 from atftctl.host.errors import HostError, reason
@@ -90,7 +91,7 @@ def _changed(name: str, current: Any, saved: Any) -> list[str]:
 
 def essence(plan: Plan) -> dict[str, Any]:
     """Return what makes two plans the same: the steps, and the old and new content of each file. The trainer's pid is
-    left out: a restart changes it."""
+    left out: a restart changes it; and the rehearsal, which measures anew."""
     files = {
         target.path: {
             "from": target.old,
@@ -99,7 +100,7 @@ def essence(plan: Plan) -> dict[str, Any]:
         }
         for target in plan.targets
     }
-    steps = [PID.sub("pid …", step.describe()) for step in plan.steps]
+    steps = [PID.sub("pid …", step.describe()) for step in plan.steps if not isinstance(step, Rehearse)]
     return {"command": plan.command, "files": files, "steps": steps}
 
 

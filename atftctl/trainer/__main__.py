@@ -56,6 +56,8 @@ def _run_probe(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, 
 
         old, new = (Path(name) for name in arguments.file)
         return compare(old, new)
+    if arguments.kind == "rehearse":
+        return _rehearse(arguments, configs)
     from atftctl.trainer.probes import measure
     from atftctl.trainer.probes.side_by_side import Request
 
@@ -74,6 +76,27 @@ def _run_probe(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, 
             Path(arguments.root).absolute(), configs, Path(arguments.file[0]), request, train=not arguments.only_load
         )
     return measure.run(arguments.kind, Path(arguments.root).absolute(), configs, baseline, request)
+
+
+def _rehearse(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, Any]:
+    """Train with --config and with --baseline-config in turns. Does not import torch."""
+    import tempfile
+
+    from atftctl.trainer.probes.rehearse import Rehearsal, rehearse
+
+    models = {name: source or None for name, _, source in (text.partition("=") for text in arguments.model)}
+    order = Rehearsal(
+        Path(arguments.root).absolute(),
+        configs,
+        [Path(name) for name in arguments.baseline_config or CONFIGS],
+        arguments.steps,
+        arguments.resume,
+        models,
+        arguments.limit_s,
+        arguments.memory_limit_mb,
+    )
+    with tempfile.TemporaryDirectory(prefix="atftctl-rehearsal-") as scratch:
+        return rehearse(order, Path(scratch))
 
 
 def train(configs: list[Path], root: Path, resume: str) -> int:
@@ -148,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", choices=("last", "best", "scratch"), default="last", help="checkpoint to start from (default: last)"
     )
     measure = verbs.choices["probe"]
-    measure.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors", "grade"))
+    measure.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors", "grade", "rehearse"))
     measure.add_argument(
         "--file",
         action="append",
@@ -164,7 +187,25 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--steps", type=int, default=60, help="steps to measure (default: 60)")
     measure.add_argument("--only-load", action="store_true", help="for grade: take no steps")
     _add_verify_options(measure)
+    _add_rehearse_options(measure)
     return parser
+
+
+def _add_rehearse_options(measure: argparse.ArgumentParser) -> None:
+    """Add the options of `probe rehearse`."""
+    measure.add_argument(
+        "--resume", choices=("last", "best", "scratch"), default="last", help="for rehearse: checkpoint to start from"
+    )
+    measure.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="PATH=FILE",
+        help="for rehearse: read FILE in place of this checkpoint of the project; repeatable",
+    )
+    measure.add_argument(
+        "--memory-limit-mb", type=int, default=0, help="for rehearse: RLIMIT_DATA of each side (default: none)"
+    )
 
 
 def _add_verify_options(measure: argparse.ArgumentParser) -> None:

@@ -38,6 +38,7 @@ def get(session: Session, key: Key = "") -> "Result":
     *o.CHANGE_FILES,
     *o.RESTART,
     *o.CONFIRM,
+    *o.REHEARSE,
     examples=(
         "atftctl config set improvements.gat_temperature 1.0",
         "atftctl config set use_ema=false online_normalization=false --dry-run",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atftctl.cli import options as o
+from atftctl.cli import rehearsal
 from atftctl.cli.command import command
 from atftctl.cli.session import Session
 from atftctl.protocol.messages import tr
@@ -35,6 +36,7 @@ To = Annotated[
     *o.CHANGE_FILES,
     *o.RESTART,
     *o.CONFIRM,
+    *o.REHEARSE,
     examples=(
         "atftctl restore last-good --dry-run",
         "atftctl restore 20261130_101500 configs/atft/config.yaml",
@@ -55,6 +57,7 @@ def restore(session: Session, snapshot: Source, paths: Paths = None, only: o.Onl
         session.leave_tree(opened)
     if to is not None:
         o.refuse_confirm_within(session.confirm_within, tr("--to does not change the project"))
+        rehearsal.refuse(session.rehearse, tr("--to does not change the project"))
         return operation.export(opened, snapshot, chosen, to, session.request(), only=kind)
     policy = session.rescue_policy(opened)
     return operation.restore(opened, snapshot, chosen, policy, session.request(policy=policy), only=kind)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atftctl.cli import options as o
+from atftctl.cli import rehearsal
 from atftctl.cli.command import command
 from atftctl.cli.session import Session
 from atftctl.domain.record import record
@@ -115,6 +116,20 @@ class RouteArguments:
     live: o.Live = False
     or_undo: o.OrUndo = False
     back: o.Back = None
+    added: Annotated[
+        Names,
+        typer.Option(
+            "--with",
+            metavar="KEY=VALUE",
+            help="Also change this setting (repeatable); it wins over what the rollback sets.",
+            show_default=False,
+        ),
+    ] = None
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """The settings after --with."""
+        return tuple(self.added or ())
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -127,10 +142,11 @@ class RouteArguments:
     *o.CHANGE_FILES,
     *o.RESTART,
     *o.CONFIRM,
+    *o.REHEARSE,
     examples=(
         "atftctl rollback --symptom oom",
         "atftctl rollback --immediate --dry-run",
-        "atftctl rollback --to last-good --reason 'loss diverged'",
+        "atftctl rollback --to last-good --with optimizer.lr=5e-4 --rehearse",
     ),
 )
 def rollback(session: Session, arguments: RouteArguments) -> "Result":
@@ -139,38 +155,44 @@ def rollback(session: Session, arguments: RouteArguments) -> "Result":
     Shows the plan and the diff and asks. Then: save the evidence, stop the trainer, take a snapshot, change the files,
     start the trainer, wait for its first step. `atftctl undo` undoes it.
     """
-    route = choose(arguments, no_restart=session.no_restart, confirmed=bool(session.confirm_within))
+    route = choose(
+        arguments, no_restart=session.no_restart, confirmed=bool(session.confirm_within), rehearse=session.rehearse
+    )
     return route.run(session, session.open(), arguments)
 
 
 def _by_symptom(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import routes
 
-    return routes.by_symptom(project, arguments.symptom, *_how(session, arguments), back=arguments.back or 0)
+    return routes.by_symptom(
+        project, arguments.symptom, *_how(session, arguments), arguments.extra, back=arguments.back or 0
+    )
 
 
 def _immediate(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import routes
 
-    return routes.immediate(project, *_how(session, arguments), back=arguments.back or 0)
+    return routes.immediate(project, *_how(session, arguments), arguments.extra, back=arguments.back or 0)
 
 
 def _to_snapshot(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import routes
 
-    return routes.to_snapshot(project, arguments.to or "last-good", *_how(session, arguments))
+    return routes.to_snapshot(project, arguments.to or "last-good", *_how(session, arguments), arguments.extra)
 
 
 def _by_feature(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import routes
 
-    return routes.by_feature(project, arguments.all_names, *_how(session, arguments), back=arguments.back or 0)
+    return routes.by_feature(
+        project, arguments.all_names, *_how(session, arguments), arguments.extra, back=arguments.back or 0
+    )
 
 
 def _back(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
     from atftctl.operations.rollback import rungs
 
-    return rungs.back(project, arguments.back or 0, *_how(session, arguments))
+    return rungs.back(project, arguments.back or 0, *_how(session, arguments), arguments.extra)
 
 
 def _staged(session: Session, project: "Project", arguments: RouteArguments) -> "Result":
@@ -239,7 +261,7 @@ ROUTES = (
 )
 
 
-def choose(arguments: RouteArguments, *, no_restart: bool, confirmed: bool = False) -> Route:
+def choose(arguments: RouteArguments, *, no_restart: bool, confirmed: bool = False, rehearse: str = "") -> Route:
     """The route that the command line names. Raises UsageError for options that do not go together."""
     from atftctl.domain.errors import UsageError
     from atftctl.protocol.messages import tr
@@ -283,6 +305,7 @@ def choose(arguments: RouteArguments, *, no_restart: bool, confirmed: bool = Fal
             confirmed and arguments.push,
             tr("--confirm-within can't be used with --push: what was pushed can't be undone"),
         ),
+        *rehearsal.mistakes(option, rehearse, arguments.extra),
     ]
     for wrong, message in mistakes:
         if wrong:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import Plan
@@ -42,7 +44,7 @@ def assemble(
     minutes: int | None = None,
     notes: tuple[str, ...] = (),
     undo_of: str = "",
-    about: dict[str, str] | None = None,
+    about: dict[str, Any] | None = None,
 ) -> Plan:
     """Plan the change of `targets`, and the trainer's return from the checkpoint `resume` as `policy` says. Raises
     Refused where a trainer runs that atftctl may not stop."""
@@ -68,6 +70,7 @@ def assemble(
         target_minutes=minutes,
         notes=(*facts.warnings, *notes),
         undo_of=undo_of,
+        resume=resume,
         facts=about or {},
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from atftctl.decide.plans.added_settings import Added, about_added, add_to_changes
 from atftctl.decide.plans.builder import RestartPolicy, assemble
+from atftctl.decide.plans.setting_changes import targets_of as targets_for
 from atftctl.domain.checkpoint import Checkpoint, Content
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
@@ -13,18 +15,20 @@ from atftctl.domain.steps import Target
 from atftctl.protocol.messages import tr
 
 
-def back(runbook: Runbook, facts: Facts, resuming: Resuming, policy: RestartPolicy) -> Plan:
-    """Return the plan of `rollback --back K` alone: only the checkpoint changes. Raises Refused."""
+def back(runbook: Runbook, facts: Facts, resuming: Resuming, policy: RestartPolicy, added: Added | None = None) -> Plan:
+    """Return the plan of `rollback --back K` alone: only the checkpoint changes, and the settings that are `added`, by
+    key. Raises Refused."""
+    settings = add_to_changes(runbook, facts.configs, {}, (), added or {})
     return assemble(
         command="rollback",
         title=tr("back to the checkpoint {path}", path=resuming.path),
         runbook=runbook,
         facts=facts,
-        targets=resuming.targets,
+        targets=(*targets_for(settings.changes, facts.configs, runbook.files.configs), *resuming.targets),
         resume=resuming.resume,
         policy=policy,
-        notes=resuming.notes,
-        about=resuming.about,
+        notes=(*settings.notes, *resuming.notes),
+        about={**about_added(added or {}), **resuming.about},
     )
 
 

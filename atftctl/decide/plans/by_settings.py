@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from atftctl.decide.plans.added_settings import Added, about_added, add_to_changes
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets_of
 from atftctl.decide.returning import fault_of
@@ -17,6 +18,8 @@ from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import joined, tr, trn
 
+NONE: Added = {}
+
 
 def rollback_symptom(
     runbook: Runbook,
@@ -26,11 +29,12 @@ def rollback_symptom(
     language: str,
     resuming: Resuming | None = None,
     *,
+    added: Added = NONE,
     returned: tuple[str, ...] = (),
 ) -> Plan:
     """Return the plan for a symptom: its settings, or the first alternative where these are set already. `resuming`:
-    the checkpoint that was chosen; None for what the symptom says. `returned`: notes where the fault has returned; then
-    the last alternative is to turn off all improvements.
+    the checkpoint that was chosen; None for what the symptom says. `added`: further settings, by key; they win.
+    `returned`: notes where the fault has returned; then the last alternative is to turn off all improvements.
 
     Raises Refused where nothing is left to change.
     """
@@ -51,6 +55,7 @@ def rollback_symptom(
         notes=notes,
         about={"symptom": name, **fault_of(facts)},
         resuming=resuming,
+        added=added,
     )  # fmt: skip
     if plan.empty:
         rest = tr("turn off all improvements with: atftctl rollback --immediate")
@@ -64,7 +69,9 @@ def rollback_symptom(
     return plan
 
 
-def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy, resuming: Resuming | None = None) -> Plan:
+def rollback_immediate(
+    runbook: Runbook, facts: Facts, policy: RestartPolicy, resuming: Resuming | None = None, *, added: Added = NONE
+) -> Plan:
     """Return the plan of `rollback --immediate`: every improvement off, key by key. Raises Refused where all are."""
     plan = settings_plan(
         runbook, facts, runbook.immediate.settings, policy,
@@ -74,6 +81,7 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy, re
         minutes=runbook.immediate.minutes,
         about={"preset": "immediate"},
         resuming=resuming,
+        added=added,
     )  # fmt: skip
     if plan.empty:
         raise Refused(
@@ -84,7 +92,13 @@ def rollback_immediate(runbook: Runbook, facts: Facts, policy: RestartPolicy, re
 
 
 def rollback_features(
-    runbook: Runbook, facts: Facts, names: Sequence[str], policy: RestartPolicy, resuming: Resuming | None = None
+    runbook: Runbook,
+    facts: Facts,
+    names: Sequence[str],
+    policy: RestartPolicy,
+    resuming: Resuming | None = None,
+    *,
+    added: Added = NONE,
 ) -> Plan:
     """Return the plan that turns off these features and no others, the guide's partial rollback. Raises Refused."""
     listed = ", ".join(names)
@@ -95,6 +109,7 @@ def rollback_features(
         resume="last",
         about={"features": listed},
         resuming=resuming,
+        added=added,
     )  # fmt: skip
     if not plan.targets:
         raise Refused(tr("{features}: already at the baseline", features=listed))
@@ -154,11 +169,13 @@ def settings_plan(
     notes: tuple[str, ...] = (),
     about: dict[str, str],
     resuming: Resuming | None = None,
+    added: Added = NONE,
 ) -> Plan:
     """Return the plan that gives features their wanted values, for all commands that do so. `resuming`: the checkpoint
-    that was chosen, in place of `resume`."""
+    that was chosen, in place of `resume`. `added`: further settings, by key; they win."""
     resuming = resuming or Resuming(resume)
-    settings = targets_of(changes(runbook, facts.configs, wanted), facts.configs, runbook.files.configs)
+    with_added = add_to_changes(runbook, facts.configs, wanted, changes(runbook, facts.configs, wanted), added)
+    settings = targets_of(with_added.changes, facts.configs, runbook.files.configs)
     return assemble(
         command=command,
         title=title,
@@ -168,6 +185,6 @@ def settings_plan(
         resume=resuming.resume,
         policy=policy,
         minutes=minutes,
-        notes=(*notes, *resuming.notes),
-        about={**about, **resuming.about},
+        notes=(*notes, *with_added.notes, *resuming.notes),
+        about={**about, **about_added(added), **resuming.about},
     )

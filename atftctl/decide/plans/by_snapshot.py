@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from atftctl.decide.plans.added_settings import Added, about_added, add_to_targets
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.by_commits import NewFile, new_targets
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, Package
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused
-from atftctl.domain.facts import Facts
+from atftctl.domain.facts import ConfigFile, Facts
 from atftctl.domain.plan import Plan, with_steps
 from atftctl.domain.runbook import Kind, Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
@@ -78,8 +79,12 @@ def restore(
     policy: RestartPolicy,
     notes: tuple[str, ...] = (),
     command: str = "restore",
+    added: Added | None = None,
+    restored: Mapping[str, ConfigFile] | None = None,
 ) -> Plan:
     """Return the plan that restores these files of a snapshot, except for those whose content is the same already.
+
+    `added`: settings to change in them; `restored`: the configs as they are after the restore.
 
     With the command "rollback" a trainer that died is started again. Raises Refused where nothing is left to restore.
     """
@@ -95,16 +100,17 @@ def restore(
             tr("the running trainer would overwrite {path}", path=models[0]),
             hint=tr("stop the trainer first: atftctl trainer stop"),
         )
+    with_added = add_to_targets(runbook, facts.configs, restored or facts.configs, wanted, added or {})
     plan = assemble(
         command=command,
         title=_title(snapshot),
         runbook=runbook,
         facts=facts,
-        targets=wanted,
+        targets=with_added.targets,
         resume="last",
         policy=policy,
-        notes=(*notes, *_doubts(snapshot, chosen)),
-        about={"snapshot": snapshot.id},
+        notes=(*notes, *_doubts(snapshot, chosen), *with_added.notes),
+        about={"snapshot": snapshot.id, **about_added(added or {})},
     )
     if plan.empty:
         raise Refused(tr("nothing to restore: all files are already as in snapshot {snapshot}", snapshot=snapshot.id))

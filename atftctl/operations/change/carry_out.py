@@ -5,22 +5,19 @@ Every command that changes files of the project does so by this function.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from atftctl.domain.errors import DiskFull, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts, Process
-from atftctl.domain.plan import Plan, with_notes
+from atftctl.domain.plan import Plan, with_notes, with_rehearsal
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.result import ChangeData, Result
 from atftctl.host.errors import HostError, reason
-from atftctl.host.files.reading import read_bytes
 from atftctl.observe.configs import digest as configs_digest
-from atftctl.observe.runbook import load as observed_runbook
-from atftctl.observe.runbook.binder import refuse
 from atftctl.observe.trainer_run import process as observed_process
 from atftctl.operations.change import settings_check, waiting
 from atftctl.operations.change.change import Change
+from atftctl.operations.change.new_runbook import with_new_runbook
 from atftctl.operations.change.preview import Rendered, render, with_new_digest
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.checkpoint import cost
@@ -50,7 +47,13 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
         from atftctl.operations.change import free_space
 
         free_space.for_restore(project, plan, facts.snapshots)
-    if dry_run := review(plan, request, rendered.diff, watch.parts):
+    if request.rehearse:
+        from atftctl.operations.change import rehearsal
+
+        with watch.part("rehearsal"):
+            plan = rehearsal.rehearsed(project, facts.process, plan, rendered, request.rehearse)
+    measured = {name: plan.facts[name] for name in ("rehearsal",) if name in plan.facts}
+    if dry_run := review(plan, request, rendered.diff, watch.parts, **measured):
         return dry_run
     from atftctl.state import reserve
 
@@ -60,6 +63,7 @@ def carry_out(project: Project, change: Change, request: Request) -> Result:
                 waiting.refuse_other(project.layout, change.undoes)
                 facts, final = _decide(project, change, request)
                 _refuse_outdated(plan, final)
+                final = with_rehearsal(plan, final)
                 change.begin(final)
                 return _apply(project, facts, final, with_new_digest(project, rendered), request, watch)
         except DiskFull:
@@ -189,7 +193,7 @@ def _operation_inputs(
     from atftctl.apply.operation import OperationInputs
     from atftctl.operations.change.snapshot_inputs import snapshot_spec
 
-    changed = _with_new_runbook(project, rendered)
+    changed = with_new_runbook(project, rendered)
     before = configs_digest(facts.configs)
     rolled_back = plan.command == "rollback" and before != rendered.digest
     return OperationInputs(
@@ -203,18 +207,6 @@ def _operation_inputs(
         quarantine=before if rolled_back else "",
         snapshot_spec=snapshot_spec(project, facts.snapshots, facts.configs),
     )
-
-
-def _with_new_runbook(project: Project, rendered: Rendered) -> Project:
-    """Return the project with the runbook of the change, where it has one: the trainer is started by that. Raises
-    Refused where it is wrong."""
-    content = rendered.contents.get(str(project.layout.runbook.relative_to(project.layout.root)))
-    if content is None:
-        return project
-    data = content if isinstance(content, bytes) else read_bytes(content)
-    book = observed_runbook.parse(project.layout, data)
-    refuse(list(book.problems))
-    return replace(project, runbook=book.runbook)
 
 
 def _close(operation: Operation, proof: Proof, watch: Stopwatch) -> None:
@@ -252,6 +244,7 @@ def _result(project: Project, operation: Operation, watch: Stopwatch, proof: Pro
             snapshot=operation.snapshot.id if operation.snapshot else None,
             changes=tuple(change.describe() for change in plan.changes),
             first_step=dict(proof.event) if proof.event else None,
+            rehearsal=plan.facts.get("rehearsal"),
         ),
     )
 

@@ -81,8 +81,11 @@ def _render_target(
         link = str(target.new).removeprefix(LINK)
         return None, [tr("{path}: a symlink to {target}", path=target.path, target=link)]
     if target.changes:
-        before = read_bytes(path, MAX_BYTES + 1)
-        after = _edit(target, before)
+        before = read_bytes(path, MAX_BYTES + 1) if not target.snapshot or path.is_file() else b""
+        source = before
+        if target.snapshot:
+            source = read_bytes(_checked_copy(project.layout, target, check_copies=True), MAX_BYTES + 1)
+        after = _edit(target, source)
         return after, text_diff(target.path, before, after)
     if target.commit:
         content = given[target.path]

@@ -1,7 +1,8 @@
 """Ask the trainer whether it can train with new settings, before it is stopped for them.
 
 `trainer.validate` of the runbook is a program that reads the configs and prints a JSON object with `valid` and
-`problems`. Where it answers "invalid", a change that the operator chose is refused; a rollback only gets a note, and
+`problems`. Where it answers "invalid", a change that the operator chose is refused (`config set`, and a rollback with
+`--with`); any other rollback only gets a note, and
 operations that restore earlier files never ask. A program that crashes, hangs or is missing gives a note too.
 """
 
@@ -41,7 +42,7 @@ def notes_on(project: Project, plan: Plan, rendered: Rendered) -> tuple[str, ...
     if not asks or not any(target.path in configs for target in plan.targets):
         return ()
     problem, warning = _validate(project, rendered.contents)
-    if problem and plan.command in REFUSED_IF_INVALID:
+    if problem and (plan.command in REFUSED_IF_INVALID or plan.facts.get("with")):
         raise Refused(
             tr("the trainer can't train with these settings: {problem}", problem=problem),
             hint=tr("choose another value; show the current values: atftctl config get"),

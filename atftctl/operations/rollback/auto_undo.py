@@ -35,7 +35,13 @@ def _undo(project: Project, result: Result, quarantined_before: str, policy: Res
 
     undo_policy = RestartPolicy(restart=policy.restart and not policy.live, adopt=policy.adopt)
     quiet = replace(
-        request, confirm=yes, seen=yes, or_undo=False, confirm_within=None, reason=f"undone: {result.headline}"
+        request,
+        confirm=yes,
+        seen=yes,
+        or_undo=False,
+        confirm_within=None,
+        rehearse=None,
+        reason=f"undone: {result.headline}",
     )
     try:
         undone = undo(project, result.change.operation, undo_policy, quiet)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from atftctl.decide import returning
 from atftctl.decide.plans import by_settings
+from atftctl.decide.plans.added_settings import Added
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.returning import Attempt
 from atftctl.domain.errors import Refused
@@ -22,9 +23,9 @@ from atftctl.operations.rollback import rungs
 from atftctl.state import history
 
 
-def change_for(project: Project, name: str, policy: RestartPolicy, request: Request, back: int) -> Change:
+def change_for(project: Project, name: str, policy: RestartPolicy, request: Request, back: int, added: Added) -> Change:
     """Return the change for a symptom. `back`: checkpoints to go back by the operator's own choice: then no remedy
-    counts as tried."""
+    counts as tried. `added`: further settings, by key."""
     runbook = project.runbook
     symptom = runbook.symptoms[name]
     wanted = Wanted(symptom.resume, symptom.resume_grade, back)
@@ -38,7 +39,9 @@ def change_for(project: Project, name: str, policy: RestartPolicy, request: Requ
     notes = (returning.note(tried, step),) if tried else ()
 
     def decide(facts: Facts, chosen: Resuming | None) -> Plan:
-        return by_settings.rollback_symptom(runbook, facts, name, policy, project.language, chosen, returned=notes)
+        return by_settings.rollback_symptom(
+            runbook, facts, name, policy, project.language, chosen, added=added, returned=notes
+        )
 
     change = rungs.change(project, wanted, policy, request, decide)
     return replace(change, decide=lambda facts: _or_exhausted(project, change, facts, name, tried)) if tried else change

@@ -16,53 +16,75 @@ from atftctl.operations.checkpoint.choose import Wanted
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import remedy, rungs
+from atftctl.operations.rollback.added import added_settings, restored_configs
 from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 from atftctl.protocol.messages import tr
 
 
-def by_symptom(project: Project, symptom: str, policy: RestartPolicy, request: Request, *, back: int = 0) -> Result:
-    """Set the settings that the runbook names for a symptom. `symptom`: its name, alias or title. `back`: also go back
-    so many checkpoints. Raises UsageError for an unknown symptom, and as `carry_out`."""
+def by_symptom(
+    project: Project,
+    symptom: str,
+    policy: RestartPolicy,
+    request: Request,
+    extra: Sequence[str] = (),
+    *,
+    back: int = 0,
+) -> Result:
+    """Set the settings that the runbook names for a symptom. `symptom`: its name, alias or title. `extra`: further
+    settings, as KEY=VALUE. `back`: also go back so many checkpoints. Raises UsageError for an unknown symptom, and as
+    `carry_out`."""
     name, _ = find_symptom(project.runbook, symptom)
-    return carry_out_or_undo(project, remedy.change_for(project, name, policy, request, back), policy, request)
+    change = remedy.change_for(project, name, policy, request, back, added_settings(extra))
+    return carry_out_or_undo(project, change, policy, request)
 
 
-def immediate(project: Project, policy: RestartPolicy, request: Request, *, back: int = 0) -> Result:
-    """Turn all improvements off, and set the training settings to their defaults. `back`: also go back so many
-    checkpoints. Raises as `carry_out`."""
-    runbook = project.runbook
+def immediate(
+    project: Project, policy: RestartPolicy, request: Request, extra: Sequence[str] = (), *, back: int = 0
+) -> Result:
+    """Turn all improvements off, and set the training settings to their defaults. `extra`, `back`: as for a symptom.
+    Raises as `carry_out`."""
+    runbook, added = project.runbook, added_settings(extra)
     wanted = Wanted(runbook.immediate.resume, runbook.immediate.resume_grade, back)
     change = rungs.change(
         project,
         wanted,
         policy,
         request,
-        lambda facts, chosen: by_settings.rollback_immediate(runbook, facts, policy, chosen),
+        lambda facts, chosen: by_settings.rollback_immediate(runbook, facts, policy, chosen, added=added),
     )
     return carry_out_or_undo(project, change, policy, request)
 
 
 def by_feature(
-    project: Project, names: Sequence[str], policy: RestartPolicy, request: Request, *, back: int = 0
+    project: Project,
+    names: Sequence[str],
+    policy: RestartPolicy,
+    request: Request,
+    extra: Sequence[str] = (),
+    *,
+    back: int = 0,
 ) -> Result:
-    """Turn these improvements off. `back`: also go back so many checkpoints. Raises UsageError for an unknown name, and
-    as `carry_out`."""
+    """Turn these improvements off. `extra`, `back`: as for a symptom. Raises UsageError for an unknown name, and as
+    `carry_out`."""
     known = project.runbook.features
     for name in names:
         if name not in known:
             raise UsageError(tr("unknown feature {name!r}", name=name), hint=nearest(name, known))
     names = tuple(dict.fromkeys(names))
+    runbook, added = project.runbook, added_settings(extra)
     change = rungs.change(
         project,
         Wanted("last", back=back),
         policy,
         request,
-        lambda facts, chosen: by_settings.rollback_features(project.runbook, facts, names, policy, chosen),
+        lambda facts, chosen: by_settings.rollback_features(runbook, facts, names, policy, chosen, added=added),
     )
     return carry_out_or_undo(project, change, policy, request)
 
 
-def to_snapshot(project: Project, name: str, policy: RestartPolicy, request: Request) -> Result:
+def to_snapshot(
+    project: Project, name: str, policy: RestartPolicy, request: Request, extra: Sequence[str] = ()
+) -> Result:
     """Restore all files of a snapshot as a unit. Raises Refused for an unknown snapshot, and as `carry_out`."""
     from atftctl.decide.plans import by_snapshot
 
@@ -75,8 +97,12 @@ def to_snapshot(project: Project, name: str, policy: RestartPolicy, request: Req
                 "choose another route: rollback --symptom NAME, --immediate or --to ID; atftctl runbook show lists them"
             )
         raise
+    runbook, added = project.runbook, added_settings(extra)
+    restored = restored_configs(layout, snapshot, runbook.files.configs) if added else None
     change = Change(
-        lambda facts: by_snapshot.restore(project.runbook, facts, snapshot, snapshot.files, policy, command="rollback"),
+        lambda facts: by_snapshot.restore(
+            runbook, facts, snapshot, snapshot.files, policy, command="rollback", added=added, restored=restored
+        ),
         digests_of=tuple(file.path for file in snapshot.files),
     )
     return carry_out_or_undo(project, change, policy, request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from atftctl.decide.plans import by_checkpoint
 from atftctl.decide.plans.builder import RestartPolicy
@@ -15,18 +15,20 @@ from atftctl.operations.change.change import Change
 from atftctl.operations.checkpoint.choose import Chooser, Wanted
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
+from atftctl.operations.rollback.added import added_settings
 from atftctl.operations.rollback.auto_undo import carry_out_or_undo
 
 Decide = Callable[[Facts, Resuming | None], Plan]
 
 
-def back(project: Project, count: int, policy: RestartPolicy, request: Request) -> Result:
-    """Go back so many checkpoints, and change nothing else. Raises Refused where there are not so many, and as
-    `carry_out`."""
+def back(project: Project, count: int, policy: RestartPolicy, request: Request, extra: Sequence[str] = ()) -> Result:
+    """Go back so many checkpoints, and change only the settings `extra`, KEY=VALUE each. Raises Refused where there are
+    not so many, and as `carry_out`."""
+    added = added_settings(extra)
     chooser = Chooser(project, Wanted("last", back=count), policy, request)
 
     def decide(facts: Facts) -> Plan:
-        return by_checkpoint.back(project.runbook, facts, chooser(facts, None), policy)
+        return by_checkpoint.back(project.runbook, facts, chooser(facts, None), policy, added)
 
     return carry_out_or_undo(project, Change(decide, begin=chooser.keep), policy, request)
 

@@ -14,6 +14,7 @@ import yaml
 from atftctl.protocol import config_digest, merge_settings
 from atftctl.protocol.configs import load_settings
 from atftctl.trainer.config.binder import bind, number
+from atftctl.trainer.config.windows import read_windows
 from atftctl.trainer.errors import SettingsError
 
 
@@ -55,6 +56,7 @@ class Data:
     horizons: tuple[int, ...] = (1, 5, 10, 20)
     train_end: str | None = None
     validation_end: str | None = None
+    skip: str | None = None  # windows of dates that are not trained on: see config/windows.py
     memory_map: bool = False
     graph: Graph = field(default_factory=Graph)
     synthetic: Synthetic = field(default_factory=Synthetic)
@@ -205,6 +207,7 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         _check_date(f"data.{name}", getattr(data, name))
     if data.train_end and data.validation_end and data.train_end >= data.validation_end:
         raise SettingsError(f"data.validation_end: {data.validation_end} is not after data.train_end, {data.train_end}")
+    read_windows("data.skip", data.skip)
     return settings
 
 

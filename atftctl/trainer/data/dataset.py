@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from atftctl.trainer.config.settings import Data
+from atftctl.trainer.config.windows import read_windows
 from atftctl.trainer.data.cache import cached, retain, sweep
 from atftctl.trainer.data.features import MARKET, RANK, RAW, VERSION, fill_features, fill_targets, names
 from atftctl.trainer.data.files import COLUMNS, KEYS, Array
@@ -63,12 +64,15 @@ class Dataset:
 
         The folder `cache` holds panel, features and targets by their content; with `memory_map` their pages are read
         from there when they are used. What the folder `prepared` holds already is taken from there; nothing is written
-        or removed in it. `seconds` holds how long each part took. Raises DataError.
+        or removed in it. `seconds` holds how long each part took, `notes` and `warnings` what is to be reported of the
+        splits. Raises DataError.
         """
         self._settings = settings
         self._prepared = prepared
         self._length = settings.sequence_length
         self.seconds: dict[str, float] = {}
+        self.notes: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
         self._used: set[Path] = set()  # paths in the cache
         sweep(cache)
         with self._timed("panel"):
@@ -200,14 +204,30 @@ class Dataset:
         train_end = self._settings.train_end or dates[usable[int(len(usable) * 0.70)]]
         validation_end = self._settings.validation_end or dates[usable[int(len(usable) * 0.85)]]
         first, second = np.searchsorted(dates, [train_end, validation_end], side="right")
-        train = usable[usable < first - gap]
+        train = self._without_skipped(usable[usable < first - gap])
         validation = usable[(usable >= first) & (usable < second - gap)]
         test = usable[(usable >= second) & (usable < len(dates) - 1)]
         if not len(train) or not len(validation):
-            raise DataError(
-                f"no days to train or validate on with train_end {train_end} and validation_end {validation_end}"
-            )
+            ends = f"train_end {train_end} and validation_end {validation_end}"
+            skipping = f", without data.skip {self._settings.skip}" if self._settings.skip else ""
+            raise DataError(f"no days to train or validate on with {ends}{skipping}")
         return Split(train, validation, test)
+
+    def _without_skipped(self, days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the training days outside of the windows of `data.skip`, and note how many each of them holds.
+
+        The days themselves stay in the panel: the sequences of later days go through them.
+        """
+        windows = read_windows("data.skip", self._settings.skip)
+        kept = np.ones(len(days), bool)
+        for window in windows:
+            held = np.array([window.holds(self.panel.dates[day]) for day in days], bool)
+            kept &= ~held
+            if held.any():
+                self.notes += (f"data.skip: {int(held.sum())} days of {window} are not trained on",)
+            else:
+                self.warnings += (f"data.skip: {window} holds no day of the training split",)
+        return days[kept]
 
 
 def _usable(close: Array, length: int) -> npt.NDArray[np.bool_]:

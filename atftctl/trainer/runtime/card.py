@@ -71,3 +71,16 @@ def peak(device: torch.device) -> dict[str, Any]:
     if device.type != "cuda":
         return {"device": device.type}
     return {"device": device.type, "card_mb": torch.cuda.max_memory_allocated(device) / MB}
+
+
+def peak_reserved(device: torch.device) -> dict[str, Any]:
+    """Return `device`, and on a card `card_mb`: the peak of the memory that the allocator has reserved, which is what
+    must fit; and `card_total_mb`: the memory of the card. In MB."""
+    if device.type != "cuda":
+        return {"device": device.type}
+    total = torch.cuda.get_device_properties(device).total_memory
+    return {
+        "device": device.type,
+        "card_mb": torch.cuda.max_memory_reserved(device) / MB,
+        "card_total_mb": total / MB,
+    }

@@ -40,7 +40,7 @@ def report_start(
     )
     recorder.log.info("ready: %s", ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()))
     recorder.log.info("started from %s at step %d, config %s", source, recorder.step, parts.digest[:12])
-    for note in dataset.panel.notes:
+    for note in (*dataset.panel.notes, *dataset.notes):
         recorder.log.info("data: %s", note)
-    for warning in dataset.panel.warnings:
+    for warning in (*dataset.panel.warnings, *dataset.warnings):
         recorder.warn(f"data: {warning}")

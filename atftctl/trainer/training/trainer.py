@@ -112,14 +112,15 @@ class Trainer:
     def batch(self, step: int) -> Batch:
         """Return this process's dates of a step (counted from 1), drawn from shuffled epochs, one after the other."""
         count = self.settings.training.dates_per_step
-        return [(at, self.dataset.day(self._day_at((step - 1) * count + at))) for at in self.group.shard(count)]
+        return [(at, self.dataset.day(self.day_at((step - 1) * count + at))) for at in self.group.shard(count)]
 
     def epoch(self) -> int:
         """Return the number of whole passes over the training days before the current step."""
         done = (self.progress.step - 1) * self.settings.training.dates_per_step
         return done // len(self.dataset.split.train)
 
-    def _day_at(self, position: int) -> int:
+    def day_at(self, position: int) -> int:
+        """Return the number of the training day at this position of the epochs, the first one being 0."""
         epoch, at = divmod(position, len(self.dataset.split.train))
         key = (self.settings.training.seed, epoch)
         if self._order is None or self._order[0] != key:
