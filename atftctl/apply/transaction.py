@@ -23,7 +23,7 @@ from atftctl.host.files.durable import remove, rename
 from atftctl.host.files.fingerprint import digest_of, is_link, sha256_file
 from atftctl.host.files.folders import fsync_dir
 from atftctl.host.files.reading import size_of
-from atftctl.protocol.messages import joined, tr
+from atftctl.protocol.messages import Message, joined, tr
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
@@ -77,9 +77,11 @@ class Transaction:
             if not (move.folder is not None and target.is_dir()) and digest_of(target) != move.old:
                 raise Restored(tr("{path} was just changed by another program", path=move.path))
         self._record("commit", tr("no file has changed yet; the staged files stay beside their targets"))
-        footprint.leave(
-            tr("operation {operation} was decided, and its files are being changed", operation=self.operation)
-        )
+        footprint.leave(self._under_way)
+
+    @property
+    def _under_way(self) -> Message:
+        return tr("operation {operation} was decided, and its files are being changed", operation=self.operation)
 
     def _record(self, record: str, state: str, **more: Any) -> None:
         """Write COMMIT or ABORT. `state`: what is true if it can't be known whether the record was written.
@@ -111,6 +113,8 @@ class Transaction:
     def replace(self) -> None:
         """Put the new files in place, after COMMIT. Raises InterventionNeeded, OSError."""
         roll_forward(self._layout, self._moves)
+        done = tr("operation {operation} changed its files", operation=self.operation)
+        footprint.instead(self._under_way, done)
 
     def decide_to_go_back(self, snapshot: str) -> None:
         """Write ABORT, once the hashes show that all old files can be restored from this snapshot.
@@ -161,6 +165,8 @@ class Transaction:
                     )
         roll_forward(self._layout, back)
         unstage(self._layout, [*self._moves, *(move.back() for move in self._moves)])
+        ended = tr("operation {operation} was put back: all files are the old ones", operation=self.operation)
+        footprint.instead(self._under_way, ended)
 
     def close(self) -> None:
         """After the history line: rename COMMIT to DONE, then remove all records. Raises OSError."""

@@ -18,6 +18,11 @@ def leave(message: str) -> None:
     _changes.append(message)
 
 
+def instead(before: str, message: str) -> None:
+    """Record that a change which was under way has come to its end; does nothing where it was not recorded."""
+    _changes[:] = [message if change == before else change for change in _changes]
+
+
 @contextmanager
 def of_file(path: Path, message: str) -> Iterator[None]:
     """Record the change of a file that the block writes or removes, also where the block fails after that: a full disk

@@ -356,6 +356,7 @@ def test_ctrl_c_leaves_the_phase_to_be_judged(off: Project) -> None:
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=30)
     assert child.returncode == 130 and "its gate is not judged" in err and "atftctl resume" in err, err
+    assert "changed its files" in err and "are being changed" not in err, "that was done long before"
     assert standings(off)[1] == "watching" and improvements(off)["output_head_small_init"] is True
     assert off.run("resume", "--dry-run").code == 0
 
