@@ -29,6 +29,7 @@ SECTIONS = {
         "reenable": "Turn improvements on again, one phase at a time",
         "backup": "Create, list, check and remove snapshots",
         "baseline": "Record and choose the normal level that verify compares with",
+        "replay": "Show what the detectors would have said on past runs",
         "drill": "Rehearse an incident in a scratch copy of the project",
         "history": "List past operations",
         "show": "Show one past operation in full",
