@@ -96,6 +96,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "ConfirmData": "confirm",
     "ReenableData": "reenable, resume",
     "ReenableStatusData": "reenable --status",
+    "ReplayData": "replay",
     "RecoveredData": "recover, resume",
     "ExportData": "restore --to",
     "LogsData": "logs",

@@ -30,6 +30,7 @@ SECTIONS = {
         "backup": "Create, list, check and remove snapshots",
         "checkpoint": "List, show and grade the trainer's checkpoints",
         "baseline": "Record and choose the normal level that verify compares with",
+        "replay": "Show what the detectors would have said on past runs",
         "drill": "Rehearse an incident in a scratch copy of the project",
         "history": "List past operations",
         "show": "Show one past operation in full",

@@ -33,6 +33,8 @@ PARTS = {
     "evidence": tr("saving the evidence"),
     "files": tr("changing the files"),
     "logs": tr("reading the logs"),
+    "metrics": tr("reading the metrics"),
+    "replay": tr("feeding the metrics to the detectors"),
 }
 VISIBLE_AFTER_S = 1.0
 REDRAW_S = 0.25

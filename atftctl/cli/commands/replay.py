@@ -1,0 +1,38 @@
+"""`atftctl replay`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atftctl.cli.command import command
+from atftctl.cli.session import Session
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Result
+
+Files = Annotated[list[Path], typer.Argument(metavar="METRICS...", help="Files with the metrics of past runs (CSV).")]
+FaultAt = Annotated[
+    int | None,
+    typer.Option(
+        "--fault-at",
+        metavar="STEP",
+        min=0,
+        show_default=False,
+        help="A fault begins at this step in each run: earlier alarms are false, later ones have a delay.",
+    ),
+]
+
+
+@command("replay", examples=("atftctl replay logs/metrics.csv", "atftctl replay past/*.csv --fault-at 500"))
+def replay(session: Session, metrics: Files, fault_at: FaultAt = None) -> "Result":
+    """Show what the detectors would have said on past runs.
+
+    Feeds each row to the detectors of diagnose; shows for each how often it was wrong, with the upper 95 % bound of
+    its rate, and how late it was. Changes nothing.
+    """
+    from atftctl.cli.render import replay as render
+    from atftctl.operations.monitoring import replay as operation
+
+    session.render = render.replay
+    return operation.replay(session.open(look=True), metrics, fault_at, session.reporter)

@@ -1,0 +1,129 @@
+"""`replay`: what the detectors would have said on past runs. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from atftctl.decide.detectors import bank
+from atftctl.decide.diagnosis.replayed import Counted, Replay, upper_bound
+from atftctl.domain.errors import Refused, UsageError
+from atftctl.domain.record import record
+from atftctl.domain.result import Data, Reporter, Result
+from atftctl.domain.runbook import DETECTORS
+from atftctl.host.errors import HostError, reason
+from atftctl.host.files.reading import size_of
+from atftctl.observe.metrics.run_rows import FileRows
+from atftctl.operations.project import Project
+from atftctl.protocol import Exit
+from atftctl.protocol.messages import Message, tr, trn
+
+PER = 10_000  # steps that rates are given for
+NOT_REPLAYED = ("hang", "slower")  # they need times, or a baseline run
+
+
+@record
+class DetectorLine(Data):
+    """One detector.
+
+    name: of the detector. false_alarms: alarms on healthy steps. rate: of them in 10,000 steps. upper: the upper 95 %
+    bound of this rate, by Clopper and Pearson. detected: runs whose fault it saw. delay: the median of the steps from
+    the fault to its alarm, or null. worst: the longest of them, or null.
+    """
+
+    name: str
+    false_alarms: int
+    rate: float
+    upper: float
+    detected: int
+    delay: float | None
+    worst: int | None
+
+
+@record
+class Alarm(Data):
+    """One alarm.
+
+    file: the metrics. detector: its name. step: at which the alarm began. text: what it says.
+    """
+
+    file: str
+    detector: str
+    step: int
+    text: str
+
+
+@record
+class ReplayData(Data):
+    """Data of `replay`.
+
+    rows: of metrics that were fed to the detectors. healthy: how many of them count as healthy. runs: of a trainer;
+    faulty: how many of them reached the fault. fault_at: the step at which it begins, or null. detectors: what each
+    said. alarms: the first thousand alarms. torn: lines of the files that were no rows.
+    """
+
+    rows: int
+    healthy: int
+    runs: int
+    faulty: int
+    fault_at: int | None
+    detectors: tuple[DetectorLine, ...]
+    alarms: tuple[Alarm, ...]
+    torn: int
+
+
+def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report: Reporter) -> Result:
+    """Feed the rows of these files to the detectors. Raises Refused where a file can't be read, or has no column that
+    a detector needs; UsageError for a file that is given twice."""
+    rules = bank.rules_of(project.runbook)
+    if not rules.columns:
+        text = tr("the runbook names no column for a detector")
+        raise Refused(text, hint=tr("name them in the section metrics of the runbook, such as metrics.loss"))
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError(tr("the same file is given twice"))
+    report.part("replay")
+    report.expect(sum(map(size_of, paths)))
+    replayed, torn = Replay(rules, fault_at), 0
+    for path in paths:
+        torn += _feed(replayed, path, report)
+    lines = tuple(_line(name, replayed.counted.get(name, Counted()), replayed.healthy) for name in _names(rules))
+    alarms = tuple(Alarm(name, found.detector, found.step, found.text) for name, found in replayed.findings)
+    data = ReplayData(
+        replayed.rows, replayed.healthy, replayed.runs, replayed.faulty, fault_at, lines, alarms, torn
+    )  # fmt: skip
+    return Result("replay", Exit.DONE, _headline(data), data=data)
+
+
+def _feed(replayed: Replay, path: Path, report: Reporter) -> int:
+    """Feed one file; the number of its lines that are no rows."""
+    rows, before = FileRows(path.absolute(), replayed.rules.columns, report.progress), replayed.rows
+    try:
+        replayed.feed(str(path), rows)
+    except (OSError, HostError) as error:
+        raise Refused(tr("{path} can't be read: {reason}", path=path, reason=reason(error))) from None
+    if replayed.rows == before:
+        raise Refused(tr("{path} holds no rows of metrics", path=path), hint=f"head -3 {path}")
+    return rows.torn
+
+
+def _names(rules: bank.Rules) -> list[str]:
+    return [*(name for name in DETECTORS if name not in NOT_REPLAYED), *rules.thresholds]
+
+
+def _line(name: str, counted: Counted, healthy: int) -> DetectorLine:
+    return DetectorLine(
+        name,
+        counted.false,
+        PER * counted.false / healthy if healthy else 0.0,
+        PER * upper_bound(counted.false, healthy),
+        len(counted.delays),
+        counted.middle_delay,
+        max(counted.delays, default=None),
+    )
+
+
+def _headline(data: ReplayData) -> Message:
+    runs = trn("{count} run", "{count} runs", data.runs)
+    count = sum(line.false_alarms for line in data.detectors if line.name != "spike")
+    alarms = trn("{count} alarm", "{count} alarms", count)
+    return tr("{alarms} in {rows:,} healthy steps of {runs}", alarms=alarms, rows=data.healthy, runs=runs)

@@ -1,0 +1,73 @@
+"""`atftctl replay`: what the detectors would have said on past runs, with bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from atftctl.decide.diagnosis.replayed import upper_bound
+from tests.support.projects import Project
+from tests.support.series import healthy, with_fault
+
+HEAD = "step,loss_rel,grad_norm,rss_mb,step_s,generation\n"
+
+
+def write(project: Project, name: str, *runs: object, extra: str = "") -> None:
+    """A file with the rows of these runs, one generation after the other."""
+    lines = [
+        ",".join(map(str, (row.step, *row.values.values(), number)))  # type: ignore[attr-defined]
+        for number, run in enumerate(runs, 1)
+        for row in run  # type: ignore[attr-defined]
+    ]
+    project.write(name, HEAD + "\n".join(lines) + "\n" + extra)
+
+
+def test_healthy_runs_have_a_bound(project: Project) -> None:
+    write(project, "past/a.csv", healthy(1500, 1), healthy(1500, 2), extra="torn,1\n")
+    before = project.tree()
+    done = project.run("replay", "past/a.csv", "--json")
+    data = done.json["data"]
+    assert done.code == 0 and (data["runs"], data["rows"], data["healthy"], data["torn"]) == (2, 3000, 3000, 1), done
+    assert all(line["false_alarms"] == 0 for line in data["detectors"] if line["name"] != "spike")
+    assert data["detectors"][0]["upper"] == pytest.approx(1e4 * 3 / 3000, rel=0.01), "the rule of three"
+    assert {line["name"] for line in data["detectors"]} >= {
+        "non-finite",
+        "explosion",
+        "drift",
+        "leak",
+        "loss-threshold",
+    }
+    assert project.tree() == before
+
+
+def test_a_fault_has_a_delay(project: Project) -> None:
+    for seed in (1, 2):
+        write(project, f"past/{seed}.csv", with_fault("plus-50", 500, 700, seed))
+    done = project.run("replay", "past/1.csv", "past/2.csv", "--fault-at", "500")
+    drift = next(line.split("\t") for line in done.out.splitlines() if line.startswith("drift"))
+    assert done.code == 0 and drift[1] == "0" and drift[4] == "2/2" and float(drift[5].split(" / ")[1]) <= 25, done
+    data = project.run("replay", "past/1.csv", "--json").json["data"]
+    assert sum(line["false_alarms"] for line in data["detectors"]) >= 1, "without --fault-at, each alarm is a false one"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["none.csv"], 3, "can't be read"),
+        (["runbooks/atft-gat-fan.yaml"], 3, "holds no rows"),
+        (["."], 3, "can't be read"),
+        (["past.csv", "./past.csv"], 2, "given twice"),
+        ([], 2, "METRICS"),
+        (["past.csv", "--fault-at", "-1"], 2, "fault-at"),
+    ],
+)
+def test_what_cannot_be_replayed(project: Project, arguments: list[str], code: int, text: str) -> None:
+    write(project, "past.csv", healthy(10, 1))
+    done = project.run("replay", *arguments)
+    assert done.code == code and text in done.err, done
+
+
+def test_the_bound_is_that_of_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for events, trials in ((0, 30_000), (1, 50), (3, 10_000), (40, 1000), (49, 50)):
+        assert upper_bound(events, trials) == pytest.approx(stats.beta.ppf(0.95, events + 1, trials - events))
+    assert upper_bound(0, 0) == upper_bound(5, 5) == 1.0
