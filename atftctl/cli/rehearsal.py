@@ -27,7 +27,7 @@ def with_value(arguments: Sequence[str]) -> list[str]:
     return filled
 
 
-def wish(steps: str, force: str) -> RehearseFirst | None:
+def rehearse_first(steps: str, force: str) -> RehearseFirst | None:
     """What the options ask for; None where nothing is to be rehearsed. Raises UsageError."""
     from atftctl.domain.errors import UsageError
     from atftctl.operations.request import RehearseFirst

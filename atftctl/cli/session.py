@@ -65,12 +65,12 @@ class Session:
     def request(self, *, or_undo: bool = False, policy: RestartPolicy | None = None) -> Request:
         """How the operator asks for this change. policy: what it may do with the trainer, where it may have to be
         confirmed. Raises UsageError for a wrong --confirm-within and --rehearse."""
-        from atftctl.cli.rehearsal import wish
+        from atftctl.cli.rehearsal import rehearse_first
         from atftctl.operations.request import Request, yes
 
         reason = self.reason.encode("utf-8", "replace").decode()  # bytes of another encoding are surrogates here
         within = self._confirm_within(policy) if policy else None
-        rehearse, seen = wish(self.rehearse, self.force), _observer.seen or yes
+        rehearse, seen = rehearse_first(self.rehearse, self.force), _observer.seen or yes
         return Request(reason, self.dry_run, or_undo, self._confirm, seen, self.reporter, within, rehearse, _before)
 
     def _confirm_within(self, policy: RestartPolicy) -> ConfirmWithin | None:

@@ -85,7 +85,7 @@ def _rehearse(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, A
     from atftctl.trainer.probes.rehearse import Rehearsal, rehearse
 
     models = {name: source or None for name, _, source in (text.partition("=") for text in arguments.model)}
-    order = Rehearsal(
+    request = Rehearsal(
         Path(arguments.root).absolute(),
         configs,
         [Path(name) for name in arguments.baseline_config or CONFIGS],
@@ -96,7 +96,7 @@ def _rehearse(arguments: argparse.Namespace, configs: list[Path]) -> dict[str, A
         arguments.memory_limit_mb,
     )
     with tempfile.TemporaryDirectory(prefix="atftctl-rehearsal-") as scratch:
-        return rehearse(order, Path(scratch))
+        return rehearse(request, Path(scratch))
 
 
 def train(configs: list[Path], root: Path, resume: str) -> int:

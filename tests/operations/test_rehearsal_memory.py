@@ -9,6 +9,7 @@ import pytest
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
 from atftctl.domain.plan import Plan
+from atftctl.domain.steps import ChangeFiles, Target
 from atftctl.observe.trainer_run import rehearsing
 from atftctl.operations.change import rehearsal
 from atftctl.operations.change.preview import Rendered
@@ -45,3 +46,12 @@ def test_too_little_memory_beside_a_running_trainer(project: Project, monkeypatc
     with pytest.raises(Refused):
         rehearsal.rehearsed(opened, replace(running, state="died"), PLAN, rendered, RehearseFirst(60))
     assert len(asked) == 2, "a trainer that has died needs no memory"
+
+
+def test_files_that_the_rehearsal_does_not_use_are_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = replace(PLAN, steps=(ChangeFiles((Target("code.py", "a", snapshot="s", new="b"),)),))
+    monkeypatch.setattr(rehearsal, "available_mb", lambda: 1)
+    made = rehearsal.rehearsed(
+        open_project(project.root), Process(), plan, Rendered({}, (), ""), RehearseFirst(60, "we know")
+    )
+    assert made.notes == ("not part of the rehearsal: code.py",)

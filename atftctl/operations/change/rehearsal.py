@@ -16,8 +16,9 @@ from atftctl import protocol
 from atftctl.decide.verdicts.rehearsal import Rehearsed, judge, memory_problem
 from atftctl.domain.errors import Inconclusive, Refused
 from atftctl.domain.facts import Process
-from atftctl.domain.plan import Plan
+from atftctl.domain.plan import Plan, with_notes
 from atftctl.domain.rehearse_steps import Rehearse
+from atftctl.domain.text import listed
 from atftctl.domain.verdict import Verdict
 from atftctl.host.errors import HostError
 from atftctl.host.files.fingerprint import LINK, is_link
@@ -35,20 +36,27 @@ SHARE = 0.9  # of the memory that is available; the rest is for the trainer in s
 CHECKPOINTS = (protocol.LAST, protocol.PREVIOUS, protocol.BEST)
 
 
-def rehearsed(project: Project, process: Process, plan: Plan, rendered: Rendered, wish: RehearseFirst) -> Plan:
+def rehearsed(project: Project, process: Process, plan: Plan, rendered: Rendered, first: RehearseFirst) -> Plan:
     """Rehearse; return the plan with a step that says how it went. Raises Refused where it did not pass and is not
     forced."""
-    outcome = _rehearse(with_new_runbook(project, rendered), process, plan, rendered, wish.steps)
+    outcome = _rehearse(with_new_runbook(project, rendered), process, plan, rendered, first.steps)
     passed = outcome.verdict is Verdict.PASS
-    if not passed and not wish.force:
+    if not passed and not first.force:
         raise _refusal(outcome)
     checkpoint = outcome.checkpoint or resume_of(plan)
-    step = Rehearse(wish.steps, checkpoint, outcome.text, "" if passed else wish.force)
+    step = Rehearse(first.steps, checkpoint, outcome.text, "" if passed else first.force)
     about = {"verdict": outcome.verdict.value, "text": str(outcome.text), "checkpoint": checkpoint, **outcome.figures}
     facts: dict[str, Any] = {**plan.facts, "rehearsal": about}
     if not passed:
-        facts["forced"] = wish.force
-    return replace(plan, steps=(step, *plan.steps), facts=facts)
+        facts["forced"] = first.force
+    return with_notes(replace(plan, steps=(step, *plan.steps), facts=facts), _left_out(project, plan))
+
+
+def _left_out(project: Project, plan: Plan) -> tuple[str, ...]:
+    """Say which files of the plan the rehearsal did not use: it runs the present code."""
+    used = {*CHECKPOINTS, *project.runbook.files.models, *project.runbook.files.configs}
+    others = [target.path for target in plan.targets if target.path not in used]
+    return (tr("not part of the rehearsal: {paths}", paths=listed(others, 4)),) if others else ()
 
 
 def resume_of(plan: Plan) -> str:

@@ -47,22 +47,22 @@ class Rehearsal:
     memory_limit_mb: int = 0
 
 
-def rehearse(order: Rehearsal, scratch: Path) -> dict[str, Any]:
+def rehearse(request: Rehearsal, scratch: Path) -> dict[str, Any]:
     """Train `steps` steps with each side; return `planned` and `current`: what each side measured and how it ended.
 
     Each has `rows` (loss, loss_rel, grad_norm, seconds of each step), `exit_code` and `reason` as a trainer has, or
     `crashed` with `log`. `step_s_ratio` is [planned / current, and the bounds of its 90 % interval], where both
     trained. `same_batches`: did each step train on the same dates?
     """
-    deadline = time.monotonic() + order.limit_s if order.limit_s else None
-    planned = Side("planned", order, order.planned, order.resume, order.models, scratch, deadline)
-    current = Side("current", order, order.current, "last", {}, scratch, deadline)
+    deadline = time.monotonic() + request.limit_s if request.limit_s else None
+    planned = Side("planned", request, request.planned, request.resume, request.models, scratch, deadline)
+    current = Side("current", request, request.current, "last", {}, scratch, deadline)
     try:
         planned.start()
         current.start()
         for side in (planned, current):
             side.begin()
-        same = _take_turns(planned, current, order.steps)
+        same = _take_turns(planned, current, request.steps)
         planned.finish()
         current.finish()
     finally:
@@ -111,23 +111,23 @@ class Side:
     def __init__(
         self,
         name: str,
-        order: Rehearsal,
+        request: Rehearsal,
         configs: Sequence[Path],
         resume: str,
         models: Mapping[str, str | None],
         scratch: Path,
         deadline: float | None,
     ) -> None:
-        self._order, self._deadline = order, deadline
+        self._rehearsal, self._deadline = request, deadline
         self._log = scratch / f"{name}.log"
         self._request = {
-            "root": str(order.root),
+            "root": str(request.root),
             "folder": str(scratch / name),
             "configs": [str(path) for path in configs],
             "resume": resume,
             "models": dict(models),
-            "steps": order.steps,
-            "dates_ahead": order.steps * (ROUNDS_OF_DATES if name == "planned" else 0),
+            "steps": request.steps,
+            "dates_ahead": request.steps * (ROUNDS_OF_DATES if name == "planned" else 0),
             "whole": name == "planned",  # also evaluate and save, as a trainer does
         }
         self.about: dict[str, Any] = {}
@@ -139,7 +139,7 @@ class Side:
 
     def start(self) -> None:
         """Start the process, under the memory limit."""
-        parent, limit_mb = os.getpid(), self._order.memory_limit_mb
+        parent, limit_mb = os.getpid(), self._rehearsal.memory_limit_mb
 
         def prepare() -> None:
             children.die_with(parent)
@@ -198,7 +198,7 @@ class Side:
         if self._deadline is not None:
             ready, _, _ = select.select([pipe], [], [], max(0.0, self._deadline - time.monotonic()))
             if not ready:
-                return self._crashed({"limit_s": self._order.limit_s})
+                return self._crashed({"limit_s": self._rehearsal.limit_s})
         try:
             answer: dict[str, Any] = json.loads(pipe.readline())
         except ValueError:

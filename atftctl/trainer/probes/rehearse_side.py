@@ -140,8 +140,8 @@ def _obey(trainer: Trainer, request: Mapping[str, Any], answer: Answer) -> None:
     days = {date: day for day, date in enumerate(trainer.dataset.panel.dates)}
     usable = {trainer.dataset.panel.dates[day] for day in trainer.dataset.split.train}
     taken = 0
-    while (order := json.loads(sys.stdin.readline()))["do"] == "step":
-        dates = order["dates"] if order["dates"] and usable.issuperset(order["dates"]) else None
+    while (instruction := json.loads(sys.stdin.readline()))["do"] == "step":
+        dates = instruction["dates"] if instruction["dates"] and usable.issuperset(instruction["dates"]) else None
         answer({**_step(trainer, [days[date] for date in dates or ()]), "same": bool(dates)})
         taken += 1
         if request["whole"] and taken == max(1, request["steps"] // 2):
