@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import Inconclusive, Refused
 from atftctl.domain.facts import Process
 from atftctl.domain.plan import Plan
 from atftctl.domain.steps import ChangeFiles, Target
@@ -55,3 +55,11 @@ def test_files_that_the_rehearsal_does_not_use_are_named(project: Project, monke
         open_project(project.root), Process(), plan, Rendered({}, (), ""), RehearseFirst(60, "we know")
     )
     assert made.notes == ("not part of the rehearsal: code.py",)
+
+
+def test_a_checkpoint_that_was_removed_meanwhile_is_not_replaced_by_another_one(project: Project) -> None:
+    opened = open_project(project.root)
+    gone = project.root / "models/history/step-00000050-g1.pth"
+    request = rehearsing.RehearseRequest((b"{}",), (b"{}",), 2, "last", {"models/last.pth": gone})
+    with pytest.raises(Inconclusive, match="step-00000050-g1.pth was removed or replaced meanwhile"):
+        rehearsing.rehearse(opened.layout, opened.runbook, request)

@@ -89,7 +89,7 @@ def say(
 def paragraph(text: str, *, lead: str = "", hang: int | None = None) -> list[str]:
     """The lines of a paragraph at the terminal's width."""
     below = " " * (display_width(lead) if hang is None else hang)
-    return wrap(printable(localize(text)), screen()[0], lead, below)
+    return wrap(printable(localize(text)).rstrip(" "), screen()[0], lead, below)
 
 
 def say_marked(mark: str, text: str, tone: Tone = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -67,7 +68,7 @@ def _probe(
         for number, text in enumerate(texts):
             options += [option, folder.put(f"{option.strip('-')}-{number}.yaml", text)]
     for number, (name, content) in enumerate(request.models.items()):
-        source = folder.put(f"model-{number}", content) if isinstance(content, bytes) else content or ""
+        source = _put_model(folder, f"model-{number}", content)
         options += ["--model", f"{name}={source}"]
     command = [argument.replace("{python}", sys.executable) for argument in runbook.trainer.probe]
     return supervised(
@@ -77,6 +78,25 @@ def _probe(
         output=folder.folder / OUTPUT,
         limits=Limits(seconds=limit_s, memory_mb=request.memory_mb),
     )
+
+
+def _put_model(folder: Scratch, name: str, content: bytes | Path | None) -> str:
+    """Put a model into the scratch folder, so that nobody takes it away while it is read; return its path. "" for None.
+
+    Raises Inconclusive where it is gone already: the trainer removes old checkpoints of its history.
+    """
+    if content is None:
+        return ""
+    if isinstance(content, bytes):
+        return folder.put(name, content)
+    held = folder.folder / name
+    try:
+        os.link(content, held)
+    except FileNotFoundError:
+        raise Inconclusive(tr("{path} was removed or replaced meanwhile", path=content)) from None
+    except OSError:  # another file system, or none that knows hard links
+        return str(content)
+    return str(held)
 
 
 def _answer(folder: Scratch, program: Supervised) -> dict[str, Any]:

@@ -111,10 +111,11 @@ def _make(request: Mapping[str, Any], folder: Path) -> Trainer:
 
 
 def _copy_models(root: Path, run: Path, planned: Mapping[str, str | None]) -> None:
-    """Copy the checkpoints that the run may start from. `planned`: files in place of the project's; None for none."""
+    """Copy the checkpoints that the run may start from. `planned`: files in place of the project's; None for none.
+    Raises FileNotFoundError where a planned one is gone: another one would be rehearsed in its place."""
     for name in CHECKPOINTS:
         source = planned.get(name, str(root / name))
-        if source is None or not Path(source).is_file():
+        if source is None or (name not in planned and not Path(source).is_file()):
             continue
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, run / name)
