@@ -56,7 +56,8 @@ def test_a_pass_marks_and_parts_of_it_do_not(probed: Project) -> None:
 
 def test_verify_changes_nothing_but_its_own_marks(probed: Project) -> None:
     def kept() -> dict[str, bytes]:
-        running = ("logs/", ".atftctl/verified.jsonl", ".atftctl/lock")  # the trainer goes on meanwhile
+        # The trainer goes on meanwhile.
+        running = ("logs/", ".atftctl/verified.jsonl", ".atftctl/checkpoints.json", ".atftctl/lock")
         return {name: data for name, data in probed.tree().items() if not name.startswith(running)}
 
     before = kept()
@@ -65,6 +66,8 @@ def test_verify_changes_nothing_but_its_own_marks(probed: Project) -> None:
     assert misbehaving(probed, "crash:quality").code == 1
     (probed.root / "probe").unlink()
     assert kept() == before
+    [grade] = json.loads(probed.read(".atftctl/checkpoints.json"))["body"]["grades"]
+    assert (grade["sha256"], grade["grade"]) == ("a" * 64, "quality"), "what passed has the highest grade"
 
 
 def test_a_crash_fails_its_checks_and_keeps_the_others(probed: Project) -> None:

@@ -128,8 +128,9 @@ def _placed(layout: Layout, checkpoint: Checkpoint, rules: Checkpoints, saves: S
         return replace(checkpoint, step=save.step, generation=save.generation)
     if checkpoint.path not in (rules.last, rules.best, protocol.PREVIOUS):
         return replace(checkpoint, step=names.step_in(checkpoint.name))
-    near = [save for save in saves if save.path == checkpoint.path and abs(save.time - checkpoint.saved) < NEAR_S]
-    return replace(checkpoint, step=near[-1].step) if near else checkpoint
+    times = {abs(save.time - checkpoint.saved): save for save in saves if save.path == checkpoint.path}
+    nearest = min(times, default=NEAR_S)
+    return replace(checkpoint, step=times[nearest].step) if nearest < NEAR_S else checkpoint
 
 
 def _place(checkpoint: Checkpoint) -> tuple[int, ...]:
