@@ -102,7 +102,10 @@ def _feed(replayed: Replay, path: Path, report: Reporter) -> int:
     except (OSError, HostError) as error:
         raise Refused(tr("{path} can't be read: {reason}", path=path, reason=reason(error))) from None
     if replayed.rows == before:
-        raise Refused(tr("{path} holds no rows of metrics", path=path), hint=f"head -3 {path}")
+        raise Refused(
+            tr("{path} holds no rows of metrics", path=path),
+            hint=tr("look at its first lines: head -3 {path}", path=path),
+        )
     return rows.torn
 
 
