@@ -9,6 +9,7 @@ from typing import Any, Literal
 from atftctl.domain.checkpoint import Checkpoints, Grade
 from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
+from atftctl.domain.metric_rules import DetectorRule, Metrics
 from atftctl.domain.record import record
 from atftctl.domain.texts import Text
 from atftctl.protocol.keys import parse_key
@@ -192,61 +193,6 @@ class Checks:
     grad_norm_max: float = 5.0
     probe_steps: int = 60
     probe_limit_s: float = 300.0
-
-
-# The detectors that atftctl has itself, see docs/explanation/statistics.md.
-DETECTORS = (
-    "non-finite", "explosion", "gradient-limit", "drift", "spike", "leak", "step-time", "slower", "hang",
-)  # fmt: skip
-
-
-@record
-class DetectorRule:
-    """A rule of the runbook's own: the column `metric` is above or below a limit for `rows` rows in a row (in the file,
-    the key is `for`). `symptom`: the one that it speaks for; "" for none."""
-
-    metric: str
-    above: float | None = None
-    below: float | None = None
-    rows: int = field(default=1, metadata={"key": "for"})
-    symptom: str = ""
-
-
-LEAST_DATES = 20  # with fewer dates, bounds of a mean are not trusted, whatever the runbook says
-Direction = Literal["higher", "lower"]
-
-
-@record
-class Metric:
-    """One column of the trainer's metrics. `better`: the direction of improvement; "" where there is none."""
-
-    title: str = ""
-    unit: str = ""
-    better: Literal["", "higher", "lower"] = ""
-
-
-@record
-class Metrics:
-    """What the columns of the trainer's metrics mean. `columns`: by the name in the file. The other fields name the
-    column that has a certain role; "" where the trainer has no such column."""
-
-    columns: Mapping[str, Metric] = field(default_factory=dict)
-    quality: str = ""  # by which the quality of a model is judged
-    loss: str = ""
-    memory: str = ""
-    step_time: str = ""
-    gradient: str = ""  # the norm of the gradient before clipping
-
-    @property
-    def roles(self) -> dict[str, str]:
-        """The columns that have a role, by role, in the order in which they are shown."""
-        roles = {name: getattr(self, name) for name in ("quality", "loss", "memory", "step_time")}
-        return {role: column for role, column in roles.items() if column}
-
-    def title(self, column: str) -> str:
-        """How people call a column: its title, else its name."""
-        known = self.columns.get(column)
-        return (known.title if known else "") or column
 
 
 @record

@@ -12,7 +12,8 @@ from atftctl.decide.verdicts.probe_ends import how_ended
 from atftctl.domain.checks import CHECKS, PARTS, parts_of
 from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Process
-from atftctl.domain.runbook import Checks, Metric, Metrics
+from atftctl.domain.metric_rules import Metric, Metrics
+from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Check, Verdict
 from atftctl.operations.verification.checklist import chosen
 

@@ -16,8 +16,8 @@ from atftctl.domain.facts import Process
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.log_lines.signatures import wanted
+from atftctl.domain.metric_rules import DetectorRule
 from atftctl.domain.run_rows import RunRows
-from atftctl.domain.runbook import DetectorRule
 from atftctl.protocol import TrainerExit
 from tests.support.series import RULES, healthy, with_fault
 

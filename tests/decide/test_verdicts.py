@@ -8,7 +8,8 @@ import pytest
 
 from atftctl.decide.verdicts import checklist
 from atftctl.domain.facts import Process
-from atftctl.domain.runbook import Checks, Metric, Metrics
+from atftctl.domain.metric_rules import Metric, Metrics
+from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Check, Verdict, overall
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE

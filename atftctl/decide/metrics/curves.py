@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from atftctl.decide.metrics.thinning import thinned
 from atftctl.domain.curve import Curve
+from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.metrics_table import MetricsTable
-from atftctl.domain.runbook import Metrics
 from atftctl.protocol.messages import tr
 
 

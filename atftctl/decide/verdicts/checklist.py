@@ -13,8 +13,9 @@ from atftctl.decide.verdicts.paired import compare
 from atftctl.decide.verdicts.probe_ends import how_ended, what_to_do
 from atftctl.domain.checks import CHECKS
 from atftctl.domain.facts import Process
+from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.process_state import STATE_TEXTS
-from atftctl.domain.runbook import Checks, Metrics
+from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Check, Verdict, overall
 from atftctl.protocol.messages import Message, joined, tr, trn
 

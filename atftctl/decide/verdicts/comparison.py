@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from atftctl.domain.metric_rules import Direction
 from atftctl.domain.record import record
-from atftctl.domain.runbook import Direction
 from atftctl.domain.verdict import Check, Verdict
 from atftctl.protocol.messages import Message, joined, tr, trn
 

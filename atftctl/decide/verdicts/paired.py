@@ -13,7 +13,7 @@ from dataclasses import replace
 from atftctl.decide.verdicts.bootstrap import bounds
 from atftctl.decide.verdicts.comparison import Comparison
 from atftctl.decide.verdicts.dated import Dated, Pairs, pair
-from atftctl.domain.runbook import LEAST_DATES, Direction
+from atftctl.domain.metric_rules import LEAST_DATES, Direction
 from atftctl.domain.verdict import Verdict
 from atftctl.protocol.messages import Message, tr
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis.replayed import Counted, Replay, upper_bound
 from atftctl.domain.errors import Refused, UsageError
+from atftctl.domain.metric_rules import DETECTORS
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
-from atftctl.domain.runbook import DETECTORS
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import size_of
 from atftctl.observe.metrics.run_rows import FileRows

@@ -10,11 +10,11 @@ from atftctl.decide.metrics.selection import Selection, select
 from atftctl.decide.metrics.summary import summaries
 from atftctl.domain.branches import Branch
 from atftctl.domain.errors import UsageError
+from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.metrics_table import MetricsTable, Row, SetAside
 from atftctl.domain.moments import moment_of
 from atftctl.domain.record import record
 from atftctl.domain.result import Result
-from atftctl.domain.runbook import Metrics
 from atftctl.domain.text import listed
 from atftctl.observe.metrics.reader import reader_of
 from atftctl.observe.metrics.runs import runs
