@@ -101,7 +101,10 @@ def strike(project: Project, paths: list[str], chance: random.Random) -> tuple[l
         return kinds, "" if done.code == 3 else f"none is good, and yet: {done}"
     if done.code != 0:
         return kinds, f"refused, though {good} is good: {done}"
-    return kinds, "" if taken(done) == good else f"{taken(done)} was taken, and {good} is the newest good one"
+    wrong = (
+        f"{taken(done)} was taken, and {good} is the newest good one of {paths}: {done.json['data']['plan']['notes']}"
+    )
+    return kinds, "" if taken(done) == good else wrong
 
 
 def main(times: int, seed: int) -> int:

@@ -36,7 +36,7 @@ def attempts(entries: Sequence[Mapping[str, Any]], symptom: str, step: int) -> l
         about = entry.get("about") or {}
         if entry.get("command") != "rollback" or about.get("symptom") != symptom or "fault_step" not in about:
             continue
-        if not _changed(entry) or entry["operation"] in undone:
+        if _was_put_back(entry) or entry["operation"] in undone:
             continue
         fault_step = _number(about["fault_step"]) or 0
         if step > fault_step:
@@ -74,8 +74,11 @@ def exhausted(symptom: str, tried: Sequence[Attempt], contacts: Sequence[str]) -
 
 
 def _changed(entry: Mapping[str, Any]) -> bool:
-    files, outcome = entry.get("files"), str(entry.get("outcome", ""))
-    return bool(files) and not outcome.startswith("put back")
+    return bool(entry.get("files")) and not _was_put_back(entry)
+
+
+def _was_put_back(entry: Mapping[str, Any]) -> bool:
+    return str(entry.get("outcome", "")).startswith("put back")
 
 
 def _number(value: object) -> int | None:

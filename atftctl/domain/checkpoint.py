@@ -33,7 +33,7 @@ class Checkpoints:
     best: str = BEST
     history: str = HISTORY
     steps: int = 40
-    limit_s: float = 60.0
+    limit_s: float = 120.0
 
 
 @record
@@ -159,10 +159,9 @@ def ancestors(newest: Checkpoint, others: Sequence[Checkpoint], runs: Sequence[R
         below += 1  # a damaged one, of which only the step is known: there may be another copy of it
     for checkpoint in sorted(others, key=_newness, reverse=True):
         limit = limits.get(checkpoint.generation, rest)
-        if checkpoint.step is None or limit is None:
-            kept += [checkpoint] if limit is None else []
-            continue
-        if checkpoint.step <= limit and (below is None or checkpoint.step < below):
+        if checkpoint.step is None:
+            kept.append(checkpoint)
+        elif (limit is None or checkpoint.step <= limit) and (below is None or checkpoint.step < below):
             kept.append(checkpoint)
             below = checkpoint.step
     return kept

@@ -146,7 +146,11 @@ def test_none_is_good(project: Project) -> None:
     before = project.tree()
     done = project.run(*DIVERGED)
     assert done.code == 3 and "no checkpoint is of grade steps" in done.err and "last-good" in done.err, done
-    assert {name for name in project.tree() if name not in before} <= {".atftctl/lock", "graded"}
+    assert {name for name in project.tree() if name not in before} <= {
+        ".atftctl/lock",
+        "graded",
+        ".atftctl/checkpoints.json",
+    }
 
 
 @pytest.mark.parametrize("mood", ["broken", "crash", "hang"])
@@ -154,7 +158,7 @@ def test_a_probe_that_measures_nothing(project: Project, mood: str) -> None:
     """The newest whole one is taken, and the plan says that nothing more is known of it."""
     climb(project, "good", "good", "good")
     with_floor(project, "steps")
-    project.replace(RUNBOOK, "  limit_s: 60", "  limit_s: 2")
+    project.replace(RUNBOOK, "  limit_s: 120", "  limit_s: 2")
     damage(project.root / LAST)
     (project.root / rung(300)).unlink()
     project.write("probe", mood)
@@ -162,6 +166,19 @@ def test_a_probe_that_measures_nothing(project: Project, mood: str) -> None:
     assert taken(done) == rung(200)
     notes = " ".join(done.json["data"]["plan"]["notes"])
     assert "could not be graded" in notes and "only known to be whole" in notes, notes
+
+
+def test_when_the_time_is_over_after_bad_ones_nothing_unmeasured_is_taken(project: Project) -> None:
+    """What was measured is kept, so that the next attempt gets further."""
+    climb(project, "good", "nan", "nan")
+    with_floor(project, "steps")
+    project.write("probe", "once")
+    stopped = project.run(*DIVERGED)
+    assert stopped.code == 3 and "could not be measured" in stopped.err and "run this command again" in stopped.err
+    (project.root / "probe").unlink()
+    done = project.run(*DIVERGED, "--json")
+    assert taken(done) == rung(100)
+    assert graded(project).count("last.pth") == 1
 
 
 def test_with_a_broken_probe_an_older_one_that_was_measured_is_taken(project: Project) -> None:

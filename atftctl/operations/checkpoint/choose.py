@@ -100,11 +100,20 @@ class Chooser:
             if outcome.good:
                 return self._resuming(facts, ladder, candidate, outcome, _passed_over(outcomes, wanted.grade))
             outcomes.append((candidate, outcome))
+        if any(outcome.seconds and outcome.good is False for _, outcome in outcomes):
+            self._keep_refused()
+            raise _none_good(outcomes, wanted.grade)
         if fallback := self._fallback(outcomes):
             candidate, outcome = fallback
             notes = (*_passed_over(outcomes, wanted.grade, candidate), _doubt(candidate, outcome, wanted.grade))
             return self._resuming(facts, ladder, candidate, outcome, notes)
         raise _none_good(outcomes, wanted.grade)
+
+    def _keep_refused(self) -> None:
+        """Record what was measured although nothing will be changed: the next attempt goes on from there."""
+        if not self._request.dry_run and self._grader:
+            with suppress(OSError, HostError):
+                grades.record(self._project.layout, *self._grader.new)
 
     def _candidates(self, ladder: Ladder) -> list[Checkpoint]:
         """The checkpoints that may be taken, the first choice first. Raises Refused where the ladder is too short."""
@@ -250,6 +259,16 @@ def _none_good(outcomes: list[tuple[Checkpoint, Outcome]], grade: Grade) -> Refu
     reasons = [f"{checkpoint.path}: {outcome.reason}" for checkpoint, outcome in outcomes]
     if not reasons:
         text = tr("there is no checkpoint to resume from")
+    elif any(outcome.good is None for _, outcome in outcomes):
+        count = sum(outcome.good is None for _, outcome in outcomes)
+        text = trn(
+            "no checkpoint of grade {grade} was found, and {count} could not be measured: {reasons}",
+            "no checkpoint of grade {grade} was found, and {count} could not be measured: {reasons}",
+            count,
+            grade=grade,
+            reasons=listed(reasons[::-1], 2),
+        )
+        return Refused(text, hint=tr("run this command again: what was measured is kept; or: atftctl checkpoint grade"))
     else:
         text = tr("no checkpoint is of grade {grade}: {reasons}", grade=grade, reasons=listed(reasons, 3))
     return Refused(

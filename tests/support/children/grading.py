@@ -2,7 +2,7 @@
 
 The word is the content of its member `word`: good, nan, late (diverges after 20 steps), refused. The file `probe` in the
 working folder makes the probe itself misbehave: broken (no torch), crash, hang, gone (the checkpoint is removed while
-it is graded), swapped (another one takes its place). Each call is counted in the file `graded`.
+it is graded), once (broken from the second call on), swapped (another one takes its place). Each call is counted in the file `graded`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def main() -> int:
     with Path("graded").open("a") as file:
         file.write(f"{arguments.file.name}\n")
     mood = Path("probe").read_text() if Path("probe").exists() else ""
+    if mood == "once" and len(Path("graded").read_text().splitlines()) > 1:
+        mood = "broken"
     if mood == "broken":
         print("ModuleNotFoundError: No module named 'torch'")
         return 1

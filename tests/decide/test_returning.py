@@ -1,0 +1,93 @@
+"""Has the same fault returned? By the history alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from atftctl.decide.plans.way_back import seconds_a_step
+from atftctl.decide.returning import attempts, earlier_than
+from atftctl.domain.branches import Run
+from atftctl.domain.checkpoint import Checkpoint, Graded, ancestors, reaches
+
+
+def entry(operation: str, step: int, *, files: int = 1, outcome: str = "done", **about: str) -> dict[str, Any]:
+    return {
+        "operation": operation,
+        "command": "rollback",
+        "outcome": outcome,
+        "files": ["f"] * files,
+        "about": {"symptom": "s", "fault_step": str(step), **about},
+    }
+
+
+def operations(entries: list[dict[str, Any]], step: int) -> list[str]:
+    return [attempt.operation for attempt in attempts(entries, "s", step)]
+
+
+def test_progress_ends_the_series() -> None:
+    entries = [entry("a", 100), entry("b", 300), entry("c", 300)]
+    assert operations(entries, 300) == ["b", "c"], "from 100 to 300 was progress"
+    assert operations(entries, 301) == []
+    assert operations(entries, 90) == ["a", "b", "c"]
+
+
+def test_what_counts_as_tried() -> None:
+    assert operations([entry("a", 100, files=0)], 100) == ["a"], "it only started the trainer again"
+    assert operations([entry("a", 100, outcome="put back")], 100) == []
+    undo = {"operation": "u", "command": "undo", "files": ["f"], "outcome": "done", "about": {"undo_of": "a"}}
+    assert operations([entry("a", 100), undo], 100) == []
+    assert operations([entry("a", 100), {**undo, "outcome": "put back: disk full"}], 100) == ["a"]
+    assert operations([{**entry("a", 100), "about": {"symptom": "other", "fault_step": "100"}}], 100) == []
+    assert operations([{"operation": "x", "command": "rollback"}, {"command": "undo", "about": None}], 1) == []
+
+
+def test_the_next_checkpoint_is_before_all_that_were_tried() -> None:
+    tried = attempts([entry("a", 100, checkpoint_step="80"), entry("b", 100, checkpoint_step="40")], "s", 100)
+    assert earlier_than(tried) == 40
+    assert earlier_than(attempts([entry("a", 100, checkpoint_step="-3")], "s", 100)) is None
+
+
+def saved(step: int | None, generation: int, at: float) -> Checkpoint:
+    return Checkpoint(f"{step}-{generation}-{at}", 1, at, step, generation)
+
+
+def run(generation: int, from_step: int, parent: int = 0) -> Run:
+    return Run(generation, from_step, "", ((from_step, 0.0),), parent)
+
+
+def test_ancestors_by_generation() -> None:
+    others = [saved(step, 1, step) for step in (100, 200, 300, 400)] + [saved(250, 2, 500), saved(220, 2, 450)]
+    newest = saved(260, 2, 600)
+    by_runs = ancestors(newest, others, [run(1, 0), run(2, 200, 1)])
+    assert [(checkpoint.step, checkpoint.generation) for checkpoint in by_runs] == [
+        (250, 2),
+        (220, 2),
+        (200, 1),
+        (100, 1),
+    ]
+
+
+def test_ancestors_without_events_fall_with_age() -> None:
+    others = [saved(100, 0, 1), saved(300, 0, 2), saved(120, 0, 4), saved(None, 0, 3)]
+    newest = saved(130, 0, 5)
+    assert [checkpoint.step for checkpoint in ancestors(newest, others, [])] == [120, None, 100]
+    looping = [run(1, 10, 2), run(2, 10, 1)]
+    assert ancestors(saved(50, 1, 9), [saved(5, 2, 1)], looping), "a circle in the events ends"
+
+
+def test_pauses_cost_no_time() -> None:
+    first = Run(1, 0, "", ((0, 0.0), (100, 200.0)))
+    second = Run(2, 100, "", ((100, 90_000.0), (200, 90_200.0)), 1)
+    assert seconds_a_step([first, second], 0, 200) == 2.0
+    assert seconds_a_step([], 0, 200) is None
+
+
+def test_grades_in_order_and_records_of_nonsense() -> None:
+    assert reaches("steps", "loads") and not reaches("whole", "loads") and reaches("", "")
+    good = Graded("a", "steps", config="c")
+    assert Graded.from_json(good.to_json()).grade == "steps"
+    for wrong in ({"grade": "best"}, {"steps": "9"}, {"sha256": 1}, {"more": 1}):
+        with pytest.raises((ValueError, TypeError)):
+            Graded.from_json({**good.to_json(), **wrong})
