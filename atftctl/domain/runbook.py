@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.record import record
@@ -51,8 +52,6 @@ class Feature:
 
 
 Settings = Mapping[str, Value]  # by feature name
-
-
 LIST_OR_MAPPING = tr("a list or a mapping")
 
 
@@ -185,24 +184,6 @@ class Checks:
     grad_norm_max: float = 5.0
     probe_steps: int = 60
     probe_limit_s: float = 300.0
-
-
-# The detectors that atftctl has itself, see docs/explanation/statistics.md.
-DETECTORS = (
-    "non-finite", "explosion", "gradient-limit", "drift", "spike", "leak", "step-time", "slower", "hang",
-)  # fmt: skip
-
-
-@record
-class DetectorRule:
-    """A rule of the runbook's own: the column `metric` is above or below a limit for `rows` rows in a row (in the file,
-    the key is `for`). `symptom`: the one that it speaks for; "" for none."""
-
-    metric: str
-    above: float | None = None
-    below: float | None = None
-    rows: int = field(default=1, metadata={"key": "for"})
-    symptom: str = ""
 
 
 LEAST_DATES = 20  # with fewer dates, bounds of a mean are not trusted, whatever the runbook says

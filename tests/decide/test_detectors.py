@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from atftctl.decide.detectors import bank, codec, hang, leak, slow, step_time, threshold
 from atftctl.decide.detectors.trend import correction, trend
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.run_rows import Row
-from atftctl.domain.runbook import DetectorRule
 from tests.support.series import RULES, alarms, healthy, with_fault
 
 SEEDS = range(8)

@@ -11,13 +11,13 @@ from atftctl import protocol
 from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis import judge
 from atftctl.decide.diagnosis.detected import detect
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.diagnosis import Checkpoint, Diagnosis, KernelSign, LogSign, Observed
 from atftctl.domain.facts import Process
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.log_lines.signatures import wanted
 from atftctl.domain.run_rows import RunRows
-from atftctl.domain.runbook import DetectorRule
 from atftctl.protocol import TrainerExit
 from tests.support.series import RULES, healthy, with_fault
 

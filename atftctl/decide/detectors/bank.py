@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from atftctl.decide.detectors import cusum, explosion, leak, non_finite, series, slow, step_time, threshold
 from atftctl.decide.detectors.finding import Finding
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row
-from atftctl.domain.runbook import DetectorRule, Runbook
+from atftctl.domain.runbook import Runbook
 
 NO_CURVE = slow.Curve()
 

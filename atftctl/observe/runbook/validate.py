@@ -7,9 +7,10 @@ import os
 import re
 from typing import get_args
 
+from atftctl.domain.detector_rules import DETECTORS
 from atftctl.domain.gate import GATE_CHECKS, MOST_STEPS, Gate
 from atftctl.domain.log_lines import rules as log_rules
-from atftctl.domain.runbook import DETECTORS, LEAST_DATES, Detector, Runbook, Settings, Value, kind_of, span_s
+from atftctl.domain.runbook import LEAST_DATES, Detector, Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.host.files.containment import check_relative

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis.replayed import Counted, Replay, upper_bound
+from atftctl.domain.detector_rules import DETECTORS
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
-from atftctl.domain.runbook import DETECTORS
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import size_of
 from atftctl.observe.metrics.run_rows import FileRows
@@ -102,7 +102,9 @@ def _feed(replayed: Replay, path: Path, report: Reporter) -> int:
     except (OSError, HostError) as error:
         raise Refused(tr("{path} can't be read: {reason}", path=path, reason=reason(error))) from None
     if replayed.rows == before:
-        raise Refused(tr("{path} holds no rows of metrics", path=path), hint=f"head -3 {path}")
+        raise Refused(
+            tr("{path} holds no rows of metrics", path=path), hint=tr("look at the file: head -3 {path}", path=path)
+        )
     return rows.torn
 
 
