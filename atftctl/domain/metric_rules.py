@@ -1,4 +1,4 @@
-"""What a runbook says about the trainer's metrics: what the columns mean, and rules for single ones."""
+"""What a runbook says about the trainer's metrics: what their columns mean."""
 
 from __future__ import annotations
 
@@ -7,24 +7,6 @@ from dataclasses import field
 from typing import Literal
 
 from atftctl.domain.record import record
-
-# The detectors that atftctl has itself, see docs/explanation/statistics.md.
-DETECTORS = (
-    "non-finite", "explosion", "gradient-limit", "drift", "spike", "leak", "step-time", "slower", "hang",
-)  # fmt: skip
-
-
-@record
-class DetectorRule:
-    """A rule of the runbook's own: the column `metric` is above or below a limit for `rows` rows in a row (in the file,
-    the key is `for`). `symptom`: the one that it speaks for; "" for none."""
-
-    metric: str
-    above: float | None = None
-    below: float | None = None
-    rows: int = field(default=1, metadata={"key": "for"})
-    symptom: str = ""
-
 
 LEAST_DATES = 20  # with fewer dates, bounds of a mean are not trusted, whatever the runbook says
 Direction = Literal["higher", "lower"]

@@ -7,9 +7,10 @@ from dataclasses import field
 from typing import Any, Literal
 
 from atftctl.domain.checkpoint import Checkpoints, Grade
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
-from atftctl.domain.metric_rules import DetectorRule, Metrics
+from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.record import record
 from atftctl.domain.texts import Text
 from atftctl.protocol.keys import parse_key
@@ -53,8 +54,6 @@ class Feature:
 
 
 Settings = Mapping[str, Value]  # by feature name
-
-
 LIST_OR_MAPPING = tr("a list or a mapping")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from atftctl.decide.detectors import bank, codec, hang, leak, slow, step_time, threshold
 from atftctl.decide.detectors.trend import correction, trend
-from atftctl.domain.metric_rules import DetectorRule
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.run_rows import Row
 from tests.support.series import RULES, alarms, healthy, with_fault
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +13,12 @@ from atftctl import protocol
 from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis import judge
 from atftctl.decide.diagnosis.detected import detect
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.diagnosis import Checkpoint, Diagnosis, KernelSign, LogSign, Observed
 from atftctl.domain.facts import Process
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.log_lines.signatures import wanted
-from atftctl.domain.metric_rules import DetectorRule
 from atftctl.domain.run_rows import RunRows
 from atftctl.protocol import TrainerExit
 from tests.support.series import RULES, healthy, with_fault
@@ -171,3 +173,17 @@ def test_checkpoints() -> None:
 def test_logs_that_could_not_be_read_are_no_health() -> None:
     assert not told(logs_unread=("logs/training.log: Permission denied",)).healthy
     assert not told(Process()).healthy and not told(replace(ALIVE, where="node7")).healthy
+
+
+def test_a_gradient_norm_that_is_over_its_limit_now_and_then_is_one_note() -> None:
+    """As that of the real trainer, late in a long run; where it always is, something may be wrong."""
+    rng = random.Random(1)
+    rows = [
+        row._replace(values={**row.values, "norm": 2.0 if row.step < 12 else 3.5 * math.exp(rng.gauss(0, 0.35))})
+        for row in healthy(2000, 1)
+    ]
+    diagnosis = told(rows=RunRows(tuple(rows), 2000, written=NOW))
+    about = [sign for sign in diagnosis.notes if "above 5" in sign.text]
+    assert diagnosis.healthy and len(about) == 1 and "alarms; the last" in about[0].text
+    steep = [row._replace(values={**row.values, "norm": 1.0 if row.step < 12 else 50.0}) for row in healthy(400, 1)]
+    assert main(told(rows=RunRows(tuple(steep), 400, written=NOW))) == ("anomaly", "possible")

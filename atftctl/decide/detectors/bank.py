@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from atftctl.decide.detectors import cusum, explosion, leak, non_finite, series, slow, step_time, threshold
 from atftctl.decide.detectors.finding import Finding
-from atftctl.domain.metric_rules import DetectorRule
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row
 from atftctl.domain.runbook import Runbook

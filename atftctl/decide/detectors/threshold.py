@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from atftctl.decide.detectors.finding import Finding
-from atftctl.domain.metric_rules import DetectorRule
+from atftctl.domain.detector_rules import DetectorRule
 from atftctl.protocol.messages import tr
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from atftctl.decide.detectors import bank, cusum, explosion, leak, non_finite, slow, spike, step_time
 from atftctl.decide.detectors.finding import Finding
 from atftctl.domain.diagnosis import Evidence, Strength
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import RunRows
-from atftctl.protocol.messages import Message, tr
+from atftctl.protocol.messages import Message, tr, trn
 
 # What an alarm speaks for, by detector: the detector of a symptom, and how strongly.
 SPEAKS_FOR: Mapping[str, tuple[str, Strength]] = {
@@ -22,7 +23,6 @@ SPEAKS_FOR: Mapping[str, tuple[str, Strength]] = {
     step_time.NAME: ("", "note"),
     spike.NAME: ("", "note"),
 }
-MOST_SPIKES = 3  # that are shown
 
 
 @record
@@ -47,20 +47,37 @@ def detect(rules: bank.Rules, rows: RunRows) -> Detected:
 
 
 def evidence(detected: Detected, memory_limit_mb: int = 0) -> list[Evidence]:
-    """What the alarms speak for. An alarm that has ended is a note. memory_limit_mb: of the trainer; 0 for none."""
-    signs, spikes = list[Evidence](), 0
+    """What the alarms speak for: of each detector and column the newest one. An alarm that has ended is a note.
+    memory_limit_mb: of the trainer; 0 for none."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in detected.findings:
-        rule = detected.rules.thresholds.get(finding.detector)
-        cause, strength = (rule.symptom, "strong" if rule.symptom else "note") if rule else SPEAKS_FOR[finding.detector]
-        text: str = finding.text
-        if finding.detector == spike.NAME:
-            spikes += 1
-            if spikes > MOST_SPIKES:
-                continue
-        elif finding.detector not in detected.active:
-            cause, strength, text = "", "note", tr("{finding}; it has ended since", finding=finding.text)
-        signs.append(Evidence("metrics", strength, cause, text))  # type: ignore[arg-type]
+        groups.setdefault((finding.detector, finding.column), []).append(finding)
+    signs = [_sign(detected, findings) for findings in groups.values()]
     return signs + _projection(detected, memory_limit_mb) + _quiet(detected)
+
+
+def _sign(detected: Detected, findings: Sequence[Finding]) -> Evidence:
+    """What the alarms of one detector on one column speak for."""
+    name, text, count = findings[0].detector, findings[-1].text, len(findings)
+    if name in detected.active and (strength := _strength(detected, name))[1] != "note":
+        return Evidence("metrics", strength[1], strength[0], text)
+    if name not in detected.active and name != spike.NAME:
+        text = tr("{finding}; it has ended since", finding=text)
+    if count > 1:
+        text = trn("{count} alarm; the last: {finding}", "{count} alarms; the last: {finding}", count, finding=text)
+    return Evidence("metrics", "note", "", text)
+
+
+def _strength(detected: Detected, name: str) -> tuple[str, Strength]:
+    """(what an alarm that lasts speaks for, how strongly). The gradient norm of a healthy trainer can be over its limit
+    now and then, late in a run (measured): that speaks for something only where it is its usual value."""
+    if rule := detected.rules.thresholds.get(name):
+        return rule.symptom, "strong" if rule.symptom else "note"
+    window = detected.state.gradient.window
+    usual = math.exp(window.centre) if window.scale else math.inf
+    if name == explosion.LIMIT_NAME and usual <= detected.rules.gradient_max:
+        return "", "note"
+    return SPEAKS_FOR[name]
 
 
 def _projection(detected: Detected, limit_mb: int) -> list[Evidence]:
@@ -77,7 +94,7 @@ def _quiet(detected: Detected) -> list[Evidence]:
     """What the metrics speak against: enough rows, and no alarm."""
     rules, ready, active = detected.rules, detected.ready, detected.active
     signs = []
-    if ready.get("loss") and not {non_finite.NAME, explosion.NAME, cusum.NAME, explosion.LIMIT_NAME} & {*active}:
+    if ready.get("loss") and not {non_finite.NAME, explosion.NAME, cusum.NAME} & {*active}:
         signs.append(_against("anomaly", tr("{metric} is finite and at its usual level", metric=rules.loss)))
     if ready.get("memory") and leak.NAME not in active:
         signs.append(_against("leak", tr("{metric} does not grow", metric=rules.memory)))

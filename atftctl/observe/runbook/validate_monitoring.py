@@ -7,8 +7,9 @@ import os
 from typing import get_args
 
 from atftctl.domain.checkpoint import LEAST_STEPS
+from atftctl.domain.detector_rules import DETECTORS
 from atftctl.domain.log_lines import rules as log_rules
-from atftctl.domain.metric_rules import DETECTORS, LEAST_DATES
+from atftctl.domain.metric_rules import LEAST_DATES
 from atftctl.domain.runbook import Detector, Runbook
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError

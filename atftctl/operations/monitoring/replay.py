@@ -7,8 +7,8 @@ from pathlib import Path
 
 from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis.replayed import Counted, Replay, upper_bound
+from atftctl.domain.detector_rules import DETECTORS
 from atftctl.domain.errors import Refused, UsageError
-from atftctl.domain.metric_rules import DETECTORS
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
 from atftctl.host.errors import HostError, reason
