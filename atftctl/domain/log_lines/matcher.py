@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from atftctl.domain.log_lines.needles import needles
+from atftctl.domain.log_lines.needles import is_known, needles
 from atftctl.domain.log_lines.rules import ErrorPattern, compiled
 from atftctl.protocol.messages import tr
 
@@ -29,7 +29,7 @@ class _Search(NamedTuple):
     in small letters; empty where that is not known."""
 
     number: int
-    pattern: re.Pattern[str]
+    pattern: re.Pattern[str] | None  # None: a known one, which is compiled when it is needed first
     texts: tuple[str, ...]
     small: bool
 
@@ -47,7 +47,7 @@ class Matcher:
         self._running, self._line_s = -1, 0.0
         for index, pattern in enumerate(self.patterns):
             try:
-                made = compiled(pattern.pattern)
+                made = None if is_known(pattern) else compiled(pattern.pattern)
             except ValueError as error:
                 self.problems[pattern.name] = error.args[0]
                 continue
@@ -110,8 +110,9 @@ class Matcher:
     def _matches(self, search: _Search, text: str) -> bool:
         self._line_s = 0.0
         try:
+            pattern = search.pattern or re.compile(self.patterns[search.number].pattern)  # `re` keeps it
             self._running = search.number
-            matched = search.pattern.search(text) is not None
+            matched = pattern.search(text) is not None
             self._running = -1
         except TooSlowError:
             self._give_up(search.number, text)

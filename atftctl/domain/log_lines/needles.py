@@ -26,6 +26,11 @@ EXACT = ("not-finite",)
 _PLAIN = r"(?:\(\?i\))?([\w =:/-]{2,}(?:\|[\w =:/-]{2,})*)"  # a list of plain texts
 
 
+def is_known(pattern: ErrorPattern) -> bool:
+    """Is this one of the kinds that atftctl knows, whose patterns are valid?"""
+    return pattern in DEFAULTS or pattern in SIGNATURES
+
+
 def needles(pattern: ErrorPattern) -> tuple[tuple[str, ...], bool]:
     """(texts of which each line that the pattern matches has at least one, whether in small letters). No texts: that
     is not known."""

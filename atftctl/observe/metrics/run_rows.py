@@ -16,7 +16,7 @@ from atftctl.host.files.reading import open_regular
 from atftctl.observe.metrics.csv_lines import ROW_LIMIT, STEP, header_of
 from atftctl.observe.trainer_run.event_log import parts_since
 
-NEWEST, OLDER = 3000, 1000  # rows that are kept: of the newest each, of those before them so many in all
+NEWEST, OLDER = 2000, 1000  # rows that are kept: of the newest each, of those before them so many in all
 BLOCK = 1 << 20  # bytes
 GUESS = 4096  # bytes from which the length of a row is guessed
 NUMBERS = b"0123456789.,+-eE\r\n "  # rows with anything else are kept: a value that is not finite, or a header
