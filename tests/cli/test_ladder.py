@@ -11,7 +11,7 @@ import pytest
 
 from atftctl import protocol
 from tests.support import rungs
-from tests.support.projects import RUNBOOK, Ended, Project, processes_of, wait_for
+from tests.support.projects import CONFIG, RUNBOOK, Ended, Project, processes_of, wait_for
 from tests.support.rungs import LAST, climb, damage, graded, rung, with_floor
 
 DIVERGED = ("rollback", "--symptom", "divergence", "--yes")
@@ -64,6 +64,18 @@ def test_back_and_undo(project: Project) -> None:
     assert project.run("undo", "--yes").code == 0
     assert project.read(LAST).startswith(b"weights of step") and last, "what the trainer saved when it was stopped"
     assert project.read(rung(300)) == last, "the history itself is no part of it"
+
+
+@pytest.mark.parametrize("route", [(), ("--immediate",), ("--feature", "use_ema")])
+def test_back_with_another_setting(project: Project, route: tuple[str, ...]) -> None:
+    climb(project, "good", "good", "good")
+    configs, last = project.configs(), project.read(LAST)
+    done = project.run("rollback", *route, "--back", "1", "--with", "gat_temperature=0.9", "--yes", "--json")
+    assert taken(done) == rung(200)
+    assert b"gat_temperature: 0.9" in project.read(CONFIG) and project.read(LAST) == project.read(rung(200))
+    assert project.run("trainer", "stop").code == 0
+    assert project.run("undo", "--yes", "--no-restart").code == 0
+    assert (project.configs(), project.read(LAST)) == (configs, last)
 
 
 @pytest.mark.parametrize(
