@@ -170,8 +170,8 @@ def test_a_file_that_never_holds_still_is_refused_by_name(root: Path, monkeypatc
 def test_a_source_that_vanishes_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = backup.sources
 
-    def and_gone(*arguments: Any) -> Any:
-        found = real(*arguments)
+    def and_gone(*arguments: Any, **options: Any) -> Any:
+        found = real(*arguments, **options)
         if (root / ".atftctl").exists():  # the second look, under the lock
             (root / "models/last.pth").unlink()
         return found

@@ -71,8 +71,8 @@ def test_a_kill_between_two_files_of_the_tool_itself(own_tree: Project) -> None:
     own_tree.replace(plan, "def with_notes(", "MARK = 1\n\n\ndef with_notes(")
     own_tree.replace(
         change,
-        "from atftctl.domain.plan import Plan, with_notes\n",
-        "from atftctl.domain.plan import MARK, Plan, with_notes\n",
+        "from atftctl.domain.plan import Plan, ",
+        "from atftctl.domain.plan import MARK, Plan, ",
     )
     git(own_tree, "commit", "-qam", "feat: mark")
     before = own_tree.read(change)

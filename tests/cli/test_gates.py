@@ -310,7 +310,8 @@ def test_another_trainer_in_the_window_is_not_judged_unasked(off: Project) -> No
     wait_for(watched(off), 30)
     assert off.run("trainer", "restart").code == 0
     out, err = child.communicate(timeout=30)
-    assert child.returncode == 6 and "another trainer was started" in out, out + err
+    # What it sees depends on when it looks: between the two trainers there is none.
+    assert child.returncode == 6 and ("another trainer was started" in out or "not run any more" in out), out + err
     assert off.run("resume").code == 0
 
 

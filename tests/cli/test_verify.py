@@ -31,7 +31,7 @@ def probed(project: Project) -> Project:
 
 def misbehaving(project: Project, *words: str) -> Ended:
     project.write("probe", "\n".join(words))
-    return project.run("verify", "--json", limit_s=60)
+    return project.run("verify", "--json", limit_s=120)
 
 
 def verdicts(done: Ended) -> dict[str, str]:

@@ -151,7 +151,7 @@ def _pair(project: Project, codes: list[int], errors: list[str]) -> str:
             "changed after the plan",
             "nothing is left",
             "already",
-            "what stands",
+            "the plan is out of date",
             "another operation",
         )
         if code == 3 and not any(words in error for words in refused):
