@@ -185,12 +185,21 @@ def test_when_the_time_is_over_after_bad_ones_nothing_unmeasured_is_taken(projec
     climb(project, "good", "nan", "nan")
     with_floor(project, "steps")
     project.write("probe", "once")
-    stopped = project.run(*DIVERGED)
-    assert stopped.code == 3 and "could not be measured" in stopped.err and "run this command again" in stopped.err
+    for _ in range(2):  # also where what was bad is only known from the first attempt
+        stopped = project.run(*DIVERGED)
+        assert stopped.code == 3 and "could not be measured" in stopped.err and "run this command again" in stopped.err
     (project.root / "probe").unlink()
     done = project.run(*DIVERGED, "--json")
     assert taken(done) == rung(100)
     assert graded(project).count("last.pth") == 1
+
+
+def test_a_probe_that_runs_out_of_memory_condemns_nothing(project: Project) -> None:
+    climb(project, "good", "good")
+    project.write("probe", "memory")
+    done = project.run("checkpoint", "grade", "--json")
+    assert done.code == 6 and "memory ran out" in str(done.json["data"]["unknown"]), done
+    assert not (project.root / ".atftctl/checkpoints.json").exists()
 
 
 def test_with_a_broken_probe_an_older_one_that_was_measured_is_taken(project: Project) -> None:

@@ -100,7 +100,7 @@ class Chooser:
             if outcome.good:
                 return self._resuming(facts, ladder, candidate, outcome, _passed_over(outcomes, wanted.grade))
             outcomes.append((candidate, outcome))
-        if any(outcome.seconds and outcome.good is False for _, outcome in outcomes):
+        if any(outcome.graded is not None and outcome.good is False for _, outcome in outcomes):
             self._keep_refused()
             raise _none_good(outcomes, wanted.grade)
         if fallback := self._fallback(outcomes):

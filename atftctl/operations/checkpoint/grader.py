@@ -13,6 +13,7 @@ from atftctl.observe.checkpoints import ladder as ladders
 from atftctl.observe.checkpoints.grading import GradeRequest, measure
 from atftctl.operations.checkpoint import quality
 from atftctl.operations.project import Project, now
+from atftctl.protocol import TrainerExit
 from atftctl.protocol.messages import tr
 from atftctl.state import grades
 
@@ -112,7 +113,9 @@ class Grader:
             config=self._digest,
         )  # fmt: skip
         if judged is None:
-            return Outcome(None, "whole", tr("it was replaced while it was graded"), content)
+            short = measured.answer.get("exit_code") == TrainerExit.OUT_OF_MEMORY
+            text = tr("the memory ran out while it was graded") if short else tr("it was replaced while it was graded")
+            return Outcome(None, "whole", text, content)
         judged = replace(judged, sha256=content.sha256)
         good: bool | None = reaches(judged.grade, "steps" if steps else "loads")
         if not good and not judged.failed:
