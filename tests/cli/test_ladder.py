@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from hashlib import sha256
 import pytest
 
 from atftctl import protocol
+from tests.cli.test_process_rules import by_hand
 from tests.support import rungs
 from tests.support.projects import CONFIG, RUNBOOK, Ended, Project, processes_of, wait_for
 from tests.support.rungs import LAST, climb, damage, graded, rung, with_floor
@@ -150,6 +152,32 @@ def test_what_a_running_trainer_saves_at_its_stop_is_not_resumed_from(project: P
     assert "started" in events
     snapshot = project.run("history", "--json").json["data"]["operations"]
     assert snapshot
+
+
+def test_a_trainer_that_was_started_by_hand_may_save_too(project: Project) -> None:
+    climb(project, "good", "good")
+    with_floor(project, "steps")
+    last = project.read(LAST)
+    child = by_hand(project)
+    try:
+        refused = project.run("rollback", "--back", "1", "--no-restart", "--yes")
+        assert refused.code == 3 and f"atftctl trainer stop --adopt {child.pid}" in refused.err, refused
+        assert project.read(LAST) == last
+        done = project.run(*DIVERGED, "--adopt", str(child.pid), "--json")
+        assert taken(done) == LAST and project.read(LAST) == last, "not what it saved when it was stopped"
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_trainer_on_another_machine_may_save_too(project: Project) -> None:
+    climb(project, "good", "good")
+    project.start_trainer()
+    record = project.record()
+    project.write(".atftctl/process.json", json.dumps({**record, "host": "gpu7", "boot": "other"}))
+    refused = project.run("rollback", "--back", "1", "--no-restart", "--yes")
+    project.write(".atftctl/process.json", json.dumps(record))
+    assert refused.code == 3 and "process.json" in refused.err, refused
 
 
 def test_none_is_good(project: Project) -> None:

@@ -61,8 +61,8 @@ def _below(path: str, name: str) -> str:
 
 def refuse_running(facts: Facts, policy: RestartPolicy, last: str) -> None:
     """Raises Refused where the trainer goes on, and would write the last checkpoint again."""
-    if facts.process.alive and not policy.restart:
+    if facts.process.may_save and not policy.restart:
         raise Refused(
             tr("the running trainer would overwrite {path}", path=last),
-            hint=tr("stop the trainer first: atftctl trainer stop"),
+            hint=facts.process.how_to_stop,
         )

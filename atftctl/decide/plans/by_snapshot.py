@@ -95,10 +95,10 @@ def restore(
         if facts.digests[file.path] != file.sha256
     )
     models = [target.path for target in wanted if target.path in known]
-    if models and facts.process.alive and not policy.restart:
+    if models and facts.process.may_save and not policy.restart:
         raise Refused(
             tr("the running trainer would overwrite {path}", path=models[0]),
-            hint=tr("stop the trainer first: atftctl trainer stop"),
+            hint=facts.process.how_to_stop,
         )
     with_added = add_to_targets(runbook, facts.configs, restored or facts.configs, wanted, added or {})
     plan = assemble(

@@ -158,13 +158,13 @@ class Chooser:
         resume: Resume = "last"
         if chosen.path == rules.best and self._wanted.resume == "best" and not self._wanted.back:
             resume, source = "best", None
-        elif facts.process.alive and chosen.path == rules.last:
+        elif facts.process.may_save and chosen.path == rules.last:
             # The trainer saves once more when it stops: what was measured lies in the history under another name.
             source = next((copy for copy in ladder.copies if copy.identity == chosen.identity), None)
             if self._wanted.floor and source is None:
                 text = tr("the trainer saves {path} once more when it stops; that one is not graded", path=rules.last)
                 notes = (*notes, text)
-        elif not facts.process.alive and present is not None and present.sha256 == content.sha256:
+        elif not facts.process.may_save and present is not None and present.sha256 == content.sha256:
             source = None
         targets = by_checkpoint.targets_of(rules.last, source, content, present) if source else ()
         return Resuming(resume, targets, chosen.path, chosen.step, outcome.grade, notes)
