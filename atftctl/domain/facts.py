@@ -73,7 +73,7 @@ class Process:
 
     @property
     def may_save(self) -> bool:
-        """May a trainer replace the checkpoints: one of ours, one that was started by hand, or one on another machine?"""
+        """May a trainer replace the checkpoints: ours, one that was started by hand, or one on another machine?"""
         return self.alive or bool(self.unmanaged) or bool(self.where)
 
     @property

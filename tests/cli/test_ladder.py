@@ -351,11 +351,26 @@ def test_the_same_fault_again_takes_an_earlier_checkpoint_and_then_stops(project
     os.kill(project.record()["pid"], signal.SIGKILL)
     anomaly(project, 430)
     assert [taken(returns(project, 430)) for _ in range(4)] == [LAST, rung(300), rung(200), rung(100)]
+    other = project.run(*DIVERGED, "--with", "nosuch.key=1")
+    assert other.code == 3 and "nosuch" in other.err and "no further" not in other.out + other.err, other
     stopped = returns(project, 430)
     assert stopped.code == 3 and "no further remedy is left" in stopped.out, stopped
     assert "Slack #ml-alerts" in stopped.out
     anomaly(project, 9000)
     assert taken(returns(project, 9000)) == LAST, "with progress, it is another fault"
+
+
+def test_a_rung_that_no_trainer_started_from_was_not_tried(project: Project) -> None:
+    """And a trainer that dies in its first step has not come further."""
+    climb(project, "good", "good", "good", "good")
+    with_floor(project, "steps", "checkpoint")
+    project.start_trainer()
+    os.kill(project.record()["pid"], signal.SIGKILL)
+    anomaly(project, 430)
+    waiting = [taken(project.run(*DIVERGED, "--no-restart", "--json"))]
+    assert waiting == [LAST] and taken(returns(project, 430)) == LAST
+    assert taken(returns(project, 0)) == rung(300)
+    assert taken(returns(project, 430)) == rung(200)
 
 
 def test_the_same_fault_again_takes_the_next_settings_and_then_stops(project: Project) -> None:

@@ -18,6 +18,7 @@ def entry(operation: str, step: int, *, files: int = 1, outcome: str = "done", *
         "command": "rollback",
         "outcome": outcome,
         "files": ["f"] * files,
+        "generation": 2,
         "about": {"symptom": "s", "fault_step": str(step), **about},
     }
 
@@ -41,6 +42,25 @@ def test_what_counts_as_tried() -> None:
     assert operations([entry("a", 100), {**undo, "outcome": "put back: disk full"}], 100) == ["a"]
     assert operations([{**entry("a", 100), "about": {"symptom": "other", "fault_step": "100"}}], 100) == []
     assert operations([{"operation": "x", "command": "rollback"}, {"command": "undo", "about": None}], 1) == []
+
+
+def test_a_trainer_that_died_in_its_first_step_came_no_further() -> None:
+    first_step = {"symptom": "s", "fault_step": "", "fault_config": "c"}
+    entries = [entry("a", 850), {**entry("b", 0), "about": first_step}, entry("c", 0)]
+    assert operations(entries, 850) == ["a", "b", "c"]
+    assert [attempt.operation for attempt in attempts(entries, "s", None)] == ["a", "b", "c"]
+    assert operations(entries, 851) == []
+    assert [attempt.operation for attempt in attempts([entry("a", 100), entry("b", 850)], "s", None)] == ["b"]
+
+
+def test_a_change_that_no_trainer_ran_with_was_not_tried() -> None:
+    waiting = entry("a", 100)
+    del waiting["generation"]
+    started = {"operation": "t", "command": "trainer start", "files": [], "generation": 3}
+    assert operations([waiting], 100) == []
+    assert operations([waiting, started], 100) == ["a"]
+    assert operations([waiting, entry("b", 100)], 100) == ["b"], "the next change came before any start"
+    assert operations([{**waiting, "first_step": {"loss": 1}}], 100) == ["a"], "the running trainer has loaded it"
 
 
 def test_the_next_checkpoint_is_before_all_that_were_tried() -> None:

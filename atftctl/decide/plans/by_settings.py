@@ -59,7 +59,7 @@ def rollback_symptom(
     )  # fmt: skip
     if plan.empty:
         rest = tr("turn off all improvements with: atftctl rollback --immediate")
-        raise Refused(
+        raise NothingLeft(
             tr("nothing is left to roll back for {symptom}: all of its settings are in place already", symptom=name),
             hint=symptom.advice.say(language) if symptom.advice else rest,
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from atftctl.decide.plans import by_checkpoint
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.checkpoint import Checkpoint, Checkpoints, Content, Grade, Ladder, reaches
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import NothingLeft, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
@@ -120,7 +120,7 @@ class Chooser:
         rungs, back = list(ladder.rungs), self._wanted.back
         if back and back >= len(rungs):
             oldest = tr("the oldest one: --back {count}", count=len(rungs) - 1) if len(rungs) > 1 else ""
-            raise Refused(
+            raise NothingLeft(
                 trn(
                     "--back {back}: there is only {count} checkpoint to go back over",
                     "--back {back}: there are only {count} checkpoints to go back over",
@@ -271,6 +271,6 @@ def _none_good(outcomes: list[tuple[Checkpoint, Outcome]], grade: Grade) -> Refu
         return Refused(text, hint=tr("run this command again: what was measured is kept; or: atftctl checkpoint grade"))
     else:
         text = tr("no checkpoint is of grade {grade}: {reasons}", grade=grade, reasons=listed(reasons, 3))
-    return Refused(
+    return NothingLeft(
         text, hint=tr("restore a snapshot: atftctl rollback --to last-good; or list them: atftctl backup list")
     )
