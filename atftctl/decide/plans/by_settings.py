@@ -9,7 +9,7 @@ from atftctl.decide.plans.added_settings import Added, about_added, add_to_chang
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets_of
 from atftctl.decide.returning import fault_of
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import NothingLeft, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.resuming import Resuming
