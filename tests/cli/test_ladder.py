@@ -68,6 +68,20 @@ def test_back_and_undo(project: Project) -> None:
     assert project.read(rung(300)) == last, "the history itself is no part of it"
 
 
+def test_a_note_on_the_cost_reads_no_checkpoint(project: Project) -> None:
+    """Whatever the size of the models is, the emergency path does not wait for it."""
+    climb(project, "good", "good")
+    project.start_trainer()
+    os.kill(project.record()["pid"], signal.SIGKILL)
+    for name in (LAST, "models/best_model.pth", "models/previous.pth"):
+        (project.root / name).unlink(missing_ok=True)
+        with (project.root / name).open("wb") as file:
+            file.truncate(1 << 40)  # a terabyte of holes: hashing it would take an hour
+    for symptom in ("degradation", "slow-convergence"):
+        done = project.run("rollback", "--symptom", symptom, "--dry-run", limit_s=20)
+        assert done.code == 0 and "the way back gives up" in " ".join(done.out.split()), done
+
+
 @pytest.mark.parametrize("route", [(), ("--immediate",), ("--feature", "use_ema")])
 def test_back_with_another_setting(project: Project, route: tuple[str, ...]) -> None:
     climb(project, "good", "good", "good")

@@ -22,15 +22,18 @@ NEAR_S = 10.0  # between the time of a file and of the trainer's report of it
 MOST = 1000  # entries of the history that are looked at, the newest names
 
 
-def ladder(layout: Layout, rules: Checkpoints) -> Ladder:
-    """Return the checkpoints. What is no regular file and no folder is left out, with the reason."""
+def ladder(layout: Layout, rules: Checkpoints, *, hashed: bool = True) -> Ladder:
+    """Return the checkpoints. What is no regular file and no folder is left out, with the reason.
+
+    `hashed`: without it no checkpoint is read, however large it is; steps come from names and the times of reports.
+    """
     saves, starts = tuple(_saves(layout.root)), tuple(runs.runs(layout.root))
     left_out: dict[str, str] = {}
     present: list[Checkpoint] = []
     for path in (rules.last, protocol.PREVIOUS, rules.best, *_history(layout, rules.history)):
         checkpoint = _look(layout, path, left_out)
         if checkpoint is not None:
-            present.append(_placed(layout, checkpoint, rules, saves))
+            present.append(_placed(layout, checkpoint, rules, saves, hashed=hashed))
     last = next((checkpoint for checkpoint in present if checkpoint.path == rules.last), None)
     best = [checkpoint for checkpoint in present if checkpoint.path == rules.best and checkpoint is not last]
     named = [checkpoint for checkpoint in present if checkpoint is not last and checkpoint not in best]
@@ -115,13 +118,15 @@ def _folder_size(folder: Path) -> int:
     return size
 
 
-def _placed(layout: Layout, checkpoint: Checkpoint, rules: Checkpoints, saves: Sequence[Save]) -> Checkpoint:
+def _placed(
+    layout: Layout, checkpoint: Checkpoint, rules: Checkpoints, saves: Sequence[Save], *, hashed: bool
+) -> Checkpoint:
     """Return the checkpoint with its step and generation: by its name, else by the trainer's report of its hash. Of a
     damaged one only the step is known, from the report of that moment."""
     if checkpoint.step is not None:
         return checkpoint
     try:
-        digest = "" if checkpoint.folder or not saves else sha256_file(layout.root / checkpoint.path)
+        digest = "" if checkpoint.folder or not saves or not hashed else sha256_file(layout.root / checkpoint.path)
     except (OSError, HostError):
         digest = ""
     if save := next((save for save in reversed(saves) if digest and save.sha256 == digest), None):
