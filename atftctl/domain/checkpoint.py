@@ -35,6 +35,11 @@ class Checkpoints:
     steps: int = 40
     limit_s: float = 120.0
 
+    def hold(self, path: str) -> bool:
+        """Is this what the trainer resumes from, or a file in it? The trainer writes it, also where it is no model that
+        snapshots hold."""
+        return f"{path}/".startswith((f"{self.last}/", f"{self.best}/"))
+
 
 @record
 class Graded:

@@ -308,6 +308,20 @@ def test_a_folder_is_a_checkpoint(project: Project) -> None:
     assert project.read("models/last/state.json") == b'{"step": 20}' and project.read("models/last/extra.json") == b"{}"
 
 
+def test_a_last_checkpoint_that_snapshots_do_not_hold(project: Project) -> None:
+    """The trainer has saved again: the undo, also of a change that waits for a confirmation, is not refused for it."""
+    climb(project, "good", "good")
+    state = "state/last.pth"
+    project.replace(RUNBOOK, "  last: models/last.pth", f"  last: {state}")
+    project.write(state, project.read(LAST))
+    before = project.read(state)
+    done = project.run("rollback", "--back", "1", "--yes", "--json", "--confirm-within", "1h")
+    assert taken(done) == rung(100) and project.read(state) == project.read(rung(100))
+    project.write(state, "what the trainer has saved since")
+    assert project.run("undo", "--yes", "--no-restart").code == 0
+    assert project.read(state) == before
+
+
 def test_grades_on_demand(project: Project) -> None:
     climb(project, "good", "late", "good")
     done = project.run("checkpoint", "grade", "--json")

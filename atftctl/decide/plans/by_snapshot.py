@@ -203,7 +203,8 @@ def _before(runbook: Runbook, facts: Facts, entry: Mapping[str, Any]) -> tuple[T
         digest = facts.digests[path]
         if digest == old and file.get("new_mode", file["mode"]) == file["mode"]:
             continue
-        if digest != new and path not in models:  # a trainer writes models; the safety snapshot keeps them
+        volatile = path in models or runbook.checkpoints.hold(path)
+        if digest != new and not volatile:  # a trainer writes models; the safety snapshot keeps them
             raise Refused(
                 tr(
                     "{path} was changed after {operation}; undo would lose that change",
@@ -215,9 +216,9 @@ def _before(runbook: Runbook, facts: Facts, entry: Mapping[str, Any]) -> tuple[T
                 ),
             )
         if old is None:
-            targets.append(Target(path=path, old=digest))
+            targets.append(Target(path=path, old=None if volatile else digest, volatile=volatile))
         else:
-            targets.append(_from_snapshot(models, facts, path, snapshot, old, int(file["mode"])))
+            targets.append(_from_snapshot([path] if volatile else (), facts, path, snapshot, old, int(file["mode"])))
     return tuple(targets)
 
 
