@@ -74,6 +74,16 @@ class Graded:
         return graded
 
 
+def outweighs(new: Graded, known: Graded) -> bool:
+    """Does a new measurement take the place of the known one? A failure does. A success takes the place of a failure
+    only where it went as far in as many steps, and of a success where it reached as high."""
+    if new.failed:
+        return True
+    if known.failed:
+        return reaches(new.grade, known.failed) and new.steps >= known.steps
+    return reaches(new.grade, known.grade)
+
+
 @record
 class Checkpoint:
     """One checkpoint on disk: a file, or a folder of files.

@@ -332,6 +332,8 @@ def test_grades_on_demand(project: Project) -> None:
     assert "did you mean" in project.run("checkpoint", "grade", "--to", "stepps").err
     shown = project.run("checkpoint", "list").out
     assert "steps" in shown and "not steps" in shown
+    assert project.run("checkpoint", "grade", "200", "--to", "loads").code == 0
+    assert "not steps" in project.run("checkpoint", "list").out, "less was measured, and nothing else was found"
 
 
 def test_snapshots_do_not_grow(project: Project) -> None:

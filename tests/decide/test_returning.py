@@ -9,7 +9,7 @@ import pytest
 from atftctl.decide.plans.way_back import seconds_a_step
 from atftctl.decide.returning import attempts, earlier_than
 from atftctl.domain.branches import Run
-from atftctl.domain.checkpoint import Checkpoint, Graded, ancestors, reaches
+from atftctl.domain.checkpoint import Checkpoint, Graded, ancestors, outweighs, reaches
 
 
 def entry(operation: str, step: int, *, files: int = 1, outcome: str = "done", **about: str) -> dict[str, Any]:
@@ -102,6 +102,15 @@ def test_pauses_cost_no_time() -> None:
     second = Run(2, 100, "", ((100, 90_000.0), (200, 90_200.0)), 1)
     assert seconds_a_step([first, second], 0, 200) == 2.0
     assert seconds_a_step([], 0, 200) is None
+
+
+def test_a_measurement_that_saw_less_replaces_nothing() -> None:
+    failed = Graded("a", "loads", "steps", "the loss grows", "c", steps=40)
+    assert not outweighs(Graded("a", "loads", config="c"), failed)
+    assert not outweighs(Graded("a", "quality", config="c", steps=10), failed)
+    assert outweighs(Graded("a", "steps", config="c", steps=40), failed)
+    assert not outweighs(Graded("a", "loads", config="c"), Graded("a", "steps", config="c"))
+    assert outweighs(failed, Graded("a", "quality", config="c")), "what fails now is not good"
 
 
 def test_grades_in_order_and_records_of_nonsense() -> None:
