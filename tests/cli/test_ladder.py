@@ -300,6 +300,10 @@ def test_a_folder_is_a_checkpoint(project: Project) -> None:
         project.write(f"{place}/weights.pth", rungs.checkpoint("good", step))
         project.write(f"{place}/state.json", f'{{"step": {step}}}')
     project.write("models/last/extra.json", "{}")
+    project.start_trainer()
+    refused = project.run("rollback", "--back", "1", "--yes")
+    assert refused.code == 3 and "is a folder" in refused.err and "atftctl trainer stop" in refused.err, refused
+    assert project.run("trainer", "stop").code == 0
     assert project.run("checkpoint", "grade", "10").code == 0
     assert taken(project.run("rollback", "--back", "1", "--yes", "--json")) == "models/history/checkpoint-10"
     assert project.read("models/last/state.json") == b'{"step": 10}'

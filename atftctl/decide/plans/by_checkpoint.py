@@ -59,6 +59,20 @@ def _below(path: str, name: str) -> str:
     return f"{path}/{name}" if name else path
 
 
+def refuse_folder(facts: Facts, chosen: Checkpoint, last: str) -> None:
+    """Raises Refused for a checkpoint that is a folder while a trainer may save: what it writes into the folder when it
+    stops would be left between the files of the chosen one."""
+    if chosen.folder and facts.process.may_save:
+        raise Refused(
+            tr(
+                "{last} is a folder: what the trainer saves when it stops would mix with the files of {path}",
+                path=chosen.path,
+                last=last,
+            ),
+            hint=facts.process.how_to_stop,
+        )
+
+
 def refuse_running(facts: Facts, policy: RestartPolicy, last: str) -> None:
     """Raises Refused where the trainer goes on, and would write the last checkpoint again."""
     if facts.process.may_save and not policy.restart:

@@ -166,6 +166,8 @@ class Chooser:
                 notes = (*notes, text)
         elif not facts.process.may_save and present is not None and present.sha256 == content.sha256:
             source = None
+        if source:
+            by_checkpoint.refuse_folder(facts, source, rules.last)
         targets = by_checkpoint.targets_of(rules.last, source, content, present) if source else ()
         return Resuming(resume, targets, chosen.path, chosen.step, outcome.grade, notes)
 
