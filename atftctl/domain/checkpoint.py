@@ -113,13 +113,19 @@ class Content:
 
     `sha256`: of the file; of a folder, over the names and hashes of its files. `damage`: what is damaged; "" where
     nothing is. `proven`: CRCs or a known hash show that it is whole; without either of them nothing is known. `files`:
-    the SHA-256 of each file by its path in the folder; of a file, by "".
+    the SHA-256 of each file by its path in the folder; of a file, by "". `folder`: it is a folder.
     """
 
     sha256: str = ""
     damage: str = ""
     proven: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+    folder: bool = False
+
+    @property
+    def unreadable(self) -> bool:
+        """Is it nothing that could be read: a symlink, a pipe, or a file without permission to read it?"""
+        return not self.sha256 and not self.folder
 
 
 @record

@@ -129,6 +129,34 @@ def test_a_damaged_rung_is_passed_over_and_said_so(project: Project) -> None:
     assert project.read(LAST) == project.read(rung(200))
 
 
+@pytest.mark.parametrize("kind", ["a symlink", "a pipe", "damaged"])
+def test_what_lies_in_the_place_of_the_last_one(project: Project, kind: str) -> None:
+    climb(project, "good", "good")
+    (project.root / LAST).unlink()
+    if kind == "a symlink":
+        (project.root / LAST).symlink_to(project.root / rung(200))
+    elif kind == "a pipe":
+        os.mkfifo(project.root / LAST)
+    else:
+        project.write(LAST, "no zip file at all")
+    done = project.run("rollback", "--back", "1", "--yes", "--json")
+    if kind == "damaged":
+        assert taken(done) == rung(200) and project.read(LAST) == project.read(rung(200))
+    else:
+        assert done.code == 3 and "can't be replaced" in done.out and f"mv {LAST} {LAST}.old" in done.out, done
+
+
+def test_checkpoints_of_another_format_count_as_whole(project: Project) -> None:
+    rungs.use_grading(project)
+    project.replace(RUNBOOK, "  last: models/last.pth", "  last: models/last.safetensors")
+    for number, name in enumerate(("history/checkpoint-10.safetensors", "last.safetensors")):
+        project.write(f"models/{name}", f"tensors {number}")
+        os.utime(project.root / "models" / name, (time.time() + number,) * 2)
+    done = project.run("rollback", "--back", "1", "--yes", "--json")
+    assert taken(done) == "models/history/checkpoint-10.safetensors"
+    assert any("nothing shows that it is whole" in note for note in done.json["data"]["plan"]["notes"])
+
+
 def test_the_newest_of_the_grade_is_taken_and_what_was_measured_is_kept(project: Project) -> None:
     climb(project, "good", "good", "refused", "nan", "late")
     with_floor(project, "steps")
@@ -252,6 +280,20 @@ def test_with_a_broken_probe_an_older_one_that_was_measured_is_taken(project: Pr
     done = project.run(*DIVERGED, "--json")
     assert taken(done) == rung(200)
     assert any("with other settings" in note for note in done.json["data"]["plan"]["notes"])
+
+
+def test_back_and_back_again_without_any_report(project: Project) -> None:
+    """A trainer of another kind reports nothing: the last checkpoint is found in the history by its content."""
+    rungs.use_grading(project)
+    paths = {step: f"models/history/checkpoint-{step}.pt" for step in (100, 200, 300, 400, 500)}
+    for step, path in paths.items():
+        project.write(path, rungs.checkpoint("good", step))
+        os.utime(project.root / path, (time.time() - 1000 + step,) * 2)
+    project.write(LAST, project.read(paths[500]))
+    listed = project.run("checkpoint", "list", "--json").json["data"]["checkpoints"]
+    assert [line["step"] for line in listed][:5] == [500, 400, 300, 200, 100]
+    assert taken(project.run("rollback", "--back", "3", "--yes", "--json")) == paths[200]
+    assert taken(project.run("rollback", "--back", "1", "--yes", "--json")) == paths[100]
 
 
 @pytest.mark.parametrize("mood", ["gone", "swapped"])

@@ -13,6 +13,7 @@ from atftctl.domain.checkpoint import Checkpoint, Checkpoints, Content, Ladder, 
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe.checkpoints.content import content_of
+from atftctl.observe.checkpoints.same import is_copy
 from atftctl.observe.metrics import runs
 from atftctl.protocol import checkpoints as names
 from atftctl.protocol.messages import tr
@@ -39,6 +40,9 @@ def ladder(layout: Layout, rules: Checkpoints, *, hashed: bool = True) -> Ladder
     named = [checkpoint for checkpoint in present if checkpoint is not last and checkpoint not in best]
     unique = {_place(checkpoint): checkpoint for checkpoint in named}  # of two names, the one in the history stays
     former = [checkpoint for checkpoint in unique.values() if not _is_same(checkpoint, last)]
+    if hashed and last is not None and (twin := _twin(layout, last, former)):
+        former.remove(twin)
+        last = replace(last, step=last.step if twin.step is None else twin.step, generation=twin.generation)
     inodes = {checkpoint.identity for checkpoint in former}
     copies = [other for other in named if other not in former and other.identity not in inodes]
     if last is None:
@@ -136,6 +140,15 @@ def _placed(
     times = {abs(save.time - checkpoint.saved): save for save in saves if save.path == checkpoint.path}
     nearest = min(times, default=NEAR_S)
     return replace(checkpoint, step=times[nearest].step) if nearest < NEAR_S else checkpoint
+
+
+def _twin(layout: Layout, last: Checkpoint, former: Sequence[Checkpoint]) -> Checkpoint | None:
+    """Where no report says when `last` was saved: the checkpoint of the history, the newest, that has the same content.
+    A trainer that reports nothing, and an earlier rollback, leave such a last one."""
+    if last.step is not None and last.generation:
+        return None
+    newest = sorted(former, key=lambda checkpoint: checkpoint.saved, reverse=True)
+    return next((checkpoint for checkpoint in newest if is_copy(layout.root, last, checkpoint)), None)
 
 
 def _place(checkpoint: Checkpoint) -> tuple[int, ...]:

@@ -97,8 +97,12 @@ class Chooser:
                     tr("checking {path} (grade {grade})", path=candidate.path, grade=wanted.grade)
                 )
             outcome = self._grader.reach(candidate, wanted.grade)
+            notes = _passed_over(outcomes, wanted.grade)
+            if outcome.good is None and wanted.grade == "whole":  # what was not graded counts as whole
+                notes = (*notes, tr("{path}: {reason}", path=candidate.path, reason=outcome.reason))
+                return self._resuming(facts, ladder, candidate, outcome, notes)
             if outcome.good:
-                return self._resuming(facts, ladder, candidate, outcome, _passed_over(outcomes, wanted.grade))
+                return self._resuming(facts, ladder, candidate, outcome, notes)
             outcomes.append((candidate, outcome))
         if any(outcome.graded is not None and outcome.good is False for _, outcome in outcomes):
             self._keep_refused()
@@ -228,7 +232,7 @@ def _passed_over(
 def _chosen_note(chosen: Checkpoint, outcome: Outcome) -> Message:
     """Which checkpoint was chosen, and what is known of it."""
     step = tr("step {step}", step=chosen.step) if chosen.step is not None else tr("its step is not known")
-    values = {"path": chosen.path, "step": step, "grade": outcome.grade}
+    values = {"path": chosen.path, "step": step, "grade": outcome.grade or "?"}
     if outcome.seconds:
         seconds = f"{outcome.seconds:.0f}"
         return tr(

@@ -124,7 +124,7 @@ class Grader:
 
     def _hash_of(self, answer: Mapping[str, object], content: Content) -> str:
         """The hash that the probe must have seen. Of a folder it may report none, or its own."""
-        return content.sha256 if "" in content.files else str(answer.get("sha256"))
+        return content.sha256 if not content.folder else str(answer.get("sha256"))
 
     def _by_quality(self, checkpoint: Checkpoint, outcome: Outcome, graded: Graded) -> Outcome:
         verdict, reason = quality.judge(self._project, checkpoint.path, graded.sha256, self._configs)
