@@ -23,26 +23,43 @@ class Attempt:
 
 
 def fault_of(facts: Facts) -> dict[str, str]:
-    """What the history keeps of the fault: the step that the training has reached, and its settings."""
-    return {"fault_step": str(facts.process.step or 0), "fault_config": facts.process.digest[:12]}
+    """What the history keeps of the fault: the step that the training has reached ("" where none was), and its
+    settings."""
+    step = "" if facts.process.step is None else str(facts.process.step)
+    return {"fault_step": step, "fault_config": facts.process.digest[:12]}
 
 
-def attempts(entries: Sequence[Mapping[str, Any]], symptom: str, step: int) -> list[Attempt]:
+def attempts(entries: Sequence[Mapping[str, Any]], symptom: str, step: int | None) -> list[Attempt]:
     """Return the rollbacks for this symptom since when the training has not come further than it had then, the oldest
-    first. Those that were put back or undone do not count. `step`: that it has reached now."""
+    first. Those that were put back or undone do not count, nor those after which no trainer was started.
+
+    `step`: that it has reached now; None where the trainer died before its first step, which is no progress.
+    """
     undone = {str((entry.get("about") or {}).get("undo_of", "")) for entry in entries if _changed(entry)}
     made: list[Attempt] = []
-    for entry in reversed(entries):
+    for index, entry in enumerate(entries):
         about = entry.get("about") or {}
         if entry.get("command") != "rollback" or about.get("symptom") != symptom or "fault_step" not in about:
             continue
-        if _was_put_back(entry) or entry["operation"] in undone:
+        if _was_put_back(entry) or entry["operation"] in undone or not _was_tried(entries[index:]):
             continue
-        fault_step = _number(about["fault_step"]) or 0
-        if step > fault_step:
-            break
-        made.append(Attempt(str(entry["operation"]), fault_step, _number(about.get("checkpoint_step"))))
-    return made[::-1]
+        reached = max(_number(about["fault_step"]) or 0, made[-1].fault_step if made else 0)
+        made.append(Attempt(str(entry["operation"]), reached, _number(about.get("checkpoint_step"))))
+    if not made:
+        return []
+    now = made[-1].fault_step if step is None else step
+    return [attempt for attempt in made if now <= attempt.fault_step]
+
+
+def _was_tried(entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Has a trainer run with what the first of these entries changed? It was started by it, or by hand before
+    anything else was changed; or the running one has loaded it."""
+    for entry in entries:
+        if entry is not entries[0] and entry.get("files"):
+            return False
+        if entry.get("generation") or entry.get("first_step"):
+            return True
+    return False
 
 
 def earlier_than(tried: Sequence[Attempt]) -> int | None:
@@ -51,11 +68,11 @@ def earlier_than(tried: Sequence[Attempt]) -> int | None:
     return min(steps, default=None)
 
 
-def note(tried: Sequence[Attempt], step: int) -> Message:
+def note(tried: Sequence[Attempt], step: int | None) -> Message:
     """That the fault has returned, and what was done about it before."""
     return tr(
         "the same fault has returned, without progress past step {step}, after {operations}: the next remedy is taken",
-        step=max(step, tried[-1].fault_step),
+        step=max(step or 0, tried[-1].fault_step),
         operations=listed([attempt.operation for attempt in tried], 3),
     )
 

@@ -35,6 +35,11 @@ class Checkpoints:
     steps: int = 40
     limit_s: float = 120.0
 
+    def hold(self, path: str) -> bool:
+        """Is this what the trainer resumes from, or a file in it? The trainer writes it, also where it is no model that
+        snapshots hold."""
+        return f"{path}/".startswith((f"{self.last}/", f"{self.best}/"))
+
 
 @record
 class Graded:
@@ -69,6 +74,16 @@ class Graded:
         return graded
 
 
+def outweighs(new: Graded, known: Graded) -> bool:
+    """Does a new measurement take the place of the known one? A failure does. A success takes the place of a failure
+    only where it went as far in as many steps, and of a success where it reached as high."""
+    if new.failed:
+        return True
+    if known.failed:
+        return reaches(new.grade, known.failed) and new.steps >= known.steps
+    return reaches(new.grade, known.grade)
+
+
 @record
 class Checkpoint:
     """One checkpoint on disk: a file, or a folder of files.
@@ -98,13 +113,19 @@ class Content:
 
     `sha256`: of the file; of a folder, over the names and hashes of its files. `damage`: what is damaged; "" where
     nothing is. `proven`: CRCs or a known hash show that it is whole; without either of them nothing is known. `files`:
-    the SHA-256 of each file by its path in the folder; of a file, by "".
+    the SHA-256 of each file by its path in the folder; of a file, by "". `folder`: it is a folder.
     """
 
     sha256: str = ""
     damage: str = ""
     proven: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+    folder: bool = False
+
+    @property
+    def unreadable(self) -> bool:
+        """Is it nothing that could be read: a symlink, a pipe, or a file without permission to read it?"""
+        return not self.sha256 and not self.folder
 
 
 @record

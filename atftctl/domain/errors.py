@@ -35,6 +35,10 @@ class Refused(AtftError):  # noqa: N818
     exit_code = Exit.REFUSED
 
 
+class NothingLeft(Refused):
+    """Refused because none is left of what could be tried."""
+
+
 class Busy(Refused):
     """Refused because another process holds the project's lock."""
 

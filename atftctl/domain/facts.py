@@ -71,6 +71,19 @@ class Process:
     def alive(self) -> bool:
         return self.state in ("starting", "running", "stopping")
 
+    @property
+    def may_save(self) -> bool:
+        """May a trainer replace the checkpoints: ours, one that was started by hand, or one on another machine?"""
+        return self.alive or bool(self.unmanaged) or bool(self.where)
+
+    @property
+    def how_to_stop(self) -> str:
+        """The hint that says how the trainer that may save is stopped."""
+        if self.where:
+            return tr("stop the trainer on {place} first (if it has ended: rm .atftctl/process.json)", place=self.where)
+        adopt = "".join(f" --adopt {trainer.pid}" for trainer in self.unmanaged)
+        return tr("stop the trainer first: atftctl trainer stop{options}", options=adopt)
+
 
 @record
 class OpenOperation:

@@ -173,11 +173,13 @@ def by_verify(project: Project, request: Request) -> tuple[str, ...]:
 
 def _is_as_changed(project: Project, change: PendingChange) -> bool:
     """Are all files that it changed as it left them? A trainer writes models; `verify` has judged the present one."""
-    models = project.runbook.files.models
+    models, checkpoints = project.runbook.files.models, project.runbook.checkpoints
     for entry in history.read(project.layout):
         if entry["operation"] == change.operation:
             return all(
-                file["path"] in models or digest_of(project.layout.place(str(file["path"]))) == file["new"]
+                file["path"] in models
+                or checkpoints.hold(str(file["path"]))
+                or digest_of(project.layout.place(str(file["path"]))) == file["new"]
                 for file in entry["files"]
             )
     return False

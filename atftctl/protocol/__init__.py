@@ -64,6 +64,7 @@ RUN_ID = "ATFTCTL_RUN_ID"
 GENERATION = "ATFTCTL_GENERATION"
 GENERATION_ROOT = "ATFTCTL_GENERATION_ROOT"  # the environment variable with the run folder that the number is for
 COUNTER = ".atftctl/generation"
+PENDING = ".atftctl/pending.json"  # there while a change waits for its confirmation, and may be undone by itself
 GENERATION_COLUMN = "generation"  # of METRICS
 STAGING = "run"  # the folder, in the run folder, that holds a folder for each generation: see protocol/generations.py
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from atftctl.domain.checkpoint import Graded
+from atftctl.domain.checkpoint import Graded, outweighs
 from atftctl.host.errors import HostError
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.folders import make_dirs
@@ -29,13 +29,14 @@ def read(layout: Layout) -> Grades:
 
 
 def record(layout: Layout, *grades: Graded) -> None:
-    """Add grades, in place of earlier ones of the same checkpoint and settings. Called under the project's lock. Raises
-    OSError."""
+    """Add grades, in place of earlier ones of the same checkpoint and settings that say less (see `outweighs`). Called
+    under the project's lock. Raises OSError."""
     kept = {**read(layout)}
     for graded in grades:
         key = (graded.sha256, graded.config)
-        kept.pop(key, None)
-        kept[key] = graded
+        if key not in kept or outweighs(graded, kept[key]):
+            kept.pop(key, None)
+            kept[key] = graded
     make_dirs(layout.state, 0o700)
     body = {"grades": [graded.to_json() for graded in [*kept.values()][-MOST:]]}
     write_durably(layout.grades, sealed_records.seal(body), 0o600)

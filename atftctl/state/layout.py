@@ -8,7 +8,7 @@ from pathlib import Path
 
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.files.containment import check_relative, resolve_folder_inside
-from atftctl.protocol import COUNTER, STAGING
+from atftctl.protocol import COUNTER, PENDING, STAGING
 from atftctl.protocol.messages import tr
 
 # Files that every snapshot has; all other files in its folder are copies.
@@ -96,7 +96,7 @@ class Layout:
 
     @property
     def pending(self) -> Path:
-        return self.state / "pending.json"
+        return self.root / PENDING
 
     @property
     def confirm_timer(self) -> Path:

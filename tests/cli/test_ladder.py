@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from hashlib import sha256
 import pytest
 
 from atftctl import protocol
+from tests.cli.test_process_rules import by_hand
 from tests.support import rungs
 from tests.support.projects import CONFIG, RUNBOOK, Ended, Project, processes_of, wait_for
 from tests.support.rungs import LAST, climb, damage, graded, rung, with_floor
@@ -66,6 +68,20 @@ def test_back_and_undo(project: Project) -> None:
     assert project.read(rung(300)) == last, "the history itself is no part of it"
 
 
+def test_a_note_on_the_cost_reads_no_checkpoint(project: Project) -> None:
+    """Whatever the size of the models is, the emergency path does not wait for it."""
+    climb(project, "good", "good")
+    project.start_trainer()
+    os.kill(project.record()["pid"], signal.SIGKILL)
+    for name in (LAST, "models/best_model.pth", "models/previous.pth"):
+        (project.root / name).unlink(missing_ok=True)
+        with (project.root / name).open("wb") as file:
+            file.truncate(1 << 40)  # a terabyte of holes: hashing it would take an hour
+    for symptom in ("degradation", "slow-convergence"):
+        done = project.run("rollback", "--symptom", symptom, "--dry-run", limit_s=20)
+        assert done.code == 0 and "the way back gives up" in " ".join(done.out.split()), done
+
+
 @pytest.mark.parametrize("route", [(), ("--immediate",), ("--feature", "use_ema")])
 def test_back_with_another_setting(project: Project, route: tuple[str, ...]) -> None:
     climb(project, "good", "good", "good")
@@ -113,6 +129,34 @@ def test_a_damaged_rung_is_passed_over_and_said_so(project: Project) -> None:
     assert project.read(LAST) == project.read(rung(200))
 
 
+@pytest.mark.parametrize("kind", ["a symlink", "a pipe", "damaged"])
+def test_what_lies_in_the_place_of_the_last_one(project: Project, kind: str) -> None:
+    climb(project, "good", "good")
+    (project.root / LAST).unlink()
+    if kind == "a symlink":
+        (project.root / LAST).symlink_to(project.root / rung(200))
+    elif kind == "a pipe":
+        os.mkfifo(project.root / LAST)
+    else:
+        project.write(LAST, "no zip file at all")
+    done = project.run("rollback", "--back", "1", "--yes", "--json")
+    if kind == "damaged":
+        assert taken(done) == rung(200) and project.read(LAST) == project.read(rung(200))
+    else:
+        assert done.code == 3 and "can't be replaced" in done.out and f"mv {LAST} {LAST}.old" in done.out, done
+
+
+def test_checkpoints_of_another_format_count_as_whole(project: Project) -> None:
+    rungs.use_grading(project)
+    project.replace(RUNBOOK, "  last: models/last.pth", "  last: models/last.safetensors")
+    for number, name in enumerate(("history/checkpoint-10.safetensors", "last.safetensors")):
+        project.write(f"models/{name}", f"tensors {number}")
+        os.utime(project.root / "models" / name, (time.time() + number,) * 2)
+    done = project.run("rollback", "--back", "1", "--yes", "--json")
+    assert taken(done) == "models/history/checkpoint-10.safetensors"
+    assert any("nothing shows that it is whole" in note for note in done.json["data"]["plan"]["notes"])
+
+
 def test_the_newest_of_the_grade_is_taken_and_what_was_measured_is_kept(project: Project) -> None:
     climb(project, "good", "good", "refused", "nan", "late")
     with_floor(project, "steps")
@@ -152,6 +196,32 @@ def test_what_a_running_trainer_saves_at_its_stop_is_not_resumed_from(project: P
     assert snapshot
 
 
+def test_a_trainer_that_was_started_by_hand_may_save_too(project: Project) -> None:
+    climb(project, "good", "good")
+    with_floor(project, "steps")
+    last = project.read(LAST)
+    child = by_hand(project)
+    try:
+        refused = project.run("rollback", "--back", "1", "--no-restart", "--yes")
+        assert refused.code == 3 and f"atftctl trainer stop --adopt {child.pid}" in refused.err, refused
+        assert project.read(LAST) == last
+        done = project.run(*DIVERGED, "--adopt", str(child.pid), "--json")
+        assert taken(done) == LAST and project.read(LAST) == last, "not what it saved when it was stopped"
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_trainer_on_another_machine_may_save_too(project: Project) -> None:
+    climb(project, "good", "good")
+    project.start_trainer()
+    record = project.record()
+    project.write(".atftctl/process.json", json.dumps({**record, "host": "gpu7", "boot": "other"}))
+    refused = project.run("rollback", "--back", "1", "--no-restart", "--yes")
+    project.write(".atftctl/process.json", json.dumps(record))
+    assert refused.code == 3 and "process.json" in refused.err, refused
+
+
 def test_none_is_good(project: Project) -> None:
     climb(project, "late", "nan", "refused")
     with_floor(project, "steps")
@@ -185,12 +255,21 @@ def test_when_the_time_is_over_after_bad_ones_nothing_unmeasured_is_taken(projec
     climb(project, "good", "nan", "nan")
     with_floor(project, "steps")
     project.write("probe", "once")
-    stopped = project.run(*DIVERGED)
-    assert stopped.code == 3 and "could not be measured" in stopped.err and "run this command again" in stopped.err
+    for _ in range(2):  # also where what was bad is only known from the first attempt
+        stopped = project.run(*DIVERGED)
+        assert stopped.code == 3 and "could not be measured" in stopped.err and "run this command again" in stopped.err
     (project.root / "probe").unlink()
     done = project.run(*DIVERGED, "--json")
     assert taken(done) == rung(100)
     assert graded(project).count("last.pth") == 1
+
+
+def test_a_probe_that_runs_out_of_memory_condemns_nothing(project: Project) -> None:
+    climb(project, "good", "good")
+    project.write("probe", "memory")
+    done = project.run("checkpoint", "grade", "--json")
+    assert done.code == 6 and "memory ran out" in str(done.json["data"]["unknown"]), done
+    assert not (project.root / ".atftctl/checkpoints.json").exists()
 
 
 def test_with_a_broken_probe_an_older_one_that_was_measured_is_taken(project: Project) -> None:
@@ -201,6 +280,20 @@ def test_with_a_broken_probe_an_older_one_that_was_measured_is_taken(project: Pr
     done = project.run(*DIVERGED, "--json")
     assert taken(done) == rung(200)
     assert any("with other settings" in note for note in done.json["data"]["plan"]["notes"])
+
+
+def test_back_and_back_again_without_any_report(project: Project) -> None:
+    """A trainer of another kind reports nothing: the last checkpoint is found in the history by its content."""
+    rungs.use_grading(project)
+    paths = {step: f"models/history/checkpoint-{step}.pt" for step in (100, 200, 300, 400, 500)}
+    for step, path in paths.items():
+        project.write(path, rungs.checkpoint("good", step))
+        os.utime(project.root / path, (time.time() - 1000 + step,) * 2)
+    project.write(LAST, project.read(paths[500]))
+    listed = project.run("checkpoint", "list", "--json").json["data"]["checkpoints"]
+    assert [line["step"] for line in listed][:5] == [500, 400, 300, 200, 100]
+    assert taken(project.run("rollback", "--back", "3", "--yes", "--json")) == paths[200]
+    assert taken(project.run("rollback", "--back", "1", "--yes", "--json")) == paths[100]
 
 
 @pytest.mark.parametrize("mood", ["gone", "swapped"])
@@ -249,12 +342,30 @@ def test_a_folder_is_a_checkpoint(project: Project) -> None:
         project.write(f"{place}/weights.pth", rungs.checkpoint("good", step))
         project.write(f"{place}/state.json", f'{{"step": {step}}}')
     project.write("models/last/extra.json", "{}")
+    project.start_trainer()
+    refused = project.run("rollback", "--back", "1", "--yes")
+    assert refused.code == 3 and "is a folder" in refused.err and "atftctl trainer stop" in refused.err, refused
+    assert project.run("trainer", "stop").code == 0
     assert project.run("checkpoint", "grade", "10").code == 0
     assert taken(project.run("rollback", "--back", "1", "--yes", "--json")) == "models/history/checkpoint-10"
     assert project.read("models/last/state.json") == b'{"step": 10}'
     assert not (project.root / "models/last/extra.json").exists()
     assert project.run("undo", "--yes").code == 0
     assert project.read("models/last/state.json") == b'{"step": 20}' and project.read("models/last/extra.json") == b"{}"
+
+
+def test_a_last_checkpoint_that_snapshots_do_not_hold(project: Project) -> None:
+    """The trainer has saved again: the undo, also of a change that waits for a confirmation, is not refused for it."""
+    climb(project, "good", "good")
+    state = "state/last.pth"
+    project.replace(RUNBOOK, "  last: models/last.pth", f"  last: {state}")
+    project.write(state, project.read(LAST))
+    before = project.read(state)
+    done = project.run("rollback", "--back", "1", "--yes", "--json", "--confirm-within", "1h")
+    assert taken(done) == rung(100) and project.read(state) == project.read(rung(100))
+    project.write(state, "what the trainer has saved since")
+    assert project.run("undo", "--yes", "--no-restart").code == 0
+    assert project.read(state) == before
 
 
 def test_grades_on_demand(project: Project) -> None:
@@ -267,6 +378,8 @@ def test_grades_on_demand(project: Project) -> None:
     assert "did you mean" in project.run("checkpoint", "grade", "--to", "stepps").err
     shown = project.run("checkpoint", "list").out
     assert "steps" in shown and "not steps" in shown
+    assert project.run("checkpoint", "grade", "200", "--to", "loads").code == 0
+    assert "not steps" in project.run("checkpoint", "list").out, "less was measured, and nothing else was found"
 
 
 def test_snapshots_do_not_grow(project: Project) -> None:
@@ -313,12 +426,28 @@ def test_the_same_fault_again_takes_an_earlier_checkpoint_and_then_stops(project
     project.start_trainer()
     os.kill(project.record()["pid"], signal.SIGKILL)
     anomaly(project, 430)
-    assert [taken(returns(project, 430)) for _ in range(4)] == [LAST, rung(300), rung(200), rung(100)]
+    assert [taken(returns(project, 430)) for _ in range(3)] == [LAST, rung(300), rung(200)]
+    other = project.run(*DIVERGED, "--with", "nosuch.key=1")
+    assert other.code == 3 and "nosuch" in other.err and "no further" not in other.out + other.err, other
+    assert taken(returns(project, 430)) == rung(100)
     stopped = returns(project, 430)
     assert stopped.code == 3 and "no further remedy is left" in stopped.out, stopped
     assert "Slack #ml-alerts" in stopped.out
     anomaly(project, 9000)
     assert taken(returns(project, 9000)) == LAST, "with progress, it is another fault"
+
+
+def test_a_rung_that_no_trainer_started_from_was_not_tried(project: Project) -> None:
+    """And a trainer that dies in its first step has not come further."""
+    climb(project, "good", "good", "good", "good")
+    with_floor(project, "steps", "checkpoint")
+    project.start_trainer()
+    os.kill(project.record()["pid"], signal.SIGKILL)
+    anomaly(project, 430)
+    waiting = [taken(project.run(*DIVERGED, "--no-restart", "--json"))]
+    assert waiting == [LAST] and taken(returns(project, 430)) == LAST
+    assert taken(returns(project, 0)) == rung(300)
+    assert taken(returns(project, 430)) == rung(200)
 
 
 def test_the_same_fault_again_takes_the_next_settings_and_then_stops(project: Project) -> None:

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from atftctl.domain.checkpoint import Grade, Graded
+from atftctl.operations.project import open_project
+from atftctl.operations.verification import marking
+from atftctl.state import grades
 from tests.support.projects import CONFIG, ROOT, RUNBOOK, Ended, Project, wait_for
 from tests.support.small_disk import fill, small_disk
 
@@ -53,6 +57,19 @@ def test_a_pass_marks_and_parts_of_it_do_not(probed: Project) -> None:
     done = probed.run("verify", "--json")
     assert done.code == 0 and set(verdicts(done).values()) == {"pass"} and len(verdicts(done)) == 8, done
     assert marks.exists() and not done.json["data"]["skipped"]
+    [graded] = grades.read(open_project(probed.root).layout).values()
+    assert (graded.grade, graded.steps) == ("quality", 60)
+
+
+@pytest.mark.parametrize(
+    ("steps", "known", "grade"), [(25, "", "quality"), (24, "", "loads"), (24, "steps", "quality")]
+)
+def test_a_pass_grades_as_far_as_it_has_trained(project: Project, steps: int, known: Grade, grade: str) -> None:
+    project.replace(RUNBOOK, "probe_steps: 60", f"probe_steps: {steps}")
+    opened = open_project(project.root)
+    if known:
+        grades.record(opened.layout, Graded("a", known, config="c", steps=40))
+    assert marking._graded(opened, "a", "c").grade == grade
 
 
 def test_verify_changes_nothing_but_its_own_marks(probed: Project) -> None:

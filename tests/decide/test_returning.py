@@ -9,7 +9,7 @@ import pytest
 from atftctl.decide.plans.way_back import seconds_a_step
 from atftctl.decide.returning import attempts, earlier_than
 from atftctl.domain.branches import Run
-from atftctl.domain.checkpoint import Checkpoint, Graded, ancestors, reaches
+from atftctl.domain.checkpoint import Checkpoint, Graded, ancestors, outweighs, reaches
 
 
 def entry(operation: str, step: int, *, files: int = 1, outcome: str = "done", **about: str) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def entry(operation: str, step: int, *, files: int = 1, outcome: str = "done", *
         "command": "rollback",
         "outcome": outcome,
         "files": ["f"] * files,
+        "generation": 2,
         "about": {"symptom": "s", "fault_step": str(step), **about},
     }
 
@@ -41,6 +42,25 @@ def test_what_counts_as_tried() -> None:
     assert operations([entry("a", 100), {**undo, "outcome": "put back: disk full"}], 100) == ["a"]
     assert operations([{**entry("a", 100), "about": {"symptom": "other", "fault_step": "100"}}], 100) == []
     assert operations([{"operation": "x", "command": "rollback"}, {"command": "undo", "about": None}], 1) == []
+
+
+def test_a_trainer_that_died_in_its_first_step_came_no_further() -> None:
+    first_step = {"symptom": "s", "fault_step": "", "fault_config": "c"}
+    entries = [entry("a", 850), {**entry("b", 0), "about": first_step}, entry("c", 0)]
+    assert operations(entries, 850) == ["a", "b", "c"]
+    assert [attempt.operation for attempt in attempts(entries, "s", None)] == ["a", "b", "c"]
+    assert operations(entries, 851) == []
+    assert [attempt.operation for attempt in attempts([entry("a", 100), entry("b", 850)], "s", None)] == ["b"]
+
+
+def test_a_change_that_no_trainer_ran_with_was_not_tried() -> None:
+    waiting = entry("a", 100)
+    del waiting["generation"]
+    started = {"operation": "t", "command": "trainer start", "files": [], "generation": 3}
+    assert operations([waiting], 100) == []
+    assert operations([waiting, started], 100) == ["a"]
+    assert operations([waiting, entry("b", 100)], 100) == ["b"], "the next change came before any start"
+    assert operations([{**waiting, "first_step": {"loss": 1}}], 100) == ["a"], "the running trainer has loaded it"
 
 
 def test_the_next_checkpoint_is_before_all_that_were_tried() -> None:
@@ -82,6 +102,15 @@ def test_pauses_cost_no_time() -> None:
     second = Run(2, 100, "", ((100, 90_000.0), (200, 90_200.0)), 1)
     assert seconds_a_step([first, second], 0, 200) == 2.0
     assert seconds_a_step([], 0, 200) is None
+
+
+def test_a_measurement_that_saw_less_replaces_nothing() -> None:
+    failed = Graded("a", "loads", "steps", "the loss grows", "c", steps=40)
+    assert not outweighs(Graded("a", "loads", config="c"), failed)
+    assert not outweighs(Graded("a", "quality", config="c", steps=10), failed)
+    assert outweighs(Graded("a", "steps", config="c", steps=40), failed)
+    assert not outweighs(Graded("a", "loads", config="c"), Graded("a", "steps", config="c"))
+    assert outweighs(failed, Graded("a", "quality", config="c")), "what fails now is not good"
 
 
 def test_grades_in_order_and_records_of_nonsense() -> None:

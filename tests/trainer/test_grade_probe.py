@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from atftctl import protocol
 from atftctl.decide.verdicts.grade import judge
+from atftctl.trainer.errors import CheckpointError, Ended
 from atftctl.trainer.probes.bench import Bench
 from atftctl.trainer.probes.grade import grade
 from tests.support import damage
@@ -84,6 +86,27 @@ def test_other_features_and_a_newer_format(tmp_path: Path, saved: Path) -> None:
     assert "not a checkpoint of this trainer" in measured(tmp_path, saved)["refused"]
     torch.save({"format": 2}, saved)
     assert measured(tmp_path, saved)["refused"]
+
+
+@pytest.mark.parametrize("place", ["ended", "load_state_dict", "next_step"])
+def test_what_is_wrong_with_the_machine_is_no_answer(
+    tmp_path: Path, saved: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from atftctl.trainer.training.trainer import Trainer
+
+    def fail(*_: object, **__: object) -> None:
+        if place == "ended":
+            raise Ended(protocol.TrainerExit.OUT_OF_MEMORY, "can't allocate memory")
+        if place == "next_step":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        raise RuntimeError("Error(s) in loading state_dict:\n CUDA out of memory")
+
+    target = torch.nn.Module if place == "load_state_dict" else Trainer
+    monkeypatch.setattr(target, "load_state_dict" if target is not Trainer else "next_step", fail)
+    with pytest.raises((Ended, OSError, CheckpointError)):
+        measured(tmp_path, saved)
 
 
 def test_one_that_is_gone_is_no_answer(tmp_path: Path, saved: Path) -> None:

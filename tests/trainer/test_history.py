@@ -112,6 +112,24 @@ def test_training_goes_on_whatever_is_wrong_with_the_history(
         assert len(warnings) == 1 and "history" in warnings[0]["message"], "it is said once"
 
 
+def test_while_a_change_waits_for_its_confirmation_the_run_before_it_keeps_its_own(make: Make) -> None:
+    trainer = make(checkpoint={"keep": 2})
+    folder, pending = trainer.root / checkpoints.HISTORY, trainer.root / protocol.PENDING
+    folder.mkdir()
+    pending.parent.mkdir(exist_ok=True)
+    pending.write_text("{}")
+    former = [checkpoints.history_name(step, 7) for step in (100, 200)]
+    for name in former:
+        (folder / name).write_text("of the run that the undo returns to")
+    for _ in range(4):
+        take(trainer, 1)
+        assert trainer.save(protocol.LAST)
+    assert names(trainer.root) == sorted([*former, "step-00000003-g0.pth", "step-00000004-g0.pth"])
+    pending.unlink()
+    assert trainer.save(protocol.LAST)
+    assert names(trainer.root) == ["step-00000003-g0.pth", "step-00000004-g0.pth"]
+
+
 def test_what_else_lies_in_the_folder_is_left_alone(make: Make) -> None:
     trainer = make(checkpoint={"keep": 1})
     folder = trainer.root / checkpoints.HISTORY

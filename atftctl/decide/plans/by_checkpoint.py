@@ -34,8 +34,14 @@ def back(runbook: Runbook, facts: Facts, resuming: Resuming, policy: RestartPoli
 
 def targets_of(last: str, chosen: Checkpoint, content: Content, present: Content | None) -> tuple[Target, ...]:
     """Return the files that put a checkpoint in place of the last one. `last`: its path. `content`: of the chosen one;
-    `present`: of the last one, None where there is none. Raises Refused where one is a file and the other a folder."""
-    if present is not None and ("" in present.files) != ("" in content.files):
+    `present`: of the last one, None where there is none. Raises Refused where one is a file and the other a folder, and
+    where what lies in the place of the last one is neither."""
+    if present is not None and present.unreadable:
+        raise Refused(
+            tr("{last} can't be replaced: {reason}", last=last, reason=present.damage),
+            hint=tr("move it away, then run this command again: mv {path} {path}.old", path=last),
+        )
+    if present is not None and present.folder != content.folder:
         raise Refused(
             tr("{path} and {last}: one is a file, the other a folder", path=chosen.path, last=last),
             hint=tr("set checkpoints.last in the runbook to what the trainer resumes from"),
@@ -59,10 +65,24 @@ def _below(path: str, name: str) -> str:
     return f"{path}/{name}" if name else path
 
 
+def refuse_folder(facts: Facts, chosen: Checkpoint, last: str) -> None:
+    """Raises Refused for a checkpoint that is a folder while a trainer may save: what it writes into the folder when it
+    stops would be left between the files of the chosen one."""
+    if chosen.folder and facts.process.may_save:
+        raise Refused(
+            tr(
+                "{last} is a folder: what the trainer saves when it stops would mix with the files of {path}",
+                path=chosen.path,
+                last=last,
+            ),
+            hint=facts.process.how_to_stop,
+        )
+
+
 def refuse_running(facts: Facts, policy: RestartPolicy, last: str) -> None:
     """Raises Refused where the trainer goes on, and would write the last checkpoint again."""
-    if facts.process.alive and not policy.restart:
+    if facts.process.may_save and not policy.restart:
         raise Refused(
             tr("the running trainer would overwrite {path}", path=last),
-            hint=tr("stop the trainer first: atftctl trainer stop"),
+            hint=facts.process.how_to_stop,
         )

@@ -9,7 +9,7 @@ from atftctl.decide.plans.added_settings import Added, about_added, add_to_chang
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.setting_changes import changes, same, settings_of, targets_of
 from atftctl.decide.returning import fault_of
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import NothingLeft, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.resuming import Resuming
@@ -59,7 +59,7 @@ def rollback_symptom(
     )  # fmt: skip
     if plan.empty:
         rest = tr("turn off all improvements with: atftctl rollback --immediate")
-        raise Refused(
+        raise NothingLeft(
             tr("nothing is left to roll back for {symptom}: all of its settings are in place already", symptom=name),
             hint=symptom.advice.say(language) if symptom.advice else rest,
         )

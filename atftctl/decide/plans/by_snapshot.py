@@ -95,10 +95,10 @@ def restore(
         if facts.digests[file.path] != file.sha256
     )
     models = [target.path for target in wanted if target.path in known]
-    if models and facts.process.alive and not policy.restart:
+    if models and facts.process.may_save and not policy.restart:
         raise Refused(
             tr("the running trainer would overwrite {path}", path=models[0]),
-            hint=tr("stop the trainer first: atftctl trainer stop"),
+            hint=facts.process.how_to_stop,
         )
     with_added = add_to_targets(runbook, facts.configs, restored or facts.configs, wanted, added or {})
     plan = assemble(
@@ -203,7 +203,8 @@ def _before(runbook: Runbook, facts: Facts, entry: Mapping[str, Any]) -> tuple[T
         digest = facts.digests[path]
         if digest == old and file.get("new_mode", file["mode"]) == file["mode"]:
             continue
-        if digest != new and path not in models:  # a trainer writes models; the safety snapshot keeps them
+        volatile = path in models or runbook.checkpoints.hold(path)
+        if digest != new and not volatile:  # a trainer writes models; the safety snapshot keeps them
             raise Refused(
                 tr(
                     "{path} was changed after {operation}; undo would lose that change",
@@ -215,9 +216,9 @@ def _before(runbook: Runbook, facts: Facts, entry: Mapping[str, Any]) -> tuple[T
                 ),
             )
         if old is None:
-            targets.append(Target(path=path, old=digest))
+            targets.append(Target(path=path, old=None if volatile else digest, volatile=volatile))
         else:
-            targets.append(_from_snapshot(models, facts, path, snapshot, old, int(file["mode"])))
+            targets.append(_from_snapshot([path] if volatile else (), facts, path, snapshot, old, int(file["mode"])))
     return tuple(targets)
 
 

@@ -16,8 +16,7 @@ from atftctl.protocol.messages import Message, tr, trn
 
 def changes_checkpoint(runbook: Runbook, plan: Plan) -> bool:
     """Does the plan have the trainer go on from anything else than its last checkpoint as it is?"""
-    rules = runbook.checkpoints
-    replaced = any(f"{target.path}/".startswith((f"{rules.last}/", f"{rules.best}/")) for target in plan.targets)
+    replaced = any(runbook.checkpoints.hold(target.path) for target in plan.targets)
     return replaced or bool(plan.start and plan.start.resume != "last")
 
 

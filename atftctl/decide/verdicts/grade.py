@@ -10,6 +10,7 @@ from atftctl.decide.verdicts import health
 from atftctl.domain.checkpoint import GRADES, Grade, Graded
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.verdict import Verdict
+from atftctl.protocol import TrainerExit
 from atftctl.protocol.messages import tr
 
 ENDS = 10  # rows at the beginning and at the end that are compared
@@ -23,11 +24,11 @@ def rank(grade: Grade) -> int:
 
 def judge(sha256: str, answer: Mapping[str, Any], *, steps: int, grad_norm_max: float, config: str) -> Graded | None:
     """Return the grade of a whole checkpoint by the answer of the probe; None where it answers nothing about this one,
-    because another file had its name by then, or the answer can't be read.
+    because another file had its name by then, the answer can't be read, or the memory ran out.
 
     `steps`: training steps that were asked for; 0 for none. `config`: the digest of the settings.
     """
-    if answer.get("sha256") != sha256:
+    if answer.get("sha256") != sha256 or answer.get("exit_code") == TrainerExit.OUT_OF_MEMORY:
         return None
 
     def graded(grade: Grade, failed: Grade = "", reason: str = "", taken: int = 0) -> Graded:

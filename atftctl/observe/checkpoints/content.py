@@ -51,16 +51,16 @@ def _folder(path: Path) -> Content:
     proven, damage = False, ""
     for name in _names(path):
         if len(files) >= MOST_FILES:
-            return Content(damage=tr("it holds more than {count} files", count=MOST_FILES))
+            return Content(damage=tr("it holds more than {count} files", count=MOST_FILES), folder=True)
         inner = _file(path / name)
         files[name] = inner.sha256
         proven |= inner.proven
         damage = damage or (tr("{path}: {reason}", path=name, reason=inner.damage) if inner.damage else "")
     if not files:
-        return Content(damage=tr("the folder is empty"))
+        return Content(damage=tr("the folder is empty"), folder=True)
     text = "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items()))
     digest = sha256_bytes(text.encode("utf-8", "surrogateescape"))
-    return Content(digest, damage, proven=proven and not damage, files=files)
+    return Content(digest, damage, proven=proven and not damage, files=files, folder=True)
 
 
 def _names(folder: Path) -> list[str]:

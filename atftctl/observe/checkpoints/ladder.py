@@ -13,6 +13,7 @@ from atftctl.domain.checkpoint import Checkpoint, Checkpoints, Content, Ladder, 
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe.checkpoints.content import content_of
+from atftctl.observe.checkpoints.same import is_copy
 from atftctl.observe.metrics import runs
 from atftctl.protocol import checkpoints as names
 from atftctl.protocol.messages import tr
@@ -22,20 +23,26 @@ NEAR_S = 10.0  # between the time of a file and of the trainer's report of it
 MOST = 1000  # entries of the history that are looked at, the newest names
 
 
-def ladder(layout: Layout, rules: Checkpoints) -> Ladder:
-    """Return the checkpoints. What is no regular file and no folder is left out, with the reason."""
+def ladder(layout: Layout, rules: Checkpoints, *, hashed: bool = True) -> Ladder:
+    """Return the checkpoints. What is no regular file and no folder is left out, with the reason.
+
+    `hashed`: without it no checkpoint is read, however large it is; steps come from names and the times of reports.
+    """
     saves, starts = tuple(_saves(layout.root)), tuple(runs.runs(layout.root))
     left_out: dict[str, str] = {}
     present: list[Checkpoint] = []
     for path in (rules.last, protocol.PREVIOUS, rules.best, *_history(layout, rules.history)):
         checkpoint = _look(layout, path, left_out)
         if checkpoint is not None:
-            present.append(_placed(layout, checkpoint, rules, saves))
+            present.append(_placed(layout, checkpoint, rules, saves, hashed=hashed))
     last = next((checkpoint for checkpoint in present if checkpoint.path == rules.last), None)
     best = [checkpoint for checkpoint in present if checkpoint.path == rules.best and checkpoint is not last]
     named = [checkpoint for checkpoint in present if checkpoint is not last and checkpoint not in best]
     unique = {_place(checkpoint): checkpoint for checkpoint in named}  # of two names, the one in the history stays
     former = [checkpoint for checkpoint in unique.values() if not _is_same(checkpoint, last)]
+    if hashed and last is not None and (twin := _twin(layout, last, former)):
+        former.remove(twin)
+        last = replace(last, step=last.step if twin.step is None else twin.step, generation=twin.generation)
     inodes = {checkpoint.identity for checkpoint in former}
     copies = [other for other in named if other not in former and other.identity not in inodes]
     if last is None:
@@ -115,13 +122,15 @@ def _folder_size(folder: Path) -> int:
     return size
 
 
-def _placed(layout: Layout, checkpoint: Checkpoint, rules: Checkpoints, saves: Sequence[Save]) -> Checkpoint:
+def _placed(
+    layout: Layout, checkpoint: Checkpoint, rules: Checkpoints, saves: Sequence[Save], *, hashed: bool
+) -> Checkpoint:
     """Return the checkpoint with its step and generation: by its name, else by the trainer's report of its hash. Of a
     damaged one only the step is known, from the report of that moment."""
     if checkpoint.step is not None:
         return checkpoint
     try:
-        digest = "" if checkpoint.folder or not saves else sha256_file(layout.root / checkpoint.path)
+        digest = "" if checkpoint.folder or not saves or not hashed else sha256_file(layout.root / checkpoint.path)
     except (OSError, HostError):
         digest = ""
     if save := next((save for save in reversed(saves) if digest and save.sha256 == digest), None):
@@ -131,6 +140,15 @@ def _placed(layout: Layout, checkpoint: Checkpoint, rules: Checkpoints, saves: S
     times = {abs(save.time - checkpoint.saved): save for save in saves if save.path == checkpoint.path}
     nearest = min(times, default=NEAR_S)
     return replace(checkpoint, step=times[nearest].step) if nearest < NEAR_S else checkpoint
+
+
+def _twin(layout: Layout, last: Checkpoint, former: Sequence[Checkpoint]) -> Checkpoint | None:
+    """Where no report says when `last` was saved: the checkpoint of the history, the newest, that has the same content.
+    A trainer that reports nothing, and an earlier rollback, leave such a last one."""
+    if last.step is not None and last.generation:
+        return None
+    newest = sorted(former, key=lambda checkpoint: checkpoint.saved, reverse=True)
+    return next((checkpoint for checkpoint in newest if is_copy(layout.root, last, checkpoint)), None)
 
 
 def _place(checkpoint: Checkpoint) -> tuple[int, ...]:

@@ -55,7 +55,8 @@ def rehearsed(project: Project, process: Process, plan: Plan, rendered: Rendered
 def _left_out(project: Project, plan: Plan) -> tuple[str, ...]:
     """Say which files of the plan the rehearsal did not use: it runs the present code."""
     used = {*CHECKPOINTS, *project.runbook.files.models, *project.runbook.files.configs}
-    others = [target.path for target in plan.targets if target.path not in used]
+    hold = project.runbook.checkpoints.hold
+    others = [target.path for target in plan.targets if target.path not in used and not hold(target.path)]
     return (tr("not part of the rehearsal: {paths}", paths=listed(others, 4)),) if others else ()
 
 
@@ -107,7 +108,7 @@ def _models(project: Project, plan: Plan, contents: Mapping[str, Content]) -> di
     models: dict[str, Content | None] = {}
     known = {*CHECKPOINTS, *project.runbook.files.models}
     for target in plan.targets:
-        if target.path not in known:
+        if target.path not in known and not project.runbook.checkpoints.hold(target.path):
             continue
         if is_link(target.new):
             models[target.path] = _behind(project, target.path, str(target.new).removeprefix(LINK), contents)

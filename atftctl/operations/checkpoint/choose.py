@@ -14,7 +14,7 @@ from pathlib import Path
 from atftctl.decide.plans import by_checkpoint
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.checkpoint import Checkpoint, Checkpoints, Content, Grade, Ladder, reaches
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import NothingLeft, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
@@ -97,10 +97,14 @@ class Chooser:
                     tr("checking {path} (grade {grade})", path=candidate.path, grade=wanted.grade)
                 )
             outcome = self._grader.reach(candidate, wanted.grade)
+            notes = _passed_over(outcomes, wanted.grade)
+            if outcome.good is None and wanted.grade == "whole":  # what was not graded counts as whole
+                notes = (*notes, tr("{path}: {reason}", path=candidate.path, reason=outcome.reason))
+                return self._resuming(facts, ladder, candidate, outcome, notes)
             if outcome.good:
-                return self._resuming(facts, ladder, candidate, outcome, _passed_over(outcomes, wanted.grade))
+                return self._resuming(facts, ladder, candidate, outcome, notes)
             outcomes.append((candidate, outcome))
-        if any(outcome.seconds and outcome.good is False for _, outcome in outcomes):
+        if any(outcome.graded is not None and outcome.good is False for _, outcome in outcomes):
             self._keep_refused()
             raise _none_good(outcomes, wanted.grade)
         if fallback := self._fallback(outcomes):
@@ -120,7 +124,7 @@ class Chooser:
         rungs, back = list(ladder.rungs), self._wanted.back
         if back and back >= len(rungs):
             oldest = tr("the oldest one: --back {count}", count=len(rungs) - 1) if len(rungs) > 1 else ""
-            raise Refused(
+            raise NothingLeft(
                 trn(
                     "--back {back}: there is only {count} checkpoint to go back over",
                     "--back {back}: there are only {count} checkpoints to go back over",
@@ -158,14 +162,16 @@ class Chooser:
         resume: Resume = "last"
         if chosen.path == rules.best and self._wanted.resume == "best" and not self._wanted.back:
             resume, source = "best", None
-        elif facts.process.alive and chosen.path == rules.last:
+        elif facts.process.may_save and chosen.path == rules.last:
             # The trainer saves once more when it stops: what was measured lies in the history under another name.
             source = next((copy for copy in ladder.copies if copy.identity == chosen.identity), None)
             if self._wanted.floor and source is None:
                 text = tr("the trainer saves {path} once more when it stops; that one is not graded", path=rules.last)
                 notes = (*notes, text)
-        elif not facts.process.alive and present is not None and present.sha256 == content.sha256:
+        elif not facts.process.may_save and present is not None and present.sha256 == content.sha256:
             source = None
+        if source:
+            by_checkpoint.refuse_folder(facts, source, rules.last)
         targets = by_checkpoint.targets_of(rules.last, source, content, present) if source else ()
         return Resuming(resume, targets, chosen.path, chosen.step, outcome.grade, notes)
 
@@ -226,7 +232,7 @@ def _passed_over(
 def _chosen_note(chosen: Checkpoint, outcome: Outcome) -> Message:
     """Which checkpoint was chosen, and what is known of it."""
     step = tr("step {step}", step=chosen.step) if chosen.step is not None else tr("its step is not known")
-    values = {"path": chosen.path, "step": step, "grade": outcome.grade}
+    values = {"path": chosen.path, "step": step, "grade": outcome.grade or "?"}
     if outcome.seconds:
         seconds = f"{outcome.seconds:.0f}"
         return tr(
@@ -271,6 +277,6 @@ def _none_good(outcomes: list[tuple[Checkpoint, Outcome]], grade: Grade) -> Refu
         return Refused(text, hint=tr("run this command again: what was measured is kept; or: atftctl checkpoint grade"))
     else:
         text = tr("no checkpoint is of grade {grade}: {reasons}", grade=grade, reasons=listed(reasons, 3))
-    return Refused(
+    return NothingLeft(
         text, hint=tr("restore a snapshot: atftctl rollback --to last-good; or list them: atftctl backup list")
     )

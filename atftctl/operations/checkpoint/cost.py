@@ -10,8 +10,10 @@ from atftctl.operations.project import Project
 
 
 def notes_on(project: Project, plan: Plan, facts: Facts) -> tuple[str, ...]:
-    """Return the note; none for a plan that leaves the checkpoint as it is."""
+    """Return the note; none for a plan that leaves the checkpoint as it is. No checkpoint is read for it: a note must
+    not hold up an emergency."""
     if not changes_checkpoint(project.runbook, plan):
         return ()
-    cost = cost_of(project.runbook, plan, facts, ladder(project.layout, project.runbook.checkpoints))
+    checkpoints = ladder(project.layout, project.runbook.checkpoints, hashed=False)
+    cost = cost_of(project.runbook, plan, facts, checkpoints)
     return (cost,) if cost else ()

@@ -13,6 +13,7 @@ from atftctl.observe.checkpoints import ladder as ladders
 from atftctl.observe.checkpoints.grading import GradeRequest, measure
 from atftctl.operations.checkpoint import quality
 from atftctl.operations.project import Project, now
+from atftctl.protocol import TrainerExit
 from atftctl.protocol.messages import tr
 from atftctl.state import grades
 
@@ -112,7 +113,9 @@ class Grader:
             config=self._digest,
         )  # fmt: skip
         if judged is None:
-            return Outcome(None, "whole", tr("it was replaced while it was graded"), content)
+            short = measured.answer.get("exit_code") == TrainerExit.OUT_OF_MEMORY
+            text = tr("the memory ran out while it was graded") if short else tr("it was replaced while it was graded")
+            return Outcome(None, "whole", text, content)
         judged = replace(judged, sha256=content.sha256)
         good: bool | None = reaches(judged.grade, "steps" if steps else "loads")
         if not good and not judged.failed:
@@ -121,7 +124,7 @@ class Grader:
 
     def _hash_of(self, answer: Mapping[str, object], content: Content) -> str:
         """The hash that the probe must have seen. Of a folder it may report none, or its own."""
-        return content.sha256 if "" in content.files else str(answer.get("sha256"))
+        return content.sha256 if not content.folder else str(answer.get("sha256"))
 
     def _by_quality(self, checkpoint: Checkpoint, outcome: Outcome, graded: Graded) -> Outcome:
         verdict, reason = quality.judge(self._project, checkpoint.path, graded.sha256, self._configs)

@@ -9,7 +9,7 @@ from atftctl.decide.plans import by_settings
 from atftctl.decide.plans.added_settings import Added
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.returning import Attempt
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import NothingLeft
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.resuming import Resuming
@@ -30,7 +30,7 @@ def change_for(project: Project, name: str, policy: RestartPolicy, request: Requ
     symptom = runbook.symptoms[name]
     wanted = Wanted(symptom.resume, symptom.resume_grade, back)
     trainer = process.observe(project.layout, runbook.trainer.command)
-    step = trainer.step or 0
+    step = trainer.step
     died = trainer.state == "died"  # a second rollback while the trainer runs is no returned fault
     tried = returning.attempts(history.read(project.layout), name, step) if died and not back else []
     if tried and symptom.again == "checkpoint" and symptom.resume != "scratch":
@@ -62,7 +62,7 @@ def _or_exhausted(project: Project, change: Change, facts: Facts, name: str, tri
     trainer again would be the same remedy once more."""
     try:
         plan = change.decide(facts)
-    except Refused as error:
+    except NothingLeft as error:
         refusal = returning.exhausted(name, tried, project.contacts)
         refusal.state = error.message
         raise refusal from None

@@ -42,7 +42,7 @@ def change(project: Project, wanted: Wanted, policy: RestartPolicy, request: Req
     chooser = Chooser(project, wanted, policy, request)
 
     def with_checkpoint(facts: Facts) -> Plan:
-        if not wanted.back and facts.process.alive and not policy.restart:
+        if not wanted.back and facts.process.may_save and not policy.restart:
             return decide(facts, None)
         return decide(facts, chooser(facts, _settings_alone(decide, facts)))
 

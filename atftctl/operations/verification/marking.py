@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from atftctl.domain.checkpoint import Graded
+from atftctl.domain.checkpoint import LEAST_STEPS, Grade, Graded, reaches
 from atftctl.host.errors import HostError
 from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_file
@@ -44,12 +44,21 @@ def mark(
     with locked(project, "verify", request):
         verified.mark_verified(layout, checked, checks, now())
         with suppress(OSError, HostError):  # a grade that is not recorded is measured again
-            at = now().isoformat(timespec="seconds")
-            grades.record(layout, Graded(model["sha256"], "quality", config=config_digest, at=at))
+            grades.record(layout, _graded(project, model["sha256"], config_digest))
         if quarantine.reason(layout, config_digest):
             quarantine.lift(layout, config_digest, "verify passed", now())
         confirmed = by_verify(project, request)
     return (*confirmed, *_marked(layout, checked, replaced=current[model["path"]] != model["sha256"]))
+
+
+def _graded(project: Project, sha256: str, config_digest: str) -> Graded:
+    """The grade that a passing checklist gives. A grade includes those before it: where too few steps were trained, it
+    is `quality` only where the steps are known to be good already."""
+    steps = project.runbook.checks.probe_steps
+    known = grades.read(project.layout).get((sha256, config_digest))
+    enough = steps >= LEAST_STEPS or (known is not None and reaches(known.grade, "steps"))
+    grade: Grade = "quality" if enough else "loads"
+    return Graded(sha256, grade, config=config_digest, at=now().isoformat(timespec="seconds"), steps=steps)
 
 
 def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tuple[Message, ...]:

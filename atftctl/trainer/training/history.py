@@ -51,7 +51,7 @@ class History:
             target = self._folder / checkpoints.history_name(step, self._generation.number)
             self._keep(target)
             if not last:
-                for rung in surplus(self._rungs(), Rung(step, self._generation.number, target), self.origin, most):
+                for rung in surplus(self._removable(), Rung(step, self._generation.number, target), self.origin, most):
                     rung.path.unlink(missing_ok=True)
             _fsync(self._folder)
         except OSError as error:
@@ -68,6 +68,12 @@ class History:
             self._generation.publish(staged, target)
         finally:
             staged.unlink(missing_ok=True)  # after a failure; and a rename onto the same inode does nothing
+
+    def _removable(self) -> list[Rung]:
+        """The checkpoints that may be removed: while a change waits for its confirmation only those of this run, since
+        the undo goes back to the run before it, and to its checkpoints."""
+        waits = os.access(self._root / protocol.PENDING, os.F_OK)
+        return [rung for rung in self._rungs() if not waits or rung.generation == self._generation.number]
 
     def _rungs(self) -> list[Rung]:
         """The checkpoints in the folder. Whatever else lies there is left alone."""

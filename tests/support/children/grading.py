@@ -2,7 +2,7 @@
 
 The word is the content of its member `word`: good, nan, late (diverges after 20 steps), refused. The file `probe` in the
 working folder makes the probe itself misbehave: broken (no torch), crash, hang, gone (the checkpoint is removed while
-it is graded), once (broken from the second call on), swapped (another one takes its place). Each call is counted in the file `graded`.
+it is graded), once (broken from the second call on), memory (it ran out), swapped (another one takes its place). Each call is counted in the file `graded`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ def main() -> int:
         os.kill(os.getpid(), signal.SIGSEGV)
     if mood == "hang":
         time.sleep(600)
+    if mood == "memory":
+        ended = {"rows": [], "ended": "can't allocate memory", "exit_code": 11}
+        seen = hashlib.sha256(arguments.file.read_bytes()).hexdigest()
+        arguments.out.write_text(json.dumps({"sha256": seen, **ended}))
+        return 0
     if mood == "gone":
         arguments.file.unlink()
     digest = "0" * 64 if mood == "swapped" else ""
