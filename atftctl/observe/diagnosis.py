@@ -58,16 +58,26 @@ def kernel_signs(since: float) -> tuple[tuple[KernelSign, ...], str]:
     """(what the kernel's log says from a time on, why it can't be read)."""
     log = kernel_log.read(since)
     kills = [KernelSign(kill.pid, kill.text, kill.time) for kill in log.kills]
-    cards = [KernelSign(0, card.text, card.time) for card in log.cards]
+    cards = [KernelSign(0, card.text, card.time, card.number) for card in log.cards]
     return tuple(sorted([*kills, *cards], key=lambda sign: sign.time)), log.problem
 
 
+def on_this_kernel(record: ProcessRecord) -> bool:
+    """Did the trainer run on this machine, since it was booted?"""
+    return record.boot in ("", procs.boot_id()) and record.host in ("", procs.host_and_namespace()[0])
+
+
+def has_pids_of_machine(record: ProcessRecord) -> bool:
+    """Are the pids of the record those that the kernel writes into its log? In a container they are others."""
+    return on_this_kernel(record) and record.namespace == procs.MACHINE_NAMESPACE
+
+
 def killed_for_memory(record: ProcessRecord) -> bool | None:
-    """Did the kernel kill a process of our cgroup for memory since the trainer was started? None where that can't be
-    seen: not counted here, not counted at the start, or another boot or machine."""
-    now = memory.oom_kills()
-    here = record.boot in ("", procs.boot_id()) and record.host in ("", procs.host_and_namespace()[0])
-    return now > record.oom_kills if here and now >= 0 and 0 <= record.oom_kills <= now else None
+    """Did the kernel kill a process of the trainer's cgroup for memory since the trainer was started? None where that
+    can't be seen: not counted at the start, the cgroup is gone, or another boot, machine or container."""
+    here = on_this_kernel(record) and record.namespace == procs.host_and_namespace()[1]
+    now = memory.oom_kills(record.oom_cgroup, record.oom_inode) if here and record.oom_cgroup else -1
+    return now > record.oom_kills if 0 <= record.oom_kills <= now else None
 
 
 def checkpoints(layout: Layout, names: Sequence[str]) -> tuple[Checkpoint, ...]:

@@ -68,10 +68,11 @@ OOM = event(protocol.OOM, message="CUDA out of memory", recoverable=False)
         ({"events": (event(protocol.ANOMALY, quantity="loss", value="nan"),)}, "anomaly", "certain"),
         ({"logs": (line("torch.OutOfMemoryError: CUDA out of memory."),)}, "out-of-memory", "likely"),
         ({"kernel": (KernelSign(7, "Out of memory: Killed process 7 (python)", NOW - 5),)}, "out-of-memory", "certain"),
-        ({"killed": True}, "out-of-memory", "likely"),
+        ({"killed": True}, "out-of-memory", "possible"),
         ({"killed": True, "logs": (line("Killed"),)}, "out-of-memory", "certain"),
         ({"kernel": (KernelSign(99, "Out of memory: Killed process 99 (java)", NOW),)}, "out-of-memory", "possible"),
-        ({"kernel": (KernelSign(0, "NVRM: Xid (PCI:0000:65:00): 79", NOW),)}, "cuda-hardware", "likely"),
+        ({"kernel": (KernelSign(0, "NVRM: Xid (PCI:0000:65:00): 79", NOW, 79),)}, "cuda-hardware", "likely"),
+        ({"kernel": (KernelSign(0, "NVRM: Xid (PCI:0000:65:00): 69", NOW, 69),)}, "cuda", "possible"),
         ({"logs": (line("OSError: [Errno 28] No space left on device"),)}, "disk-full", "likely"),
         ({"events": (event(protocol.STOPPED, exit_code=14, reason="x"),)}, "checkpoint", "certain"),
         (
@@ -90,6 +91,85 @@ def test_why_it_died(facts: dict[str, Any], cause: str, confidence: str) -> None
 def test_killed_alone_proves_nothing(text: str) -> None:
     diagnosis = told(DEAD, logs=(line(text),), killed=False)
     assert diagnosis.main is None and not diagnosis.healthy and any("died" in why for why in diagnosis.unknown)
+
+
+SURVIVED: list[dict[str, Any]] = [
+    {"logs": (line("torch.OutOfMemoryError: CUDA out of memory."),)},
+    {"logs": (line("wandb.errors.CommError: retry"), line("Traceback (most recent call last):"))},
+    {"kernel": (KernelSign(0, "NVRM: Xid (PCI:0000:65:00): 79", NOW - 5, 79),)},
+    {"kernel": (KernelSign(7, "Out of memory: Killed process 7 (python)", NOW - 5),)},
+    {"killed": True},
+]
+
+
+@pytest.mark.parametrize("facts", SURVIVED)
+@pytest.mark.parametrize("state", ["stopped", "finished"])
+def test_what_a_trainer_survived_is_no_sure_cause(facts: dict[str, Any], state: Any) -> None:
+    """A trainer that is not alive need not have died."""
+    process = replace(DEAD, state=state)
+    assert not told(process, wanted="stopped", **facts).is_sure
+    crashed = (event(protocol.STOPPED, exit_code=int(TrainerExit.CRASHED), reason="x"),)
+    if "logs" in facts:
+        assert told(process, wanted="stopped", events=crashed, **facts).is_sure, "it died before it was stopped"
+
+
+@pytest.mark.parametrize(
+    "text", ["ERROR step 137: retry", "Aborted (core dumped)", "Segmentation fault", "ERROR rank 137 exitcode: -6"]
+)
+def test_only_sigkill_and_a_count_of_the_cgroup_are_a_proof(text: str) -> None:
+    diagnosis = told(DEAD, killed=True, logs=(line(text),))
+    memory = [item for item in diagnosis.hypotheses if item.cause == "out-of-memory"]
+    assert memory and memory[0].confidence == "possible"
+    assert main(told(DEAD, killed=True, logs=(line("command terminated with exit code 137"),))) == (
+        "out-of-memory",
+        "certain",
+    )
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"kernel_here": False},
+        {"started": NOW + 1},
+        {"kernel_pids": False, "events": (event(protocol.STOPPED, exit_code=1, reason="x"),)},
+    ],
+)
+def test_a_kernel_that_speaks_of_something_else(facts: dict[str, Any]) -> None:
+    """Of another machine or boot, of a time before the start, of a process that has our number elsewhere."""
+    kernel = (KernelSign(7, "Out of memory: Killed process 7 (chrome)", NOW),)
+    if "kernel_pids" not in facts:
+        kernel += (KernelSign(0, "NVRM: Xid (PCI:0000:65:00): 79", NOW, 79),)
+    diagnosis = told(DEAD, kernel=kernel, **facts)
+    assert not diagnosis.is_sure and "out-of-memory" not in {item.cause for item in diagnosis.hypotheses}
+    assert len([note for note in diagnosis.notes if note.source == "kernel"]) == len(kernel)
+
+
+def test_the_end_of_a_program_that_erred_is_no_fault_of_the_card() -> None:
+    for xid in (13, 31, 43, 45):
+        diagnosis = told(DEAD, kernel=(KernelSign(0, f"NVRM: Xid (PCI:0000:65:00): {xid}, pid=7", NOW, xid),))
+        assert diagnosis.main is None and "a consequence" in "; ".join(note.text for note in diagnosis.notes)
+        kinds = line(f"kernel: NVRM: Xid (PCI:0000:65:00): {xid}, pid=7")
+        assert (kinds.kind, kinds.role) == ("cuda-xid", "consequence")
+
+
+def test_a_trainer_elsewhere_is_not_said_to_have_ended() -> None:
+    unknown = "; ".join(told(replace(DEAD, state="elsewhere", where="node7")).unknown)
+    assert "node7" in unknown and "does not run" not in unknown
+
+
+def with_norms(*values: float) -> RunRows:
+    """Rows whose last gradient norms are these."""
+    rows = list(healthy(400, 1))
+    for number, value in enumerate(values, len(rows) - len(values)):
+        rows[number] = rows[number]._replace(values={**rows[number].values, "norm": value})
+    return RunRows(tuple(rows), 400, columns=("step",), written=NOW - 1)
+
+
+def test_steps_that_16_bit_training_skips_are_healthy() -> None:
+    usual = 1.2
+    assert told(rows=with_norms(math.inf, usual, math.nan, *[math.inf] * 18, usual)).healthy
+    assert main(told(rows=with_norms(*[math.inf] * 20))) == ("anomaly", "likely")
+    assert told(rows=with_norms(*[math.inf] * 20, usual)).healthy, "it has ended since"
 
 
 def test_two_kinds_of_strong_signs_are_certain() -> None:

@@ -92,7 +92,7 @@ def _loss(rules: Rules, state: State, row: Row, found: list[Finding | None]) -> 
     value = row.values.get(rules.loss)
     if value is None:
         return state.loss, state.slow
-    losses, slower = series.take(state.loss, rules.loss, row.step, value, found, drifts=True), state.slow
+    losses, slower = series.take(state.loss, rules.loss, row.step, value, found, is_loss=True), state.slow
     if rules.curve.steps and math.isfinite(value):
         slower, finding = slow.take(slower, rules.curve, rules.loss, row.step, value)
         found.append(finding)
@@ -105,7 +105,7 @@ def _gradient(
     value = row.values.get(rules.gradient)
     if value is None:
         return state.gradient, state.limit
-    norms, limit = series.take(state.gradient, rules.gradient, row.step, value, found, drifts=False), state.limit
+    norms, limit = series.take(state.gradient, rules.gradient, row.step, value, found, is_loss=False), state.limit
     if math.isfinite(value):
         limit, finding = explosion.take_limit(limit, rules.gradient, row.step, value=value, most=rules.gradient_max)
         found.append(finding)
@@ -124,7 +124,7 @@ def _thresholds(rules: Rules, over: Mapping[str, int], row: Row, found: list[Fin
 def active(rules: Rules, state: State) -> tuple[str, ...]:
     """The names of the detectors whose alarm has not ended. A single spike has no duration."""
     alarms = {
-        non_finite.NAME: state.loss.bad or state.gradient.bad,
+        non_finite.NAME: state.loss.bad > 0 or non_finite.alarmed(state.gradient.bad),
         explosion.NAME: explosion.alarmed(state.loss.votes) or explosion.alarmed(state.gradient.votes),
         explosion.LIMIT_NAME: explosion.alarmed(state.limit.votes),
         cusum.NAME: cusum.alarmed(state.loss.total),

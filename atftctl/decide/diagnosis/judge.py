@@ -70,6 +70,7 @@ def _unknown(seen: Observed, found: metrics.Detected, *, explained: bool) -> lis
         why.append(tr("the trainer has died, and nothing that was seen says why"))
     elif (
         process.state != "died"
+        and not process.where
         and not process.alive
         and not of_process.ended_as_asked(seen)
         and seen.wanted != "stopped"

@@ -101,10 +101,19 @@ def has_final_event(seen: Observed) -> bool:
     return bool(names & {protocol.STOPPED, *EVENTS})
 
 
+def died(seen: Observed) -> bool:
+    """Did the trainer end by a fault? What was seen in a run that finished, or was stopped on purpose, it survived."""
+    return seen.process.state == "died" or (bool(codes := _exit_codes(seen)) and codes[-1] not in ASKED)
+
+
 def ended_as_asked(seen: Observed) -> bool:
     """Did the trainer finish, or end because it was asked to?"""
-    last = [event.get("exit_code") for event in seen.events if event["event"] == protocol.STOPPED][-1:]
-    return bool(last) and last[0] in ASKED
+    return bool(codes := _exit_codes(seen)) and codes[-1] in ASKED
+
+
+def _exit_codes(seen: Observed) -> list[int]:
+    codes = (event.get("exit_code") for event in seen.events if event["event"] == protocol.STOPPED)
+    return [code for code in codes if type(code) is int]
 
 
 def _earlier(seen: Observed) -> list[Evidence]:

@@ -16,6 +16,7 @@ from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.result import Reporter, Result
 from atftctl.domain.run_rows import RunRows
 from atftctl.domain.text import size_text
+from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.configs import read_configs
 from atftctl.observe.log_files import errors as logs
@@ -37,7 +38,9 @@ def diagnose(project: Project, since: str, report: Reporter) -> Result:
     seen = observe(project, scope, rules, report)
     found = detect(rules, seen.rows)
     kinds = signatures.wanted(project.runbook.logs)
-    diagnosis = judge.judge(seen, found, Matcher(kinds), project.runbook.trainer.memory_limit_mb)
+    matcher = Matcher(kinds)
+    with cpu_ticks(matcher.tick):  # messages of events are searched for patterns of the runbook
+        diagnosis = judge.judge(seen, found, matcher, project.runbook.trainer.memory_limit_mb)
     data = _data(project, scope, seen, found, diagnosis)
     code = {"healthy": Exit.DONE, "fault": Exit.CHECK_FAILED, "inconclusive": Exit.INCONCLUSIVE}[data.verdict]
     contacts = project.contacts if code is Exit.CHECK_FAILED else ()
@@ -64,6 +67,7 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
     kernel, problem = observed.kernel_signs(since)
     return Observed(
         observed.now(), trainer, since,
+        started=begin,
         pid=record.pid,
         wanted=record.wanted,
         events=tuple(event for event in events if event["t"] >= since or since <= begin),
@@ -74,6 +78,8 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
         logs_part=part,
         kernel=kernel,
         kernel_problem=problem,
+        kernel_here=observed.on_this_kernel(record),
+        kernel_pids=observed.has_pids_of_machine(record),
         killed=observed.killed_for_memory(record),
         checkpoints=observed.checkpoints(layout, project.runbook.files.models),
     )  # fmt: skip
