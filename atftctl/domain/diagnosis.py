@@ -32,7 +32,7 @@ class Evidence:
 
 @record
 class LogSign:
-    """One message in a log, of a known kind. `time`: of the first, in Unix seconds."""
+    """One message in a log, of a known kind. `time`, `last`: of the first and of the newest, in Unix seconds."""
 
     kind: str
     role: Role
@@ -41,6 +41,7 @@ class LogSign:
     text: str
     count: int = 1
     time: float | None = None
+    last: float | None = None
 
 
 @record
@@ -72,7 +73,7 @@ class Observed:
     did the kernel kill a process of its cgroup for memory since the start? None where that can't be seen.
     `logs_unread`, `logs_part`: logs that could not be read, or only in part. `started`: when the trainer was started.
     `kernel_here`: is the kernel's log of the machine and the boot that it ran on? `kernel_pids`: does it give `pid` the
-    same number?"""
+    same number? `progress`: the time of the newest step that is known, in Unix seconds."""
 
     now: float
     process: Process
@@ -88,6 +89,7 @@ class Observed:
     logs_part: tuple[str, ...] = ()
     kernel: tuple[KernelSign, ...] = ()
     kernel_problem: str = ""
+    progress: float | None = None
     kernel_here: bool = True
     kernel_pids: bool = True
     killed: bool | None = None

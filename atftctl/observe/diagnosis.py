@@ -9,6 +9,7 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.domain.diagnosis import Checkpoint, KernelSign, LogSign
+from atftctl.domain.log_lines.meaning import Meanings
 from atftctl.domain.log_lines.rules import ErrorPattern
 from atftctl.domain.log_lines.tally import Tally
 from atftctl.domain.process_record import ProcessRecord
@@ -21,6 +22,7 @@ from atftctl.observe.trainer_run import event_log
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
+STEPPED = (protocol.FIRST_STEP, protocol.EVALUATED, protocol.RECOVERED)  # it went on
 FINAL = (protocol.OOM, protocol.ANOMALY, protocol.SAVE_FAILED, protocol.WORKER_LOST, protocol.FENCED)
 
 
@@ -29,6 +31,15 @@ def events_of(layout: Layout, record: ProcessRecord) -> tuple[Mapping[str, Any],
     return tuple(
         event_log.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
     )
+
+
+def progress(layout: Layout, record: ProcessRecord, events: Sequence[Mapping[str, Any]]) -> float | None:
+    """When the recorded run did its newest step or evaluation that is known, in Unix seconds."""
+    times = [float(event["t"]) for event in events if event["event"] in STEPPED]
+    beat = event_log.heartbeat(layout.root, record.run_id)
+    if beat.get("section") in ("step", "evaluate"):
+        times.append(float(beat["t"]))
+    return max(times, default=None)
 
 
 def earlier_ends(layout: Layout, record: ProcessRecord, since: float) -> tuple[Mapping[str, Any], ...]:
@@ -45,13 +56,16 @@ def earlier_ends(layout: Layout, record: ProcessRecord, since: float) -> tuple[M
 
 
 def log_signs(tally: Tally, kinds: Sequence[ErrorPattern]) -> tuple[LogSign, ...]:
-    """The messages that were counted in the logs, each with the role of its kind."""
-    by_name = {kind.name: kind for kind in kinds}
+    """The messages that were counted in the logs, each with what it means."""
+    meanings = Meanings(kinds)
     return tuple(
-        LogSign(kind.name, kind.role, kind.symptom, message.severity, message.text, message.count, message.first)
+        LogSign(
+            kind.name, kind.role, kind.symptom, message.severity, message.text, message.count, message.first,
+            message.last,
+        )
         for message in tally.messages.values()
-        if (kind := by_name.get(message.kind))
-    )
+        if (kind := meanings.of(message.kind, message.text))
+    )  # fmt: skip
 
 
 def kernel_signs(since: float) -> tuple[tuple[KernelSign, ...], str]:

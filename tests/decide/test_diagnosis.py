@@ -17,9 +17,11 @@ from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.diagnosis import Checkpoint, Diagnosis, KernelSign, LogSign, Observed
 from atftctl.domain.facts import Process
 from atftctl.domain.log_lines.matcher import Matcher
-from atftctl.domain.log_lines.rules import Logs
+from atftctl.domain.log_lines.rules import ErrorPattern, Logs
 from atftctl.domain.log_lines.signatures import wanted
+from atftctl.domain.log_lines.tally import Found, Tally
 from atftctl.domain.run_rows import RunRows
+from atftctl.observe.diagnosis import log_signs
 from atftctl.protocol import TrainerExit
 from tests.support.series import RULES, healthy, with_fault
 
@@ -91,6 +93,60 @@ def test_why_it_died(facts: dict[str, Any], cause: str, confidence: str) -> None
 def test_killed_alone_proves_nothing(text: str) -> None:
     diagnosis = told(DEAD, logs=(line(text),), killed=False)
     assert diagnosis.main is None and not diagnosis.healthy and any("died" in why for why in diagnosis.unknown)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "cause"),
+    [
+        ("CUDA out of memory", "torch.OutOfMemoryError: CUDA out of memory.", "out-of-memory"),
+        ("No space", "OSError: [Errno 28] No space left on device", "disk-full"),
+        ("Shampoo", "ERROR Shampoo diverges", ""),
+    ],
+)
+def test_a_kind_of_the_runbook_without_a_role_hides_no_known_one(pattern: str, text: str, cause: str) -> None:
+    kinds = wanted(Logs(errors=(ErrorPattern("own", pattern, "fatal"),)))
+    tally = Tally()
+    tally.begin_log()
+    tally.add(Found("own", "fatal", "x.log", NOW - 5, True, text, ()))
+    signs = log_signs(tally, kinds)
+    assert [(sign.kind, sign.symptom) for sign in signs] == [("own", cause)]
+    diagnosis = told(DEAD, logs=signs)
+    assert (diagnosis.main.cause if diagnosis.main else "") == cause
+    stopped = Observed(NOW, DEAD, events=(event(protocol.STOPPED, exit_code=1, reason=text),), rows=ROWS)
+    found = judge.judge(stopped, detect(RULES, ROWS), Matcher(kinds))
+    assert main(found) == ((cause, "likely") if cause else ("code", "possible"))
+
+
+def test_the_first_message_of_a_kind_is_kept_after_any_number_of_others() -> None:
+    tally = Tally()
+    tally.begin_log()
+    for number in range(600):
+        text = "could not read " + "".join(chr(97 + number // 26**place % 26) for place in range(3))
+        tally.add(Found("failed", "warning", "x.log", NOW - 90, True, text, ()))
+    tally.add(Found("cuda-memory", "fatal", "x.log", NOW - 5, True, "torch.OutOfMemoryError: CUDA out of memory", ()))
+    assert main(told(DEAD, logs=log_signs(tally, wanted(Logs())))) == ("out-of-memory", "likely")
+
+
+def test_a_save_that_failed_once() -> None:
+    failed = event(protocol.SAVE_FAILED, path="models/last.pth", message="OSError: [Errno 28] No space left on device")
+    saved = event(protocol.CHECKPOINT, path="models/last.pth")
+    assert told(events=(failed, saved)).healthy and told(events=(failed, saved)).notes
+    assert main(told(events=(saved, failed))) == ("disk-full", "possible"), "it goes on"
+    assert main(told(events=(failed, {**saved, "path": "models/best_model.pth"}))) == ("disk-full", "possible")
+    kill = KernelSign(99, "Out of memory: Killed process 99 (java)", NOW)
+    causes = [item.cause for item in told(DEAD, events=(failed, saved), kernel=(kill,)).hypotheses]
+    assert causes == ["out-of-memory"], "it is not how the trainer ended"
+
+
+def test_a_root_cause_that_the_trainer_trained_on_after_is_weak() -> None:
+    early = line("ModuleNotFoundError: No module named 'apex'", ago=900)
+    late = line("torch.OutOfMemoryError: CUDA out of memory.", ago=5)
+    diagnosis = told(DEAD, logs=(early, late), progress=NOW - 10)
+    assert main(diagnosis) == ("out-of-memory", "likely")
+    assert [item.confidence for item in diagnosis.hypotheses] == ["likely", "possible"]
+    assert not told(DEAD, logs=(early,), progress=NOW - 10).is_sure
+    assert main(told(DEAD, logs=(replace(early, last=NOW - 4, count=2),), progress=NOW - 10))[1] == "likely"
+    assert main(told(DEAD, logs=(early, late), progress=NOW - 2000)) == ("python-packages", "likely")
 
 
 SURVIVED: list[dict[str, Any]] = [

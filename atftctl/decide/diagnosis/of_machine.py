@@ -11,6 +11,7 @@ from atftctl.domain.text import listed
 from atftctl.protocol.messages import Message, tr, trn
 
 SHOWN = 160  # characters of a line
+SLACK_S = 10.0  # by which the time of a line may be before that of a step it came after
 MOST_NOTES = 4  # lines of a log that are shown without speaking for a cause
 # Ways to say that a process ended by SIGKILL. Other signals, and other numbers 137, are none of them.
 _SIGKILL = re.compile(
@@ -24,32 +25,36 @@ APPLICATION = frozenset({13, 31, 43, 45})
 
 
 def of_logs(seen: Observed) -> list[Evidence]:
-    """The first root cause in the logs, and the lines that followed from it. While the trainer goes on, a line alone is
-    no strong sign: it survived it."""
-    signs = sorted(enumerate(seen.logs), key=lambda item: (item[1].time is None, item[1].time or 0.0, item[0]))
-    lines = [sign for _, sign in signs]
+    """The first root cause in the logs, and the lines that followed from it. What the trainer survived is no strong
+    sign: all lines where it did not die, else those that came before its newest step."""
+    survived = (seen.progress or 0.0) - SLACK_S
+    lines = sorted(seen.logs, key=lambda sign: (sign.time is None, _when(sign, survived) or 0.0))
     roots = [sign for sign in lines if sign.role == "root-cause" and sign.severity != "warning"]
     rest = [sign for sign in lines if sign not in roots]
+    fatal = [sign for sign in roots if (when := _when(sign, survived)) is None or when >= survived]
     found, first = list[Evidence](), True
-    for sign in _first_of_each(roots):
-        strong = first and died(seen) and _is_specific(sign, roots)
-        found.append(
-            Evidence("logs", "strong" if strong else "weak", sign.symptom or sign.kind, _line(sign), sign.time)
-        )
+    for sign in _first_of_each([*fatal, *(sign for sign in roots if sign not in fatal)], fatal):
+        strong = first and died(seen) and sign in fatal
+        found.append(Evidence("logs", "strong" if strong else "weak", _cause(sign), _line(sign), sign.time))
         first = False
     return [*found, *_followers(rest)]
 
 
-def _is_specific(sign: LogSign, roots: Sequence[LogSign]) -> bool:
-    """Is it more than an exception of any kind, where there is something more?"""
-    return sign.kind != "exception" or all(other.kind == "exception" for other in roots)
+def _when(sign: LogSign, survived: float) -> float | None:
+    """The first time of a message that the trainer did not survive, as far as that is known; else its first."""
+    return sign.last if sign.time is not None and sign.time < survived and sign.last is not None else sign.time
 
 
-def _first_of_each(signs: Sequence[LogSign]) -> list[LogSign]:
-    """The first sign of each cause; exceptions of any kind come last, since others say more."""
+def _cause(sign: LogSign) -> str:
+    return sign.symptom or sign.kind
+
+
+def _first_of_each(signs: Sequence[LogSign], fatal: Sequence[LogSign]) -> list[LogSign]:
+    """The first sign of each cause: those that the trainer did not survive come first, and exceptions of any kind after
+    the others, since these say more."""
     first: dict[str, LogSign] = {}
-    for sign in sorted(signs, key=lambda sign: sign.kind == "exception"):
-        first.setdefault(sign.symptom or sign.kind, sign)
+    for sign in sorted(signs, key=lambda sign: (sign not in fatal, "exception" in (sign.kind, sign.symptom))):
+        first.setdefault(_cause(sign), sign)
     return list(first.values())
 
 

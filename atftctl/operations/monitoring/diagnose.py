@@ -4,6 +4,7 @@ lock, and needs neither PyTorch nor pandas."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from atftctl.decide.detectors import bank
@@ -41,6 +42,8 @@ def diagnose(project: Project, since: str, report: Reporter) -> Result:
     matcher = Matcher(kinds)
     with cpu_ticks(matcher.tick):  # messages of events are searched for patterns of the runbook
         diagnosis = judge.judge(seen, found, matcher, project.runbook.trainer.memory_limit_mb)
+    given_up = tuple(tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in matcher.problems.items())
+    seen = replace(seen, logs_part=tuple(dict.fromkeys((*seen.logs_part, *given_up))))
     data = _data(project, scope, seen, found, diagnosis)
     code = {"healthy": Exit.DONE, "fault": Exit.CHECK_FAILED, "inconclusive": Exit.INCONCLUSIVE}[data.verdict]
     contacts = project.contacts if code is Exit.CHECK_FAILED else ()
@@ -68,6 +71,7 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
     return Observed(
         observed.now(), trainer, since,
         started=begin,
+        progress=observed.progress(layout, record, events),
         pid=record.pid,
         wanted=record.wanted,
         events=tuple(event for event in events if event["t"] >= since or since <= begin),
