@@ -30,7 +30,8 @@ MATCHER = Matcher(wanted(Logs()))
 KINDS = {kind.name: kind for kind in MATCHER.patterns}
 ALIVE = Process(state="running", pid=7, run_id="r", generation=1, section="step", step=400)
 DEAD = Process(state="died", run_id="r", generation=1, last_event={"event": "first_step", "step": 1, "t": NOW - 90})
-ROWS = RunRows(tuple(healthy(400, 1)), 400, columns=("step",), written=NOW - 1)
+COLUMNS = ("step", "loss", "norm", "memory", "seconds")
+ROWS = RunRows(tuple(healthy(400, 1)), 400, columns=COLUMNS, written=NOW - 1)
 
 
 def event(name: str, **fields: Any) -> dict[str, Any]:
@@ -147,6 +148,45 @@ def test_a_root_cause_that_the_trainer_trained_on_after_is_weak() -> None:
     assert not told(DEAD, logs=(early,), progress=NOW - 10).is_sure
     assert main(told(DEAD, logs=(replace(early, last=NOW - 4, count=2),), progress=NOW - 10))[1] == "likely"
     assert main(told(DEAD, logs=(early, late), progress=NOW - 2000)) == ("python-packages", "likely")
+
+
+def thinned(count: int, growth: float) -> RunRows:
+    """The rows of a long run as `diagnose` keeps them: memory grows by this share until its end."""
+    rows = [
+        row._replace(values={**row.values, "memory": row.values["memory"] + 500 * growth * row.step / count})
+        for row in healthy(count, 3)
+    ]
+    older, newest = rows[:-2000], rows[-2000:]
+    kept = (*older[:: -(-len(older) // 1000)], *newest)
+    return RunRows(kept, count, columns=COLUMNS, written=NOW - 1)
+
+
+def test_a_leak_is_seen_in_rows_that_were_thinned_out() -> None:
+    rows = thinned(20_000, 0.15)
+    found = detect(RULES, rows)
+    assert len(rows.rows) < 4000 and "leak" in found.active and main(told(rows=rows)) == ("leak", "possible")
+    steady = detect(RULES, thinned(12_000, 0.0))
+    assert "leak" not in steady.active and steady.ready["memory"]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda values: {**values, "loss": -values["loss"]}, "loss is not positive"),
+        (lambda values: {"memory": values["memory"]}, "have no column loss"),
+    ],
+)
+def test_a_loss_that_can_not_be_judged(change: Any, text: str) -> None:
+    changed = tuple(row._replace(values=change(row.values)) for row in ROWS.rows)
+    rows = replace(ROWS, rows=changed, columns=("step", *changed[0].values))
+    diagnosis = told(rows=rows)
+    assert not diagnosis.healthy and text in "; ".join(diagnosis.unknown)
+
+
+def test_a_row_of_many_steps_may_take_as_long() -> None:
+    rows = tuple(row._replace(step=100 * row.step, values={**row.values, "seconds": 1.0}) for row in ROWS.rows)
+    assert told(rows=replace(ROWS, rows=rows, written=NOW - 400)).healthy
+    assert not told(rows=replace(ROWS, rows=rows, written=NOW - 900)).healthy
 
 
 SURVIVED: list[dict[str, Any]] = [

@@ -52,7 +52,7 @@ def diagnosis(result: Result) -> None:
         _sign(sign)
     for text in data.unknown[0 if data.cause else 1 :] if data.verdict == "inconclusive" else ():  # the headline has it
         say(text, "warn", lead=mark_column(UNKNOWN))
-    for text in data.unseen if data.verdict != "healthy" else ():
+    for text in data.unseen:
         say(tr("not seen: {text}", text=text), "quiet", lead=mark_column("-"))
     if data.cause:
         say(tr("next: {hint}", hint=data.cause.command), "strong", lead="  ", hang=4)

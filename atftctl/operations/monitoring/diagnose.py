@@ -130,7 +130,7 @@ def _data(project: Project, scope: Scope, seen: Observed, found: Detected, diagn
         others=tuple(shown[1:]),
         notes=tuple(map(_sign, diagnosis.notes)),
         unknown=diagnosis.unknown,
-        unseen=_unseen(seen, found),
+        unseen=_unseen(seen, found, diagnosis.unknown),
         detectors={name: texts.get(name, name) for name in found.active},
         state=seen.process.state,
         generation=seen.process.generation,
@@ -157,7 +157,7 @@ def _sign(evidence: Evidence) -> Sign:
     return Sign(evidence.source, evidence.strength, evidence.text, iso(evidence.time))
 
 
-def _unseen(seen: Observed, found: Detected) -> tuple[str, ...]:
+def _unseen(seen: Observed, found: Detected, unknown: Sequence[str]) -> tuple[str, ...]:
     """What could not be looked at, though nothing may be wrong with it."""
     why = [*seen.logs_part, *([seen.kernel_problem] if seen.kernel_problem else [])]
     if seen.pid and seen.killed is None:
@@ -166,10 +166,14 @@ def _unseen(seen: Observed, found: Detected) -> tuple[str, ...]:
         )
     if not found.rules.curve.steps:
         why.append(tr("slow convergence: no curve of a baseline run is recorded; ask: atftctl verify"))
-    missing = [role for role, ready in found.ready.items() if not ready and role != "loss"]
-    if missing and seen.rows.count:
-        why.append(tr("too few rows to judge: {roles}", roles=joined(", ", missing)))
-    return tuple(why)
+    why.append(tr("quality: it is not measured here; ask: atftctl verify"))
+    missing = {role: str(getattr(found.rules, role)) for role, ready in found.ready.items() if not ready}
+    if seen.rows.rows:
+        absent = [column for column in missing.values() if column not in seen.rows.columns]
+        why += [tr("the metrics have no column {metric}", metric=column) for column in absent]
+        if few := [role for role, column in missing.items() if role != "loss" and column not in absent]:
+            why.append(tr("too few rows to judge: {roles}", roles=joined(", ", few)))
+    return tuple(text for text in why if text not in unknown)
 
 
 def _headline(data: DiagnoseData, seen: Observed) -> Message:
@@ -177,7 +181,7 @@ def _headline(data: DiagnoseData, seen: Observed) -> Message:
         state = {"stopped": tr("the trainer was stopped on purpose"), "finished": tr("the trainer has finished")}
         text = state.get(seen.process.state, tr("the trainer runs"))
         return tr(
-            "healthy: {state}, step {step}, {rows} rows, nothing is wrong",
+            "healthy: {state}, step {step}, {rows} rows, nothing wrong was seen",
             state=text,
             step=data.step or 0,
             rows=data.rows,
