@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from atftctl import protocol
 from atftctl.decide.detectors import bank
-from atftctl.decide.diagnosis import judge
+from atftctl.decide.diagnosis import causes, judge
 from atftctl.decide.diagnosis.detected import detect
 from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.diagnosis import Checkpoint, Diagnosis, KernelSign, LogSign, Observed
@@ -22,9 +23,12 @@ from atftctl.domain.log_lines.signatures import wanted
 from atftctl.domain.log_lines.tally import Found, Tally
 from atftctl.domain.run_rows import RunRows
 from atftctl.observe.diagnosis import log_signs
+from atftctl.observe.runbook import load, locate
 from atftctl.protocol import TrainerExit
+from tests.support.projects import ROOT
 from tests.support.series import RULES, healthy, with_fault
 
+BOOK = load.load(locate.find_project(ROOT)).runbook
 NOW = 1_796_000_000.0
 MATCHER = Matcher(wanted(Logs()))
 KINDS = {kind.name: kind for kind in MATCHER.patterns}
@@ -148,6 +152,19 @@ def test_a_root_cause_that_the_trainer_trained_on_after_is_weak() -> None:
     assert not told(DEAD, logs=(early,), progress=NOW - 10).is_sure
     assert main(told(DEAD, logs=(replace(early, last=NOW - 4, count=2),), progress=NOW - 10))[1] == "likely"
     assert main(told(DEAD, logs=(early, late), progress=NOW - 2000)) == ("python-packages", "likely")
+
+
+def test_titles_and_commands() -> None:
+    symptom = replace(BOOK.symptoms["oom"], table={}, block={}, alternatives=())
+    book = replace(BOOK, symptoms={"oom": symptom})
+    assert str(causes.title_of(book, "checkpoint-other")) == "a checkpoint that does not fit the model"
+    assert str(causes.title_of(book, "checkpoint-damaged")) == "a damaged checkpoint"
+    assert str(causes.title_of(book, "cuda-assert")) == "an error in the code"
+    command, advice = causes.command_of(book, {}, "out-of-memory")
+    assert command == "atftctl trainer status" and "in place already" in advice, "a command, and a sentence"
+    for cause in causes.CAUSES:
+        command, _ = causes.command_of(book, {}, cause)
+        assert re.fullmatch(r"[a-z][\w .:&-]+", command), command
 
 
 def thinned(count: int, growth: float) -> RunRows:

@@ -142,12 +142,14 @@ def _data(project: Project, scope: Scope, seen: Observed, found: Detected, diagn
 
 def _cause(project: Project, hypothesis: Hypothesis) -> Cause:
     configs = read_configs(project.layout.root, project.runbook.files.configs)
+    command, advice = causes.command_of(project.runbook, configs, hypothesis.cause)
     return Cause(
         name=hypothesis.cause,
         symptom=causes.symptom_of(project.runbook, hypothesis.cause) or None,
         title=causes.title_of(project.runbook, hypothesis.cause, project.language),
         confidence=hypothesis.confidence,
-        command=causes.command_of(project.runbook, configs, hypothesis.cause),
+        command=command,
+        advice=advice or None,
         evidence=tuple(map(_sign, hypothesis.evidence)),
         against=tuple(map(_sign, hypothesis.against)),
     )

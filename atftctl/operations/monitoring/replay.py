@@ -92,7 +92,7 @@ def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report
     if not replayed.counted:
         raise Refused(
             tr("no detector has a value to judge in these files: {columns}", columns=listed(rules.columns, 6)),
-            hint=tr("name the columns in the section metrics of the runbook; the files have: head -1 {path}",
+            hint=tr("compare the section metrics of the runbook with the columns of the file: head -1 {path}",
                     path=paths[0]),
         )  # fmt: skip
     lines = tuple(_line(name, replayed.counted.get(name, Counted())) for name in _names(rules))
