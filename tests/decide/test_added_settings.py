@@ -28,7 +28,7 @@ def configs(dropout: float = 0.1, lr: float = 0.001) -> dict[str, ConfigFile]:
 
 
 def plan(added: dict[str, object], known: Facts | None = None) -> Plan:
-    return by_settings.rollback_features(RUNBOOK, known or facts(), ["freq_dropout_p"], RestartPolicy(), added)
+    return by_settings.rollback_features(RUNBOOK, known or facts(), ["freq_dropout_p"], RestartPolicy(), added=added)
 
 
 def lines(made: Plan) -> list[str]:
