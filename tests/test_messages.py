@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 import string
 import subprocess
@@ -165,6 +166,16 @@ def test_a_message_comes_back_from_a_record_and_stays_translatable() -> None:
     assert from_record(record_of("plain")) == "plain" and record_of("plain") == "plain"
 
 
+STORED = {"text": "as it was", "template": "{x}", "plural": "", "amount": 0, "values": {"x": 1}}
+
+
+@pytest.mark.parametrize("form", [*"bcdeEfFgGnosxX%", ",", "+.4f"])
+@pytest.mark.parametrize("value", [10**20, 10**400, -1, math.inf, math.nan, True, None, [1], "x"])
+def test_a_value_that_can_not_be_shown_raises_nothing(form: str, value: object) -> None:
+    message = from_record({**STORED, "template": f"{{x:{form}}}", "values": {"x": value}})
+    assert isinstance(localized(message, lambda template, *_: template), str)
+
+
 @pytest.mark.parametrize("template", ["{x.__class__}", "{x[0]}", "{x:9999999999}", "{x!a}", "{}", "{x:{y}}", "{x"])
 def test_a_record_holds_no_template_that_does_more_than_show_a_value(template: str) -> None:
     record = {"text": "as it was", "template": template, "plural": "", "amount": 0, "values": {"x": 1, "y": 2}}
@@ -176,7 +187,12 @@ def test_a_record_holds_no_template_that_does_more_than_show_a_value(template: s
 
 
 @pytest.mark.parametrize(
-    "record", [5, None, ["x"], {"text": 5}, {"text": "x"}, {"text": "x", "parts": 5, "separator": ""}]
+    "record",
+    [
+        *(5, None, ["x"], {"text": 5}, {"text": "x"}, {"text": "x", "parts": 5, "separator": ""}),
+        *({**STORED, "amount": amount} for amount in (math.inf, math.nan, 1.0, True, "1", None)),
+        *({**STORED, "values": values} for values in ([], "x", None, 5)),
+    ],
 )
 def test_a_record_that_holds_no_text_is_refused(record: object) -> None:
     with pytest.raises((TypeError, KeyError, ValueError)):

@@ -183,8 +183,9 @@ MEANINGS = {
     "logs.errors[].severity": "`fatal`: no training goes on after it. `warning`: counted apart, fails no check.",
     "logs.errors[].role": "What such a line is of a fault, for `diagnose`: its root cause, a consequence of it, or the "
     "teardown that follows. `diagnose` also knows about fifty kinds of lines itself; a kind of the same name takes the "
-    "place of one of them.",
-    "logs.errors[].symptom": "The symptom that such a line speaks for, or the detector of one.",
+    "place of one of them. Empty: as the first of those that matches the line.",
+    "logs.errors[].symptom": "The symptom that such a line speaks for, or the detector of one. With a symptom and no "
+    "role, a line is a root cause.",
     "drill.keep_off": "Features that stay off in the incident that the rehearsal makes.",
 }
 

@@ -70,6 +70,7 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
 
 def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, number: int) -> ProcessRecord:
     """The record of a run that is about to start, without a pid. `number`: its generation."""
+    kills, cgroup, inode = memory.kill_count()
     return ProcessRecord(
         run_id=f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}",
         wanted="running",
@@ -88,7 +89,9 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, 
         namespace=procs.host_and_namespace()[1],
         processes=launch.processes,
         generation=number,
-        oom_kills=memory.oom_kills(),
+        oom_kills=kills,
+        oom_cgroup=cgroup,
+        oom_inode=inode,
     )
 
 

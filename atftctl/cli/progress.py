@@ -90,13 +90,13 @@ class ProgressReporter:
         """A line that stays."""
         if self._quiet:
             return
-        shown = self._status is not None
-        self.stop()
-        with suppress(OSError, ValueError):  # its reader has gone: what is under way must not stop for that
-            say(text, lead="  ", hang=4, stream=sys.stderr)
-            sys.stderr.flush()
-        if shown:
-            with self._lock:
+        with self._lock:  # the timer waits meanwhile, and shows a part that takes long after that
+            shown = self._status is not None
+            self._hide()
+            with suppress(OSError, ValueError):  # its reader has gone: what is under way must not stop for that
+                say(text, lead="  ", hang=4, stream=sys.stderr)
+                sys.stderr.flush()
+            if shown:
                 self._show()
 
     def stop(self) -> None:
@@ -105,10 +105,13 @@ class ProgressReporter:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            if self._status is not None:
-                with suppress(OSError, ValueError):
-                    self._status.stop()
-                self._status = None
+            self._hide()
+
+    def _hide(self) -> None:
+        if self._status is not None:
+            with suppress(OSError, ValueError):
+                self._status.stop()
+            self._status = None
 
     def _show_late(self) -> None:
         """What the timer calls. Its part may have ended meanwhile: then nothing may be drawn, over a question for

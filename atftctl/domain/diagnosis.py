@@ -32,7 +32,7 @@ class Evidence:
 
 @record
 class LogSign:
-    """One message in a log, of a known kind. `time`: of the first, in Unix seconds."""
+    """One message in a log, of a known kind. `time`, `last`: of the first and of the newest, in Unix seconds."""
 
     kind: str
     role: Role
@@ -41,16 +41,18 @@ class LogSign:
     text: str
     count: int = 1
     time: float | None = None
+    last: float | None = None
 
 
 @record
 class KernelSign:
     """A message of the kernel, in Unix seconds. `pid`: of the process that it killed for memory, as the machine counts
-    it; 0 for a fault of a graphics card."""
+    it; 0 for a fault of a graphics card. `xid`: the number that NVIDIA's driver gives such a fault."""
 
     pid: int
     text: str
     time: float
+    xid: int = 0
 
 
 @record
@@ -68,12 +70,15 @@ class Checkpoint:
 class Observed:
     """Everything that a diagnosis is made from. `now`, `since`: in Unix seconds. `pid`, `run_id`: of the recorded
     trainer, alive or not; 0 and "" without one. `events`: of it. `earlier`: final events of runs before it. `killed`:
-    did the kernel kill a process of our cgroup for memory since the start? None where that can't be seen.
-    `logs_unread`, `logs_part`: logs that could not be read, or only in part."""
+    did the kernel kill a process of its cgroup for memory since the start? None where that can't be seen.
+    `logs_unread`, `logs_part`: logs that could not be read, or only in part. `started`: when the trainer was started.
+    `kernel_here`: is the kernel's log of the machine and the boot that it ran on? `kernel_pids`: does it give `pid` the
+    same number? `progress`: the time of the newest step that is known, in Unix seconds."""
 
     now: float
     process: Process
     since: float | None = None
+    started: float | None = None
     pid: int = 0
     wanted: str = ""
     events: tuple[Mapping[str, Any], ...] = ()
@@ -84,6 +89,9 @@ class Observed:
     logs_part: tuple[str, ...] = ()
     kernel: tuple[KernelSign, ...] = ()
     kernel_problem: str = ""
+    progress: float | None = None
+    kernel_here: bool = True
+    kernel_pids: bool = True
     killed: bool | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
 

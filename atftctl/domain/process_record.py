@@ -35,6 +35,8 @@ class ProcessRecord:
     output_inode: int = 0
     metrics_inode: int = 0
     oom_kills: int = -1  # as host.memory.oom_kills counted when the run was started; -1: not known
+    oom_cgroup: str = ""  # the file with this count, as host.memory.kill_count names it; "": not known
+    oom_inode: int = 0  # of that file: a cgroup that was made anew counts from 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -69,10 +69,14 @@ class PhaseRecord:
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> PhaseRecord:
         """Raises KeyError, TypeError or ValueError where the body describes none."""
+        view = body["view"]
+        whole = isinstance(view, Mapping) and isinstance(view["models"], Mapping)
+        if not whole or not isinstance(body["evidence"], list):
+            raise TypeError("a part of a phase is not what it must be")
         record = cls(
             **{
                 **{name.name: body[name.name] for name in fields(cls)},
-                "view": View(**body["view"]),
+                "view": View(**view),
                 "evidence": tuple(map(from_record, body["evidence"])),
                 "note": from_record(body["note"]),
             }

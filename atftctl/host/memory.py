@@ -30,12 +30,28 @@ def _of_machine(proc: Path) -> int | None:
     return None
 
 
-def oom_kills(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
-    """A number that grows with each process that the kernel kills for memory in our cgroup or in one above it; -1 where
-    that can't be seen. One such process may count more than once. `proc`, `cgroups`: as above."""
-    counts = [_kills(folder / names[3]) for folder, names in _places(proc, cgroups)]
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else -1
+def kill_count(proc: Path = PROC, cgroups: Path = CGROUPS) -> tuple[int, str, int]:
+    """(how many processes the kernel has killed for memory in our cgroup and those below it, the file that says so,
+    below `cgroups`, its inode); (-1, "", 0) where that can't be seen. A cgroup above ours counts others' processes,
+    too. `proc`, `cgroups`: as above."""
+    for folder, names in _own(proc, cgroups):
+        path = folder / names[3]
+        with suppress(OSError, ValueError):
+            name, inode = str(path.relative_to(cgroups)), path.stat().st_ino
+            if (count := oom_kills(name, inode, cgroups)) >= 0:
+                return count, name, inode
+    return -1, "", 0
+
+
+def oom_kills(name: str, inode: int, cgroups: Path = CGROUPS) -> int:
+    """The count of the file that `kill_count` named; -1 where it is gone, or another one by now."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or path.name not in (V1[3], V2[3]):
+        return -1
+    with suppress(OSError):
+        if (cgroups / path).stat().st_ino == inode and (count := _kills(cgroups / path)) is not None:
+            return count
+    return -1
 
 
 def _kills(path: Path) -> int | None:
@@ -53,17 +69,25 @@ def _of_cgroups(proc: Path, cgroups: Path) -> list[int]:
 def _places(proc: Path, cgroups: Path) -> list[tuple[Path, Names]]:
     """The folders of our cgroup and of those above it, up to the root, and the names of the files in them."""
     places = []
-    for line in _text(proc / "self" / "cgroup").splitlines():
-        _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if controllers not in ("", "memory"):
-            continue
-        root, names = (cgroups / "memory", V1) if controllers else (cgroups, V2)
-        folder = root / path.lstrip("/")
+    for folder, names in _own(proc, cgroups):
+        root = cgroups / "memory" if names is V1 else cgroups
         for place in (folder, *folder.parents):
             places.append((place, names))
             if place == root:
                 break
     return places
+
+
+def _own(proc: Path, cgroups: Path) -> list[tuple[Path, Names]]:
+    """The folder of our cgroup, by version of cgroups."""
+    own = []
+    for line in _text(proc / "self" / "cgroup").splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers not in ("", "memory"):
+            continue
+        root, names = (cgroups / "memory", V1) if controllers else (cgroups, V2)
+        own.append((root / path.lstrip("/"), names))
+    return own
 
 
 def _room(folder: Path, names: Names) -> int | None:

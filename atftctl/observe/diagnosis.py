@@ -9,6 +9,7 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.domain.diagnosis import Checkpoint, KernelSign, LogSign
+from atftctl.domain.log_lines.meaning import Meanings
 from atftctl.domain.log_lines.rules import ErrorPattern
 from atftctl.domain.log_lines.tally import Tally
 from atftctl.domain.process_record import ProcessRecord
@@ -21,6 +22,7 @@ from atftctl.observe.trainer_run import event_log
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
+STEPPED = (protocol.FIRST_STEP, protocol.EVALUATED, protocol.RECOVERED)  # it went on
 FINAL = (protocol.OOM, protocol.ANOMALY, protocol.SAVE_FAILED, protocol.WORKER_LOST, protocol.FENCED)
 
 
@@ -29,6 +31,15 @@ def events_of(layout: Layout, record: ProcessRecord) -> tuple[Mapping[str, Any],
     return tuple(
         event_log.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
     )
+
+
+def progress(layout: Layout, record: ProcessRecord, events: Sequence[Mapping[str, Any]]) -> float | None:
+    """When the recorded run did its newest step or evaluation that is known, in Unix seconds."""
+    times = [float(event["t"]) for event in events if event["event"] in STEPPED]
+    beat = event_log.heartbeat(layout.root, record.run_id)
+    if beat.get("section") in ("step", "evaluate"):
+        times.append(float(beat["t"]))
+    return max(times, default=None)
 
 
 def earlier_ends(layout: Layout, record: ProcessRecord, since: float) -> tuple[Mapping[str, Any], ...]:
@@ -45,29 +56,42 @@ def earlier_ends(layout: Layout, record: ProcessRecord, since: float) -> tuple[M
 
 
 def log_signs(tally: Tally, kinds: Sequence[ErrorPattern]) -> tuple[LogSign, ...]:
-    """The messages that were counted in the logs, each with the role of its kind."""
-    by_name = {kind.name: kind for kind in kinds}
+    """The messages that were counted in the logs, each with what it means."""
+    meanings = Meanings(kinds)
     return tuple(
-        LogSign(kind.name, kind.role, kind.symptom, message.severity, message.text, message.count, message.first)
+        LogSign(
+            kind.name, kind.role, kind.symptom, message.severity, message.text, message.count, message.first,
+            message.last,
+        )
         for message in tally.messages.values()
-        if (kind := by_name.get(message.kind))
-    )
+        if (kind := meanings.of(message.kind, message.text))
+    )  # fmt: skip
 
 
 def kernel_signs(since: float) -> tuple[tuple[KernelSign, ...], str]:
     """(what the kernel's log says from a time on, why it can't be read)."""
     log = kernel_log.read(since)
     kills = [KernelSign(kill.pid, kill.text, kill.time) for kill in log.kills]
-    cards = [KernelSign(0, card.text, card.time) for card in log.cards]
+    cards = [KernelSign(0, card.text, card.time, card.number) for card in log.cards]
     return tuple(sorted([*kills, *cards], key=lambda sign: sign.time)), log.problem
 
 
+def on_this_kernel(record: ProcessRecord) -> bool:
+    """Did the trainer run on this machine, since it was booted?"""
+    return record.boot in ("", procs.boot_id()) and record.host in ("", procs.host_and_namespace()[0])
+
+
+def has_pids_of_machine(record: ProcessRecord) -> bool:
+    """Are the pids of the record those that the kernel writes into its log? In a container they are others."""
+    return on_this_kernel(record) and record.namespace == procs.MACHINE_NAMESPACE
+
+
 def killed_for_memory(record: ProcessRecord) -> bool | None:
-    """Did the kernel kill a process of our cgroup for memory since the trainer was started? None where that can't be
-    seen: not counted here, not counted at the start, or another boot or machine."""
-    now = memory.oom_kills()
-    here = record.boot in ("", procs.boot_id()) and record.host in ("", procs.host_and_namespace()[0])
-    return now > record.oom_kills if here and now >= 0 and 0 <= record.oom_kills <= now else None
+    """Did the kernel kill a process of the trainer's cgroup for memory since the trainer was started? None where that
+    can't be seen: not counted at the start, the cgroup is gone, or another boot, machine or container."""
+    here = on_this_kernel(record) and record.namespace == procs.host_and_namespace()[1]
+    now = memory.oom_kills(record.oom_cgroup, record.oom_inode) if here and record.oom_cgroup else -1
+    return now > record.oom_kills if 0 <= record.oom_kills <= now else None
 
 
 def checkpoints(layout: Layout, names: Sequence[str]) -> tuple[Checkpoint, ...]:

@@ -103,16 +103,25 @@ def event_line(event: str, *, t: float, pid: int, run_id: str, step: int, genera
 
 
 def parse_event(line: bytes) -> dict[str, Any] | None:
-    """The record of a line; None for a line that is not complete (its writer may have died while writing)."""
+    """The record of a line; None for a line that is not complete (its writer may have died while writing), or whose
+    time is none."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("t"), int | float):
+    if not isinstance(record, dict) or not is_number(record.get("t")):
         return None
     if not isinstance(record.get("event"), str):
         return None
     return record
+
+
+def is_number(value: object) -> bool:
+    """Is it a number that fits into a float? JSON has NaN, Infinity, and integers of any length."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return False
 
 
 def merge_settings(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -71,7 +71,13 @@ def localized(text: str, translate: Translate) -> str:
         return template
     try:
         return template.format(**values)
-    except (LookupError, ValueError, TypeError, AttributeError):  # a wrong translation must not hide an error
+    except (
+        ArithmeticError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ):  # a wrong translation must not hide an error
         return str(text)
 
 
@@ -108,7 +114,9 @@ def from_record(value: Any, depth: int = 0) -> str:
     templates = [_text(value["template"]), _text(value["plural"])]
     if all(map(_is_plain, templates)):
         message.template, message.plural = templates
-        message.amount = int(value["amount"])
+        if type(value["amount"]) is not int or not isinstance(value["values"], dict):
+            raise TypeError("the values of a text of a record are none")
+        message.amount = value["amount"]
         message.values = {
             name: from_record(stored, depth + 1) if isinstance(stored, str | dict) else stored
             for name, stored in value["values"].items()

@@ -200,6 +200,22 @@ def test_events_of_any_content_are_survived(project: Project) -> None:
     assert done.code == 1 and not done.err and done.json["data"]["verdict"] == "fault", done
 
 
+def test_a_pattern_of_the_runbook_that_takes_for_ever_ends(project: Project) -> None:
+    project.replace(
+        "runbooks/atft-gat-fan.yaml",
+        "  errors: []",
+        "  errors: [{name: slow, pattern: '^(\\w+\\s?)+:$', severity: error}]",
+    )
+    os.kill(pause(project), signal.SIGKILL)
+    end = {"t": time.time(), "run_id": project.record()["run_id"], "event": "stopped", "exit_code": 1}
+    with (project.root / "logs" / "events.jsonl").open("a") as file:
+        file.write(json.dumps({**end, "reason": "the matrix has a shape that no other part expects " * 3}) + "\n")
+        file.write(json.dumps(end).replace(str(end["t"]), "9" * 400) + "\n")
+        file.write(json.dumps(end).replace(str(end["t"]), "Infinity") + "\n")
+    done = project.run("diagnose", limit_s=60)
+    assert done.code == 6 and "an error in the code is possible" in done.out and "slow" in done.out, done
+
+
 def test_a_damaged_checkpoint_is_named(project: Project) -> None:
     os.kill(pause(project), signal.SIGKILL)
     project.write("models/last.pth", b"PK\x03\x04" + b"x" * 500)

@@ -71,11 +71,11 @@ from atftctl.operations.monitoring.diagnosis_data import Cause, DiagnoseData, Si
 from atftctl.protocol import Exit
 when = "2026-11-30T10:31:07+09:00"
 line = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 15.77 GiB"
-memory = Cause("out-of-memory", "oom", "Out of memory", "certain", "atftctl rollback --symptom oom",
+memory = Cause("out-of-memory", "oom", "Out of memory", "certain", "atftctl rollback --symptom oom", None,
     (Sign("events", "proof", "out of memory in step 7: CUDA out of memory", when),
      Sign("logs", "strong", line + " (cuda-memory, 3 times)", when)),
-    (Sign("kernel", "against", "the kernel killed no process of this cgroup for memory since the start", None),))
-leak = Cause("leak", "memory-leak", "Memory leak", "possible", "atftctl rollback --symptom memory-leak",
+    (Sign("kernel", "against", "the kernel killed no process of the trainer's cgroup for memory since the start", None),))
+leak = Cause("leak", "memory-leak", "Memory leak", "possible", "atftctl rollback --symptom memory-leak", None,
     (Sign("metrics", "weak", "rss_mb grows: from 512 to 1,204 by step 400, 2 a step", None),), ())
 notes = (Sign("logs", "note", "from the teardown: Sending process 33051 closing signal SIGTERM (launcher-stops)", when),)
 data = DiagnoseData("fault", memory, (leak,), notes, (), ("the kernel's log can't be read: Operation not permitted",),

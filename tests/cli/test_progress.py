@@ -36,6 +36,22 @@ def test_a_part_that_lasts_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown is not None and reporter._status is None
 
 
+def test_a_note_in_the_first_second_leaves_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(progress, "VISIBLE_AFTER_S", 0.2)
+    reporter = progress.ProgressReporter(quiet=False)
+    reporter.part("decide")
+    timer = reporter._timer
+    reporter.note("a line that stays")
+    assert timer is not None and reporter._timer is timer
+    timer.join()
+    shown = reporter._status
+    reporter.note("another one")
+    assert shown is not None and reporter._status is not None, "the line is drawn again below it"
+    reporter.stop()
+    assert reporter._status is None
+
+
 def test_a_reader_that_has_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """`atftctl reenable --next 2>&1 | head -1` stopped in the middle of a phase, with exit code 5."""
     reads, writes = os.pipe()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from atftctl.decide.diagnosis.replayed import upper_bound
@@ -47,6 +49,27 @@ def test_a_fault_has_a_delay(project: Project) -> None:
     assert done.code == 0 and drift[1] == "0" and drift[4] == "2/2" and float(drift[5].split(" / ")[1]) <= 25, done
     data = project.run("replay", "past/1.csv", "--json").json["data"]
     assert sum(line["false_alarms"] for line in data["detectors"]) >= 1, "without --fault-at, each alarm is a false one"
+
+
+def test_a_detector_is_measured_on_the_values_that_it_judges(project: Project) -> None:
+    """No value is no proof, and a loss below 0 has no logarithm."""
+    rows = "".join(f"{step},{-1 - step % 7 / 100}\n" for step in range(500))
+    project.write("past/negative.csv", "step,loss_rel\n" + rows)
+    done = project.run("replay", "past/negative.csv", "--json")
+    judged = {line["name"]: (line["judged"], line["upper"]) for line in done.json["data"]["detectors"]}
+    assert done.code == 0 and judged["non-finite"] == (500, pytest.approx(1e4 * 3 / 500, rel=0.01))
+    assert {judged[name] for name in ("explosion", "drift", "spike", "leak", "step-time")} == {(0, None)}
+    shown = project.run("replay", "past/negative.csv").out
+    assert next(line.split("\t")[1:] for line in shown.splitlines() if line.startswith("leak")) == ["–"] * 3
+    project.write("past/foo.csv", "step,foo\n" + rows)
+    done = project.run("replay", "past/foo.csv")
+    assert done.code == 3 and "no detector has a value to judge" in done.err, done
+
+
+def test_the_bound_of_many_events_is_quick() -> None:
+    begun = time.process_time()
+    assert 0.02 < upper_bound(20_000, 1_000_000) < 0.0203
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ SEEDS = range(8)
 HEALTHY_STEPS = int(os.environ.get("ATFTCTL_HEALTHY_STEPS", "100000"))
 DELAYS = {
     "nan": ("non-finite", 1),
-    "infinite-norm": ("non-finite", 1),
+    "infinite-norm": ("non-finite", 20),
     "times-1.1": ("explosion", 20),
     "plus-50": ("drift", 25),
     "leak": ("leak", 400),

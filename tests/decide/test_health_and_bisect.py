@@ -55,9 +55,17 @@ def test_what_ended_or_hangs_fails_whatever_it_said(options: dict[str, Any], wor
     assert verdict is Verdict.FAIL and words in said
 
 
-@pytest.mark.parametrize("name", ["loss", "loss_rel", "grad_norm"])
+@pytest.mark.parametrize("name", ["loss", "loss_rel"])
 def test_one_number_that_is_none_fails(name: str) -> None:
     assert judge(rows(400, **{name: lambda n: math.nan if n == 200 else 1.0}))[0] is Verdict.FAIL
+
+
+def test_steps_that_16_bit_training_skips_do_not_fail() -> None:
+    skipped = rows(400, grad_norm=lambda n: math.inf if n in (0, 1, 2, 3, 200) else 1.0)
+    assert judge(skipped)[0] is Verdict.PASS
+    assert judge(rows(400, grad_norm=lambda n: math.nan if n >= 380 else 1.0))[0] is Verdict.FAIL
+    assert judge(rows(400, grad_norm=lambda n: math.inf if 100 <= n < 120 else 1.0))[0] is Verdict.FAIL
+    assert judge(rows(12, grad_norm=lambda n: math.inf), steps=10)[0] is Verdict.FAIL, "none is finite"
 
 
 def test_explosion_and_its_look_alikes() -> None:

@@ -45,6 +45,7 @@ EXAMPLES = {
         "RuntimeError: CUDA error: uncorrectable ECC error encountered",
         "NVRM: Xid (PCI:0000:65:00): 79, pid=4242, GPU has fallen off the bus.",
     ),
+    "cuda-xid": ("NVRM: Xid (PCI:0000:41:00): 45, pid=999, Ch 8", "NVRM: Xid (PCI:0000:41:00): 31, pid=9, MMU Fault"),
     "cuda-launch": (
         "RuntimeError: CUDA error: unspecified launch failure",
         "RuntimeError: CUDA error: the launch timed out and was terminated",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from atftctl.host.memory import available_mb, oom_kills
+from atftctl.host.memory import available_mb, kill_count, oom_kills
 
 MB = 1 << 20
 
@@ -53,17 +53,23 @@ def test_more_in_use_than_allowed_is_not_the_same_as_not_known(tmp_path: Path) -
     assert available_mb(proc, groups) == 0
 
 
-def test_kills_for_memory_are_counted_in_every_cgroup_above_us(tmp_path: Path) -> None:
+def test_kills_for_memory_are_counted_in_our_cgroup_alone(tmp_path: Path) -> None:
     proc, groups = tree(tmp_path, {
         "proc/self/cgroup": "0::/pod/job\n",
         "cgroup/pod/job/memory.events": "low 0\noom 3\noom_kill 2\noom_group_kill 0\n",
         "cgroup/pod/memory.events": "oom_kill 5\n",
     })  # fmt: skip
-    assert oom_kills(proc, groups) == 7
+    count, name, inode = kill_count(proc, groups)
+    assert (count, name) == (2, "pod/job/memory.events"), "those above count others, too"
+    (groups / name).write_text("oom_kill 3\n")
+    assert oom_kills(name, inode, groups) == 3
+    assert oom_kills(name, inode + 1, groups) == -1, "a cgroup that was made anew counts from 0"
+    for wrong in ("../proc/self/cgroup", str(groups / name), "pod/memory.current", "pod/none/memory.events", ""):
+        assert oom_kills(wrong, inode, groups) == -1
     proc, groups = tree(tmp_path / "v1", {
         "proc/self/cgroup": "4:memory:/x\n",
         "cgroup/memory/x/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
     })  # fmt: skip
-    assert oom_kills(proc, groups) == 1
+    assert kill_count(proc, groups)[:2] == (1, "memory/x/memory.oom_control")
     proc, groups = tree(tmp_path / "none", {"proc/self/cgroup": "0::/\n", "cgroup/memory.events": "oom_kill x\n"})
-    assert oom_kills(proc, groups) == -1, "not known is not none"
+    assert kill_count(proc, groups) == (-1, "", 0), "not known is not none"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -41,6 +42,17 @@ def watched(root: Path) -> PhaseRun:
     project.layout.state.mkdir(exist_ok=True)
     store.write(project.layout, state)
     return PhaseRun(project, state, 1, RestartPolicy(), Request())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"view": {"models": []}}, {"view": []}, {"view": {}}, {"evidence": {}}, {"number": True}, {"note": 5}]
+)
+def test_a_record_of_another_shape_is_refused(wrong: dict[str, Any]) -> None:
+    state = Reenabling(PLAN, (), "x", (PhaseRecord(1, "watching", "2026-01-01T00:00:00+00:00", "me@here"),))
+    body = json.loads(json.dumps(state.to_json()["phases"][0]))
+    assert PhaseRecord.from_json(body) == state.phases[0]
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        PhaseRecord.from_json({**body, **wrong})
 
 
 def doing(run: PhaseRun) -> str:

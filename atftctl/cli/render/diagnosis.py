@@ -52,9 +52,11 @@ def diagnosis(result: Result) -> None:
         _sign(sign)
     for text in data.unknown[0 if data.cause else 1 :] if data.verdict == "inconclusive" else ():  # the headline has it
         say(text, "warn", lead=mark_column(UNKNOWN))
-    for text in data.unseen if data.verdict != "healthy" else ():
+    for text in data.unseen:
         say(tr("not seen: {text}", text=text), "quiet", lead=mark_column("-"))
-    if data.cause:
+    if data.cause and data.cause.advice:
+        say(data.cause.advice, "strong", lead="  ", hang=4)
+    if data.cause and data.cause.command not in (data.cause.advice or ""):
         say(tr("next: {hint}", hint=data.cause.command), "strong", lead="  ", hang=4)
     contacts(result.contacts)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from atftctl.operations.monitoring.replay import DetectorLine
 
 SHOWN = 10  # alarms
+UNJUDGED = "–"  # where a detector has judged no value
 
 
 def replay(result: Result) -> None:
@@ -40,7 +41,8 @@ def replay(result: Result) -> None:
 
 
 def _cells(line: DetectorLine, faulty: int) -> list[str]:
-    cells = [line.name, str(line.false_alarms), f"{line.rate:.2f}", f"{line.upper:.2f}"]
+    rates = [f"{rate:.2f}" if rate is not None else UNJUDGED for rate in (line.rate, line.upper)]
+    cells = [line.name, str(line.false_alarms) if line.judged else UNJUDGED, *rates]
     if not faulty:
         return cells
     delay = f"{line.delay:g} / {line.worst}" if line.delay is not None else ""

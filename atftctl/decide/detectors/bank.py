@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import NamedTuple
 
-from atftctl.decide.detectors import cusum, explosion, leak, non_finite, series, slow, step_time, threshold
+from atftctl.decide.detectors import cusum, explosion, leak, non_finite, series, slow, spike, step_time, threshold
 from atftctl.decide.detectors.finding import Finding
 from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.record import record
@@ -92,7 +92,7 @@ def _loss(rules: Rules, state: State, row: Row, found: list[Finding | None]) -> 
     value = row.values.get(rules.loss)
     if value is None:
         return state.loss, state.slow
-    losses, slower = series.take(state.loss, rules.loss, row.step, value, found, drifts=True), state.slow
+    losses, slower = series.take(state.loss, rules.loss, row.step, value, found, is_loss=True), state.slow
     if rules.curve.steps and math.isfinite(value):
         slower, finding = slow.take(slower, rules.curve, rules.loss, row.step, value)
         found.append(finding)
@@ -105,7 +105,7 @@ def _gradient(
     value = row.values.get(rules.gradient)
     if value is None:
         return state.gradient, state.limit
-    norms, limit = series.take(state.gradient, rules.gradient, row.step, value, found, drifts=False), state.limit
+    norms, limit = series.take(state.gradient, rules.gradient, row.step, value, found, is_loss=False), state.limit
     if math.isfinite(value):
         limit, finding = explosion.take_limit(limit, rules.gradient, row.step, value=value, most=rules.gradient_max)
         found.append(finding)
@@ -121,10 +121,29 @@ def _thresholds(rules: Rules, over: Mapping[str, int], row: Row, found: list[Fin
     return counts
 
 
+def judging(rules: Rules, state: State, row: Row) -> tuple[str, ...]:
+    """The names of the detectors that judge a value of this row: it has one, and they have seen enough before it."""
+    loss, gradient = row.values.get(rules.loss), row.values.get(rules.gradient)
+    compared = loss is not None and loss > 0 and bool(state.loss.window.scale)
+    norms = gradient is not None and gradient > 0 and bool(state.gradient.window.scale)
+    ready_for = ready(rules, state)
+    names = {
+        non_finite.NAME: loss is not None or gradient is not None,
+        explosion.NAME: compared or norms,
+        spike.NAME: compared or norms,
+        cusum.NAME: compared,
+        explosion.LIMIT_NAME: gradient is not None,
+        leak.NAME: row.values.get(rules.memory) is not None and ready_for.get("memory", False),
+        step_time.NAME: row.values.get(rules.step_time) is not None and ready_for.get("step_time", False),
+    }
+    own = (name for name, rule in rules.thresholds.items() if row.values.get(rule.metric) is not None)
+    return (*(name for name, judges in names.items() if judges), *own)
+
+
 def active(rules: Rules, state: State) -> tuple[str, ...]:
     """The names of the detectors whose alarm has not ended. A single spike has no duration."""
     alarms = {
-        non_finite.NAME: state.loss.bad or state.gradient.bad,
+        non_finite.NAME: state.loss.bad > 0 or non_finite.alarmed(state.gradient.bad),
         explosion.NAME: explosion.alarmed(state.loss.votes) or explosion.alarmed(state.gradient.votes),
         explosion.LIMIT_NAME: explosion.alarmed(state.limit.votes),
         cusum.NAME: cusum.alarmed(state.loss.total),

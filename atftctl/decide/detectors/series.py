@@ -14,18 +14,20 @@ class Series(NamedTuple):
     """What is known of one series of positive values. `window`: of their logarithms."""
 
     window: robust.Window = robust.Window()
-    bad: bool = False  # a value was not finite
+    bad: int = 0  # values in a row that were not finite; of a loss: since the first one
     votes: int = 0
     total: float = 0.0  # of the CUSUM
     high: int = 0
 
 
-def take(state: Series, column: str, step: int, value: float, found: list[Finding | None], *, drifts: bool) -> Series:
+def take(state: Series, column: str, step: int, value: float, found: list[Finding | None], *, is_loss: bool) -> Series:
     """One more value of a series. Values that are not positive have no logarithm: only NaN is looked for in them."""
     if not math.isfinite(value):
-        bad, finding = non_finite.take(state.bad, column, step, value)
+        bad, finding = non_finite.take(state.bad, column, step, value, is_loss=is_loss)
         found.append(finding)
         return state._replace(bad=bad)
+    if state.bad and not is_loss:
+        state = state._replace(bad=0)
     if value <= 0:
         return state
     window, bad, votes, total, high = state
@@ -37,7 +39,7 @@ def take(state: Series, column: str, step: int, value: float, found: list[Findin
         votes, finding = explosion.take(votes, column, step, z=z, value=value)
         high, single = spike.take(high, column, step, z=z)
         found += [finding, single]
-    if drifts:
+    if is_loss:
         total, finding = cusum.take(total, column, step, z=z, value=value, usual=math.exp(window.centre))
         found.append(finding)
     if z <= explosion.HIGH and not cusum.alarmed(total):

@@ -20,6 +20,7 @@ CAUSES: Mapping[str, tuple[Message, Message | str]] = {
     "settings": (tr("settings that the trainer refuses"), "atftctl undo"),
     "data": (tr("data that can't be used"), "atftctl logs --errors"),
     "checkpoint": (tr("a damaged checkpoint"), "atftctl rollback --to last-good"),
+    "checkpoint-other": (tr("a checkpoint that does not fit the model"), "atftctl logs --errors"),
     "save": (tr("a checkpoint could not be saved"), "df -h ."),
     "fenced": (tr("a newer trainer was started"), "atftctl history"),
     "worker-lost": (tr("a process of the trainer was lost"), "atftctl logs --errors"),
@@ -27,6 +28,7 @@ CAUSES: Mapping[str, tuple[Message, Message | str]] = {
     "exception": (tr("an error in the code"), "atftctl logs --errors"),
     "disk": (tr("a disk that is full or faulty"), "df -h . && atftctl backup prune --dry-run"),
     "cuda-hardware": (tr("a faulty graphics card"), "nvidia-smi -q"),
+    "cuda-assert": (tr("an error in the code"), "atftctl logs --errors"),
     "cuda": (tr("a fault on the graphics card"), "atftctl logs --errors"),
     "accelerator": (tr("a fault on the graphics card"), "atftctl logs --errors"),
     "nccl": (tr("processes that can't reach each other"), "atftctl logs --errors"),
@@ -53,15 +55,22 @@ def title_of(runbook: Runbook, cause: str, language: str = "en") -> str:
     return _known(cause)[0]
 
 
-def command_of(runbook: Runbook, configs: Mapping[str, ConfigFile], cause: str) -> str:
-    """The command that helps: the rollback of the symptom, or how to find out more."""
+def command_of(runbook: Runbook, configs: Mapping[str, ConfigFile], cause: str) -> tuple[str, Message | str]:
+    """(the command that helps: the rollback of the symptom, or how to find out more; what else to know or do, "" for
+    nothing, in a sentence that may name the command)."""
     symptom = symptom_of(runbook, cause)
-    if symptom and runbook.symptoms[symptom].detector == "quality":
-        return "atftctl verify"
-    if symptom and not any(config.error for config in configs.values()):
-        text = remedy_of_symptom(runbook, configs, symptom)
-        return text.removeprefix("next: ") if text.startswith("next: ") else text
-    return f"atftctl rollback --symptom {symptom}" if symptom else _known(cause)[1]
+    if not symptom:
+        return str(_known(cause)[1]), ""
+    detector = runbook.symptoms[symptom].detector
+    if detector == "quality":
+        return "atftctl verify", ""
+    if any(config.error for config in configs.values()):
+        return f"atftctl rollback --symptom {symptom}", ""
+    text = remedy_of_symptom(runbook, configs, symptom)
+    advice, _, command = str(text).rpartition("next: ")
+    if command == str(text):  # a sentence alone
+        return str(_known(detector or cause)[1]), text
+    return command, text if advice else ""
 
 
 def _known(cause: str) -> tuple[Message | str, str]:

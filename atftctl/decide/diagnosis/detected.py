@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from atftctl.decide.detectors import bank, cusum, explosion, leak, non_finite, slow, spike, step_time
 from atftctl.decide.detectors.finding import Finding
+from atftctl.decide.detectors.middle import median
 from atftctl.domain.diagnosis import Evidence, Strength
 from atftctl.domain.record import record
-from atftctl.domain.run_rows import RunRows
+from atftctl.domain.run_rows import Row, RunRows
 from atftctl.protocol.messages import Message, tr, trn
+
+SAMPLE = 200  # rows whose distance is the usual one
 
 # What an alarm speaks for, by detector: the detector of a symptom, and how strongly.
 SPEAKS_FOR: Mapping[str, tuple[str, Strength]] = {
@@ -38,12 +43,46 @@ class Detected:
 
 
 def detect(rules: bank.Rules, rows: RunRows) -> Detected:
-    """Feed all rows of a run to the detectors."""
+    """Feed all rows of a run to the detectors. Where rows between them are left out, that of memory gets evenly spread
+    ones: it fits a line, which would bend where each row is kept."""
     state, findings = bank.State(), list[Finding]()
+    thinned = rows.count > len(rows.rows)
+    others = replace(rules, memory="") if thinned else rules
     for row in rows.rows:
-        state, found = bank.take(rules, state, row)
+        state, found = bank.take(others, state, row)
         findings += found
+    if thinned:
+        state = _with_memory(rules, state, rows.rows, findings)
     return Detected(rules, state, tuple(findings), bank.active(rules, state), bank.ready(rules, state))
+
+
+def _with_memory(rules: bank.Rules, state: bank.State, rows: Sequence[Row], findings: list[Finding]) -> bank.State:
+    """The state with that of memory, from rows whose steps are about equally far apart."""
+    memory = leak.LeakState()
+    for row in evenly(rows):
+        value = row.values.get(rules.memory)
+        if value is not None and math.isfinite(value):
+            memory, finding = leak.take(memory, rules.memory, row.step, value)
+            findings += [finding] if finding else []
+    findings.sort(key=lambda finding: finding.step)
+    return state._replace(memory=memory)
+
+
+def evenly(rows: Sequence[Row]) -> Iterator[Row]:
+    """Of rows whose older ones were thinned out, those that are about as far apart as these."""
+    gap = distance(rows[:SAMPLE])
+    following, last = -math.inf, -math.inf
+    for row in rows:
+        if row.step >= following or row.step < last:
+            following = row.step + gap
+            yield row
+        last = row.step
+
+
+def distance(rows: Sequence[Row]) -> float:
+    """The usual number of steps from one row to the next; at least 1."""
+    steps = [after.step - before.step for before, after in pairwise(rows)]
+    return max(1.0, median(steps)) if steps else 1.0
 
 
 def evidence(detected: Detected, memory_limit_mb: int = 0) -> list[Evidence]:

@@ -70,6 +70,7 @@ def _unknown(seen: Observed, found: metrics.Detected, *, explained: bool) -> lis
         why.append(tr("the trainer has died, and nothing that was seen says why"))
     elif (
         process.state != "died"
+        and not process.where
         and not process.alive
         and not of_process.ended_as_asked(seen)
         and seen.wanted != "stopped"
@@ -97,15 +98,19 @@ def _unknown_metrics(seen: Observed, found: metrics.Detected) -> list[Message | 
     if not rows.rows:
         return [*why, tr("no metrics of this run; rows of earlier ones that were left out: {rows}", rows=rows.earlier)]
     why += _unknown_time(seen, found)
-    return why + _unknown_loss(found)
+    return why + _unknown_loss(seen, found)
 
 
-def _unknown_loss(found: metrics.Detected) -> list[Message | str]:
+def _unknown_loss(seen: Observed, found: metrics.Detected) -> list[Message | str]:
     rules = found.rules
     if not rules.loss:
         return [tr("the runbook names no column of the loss (metrics.loss)")]
     if found.ready.get("loss"):
         return []
+    if rules.loss not in seen.rows.columns:
+        return [tr("the metrics have no column {metric}", metric=rules.loss)]
+    if any(row.values.get(rules.loss, 1.0) <= 0 for row in seen.rows.rows):
+        return [tr("{metric} is not positive in all rows: it can't be compared by its logarithm", metric=rules.loss)]
     rows, needed = len(found.state.loss.window.values), robust.WARM_UP
     return [tr("{rows} rows with {metric} so far; {needed} are needed", rows=rows, metric=rules.loss, needed=needed)]
 
@@ -124,5 +129,6 @@ def _age(seen: Observed, found: metrics.Detected) -> float | None:
     """How old the newest row is, where the trainer should have written another one since."""
     if not seen.process.alive or seen.process.section in BUSY or seen.rows.written is None:
         return None
-    limit = hang.step_limit_s((*found.state.time.first, *found.state.time.recent))
+    steps = metrics.distance(seen.rows.rows[-metrics.SAMPLE :])  # a row of several steps takes as many times as long
+    limit = hang.step_limit_s([steps * seconds for seconds in (*found.state.time.first, *found.state.time.recent)])
     return hang.silent_s(now=seen.now, last=seen.rows.written, limit_s=limit)

@@ -9,6 +9,7 @@ from atftctl import protocol
 from atftctl.decide.verdicts.crash_cause import cause as cause_text
 from atftctl.domain.diagnosis import Evidence, Observed, Strength
 from atftctl.domain.log_lines.matcher import Matcher
+from atftctl.domain.log_lines.meaning import Meanings
 from atftctl.protocol import TrainerExit
 from atftctl.protocol.messages import tr
 
@@ -31,19 +32,25 @@ EVENTS: Mapping[str, tuple[str, Strength]] = {
     protocol.WORKER_LOST: ("worker-lost", "weak"),
     protocol.FENCED: ("fenced", "proof"),
 }
+# A save that fails is none: the trainer goes on, or says why it stopped.
+FINAL = {protocol.STOPPED, protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST, protocol.FENCED}
 ASKED = (TrainerExit.FINISHED, TrainerExit.STOPPED)
 
 
 def evidence(seen: Observed, matcher: Matcher) -> list[Evidence]:
     """The evidence of the events and of the process. matcher: for the causes that messages name."""
-    signs = [sign for event in seen.events if (sign := _of_event(event, seen, matcher))]
+    meanings = Meanings(matcher.patterns)
+    signs = [sign for event in seen.events if (sign := _of_event(event, seen, matcher, meanings))]
     return [*_distinct(signs), *_of_process(seen), *_earlier(seen)]
 
 
-def _of_event(event: Mapping[str, Any], seen: Observed, matcher: Matcher) -> Evidence | None:
+def _of_event(event: Mapping[str, Any], seen: Observed, matcher: Matcher, meanings: Meanings) -> Evidence | None:
     name, time = event["event"], float(event["t"])
     if name == protocol.RECOVERED or (name == protocol.OOM and event.get("recoverable")):
         text = tr("the trainer recovered by itself: {message}", message=str(event.get("message", name))[:120])
+        return Evidence("events", "note", "", text, time)
+    if name == protocol.SAVE_FAILED and _was_saved_since(event, seen):
+        text = tr("{cause}; it was saved later", cause=cause_text(event))
         return Evidence("events", "note", "", text, time)
     cause, strength = EVENTS.get(name, ("", "note"))
     if name == protocol.STOPPED:
@@ -52,17 +59,26 @@ def _of_event(event: Mapping[str, Any], seen: Observed, matcher: Matcher) -> Evi
     if not cause:
         return None
     message = str(event.get("message", event.get("reason", "")))
-    if cause in ("code", "save") and (named := _named(message, matcher)):
+    if cause in ("code", "save") and (named := _named(message, matcher, meanings)):
         cause, strength = named, "strong" if strength == "weak" else strength
-    if seen.process.alive and strength == "proof":
-        strength = "strong"  # the trainer went on after it
+    if seen.process.alive and strength != "note":  # the trainer went on after it
+        strength = "weak" if name == protocol.SAVE_FAILED else "strong" if strength == "proof" else strength
     return Evidence("events", strength, cause, cause_text(event), time)
 
 
-def _named(message: str, matcher: Matcher) -> str:
+def _was_saved_since(failed: Mapping[str, Any], seen: Observed) -> bool:
+    """Did a later save of the same file succeed?"""
+    later = seen.events[next(at for at, event in enumerate(seen.events) if event is failed) + 1 :]
+    path = failed.get("path")
+    return any(event["event"] == protocol.CHECKPOINT and event.get("path") == path for event in later)
+
+
+def _named(message: str, matcher: Matcher, meanings: Meanings) -> str:
     """The root cause that the message of an event names; "" where it names none."""
     number = matcher.kind(message[:1000])
-    kind = matcher.patterns[number] if number is not None else None
+    kind = meanings.of(matcher.patterns[number].name, message[:1000]) if number is not None else None
+    if kind and kind.symptom == "exception":
+        return ""
     return (kind.symptom or kind.name) if kind and kind.role == "root-cause" and kind.name != "exception" else ""
 
 
@@ -98,13 +114,22 @@ def _of_process(seen: Observed) -> list[Evidence]:
 def has_final_event(seen: Observed) -> bool:
     """Did the trainer say itself why it ended?"""
     names = {event["event"] for event in seen.events if not event.get("recoverable")}
-    return bool(names & {protocol.STOPPED, *EVENTS})
+    return bool(names & FINAL)
+
+
+def died(seen: Observed) -> bool:
+    """Did the trainer end by a fault? What was seen in a run that finished, or was stopped on purpose, it survived."""
+    return seen.process.state == "died" or (bool(codes := _exit_codes(seen)) and codes[-1] not in ASKED)
 
 
 def ended_as_asked(seen: Observed) -> bool:
     """Did the trainer finish, or end because it was asked to?"""
-    last = [event.get("exit_code") for event in seen.events if event["event"] == protocol.STOPPED][-1:]
-    return bool(last) and last[0] in ASKED
+    return bool(codes := _exit_codes(seen)) and codes[-1] in ASKED
+
+
+def _exit_codes(seen: Observed) -> list[int]:
+    codes = (event.get("exit_code") for event in seen.events if event["event"] == protocol.STOPPED)
+    return [code for code in codes if type(code) is int]
 
 
 def _earlier(seen: Observed) -> list[Evidence]:

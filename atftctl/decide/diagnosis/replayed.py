@@ -12,15 +12,17 @@ from atftctl.decide.detectors.middle import median
 from atftctl.domain.run_rows import Row
 
 LEVEL = 0.95  # of the upper bound, one-sided
+EXACT = 1e-17  # of a sum: less changes no float
 MOST_SHOWN = 1000  # findings that are kept
 
 
 @dataclass
 class Counted:
-    """One detector. `false`: alarms on steps that count as healthy. `delays`: of its first alarm in each run with a
-    fault, in steps from the beginning of the fault."""
+    """One detector. `false`: alarms on steps that count as healthy. `judged`: such steps with a value that it judged.
+    `delays`: of its first alarm in each run with a fault, in steps from the beginning of the fault."""
 
     false: int = 0
+    judged: int = 0
     delays: list[int] = field(default_factory=list)
 
     @property
@@ -56,6 +58,8 @@ class Replay:
             self.healthy += not in_fault
             self.faulty += in_fault and not reached
             reached |= in_fault
+            for detector in bank.judging(self.rules, state, row):
+                self.counted.setdefault(detector, Counted()).judged += not in_fault
             state, found = bank.take(self.rules, state, row)
             for finding in found:
                 self._count(name, finding, seen, in_fault=in_fault)
@@ -84,12 +88,18 @@ def upper_bound(events: int, trials: int) -> float:
 
 
 def _at_most(events: int, trials: int, rate: float) -> float:
-    """The probability of so many events or fewer."""
+    """The probability of so many events or fewer. At or below the mean the terms fall towards fewer events: those that
+    no longer change the sum are left out."""
     if not 0 < rate < 1:
         return 1.0 if rate <= 0 else 0.0
-    logs = [
-        math.lgamma(trials + 1) - math.lgamma(count + 1) - math.lgamma(trials - count + 1)
-        + count * math.log(rate) + (trials - count) * math.log1p(-rate)
-        for count in range(events + 1)
-    ]  # fmt: skip
-    return min(1.0, sum(map(math.exp, logs)))
+    log = (
+        math.lgamma(trials + 1) - math.lgamma(events + 1) - math.lgamma(trials - events + 1)
+        + events * math.log(rate) + (trials - events) * math.log1p(-rate)
+    )  # fmt: skip
+    total, term = 1.0, 1.0
+    for count in range(events, 0, -1):
+        term *= count * (1 - rate) / ((trials - count + 1) * rate)
+        total += term
+        if term < total * EXACT:
+            break
+    return min(1.0, math.exp(log) * total)

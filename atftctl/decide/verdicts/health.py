@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from atftctl.decide.detectors import cusum, explosion, series
+from atftctl.decide.detectors import cusum, explosion, non_finite, series
 from atftctl.decide.detectors import leak as leaks
 from atftctl.decide.verdicts.crash_cause import cause
 from atftctl.domain.metrics_window import Window
@@ -64,16 +64,29 @@ def _ended(seen: Window) -> str:
 
 def _numbers(seen: Window, grad_norm_max: float) -> str:
     """Say what is wrong with the metrics; empty where nothing is."""
-    for name in ("loss", "loss_rel", "grad_norm"):
-        values = seen.column(name)
-        if not all(map(math.isfinite, values)):
+    for name in ("loss", "loss_rel"):
+        if not all(map(math.isfinite, seen.column(name))):
             return tr("{metric} is not finite", metric=name)
+    norms = seen.column("grad_norm")
+    finite = [norm for norm in norms if math.isfinite(norm)]
+    if (norms and not finite) or _lasts(norms):
+        return tr("{metric} is not finite", metric="grad_norm")
     return (
-        _explodes(seen.column("grad_norm"), grad_norm_max)
+        _explodes(finite, grad_norm_max)
         or _worthless(seen.column("loss_rel"))
         or _drifts(seen.column("loss_rel"))
         or ("" if _known(seen, "loss_rel") else _drifts(seen.column("loss")) or _multiplied(seen.column("loss")))
     )
+
+
+def _lasts(norms: Sequence[float]) -> bool:
+    """Are many norms in a row not finite? Training with 16-bit floats skips single ones, and goes on."""
+    rows = 0
+    for norm in norms:
+        rows = 0 if math.isfinite(norm) else rows + 1
+        if non_finite.alarmed(rows):
+            return True
+    return False
 
 
 def _explodes(norms: Sequence[float], most: float) -> str:
@@ -99,7 +112,7 @@ def _drifts(values: Sequence[float]) -> str:
     state = series.Series()
     for step, value in enumerate(values, 1):
         usual = state.window.centre
-        state = series.take(state, "", step, value, [], drifts=True)
+        state = series.take(state, "", step, value, [], is_loss=True)
         if cusum.alarmed(state.total):
             return _growing(math.exp(usual), values[-1])
     return ""

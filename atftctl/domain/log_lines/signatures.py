@@ -44,7 +44,9 @@ _CUDA = (
     Known("cuda-address", ROOT, ("illegal memory", "misaligned address", "illegal instruction was"),
           r"illegal memory access was encountered|misaligned address|an illegal instruction was encountered"),
     Known("cuda-hardware", ROOT, ("ecc error", "fallen off the bus", "xid (", "hardware stack", "nvlink"),
-          r"(?i)uncorrectable (?:ecc|nvlink) error|fallen off the bus|\bXid \([^)]{1,40}\): \d+|hardware stack error"),
+          r"(?i)uncorrectable (?:ecc|nvlink) error|fallen off the bus|hardware stack error"
+          r"|\bXid \([^)]{1,40}\): (?:48|63|64|74|79|92|94|95|119)\b"),
+    Known("cuda-xid", AFTER, ("xid (",), r"(?i)\bXid \([^)]{1,40}\): \d+"),
     Known("cuda-launch", ROOT, ("launch failure", "launch timed out"),
           r"unspecified launch failure|the launch timed out and was terminated"),
     Known("cuda-device", ROOT, ("cuda-capable", "cuda driver", "kernel image", "cuda gpus", "nvidia driver",

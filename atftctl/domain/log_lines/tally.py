@@ -12,7 +12,7 @@ from atftctl.domain.record import record
 
 LADDER_S = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800, 31_449_600)  # each divides the next
 MOST_BINS = 400
-MOST_MESSAGES = 500  # different ones that are counted apart
+MOST_MESSAGES = 500  # different ones that are counted apart, beside the first one of each kind
 MOST_REMEMBERED = 50_000  # errors of one log that are compared with those of the next
 LATEST = 1000
 SHOWN = 500  # characters of a message
@@ -93,7 +93,7 @@ class Tally:
             return False
         row = self.kinds.setdefault((found.kind, found.severity), KindCount(found.kind, found.severity))
         _count(row, found.time)
-        self._count_message(found)
+        self._count_message(found, first=row.count == 1)
         if found.time is None:
             self.undated += 1
         else:
@@ -123,11 +123,12 @@ class Tally:
             self._current[key] += 1
         return 0 < self._current[key] <= self._remembered[key]
 
-    def _count_message(self, found: Found) -> None:
+    def _count_message(self, found: Found, *, first: bool) -> None:
+        """first: of its kind and severity. It is kept however many messages there are."""
         key = (found.kind, found.severity, _VARYING.sub("#", found.message[:SHOWN]))
         message = self.messages.get(key)
         if message is None:
-            if len(self.messages) >= MOST_MESSAGES:
+            if len(self.messages) >= MOST_MESSAGES and not first:
                 self.other_messages += 1
                 return
             message = self.messages[key] = Message(found.kind, found.message[:SHOWN], found.severity)

@@ -44,6 +44,9 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+MACHINE_NAMESPACE = "pid:[4026531836]"  # of the machine itself, in every Linux (PROC_PID_INIT_INO)
+
+
 def host_and_namespace() -> tuple[str, str]:
     """(host name, pid namespace): a pid is valid only there. The namespace is "" where it can't be read."""
     try:

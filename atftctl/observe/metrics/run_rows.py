@@ -20,6 +20,7 @@ NEWEST, OLDER = 2000, 1000  # rows that are kept: of the newest each, of those b
 BLOCK = 1 << 20  # bytes
 GUESS = 4096  # bytes from which the length of a row is guessed
 NUMBERS = b"0123456789.,+-eE\r\n "  # rows with anything else are kept: a value that is not finite, or a header
+LONGEST_STEP = 18  # digits; steps are reckoned with, and a float does not hold every number
 MOST_ODD = 1000  # of them
 
 Progress = Callable[[int], None]
@@ -65,7 +66,7 @@ class _Reading:
         """One line that is kept: a row, a header, or neither."""
         cells = line.split(b",")
         try:
-            if len(cells) != len(self.header):
+            if len(cells) != len(self.header) or len(cells[self.step]) > LONGEST_STEP:
                 raise ValueError
             step = int(cells[self.step])
             number = int(cells[self.number] or 0) if self.number >= 0 else 0

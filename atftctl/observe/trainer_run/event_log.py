@@ -65,7 +65,7 @@ def await_event(
 def heartbeat(root: Path, run_id: str) -> Mapping[str, Any]:
     """The last heartbeat of this run; empty where there is none."""
     beat = sealed_records.try_json(real_path(root, protocol.HEARTBEAT))
-    numbers = all(isinstance(beat.get(name), int | float) for name in ("t", "limit_s"))
+    numbers = all(protocol.is_number(beat.get(name)) for name in ("t", "limit_s"))
     return beat if numbers and beat.get("run_id") == run_id else {}
 
 

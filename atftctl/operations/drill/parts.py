@@ -26,7 +26,7 @@ from atftctl.operations.rollback import routes
 from atftctl.operations.trainer_process import lifecycle
 from atftctl.operations.verification import baseline as baseline_recording
 from atftctl.operations.verification import checklist
-from atftctl.protocol import Exit
+from atftctl.protocol import Exit, is_number
 from atftctl.protocol.messages import joined, tr, trn
 
 STOCKS, HIDDEN = 500, 64  # so big that the activations of a step exceed what torch itself takes
@@ -139,7 +139,12 @@ def _train_baseline(drill: Drill) -> str:
     event = _await_event(drill, (protocol.EVALUATED,))
     _await_event(drill, (protocol.CHECKPOINT,), after=float(event["t"]))
     lifecycle.stop(drill.project, (), drill.request)
-    return tr("{steps} steps, RankIC@1d {rankic:.4f}", steps=event["step"], rankic=event["rankic_h1"])
+    metrics = drill.project.runbook.metrics
+    value = event.get(metrics.quality)
+    if not is_number(value):
+        return trn("{count} step", "{count} steps", event["step"])
+    return tr("{steps} steps, {metric} {value:.4f}", steps=event["step"], metric=metrics.title(metrics.quality),
+              value=value)  # fmt: skip
 
 
 def _record(drill: Drill) -> str:

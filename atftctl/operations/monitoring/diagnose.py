@@ -4,6 +4,7 @@ lock, and needs neither PyTorch nor pandas."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from atftctl.decide.detectors import bank
@@ -16,6 +17,7 @@ from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.result import Reporter, Result
 from atftctl.domain.run_rows import RunRows
 from atftctl.domain.text import size_text
+from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.configs import read_configs
 from atftctl.observe.log_files import errors as logs
@@ -37,7 +39,11 @@ def diagnose(project: Project, since: str, report: Reporter) -> Result:
     seen = observe(project, scope, rules, report)
     found = detect(rules, seen.rows)
     kinds = signatures.wanted(project.runbook.logs)
-    diagnosis = judge.judge(seen, found, Matcher(kinds), project.runbook.trainer.memory_limit_mb)
+    matcher = Matcher(kinds)
+    with cpu_ticks(matcher.tick):  # messages of events are searched for patterns of the runbook
+        diagnosis = judge.judge(seen, found, matcher, project.runbook.trainer.memory_limit_mb)
+    given_up = tuple(tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in matcher.problems.items())
+    seen = replace(seen, logs_part=tuple(dict.fromkeys((*seen.logs_part, *given_up))))
     data = _data(project, scope, seen, found, diagnosis)
     code = {"healthy": Exit.DONE, "fault": Exit.CHECK_FAILED, "inconclusive": Exit.INCONCLUSIVE}[data.verdict]
     contacts = project.contacts if code is Exit.CHECK_FAILED else ()
@@ -64,6 +70,8 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
     kernel, problem = observed.kernel_signs(since)
     return Observed(
         observed.now(), trainer, since,
+        started=begin,
+        progress=observed.progress(layout, record, events),
         pid=record.pid,
         wanted=record.wanted,
         events=tuple(event for event in events if event["t"] >= since or since <= begin),
@@ -74,6 +82,8 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
         logs_part=part,
         kernel=kernel,
         kernel_problem=problem,
+        kernel_here=observed.on_this_kernel(record),
+        kernel_pids=observed.has_pids_of_machine(record),
         killed=observed.killed_for_memory(record),
         checkpoints=observed.checkpoints(layout, project.runbook.files.models),
     )  # fmt: skip
@@ -120,7 +130,7 @@ def _data(project: Project, scope: Scope, seen: Observed, found: Detected, diagn
         others=tuple(shown[1:]),
         notes=tuple(map(_sign, diagnosis.notes)),
         unknown=diagnosis.unknown,
-        unseen=_unseen(seen, found),
+        unseen=_unseen(seen, found, diagnosis.unknown),
         detectors={name: texts.get(name, name) for name in found.active},
         state=seen.process.state,
         generation=seen.process.generation,
@@ -132,12 +142,14 @@ def _data(project: Project, scope: Scope, seen: Observed, found: Detected, diagn
 
 def _cause(project: Project, hypothesis: Hypothesis) -> Cause:
     configs = read_configs(project.layout.root, project.runbook.files.configs)
+    command, advice = causes.command_of(project.runbook, configs, hypothesis.cause)
     return Cause(
         name=hypothesis.cause,
         symptom=causes.symptom_of(project.runbook, hypothesis.cause) or None,
         title=causes.title_of(project.runbook, hypothesis.cause, project.language),
         confidence=hypothesis.confidence,
-        command=causes.command_of(project.runbook, configs, hypothesis.cause),
+        command=command,
+        advice=advice or None,
         evidence=tuple(map(_sign, hypothesis.evidence)),
         against=tuple(map(_sign, hypothesis.against)),
     )
@@ -147,7 +159,7 @@ def _sign(evidence: Evidence) -> Sign:
     return Sign(evidence.source, evidence.strength, evidence.text, iso(evidence.time))
 
 
-def _unseen(seen: Observed, found: Detected) -> tuple[str, ...]:
+def _unseen(seen: Observed, found: Detected, unknown: Sequence[str]) -> tuple[str, ...]:
     """What could not be looked at, though nothing may be wrong with it."""
     why = [*seen.logs_part, *([seen.kernel_problem] if seen.kernel_problem else [])]
     if seen.pid and seen.killed is None:
@@ -156,10 +168,14 @@ def _unseen(seen: Observed, found: Detected) -> tuple[str, ...]:
         )
     if not found.rules.curve.steps:
         why.append(tr("slow convergence: no curve of a baseline run is recorded; ask: atftctl verify"))
-    missing = [role for role, ready in found.ready.items() if not ready and role != "loss"]
-    if missing and seen.rows.count:
-        why.append(tr("too few rows to judge: {roles}", roles=joined(", ", missing)))
-    return tuple(why)
+    why.append(tr("quality: it is not measured here; ask: atftctl verify"))
+    missing = {role: str(getattr(found.rules, role)) for role, ready in found.ready.items() if not ready}
+    if seen.rows.rows:
+        absent = [column for column in missing.values() if column not in seen.rows.columns]
+        why += [tr("the metrics have no column {metric}", metric=column) for column in absent]
+        if few := [role for role, column in missing.items() if role != "loss" and column not in absent]:
+            why.append(tr("too few rows to judge: {roles}", roles=joined(", ", few)))
+    return tuple(text for text in why if text not in unknown)
 
 
 def _headline(data: DiagnoseData, seen: Observed) -> Message:
@@ -167,7 +183,7 @@ def _headline(data: DiagnoseData, seen: Observed) -> Message:
         state = {"stopped": tr("the trainer was stopped on purpose"), "finished": tr("the trainer has finished")}
         text = state.get(seen.process.state, tr("the trainer runs"))
         return tr(
-            "healthy: {state}, step {step}, {rows} rows, nothing is wrong",
+            "healthy: {state}, step {step}, {rows} rows, nothing wrong was seen",
             state=text,
             step=data.step or 0,
             rows=data.rows,

@@ -31,7 +31,8 @@ class Cause(Data):
 
     name: of the cause. symptom: the symptom of the runbook that it is, or null. title: what people call it.
     confidence: `certain`, by a proof or by strong signs of two kinds; `likely`, by one strong sign; `possible`, by weak
-    signs only. command: the command that helps. evidence: what speaks for it. against: what speaks against it.
+    signs only. command: the command that helps. advice: what else to know or do, or null. evidence: what speaks for
+    it. against: what speaks against it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Cause(Data):
     title: str
     confidence: Confidence
     command: str
+    advice: str | None
     evidence: tuple[Sign, ...]
     against: tuple[Sign, ...]
 

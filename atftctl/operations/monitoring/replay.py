@@ -11,6 +11,7 @@ from atftctl.domain.detector_rules import DETECTORS
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
+from atftctl.domain.text import listed
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import size_of
 from atftctl.observe.metrics.run_rows import FileRows
@@ -26,15 +27,17 @@ NOT_REPLAYED = ("hang", "slower")  # they need times, or a baseline run
 class DetectorLine(Data):
     """One detector.
 
-    name: of the detector. false_alarms: alarms on healthy steps. rate: of them in 10,000 steps. upper: the upper 95 %
-    bound of this rate, by Clopper and Pearson. detected: runs whose fault it saw. delay: the median of the steps from
+    name: of the detector. judged: healthy steps with a value that it judged. false_alarms: alarms on them. rate: of
+    them in 10,000 steps, or null where it judged none. upper: the upper 95 % bound of this rate, by Clopper and
+    Pearson, or null. detected: runs whose fault it saw. delay: the median of the steps from
     the fault to its alarm, or null. worst: the longest of them, or null.
     """
 
     name: str
+    judged: int
     false_alarms: int
-    rate: float
-    upper: float
+    rate: float | None
+    upper: float | None
     detected: int
     delay: float | None
     worst: int | None
@@ -86,7 +89,13 @@ def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report
     replayed, torn = Replay(rules, fault_at), 0
     for path in paths:
         torn += _feed(replayed, path, report)
-    lines = tuple(_line(name, replayed.counted.get(name, Counted()), replayed.healthy) for name in _names(rules))
+    if not replayed.counted:
+        raise Refused(
+            tr("no detector has a value to judge in these files: {columns}", columns=listed(rules.columns, 6)),
+            hint=tr("compare the section metrics of the runbook with the columns of the file: head -1 {path}",
+                    path=paths[0]),
+        )  # fmt: skip
+    lines = tuple(_line(name, replayed.counted.get(name, Counted())) for name in _names(rules))
     alarms = tuple(Alarm(name, found.detector, found.step, found.text) for name, found in replayed.findings)
     data = ReplayData(
         replayed.rows, replayed.healthy, replayed.runs, replayed.faulty, fault_at, lines, alarms, torn
@@ -113,12 +122,14 @@ def _names(rules: bank.Rules) -> list[str]:
     return [*(name for name in DETECTORS if name not in NOT_REPLAYED), *rules.thresholds]
 
 
-def _line(name: str, counted: Counted, healthy: int) -> DetectorLine:
+def _line(name: str, counted: Counted) -> DetectorLine:
+    judged = counted.judged
     return DetectorLine(
         name,
+        judged,
         counted.false,
-        PER * counted.false / healthy if healthy else 0.0,
-        PER * upper_bound(counted.false, healthy),
+        PER * counted.false / judged if judged else None,
+        PER * upper_bound(counted.false, judged) if judged else None,
         len(counted.delays),
         counted.middle_delay,
         max(counted.delays, default=None),
