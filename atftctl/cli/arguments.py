@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 WITH_VALUE = ("--project", "--lang")
 FLAGS = ("--json",)
-GROUPS = ("backup", "baseline", "config", "plan", "runbook", "trainer")  # commands with commands of their own
+GROUPS = ("backup", "baseline", "checkpoint", "config", "plan", "runbook", "trainer")  # they have commands of their own
 
 
 def in_order(arguments: Sequence[str]) -> list[str]:
