@@ -70,7 +70,12 @@ class Survey:
         why = [tr("{file}: {problem}", file=log.name, problem=log.problem) for log in self.logs if log.problem]
         if all(log.missing for log in self.logs):
             why += [tr("{file} does not exist", file=log.name) for log in self.logs]
-        why += [
+        return why + self.partly
+
+    @property
+    def partly(self) -> list[Message]:
+        """Of which logs only the end was searched, and which patterns were given up."""
+        ends = [
             tr(
                 "{file}: read the newest {read} of {size}",
                 file=log.name,
@@ -80,7 +85,7 @@ class Survey:
             for log in self.logs
             if log.left_out
         ]
-        return why + [tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in self.patterns.items()]
+        return ends + [tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in self.patterns.items()]
 
 
 def spans_of(log: LogFiles, since: Since, run: ProcessRecord | None) -> list[Span]:

@@ -17,7 +17,7 @@ from atftctl.host.files.logs import tail
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.memory import available_mb
 from atftctl.host.process.supervised import Limits, Supervised, supervised
-from atftctl.observe.trainer_run.probes import Scratch, environment, preparing, scratch
+from atftctl.observe.trainer_run.probes import Scratch, environment, how_failed, preparing, scratch
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
@@ -83,14 +83,7 @@ class Measuring:
 
     def _ended(self) -> str:
         """How the probe as a whole ended."""
-        program = self._program
-        if program.problem:
-            return program.problem
-        if program.code is not None and program.code < 0:
-            return tr("the probe was killed by signal {number}", number=-program.code)
-        if program.code:
-            return tr("the probe ended with exit code {code}", code=program.code)
-        return tr("the probe did not measure this part")
+        return how_failed(self._program) or tr("the probe did not measure this part")
 
     def _present(self) -> str:
         """The part that is being measured; the last one of several."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atftctl.domain.errors import Inconclusive
 from atftctl.domain.record import record
@@ -21,6 +21,9 @@ from atftctl.host.process import rights
 from atftctl.host.process.command import run
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
+
+if TYPE_CHECKING:
+    from atftctl.host.process.supervised import Supervised
 
 
 def probe(
@@ -121,6 +124,15 @@ def _ask(
             tr("the probe measured nothing ({ended}): {output}", ended=done.ended, output=done.last_line[:300]),
             hint=tr("check that the trainer is installed here: pip install 'atftctl[trainer]'"),
         ) from None
+
+
+def how_failed(program: Supervised) -> str:
+    """Say how a probe ended that did not end well; "" for exit code 0."""
+    if program.problem:
+        return program.problem
+    if program.code is not None and program.code < 0:
+        return tr("the probe was killed by signal {number}", number=-program.code)
+    return tr("the probe ended with exit code {code}", code=program.code) if program.code else ""
 
 
 def environment(folder: Path) -> dict[str, str]:

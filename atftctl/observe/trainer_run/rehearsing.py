@@ -18,7 +18,7 @@ from atftctl.host.errors import HostError, reason
 from atftctl.host.files.logs import tail
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.process.supervised import Limits, Supervised, supervised
-from atftctl.observe.trainer_run.probes import Scratch, environment, scratch
+from atftctl.observe.trainer_run.probes import Scratch, environment, how_failed, scratch
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
@@ -109,16 +109,5 @@ def _answer(folder: Scratch, program: Supervised) -> dict[str, Any]:
             return value
         raise Inconclusive(tr("the probe measured nothing: {reason}", reason=str(problem)[:300]))
     lines = [line.rstrip()[:LOG_COLUMNS] for line in tail(folder.folder, OUTPUT, 4 * LOG_LINES) if line.strip()]
-    raise Inconclusive(
-        tr("the probe measured nothing: {reason}", reason=_how_ended(program)), lines=tuple(lines[-LOG_LINES:])
-    )
-
-
-def _how_ended(program: Supervised) -> str:
-    if program.problem:
-        return program.problem
-    if program.code is not None and program.code < 0:
-        return tr("the probe was killed by signal {number}", number=-program.code)
-    if program.code:
-        return tr("the probe ended with exit code {code}", code=program.code)
-    return tr("it gave no answer")
+    why = how_failed(program) or tr("it gave no answer")
+    raise Inconclusive(tr("the probe measured nothing: {reason}", reason=why), lines=tuple(lines[-LOG_LINES:]))

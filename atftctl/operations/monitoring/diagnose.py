@@ -16,7 +16,6 @@ from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.result import Reporter, Result
 from atftctl.domain.run_rows import RunRows
-from atftctl.domain.text import size_text
 from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.configs import read_configs
@@ -92,18 +91,7 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
 def _unread(survey: logs.Survey) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(which logs can't be read, of which only a part was read)."""
     unread = [tr("{file}: {problem}", file=log.name, problem=log.problem) for log in survey.logs if log.problem]
-    part = [
-        tr(
-            "{file}: read the newest {read} of {size}",
-            file=log.name,
-            read=size_text(log.read),
-            size=size_text(log.size),
-        )
-        for log in survey.logs
-        if log.left_out
-    ]
-    part += [tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in survey.patterns.items()]
-    part += [tr("{file} does not exist", file=log.name) for log in survey.logs if log.missing]
+    part = survey.partly + [tr("{file} does not exist", file=log.name) for log in survey.logs if log.missing]
     return tuple(unread), tuple(part)
 
 
