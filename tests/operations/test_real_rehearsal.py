@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, wait_for
+from tests.support.small_disk import small_disk
 
 pytest.importorskip("torch")
 
@@ -53,14 +54,8 @@ def test_settings_that_do_not_fit_and_a_full_disk(real: Project, tmp_path: Path)
     assert large.code == 3 and "does not fit" in large.err and "440 MB" in large.err, large
     assert b"hidden_size: 16" in real.read(CONFIG)
 
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)], capture_output=True).returncode:
-        pytest.skip("this machine does not let us mount a tmpfs")
-    try:
+    with small_disk(tmp_path / "disk", "40k") as disk:
         full = probe(real, tmp_path, "--steps", "4", TMPDIR=str(disk))
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
     assert full["planned"]["exit_code"] == 15 and "No space left" in full["planned"]["reason"], full["planned"]
 
 
