@@ -1,7 +1,8 @@
 """The timer of a change that waits for its confirmation: it waits until the time is over, then undoes the change.
 
 It follows a project that is moved, since its working folder moves with it; it counts on CLOCK_BOOTTIME, which nobody
-can set; it waits for the lock as long as somebody holds it.
+can set; it waits for the lock as long as somebody holds it. It is ready before the change is recorded: so the undo of
+what is recorded never waits for a process that still starts.
 """
 
 from __future__ import annotations
@@ -24,8 +25,23 @@ from atftctl.operations.project import open_for_rescue
 from atftctl.state import confirm_timer, pending
 from atftctl.state.layout import Layout
 
+# What an undo imports late, below atftctl: imported before the timer is ready, and not when the time is over.
+LATE = (
+    "apply.operation",
+    "apply.recovery",
+    "decide.verdicts.crash_cause",
+    "host.git.facts",
+    "host.process.interrupts",
+    "observe.evidence",
+    "operations.change.failure",
+    "operations.change.free_space",
+    "operations.change.readiness",
+    "operations.change.snapshot_inputs",
+)
+
 LOOK_S = 1.0  # seconds between two looks at the record
 BUSY_S = 0.1  # seconds between two tries to get the lock
+RECORD_S = 0.02  # seconds between two looks for the record of the change, before there is one
 RETRY_S = (30.0, 120.0, 600.0)  # seconds before a failed undo is tried again; the last one is repeated
 GIVE_UP_S = 24 * 3600.0  # from then on the next changing command tries it
 
@@ -46,12 +62,16 @@ class Timer:
     def serve(self) -> None:
         """Be the timer until the wait has ended."""
         self.root = Path.cwd()
-        private_copy.load_all()  # now, and not when the time is over on a busy machine
+        private_copy.load(LATE)
         with suppress(AtftError, HostError, OSError):
             open_for_rescue(self.root)  # for what that imports
         confirm_timer.write(_layout(), self.operation)
         self.ready = True
         self.log(f"timer of {self.operation}: ready")
+        if not self._is_recorded():
+            self.log(f"timer of {self.operation}: the change was not recorded, and nothing is to be undone")
+            return
+        private_copy.load_all(self._is_due)  # what a rare case may need; in the time until then
         while change := self._waiting():
             left_s = change.left_s(pending.moment())
             if not _is_over(change):
@@ -59,6 +79,19 @@ class Timer:
             elif self._undo():
                 return
         self.log(f"timer of {self.operation}: {_how_it_ended(self.operation)}")
+
+    def _is_recorded(self) -> bool:
+        """Wait until the change is recorded. False where the process that was about to record it, and that holds the
+        lock until then, has ended before."""
+        while not self._waiting():
+            if _is_free() and not self._waiting():
+                return False
+            time.sleep(RECORD_S)
+        return True
+
+    def _is_due(self) -> bool:
+        change = self._waiting()
+        return change is None or _is_over(change)
 
     def _waiting(self) -> PendingChange | None:
         """Return the change while it waits; None from then on, and where the project is gone. A record that can't be
@@ -132,6 +165,14 @@ def _refuse_while_held() -> None:
     holder = locks.holder(_layout().lock)
     if holder is not None:
         raise Busy(held_by(holder))
+
+
+def _is_free() -> bool:
+    """Does no process hold the lock?"""
+    try:
+        return locks.holder(_layout().lock) is None
+    except FileNotFoundError:  # the folder of the project is gone
+        return True
 
 
 def _is_over(change: PendingChange) -> bool:

@@ -191,7 +191,7 @@ def test_two_operators_at_once(project: Project) -> None:
     )
     second = project.run("rollback", "--immediate", "--yes")
     check_refused(project, second, 3, "is running `rollback` here", "reason: it burns", f"pid {first.pid}", "since 20")
-    assert first.wait(30) == 0, first.stderr.read()  # type: ignore[union-attr]
+    assert first.wait(120) == 0, first.stderr.read()  # type: ignore[union-attr]
     assert b"use_ema: false" in project.read(CONFIG) and b"gat_temperature: 0.8" in project.read(CONFIG)
 
 
@@ -225,7 +225,7 @@ def test_ctrl_c_before_the_decision_puts_back(project: Project) -> None:
     )
     time.sleep(0.2)
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=120)
     assert running.returncode == 130, err
     assert "before the change was decided" in err and "as it was" in err
     assert project.configs() == before
@@ -240,7 +240,7 @@ def test_ctrl_c_after_the_decision_completes(project: Project) -> None:
     wait_for(lambda: b"use_ema: false" in project.read(CONFIG))
     time.sleep(0.3)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=120)
     assert running.returncode == 130, (out, err)
     assert "completed" in out
     assert not any((project.root / ".atftctl" / "journal").iterdir())
@@ -256,7 +256,7 @@ def test_ctrl_c_and_no_at_the_prompt(project: Project) -> None:
             ["-m", "atftctl", "rollback", "--symptom", "oom"],
             cwd=str(project.root),
             env=project.env,
-            timeout=20,
+            timeout=120,
         )
         child.expect("y/N")
         child.send(send)

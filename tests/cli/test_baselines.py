@@ -152,5 +152,5 @@ def test_links_and_pipes_in_the_place_of_a_baseline(two: Project) -> None:
     path.unlink()
     os.mkfifo(two.root / ".atftctl/baselines/pipe.json")
     (two.root / ".atftctl/baselines/folder.json").mkdir()
-    done = two.run("baseline", "list", limit_s=20)
+    done = two.run("baseline", "list", limit_s=120)
     assert done.code == 0 and all(f"{name} can't be used" in done.out for name in ("pipe", "folder")), done

@@ -240,12 +240,12 @@ def test_no_wait(off: Project) -> None:
 def test_a_halt_holds_the_phase_that_another_process_watches(off: Project) -> None:
     quick_gates(off, steps=NEVER, window_s=60)
     child = off.start("reenable", "--next", "--yes")
-    wait_for(watched(off), 30)
+    wait_for(watched(off))
     busy = off.run("reenable", "--next", "--yes"), off.run("reenable", "--accept-inconclusive", "x")
     assert all(done.code == 3 and "is carrying out phase 1" in done.err for done in busy), busy
     halted = off.run("reenable", "--halt", "--reason", "the exchange is closed")
     assert halted.code == 0 and "is held as soon as" in halted.out, halted
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 6 and "halted by" in out and "the exchange is closed" in out, out + err
     assert improvements(off)["output_head_small_init"] is True, "it holds, it is not undone"
     for command in (("--next", "--yes"), ("--phase", "2", "--yes", "--force", "x"), ("--halt",)):
@@ -296,9 +296,9 @@ def test_a_pass_is_void_once_its_settings_are_gone(off: Project, how: str) -> No
 def test_an_undo_while_the_phase_is_watched(off: Project) -> None:
     quick_gates(off, steps=NEVER, window_s=60)
     child = off.start("reenable", "--next", "--yes", "--json")
-    wait_for(watched(off), 30)
+    wait_for(watched(off))
     assert off.run("undo", "--yes").code == 0
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 6 and json.loads(out)["data"]["standing"] == "void", out + err
     assert improvements(off)["output_head_small_init"] is False
     assert off.run("resume").code == 3, "a resume does not bring the settings back"
@@ -307,9 +307,9 @@ def test_an_undo_while_the_phase_is_watched(off: Project) -> None:
 def test_another_trainer_in_the_window_is_not_judged_unasked(off: Project) -> None:
     quick_gates(off, steps=150, window_s=60)
     child = off.start("reenable", "--next", "--yes")
-    wait_for(watched(off), 30)
+    wait_for(watched(off))
     assert off.run("trainer", "restart").code == 0
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=120)
     # What it sees depends on when it looks: between the two trainers there is none.
     assert child.returncode == 6 and ("another trainer was started" in out or "not run any more" in out), out + err
     assert off.run("resume").code == 0
@@ -321,7 +321,7 @@ def test_killed_and_resumed(off: Project, moment: str) -> None:
     off.behave("slow-stop")  # the change lasts a second
     off.run("trainer", "restart")
     child = off.start("reenable", "--next", "--yes")
-    wait_for(lambda: f'"doing": "{moment}"' in record(off), 30)
+    wait_for(lambda: f'"doing": "{moment}"' in record(off))
     child.kill()
     child.wait()
     child.communicate()
@@ -340,7 +340,7 @@ def test_killed_before_a_failed_phase_was_undone(off: Project) -> None:
     quick_gates(off, steps=100)
     off.behave("bad-if:improvements.output_head_small_init=true", "slow-stop")
     child = off.start("reenable", "--next", "--yes")
-    wait_for(lambda: '"doing": "undoing"' in record(off), 30)
+    wait_for(lambda: '"doing": "undoing"' in record(off))
     child.kill()
     child.communicate()
     assert "is being undone" in off.run("status").out
@@ -353,9 +353,9 @@ def test_killed_before_a_failed_phase_was_undone(off: Project) -> None:
 def test_ctrl_c_leaves_the_phase_to_be_judged(off: Project) -> None:
     quick_gates(off, steps=NEVER, window_s=60)
     child = off.start("reenable", "--next", "--yes")
-    wait_for(watched(off), 30)
+    wait_for(watched(off))
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 130 and "its gate is not judged" in err and "atftctl resume" in err, err
     assert "changed its files" in err and "are being changed" not in err, "that was done long before"
     assert standings(off)[1] == "watching" and improvements(off)["output_head_small_init"] is True
@@ -403,7 +403,7 @@ def test_an_undo_that_is_impossible_stops_and_can_be_resumed(off: Project) -> No
     quick_gates(off, steps=300, window_s=60)
     off.behave("steep-if:improvements.output_head_small_init=true")
     child = off.start("reenable", "--next", "--yes", "--no-wait")
-    child.communicate(timeout=60)
+    child.communicate(timeout=120)
     off.replace(CONFIG, "hidden_size: 32", "hidden_size: 33")
     stopped = next_phase(off)
     assert stopped.code == 5 and "would lose that change" in stopped.err and "atftctl resume" in stopped.err, stopped

@@ -241,7 +241,7 @@ def test_a_counter_that_is_not_ours_is_refused(project: Project, kind: str) -> N
 
 def test_two_starts_at_once_are_one_trainer(project: Project) -> None:
     children = [project.start("trainer", "start") for _ in range(3)]
-    codes = sorted(child.wait(60) for child in children)
+    codes = sorted(child.wait(120) for child in children)
     for child in children:
         child.communicate()
     assert codes[0] == 0 and set(codes[1:]) == {3}, codes
@@ -256,7 +256,7 @@ def test_a_trainer_started_by_hand_is_fenced_only_by_a_later_start(project: Proj
     wait_for(lambda: [event for event in events(project, protocol.FIRST_STEP) if event["pid"] == child.pid])
     assert child.poll() is None and events(project)[-1]["generation"] == 0, "a counter alone does not block it"
     start_elsewhere(project)
-    assert child.wait(20) == TrainerExit.FENCED
+    assert child.wait(120) == TrainerExit.FENCED
 
 
 def test_folders_of_other_people_are_left_alone(project: Project) -> None:

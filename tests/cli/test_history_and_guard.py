@@ -77,7 +77,7 @@ def test_a_rollback_that_was_killed_has_quarantined_its_config(project: Project)
     project.start_trainer()
     project.behave("silent")
     child = project.start("rollback", "--symptom", "oom", "--yes")
-    wait_for(lambda: b"use_ema: false" in project.read(CONFIG), 20)
+    wait_for(lambda: b"use_ema: false" in project.read(CONFIG))
     time.sleep(0.3)
     child.kill()
     child.wait()
@@ -94,7 +94,7 @@ def test_guard_sees_those_started_by_hand_and_what_is_left(project: Project) -> 
     project.start_trainer()
     pid = project.record()["pid"]
     os.kill(pid, 9)
-    wait_for(lambda: "are still running" in project.run("trainer", "status").out, 20)
+    wait_for(lambda: "are still running" in project.run("trainer", "status").out)
     refused = project.run("guard", "--", "true")
     assert refused.code == 125 and "are still running" in refused.err
     project.run("trainer", "stop")

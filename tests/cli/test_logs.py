@@ -126,10 +126,10 @@ def test_no_log_is_no_all_clear(project: Project) -> None:
     os.mkfifo(project.root / "models/pipe")
     (project.root / "logs").mkdir(exist_ok=True)
     os.mkfifo(project.root / LOG)
-    ended = project.run("logs", "--errors", limit_s=20)
+    ended = project.run("logs", "--errors", limit_s=120)
     assert ended.code == 6 and "not a regular file" in ended.out
     project.write(OUT, line(0, "INFO well"))
-    ended = project.run("logs", "--errors", limit_s=20)
+    ended = project.run("logs", "--errors", limit_s=120)
     assert ended.code == 0 and ended.out.startswith("only a part of what was written in the logs was searched; no ")
 
 
@@ -174,12 +174,12 @@ def test_a_pattern_without_end_does_not_hang(project: Project) -> None:
     )
     project.write(LOG, line(2, "x" * 60 + "!") + line(1, "BOOM"))
     begun = time.monotonic()
-    ended = project.run("logs", "--errors", limit_s=60)
+    ended = project.run("logs", "--errors", limit_s=240)
     assert ended.code == 0 and "kind evil: its pattern takes too long" in ended.out and "other" in ended.out
     assert project.run("logs").out.endswith("BOOM\n")
-    searched = project.run("logs", "--grep", "(x+)+$", limit_s=60)
+    searched = project.run("logs", "--grep", "(x+)+$", limit_s=240)
     assert searched.code == 0 and "its pattern takes too long" in searched.err
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 240
 
 
 HOSTILE = (
@@ -221,7 +221,7 @@ class Following:
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
         self.child.send_signal(number)
-        code = self.child.wait(20)
+        code = self.child.wait(120)
         return code, self.child.stderr.read() if self.child.stderr else ""
 
 
@@ -284,7 +284,7 @@ def test_following_ends_when_nobody_reads(project: Project) -> None:
     try:
         assert b"INFO x" in os.read(readable, 1000)
         os.close(readable)
-        assert follower.child.wait(20) == 0
+        assert follower.child.wait(120) == 0
         assert follower.child.stderr and not follower.child.stderr.read().replace(
             f"{OUT}: waiting for it to be created\n", ""
         )

@@ -93,7 +93,7 @@ def test_ctrl_c_during_the_stop_brings_the_trainer_back(project: Project) -> Non
     )
     time.sleep(0.3)
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=30)
+    running.communicate(timeout=120)
     assert running.returncode == 130
     assert one_trainer(project) != old
     assert project.run("trainer", "status", "--json").json["data"]["state"] in ("starting", "running")
@@ -129,7 +129,7 @@ def test_every_trainer_is_stopped_before_one_starts(project: Project) -> None:
             done = project.run(*command)
             assert done.code == 3 and f"--adopt {hand.pid}" in done.err, done
         assert project.run(*OOM, "--adopt", str(hand.pid)).code == 0
-        hand.wait(10)
+        hand.wait(120)
         one_trainer(project)
     finally:
         hand.kill()

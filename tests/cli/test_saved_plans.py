@@ -35,7 +35,7 @@ def test_only_changes_have_plans_and_only_here(project: Project) -> None:
     project.replace(RUNBOOK, "window_steps: 300", "window_steps: 60")
     project.behave("bad-if:improvements.use_ema=true")
     project.start_trainer()
-    wait_for(lambda: "died" in project.run("status").out, 20)
+    wait_for(lambda: "died" in project.run("status").out)
     assert project.run("plan", "save", "../staged", "rollback", "--staged").code == 0
     project.run("config", "set", "use_ema=false", "huber_loss=false", "--yes", "--no-restart")
     assert "out of date" in project.run("plan", "apply", "../staged", "--yes").err

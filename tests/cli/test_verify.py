@@ -114,15 +114,15 @@ def test_a_probe_that_measures_nothing_is_never_a_pass(probed: Project, word: st
     assert done.code == 6 and text in check(done, "quality")["detail"], done
     assert hint in check(done, "quality")["hint"] and verdicts(done)["service"] == "pass"
     assert check(done, "model")["log"][0].startswith("the probe begins") or word == "flood"
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - begun < 240
 
 
 def test_a_daemon_that_the_probe_leaves_is_killed(probed: Project) -> None:
     done = misbehaving(probed, "daemon")
     assert done.code == 0, done
-    wait_for(lambda: (probed.root / "daemon.pid").exists(), 5)
+    wait_for(lambda: (probed.root / "daemon.pid").exists())
     pid = (probed.root / "daemon.pid").read_text()
-    wait_for(lambda: not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text(), 5)
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text())
     assert probed.run("trainer", "status", "--json").json["data"]["state"] == "running", "and nobody else"
 
 

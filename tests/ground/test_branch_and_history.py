@@ -103,7 +103,7 @@ def test_an_interrupted_staged_rollback_says_what_it_has_done(project: Project) 
     wait_for(lambda: b'"outcome"' in (project.read(".atftctl/history.jsonl") if (project.root / ".atftctl/history.jsonl").exists() else b"")
              and b"rollback" in project.read(".atftctl/history.jsonl"))  # fmt: skip
     process.send_signal(signals.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     # CPython (run_eval_code_obj) ends by SIGINT itself where the interrupt came inside an exec of text, as dataclasses
     # use while a module is imported, though it was caught. To a shell both are 130.
     interrupted = (130, -signals.SIGINT)

@@ -101,14 +101,14 @@ def test_a_rollback_is_only_warned_and_an_undo_never_asks(project: Project) -> N
     assert undone.code == 0 and "invalid" not in undone.out + undone.err, undone
 
 
-@pytest.mark.parametrize("check", ["[/nonexistent]", '["{python}", -c, "import time; time.sleep(60)"]', '["{python}", -c, "1/0"]',
+@pytest.mark.parametrize("check", ["[/nonexistent]", '["{python}", -c, "import time; time.sleep(600)"]', '["{python}", -c, "1/0"]',
                                    '[/bin/echo, no JSON]', '[/bin/echo, "{\\"valid\\": 1}"]'], ids=["missing", "hangs", "crashes", "words", "odd"])  # fmt: skip
 def test_a_check_that_gives_no_answer_is_a_warning(project: Project, check: str) -> None:
     line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  validate:"))
     project.replace(RUNBOOK, line, f"  validate: {check}")
     begun = time.monotonic()
     done = project.run("config", "set", "gat_temperature=0.9", "--yes")
-    assert done.code == 0 and "not checked" in done.out and time.monotonic() - begun < 8, done
+    assert done.code == 0 and "not checked" in done.out and time.monotonic() - begun < 100, done
 
 
 def test_all_problems_of_a_runbook_at_once(project: Project) -> None:

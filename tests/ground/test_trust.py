@@ -56,7 +56,7 @@ def test_a_pipe_in_place_of_our_own_file_makes_nobody_wait(project: Project, nam
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     for command in (("status",), ("backup",), OOM, ("recover",)):
-        ended = project.run(*command, limit_s=20)
+        ended = project.run(*command, limit_s=120)
         assert "Traceback" not in ended.err and "internal error" not in ended.err, (command, ended)
 
 
@@ -71,7 +71,7 @@ def test_a_pipe_in_place_of_a_file_of_the_run_makes_nobody_wait(project: Project
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     for command in (("status",), ("trainer", "status"), ("backup", "list"), ("rollback", "--immediate", "--yes")):
-        ended = project.run(*command, limit_s=20)
+        ended = project.run(*command, limit_s=120)
         assert "Traceback" not in ended.err and "internal error" not in ended.err, (command, ended)
 
 

@@ -85,7 +85,7 @@ def test_a_trainer_started_by_hand_is_shown_and_asked_about(project: Project) ->
         assert project.run("trainer", "start").code == 3, "no second trainer beside it"
         assert project.run("rollback", "--symptom", "oom", "--yes", "--adopt", str(os.getpid())).code == 3
         assert project.run("rollback", "--symptom", "oom", "--yes", "--adopt", str(by_hand.pid)).code == 0
-        assert by_hand.wait(10) is not None
+        assert by_hand.wait(120) is not None
         assert project.run("trainer", "status", "--json").json["data"]["state"] == "running"
     finally:
         by_hand.kill()

@@ -40,7 +40,7 @@ def test_the_time_that_is_left(boottime: float, boot: str, wall: datetime, left_
 
 def test_the_clock_of_this_machine() -> None:
     first, second = pending.moment(), pending.moment()
-    assert 0 <= second.boottime - first.boottime < 5 and first.boot == second.boot and first.wall.tzinfo
+    assert 0 <= second.boottime - first.boottime < 60 and first.boot == second.boot and first.wall.tzinfo
 
 
 @pytest.mark.parametrize("field", [{"within_s": "600"}, {"deadline_at": "2026-11-30T12:00:00"}, {"deadline_at": "soon"},

@@ -96,7 +96,7 @@ def test_several_processes_start_stop_and_are_rolled_back(real: Project) -> None
     real.replace(RUNBOOK, "processes: 1", "processes: 2")
     refused = real.run("trainer", "start")
     assert refused.code == 1 and "a multiple of 2 can" in refused.out, "one date can't be shared by two"
-    wait_for(lambda: not processes_of(real.root), 30)  # the launcher takes a moment
+    wait_for(lambda: not processes_of(real.root))  # the launcher takes a moment
     real.replace(TRAINING, "dates_per_step: 1", "dates_per_step: 2")
     assert real.run("trainer", "start").code == 0
     assert len(processes_of(real.root)) >= 3, "the launcher and two workers"
@@ -107,7 +107,7 @@ def test_several_processes_start_stop_and_are_rolled_back(real: Project) -> None
     assert done.code == 0, done
     stopped = real.run("trainer", "stop")
     assert stopped.code == 0 and "had to be killed" not in stopped.out, stopped
-    wait_for(lambda: not processes_of(real.root), 10)
+    wait_for(lambda: not processes_of(real.root))
     events = [json.loads(line) for line in real.read("logs/events.jsonl").splitlines()]
     assert [event["reason"] for event in events if event["event"] == "stopped"][-2:] == ["asked to stop"] * 2
 

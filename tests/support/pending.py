@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.projects import CONFIG, Ended, Project, wait_for
+from tests.support.projects import CONFIG, PATIENCE_S, Ended, Project, wait_for
 
 CHANGE = ("config", "set", "improvements.gat_temperature=1.0", "--yes")
 QUIET = (*CHANGE, "--no-restart")
@@ -82,7 +82,7 @@ def history(project: Project) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def await_undo(project: Project, limit_s: float = 15) -> None:
+def await_undo(project: Project, limit_s: float = PATIENCE_S) -> None:
     """Wait until the old setting is back and nothing waits."""
     wait_for(lambda: OLD in project.read(CONFIG) and not record(project), limit_s)
 

@@ -111,7 +111,7 @@ def trainers(project: Project) -> list[int]:
 def clean(project: Project) -> None:
     for pid in processes_of(project.root):
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not processes_of(project.root), 10)
+    wait_for(lambda: not processes_of(project.root))
 
 
 def pairs(folder: Path, count: int, seed: int) -> Told:
@@ -128,7 +128,7 @@ def pairs(folder: Path, count: int, seed: int) -> Told:
         project = fresh(template, folder, number)
         children = [project.start(*rng.choice(commands), "--reason", f"operator {one}") for one in range(2)]
         try:
-            ends = [child.communicate(timeout=60) for child in children]
+            ends = [child.communicate(timeout=120) for child in children]
         except subprocess.TimeoutExpired:
             told.failures.append(f"pair {number} of seed {seed}: somebody waits for ever")
             continue

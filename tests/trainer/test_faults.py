@@ -50,7 +50,7 @@ def running(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Pa
         wait_for(lambda: len(losses(tmp_path)) > 3, 60)
         yield tmp_path, child
         ask(tmp_path, protocol.WANT_STOP)
-        child.wait(60)
+        child.wait(120)
     finally:
         child.kill()
 
@@ -138,7 +138,7 @@ def test_a_request_of_another_run_is_a_leftover(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / protocol.REQUEST).write_text(json.dumps({"run_id": "another", "want": protocol.WANT_STOP}))
     child = start(tmp_path, 1, training={"max_steps": 3})
-    assert child.wait(60) == TrainerExit.FINISHED
+    assert child.wait(120) == TrainerExit.FINISHED
     assert len(losses(tmp_path)) == 3 and not (tmp_path / protocol.REQUEST).exists()
 
 
@@ -205,7 +205,7 @@ def test_a_kill_at_any_instant_leaves_a_checkpoint_to_resume_from(tmp_path: Path
             wait_for(lambda: saved() > before + 2, 60)  # noqa: B023 - called within this turn
             time.sleep(rng.uniform(0, 0.1))
             child.send_signal(signal.SIGKILL)
-            child.wait(10)
+            child.wait(120)
         finally:
             child.kill()
         step = checkpoint.load(tmp_path / protocol.LAST)["step"]

@@ -204,7 +204,7 @@ def test_sigterm_saves_and_leaves_with_the_agreed_code(tmp_path: Path) -> None:
             60,
         )
         child.send_signal(signal.SIGTERM)
-        assert child.wait(30) == TrainerExit.STOPPED
+        assert child.wait(120) == TrainerExit.STOPPED
     finally:
         child.kill()
     seen = events(tmp_path)

@@ -77,7 +77,7 @@ def test_a_request_stops_all_processes_at_one_step(tmp_path: Path) -> None:
         temp = tmp_path / "request"
         temp.write_text(f'{{"run_id": "{RUN}", "id": "1", "want": "stop"}}')
         temp.replace(tmp_path / protocol.REQUEST)
-        assert child.wait(60) == 0
+        assert child.wait(120) == 0
     finally:
         child.kill()
     [last] = said(tmp_path, protocol.STOPPED)
@@ -87,7 +87,7 @@ def test_a_request_stops_all_processes_at_one_step(tmp_path: Path) -> None:
 
 def test_a_batch_that_can_not_be_shared_is_refused(tmp_path: Path) -> None:
     child = start(tmp_path, 2, training={"dates_per_step": 3})
-    assert child.wait(60) != 0
+    assert child.wait(120) != 0
     [last] = said(tmp_path, protocol.STOPPED)
     assert last["exit_code"] == TrainerExit.BAD_SETTINGS and "a multiple of 2 can" in last["reason"]
 
@@ -99,8 +99,8 @@ def test_a_killed_process_ends_the_run_with_a_typed_event_and_nobody_left(tmp_pa
         wait_for(lambda: len(losses(tmp_path)) > 2, 60)
         workers = {one.environ()["RANK"]: one for one in psutil.Process(child.pid).children()}
         workers[str(victim)].send_signal(signal.SIGKILL)
-        assert child.wait(60) != 0
-        assert not psutil.wait_procs(list(workers.values()), timeout=5)[1]
+        assert child.wait(120) != 0
+        assert not psutil.wait_procs(list(workers.values()), timeout=120)[1]
     finally:
         child.kill()
     [lost] = said(tmp_path, protocol.WORKER_LOST)

@@ -98,14 +98,14 @@ def test_parts_that_crash_are_killed_or_hang_cost_no_other_part(trained: Path) -
     answer = measure(trained, limit_s=10, statements={
         "quality": DAEMON + LAST_WORDS + "os.kill(os.getpid(), signal.SIGKILL)",
         "training": LAST_WORDS + "import ctypes; ctypes.string_at(0)",
-        "steps": LAST_WORDS + "time.sleep(100)",
+        "steps": LAST_WORDS + "time.sleep(1000)",
     })  # fmt: skip
     assert answer["dataset"]["stocks"] == 30 and answer["model"]["step"] == 1, "what came before is kept"
     assert answer["quality"] == {"crashed": {"signal": 9}, "log": ["last words"]}
     assert answer["training"]["crashed"] == {"signal": 11} and "last words" in answer["training"]["log"]
     assert any("Segmentation fault" in line for line in answer["training"]["log"]), "and where it was"
     assert answer["steps"] == {"crashed": {"limit_s": 10.0}, "log": ["last words"]}
-    assert time.monotonic() - begun < 100
+    assert time.monotonic() - begun < 250
     pid = (trained / "out/pid").read_text()
     assert not os.path.exists(f"/proc/{pid}") or " Z " in Path(f"/proc/{pid}/stat").read_text(), "a daemon was left"
 
@@ -154,7 +154,7 @@ while not os.path.exists("pid") or not open("pid").read():
 children.kill_orphans(())
 """
     subprocess.run([sys.executable, "-c", chain], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-                   check=True, timeout=30)  # fmt: skip
+                   check=True, timeout=120)  # fmt: skip
     stat = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
     assert not stat.exists() or " Z " in stat.read_text()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,13 +72,24 @@ def follow(old: Path, new: Path) -> None:
     importlib.invalidate_caches()
 
 
-def load_all() -> None:
+def load_all(enough: Callable[[], bool] = lambda: False) -> None:
     """Import every module of atftctl except the trainer's, before an operation changes or removes their files. One that
-    can't be imported, since it needs a package that is missing, is left out."""
-    import importlib
+    can't be imported, since it needs a package that is missing, is left out. `enough`: asked before each; True ends
+    it."""
     import pkgutil
 
     for module in pkgutil.walk_packages([str(package())], f"{package().name}."):
+        if enough():
+            return
         if not module.name.startswith(f"{package().name}.trainer") and not module.name.endswith("__main__"):
-            with suppress(ImportError):
-                importlib.import_module(module.name)
+            load([module.name.partition(".")[2]])
+
+
+def load(names: Sequence[str]) -> None:
+    """Import these modules of atftctl; one that can't be imported, since it needs a package that is missing, is left
+    out."""
+    import importlib
+
+    for name in names:
+        with suppress(ImportError):
+            importlib.import_module(f"{package().name}.{name}")

@@ -1,7 +1,7 @@
-"""`--confirm-within`: record that a change waits for its confirmation, and start the process that undoes it.
+"""`--confirm-within`: start the process that undoes a change, and record that the change waits for its confirmation.
 
-Both come before the change is decided: whenever the operator's process is killed, either nothing was changed, or a
-timer runs. Whether the change is confirmed or undone is decided under the project's lock.
+Both come before the change is decided, the timer first: whenever the operator's process is killed, either nothing was
+changed, or a timer is ready. Whether the change is confirmed or undone is decided under the project's lock.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 
 def arm(layout: Layout, operation: Operation) -> None:
-    """Before the change: record that it waits, and start the timer. Raises HostError, OSError."""
+    """Before the change: start the timer, and record that the change waits. Raises HostError, OSError."""
     step = operation.plan.confirmation
     if step is None:
         return
-    now = pending.moment()
     home = timer.home_for(layout, operation.id)
+    timer.start(layout, operation.id, home)  # it waits for the record
+    now = pending.moment()
     change = PendingChange(
         operation=operation.id,
         command=operation.plan.command,
@@ -50,7 +51,6 @@ def arm(layout: Layout, operation: Operation) -> None:
         tool=str(home),
     )
     pending.write(layout, from_now(change))
-    timer.start(layout, operation.id, home)
 
 
 def start_again(project: Project, change: PendingChange, request: Request) -> None:

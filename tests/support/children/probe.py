@@ -61,14 +61,14 @@ def misbehave(words: list[str]) -> None:
         os.setsid()
         if os.fork() == 0:
             Path("daemon.pid").write_text(str(os.getpid()))
-            time.sleep(60)
+            time.sleep(600)
         os._exit(0)
     if "forks" in words:
         for _ in range(100):
             if os.fork() == 0:
-                time.sleep(60)
+                time.sleep(600)
                 os._exit(0)
-        time.sleep(60)
+        time.sleep(600)
     if "edit" in words:
         with Path("configs/atft/config.yaml").open("a") as file:
             file.write("# edited\n")
