@@ -36,6 +36,7 @@ from tests.support.projects import (
 
 DIVERGED = ("rollback", "--symptom", "divergence", "--yes", "--no-restart")
 RUNGS = 6
+TRIES, AGAIN, HANGS_S = 5, "run this command again", 1200.0
 
 
 def climbed(project: Project) -> list[str]:
@@ -86,6 +87,15 @@ def plant(project: Project, path: str, kind: str, chance: random.Random) -> None
             file.write(saved.replace(before, after) + "\n")
 
 
+def rolled_back(project: Project) -> Ended:
+    """Roll back; again, as the hint says, where a busy machine could not measure enough checkpoints in the time."""
+    for _ in range(TRIES):
+        done = project.run(*DIVERGED, "--json", limit_s=HANGS_S)
+        if done.code != 3 or AGAIN not in done.json["error"]["hint"]:
+            return done
+    return done
+
+
 def strike(project: Project, paths: list[str], chance: random.Random) -> tuple[list[str], str]:
     """Damage some of the newest checkpoints, and roll back; return (the kinds of damage, what was wrong or "")."""
     bad = chance.randrange(0, len(paths))
@@ -96,7 +106,7 @@ def strike(project: Project, paths: list[str], chance: random.Random) -> tuple[l
         kinds.append(kind)
         plant(project, paths[place], kind, chance)
     good = next((path for place, path in enumerate(paths) if place not in harmed), "")
-    done = project.run(*DIVERGED, "--json")
+    done = rolled_back(project)
     if not good:
         return kinds, "" if done.code == 3 else f"none is good, and yet: {done}"
     if done.code != 0:
@@ -109,7 +119,7 @@ def strike(project: Project, paths: list[str], chance: random.Random) -> tuple[l
 
 def main(times: int, seed: int) -> int:
     """Strike so many times; print the figures; the exit code."""
-    seconds, kinds = list[float](), Counter[str]()
+    seconds, kinds, faults = list[float](), Counter[str](), 0
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(Path(folder, "project"), Path(folder, "violations"))
         paths = climbed(real_trainer(project))
@@ -126,12 +136,11 @@ def main(times: int, seed: int) -> int:
                 f"{number + 1}: {', '.join(planted) or 'no damage'}: {wrong or 'right'} ({seconds[-1]:.0f} s)",
                 flush=True,
             )
-            if wrong:
-                return 1
+            faults += bool(wrong)
     seconds.sort()
-    print(f"{times} of {times} right; {sum(kinds.values())} damages: {dict(kinds)}")
+    print(f"{times - faults} of {times} right; {sum(kinds.values())} damages: {dict(kinds)}")
     print(f"seconds of a rollback: median {seconds[times // 2]:.1f}, longest {seconds[-1]:.1f}")
-    return 0
+    return int(faults > 0)
 
 
 if __name__ == "__main__":

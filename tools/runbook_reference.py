@@ -79,7 +79,8 @@ MEANINGS = {
     "symptoms.NAME.title": "Title of the symptom. `--symptom` accepts it, too.",
     "symptoms.NAME.cause": "The usual cause.",
     "symptoms.NAME.minutes": "Target time in minutes, shown with the plan.",
-    "symptoms.NAME.resume": "The checkpoint from which the trainer resumes.",
+    "symptoms.NAME.resume": "The checkpoint from which the trainer resumes. `snapshot`: the models of the newest "
+    "verified-good snapshot are put back, and it resumes from the one that `verify` has evaluated.",
     "symptoms.NAME.table": "Features to set: the first, smallest change. `rollback --staged` begins with it.",
     "symptoms.NAME.block": "Features to set: the larger change. `rollback --symptom` applies it, or `table` if empty.",
     "symptoms.NAME.alternatives": "Other settings, tried in order if the settings above are already in place.",

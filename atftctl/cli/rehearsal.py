@@ -48,6 +48,18 @@ def rehearse_first(steps: str, force: str) -> RehearseFirst | None:
     return RehearseFirst(count, force.strip())
 
 
+def not_a_number(words: Sequence[str]) -> str:
+    """What is wrong with words beside --rehearse, where the route takes no names."""
+    from atftctl.protocol.messages import tr
+
+    return tr(
+        "{words}: --rehearse takes a number of steps from 1 to {most:,}; names of improvements need --feature, commits "
+        "need --git",
+        words=" ".join(words),
+        most=MOST,
+    )
+
+
 def mistakes(route: str, rehearse: str, added: Sequence[str]) -> list[tuple[bool, str]]:
     """Why --rehearse and --with do not go with this route of `rollback`: (is that so?, message)."""
     from atftctl.protocol.messages import tr

@@ -15,11 +15,12 @@ from atftctl.protocol.messages import Message, tr
 @record
 class Attempt:
     """An earlier rollback for the same fault. `fault_step`: how far the training had come by then. `resumed_step`: the
-    step of the checkpoint that it resumed from; None where that is not known."""
+    step of the checkpoint that it resumed from; None where that is not known. `checkpoint`: its path, or ""."""
 
     operation: str
     fault_step: int
     resumed_step: int | None = None
+    checkpoint: str = ""
 
 
 def fault_of(facts: Facts) -> dict[str, str]:
@@ -44,7 +45,8 @@ def attempts(entries: Sequence[Mapping[str, Any]], symptom: str, step: int | Non
         if _was_put_back(entry) or entry["operation"] in undone or not _was_tried(entries[index:]):
             continue
         reached = max(_number(about["fault_step"]) or 0, made[-1].fault_step if made else 0)
-        made.append(Attempt(str(entry["operation"]), reached, _number(about.get("checkpoint_step"))))
+        resumed = _number(about.get("checkpoint_step")), str(about.get("checkpoint", ""))
+        made.append(Attempt(str(entry["operation"]), reached, *resumed))
     if not made:
         return []
     now = made[-1].fault_step if step is None else step

@@ -17,7 +17,8 @@ from atftctl.protocol.keys import parse_key
 from atftctl.protocol.messages import tr
 
 Value = bool | int | float | str
-Resume = Literal["last", "best", "scratch"]
+Resume = Literal["last", "best", "scratch"]  # what a trainer is started from
+ResumeFrom = Literal["last", "best", "snapshot", "scratch"]  # what a symptom goes back to
 Kind = Literal["", "configs", "models"]  # of files; "" means all files
 
 
@@ -83,7 +84,7 @@ class Symptom:
     title: Text
     cause: Text
     minutes: int
-    resume: Resume
+    resume: ResumeFrom
     table: Settings
     block: Settings = field(default_factory=dict)
     alternatives: tuple[Settings, ...] = ()

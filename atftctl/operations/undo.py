@@ -42,7 +42,7 @@ def undo(project: Project, operation: str, policy: RestartPolicy, request: Reque
             branch_check.require_unmoved(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
 
     def decide(facts: Facts) -> Plan:
-        plan = by_snapshot.undo(project.runbook, facts, entry, policy, move)
+        plan = by_snapshot.undo(project.runbook, facts, entry, policy, move, expired=expired)
         return replace(plan, facts={**plan.facts, "expired": request.reason}) if expired else plan
 
     paths = tuple(str(file["path"]) for file in entry["files"])

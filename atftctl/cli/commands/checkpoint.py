@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from atftctl.domain.result import Result
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name or path of a checkpoint, or its step, or the beginning of a name.")
+    str,
+    typer.Argument(
+        metavar="NAME", help="Name or path of a checkpoint, its step or number in the list, or the beginning of a name."
+    ),
 ]
 Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME]...",
-        help="Names, paths or steps of checkpoints (default: all that the present run came by).",
+        help="Names, paths or steps of checkpoints, or their numbers in the list (default: all that the present run "
+        "came by).",
         show_default=False,
     ),
 ]

@@ -149,14 +149,13 @@ def choose(arguments: RouteArguments, *, no_restart: bool, confirmed: bool = Fal
     named = [route for route in ROUTES if route.named(arguments)]
     route = named[0] if named else ROUTES[0]
     option = route.option
+    nameless = bool(arguments.names) and option not in ("--feature", "--git")
     git_options = bool(arguments.since or arguments.grep or arguments.push)
     options = ", ".join(route.option for route in ROUTES)
     mistakes = [
         (len(named) > 1, tr("{options} can't be used together", options=options)),
-        (
-            bool(arguments.names) and option not in ("--feature", "--git"),
-            tr("names of improvements need --feature, commits need --git"),
-        ),
+        (nameless and bool(rehearse), rehearsal.not_a_number(arguments.names or ())),
+        (nameless, tr("names of improvements need --feature, commits need --git")),
         (git_options and option != "--git", tr("--since, --grep and --push need --git")),
         (bool(arguments.ref) and option != "--full", tr("--ref needs --full")),
         (arguments.back is not None and arguments.back < 1, tr("--back takes the number of checkpoints, 1 or more")),

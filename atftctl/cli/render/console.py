@@ -82,14 +82,20 @@ def say(
     """
     stream = stream or sys.stdout
     lead = printable(lead)
-    for line in paragraph(text, lead=lead, hang=hang) if stream.isatty() else [lead + printable(localize(text))]:
+    lines = paragraph(text, lead=lead, hang=hang) if stream.isatty() else [lead + _shown(text)]
+    for line in lines:
         _write(line, tone, stream)
 
 
 def paragraph(text: str, *, lead: str = "", hang: int | None = None) -> list[str]:
     """The lines of a paragraph at the terminal's width."""
     below = " " * (display_width(lead) if hang is None else hang)
-    return wrap(printable(localize(text)).rstrip(" "), screen()[0], lead, below)
+    return wrap(_shown(text), screen()[0], lead, below)
+
+
+def _shown(text: str) -> str:
+    """As it is shown: a heading whose list follows ends with its colon."""
+    return printable(localize(text)).rstrip(" ")
 
 
 def say_marked(mark: str, text: str, tone: Tone = "") -> None:

@@ -13,7 +13,7 @@ from atftctl.domain.errors import NothingLeft, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.resuming import Resuming
-from atftctl.domain.runbook import Resume, Runbook, Settings, Stage
+from atftctl.domain.runbook import ResumeFrom, Runbook, Settings, Stage
 from atftctl.domain.steps import SettingChange
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import joined, tr, trn
@@ -117,9 +117,16 @@ def rollback_features(
 
 
 def stage(
-    runbook: Runbook, facts: Facts, symptom_name: str, stage_name: Stage, policy: RestartPolicy, language: str
+    runbook: Runbook,
+    facts: Facts,
+    symptom_name: str,
+    stage_name: Stage,
+    policy: RestartPolicy,
+    language: str,
+    resuming: Resuming | None = None,
 ) -> Plan:
-    """Return the plan for one stage of a staged rollback: the symptom's table row, its block, or everything."""
+    """Return the plan for one stage of a staged rollback: the symptom's table row, its block, or everything.
+    `resuming`: the checkpoint that was chosen; None for what the symptom says."""
     symptom = runbook.symptoms[symptom_name]
     return settings_plan(
         runbook, facts, settings_of(runbook, symptom_name, stage_name), policy,
@@ -127,6 +134,7 @@ def stage(
         title=tr("{symptom}, stage {stage}", symptom=symptom.title.say(language), stage=stage_name),
         resume=symptom.resume,
         about={"symptom": symptom_name, "stage": stage_name},
+        resuming=resuming,
     )  # fmt: skip
 
 
@@ -164,7 +172,7 @@ def settings_plan(
     *,
     command: str,
     title: str,
-    resume: Resume,
+    resume: ResumeFrom,
     minutes: int | None = None,
     notes: tuple[str, ...] = (),
     about: dict[str, str],
@@ -172,8 +180,9 @@ def settings_plan(
     added: Added = NONE,
 ) -> Plan:
     """Return the plan that gives features their wanted values, for all commands that do so. `resuming`: the checkpoint
-    that was chosen, in place of `resume`. `added`: further settings, by key; they win."""
-    resuming = resuming or Resuming(resume)
+    that was chosen, in place of `resume`; without one, the models stay as they are. `added`: further settings, by key;
+    they win."""
+    resuming = resuming or Resuming("last" if resume == "snapshot" else resume)
     with_added = add_to_changes(runbook, facts.configs, wanted, changes(runbook, facts.configs, wanted), added)
     settings = targets_of(with_added.changes, facts.configs, runbook.files.configs)
     return assemble(

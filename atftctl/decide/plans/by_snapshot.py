@@ -126,6 +126,24 @@ def _doubts(snapshot: Snapshot, chosen: Sequence[SnapshotFile]) -> Iterator[str]
             yield tr("{path} was damaged already when it was copied: {damage}", path=file.path, damage=file.zip)
 
 
+def model_targets(runbook: Runbook, snapshot: Snapshot, present: Mapping[str, str | None]) -> tuple[Target, ...]:
+    """Return the files that put the models of a snapshot back. `present`: digests of the present ones by path; those
+    that are the same already are left as they are."""
+    return tuple(
+        Target(
+            path=file.path,
+            old=None,
+            snapshot=snapshot.id,
+            copy=snapshot.where(file),
+            new=file.sha256,
+            mode=file.mode,
+            volatile=True,
+        )
+        for file in snapshot.files
+        if file.path in models_of(runbook, snapshot) and present.get(file.path) != file.sha256
+    )
+
+
 def _title(snapshot: Snapshot) -> str:
     if snapshot.label:
         return tr("snapshot {snapshot} ({label})", snapshot=snapshot.id, label=snapshot.label)
@@ -160,12 +178,19 @@ def from_commit(
 
 
 def undo(
-    runbook: Runbook, facts: Facts, entry: Mapping[str, Any], policy: RestartPolicy, back: CodeMove | None = None
+    runbook: Runbook,
+    facts: Facts,
+    entry: Mapping[str, Any],
+    policy: RestartPolicy,
+    back: CodeMove | None = None,
+    *,
+    expired: bool = False,
 ) -> Plan:
     """Return the plan that restores the files of one operation as they were before it.
 
     `entry`: its history line. `back`: the commit on top of the branch that restores the code, where the operation moved
-    the branch. Raises Refused where somebody has changed a file since, or nothing is left to undo.
+    the branch. `expired`: it was not confirmed in time; then a trainer that would overwrite a restored model is
+    restarted in any case. Raises Refused where somebody has changed a file since, or nothing is left to undo.
     """
     operation = str(entry["operation"])
     targets, packages = _before(runbook, facts, entry), _packages(entry)
@@ -173,6 +198,7 @@ def undo(
         raise Refused(
             tr("{operation} was undone already: the files are as they were before the operation", operation=operation)
         )
+    policy = _stopping(facts, targets, policy, expired=expired)
     of_undo = tr("this undoes an undo; to go further back: atftctl history, then atftctl undo ID")
     plan = assemble(
         command="undo",
@@ -189,6 +215,19 @@ def undo(
         about={"undo_of": operation},
     )
     return with_steps(plan, after=(*((MoveBranch(back),) if back and targets else ()), *packages))
+
+
+def _stopping(facts: Facts, targets: Sequence[Target], policy: RestartPolicy, *, expired: bool) -> RestartPolicy:
+    """What may happen to the trainer. Raises Refused where it would go on and overwrite what is restored."""
+    models = [target.path for target in targets if target.volatile]
+    if not models or policy.restart or not facts.process.may_save:
+        return policy
+    if expired:
+        return replace(policy, restart=True)
+    raise Refused(
+        tr("the running trainer would overwrite {path}", path=models[0]),
+        hint=facts.process.how_to_stop,
+    )
 
 
 def _before(runbook: Runbook, facts: Facts, entry: Mapping[str, Any]) -> tuple[Target, ...]:

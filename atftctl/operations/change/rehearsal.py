@@ -53,11 +53,16 @@ def rehearsed(project: Project, process: Process, plan: Plan, rendered: Rendered
 
 
 def _left_out(project: Project, plan: Plan) -> tuple[str, ...]:
-    """Say which files of the plan the rehearsal did not use: it runs the present code."""
+    """Say what the rehearsal left out: files of the plan, since it runs the present code, and further processes."""
     used = {*CHECKPOINTS, *project.runbook.files.models, *project.runbook.files.configs}
     hold = project.runbook.checkpoints.hold
     others = [target.path for target in plan.targets if target.path not in used and not hold(target.path)]
-    return (tr("not part of the rehearsal: {paths}", paths=listed(others, 4)),) if others else ()
+    notes = [tr("not part of the rehearsal: {paths}", paths=listed(others, 4))] if others else []
+    if (count := project.runbook.trainer.processes) > 1:
+        notes.append(
+            tr("rehearsed in one process; the trainer runs in {count}, of which each has its own memory", count=count)
+        )
+    return tuple(notes)
 
 
 def resume_of(plan: Plan) -> str:

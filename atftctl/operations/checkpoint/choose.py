@@ -19,7 +19,7 @@ from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
 from atftctl.domain.resuming import Resuming
-from atftctl.domain.runbook import Resume
+from atftctl.domain.runbook import Resume, ResumeFrom
 from atftctl.domain.text import listed
 from atftctl.host.errors import HostError
 from atftctl.host.files.reading import read_bytes
@@ -40,12 +40,13 @@ MOST_NOTES = 3  # checkpoints that were passed over and are named
 @record
 class Wanted:
     """What is asked for: where to resume by the runbook, the least grade ("": whole), how many rungs to go back, and
-    the step that it must be before; None for any."""
+    the step that it must be before; None for any. `tried`: copies in snapshots that were resumed from already."""
 
-    resume: Resume
+    resume: ResumeFrom
     floor: Grade = ""
     back: int = 0
     before: int | None = None
+    tried: frozenset[str] = frozenset()
 
     @property
     def grade(self) -> Grade:

@@ -90,13 +90,15 @@ def show(project: Project, name: str) -> Result:
 
 
 def find(ladder: Ladder, names: Sequence[str]) -> list[Checkpoint]:
-    """Return the checkpoints of these names: a path, its end, a step, or the beginning of one of the two names.
-    Raises UsageError for one that there is not, and for the beginning of several."""
+    """Return the checkpoints of these names: a path, its end, a step, how many it is back (the first column of the
+    list), or the beginning of a path or name. Raises UsageError for one that there is not, and for the beginning of
+    several."""
     chosen: list[Checkpoint] = []
     everything = (*ladder.all, *ladder.copies)
     for name in names:
         exact = [checkpoint for checkpoint in everything if f"/{checkpoint.path}".endswith(f"/{name}")]
         exact = exact or [checkpoint for checkpoint in ladder.all if name == str(checkpoint.step)]
+        exact = exact or [checkpoint for back, checkpoint in enumerate(ladder.rungs) if name == str(back)]
         matches = exact or [
             checkpoint
             for checkpoint in ladder.all

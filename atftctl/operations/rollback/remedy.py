@@ -33,7 +33,9 @@ def change_for(project: Project, name: str, policy: RestartPolicy, request: Requ
     step = trainer.step
     died = trainer.state == "died"  # a second rollback while the trainer runs is no returned fault
     tried = returning.attempts(history.read(project.layout), name, step) if died and not back else []
-    if tried and symptom.again == "checkpoint" and symptom.resume != "scratch":
+    if tried and symptom.again == "checkpoint" and symptom.resume == "snapshot":
+        wanted = replace(wanted, tried=frozenset(attempt.checkpoint for attempt in tried))
+    elif tried and symptom.again == "checkpoint" and symptom.resume != "scratch":
         before = _before(project, symptom.resume, tried)
         wanted = replace(wanted, before=before, back=0 if before is not None else len(tried))
     notes = (returning.note(tried, step),) if tried else ()

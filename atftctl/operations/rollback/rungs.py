@@ -13,6 +13,7 @@ from atftctl.domain.result import Result
 from atftctl.domain.resuming import Resuming
 from atftctl.operations.change.change import Change
 from atftctl.operations.checkpoint.choose import Chooser, Wanted
+from atftctl.operations.checkpoint.from_snapshot import models_of_snapshot
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback.added import added_settings
@@ -37,13 +38,16 @@ def change(project: Project, wanted: Wanted, policy: RestartPolicy, request: Req
     """Return the change of settings that `decide` plans, with the checkpoint that is wanted. Without a grade and
     without going back, the trainer resumes from what the runbook says, and nothing is looked at; so it is where the
     trainer goes on running."""
-    if not (wanted.back or wanted.floor or wanted.before is not None) or policy.live:
+    of_snapshot = wanted.resume == "snapshot" and not wanted.back
+    if not (of_snapshot or wanted.back or wanted.floor or wanted.before is not None) or policy.live:
         return Change(lambda facts: decide(facts, None))
     chooser = Chooser(project, wanted, policy, request)
 
     def with_checkpoint(facts: Facts) -> Plan:
         if not wanted.back and facts.process.may_save and not policy.restart:
             return decide(facts, None)
+        if of_snapshot:
+            return decide(facts, models_of_snapshot(project, facts, policy, wanted.tried))
         return decide(facts, chooser(facts, _settings_alone(decide, facts)))
 
     return Change(with_checkpoint, begin=chooser.keep)

@@ -16,14 +16,16 @@ from atftctl.domain.errors import Inconclusive, Interrupted
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Data, Part, Result
+from atftctl.domain.resuming import Resuming
 from atftctl.domain.staged import StagedState
 from atftctl.domain.verdict import EXIT_OF, Verdict
 from atftctl.host import footprint
 from atftctl.observe.trainer_run import process, watch
 from atftctl.operations.change.carry_out import carry_out
-from atftctl.operations.change.change import Change
+from atftctl.operations.checkpoint.choose import Wanted
 from atftctl.operations.project import Project, observe
 from atftctl.operations.request import Request, yes
+from atftctl.operations.rollback import rungs
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr
 from atftctl.state import staged as staged_state
@@ -110,15 +112,16 @@ def _change(run: StagedRun) -> None:
     """Change the settings of the stage, restart, and wait for the first step. A stage whose settings are already in
     place, since a crash came after the change, is only watched."""
     project, state = run.project, run.state
+    symptom, stage = project.runbook.symptoms[state.symptom], state.stages[state.at]
 
-    def decide(facts: Facts) -> Plan:
-        return by_settings.stage(
-            project.runbook, facts, state.symptom, state.stages[state.at], run.policy, project.language
-        )
+    def decide(facts: Facts, chosen: Resuming | None) -> Plan:
+        return by_settings.stage(project.runbook, facts, state.symptom, stage, run.policy, project.language, chosen)
 
     operations = state.operations
-    if not decide(observe(project)).empty:
-        result = carry_out(project, Change(decide), replace(run.request, or_undo=False))
+    if not decide(observe(project), None).empty:
+        request = replace(run.request, or_undo=False)
+        wanted = Wanted(symptom.resume, symptom.resume_grade)
+        result = carry_out(project, rungs.change(project, wanted, run.policy, request, decide), request)
         run.parts += result.parts
         operations = (*operations, result.change.operation)
         if result.exit_code is Exit.INTERRUPTED:
