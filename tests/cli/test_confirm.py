@@ -16,6 +16,7 @@ from tests.support import pending
 from tests.support.pending import CHANGE, NEW, OLD, QUIET, change, record
 from tests.support.projects import CONFIG, REVERT, RUNBOOK, Project, processes_of, wait_for
 from tests.support.repositories import commit, create_repository
+from tests.support.rungs import LAST, climb
 
 DATA = (
     "operation",
@@ -422,6 +423,18 @@ def test_live_settings_go_back_live(project: Project) -> None:
     events = project.root / "logs/events.jsonl"
     wait_for(lambda: events.read_text().count('"reloaded"') == 2)
     assert project.record()["pid"] == pid, "no restart"
+
+
+def test_a_trainer_that_was_started_meanwhile_overwrites_no_model(project: Project) -> None:
+    """The change was made without a trainer; the undo stops the one that was started since, and starts it again."""
+    climb(project, "good", "good")
+    done = project.run("rollback", "--back", "1", "--yes", "--no-restart", "--confirm-within", "10s")
+    assert done.code == 0, done
+    project.start_trainer()
+    pid = project.record()["pid"]
+    wait_for(lambda: not record(project) and project.record()["pid"] not in (None, pid))
+    undo = next(entry for entry in pending.history(project) if entry["command"] == "undo")
+    assert LAST in [file["path"] for file in undo["files"]] and undo["first_step"], undo
 
 
 def test_an_undone_revert_of_a_commit(project: Project) -> None:

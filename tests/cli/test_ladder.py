@@ -41,6 +41,8 @@ def test_the_list_in_80_columns_and_as_json(project: Project) -> None:
     assert len(data["left_out"]) == 2
     one = project.run("checkpoint", "show", "300", "--json").json["data"]["checkpoint"]
     assert (one["path"], one["generation"]) == (LAST, 1)
+    second = project.run("checkpoint", "show", "2", "--json").json["data"]["checkpoint"]
+    assert (second["path"], second["back"]) == (rung(100), 2), "by the first column of the list"
     assert project.run("checkpoint", "show", "step-0000").code == 2, "the beginning of several"
     assert "did you mean" in project.run("checkpoint", "show", "lost.pth").err
 
@@ -62,6 +64,8 @@ def test_back_and_undo(project: Project) -> None:
     assert "from step 300 to step 100" in shown.out and "about 6 min of training" in shown.out, shown
     done = project.run("rollback", "--back", "2", "--yes", "--json")
     assert taken(done) == rung(100)
+    refused = project.run("undo", "--yes", "--no-restart")
+    assert refused.code == 3 and "would overwrite models/last.pth" in refused.err and "trainer stop" in refused.err
     assert project.run("trainer", "stop").code == 0
     assert project.run("undo", "--yes").code == 0
     assert project.read(LAST).startswith(b"weights of step") and last, "what the trainer saved when it was stopped"

@@ -116,6 +116,18 @@ def test_a_probe_that_answers_nonsense(rehearsing: Project, text: str) -> None:
     assert NOW in rehearsing.read(CONFIG)
 
 
+def test_words_that_are_no_number_of_steps(rehearsing: Project) -> None:
+    for command in (("rollback", "--rehearse", "abc"), ("rollback", "--symptom", "oom", "--rehearse", "1e3")):
+        done = rehearsing.run(*command)
+        assert done.code == 2 and f"{command[-1]}: --rehearse takes a number of steps" in done.err, done
+
+
+def test_the_plan_says_that_it_was_rehearsed_in_one_process(rehearsing: Project) -> None:
+    rehearsing.replace(RUNBOOK, "processes: 1", "processes: 2")
+    done = rehearsing.run(*ROLLBACK, "--rehearse", "--dry-run")
+    assert done.code == 0 and "rehearsed in one process; the trainer runs in 2" in done.out, done
+
+
 def test_a_probe_that_hangs_is_killed(rehearsing: Project) -> None:
     rehearsing.replace(RUNBOOK, "probe_limit_s: 300", "probe_limit_s: 1")
     rehearsing.write("hang", "")
