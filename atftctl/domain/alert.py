@@ -80,6 +80,11 @@ class ReceivedAlert:
     resolved: str = ""
     seen: int = 1
 
+    @property
+    def is_over(self) -> bool:
+        """Was its end told?"""
+        return bool(self.resolved) or self.notification.status == "resolved"
+
     def to_json(self) -> dict[str, Any]:
         """The record as JSON."""
         sent = self.notification

@@ -53,8 +53,9 @@ def record(
             _write(layout, [again if alert is before else alert for alert in known])
             return again, False
         at = now.isoformat(timespec="milliseconds")
-        new = ReceivedAlert(_new_id(now), origin, at, notification, conclusion)
         ended = notification.status == "resolved"
+        late = not ended and any(_is_over(notification, alert) for alert in known)
+        new = ReceivedAlert(_new_id(now), origin, at, notification, conclusion, at if late else "")
         kept = [
             replace(alert, resolved=at) if ended and _is_ended_by(alert, notification) else alert for alert in known
         ]
@@ -80,6 +81,13 @@ def _is_ended_by(alert: ReceivedAlert, notification: Notification) -> bool:
     """Does a notification say that this alert is over?"""
     sent = alert.notification
     return not alert.resolved and sent.status == "firing" and sent.key == notification.key
+
+
+def _is_over(notification: Notification, alert: ReceivedAlert) -> bool:
+    """Was the end of this notification's alerts told before it came?"""
+    sent = alert.notification
+    over = {(each.fingerprint, each.starts) for each in sent.alerts if each.status == "resolved"}
+    return sent.key == notification.key and {(each.fingerprint, each.starts) for each in notification.alerts} <= over
 
 
 def _new_id(now: datetime) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
 
-from atftctl.domain.incident import Incident, RouteState, base
+from atftctl.domain.incident_events import Incident, RouteState, base
 from atftctl.domain.record import record
 from atftctl.host import locks
 from atftctl.host.errors import HostError

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from atftctl.domain.alert import ReceivedAlert
-from atftctl.domain.incident import OPEN, Event
+from atftctl.domain.incident_events import OPEN, Event
 from atftctl.domain.route import Severity
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from atftctl.domain.incident import Due, Event, Incident, RouteState
+from atftctl.domain.incident_events import Due, Event, Incident, RouteState
 from atftctl.domain.route import Route, reaches
 
 QUIET_S = 6 * 3600.0  # without an event for so long, an incident is over

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
-from atftctl.domain.incident import Due, Event, Incident
+from atftctl.domain.incident_events import Due, Event, Incident
 from atftctl.domain.printable import shortened
 from atftctl.domain.record import record
 from atftctl.protocol.messages import joined, tr, trn

@@ -12,7 +12,7 @@ from atftctl.decide.alerting.incidents import incidents
 from atftctl.decide.alerting.message import Place
 from atftctl.domain.alert import ReceivedAlert
 from atftctl.domain.errors import AtftError, Refused
-from atftctl.domain.incident import Event, Incident
+from atftctl.domain.incident_events import Event, Incident
 from atftctl.host import locks
 from atftctl.host.errors import HostError
 from atftctl.operations.project import Project, open_operation

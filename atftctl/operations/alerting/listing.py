@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from atftctl.domain.errors import Refused, UsageError
-from atftctl.domain.incident import RouteState
+from atftctl.domain.incident_events import RouteState
 from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
 from atftctl.operations.alerting.alert_data import AlertListData, AlertShowData, RouteData, described
@@ -40,13 +40,12 @@ def show(project: Project, id_: str) -> Result:
         raise UsageError(text if matches else tr("there is no alert {id!r}", id=id_), hint=nearest(id_, ids[-50:]))
     alert = matches[0]
     headline = tr(
-        "{id}: {title} ({status})", id=alert.id, title=alert.notification.title, status=_status(alert.resolved)
+        "{id}: {title} ({status})",
+        id=alert.id,
+        title=alert.notification.title,
+        status=tr("over") if alert.is_over else tr("not over, as far as is known"),
     )
     return Result("alert show", Exit.DONE, headline, data=AlertShowData(described(alert)))
-
-
-def _status(resolved: str) -> str:
-    return tr("over") if resolved else tr("not over, as far as is known")
 
 
 def routes_of(project: Project) -> tuple[RouteData, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from atftctl.decide.alerting import incidents as deciding
 from atftctl.decide.alerting.message import Text, compose, without
 from atftctl.domain.errors import AtftError
-from atftctl.domain.incident import Due, Incident, RouteState
+from atftctl.domain.incident_events import Due, Incident, RouteState
 from atftctl.domain.record import record
 from atftctl.domain.route import Route
 from atftctl.host.errors import HostError, LockHeldError

@@ -32,7 +32,7 @@ def receive(project: Project, source: int, report: Reporter) -> Result:
     came before is only counted. Raises Refused, HostError, OSError."""
     sent = _parsed(_read(source))
     alert, is_new = alerts.record(project.layout, sent, "alertmanager", now())
-    if sent.status == "firing" and alert.conclusion is None:  # killed before, it had none; then it gets one now
+    if not alert.is_over and alert.conclusion is None:  # also one that came before, and was killed while it diagnosed
         alert = alerts.conclude(project.layout, alert.id, _concluded(project, report)) or alert
     data = ReceivedData(described(alert), new=is_new)
     return Result("alert receive", Exit.DONE, _headline(alert, is_new=is_new), lines=_lines(alert), data=data)
@@ -89,7 +89,7 @@ def _headline(alert: ReceivedAlert, *, is_new: bool) -> Message:
     values = {"id": alert.id, "title": alert.notification.title}
     if not is_new:
         return tr("{id} is already known: {title} (came {count} times)", count=alert.seen, **values)
-    if alert.notification.status == "resolved":
+    if alert.is_over:
         return tr("{id} recorded: {title} is over", **values)
     return tr("{id} recorded: {title}", **values)
 
