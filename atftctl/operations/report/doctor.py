@@ -236,7 +236,7 @@ def _repository(project: Project) -> Finding:
     return Finding("repository", commit[:12])
 
 
-def _routes(project: Project) -> Iterator[Finding]:
+def route_findings(project: Project) -> Iterator[Finding]:
     """Yield on which routes people are told of an incident, and what is in the way."""
     routes = listing.routes_of(project)
     if not routes:
@@ -258,4 +258,4 @@ def _routes(project: Project) -> Iterator[Finding]:
             yield Finding(name, tr("set, from severity {severity} on", severity=route.severity))
 
 
-LOOKS = (_machine, _health, _space, _trainer, _state, _routes)
+LOOKS = (_machine, _health, _space, _trainer, _state, route_findings)
