@@ -163,6 +163,14 @@ def test_a_message_says_what_happened_what_is_true_what_to_decide_and_the_comman
     assert "22 earlier events" in lines([operation(10 + number) for number in range(30)])
 
 
+def test_no_value_of_a_setting_is_told() -> None:
+    text = lines(
+        [operation(10), operation(20, "config set", 1, title="api_key: old → n3w", reason="n3w", changes=["n3w"])]
+    )
+    assert "config set op-20" in text
+    assert "n3w" not in text
+
+
 def test_secrets_and_control_characters_are_no_part_of_a_message() -> None:
     address = "json://user:p%40ss-word@example.org/Tok3nTok3n/alerts?key=AbcdEf0123"
     text = without(f"alerts of user {address} p@ss-word p%40ss-word Tok3nTok3n AbcdEf0123\x1b[31m\u202e", (address,))

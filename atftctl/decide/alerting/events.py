@@ -11,7 +11,7 @@ from atftctl.domain.alert import ReceivedAlert
 from atftctl.domain.incident_events import OPEN, Event
 from atftctl.domain.route import Severity
 from atftctl.protocol import Exit
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, tr
 
 BEGINS = "rollback"  # every rollback begins an incident
 # Operations that people are told about while an incident lasts; others are only listed.
@@ -30,13 +30,7 @@ def of_operation(entry: Mapping[str, Any]) -> Event | None:
     return Event(
         id=str(entry["operation"]),
         time=time,
-        text=tr(
-            "{command} {operation}: {title} ({outcome})",
-            command=command,
-            operation=entry["operation"],
-            title=entry["title"],
-            outcome=entry.get("outcome", "?"),
-        ),
+        text=_text(entry, with_title=verb in TELLS),
         severity=_severity(failed=failed, told=verb in TELLS),
         begins=failed or expired or verb == BEGINS,
         ends="stopped" if command == "trainer stop" and code == 0 else "",
@@ -44,6 +38,14 @@ def of_operation(entry: Mapping[str, Any]) -> Event | None:
         urgent=code == Exit.STOPPED,
         command=_way_on(entry, failed=failed),
     )
+
+
+def _text(entry: Mapping[str, Any], *, with_title: bool) -> Message:
+    """An operation in one line. Titles of other operations may hold the value of a setting, which may be a secret."""
+    values = {name: str(entry.get(name, "?")) for name in ("command", "operation", "outcome")}
+    if with_title:
+        return tr("{command} {operation}: {title} ({outcome})", title=entry["title"], **values)
+    return tr("{command} {operation} ({outcome})", **values)
 
 
 def _severity(*, failed: bool, told: bool) -> Severity:
