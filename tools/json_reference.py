@@ -127,6 +127,10 @@ COMMANDS = {  # whose data it is, by the name of the class
     "LintData": "runbook lint",
     "RenderData": "runbook render",
     "DrillData": "drill",
+    "ReceivedData": "alert receive",
+    "AlertListData": "alert list",
+    "AlertShowData": "alert show",
+    "AlertTestData": "alert test",
 }
 BESIDE = ("details", "entry")  # objects whose fields JSON has beside the others, not below their name
 TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text", Any: "any value"}

@@ -62,6 +62,12 @@ MEANINGS = {
     "git": "Settings of `rollback --git`.",
     "full": "What `rollback --full` removes and restores.",
     "drill": "Settings of `drill`, the rehearsal.",
+    "routes": "The ways on which people are told of an incident, by name. None: the contacts are only printed.",
+    "routes.NAME.url": "`env:VARIABLE`: the environment variable that holds the address, as apprise writes it. An "
+    "address itself is refused: it holds a password or a token.",
+    "routes.NAME.severity": "The least severity that is told: `info`; `warning` (a rollback, an alert with a fault); "
+    "`critical` (a change that failed, a page).",
+    "routes.NAME.language": "Language of the messages.",
     "files.configs": "Config files. Later files override earlier ones; files are replaced in this order.",
     "files.models": "Model files. They may be missing, and may be symbolic links.",
     "files.also": "Further files and folders for snapshots. Symbolic links, `.env` and key files are skipped.",

@@ -47,6 +47,7 @@ def run(session: Session, act: Callable[[], Result]) -> NoReturn:
 
     result = guarded(session, act_and_close)
     guarded(session, lambda: _show(session, result))
+    session.tell_people()
     raise typer.Exit(int(result.exit_code))
 
 
@@ -153,6 +154,7 @@ def _fail(session: Session, error: AtftError) -> NoReturn:
     contacts = session.contacts if error.exit_code in WITH_CONTACTS else ()
     with _printing():
         _show_error(_reported_as or session.command, error, contacts, as_json=session.json)
+    session.tell_people(stopped=error.exit_code is Exit.STOPPED)
     raise typer.Exit(int(error.exit_code))
 
 

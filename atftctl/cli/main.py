@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from atftctl.cli.root import app
 
@@ -26,11 +26,22 @@ def main() -> None:
 
     settle_in()
     as_interrupt()
-    if sys.argv[1:2] == ["__timer"]:
-        from atftctl.cli.timer import main as be_timer
-
-        sys.exit(be_timer(sys.argv[2:]))
+    if process := _hidden(sys.argv[1:2]):
+        sys.exit(process(sys.argv[2:]))
     sys.exit(run(in_order(sys.argv[1:])))
+
+
+def _hidden(name: Sequence[str]) -> Callable[[Sequence[str]], int] | None:
+    """The process that atftctl has started under this name; None for a command of people."""
+    if name == ["__timer"]:
+        from atftctl.cli.timer import main as timer
+
+        return timer
+    if name in (["__notify"], ["__send"]):
+        from atftctl.cli import notifier
+
+        return notifier.notify if name == ["__notify"] else notifier.send
+    return None
 
 
 def run(arguments: Sequence[str]) -> int:

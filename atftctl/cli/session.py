@@ -44,6 +44,7 @@ class Session:
     force: str = ""
     render: Callable[[Result], None] | None = None  # how the result is shown; None: headline, lines and times
     contacts: tuple[str, ...] = ()  # the runbook's; an error shows them
+    _opened: tuple[Project, object] | None = None  # where the runbook has routes, and what its records were like then
 
     def __post_init__(self) -> None:
         self.language = options.language(self.lang)
@@ -60,7 +61,22 @@ class Session:
         how = projects.open_for_rescue if rescue else projects.open_to_look if look else projects.open_project
         opened = how(self.project, self.language)
         self.contacts = opened.contacts
+        if opened.runbook.routes:
+            from atftctl.operations.alerting.gather import signature
+
+            self._opened = opened, signature(opened.layout)
         return opened
+
+    def tell_people(self, *, stopped: bool = False) -> None:
+        """Where something happened since the project was opened, tell people on the routes of the runbook: in a process
+        that nobody waits for. stopped: an operation stopped halfway, which leaves no line in the history."""
+        if self._opened is None:
+            return
+        from atftctl.operations.alerting import gather, outbox
+
+        project, before = self._opened
+        if stopped or gather.signature(project.layout) != before:
+            outbox.poke(project)
 
     def request(self, *, or_undo: bool = False, policy: RestartPolicy | None = None) -> Request:
         """How the operator asks for this change. policy: what it may do with the trainer, where it may have to be

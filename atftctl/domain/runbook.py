@@ -12,6 +12,7 @@ from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.record import record
+from atftctl.domain.route import Route
 from atftctl.domain.texts import Text
 from atftctl.protocol.keys import parse_key
 from atftctl.protocol.messages import tr
@@ -263,6 +264,7 @@ class Runbook:
     logs: Logs = field(default_factory=Logs)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     detectors: Mapping[str, DetectorRule] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""

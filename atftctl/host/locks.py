@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,33 @@ def exclusive(path: Path, *, command: str, reason: str) -> Iterator[None]:
             _write(handle, {})
     finally:
         os.close(handle)
+
+
+@contextmanager
+def waiting(path: Path, wait_s: float) -> Iterator[Callable[[], None]]:
+    """Hold a lock that says nothing of its holder during the block, or until the function that is yielded is called. It
+    is waited for up to `wait_s` seconds. Raises LockHeldError, OSError."""
+    with opened(path.parent) as folder:
+        handle, _ = open_own(path.name, os.O_RDWR, folder)
+    try:
+        deadline, pause = time.monotonic() + wait_s, 0.005
+        while not _is_free(handle):
+            if time.monotonic() >= deadline:
+                raise LockHeldError({})
+            time.sleep(pause)
+            pause = min(pause * 2, LOOK_S)
+        yield lambda: fcntl.flock(handle, fcntl.LOCK_UN)
+    finally:
+        os.close(handle)
+
+
+def _is_free(handle: int) -> bool:
+    """Take the lock, if nobody holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def holder(path: Path) -> dict[str, str] | None:

@@ -19,6 +19,7 @@ from atftctl.domain.result import Reporter
 from atftctl.host import locks
 from atftctl.host.errors import HostError, reason_and_place
 from atftctl.host.self_copy import private_copy
+from atftctl.operations.alerting import outbox
 from atftctl.operations.change.project_lock import held_by
 from atftctl.operations.overdue import expire
 from atftctl.operations.project import open_for_rescue
@@ -145,6 +146,7 @@ class Timer:
         contacts = [f"contact: {contact}" for contact in project.contacts]
         for line in (result.headline, *result.lines, *contacts):
             self.log(line)
+        outbox.poke(project)
         return True
 
     def _pause(self, seconds: float) -> None:

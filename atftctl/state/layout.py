@@ -147,6 +147,16 @@ class Layout:
         return self.state / "checkpoints.json"
 
     @property
+    def alerts(self) -> Path:
+        """Alerts that came in."""
+        return self.state / "alerts.json"
+
+    @property
+    def notifications(self) -> Path:
+        """What was told of incidents."""
+        return self.state / "notifications.json"
+
+    @property
     def checked(self) -> Path:
         return self.state / "checked.json"
 

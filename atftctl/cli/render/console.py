@@ -7,7 +7,6 @@ obeyed.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,20 +15,14 @@ from typing import Literal, TextIO
 
 from atftctl.cli.render.layout import display_width, wrap
 from atftctl.cli.render.translation import localize
+from atftctl.domain.printable import UNPRINTABLE, printable
 
-# C0 and C1 controls, and what reorders or hides text (Unicode TR36, Trojan Source).
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 Tone = Literal["", "strong", "quiet", "good", "warn", "bad"]
 _CODES: dict[Tone, str] = {"strong": "1", "quiet": "2", "good": "32", "warn": "33", "bad": "31"}
 # The marks before a line are ASCII, so that any screen shows them.
 OK, WARN, FAIL, UNKNOWN = "ok", "!", "FAIL", "?"
 MARK_WIDTH = 4
 MIN_COLUMNS, MAX_COLUMNS = 40, 120
-
-
-def printable(text: str) -> str:
-    """One line that a terminal shows as it is."""
-    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def has_colours(stream: TextIO) -> bool:

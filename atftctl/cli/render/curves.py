@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from atftctl.cli.render.console import printable
 from atftctl.cli.render.layout import display_width, pad
 from atftctl.cli.render.translation import localize
 from atftctl.domain.curve import Curve, Scale, number_text, quality_curves, scale_of
+from atftctl.domain.printable import printable
 from atftctl.protocol.messages import tr, trn
 
 Charset = Literal["braille", "ascii"]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from atftctl.cli.render import curves, svg, svg_file
 from atftctl.cli.render.ages import short_moment
-from atftctl.cli.render.console import WARN, emit, emit_raw, printable, say, say_marked, screen, write_lines
+from atftctl.cli.render.console import WARN, emit, emit_raw, say, say_marked, screen, write_lines
 from atftctl.cli.render.layout import GAP, display_width
 from atftctl.cli.render.tables import show_table
 from atftctl.cli.render.translation import localize
 from atftctl.domain.curve import number_text
+from atftctl.domain.printable import printable
 from atftctl.domain.result import Result
 from atftctl.protocol.messages import Message, joined, tr, trn
 

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate, chain
 
-from atftctl.cli.render.console import WARN, Tone, paragraph, printable, say, say_marked, screen, write_lines
+from atftctl.cli.render.console import WARN, Tone, paragraph, say, say_marked, screen, write_lines
 from atftctl.cli.render.layout import chunks
 from atftctl.domain.code_steps import ChangePackages
 from atftctl.domain.duration import duration_text
 from atftctl.domain.plan import Plan
+from atftctl.domain.printable import printable
 from atftctl.domain.snapshot_steps import RemoveSnapshot
 from atftctl.domain.steps import ChangeFiles, RunStage, SettingChange, Step
 from atftctl.domain.text import listed

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from atftctl.cli.render.ages import age
-from atftctl.cli.render.console import WARN, Tone, printable, say, say_marked
+from atftctl.cli.render.console import WARN, Tone, say, say_marked
 from atftctl.cli.render.layout import display_width, pad
 from atftctl.cli.render.result import contacts
 from atftctl.cli.render.translation import localize
+from atftctl.domain.printable import printable
 from atftctl.domain.result import Result
 from atftctl.protocol.messages import tr
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from atftctl.cli.render.console import UNPRINTABLE
 from atftctl.cli.render.translation import localize
 from atftctl.domain.curve import Curve, Scale, number_text, quality_curves, scale_of
+from atftctl.domain.printable import UNPRINTABLE
 from atftctl.domain.record import record
 from atftctl.protocol.messages import tr
 

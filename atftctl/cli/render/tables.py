@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from atftctl.cli.render.console import emit_raw, printable, say, screen, write_lines
+from atftctl.cli.render.console import emit_raw, say, screen, write_lines
 from atftctl.cli.render.layout import display_width, pad, table
 from atftctl.cli.render.translation import localize
+from atftctl.domain.printable import printable
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

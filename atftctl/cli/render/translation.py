@@ -28,7 +28,12 @@ def use_language(code: str) -> None:
 
 def localize(text: str) -> str:
     """The text in the operator's language."""
-    return str(text) if _language.code == "en" else localized(text, _translation(_language.code))
+    return in_language(text, _language.code)
+
+
+def in_language(text: str, code: str) -> str:
+    """The text in a language, whichever the operator's is."""
+    return str(text) if code == "en" else localized(text, _translation(code))
 
 
 @cache

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def spawn(
-    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path, memory_limit_mb: int = 0
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path | None, memory_limit_mb: int = 0
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own, with the rights of the owner of `cwd`. Its standard output and error are
-    appended to the file `output`.
+    appended to the file `output`; None: nobody reads them.
 
     The memory limit is RLIMIT_DATA, set in the child before exec, so that its own children inherit it; 0: no limit.
     Raises HostError where it can't be started; OSError, NotRegularError and SymlinkError for `output`.
@@ -31,8 +31,11 @@ def spawn(
     from atftctl.host.process.command import limited
 
     user = rights.user_of(cwd)
-    with opened(output.parent) as folder:
-        out, _ = open_own(output.name, os.O_WRONLY | os.O_APPEND, folder)
+    if output is None:
+        out = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    else:
+        with opened(output.parent) as folder:
+            out, _ = open_own(output.name, os.O_WRONLY | os.O_APPEND, folder)
     try:
         return subprocess.Popen(
             list(argv),

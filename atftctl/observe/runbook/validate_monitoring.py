@@ -26,6 +26,7 @@ def check(runbook: Runbook, binder: Binder) -> None:
     _check_logs(runbook, binder)
     _check_tolerances(runbook, binder)
     _check_checkpoints(runbook, binder)
+    _check_routes(runbook, binder)
 
 
 def _check_metrics(runbook: Runbook, binder: Binder) -> None:
@@ -112,6 +113,24 @@ def _check_checkpoints(runbook: Runbook, binder: Binder) -> None:
         if grade and resume == "scratch":
             text = tr("a start from new weights has no checkpoint; leave the grade out, or resume from last or best")
             binder.problem((*where, "resume_grade"), text)
+
+
+def _check_routes(runbook: Runbook, binder: Binder) -> None:
+    """Check that each route names the variable that holds its address, and not the address. Its text is never shown: it
+    may be a secret."""
+    hint = tr("write url: env:NAME here, and set the environment variable NAME to the address")
+    for name, route in runbook.routes.items():
+        where = ("routes", name)
+        if not log_rules.is_name(name):
+            text = tr("{name!r} is no name: letters, digits, - and _, at most 40 of them", name=name)
+            binder.problem(where, text)
+        if route.variable:
+            continue
+        text = tr("this does not name an environment variable")
+        if "://" in route.url:
+            text = tr("an address does not belong in the runbook: it holds a password or a token, which everybody sees "
+                      "who can read the file")  # fmt: skip
+        binder.problem((*where, "url"), text, hint=hint)
 
 
 def check_range(binder: Binder, path: tuple[str | int, ...], value: float, least: int, most: int) -> None:

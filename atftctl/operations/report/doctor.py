@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from atftctl.domain.errors import AtftError, Refused
@@ -19,6 +20,7 @@ from atftctl.host.git import facts as git
 from atftctl.host.process.command import run
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.trainer_run import probes
+from atftctl.operations.alerting import listing
 from atftctl.operations.project import Project, observe, open_operation
 from atftctl.operations.report import confirmation, health
 from atftctl.protocol import Exit
@@ -234,4 +236,26 @@ def _repository(project: Project) -> Finding:
     return Finding("repository", commit[:12])
 
 
-LOOKS = (_machine, _health, _space, _trainer, _state)
+def route_findings(project: Project) -> Iterator[Finding]:
+    """Yield on which routes people are told of an incident, and what is in the way."""
+    routes = listing.routes_of(project)
+    if not routes:
+        yield Finding("routes", tr("none in the runbook: contacts are printed, and nobody is told"))
+        return
+    if find_spec("apprise") is None:
+        costs = tr("nobody is told of an incident; next: pip install 'atftctl[alerts]'")
+        yield Finding("apprise", tr("missing"), costs)
+    for route in routes:
+        name = f"route {route.name}"
+        if route.problem:
+            yield Finding(
+                name, route.problem, tr("people could not be told; next: atftctl alert test {name}", name=route.name)
+            )
+        elif not route.set:
+            message = tr("the environment variable {name} is not set here", name=route.variable)
+            yield Finding(name, message, tr("commands that run here tell nobody on this route"))
+        else:
+            yield Finding(name, tr("set, from severity {severity} on", severity=route.severity))
+
+
+LOOKS = (_machine, _health, _space, _trainer, _state, route_findings)

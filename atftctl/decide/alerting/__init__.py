@@ -1,0 +1,1 @@
+"""Alerts that come in, incidents, and what people are told of them."""

@@ -1,0 +1,1 @@
+"""Alerts that come in, and the messages that go out."""
