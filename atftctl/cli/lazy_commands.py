@@ -34,6 +34,7 @@ SECTIONS = {
         "drill": "Rehearse an incident in a scratch copy of the project",
         "history": "List past operations",
         "show": "Show one past operation in full",
+        "incident": "Write the page of an incident: HTML or Markdown",
     },
     "Settings and the trainer process": {
         "config": "Read and change single settings",
