@@ -35,6 +35,7 @@ SECTIONS = {
         "alert": "Receive and list alerts, and test the routes on which people are told",
         "history": "List past operations",
         "show": "Show one past operation in full",
+        "incident": "Write the page of an incident: HTML or Markdown",
     },
     "Settings and the trainer process": {
         "config": "Read and change single settings",

@@ -11,12 +11,13 @@ from atftctl import protocol
 from atftctl.domain.facts import Process
 from atftctl.host.errors import HostError
 from atftctl.host.files.containment import resolve_inside
-from atftctl.host.files.logs import tail
+from atftctl.host.files.logs import open_log, tail
 from atftctl.host.files.reading import read_bytes
 from atftctl.state.layout import Layout
 
 LOG_LINES = 400
 METRIC_LINES = 1000
+HEADER_BYTES = 64 << 10
 CONFIG_BYTES = 1 << 20  # that are kept of each config
 
 
@@ -32,6 +33,8 @@ def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[st
         (protocol.METRICS, METRIC_LINES),
     ):
         if text := tail(layout.root, name, lines):
+            if name == protocol.METRICS:
+                text = _with_header(layout, text)
             evidence[name.replace("/", "__")] = ("\n".join(text) + "\n").encode()
     for name in configs:
         try:
@@ -40,3 +43,13 @@ def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[st
         except (OSError, HostError):
             continue
     return evidence
+
+
+def _with_header(layout: Layout, lines: list[str]) -> list[str]:
+    """The last lines of the metrics below the header of their file, so that they can be read without it."""
+    try:
+        with open_log(layout.root, protocol.METRICS) as file:
+            header = file.readline(HEADER_BYTES).decode("utf-8", "replace").rstrip("\r\n")
+    except (OSError, HostError):
+        return lines
+    return lines if not header or lines[0] == header else [header, *lines]

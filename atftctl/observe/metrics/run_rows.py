@@ -182,6 +182,16 @@ def _thinned(lines: list[bytes], block: bytes, stride: int, reading: _Reading) -
     return kept
 
 
+def rows_in(text: bytes, header: tuple[str, ...], wanted: Sequence[str]) -> tuple[list[Row], int]:
+    """(every row in these whole lines, how many of them are no rows). header: the columns of the first rows; empty
+    where a header is among the lines. wanted: the columns that are needed."""
+    reading = _Reading(wanted, 0, -1)
+    if header:
+        reading.begin(header)
+    reading.take_all(text.split(b"\n"))
+    return reading.rows, reading.torn
+
+
 @dataclass
 class FileRows:
     """Every row of a file of metrics, one after the other, of whatever trainer. `torn`: lines so far that were no rows.

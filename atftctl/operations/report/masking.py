@@ -1,0 +1,65 @@
+"""Mask secrets in texts that leave the project. What is a secret is told by its name (`observe.snapshots.secret_names`)
+and by the form of well-known tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from atftctl.observe.snapshots.secret_names import is_secret
+
+MASK = "***"
+ASSIGNED = re.compile(
+    r"""(?P<key>[A-Za-z0-9_.\-]{2,80})(?P<between>["']?\s*(?:[:=]|\u2192)\s*)(?P<value>"[^"]*"?|'[^']*'?|[^\s,;}\]]+)"""
+    r"(?P<changed>\s*\u2192\s*\S+)?"
+)
+LINE = re.compile(
+    r"""^(?P<lead>[ +\-]?)(?P<indent>\s*)(?:- )?["']?(?P<key>[A-Za-z0-9_.\-]{2,80})["']?\s*:(?P<value>.*)$"""
+)
+TOKENS = re.compile(
+    r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user:password@ of an address
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|hf_|AKIA|ASIA|AIza|eyJ)[A-Za-z0-9_\-.]{12,}"
+    r"|https://hooks\.[^\s\"'>]+|https://[^\s\"'>]*/api/webhooks/[^\s\"'>]+"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
+)
+OPENERS = ("", "|", ">", "|-", ">-", "|+", ">+")  # of a value on the lines below its key
+
+
+def is_secret_key(key: str) -> bool:
+    """Does a setting of this name hold a secret?"""
+    return any(is_secret(part) for part in re.split(r"[./]", key.strip("\"' ")) if part)
+
+
+def masked(text: str) -> str:
+    """The text without the values of settings whose names say that they are secret, and without well-known tokens. A
+    text that holds neither stays as it is, and so translatable."""
+    shown = TOKENS.sub(MASK, str(text))
+    shown = ASSIGNED.sub(lambda match: _assignment(match) if is_secret_key(match["key"]) else match[0], shown)
+    return text if shown == text else shown
+
+
+def masked_value(key: str, value: str) -> str:
+    """The value of a setting."""
+    return MASK if is_secret_key(key) and value else masked(value)
+
+
+def masked_lines(lines: Iterable[str]) -> list[str]:
+    """The lines of a diff of configs. A value that stands on the lines below its key is masked, too."""
+    shown, below = list[str](), -1
+    for line in lines:
+        match = LINE.match(line)
+        indent = len(line[1:]) - len(line[1:].lstrip())
+        if below >= 0 and (indent > below or not line[1:].strip()):
+            shown.append(f"{line[:1]}{' ' * indent}{MASK}")
+            continue
+        below = -1
+        if match and is_secret_key(match["key"]):
+            below = len(match["indent"]) if match["value"].strip() in OPENERS else -1
+            shown.append(line[: match.start("value")] + (f" {MASK}" if below < 0 else match["value"]))
+        else:
+            shown.append(masked(line))
+    return shown
+
+
+def _assignment(match: re.Match[str]) -> str:
+    return f"{match['key']}{match['between']}{MASK}"
