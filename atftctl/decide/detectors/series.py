@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from atftctl.decide.detectors import cusum, explosion, non_finite, robust, spike
-from atftctl.decide.detectors.finding import Finding
+from atftctl.domain.finding import Finding
 
 
 class Series(NamedTuple):

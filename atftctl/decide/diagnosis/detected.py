@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from atftctl.decide.detectors import bank, cusum, explosion, leak, non_finite, slow, spike, step_time
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
 from atftctl.domain.diagnosis import Evidence, Strength
+from atftctl.domain.finding import Finding
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row, RunRows
 from atftctl.protocol.messages import Message, tr, trn

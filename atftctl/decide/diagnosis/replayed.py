@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from atftctl.decide.detectors import bank
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
+from atftctl.domain.finding import Finding
 from atftctl.domain.run_rows import Row
 
 LEVEL = 0.95  # of the upper bound, one-sided
