@@ -16,7 +16,7 @@ from atftctl.domain.errors import AtftError, Refused
 from atftctl.domain.result import Reporter
 from atftctl.domain.watching import Look
 from atftctl.host.errors import HostError, reason
-from atftctl.operations.monitoring import carrying
+from atftctl.operations.monitoring import carrying, earned
 from atftctl.operations.project import Project, open_operation
 from atftctl.protocol.messages import tr
 from atftctl.state import acts, history
@@ -59,6 +59,8 @@ def _consider(project: Project, look: Look, report: Reporter, mode: Mode) -> Dec
         acts.write(layout, memory)
     if mode == "shadow":
         decision = policy.decide(project.runbook, look, replace(memory, stopped=None), known, mode)
+        proof = any(each.proof for each in signals)
+        earned.add_look(project, look, acts=decision.kind == "act", proof=proof)
         return _as_shadow(project, memory, look, decision)
     decision = policy.decide(project.runbook, look, memory, known, mode)
     if decision.kind == "page":
