@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.acting import Acting
 from atftctl.domain.checkpoint import Checkpoints, Grade
 from atftctl.domain.detector_rules import DetectorRule
 from atftctl.domain.gate import Gate
@@ -262,6 +263,7 @@ class Runbook:
     logs: Logs = field(default_factory=Logs)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     detectors: Mapping[str, DetectorRule] = field(default_factory=dict)
+    acting: Acting = field(default_factory=Acting)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""
