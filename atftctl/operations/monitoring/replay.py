@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from atftctl.decide.detectors import bank
+from atftctl.decide.detectors import bank, slow
 from atftctl.decide.diagnosis.replayed import Counted, Replay, upper_bound
 from atftctl.domain.detector_rules import DETECTORS
 from atftctl.domain.errors import Refused, UsageError
@@ -15,12 +15,13 @@ from atftctl.domain.text import listed
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import size_of
 from atftctl.observe.metrics.run_rows import FileRows
+from atftctl.operations.monitoring.baseline_curve import baseline_curve
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, tr, trn
 
 PER = 10_000  # steps that rates are given for
-NOT_REPLAYED = ("hang", "slower")  # they need times, or a baseline run
+NOT_REPLAYED = "hang"  # it needs times
 
 
 @record
@@ -78,7 +79,8 @@ class ReplayData(Data):
 def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report: Reporter) -> Result:
     """Feed the rows of these files to the detectors. Raises Refused where a file can't be read, or has no column that
     a detector needs; UsageError for a file that is given twice."""
-    rules = bank.rules_of(project.runbook)
+    curve, uncompared = baseline_curve(project, None)
+    rules = bank.rules_of(project.runbook, curve)
     if not rules.columns:
         text = tr("the runbook names no column for a detector")
         raise Refused(text, hint=tr("name them in the section metrics of the runbook, such as metrics.loss"))
@@ -100,7 +102,8 @@ def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report
     data = ReplayData(
         replayed.rows, replayed.healthy, replayed.runs, replayed.faulty, fault_at, lines, alarms, torn
     )  # fmt: skip
-    return Result("replay", Exit.DONE, _headline(data), data=data)
+    lines = (uncompared,) if uncompared else ()
+    return Result("replay", Exit.DONE, _headline(data), lines=lines, data=data)
 
 
 def _feed(replayed: Replay, path: Path, report: Reporter) -> int:
@@ -119,7 +122,8 @@ def _feed(replayed: Replay, path: Path, report: Reporter) -> int:
 
 
 def _names(rules: bank.Rules) -> list[str]:
-    return [*(name for name in DETECTORS if name not in NOT_REPLAYED), *rules.thresholds]
+    known = [name for name in DETECTORS if name != NOT_REPLAYED and (name != slow.NAME or rules.curve.steps)]
+    return [*known, *rules.thresholds]
 
 
 def _line(name: str, counted: Counted) -> DetectorLine:
