@@ -1,5 +1,5 @@
-"""`replay`: what the detectors would have said on past runs, and what the watcher would have done. Nothing of the project
-is changed; what its own runs show about false rollbacks is recorded."""
+"""`replay`: what the detectors would have said on past runs, and what the watcher would have done. Nothing of the
+project is changed; what its own runs show about false rollbacks is recorded."""
 
 from __future__ import annotations
 
