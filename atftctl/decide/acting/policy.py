@@ -32,9 +32,9 @@ class Grounds:
 def decide(runbook: Runbook, look: Look, memory: Memory, past: Past, mode: Mode = "auto") -> Decision:
     """What to do. `memory`: with this look in it (`standing.after`). `mode`: which acts count."""
     if not look.sees:
-        return Decision("hold", tr("the watcher can't see: {reason}", reason=look.blind))
+        return Decision("idle", tr("the watcher can't see: {reason}", reason=look.blind))
     if look.process.state in LEFT_ALONE:
-        return Decision("hold", tr("the trainer: {state}", state=STATE_TEXTS[look.process.state]))
+        return Decision("idle", tr("the trainer: {state}", state=STATE_TEXTS[look.process.state]))
     signals = signals_of(runbook, look.diagnosis)
     grounds = grounds_of(memory, signals)
     if grounds is None:
@@ -60,7 +60,7 @@ def grounds_of(memory: Memory, signals: Sequence[Signals]) -> Grounds | None:
 def _not_enough(runbook: Runbook, look: Look, signals: Sequence[Signals]) -> Decision:
     """Nothing may be done: what is sure is proposed all the same."""
     if look.diagnosis.healthy:
-        return Decision("hold", tr("nothing wrong was seen"))
+        return Decision("idle", tr("nothing wrong was seen"))
     if signals and signals[0].strong:
         first = signals[0]
         why = tr("one signal of {symptom}: a second one, or two evaluations running, are needed to act",
@@ -74,7 +74,7 @@ def _not_enough(runbook: Runbook, look: Look, signals: Sequence[Signals]) -> Dec
     if main and look.diagnosis.is_sure and not symptom_of(runbook, main.cause):
         text = tr("{cause} is no symptom of the runbook: a person must look", cause=main.cause)
         return Decision("propose", text, command="atftctl diagnose", evidence=texts(main.evidence))
-    return Decision("hold", joined("; ", look.diagnosis.unknown[:2]) or tr("nothing speaks for a rollback"))
+    return Decision("idle", joined("; ", look.diagnosis.unknown[:2]) or tr("nothing speaks for a rollback"))
 
 
 def command_for(symptom: str) -> str:

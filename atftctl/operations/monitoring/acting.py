@@ -64,8 +64,16 @@ def _consider(project: Project, look: Look, report: Reporter, mode: Mode) -> Dec
         return _as_shadow(project, memory, look, decision)
     decision = policy.decide(project.runbook, look, memory, known, mode)
     if decision.kind == "page":
-        return call(project, memory, decision, look.now)
-    return _carried_out(project, memory, look, decision, report) if decision.kind == "act" else decision
+        decision = call(project, memory, decision, look.now)
+    elif decision.kind == "act":
+        decision = _carried_out(project, memory, look, decision, report)
+    return replace(decision, settled=_settled(before, memory))
+
+
+def _settled(before: Memory, memory: Memory) -> tuple[Act, ...]:
+    """The acts whose outcome is known since the look before."""
+    open_ones = {act.id for act in before.acts if not act.outcome}
+    return tuple(act for act in memory.acts if act.id in open_ones and act.outcome)
 
 
 def _history(layout: Layout) -> Entries:

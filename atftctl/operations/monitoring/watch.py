@@ -1,15 +1,18 @@
-"""`watch`: look at the trainer again and again, and say what changes. Changes nothing of the project."""
+"""`watch`: look at the trainer again and again, and say what changes; roll back where that is asked for and earned."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
 
+from atftctl.domain.acting import Mode
 from atftctl.domain.errors import Busy
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
 from atftctl.domain.run_rows import Row
 from atftctl.domain.watching import Look
+from atftctl.operations.monitoring.acting import consider
+from atftctl.operations.monitoring.acting_lines import Speaker
 from atftctl.operations.monitoring.diagnose import data_of, headline
 from atftctl.operations.monitoring.diagnosis_data import DiagnoseData
 from atftctl.operations.monitoring.watch_keeping import Keeper, only_watcher, read_state
@@ -36,8 +39,8 @@ class WatchData(Data):
 
     verdict: `healthy`, `fault` or `inconclusive`. sees: false where the watcher can't see whether the trainer is well.
     blind: why, or null. alarms: what the detectors said since the last look of a watcher. evaluations: that this run of
-    the trainer has finished. kept: whether the next look goes on from here. diagnosis: as that of `diagnose`; null
-    without a trainer.
+    the trainer has finished. kept: whether the next look goes on from here. actions: what was done, or would have been.
+    diagnosis: as that of `diagnose`; null without a trainer.
     """
 
     verdict: str
@@ -46,15 +49,19 @@ class WatchData(Data):
     alarms: tuple[str, ...]
     evaluations: int
     kept: bool
+    actions: tuple[str, ...]
     diagnosis: DiagnoseData | None
 
 
-def watch(project: Project, report: Reporter, interval_s: float = INTERVAL_S) -> Generator[Seen, None, None]:
-    """Yield a look every `interval_s` seconds. Ends only when it is closed, or interrupted. Raises Busy where another
-    watcher runs."""
+def watch(
+    project: Project, report: Reporter, interval_s: float = INTERVAL_S, mode: Mode = "propose"
+) -> Generator[Seen, None, None]:
+    """Yield a look every `interval_s` seconds, after it was acted on as `mode` says. Ends only when it is closed, or
+    interrupted. Raises Busy where another watcher runs."""
     with only_watcher(project.layout, report):
         state, damage = read_state(project.layout)
         watcher, keeper, teller = Watcher(project, report, state), Keeper(project), Teller(project)
+        speaker = Speaker(teller, mode)
         notes = [damage] if damage else []
         try:
             while True:
@@ -63,23 +70,26 @@ def watch(project: Project, report: Reporter, interval_s: float = INTERVAL_S) ->
                 said = tuple(teller.line(look, "note", note) for note in notes)
                 yield Seen(look, (*said, *teller.lines(look)), watcher.newest)
                 notes.clear()
+                if acted := speaker.lines(look, consider(project, look, report, mode)):
+                    yield Seen(look, acted)
                 time.sleep(interval_s)
         finally:
             keeper.close(watcher.state)
             watcher.close()
 
 
-def once(project: Project, report: Reporter) -> Result:
-    """Look once. Where a watcher runs, its state is used, and not written."""
+def once(project: Project, report: Reporter, mode: Mode = "propose") -> Result:
+    """Look once, and act on it as `mode` says. Where a watcher runs, its state is used, and not written; then this one
+    only proposes."""
     try:
         with only_watcher(project.layout, report):
-            return _once(project, report, keep=True)
+            return _once(project, report, mode, keep=True)
     except Busy as busy:
         report.note(busy.message)
-        return _once(project, report, keep=False)
+        return _once(project, report, "propose", keep=False)
 
 
-def _once(project: Project, report: Reporter, *, keep: bool) -> Result:
+def _once(project: Project, report: Reporter, mode: Mode, *, keep: bool) -> Result:
     state, damage = read_state(project.layout)
     watcher, keeper, teller = Watcher(project, report, state), Keeper(project), Teller(project)
     try:
@@ -91,14 +101,16 @@ def _once(project: Project, report: Reporter, *, keep: bool) -> Result:
         watcher.close()
     for note in filter(None, [damage, problem]):
         report.note(note)
+    acted = Speaker(teller, mode).lines(look, consider(project, look, report, mode))
     verdict, seen, found = verdict_of(look), watcher.seen, watcher.found
     diagnosis = (
         data_of(project, seen.since, seen, found, look.diagnosis, watcher.uncompared) if seen and found else None
     )
     text = teller.verdict_text(look) if look.blind or not (diagnosis and seen) else headline(diagnosis, seen)
     alarms = tuple(str(finding.text) for finding in look.findings)
-    data = WatchData(verdict, look.sees, look.blind or None, alarms, look.evaluations, keep and not problem, diagnosis)
+    data = WatchData(verdict, look.sees, look.blind or None, alarms, look.evaluations, keep and not problem,
+                     tuple(line.text for line in acted), diagnosis)  # fmt: skip
     code = exit_code(verdict)
     contacts = project.contacts if verdict == "fault" else ()
-    lines = tuple(tr("alarm: {text}", text=finding.text) for finding in look.findings)
+    lines = (*(tr("alarm: {text}", text=finding.text) for finding in look.findings), *(line.text for line in acted))
     return Result("watch", code, text, lines=lines, data=data, contacts=contacts)
