@@ -70,7 +70,8 @@ STAGING = "run"  # the folder, in the run folder, that holds a folder for each g
 
 # Events, by name. Each record also has v, event, t (unix seconds), pid, run_id, generation (0: not
 # known), step.
-STARTED = "started"  # digest, effective, resumed_from, resumed_generation (that saved it), world_size
+# digest, effective, resumed_from, resumed_generation (that saved it), world_size, measured_on (data, labels, losses)
+STARTED = "started"
 FIRST_STEP = "first_step"  # digest, loss, step_s
 CHECKPOINT = "checkpoint"  # path, sha256
 OOM = "oom"  # message, section, recoverable; card: of a graphics card, free_mb …, holders (pid, mb)

@@ -147,16 +147,6 @@ class Layout:
         return self.state / "checkpoints.json"
 
     @property
-    def acts(self) -> Path:
-        """What the watcher has decided and done."""
-        return self.state / "acts.json"
-
-    @property
-    def earned(self) -> Path:
-        """What was shown about the watcher's false rollbacks."""
-        return self.state / "earned.json"
-
-    @property
     def watch(self) -> Path:
         """What a watcher has seen so far of the newest run, and where it goes on."""
         return self.state / "watch.json"
@@ -169,6 +159,16 @@ class Layout:
     @property
     def watch_heartbeat(self) -> Path:
         return self.state / "watch.heartbeat.json"
+
+    @property
+    def acts(self) -> Path:
+        """What the watcher has decided and done."""
+        return self.state / "acts.json"
+
+    @property
+    def earned(self) -> Path:
+        """What was shown about the watcher's false rollbacks."""
+        return self.state / "earned.json"
 
     @property
     def checked(self) -> Path:

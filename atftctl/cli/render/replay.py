@@ -38,6 +38,8 @@ def replay(result: Result) -> None:
         say(tr("{file}: {text}", file=alarm.file, text=alarm.text), "quiet", lead="  ", hang=4)
     if (more := len(data.alarms) - SHOWN) > 0:
         say(trn("{count} more alarm: --json", "{count} more alarms: --json", more), "quiet", lead="  ")
+    for line in result.lines:
+        say(line, "quiet", lead="  ")
     if data.torn:
         say(trn("{count} line is no row", "{count} lines are no rows", data.torn), "warn", lead="  ")
 

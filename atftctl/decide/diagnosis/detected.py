@@ -62,7 +62,7 @@ def _with_memory(rules: bank.Rules, state: bank.State, rows: Sequence[Row], find
     for row in evenly(rows):
         value = row.values.get(rules.memory)
         if value is not None and math.isfinite(value):
-            memory, finding = leak.take(memory, rules.memory, row.step, value)
+            memory, finding = leak.take(memory, rules.memory, row.step, value, rules.limits.leak_growth)
             findings += [finding] if finding else []
     findings.sort(key=lambda finding: finding.step)
     return state._replace(memory=memory)
@@ -122,7 +122,8 @@ def _strength(detected: Detected, name: str) -> tuple[str, Strength]:
 
 def _projection(detected: Detected, limit_mb: int) -> list[Evidence]:
     """When memory that grows reaches its limit."""
-    rate = leak.per_step(detected.state.memory) if leak.NAME in detected.active else 0.0
+    least = detected.rules.limits.leak_growth
+    rate = leak.per_step(detected.state.memory, least) if leak.NAME in detected.active else 0.0
     if not limit_mb or rate <= 0:
         return []
     steps = max(0, round((limit_mb - detected.state.memory.minima[-1]) / rate))
@@ -138,7 +139,8 @@ def _quiet(detected: Detected) -> list[Evidence]:
         signs.append(_against("anomaly", tr("{metric} is finite and at its usual level", metric=rules.loss)))
     if ready.get("memory") and leak.NAME not in active:
         signs.append(_against("leak", tr("{metric} does not grow", metric=rules.memory)))
-    if rules.curve.steps and slow.NAME not in active and ready.get("loss"):
+    compared = detected.state.rows >= slow.RUNNING * slow.ROWS and rules.curve.at(detected.state.step) is not None
+    if compared and slow.NAME not in active and ready.get("loss"):
         signs.append(_against("slower", tr("{metric} falls as in the baseline run", metric=rules.loss)))
     return signs
 

@@ -68,5 +68,6 @@ def _age(seen: Observed, found: metrics.Detected) -> float | None:
     if not seen.process.alive or seen.process.section in BUSY or seen.rows.written is None:
         return None
     steps = metrics.distance(seen.rows.rows[-metrics.SAMPLE :])  # a row of several steps takes as many times as long
-    limit = hang.step_limit_s([steps * seconds for seconds in (*found.state.time.first, *found.state.time.recent)])
+    seconds = [steps * second for second in (*found.state.time.first, *found.state.time.recent)]
+    limit = hang.step_limit_s(seconds, found.rules.limits.hang_s)
     return hang.silent_s(now=seen.now, last=seen.rows.written, limit_s=limit)

@@ -184,20 +184,23 @@ def _thinned(lines: list[bytes], block: bytes, stride: int, reading: Reading) ->
 
 @dataclass
 class FileRows:
-    """Every row of a file of metrics, one after the other, of whatever trainer. `torn`: lines so far that were no rows.
+    """Every row of a file of metrics, one after the other, of whatever trainer; from a byte offset on (`start`).
+    `torn`: lines so far that were no rows.
     Iterating raises OSError and HostError where the file can't be read."""
 
     path: Path
     wanted: Sequence[str]
     progress: Progress = ignore
     torn: int = 0
+    start: int = 0
 
     def __iter__(self) -> Iterator[Row]:
         reading = Reading(self.wanted, 0, -1)
         with open_regular(self.path) as file:
             if header := header_of(file.readline(ROW_LIMIT)):
                 reading.begin(header)
-            for block in _blocks(file, file.tell() if header else 0, os.fstat(file.fileno()).st_size):
+            begin = max(self.start, file.tell() if header else 0)
+            for block in _blocks(file, begin, os.fstat(file.fileno()).st_size):
                 reading.take_all(block.split(b"\n"))
                 yield from reading.rows
                 reading.rows.clear()

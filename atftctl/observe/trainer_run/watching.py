@@ -52,7 +52,7 @@ class ProcessWatcher:
         """
         journal = _facts(self._layout.journal)
         due = time.monotonic() - self._looked > FULLY_S or journal != self._journal
-        died = self._main is not None and not procs.alive(self._main)
+        died = self._process.alive and (self._main is None or not procs.alive(self._main))
         if changed or due or died or record is None:
             self._process = process.observe(self._layout, self._command)
             self._main = process_record.identity(self._layout, record) if record and self._process.alive else None

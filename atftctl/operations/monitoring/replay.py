@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from atftctl.decide.detectors import bank
+from atftctl.decide.detectors import bank, slow
 from atftctl.decide.detectors.middle import median
 from atftctl.decide.diagnosis.replayed import Counted, Replay, upper_bound
 from atftctl.domain.detector_rules import DETECTORS
@@ -18,12 +18,13 @@ from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import size_of
 from atftctl.observe.metrics.run_rows import FileRows
 from atftctl.operations.monitoring import earned
+from atftctl.operations.monitoring.baseline_curve import baseline_curve
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, tr, trn
 
 PER = 10_000  # steps that rates are given for
-NOT_REPLAYED = ("hang", "slower")  # they need times, or a baseline run
+NOT_REPLAYED = "hang"  # it needs times
 
 
 @record
@@ -108,7 +109,8 @@ def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report
     """Feed the rows of these files to the detectors, and record what they show about the service's own runs. Raises
     Refused where a file can't be read, or has no column that a detector needs; UsageError for a file that is given
     twice."""
-    rules = bank.rules_of(project.runbook)
+    curve, uncompared = baseline_curve(project, None)
+    rules = bank.rules_of(project.runbook, curve)
     if not rules.columns:
         text = tr("the runbook names no column for a detector")
         raise Refused(text, hint=tr("name them in the section metrics of the runbook, such as metrics.loss"))
@@ -131,7 +133,8 @@ def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report
         replayed.rows, replayed.healthy, replayed.runs, replayed.faulty, fault_at, lines, alarms, torn,
         _acts(project, replayed, fault_at),
     )  # fmt: skip
-    return Result("replay", Exit.DONE, _headline(data), data=data)
+    notes = (uncompared,) if uncompared else ()
+    return Result("replay", Exit.DONE, _headline(data), lines=notes, data=data)
 
 
 def _acts(project: Project, replayed: Replay, fault_at: int | None) -> ActsLine:
@@ -164,7 +167,8 @@ def _feed(replayed: Replay, path: Path, report: Reporter) -> int:
 
 
 def _names(rules: bank.Rules) -> list[str]:
-    return [*(name for name in DETECTORS if name not in NOT_REPLAYED), *rules.thresholds]
+    known = [name for name in DETECTORS if name != NOT_REPLAYED and (name != slow.NAME or rules.curve.steps)]
+    return [*known, *rules.thresholds]
 
 
 def _line(name: str, counted: Counted) -> DetectorLine:

@@ -103,7 +103,9 @@ def _once(project: Project, report: Reporter, mode: Mode, *, keep: bool) -> Resu
         report.note(note)
     acted = Speaker(teller, mode).lines(look, consider(project, look, report, mode))
     verdict, seen, found = verdict_of(look), watcher.seen, watcher.found
-    diagnosis = data_of(project, seen.since, seen, found, look.diagnosis) if seen and found else None
+    diagnosis = (
+        data_of(project, seen.since, seen, found, look.diagnosis, watcher.uncompared) if seen and found else None
+    )
     text = teller.verdict_text(look) if look.blind or not (diagnosis and seen) else headline(diagnosis, seen)
     alarms = tuple(str(finding.text) for finding in look.findings)
     data = WatchData(verdict, look.sees, look.blind or None, alarms, look.evaluations, keep and not problem,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field, replace
+from hashlib import sha256
 from typing import Any
 
 from atftctl.decide.detectors import bank, codec
@@ -39,10 +40,6 @@ class Watched:
     detectors: bank.State = field(default_factory=bank.State)
     alarms: tuple[Alarms, ...] = ()
     total: int = 0
-
-    def is_of(self, run: ProcessRecord, rules: str) -> bool:
-        """Was this run watched, with these rules?"""
-        return (self.run_id, self.generation, self.rules) == (run.run_id, run.generation, rules)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -85,12 +82,17 @@ class Watched:
         )
 
 
-def begin(run: ProcessRecord, rules: str) -> Watched:
+def digest_of(rules: bank.Rules) -> str:
+    """What tells these rules from others."""
+    return sha256(repr(rules).encode()).hexdigest()
+
+
+def begin(run: ProcessRecord) -> Watched:
     """The state before anything of a run was read: from the places on that were recorded at its start."""
     return Watched(
         run.run_id,
         run.generation,
-        rules,
+        "",
         Followed(Place(run.metrics_inode, run.metrics_from)),
         RunEvents(Place(run.events_inode, run.events_from)),
     )

@@ -21,21 +21,23 @@ from atftctl.observe.log_files.watching import LogWatcher
 from atftctl.observe.metrics.following import RowFollower
 from atftctl.observe.trainer_run.following import EventFollower
 from atftctl.observe.trainer_run.machine import MachineWatcher
-from atftctl.operations.monitoring.watch_state import Watched
+from atftctl.operations.monitoring.watch_state import Watched, digest_of
 from atftctl.operations.project import Project
 
 NEWEST = 2000  # rows of one look that are kept, for the curves
 
 
 class WatchedRun:
-    """One run. `newest`: rows that the last look read. `started`: when it was started, in Unix seconds."""
+    """One run. `newest`: rows that the last look read. `started`: when it was started, in Unix
+    seconds."""
 
     def __init__(self, project: Project, record: ProcessRecord, rules: bank.Rules, state: Watched) -> None:
         """state: what was known of it before."""
         layout, book = project.layout, project.runbook
         wanted = dict.fromkeys(filter(None, (*rules.columns, *book.metrics.roles.values())))
         self.record, self.started = record, started_at(record) or 0.0
-        self._layout, self._rules, self._state = layout, rules, state
+        self._layout, self._state = layout, state
+        self.use(rules)
         self._rows = RowFollower(layout.root, tuple(wanted), book.metrics.quality, record.generation, state.rows)
         self._events = EventFollower(layout.root, record.run_id, state.events)
         self._logs = LogWatcher(layout, book.logs, signatures.wanted(book.logs), record)
@@ -48,6 +50,11 @@ class WatchedRun:
         return replace(self._state, rows=self._rows.state, events=self._events.state)
 
     @property
+    def has_rows(self) -> bool:
+        """Was any row read? Then what the detectors watch can't be changed any more."""
+        return self._rows.state.total > 0
+
+    @property
     def step(self) -> int:
         """The newest one, by the metrics; -1 where there is none."""
         return self._rows.state.newest
@@ -56,6 +63,10 @@ class WatchedRun:
     def evaluations(self) -> int:
         """How many evaluations the trainer has finished."""
         return max(self._events.state.evaluations, self._rows.state.evaluated)
+
+    def use(self, rules: bank.Rules) -> None:
+        """Let the detectors watch this from now on."""
+        self._rules, self._state = rules, replace(self._state, rules=digest_of(rules))
 
     def read_rows(self, report: Reporter) -> tuple[Finding, ...]:
         """Read the rows that were added; the alarms that begin with them."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
 
 from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis import judge, sight
@@ -21,10 +20,11 @@ from atftctl.domain.watching import Look
 from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.trainer_run.watching import ProcessWatcher, RecordWatcher
-from atftctl.operations.monitoring.watch_state import Watched, begin
+from atftctl.operations.monitoring.baseline_curve import baseline_curve, first_event
+from atftctl.operations.monitoring.watch_state import Watched, begin, digest_of
 from atftctl.operations.monitoring.watched_run import WatchedRun
 from atftctl.operations.project import Project
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, tr
 
 GAP_S = 10.0  # longer between two looks: this process was stopped, or the clock was set
 REJUDGE_S = 10.0  # the same signs are judged again after so long: their texts hold times and steps
@@ -39,7 +39,6 @@ class Watcher:
     def __init__(self, project: Project, report: Reporter, state: Watched | None) -> None:
         """state: what an earlier watcher has kept; it is used where it fits the present run."""
         self._project, self._report, self._before = project, report, state
-        self._rules = bank.rules_of(project.runbook)
         self._matcher = Matcher(signatures.wanted(project.runbook.logs))
         self._records = RecordWatcher(project.layout)
         self._trainer = ProcessWatcher(project.layout, project.runbook.trainer.command)
@@ -52,6 +51,7 @@ class Watcher:
         self._state: Watched | None = None
         self.seen: Observed | None = None
         self.found: Detected | None = None
+        self.uncompared: Message | None = None  # why the loss can't be compared with that of a baseline
 
     @property
     def state(self) -> Watched | None:
@@ -80,10 +80,12 @@ class Watcher:
         run.record = record
         # The process before its files: what it wrote before its end is then read with its end.
         process = self._trainer.look(record, run.step, self._silent_from, changed=changed)
-        findings = run.read_rows(self._report)
         if told := run.read_events():
             process = self._trainer.look(record, run.step, self._silent_from, changed=True)
-        elif process.alive and run.step > (process.step or 0):
+        if told and not run.has_rows:
+            run.use(self._rules_for(run.state))
+        findings = run.read_rows(self._report)
+        if process.alive and run.step > (process.step or 0):
             process = replace(process, step=run.step)
         fresh = (run.read_logs(process, self._report), run.look_at_machine(process), changed, told, bool(findings))
         look = self._judged(now, run, process, findings, fresh=any(fresh))
@@ -100,14 +102,22 @@ class Watcher:
         record = self._records.record
         assert record is not None
         self.close()
-        digest = sha256(repr(self._rules).encode()).hexdigest()
-        known = self._before
-        if known is not None and not known.is_of(record, digest):
-            if known.run_id == record.run_id:
-                self._report.note(tr("the runbook's rules have changed: this run is read again from its start"))
+        known, self._before, self._judged_from = self._before, None, ()
+        if known is not None and (known.run_id, known.generation) != (record.run_id, record.generation):
             known = None
-        self._before, self._judged_from = None, ()
-        self._run = WatchedRun(self._project, record, self._rules, known or begin(record, digest))
+        state = known or begin(record)
+        rules = self._rules_for(state)
+        if known is not None and known.rows.total and known.rules != digest_of(rules):
+            self._report.note(tr("what the detectors compare with has changed: this run is read again from its start"))
+            state = begin(record)
+        self._run = WatchedRun(self._project, record, rules, state)
+
+    def _rules_for(self, state: Watched) -> bank.Rules:
+        """What the detectors watch in this run: with the curve of the baseline, where the run says that it measures on
+        the same data."""
+        started = first_event(state.events.kept)
+        curve, self.uncompared = baseline_curve(self._project, started) if started else (bank.NO_CURVE, None)
+        return bank.rules_of(self._project.runbook, curve)
 
     def _now(self) -> float:
         """The time. Where the clock was set, or this process was stopped, silence is counted from now on only: nobody
