@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from atftctl.decide.acting import standing
 from atftctl.decide.acting.signals import Signals, fault_of, signals_of, texts
-from atftctl.decide.diagnosis.causes import symptom_of
+from atftctl.decide.diagnosis.causes import command_of, symptom_of
 from atftctl.domain.acting import Act, Acting, Decision, Memory, Mode, Past
 from atftctl.domain.diagnosis import Evidence
 from atftctl.domain.process_state import STATE_TEXTS
@@ -73,7 +73,9 @@ def _not_enough(runbook: Runbook, look: Look, signals: Sequence[Signals]) -> Dec
     main = look.diagnosis.main
     if main and look.diagnosis.is_sure and not symptom_of(runbook, main.cause):
         text = tr("{cause} is no symptom of the runbook: a person must look", cause=main.cause)
-        return Decision("propose", text, command="atftctl diagnose", evidence=texts(main.evidence))
+        return Decision(
+            "propose", text, command=str(command_of(runbook, {}, main.cause)[0]), evidence=texts(main.evidence)
+        )
     return Decision("idle", joined("; ", look.diagnosis.unknown[:2]) or tr("nothing speaks for a rollback"))
 
 

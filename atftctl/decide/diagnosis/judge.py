@@ -20,6 +20,7 @@ def judge(seen: Observed, found: metrics.Detected, matcher: Matcher, memory_limi
     signs = [
         *of_process.evidence(seen, matcher),
         *metrics.evidence(found, memory_limit_mb),
+        *of_process.near_limit(seen, found.active, memory_limit_mb),
         *of_machine.of_logs(seen),
         *of_machine.of_kernel(seen),
         *of_machine.of_checkpoints(seen),

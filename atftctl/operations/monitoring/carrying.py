@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from atftctl.decide.acting import past, policy
 from atftctl.decide.acting.answer import answer_of
+from atftctl.decide.acting.earned import policy_digest
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.acting import Act, Decision, Memory, Outcome
 from atftctl.domain.errors import AtftError, Busy, Interrupted, InterventionNeeded, Refused
@@ -97,6 +98,8 @@ def carry_out(project: Project, memory: Memory, look: Look, act: Act, decision: 
     fresh = open_project(project.layout.root, project.language)  # the runbook may have changed since the start
     if act.symptom not in fresh.runbook.symptoms:
         raise Refused(tr("the runbook has no symptom {name!r} any more", name=act.symptom))
+    if policy_digest(fresh.runbook) != policy_digest(project.runbook):
+        raise NotNow(tr("the runbook's rules have changed: start the watcher again"))
     request = Request(reason=_reason(decision.evidence), report=report)
     try:
         change = remedy.change_for(fresh, act.symptom, RestartPolicy(), request, 0, {}, seen=True)
@@ -152,7 +155,7 @@ def _ended(project: Project, act: Act, decision: Decision, result: Result) -> De
     entries = history.read(layout)
     memory = acts.read(layout)
     begun = next((known for known in memory.acts if known.id == act.id), act)
-    settled = past.settled(begun, entries, now().timestamp())
+    settled = past.settled(begun, entries, now().timestamp(), begun.generation)
     acts.write(layout, acts.with_act(memory, settled))
     if result.exit_code is Exit.INTERRUPTED:
         raise KeyboardInterrupt
