@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis import judge, sight
 from atftctl.decide.diagnosis.detected import Detected
+from atftctl.decide.diagnosis.detector_states import State, detector_states
 from atftctl.domain.diagnosis import Diagnosis, Observed
 from atftctl.domain.facts import Process
 from atftctl.domain.finding import Finding
@@ -62,6 +63,13 @@ class Watcher:
     def newest(self) -> Sequence[Row]:
         """The rows that the last look read."""
         return self._run.newest if self._run else ()
+
+    @property
+    def detectors(self) -> Mapping[str, State]:
+        """What each detector is doing; empty without a trainer."""
+        if self.found is None or self.seen is None:
+            return {}
+        return detector_states(self.found, hangs=self.seen.process.silent_s is not None)
 
     def look(self) -> Look:
         """Look once."""
