@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.acting import Acting
 from atftctl.domain.checkpoint import Checkpoints, Grade
-from atftctl.domain.detector_rules import DetectorRule
+from atftctl.domain.detector_rules import Detection, DetectorRule
 from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.metric_rules import Metrics
@@ -265,6 +266,8 @@ class Runbook:
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     detectors: Mapping[str, DetectorRule] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
+    acting: Acting = field(default_factory=Acting)
+    detection: Detection = field(default_factory=Detection)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""

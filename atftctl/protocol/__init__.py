@@ -70,7 +70,8 @@ STAGING = "run"  # the folder, in the run folder, that holds a folder for each g
 
 # Events, by name. Each record also has v, event, t (unix seconds), pid, run_id, generation (0: not
 # known), step.
-STARTED = "started"  # digest, effective, resumed_from, resumed_generation (that saved it), world_size
+# digest, effective, resumed_from, resumed_generation (that saved it), world_size, measured_on (data, labels, losses)
+STARTED = "started"
 FIRST_STEP = "first_step"  # digest, loss, step_s
 CHECKPOINT = "checkpoint"  # path, sha256
 OOM = "oom"  # message, section, recoverable; card: of a graphics card, free_mb …, holders (pid, mb)
@@ -109,11 +110,12 @@ def parse_event(line: bytes) -> dict[str, Any] | None:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not is_number(record.get("t")):
-        return None
-    if not isinstance(record.get("event"), str):
-        return None
-    return record
+    return record if is_event(record) else None
+
+
+def is_event(record: object) -> bool:
+    """Is it the record of an event: has it a name and a time?"""
+    return isinstance(record, dict) and is_number(record.get("t")) and isinstance(record.get("event"), str)
 
 
 def is_number(value: object) -> bool:

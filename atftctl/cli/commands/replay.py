@@ -29,7 +29,8 @@ def replay(session: Session, metrics: Files, fault_at: FaultAt = None) -> "Resul
     """Show what the detectors would have said on past runs.
 
     Feeds each row to the detectors of diagnose; shows for each how often it was wrong, with the upper 95 % bound of
-    its rate, and how late it was. Changes nothing.
+    its rate, and how late it was; the last line is what watch --auto would have done. What runs of this service have
+    shown is recorded: with enough of it, watch --auto may start. Changes nothing else.
     """
     from atftctl.cli.render import replay as render
     from atftctl.operations.monitoring import replay as operation

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
+from atftctl.cli.render import curves
 from atftctl.cli.render.ages import age
-from atftctl.cli.render.console import FAIL, say, say_marked
+from atftctl.cli.render.console import FAIL, say, say_marked, screen, write_lines
 from atftctl.cli.render.tables import show_fields, show_table
+from atftctl.domain.curve import Curve
 from atftctl.domain.result import Result
 from atftctl.domain.text import moment
 from atftctl.operations.verification.baselines import BaselineListData, BaselineShowData, BaselineSummary
 from atftctl.protocol.messages import tr
+
+ROWS = 6  # of the loss curve
 
 
 def table(result: Result) -> None:
@@ -60,8 +66,24 @@ def details(result: Result) -> None:
             (tr("model"), f"{model.get('path', '')} {str(model.get('sha256', ''))[:12]}".strip()),
             (tr("config"), row.config_digest[:12]),
             (tr("code"), row.commit[:12]),
+            (tr("loss curve"), _span(data)),
         ]
     )
+    if data.curve and sys.stdout.isatty():
+        steps = data.curve["steps"]
+        ends = tr("step {step}", step=steps[0]), tr("step {step}", step=steps[-1])
+        shown = Curve(data.curve["column"], steps, data.curve["values"], ends=ends)
+        width = screen()[0] - 2
+        write_lines(f"  {line}" for line in curves.plot([shown], width=width, height=ROWS, charset=curves.charset()))
+
+
+def _span(data: BaselineShowData) -> str:
+    """What the loss curve covers, or that there is none."""
+    if data.curve is None:
+        return tr("none; add one: atftctl baseline record --name {name}", name=data.baseline.name)
+    steps = data.curve["steps"]
+    return tr("{metric} of the steps {first:,} to {last:,}, from {rows:,} rows", metric=data.curve["column"],
+              first=steps[0], last=steps[-1], rows=data.curve["rows"])  # fmt: skip
 
 
 def _quality(row: BaselineSummary) -> str:

@@ -10,8 +10,8 @@ from dataclasses import field
 from typing import NamedTuple
 
 from atftctl.decide.detectors import cusum, explosion, leak, non_finite, series, slow, spike, step_time, threshold
-from atftctl.decide.detectors.finding import Finding
-from atftctl.domain.detector_rules import DetectorRule
+from atftctl.domain.detector_rules import Detection, DetectorRule
+from atftctl.domain.finding import Finding
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row
 from atftctl.domain.runbook import Runbook
@@ -22,7 +22,7 @@ NO_CURVE = slow.Curve()
 @record
 class Rules:
     """What the detectors watch. The columns are "" where the trainer has none of this role. `gradient_max`: the limit
-    of the gradient norm. `curve`: the loss of a baseline run, empty where none is known."""
+    of the gradient norm. `curve`: the loss of a baseline run, empty where none is known. `limits`: the thresholds."""
 
     loss: str = ""
     gradient: str = ""
@@ -31,6 +31,7 @@ class Rules:
     gradient_max: float = math.inf
     thresholds: Mapping[str, DetectorRule] = field(default_factory=dict)
     curve: slow.Curve = NO_CURVE
+    limits: Detection = field(default_factory=Detection)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ def rules_of(runbook: Runbook, curve: slow.Curve = NO_CURVE) -> Rules:
     metrics = runbook.metrics
     return Rules(
         metrics.loss, metrics.gradient, metrics.memory, metrics.step_time, runbook.checks.grad_norm_max,
-        runbook.detectors, curve,
+        runbook.detectors, curve, runbook.detection,
     )  # fmt: skip
 
 
@@ -76,11 +77,11 @@ def take(rules: Rules, state: State, row: Row) -> tuple[State, Findings]:
     memory, time, over = state.memory, state.time, state.over
     value = row.values.get(rules.memory)
     if value is not None and math.isfinite(value):
-        memory, finding = leak.take(memory, rules.memory, row.step, value)
+        memory, finding = leak.take(memory, rules.memory, row.step, value, rules.limits.leak_growth)
         found.append(finding)
     value = row.values.get(rules.step_time)
     if value is not None and math.isfinite(value):
-        time, finding = step_time.take(time, rules.step_time, row.step, value)
+        time, finding = step_time.take(time, rules.step_time, row.step, value, rules.limits.step_time_ratio)
         found.append(finding)
     if rules.thresholds:
         over = _thresholds(rules, over, row, found)
@@ -92,9 +93,10 @@ def _loss(rules: Rules, state: State, row: Row, found: list[Finding | None]) -> 
     value = row.values.get(rules.loss)
     if value is None:
         return state.loss, state.slow
-    losses, slower = series.take(state.loss, rules.loss, row.step, value, found, is_loss=True), state.slow
+    slower = state.slow
+    losses = series.take(state.loss, rules.loss, row.step, value, found, is_loss=True, limits=rules.limits)
     if rules.curve.steps and math.isfinite(value):
-        slower, finding = slow.take(slower, rules.curve, rules.loss, row.step, value)
+        slower, finding = slow.take(slower, rules.curve, rules.loss, row.step, value, rules.limits.slower_share)
         found.append(finding)
     return losses, slower
 
@@ -105,9 +107,12 @@ def _gradient(
     value = row.values.get(rules.gradient)
     if value is None:
         return state.gradient, state.limit
-    norms, limit = series.take(state.gradient, rules.gradient, row.step, value, found, is_loss=False), state.limit
+    limits, limit = rules.limits, state.limit
+    norms = series.take(state.gradient, rules.gradient, row.step, value, found, is_loss=False, limits=limits)
     if math.isfinite(value):
-        limit, finding = explosion.take_limit(limit, rules.gradient, row.step, value=value, most=rules.gradient_max)
+        limit, finding = explosion.take_limit(
+            limit, rules.gradient, row.step, value=value, most=rules.gradient_max, times=limits.gradient_times
+        )
         found.append(finding)
     return norms, limit
 
@@ -134,6 +139,7 @@ def judging(rules: Rules, state: State, row: Row) -> tuple[str, ...]:
         cusum.NAME: compared,
         explosion.LIMIT_NAME: gradient is not None,
         leak.NAME: row.values.get(rules.memory) is not None and ready_for.get("memory", False),
+        slow.NAME: loss is not None and rules.curve.at(row.step) is not None,
         step_time.NAME: row.values.get(rules.step_time) is not None and ready_for.get("step_time", False),
     }
     own = (name for name, rule in rules.thresholds.items() if row.values.get(rule.metric) is not None)
@@ -146,7 +152,7 @@ def active(rules: Rules, state: State) -> tuple[str, ...]:
         non_finite.NAME: state.loss.bad > 0 or non_finite.alarmed(state.gradient.bad),
         explosion.NAME: explosion.alarmed(state.loss.votes) or explosion.alarmed(state.gradient.votes),
         explosion.LIMIT_NAME: explosion.alarmed(state.limit.votes),
-        cusum.NAME: cusum.alarmed(state.loss.total),
+        cusum.NAME: cusum.alarmed(state.loss.total, rules.limits.drift_h),
         leak.NAME: leak.alarmed(state.memory),
         step_time.NAME: state.time.slow,
         slow.NAME: slow.alarmed(state.slow),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 NAME, LIMIT_NAME = "explosion", "gradient-limit"
 HIGH = 6.0  # robust standard deviations
 AT_LEAST, OF = 3, 5  # rows
-FIRST = 10  # values that show how a run began
+FIRST, TIMES = 10, 2.0  # values that show how a run began; how many times as high a norm may be
 
 
 def vote(votes: int, *, high: bool) -> int:
@@ -24,11 +24,13 @@ def alarmed(votes: int) -> bool:
     return votes.bit_count() >= AT_LEAST
 
 
-def take(votes: int, column: str, step: int, *, z: float, value: float) -> tuple[int, Finding | None]:
+def take(
+    votes: int, column: str, step: int, *, z: float, value: float, limit: float = HIGH
+) -> tuple[int, Finding | None]:
     """(the votes with this row, the finding where the alarm begins)."""
-    if not votes and z <= HIGH:
+    if not votes and z <= limit:
         return 0, None
-    after = vote(votes, high=z > HIGH)
+    after = vote(votes, high=z > limit)
     if not alarmed(after) or alarmed(votes):
         return after, None
     text = tr("{metric} leaps: {value:.4g} in step {step}, {z:.0f} times its usual spread above its median",
@@ -46,15 +48,15 @@ class LimitState(NamedTuple):
 
 
 def take_limit(
-    state: LimitState, column: str, step: int, *, value: float, most: float
+    state: LimitState, column: str, step: int, *, value: float, most: float, times: float = TIMES
 ) -> tuple[LimitState, Finding | None]:
-    """Judge a gradient norm by a limit: above it, and above twice what it was at first. A healthy run from new weights
-    under the ranking loss begins at 20 to 100 (measured)."""
+    """Judge a gradient norm by a limit: above it, and above so many times what it was at first. A healthy run from new
+    weights under the ranking loss begins at 20 to 100 (measured)."""
     first, usual, votes = state
     if len(first) < FIRST:
         first = (*first, value)
         usual = median(first)
-    limit = max(most, 2 * usual)
+    limit = max(most, times * usual)
     if not votes and value <= limit and len(first) == len(state.first):
         return state, None
     after = LimitState(first, usual, vote(votes, high=value > limit))

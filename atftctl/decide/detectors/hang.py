@@ -8,11 +8,11 @@ NAME = "hang"
 LEAST_S, TIMES = 60.0, 5.0  # of a step: at least so many seconds, and so many times the 99th percentile
 
 
-def step_limit_s(seconds: Sequence[float]) -> float:
-    """How long a step may take, by the seconds of the steps so far."""
+def step_limit_s(seconds: Sequence[float], least: float = LEAST_S) -> float:
+    """How long a step may take, by the seconds of the steps so far; at least so many seconds."""
     ordered = sorted(seconds)
     slowest = ordered[int(0.99 * (len(ordered) - 1))] if ordered else 0.0
-    return max(LEAST_S, TIMES * slowest)
+    return max(least, TIMES * slowest)
 
 
 def silent_s(*, now: float, last: float, limit_s: float) -> float | None:

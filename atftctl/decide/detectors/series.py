@@ -7,7 +7,10 @@ import math
 from typing import NamedTuple
 
 from atftctl.decide.detectors import cusum, explosion, non_finite, robust, spike
-from atftctl.decide.detectors.finding import Finding
+from atftctl.domain.detector_rules import Detection
+from atftctl.domain.finding import Finding
+
+DEFAULT = Detection()
 
 
 class Series(NamedTuple):
@@ -20,7 +23,10 @@ class Series(NamedTuple):
     high: int = 0
 
 
-def take(state: Series, column: str, step: int, value: float, found: list[Finding | None], *, is_loss: bool) -> Series:
+def take(
+    state: Series, column: str, step: int, value: float, found: list[Finding | None], *, is_loss: bool,
+    limits: Detection = DEFAULT,
+) -> Series:  # fmt: skip
     """One more value of a series. Values that are not positive have no logarithm: only NaN is looked for in them."""
     if not math.isfinite(value):
         bad, finding = non_finite.take(state.bad, column, step, value, is_loss=is_loss)
@@ -35,13 +41,15 @@ def take(state: Series, column: str, step: int, value: float, found: list[Findin
     z = robust.score(window, log)
     if z is None:
         return Series(robust.admit(window, log), bad, votes, total, high)
-    if z > explosion.HIGH or votes or high:
-        votes, finding = explosion.take(votes, column, step, z=z, value=value)
-        high, single = spike.take(high, column, step, z=z)
+    most = limits.explosion_k
+    if z > most or votes or high:
+        votes, finding = explosion.take(votes, column, step, z=z, value=value, limit=most)
+        high, single = spike.take(high, column, step, z=z, limit=most)
         found += [finding, single]
     if is_loss:
-        total, finding = cusum.take(total, column, step, z=z, value=value, usual=math.exp(window.centre))
+        usual = math.exp(window.centre)
+        total, finding = cusum.take(total, column, step, z=z, value=value, usual=usual, limit=limits.drift_h)
         found.append(finding)
-    if z <= explosion.HIGH and not cusum.alarmed(total):
+    if z <= most and not cusum.alarmed(total, limits.drift_h):
         window = robust.admit(window, log)
     return Series(window, bad, votes, total, high)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 NAME = "step-time"
@@ -26,7 +26,9 @@ class StepTimeState(NamedTuple):
     slow: bool = False
 
 
-def take(state: StepTimeState, column: str, step: int, value: float) -> tuple[StepTimeState, Finding | None]:
+def take(
+    state: StepTimeState, column: str, step: int, value: float, limit: float = RATIO
+) -> tuple[StepTimeState, Finding | None]:
     """(the state with this row, the finding where steps become slower)."""
     rows, first, recent, slow = state
     rows += 1
@@ -38,7 +40,7 @@ def take(state: StepTimeState, column: str, step: int, value: float) -> tuple[St
     if len(recent) < STEPS or rows % EVERY:
         return StepTimeState(rows, first, recent, slow), None
     ratio, lower = ratio_of(recent, first)
-    after = StepTimeState(rows, first, recent, lower > RATIO)
+    after = StepTimeState(rows, first, recent, lower > limit)
     if slow or not after.slow:
         return after, None
     text = tr("steps take {ratio:.2f} times as long as at first (at least {lower:.2f}) by step {step}",

@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from atftctl.decide.detectors import bank, cusum, explosion, leak, non_finite, slow, spike, step_time
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
 from atftctl.domain.diagnosis import Evidence, Strength
+from atftctl.domain.finding import Finding
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row, RunRows
 from atftctl.protocol.messages import Message, tr, trn
@@ -62,7 +62,7 @@ def _with_memory(rules: bank.Rules, state: bank.State, rows: Sequence[Row], find
     for row in evenly(rows):
         value = row.values.get(rules.memory)
         if value is not None and math.isfinite(value):
-            memory, finding = leak.take(memory, rules.memory, row.step, value)
+            memory, finding = leak.take(memory, rules.memory, row.step, value, rules.limits.leak_growth)
             findings += [finding] if finding else []
     findings.sort(key=lambda finding: finding.step)
     return state._replace(memory=memory)
@@ -99,7 +99,8 @@ def _sign(detected: Detected, findings: Sequence[Finding]) -> Evidence:
     """What the alarms of one detector on one column speak for."""
     name, text, count = findings[0].detector, findings[-1].text, len(findings)
     if name in detected.active and (strength := _strength(detected, name))[1] != "note":
-        return Evidence("metrics", strength[1], strength[0], text)
+        column = findings[-1].column
+        return Evidence("metrics", strength[1], strength[0], text, detector=name, column=column)
     if name not in detected.active and name != spike.NAME:
         text = tr("{finding}; it has ended since", finding=text)
     if count > 1:
@@ -121,12 +122,13 @@ def _strength(detected: Detected, name: str) -> tuple[str, Strength]:
 
 def _projection(detected: Detected, limit_mb: int) -> list[Evidence]:
     """When memory that grows reaches its limit."""
-    rate = leak.per_step(detected.state.memory) if leak.NAME in detected.active else 0.0
+    least = detected.rules.limits.leak_growth
+    rate = leak.per_step(detected.state.memory, least) if leak.NAME in detected.active else 0.0
     if not limit_mb or rate <= 0:
         return []
     steps = max(0, round((limit_mb - detected.state.memory.minima[-1]) / rate))
     text = tr("at this rate memory reaches its limit of {limit:,} MB in {steps:,} steps", limit=limit_mb, steps=steps)
-    return [Evidence("metrics", "weak", "leak", text)]
+    return [Evidence("metrics", "weak", "leak", text, detector=leak.NAME, column=detected.rules.memory)]
 
 
 def _quiet(detected: Detected) -> list[Evidence]:
@@ -137,7 +139,8 @@ def _quiet(detected: Detected) -> list[Evidence]:
         signs.append(_against("anomaly", tr("{metric} is finite and at its usual level", metric=rules.loss)))
     if ready.get("memory") and leak.NAME not in active:
         signs.append(_against("leak", tr("{metric} does not grow", metric=rules.memory)))
-    if rules.curve.steps and slow.NAME not in active and ready.get("loss"):
+    compared = detected.state.rows >= slow.RUNNING * slow.ROWS and rules.curve.at(detected.state.step) is not None
+    if compared and slow.NAME not in active and ready.get("loss"):
         signs.append(_against("slower", tr("{metric} falls as in the baseline run", metric=rules.loss)))
     return signs
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from atftctl.protocol.messages import Message, tr
 
+LOSSES = "losses"  # what the columns of losses mean
 LABELS, CODE = ("horizons",), ("evaluation",)  # keys of the identity; all others are about the data
 
 
@@ -31,6 +32,26 @@ def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[Messa
     if keys & {*CODE}:
         different.append(tr("another version of the evaluation code"))
     return different
+
+
+def curve_differences(kept: Mapping[str, Any], column: str, started: Mapping[str, Any] | None) -> list[Message]:
+    """Why a run can't be compared with the loss curve of a baseline; empty where it can.
+
+    kept: the curve as the baseline holds it. column: that of the loss now. started: the event by which the run says
+    what it measures on; None where that does not matter. Where neither side says it, nothing speaks against it.
+    """
+    if kept.get("column") != column:
+        return [tr("it is of another column, {name}", name=str(kept.get("column")))]
+    theirs, mine = kept.get("measured_on"), (started or {}).get("measured_on")
+    if started is None or not (theirs or mine):
+        return []
+    if not (isinstance(mine, Mapping) and isinstance(theirs, Mapping) and mine and theirs):
+        return [tr("it is not known whether the data are the same")]
+    losses = [side.get(LOSSES) for side in (mine, theirs)]
+    meanings = [side.get(column) if isinstance(side, Mapping) else None for side in losses]
+    others = [{key: value for key, value in side.items() if key != LOSSES} for side in (mine, theirs)]
+    why = differences({"identity": others[0]}, {"identity": others[1]})
+    return [*why, *([tr("another definition of the loss")] if meanings[0] != meanings[1] else [])]
 
 
 def _data(keys: set[str], now: Mapping[str, Any], before: Mapping[str, Any]) -> Message:

@@ -7,7 +7,7 @@ import os
 from typing import get_args
 
 from atftctl.domain.checkpoint import LEAST_STEPS
-from atftctl.domain.detector_rules import DETECTORS
+from atftctl.domain.detector_rules import DETECTORS, RANGES
 from atftctl.domain.log_lines import rules as log_rules
 from atftctl.domain.metric_rules import LEAST_DATES
 from atftctl.domain.runbook import Detector, Runbook
@@ -23,10 +23,12 @@ def check(runbook: Runbook, binder: Binder) -> None:
     """Run these checks. The binder skips what it has reported already."""
     _check_metrics(runbook, binder)
     _check_detectors(runbook, binder)
+    _check_detection(runbook, binder)
     _check_logs(runbook, binder)
     _check_tolerances(runbook, binder)
     _check_checkpoints(runbook, binder)
     _check_routes(runbook, binder)
+    _check_acting(runbook, binder)
 
 
 def _check_metrics(runbook: Runbook, binder: Binder) -> None:
@@ -59,6 +61,11 @@ def _check_detectors(runbook: Runbook, binder: Binder) -> None:
             text = tr("there is no symptom {name!r}", name=rule.symptom)
             binder.problem((*where, "symptom"), text, hint=nearest(rule.symptom, runbook.symptoms))
         check_range(binder, (*where, "for"), rule.rows, 1, 100_000)
+
+
+def _check_detection(runbook: Runbook, binder: Binder) -> None:
+    for name, (least, most) in RANGES.items():
+        check_range(binder, ("detection", name), getattr(runbook.detection, name), least, most)
 
 
 def _check_logs(runbook: Runbook, binder: Binder) -> None:
@@ -133,8 +140,16 @@ def _check_routes(runbook: Runbook, binder: Binder) -> None:
         binder.problem((*where, "url"), text, hint=hint)
 
 
-def check_range(binder: Binder, path: tuple[str | int, ...], value: float, least: int, most: int) -> None:
+def _check_acting(runbook: Runbook, binder: Binder) -> None:
+    rules = runbook.acting
+    check_range(binder, ("acting", "rollbacks"), rules.rollbacks, 1, 20)
+    check_range(binder, ("acting", "cool_down_s"), rules.cool_down_s, 0, 86_400)
+    check_range(binder, ("acting", "healthy_steps"), rules.healthy_steps, 1, 100_000)
+    check_range(binder, ("acting", "within_s"), rules.within_s, 1, 86_400)
+
+
+def check_range(binder: Binder, path: tuple[str | int, ...], value: float, least: float, most: float) -> None:
     """Report a number that is out of its range."""
     if not least <= value <= most:  # NaN is out of range too
-        text = tr("{value} is out of its range, {least} to {most}", value=value, least=least, most=most)
+        text = tr("{value} is out of its range, {least} to {most}", value=value, least=f"{least:g}", most=f"{most:g}")
         binder.problem(path, text)

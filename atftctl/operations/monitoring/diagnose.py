@@ -22,6 +22,7 @@ from atftctl.observe.configs import read_configs
 from atftctl.observe.log_files import errors as logs
 from atftctl.observe.metrics.run_rows import run_rows
 from atftctl.observe.trainer_run import process
+from atftctl.operations.monitoring.baseline_curve import baseline_curve, first_event
 from atftctl.operations.monitoring.diagnosis_data import Cause, DiagnoseData, Sign
 from atftctl.operations.project import Project
 from atftctl.operations.report.log_query import LogQuery, Scope, iso, scope_of
@@ -36,6 +37,8 @@ def diagnose(project: Project, since: str, report: Reporter) -> Result:
     scope = scope_of(project, LogQuery(since))
     rules = bank.rules_of(project.runbook)
     seen = observe(project, scope, rules, report)
+    curve, uncompared = baseline_curve(project, first_event(seen.events))
+    rules = replace(rules, curve=curve)
     found = detect(rules, seen.rows)
     kinds = signatures.wanted(project.runbook.logs)
     matcher = Matcher(kinds)
@@ -43,10 +46,10 @@ def diagnose(project: Project, since: str, report: Reporter) -> Result:
         diagnosis = judge.judge(seen, found, matcher, project.runbook.trainer.memory_limit_mb)
     given_up = tuple(tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in matcher.problems.items())
     seen = replace(seen, logs_part=tuple(dict.fromkeys((*seen.logs_part, *given_up))))
-    data = _data(project, scope, seen, found, diagnosis)
+    data = data_of(project, scope.begin, seen, found, diagnosis, uncompared)
     code = {"healthy": Exit.DONE, "fault": Exit.CHECK_FAILED, "inconclusive": Exit.INCONCLUSIVE}[data.verdict]
     contacts = project.contacts if code is Exit.CHECK_FAILED else ()
-    return Result("diagnose", code, _headline(data, seen), data=data, contacts=contacts)
+    return Result("diagnose", code, headline(data, seen), data=data, contacts=contacts)
 
 
 def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter) -> Observed:
@@ -108,7 +111,16 @@ def _rows(project: Project, record: ProcessRecord, rules: bank.Rules, after: int
     )  # fmt: skip
 
 
-def _data(project: Project, scope: Scope, seen: Observed, found: Detected, diagnosis: Diagnosis) -> DiagnoseData:
+def data_of(
+    project: Project,
+    since: float | None,
+    seen: Observed,
+    found: Detected,
+    diagnosis: Diagnosis,
+    uncompared: Message | None,
+) -> DiagnoseData:
+    """What a diagnosis says. since: from when on, in Unix seconds; None for everything. uncompared: why the loss can't
+    be compared with that of a baseline."""
     shown = [_cause(project, hypothesis) for hypothesis in diagnosis.hypotheses]
     verdict = "healthy" if diagnosis.healthy else "fault" if diagnosis.is_sure else "inconclusive"
     texts = {finding.detector: str(finding.text) for finding in found.findings}
@@ -118,13 +130,13 @@ def _data(project: Project, scope: Scope, seen: Observed, found: Detected, diagn
         others=tuple(shown[1:]),
         notes=tuple(map(_sign, diagnosis.notes)),
         unknown=diagnosis.unknown,
-        unseen=_unseen(seen, found, diagnosis.unknown),
+        unseen=_unseen(seen, found, diagnosis.unknown, uncompared),
         detectors={name: texts.get(name, name) for name in found.active},
         state=seen.process.state,
         generation=seen.process.generation,
         step=found.state.step or seen.process.step,
         rows=seen.rows.count,
-        since=iso(scope.begin),
+        since=iso(since),
     )
 
 
@@ -147,15 +159,15 @@ def _sign(evidence: Evidence) -> Sign:
     return Sign(evidence.source, evidence.strength, evidence.text, iso(evidence.time))
 
 
-def _unseen(seen: Observed, found: Detected, unknown: Sequence[str]) -> tuple[str, ...]:
+def _unseen(seen: Observed, found: Detected, unknown: Sequence[str], uncompared: Message | None) -> tuple[str, ...]:
     """What could not be looked at, though nothing may be wrong with it."""
     why = [*seen.logs_part, *([seen.kernel_problem] if seen.kernel_problem else [])]
     if seen.pid and seen.killed is None:
         why.append(
             tr("whether the kernel killed the trainer for memory: its cgroup has no count, or none from the start")
         )
-    if not found.rules.curve.steps:
-        why.append(tr("slow convergence: no curve of a baseline run is recorded; ask: atftctl verify"))
+    if (text := uncompared or _outside(seen, found)) is not None:
+        why.append(text)
     why.append(tr("quality: it is not measured here; ask: atftctl verify"))
     missing = {role: str(getattr(found.rules, role)) for role, ready in found.ready.items() if not ready}
     if seen.rows.rows:
@@ -166,7 +178,17 @@ def _unseen(seen: Observed, found: Detected, unknown: Sequence[str]) -> tuple[st
     return tuple(text for text in why if text not in unknown)
 
 
-def _headline(data: DiagnoseData, seen: Observed) -> Message:
+def _outside(seen: Observed, found: Detected) -> Message | None:
+    """Does the baseline's curve say nothing of the newest rows?"""
+    steps, newest = found.rules.curve.steps, seen.rows.rows[-1].step if seen.rows.rows else None
+    if newest is None or not steps or steps[0] <= newest <= steps[-1]:
+        return None
+    return tr("slow convergence: the baseline's loss curve is of the steps {first:,} to {last:,} only",
+              first=steps[0], last=steps[-1])  # fmt: skip
+
+
+def headline(data: DiagnoseData, seen: Observed) -> Message:
+    """A diagnosis in one line."""
     if data.verdict == "healthy":
         state = {"stopped": tr("the trainer was stopped on purpose"), "finished": tr("the trainer has finished")}
         text = state.get(seen.process.state, tr("the trainer runs"))
@@ -178,12 +200,13 @@ def _headline(data: DiagnoseData, seen: Observed) -> Message:
         )
     cause = data.cause
     if cause is not None and data.verdict == "fault":
-        name = cause.symptom or cause.name
-        return tr("{name}: {title} ({confidence})", name=name, title=cause.title, confidence=_word(cause.confidence))
+        name, word = cause.symptom or cause.name, confidence_word(cause.confidence)
+        return tr("{name}: {title} ({confidence})", name=name, title=cause.title, confidence=word)
     if cause is not None:
         return tr("can't tell: {title} is possible", title=cause.title)
     return tr("can't tell: {reason}", reason=data.unknown[0])
 
 
-def _word(confidence: str) -> Message:
+def confidence_word(confidence: str) -> Message:
+    """How sure a cause is, for people."""
     return {"certain": tr("certain"), "likely": tr("likely"), "possible": tr("possible")}[confidence]

@@ -23,6 +23,7 @@ from atftctl.observe.trainer_run.measuring import MeasureRequest, measuring
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
+from atftctl.operations.verification import loss_curve
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import baseline as stored
@@ -38,7 +39,8 @@ class BaselineData(Data):
 
     name: of the baseline. in_use: whether `verify` compares with it. quality: mean quality of the model in service.
     dates: number of dates that it was measured on. cost: memory and time: `memory_mb`, `step_s`. model: the model that
-    was measured: `path`, `sha256`, and what its check found.
+    was measured: `path`, `sha256`, and what its check found. curve_rows: the number of rows that the loss curve was
+    made from; 0 where there is none.
     """
 
     name: str
@@ -47,6 +49,7 @@ class BaselineData(Data):
     dates: int
     cost: Mapping[str, Any]
     model: Mapping[str, Any]
+    curve_rows: int = 0
 
 
 def record_baseline(project: Project, request: Request, *, name: str = "", force: bool = False) -> Result:
@@ -78,8 +81,9 @@ def record_baseline(project: Project, request: Request, *, name: str = "", force
     _require_measured(measured)
     with locked(project, "baseline record", request):
         baseline = _baseline(project, current, measured)
-        stored.write(layout, name, baseline)
-    return _result(project, name, measured, watch)
+        curve, said = loss_curve.measure(project, baseline["config_digest"])
+        stored.write(layout, name, {**baseline, **({"curve": curve} if curve else {})})
+    return _result(project, name, measured, watch, said, curve)
 
 
 def _unchanged() -> Message:
@@ -149,7 +153,11 @@ def _cost(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {key: both[key] for key in COST if key in both}
 
 
-def _result(project: Project, name: str, measured: Mapping[str, Mapping[str, Any]], watch: Stopwatch) -> Result:
+def _result(
+    project: Project, name: str, measured: Mapping[str, Mapping[str, Any]], watch: Stopwatch, said: Message,
+    curve: Mapping[str, Any] | None,
+) -> Result:  # fmt: skip
+    """The result; `said` of the curve."""
     quality, cost = measured["quality"], _cost(measured)
     metrics = project.runbook.metrics
     headline = tr(
@@ -162,11 +170,12 @@ def _result(project: Project, name: str, measured: Mapping[str, Mapping[str, Any
         step=cost["step_s"] * 1000,
     )
     used = stored.name_in_use(project.layout)
-    lines = []
+    lines = [said]
     if used != name:
         text = tr(
             "verify compares with {used}; to compare with {name}: atftctl baseline set {name}", used=used, name=name
         )
         lines.append(text if used else tr("to compare with it: atftctl baseline set {name}", name=name))
-    data = BaselineData(name, used == name, quality["mean"], len(quality["by_date"]), cost, measured["model"])
+    rows = curve["rows"] if curve else 0
+    data = BaselineData(name, used == name, quality["mean"], len(quality["by_date"]), cost, measured["model"], rows)
     return Result("baseline record", Exit.DONE, headline, lines=tuple(lines), data=data, parts=tuple(watch.parts))

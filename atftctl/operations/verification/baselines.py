@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from atftctl.decide.detectors.loss_curve import curve_of
 from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
@@ -62,13 +63,16 @@ class BaselineShowData(Data):
     """Data of `baseline show`.
 
     baseline: the baseline. identity: what its quality was measured on: data, labels, evaluation code. by_date:
-    its quality by date. settings: its config files, by path.
+    its quality by date. settings: its config files, by path. curve: the smoothed loss of its run: `column`,
+    `generation`, `begin` (the step that it follows), `rows`, `measured_on`, `steps`, `values` and `noise` (the standard
+    error of a value); null where there is none.
     """
 
     baseline: BaselineSummary
     identity: Mapping[str, Any]
     by_date: Mapping[str, float]
     settings: Mapping[str, str]
+    curve: Mapping[str, Any] | None = None
 
 
 @record
@@ -106,7 +110,7 @@ def show(project: Project, name: str) -> Result:
         raise Refused(tr("no baseline is in use"), hint=tr("record one: atftctl baseline record"))
     summary = _summary(stored.Stored(name or used, content), used)
     measured = content["rankic"]
-    data = BaselineShowData(summary, measured["identity"], measured["by_date"], content["configs"])
+    data = BaselineShowData(summary, measured["identity"], measured["by_date"], content["configs"], _curve(content))
     return Result("baseline show", Exit.DONE, tr("baseline {name}", name=summary.name), data=data)
 
 
@@ -165,6 +169,16 @@ def remove(project: Project, name: str, request: Request, *, force: bool = False
         return Result("baseline rm", Exit.DONE, tr("removed the baseline {name}", name=name), data=data)
 
     return perform(project, Action("baseline rm", decide, act), request, ask=True)
+
+
+def _curve(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The loss curve of a baseline; None where it has none that can be used."""
+    kept = content.get("curve")
+    try:
+        curve_of(kept if isinstance(kept, dict) else {})
+    except ValueError:
+        return None
+    return kept
 
 
 def _used_or_unknown(project: Project) -> str | None:

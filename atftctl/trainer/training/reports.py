@@ -11,6 +11,7 @@ from atftctl.trainer.data.dataset import Dataset
 from atftctl.trainer.runtime.distributed import ProcessGroup
 from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training.components import Parts
+from atftctl.trainer.training.loss import definitions
 
 
 def report_start(
@@ -33,6 +34,7 @@ def report_start(
         effective=parts.settings.effective(),
         resumed_from=source,
         resumed_generation=resumed_generation,
+        measured_on={**parts.evaluation_identity, "losses": definitions(parts.settings)},
         device=group.device.type,
         torch=torch.__version__,
         world_size=group.size,

@@ -30,6 +30,7 @@ from atftctl.trainer.training.components import Parts, assemble
 from atftctl.trainer.training.evaluation import Evaluation, evaluate
 from atftctl.trainer.training.history import History
 from atftctl.trainer.training.live_reload import NewSettings, Prepared, ReloadRefused, RunningTraining
+from atftctl.trainer.training.loss import definitions
 from atftctl.trainer.training.metrics import metrics_row
 from atftctl.trainer.training.reports import report_start
 from atftctl.trainer.training.step import Batch, StepResult, TrainStep
@@ -163,6 +164,7 @@ class Trainer:
             request=request_id,
             digest=self.parts.digest,
             effective=self.settings.effective(),
+            measured_on={**self.parts.evaluation_identity, "losses": definitions(self.settings)},
             resumed_from=outcome.source,
         )
         self.recorder.log.info("reloaded the settings, from %s, config %s", outcome.source, self.parts.digest[:12])
