@@ -13,11 +13,11 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from atftctl.cli.render import incident_texts as texts
-from atftctl.cli.render.console import printable
 from atftctl.cli.render.incident_css import STYLE
 from atftctl.cli.render.incident_svg import picture, ticks
 from atftctl.cli.render.translation import localize
 from atftctl.domain.curve import number_text
+from atftctl.domain.printable import printable
 from atftctl.domain.record import record
 from atftctl.protocol.messages import tr
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from atftctl.cli.render import incident_texts as texts
-from atftctl.cli.render.console import printable
 from atftctl.cli.render.translation import localize
+from atftctl.domain.printable import printable
 from atftctl.protocol.messages import Message, tr
 
 if TYPE_CHECKING:

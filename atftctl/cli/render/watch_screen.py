@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from atftctl.cli.render.console import Tone, mark_column, printable
+from atftctl.cli.render.console import Tone, mark_column
 from atftctl.cli.render.curves import Charset, plot, values_text
 from atftctl.cli.render.layout import display_width, pad, wrap
 from atftctl.cli.render.translation import localize
 from atftctl.cli.render.watch import VERDICTS, look_of
 from atftctl.domain.curve import Curve
+from atftctl.domain.printable import printable
 from atftctl.domain.process_state import STATE_TEXTS
 from atftctl.domain.record import record
 from atftctl.protocol.messages import Message, joined, tr

@@ -185,7 +185,7 @@ def _thinned(lines: list[bytes], block: bytes, stride: int, reading: Reading) ->
 def rows_in(text: bytes, header: tuple[str, ...], wanted: Sequence[str]) -> tuple[list[Row], int]:
     """(every row in these whole lines, how many of them are no rows). header: the columns of the first rows; empty
     where a header is among the lines. wanted: the columns that are needed."""
-    reading = _Reading(wanted, 0, -1)
+    reading = Reading(wanted, 0, -1)
     if header:
         reading.begin(header)
     reading.take_all(text.split(b"\n"))
