@@ -4,6 +4,7 @@ place on that was recorded earlier."""
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from io import BufferedReader
@@ -34,6 +35,7 @@ class Place(NamedTuple):
 
 
 BEGIN = Place()
+_ROTATED = re.compile(r"[.-]\d[\d._T:-]*")  # what a rotation adds to a name
 
 
 class Piece(NamedTuple):
@@ -120,6 +122,7 @@ class GrowingFile:
         self._reader: _Reader | None = None
         self._old: _Reader | None = None
         self._path, self._looks, self._gone = root / name, 0, -1.0
+        self._newer: list[Path] = []  # files of later rotations, which were not read yet
 
     @property
     def places(self) -> tuple[Place, Place]:
@@ -154,7 +157,7 @@ class GrowingFile:
         try:
             assert self._reader is not None
             yield from self._reader.pieces()
-            if self._look_for_another():
+            while self._look_for_another():
                 yield from self._reader.pieces()
             if self._old is not None:
                 yield from self._old.pieces()
@@ -176,6 +179,7 @@ class GrowingFile:
         if place.inode and (file is None or os.fstat(file.fileno()).st_ino != place.inode):
             if (rotated := self._rotated(place)) is not None:
                 self._reader = rotated
+                self._newer = _written_after(self._path, place.inode)
             elif file is not None:
                 self._reader = self._taken_up(file, place)
             if self._reader is not None and file is not None and self._reader.file is not file:
@@ -205,12 +209,11 @@ class GrowingFile:
     def _rotated(self, place: Place) -> _Reader | None:
         """The file of this place under the name that a rotation gave it; None where there is none any more."""
         try:
-            others = [path for path in self._path.parent.iterdir() if path.name.startswith(self._path.name)]
-            others = [path for path in others if path != self._path and path.lstat().st_ino == place.inode]
-            reader = _Reader(open_regular(others[0]), place, self._breaks) if others else None
-        except (OSError, HostError):
+            path = next(path for path in _rotated(self._path) if path.stat().st_ino == place.inode)
+            reader = _Reader(open_regular(path), place, self._breaks)
+        except (OSError, HostError, StopIteration):
             return None
-        if reader is not None and not reader.holds(reader.seen, reader.offset):
+        if not reader.holds(reader.seen, reader.offset):
             reader.file.close()  # another file has the inode by now
             return None
         return reader
@@ -226,6 +229,8 @@ class GrowingFile:
         """Go on with the file that has the name now, where that is another one. Called when the old one has been read
         to its end."""
         assert self._reader is not None
+        if self._newer:
+            return self._go_on_with(self._newer.pop(0))
         self._looks += 1
         if self._looks % RESOLVE_EVERY == 0:
             self._path = real_path(self._root, self.name)
@@ -239,12 +244,48 @@ class GrowingFile:
         if (facts.st_dev, facts.st_ino) == self._reader.identity:
             self.problem, self._gone = "", -1.0
             return False
+        if newer := _written_after(self._path, self._reader.identity[1]):
+            self._newer = newer[1:]
+            return self._go_on_with(newer[0])
         if (file := self._opened()) is None:
             return False
+        return self._switch(self._taken_up(file, self._reader.place))
+
+    def _go_on_with(self, path: Path) -> bool:
+        """Go on with a file of a later rotation: more than one came while nobody looked."""
+        assert self._reader is not None
+        try:
+            following = _Reader(open_regular(path), BEGIN, self._breaks, again=True)
+        except (OSError, HostError):
+            return bool(self._newer)
+        return self._switch(following)
+
+    def _switch(self, following: _Reader) -> bool:
+        """Read this file from now on. The one before is still looked at: its writer may go on to write to it."""
+        assert self._reader is not None
         if self._old is not None:
             self._old.file.close()
-        before, self._reader = self._reader, self._taken_up(file, self._reader.place)
-        self._old = before if self._reader.offset == 0 else None
+        before, self._reader = self._reader, following
+        self._old = before if following.offset == 0 else None  # else it is a copy
         if self._old is None:
             before.file.close()
         return True
+
+
+def _rotated(path: Path) -> list[Path]:
+    """The files beside a log that a rotation has left, the oldest first; packed ones are not among them."""
+    others = [other for other in path.parent.iterdir() if _ROTATED.fullmatch(other.name.removeprefix(path.name))]
+    return sorted(
+        (other for other in others if other.name.startswith(path.name) and other.is_file()),
+        key=lambda other: other.stat().st_mtime_ns,
+    )
+
+
+def _written_after(path: Path, inode: int) -> list[Path]:
+    """The rotated files that were written after the one with this inode."""
+    try:
+        files = _rotated(path)
+        place = [file.stat().st_ino for file in files].index(inode)
+    except (OSError, ValueError):
+        return []
+    return files[place + 1 :]
