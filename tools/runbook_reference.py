@@ -172,6 +172,13 @@ MEANINGS = {
     "detectors.NAME.below": "The column must not be below this value.",
     "detectors.NAME.for": "For how many rows in a row, so that a single one raises no alarm.",
     "detectors.NAME.symptom": "The symptom that the alarm speaks for. Empty: the alarm is only shown.",
+    "acting": "How far `watch --auto` may act by itself.",
+    "acting.rollbacks": "Rollbacks that the watcher may do in one run, 20 at most. A run begins when a person changes "
+    "files, or stops or restarts the trainer.",
+    "acting.cool_down_s": "Seconds from the end of one rollback of the watcher to the next.",
+    "acting.healthy_steps": "Training steps without a fault after which a rollback counts as restored; twice as many "
+    "for a symptom with the detector `leak`.",
+    "acting.within_s": "Seconds for these steps. After that, the rollback is inconclusive.",
     "logs": "The trainer's logs, and which lines in them are errors.",
     "logs.files": "The logs. Rotated files beside them (`.1`, `.2.gz`, `-20261130`) belong to them.",
     "logs.errors": "The kinds of errors, the most specific first: of several that match a line, the first one counts. "

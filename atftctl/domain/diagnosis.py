@@ -21,13 +21,16 @@ Confidence = Literal["certain", "likely", "possible"]
 @record
 class Evidence:
     """One sign. `cause`: what it speaks for or against: a symptom of the runbook, a detector of one, or another cause;
-    "" for none. `time`: in Unix seconds; None where that is not known."""
+    "" for none. `time`: in Unix seconds; None where that is not known. `detector`, `column`: of the metrics, where it
+    is an alarm; "" otherwise."""
 
     source: Source
     strength: Strength
     cause: str
     text: str
     time: float | None = None
+    detector: str = ""
+    column: str = ""
 
 
 @record

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.acting import Acting
 from atftctl.domain.checkpoint import Checkpoints, Grade
 from atftctl.domain.detector_rules import Detection, DetectorRule
 from atftctl.domain.gate import Gate
@@ -263,6 +264,7 @@ class Runbook:
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     detectors: Mapping[str, DetectorRule] = field(default_factory=dict)
     detection: Detection = field(default_factory=Detection)
+    acting: Acting = field(default_factory=Acting)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""

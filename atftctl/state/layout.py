@@ -147,6 +147,16 @@ class Layout:
         return self.state / "checkpoints.json"
 
     @property
+    def acts(self) -> Path:
+        """What the watcher has decided and done."""
+        return self.state / "acts.json"
+
+    @property
+    def earned(self) -> Path:
+        """What was shown about the watcher's false rollbacks."""
+        return self.state / "earned.json"
+
+    @property
     def checked(self) -> Path:
         return self.state / "checked.json"
 

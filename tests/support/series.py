@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Iterator
 
 from atftctl.decide.detectors import bank
-from atftctl.decide.detectors.finding import Finding
+from atftctl.domain.finding import Finding
 from atftctl.domain.run_rows import Row
 
 RULES = bank.Rules("loss", "norm", "memory", "seconds", gradient_max=5.0)

@@ -10,8 +10,8 @@ from dataclasses import field
 from typing import NamedTuple
 
 from atftctl.decide.detectors import cusum, explosion, leak, non_finite, series, slow, spike, step_time, threshold
-from atftctl.decide.detectors.finding import Finding
 from atftctl.domain.detector_rules import Detection, DetectorRule
+from atftctl.domain.finding import Finding
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row
 from atftctl.domain.runbook import Runbook

@@ -5,7 +5,7 @@ It needs rows that do not depend on each other much, as with shuffled days.
 
 from __future__ import annotations
 
-from atftctl.decide.detectors.finding import Finding
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 NAME = "drift"

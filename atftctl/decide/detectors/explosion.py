@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 NAME, LIMIT_NAME = "explosion", "gradient-limit"

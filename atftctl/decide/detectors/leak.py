@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
 from atftctl.decide.detectors.trend import Trend, trend
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import Message, tr
 
 NAME = "leak"

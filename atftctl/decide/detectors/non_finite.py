@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from atftctl.decide.detectors.finding import Finding
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 NAME = "non-finite"

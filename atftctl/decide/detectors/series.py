@@ -7,8 +7,8 @@ import math
 from typing import NamedTuple
 
 from atftctl.decide.detectors import cusum, explosion, non_finite, robust, spike
-from atftctl.decide.detectors.finding import Finding
 from atftctl.domain.detector_rules import Detection
+from atftctl.domain.finding import Finding
 
 DEFAULT = Detection()
 

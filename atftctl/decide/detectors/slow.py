@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from typing import NamedTuple
 
-from atftctl.decide.detectors.finding import Finding
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 NAME = "slower"

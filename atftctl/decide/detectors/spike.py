@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atftctl.decide.detectors.explosion import AT_LEAST, HIGH
-from atftctl.decide.detectors.finding import Finding
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 NAME = "spike"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 NAME = "step-time"

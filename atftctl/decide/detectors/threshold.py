@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from atftctl.decide.detectors.finding import Finding
 from atftctl.domain.detector_rules import DetectorRule
+from atftctl.domain.finding import Finding
 from atftctl.protocol.messages import tr
 
 

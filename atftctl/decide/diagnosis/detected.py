@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from atftctl.decide.detectors import bank, cusum, explosion, leak, non_finite, slow, spike, step_time
-from atftctl.decide.detectors.finding import Finding
 from atftctl.decide.detectors.middle import median
 from atftctl.domain.diagnosis import Evidence, Strength
+from atftctl.domain.finding import Finding
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row, RunRows
 from atftctl.protocol.messages import Message, tr, trn
@@ -99,7 +99,8 @@ def _sign(detected: Detected, findings: Sequence[Finding]) -> Evidence:
     """What the alarms of one detector on one column speak for."""
     name, text, count = findings[0].detector, findings[-1].text, len(findings)
     if name in detected.active and (strength := _strength(detected, name))[1] != "note":
-        return Evidence("metrics", strength[1], strength[0], text)
+        column = findings[-1].column
+        return Evidence("metrics", strength[1], strength[0], text, detector=name, column=column)
     if name not in detected.active and name != spike.NAME:
         text = tr("{finding}; it has ended since", finding=text)
     if count > 1:
@@ -127,7 +128,7 @@ def _projection(detected: Detected, limit_mb: int) -> list[Evidence]:
         return []
     steps = max(0, round((limit_mb - detected.state.memory.minima[-1]) / rate))
     text = tr("at this rate memory reaches its limit of {limit:,} MB in {steps:,} steps", limit=limit_mb, steps=steps)
-    return [Evidence("metrics", "weak", "leak", text)]
+    return [Evidence("metrics", "weak", "leak", text, detector=leak.NAME, column=detected.rules.memory)]
 
 
 def _quiet(detected: Detected) -> list[Evidence]:

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from atftctl.decide.detectors import bank
-from atftctl.decide.detectors.finding import Finding
+from atftctl.decide.acting.replaying import Actor
+from atftctl.decide.detectors import bank, cusum
 from atftctl.decide.detectors.middle import median
+from atftctl.domain.finding import Finding
 from atftctl.domain.run_rows import Row
+from atftctl.domain.runbook import Runbook
 
 LEVEL = 0.95  # of the upper bound, one-sided
 EXACT = 1e-17  # of a sum: less changes no float
@@ -32,9 +34,24 @@ class Counted:
 
 
 @dataclass
+class Acted:
+    """What the watcher would have done in one run. `first`, `last`: its steps before the fault. `steps`: of them that
+    were judged. `false`: rollbacks in them; `acted`: the step of the first rollback after the fault began."""
+
+    name: str
+    generation: int
+    first: int
+    last: int
+    steps: int = 0
+    false: int = 0
+    acted: int | None = None
+
+
+@dataclass
 class Replay:
     """Feeds rows to the detectors. `fault_at`: the step at which a fault begins in each run; None: all are healthy.
-    `healthy`: rows before it, or all; `rows`: all; `runs`, `faulty`: of which so many reached the fault."""
+    `healthy`: rows before it, or all; `rows`: all; `runs`, `faulty`: of which so many reached the fault. `runbook`:
+    None where it is not asked what the watcher would have done; `acts`: of each run, what it would have."""
 
     rules: bank.Rules
     fault_at: int | None = None
@@ -44,25 +61,47 @@ class Replay:
     faulty: int = 0
     counted: dict[str, Counted] = field(default_factory=dict)
     findings: list[tuple[str, Finding]] = field(default_factory=list)
+    runbook: Runbook | None = None
+    acts: list[Acted] = field(default_factory=list)
 
     def feed(self, name: str, rows: Iterable[Row]) -> None:
         """All rows of one file. A run ends where the generation changes, or the steps begin anew."""
         state, seen = bank.State(), set[str]()
-        reached = False
+        reached, actor = False, None
         for row in rows:
             if not state.rows or row.generation != state.generation or row.step <= state.step:
                 state, seen, reached = bank.State(generation=row.generation), set(), False
                 self.runs += 1
+                actor = self._begin(name, row)
             self.rows += 1
             in_fault = self.fault_at is not None and row.step >= self.fault_at
             self.healthy += not in_fault
             self.faulty += in_fault and not reached
             reached |= in_fault
-            for detector in bank.judging(self.rules, state, row):
+            judging = bank.judging(self.rules, state, row)
+            for detector in judging:
                 self.counted.setdefault(detector, Counted()).judged += not in_fault
             state, found = bank.take(self.rules, state, row)
             for finding in found:
                 self._count(name, finding, seen, in_fault=in_fault)
+            if actor:
+                acts = actor.take(state, row, found)
+                self._act(row, acts=acts, in_fault=in_fault, judged=cusum.NAME in judging)
+
+    def _begin(self, name: str, row: Row) -> Actor | None:
+        if self.runbook is None:
+            return None
+        self.acts.append(Acted(name, row.generation, row.step, row.step))
+        return Actor(self.runbook, self.rules)
+
+    def _act(self, row: Row, *, acts: bool, in_fault: bool, judged: bool) -> None:
+        run = self.acts[-1]
+        if in_fault:
+            run.acted = row.step if acts and run.acted is None else run.acted
+            return
+        run.last = row.step
+        run.steps += judged
+        run.false += acts
 
     def _count(self, name: str, finding: Finding, seen: set[str], *, in_fault: bool) -> None:
         if len(self.findings) < MOST_SHOWN:

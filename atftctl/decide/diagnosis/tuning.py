@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -79,8 +79,9 @@ class Sweep:
         self._state = bank.State()
         self._reached = False
 
-    def feed(self, rows: Iterator[Row]) -> None:
-        """All rows of one file. A run ends where the generation changes, or the steps begin anew."""
+    def feed(self, name: str, rows: Iterable[Row]) -> None:
+        """All rows of one file, of whatever name. A run ends where the generation changes, or the steps begin anew."""
+        del name
         self._state = bank.State()
         for row in rows:
             state = self._state
@@ -125,10 +126,11 @@ def _values(rules: bank.Rules, dial: Dial) -> list[float]:
 
 def _trial(rules: bank.Rules, dial: Dial, value: float) -> Trial:
     """The detector with this threshold, and only the columns that it needs."""
-    columns = {role: getattr(rules, role) if role in dial.roles else "" for role in ROLES}
-    curve = rules.curve if dial.detector == slow.NAME else bank.NO_CURVE
+    loss, gradient, memory, time = (getattr(rules, role) if role in dial.roles else "" for role in ROLES)
     limits = replace(rules.limits, **{dial.key: value})
-    return Trial(dial.detector, value, replace(rules, **columns, thresholds={}, curve=curve, limits=limits))
+    curve = rules.curve if dial.detector == slow.NAME else bank.NO_CURVE
+    own = bank.Rules(loss, gradient, memory, time, rules.gradient_max, curve=curve, limits=limits)
+    return Trial(dial.detector, value, own)
 
 
 @record

@@ -27,6 +27,7 @@ def check(runbook: Runbook, binder: Binder) -> None:
     _check_logs(runbook, binder)
     _check_tolerances(runbook, binder)
     _check_checkpoints(runbook, binder)
+    _check_acting(runbook, binder)
 
 
 def _check_metrics(runbook: Runbook, binder: Binder) -> None:
@@ -118,6 +119,14 @@ def _check_checkpoints(runbook: Runbook, binder: Binder) -> None:
         if grade and resume == "scratch":
             text = tr("a start from new weights has no checkpoint; leave the grade out, or resume from last or best")
             binder.problem((*where, "resume_grade"), text)
+
+
+def _check_acting(runbook: Runbook, binder: Binder) -> None:
+    rules = runbook.acting
+    check_range(binder, ("acting", "rollbacks"), rules.rollbacks, 1, 20)
+    check_range(binder, ("acting", "cool_down_s"), rules.cool_down_s, 0, 86_400)
+    check_range(binder, ("acting", "healthy_steps"), rules.healthy_steps, 1, 100_000)
+    check_range(binder, ("acting", "within_s"), rules.within_s, 1, 86_400)
 
 
 def check_range(binder: Binder, path: tuple[str | int, ...], value: float, least: float, most: float) -> None:

@@ -10,7 +10,7 @@ from atftctl.domain.detector_rules import Detection
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
 from atftctl.domain.text import listed
-from atftctl.operations.monitoring import replay
+from atftctl.operations.monitoring.past_runs import PER, feed_all, nothing_to_judge, rules_for
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, tr, trn
@@ -74,12 +74,12 @@ class TuneData(Data):
 
 def tune(project: Project, paths: Sequence[Path], fault_at: int | None, report: Reporter) -> Result:
     """Propose thresholds by these runs, healthy up to the step `fault_at`, or throughout. Raises as `replay`."""
-    rules, uncompared = replay.rules_for(project, paths)
+    rules, uncompared = rules_for(project, paths)
     sweep = Sweep(rules, fault_at)
-    torn = replay.feed_files(paths, rules, sweep.feed, report)
+    torn = feed_all(paths, rules.columns, sweep.feed, report)
     made = proposals(sweep)
     if not made:
-        raise replay.nothing_to_judge(rules, paths)
+        raise nothing_to_judge(rules, paths)
     present = project.runbook.detection
     chosen = _settings(present, made)
     data = TuneData(
@@ -130,7 +130,7 @@ def _notes(proposal: Proposal, faulty: int) -> list[Message]:
 def _line(proposal: Proposal) -> ThresholdLine:
     return ThresholdLine(
         proposal.detector, proposal.key, proposal.judged, _outcome(proposal.old), _outcome(proposal.new),
-        proposal.proven, replay.PER * proposal.bound, proposal.held_out, replay.PER * proposal.held_out_bound,
+        proposal.proven, PER * proposal.bound, proposal.held_out, PER * proposal.held_out_bound,
         proposal.more,
     )  # fmt: skip
 

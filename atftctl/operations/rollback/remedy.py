@@ -23,16 +23,18 @@ from atftctl.operations.rollback import rungs
 from atftctl.state import history
 
 
-def change_for(project: Project, name: str, policy: RestartPolicy, request: Request, back: int, added: Added) -> Change:
+def change_for(
+    project: Project, name: str, policy: RestartPolicy, request: Request, back: int, added: Added, *, seen: bool = False
+) -> Change:
     """Return the change for a symptom. `back`: checkpoints to go back by the operator's own choice: then no remedy
-    counts as tried. `added`: further settings, by key."""
+    counts as tried. `added`: further settings, by key. `seen`: the fault was seen in a trainer that may still run."""
     runbook = project.runbook
     symptom = runbook.symptoms[name]
     wanted = Wanted(symptom.resume, symptom.resume_grade, back)
     trainer = process.observe(project.layout, runbook.trainer.command)
     step = trainer.step
-    died = trainer.state == "died"  # a second rollback while the trainer runs is no returned fault
-    tried = returning.attempts(history.read(project.layout), name, step) if died and not back else []
+    returns = seen or trainer.state == "died"  # a second rollback while the trainer runs is no returned fault by itself
+    tried = returning.attempts(history.read(project.layout), name, step) if returns and not back else []
     if tried and symptom.again == "checkpoint" and symptom.resume != "scratch":
         before = _before(project, symptom.resume, tried)
         wanted = replace(wanted, before=before, back=0 if before is not None else len(tried))
