@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -14,6 +14,7 @@ from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row
 
 LIMIT = 1e-4  # false alarms in a healthy step: what the upper 95 % bound must not exceed
+MERGED_EVERY = 64  # rows
 ROLES = ("loss", "gradient", "memory", "step_time")
 
 
@@ -54,9 +55,9 @@ class Trial:
         self.state = bank.State(generation=generation)
         self.false.append(0)
 
-    def take(self, row: Row, fault_at: int | None) -> None:
-        """One more row of the run. fault_at: the step at which its fault begins; None for none."""
-        self.state, findings = bank.take(self.rules, self.state, row)
+    def note(self, state: bank.State, findings: bank.Findings, row: Row, fault_at: int | None) -> None:
+        """What the detector said of one more row. fault_at: the step at which the fault begins; None for none."""
+        self.state = state
         for finding in findings:
             if finding.detector != self.detector:
                 continue
@@ -66,6 +67,53 @@ class Trial:
                 self.delays.setdefault(len(self.false) - 1, finding.step - fault_at)
 
 
+class Trials:
+    """All trials of one dial, the smallest threshold first. Those whose states are equal go on together: what the
+    smallest and the greatest of their thresholds make of a row, those between them make of it, too. In health that is
+    nearly always so, and the rows cost a fifth."""
+
+    def __init__(self, trials: list[Trial]) -> None:
+        self.all = trials
+        self._groups = [trials]
+        self._rows = 0
+
+    def begin(self, generation: int) -> None:
+        """A run begins."""
+        self._groups = [self.all]
+        for trial in self.all:
+            trial.begin(generation)
+
+    def take(self, row: Row, fault_at: int | None) -> None:
+        """One more row of the run."""
+        self._rows += 1
+        groups = list[list[Trial]]()
+        for group in self._groups:
+            groups += self._together(group, row, fault_at)
+        self._groups = _merged(groups) if self._rows % MERGED_EVERY == 0 else groups
+
+    def _together(self, group: list[Trial], row: Row, fault_at: int | None) -> list[list[Trial]]:
+        """The group with one more row, whole or in parts."""
+        least = bank.take(group[0].rules, group[0].state, row)
+        if len(group) == 1 or least == bank.take(group[-1].rules, group[-1].state, row):
+            for trial in group:
+                trial.note(*least, row, fault_at)
+            return [group]
+        for trial in group:
+            trial.note(*bank.take(trial.rules, trial.state, row), row, fault_at)
+        return _merged([[trial] for trial in group])
+
+
+def _merged(groups: list[list[Trial]]) -> list[list[Trial]]:
+    """Neighbours whose states are equal, in one group."""
+    merged = list[list[Trial]]()
+    for group in groups:
+        if merged and merged[-1][0].state == group[0].state:
+            merged[-1] = [*merged[-1], *group]
+        else:
+            merged.append(group)
+    return merged
+
+
 class Sweep:
     """Feeds rows to all detectors with each of their thresholds. `judged`: by detector, in each run, the healthy steps
     with a value that it judged. `faulty`: how many runs reached the fault."""
@@ -73,7 +121,9 @@ class Sweep:
     def __init__(self, rules: bank.Rules, fault_at: int | None = None) -> None:
         self.rules, self.fault_at = rules, fault_at
         self.dials = [dial for dial in DIALS if _is_used(rules, dial)]
-        self.trials = {dial.key: [_trial(rules, dial, value) for value in _values(rules, dial)] for dial in self.dials}
+        self.trials = {
+            dial.key: Trials([_trial(rules, dial, value) for value in _values(rules, dial)]) for dial in self.dials
+        }
         self.judged: dict[str, list[int]] = {dial.detector: [] for dial in self.dials}
         self.rows = self.healthy = self.runs = self.faulty = 0
         self._state = bank.State()
@@ -93,8 +143,8 @@ class Sweep:
         self._state, self._reached, self.runs = bank.State(generation=generation), False, self.runs + 1
         for counts in self.judged.values():
             counts.append(0)
-        for trial in self._trials():
-            trial.begin(generation)
+        for trials in self.trials.values():
+            trials.begin(generation)
 
     def _take(self, row: Row) -> None:
         in_fault = self.fault_at is not None and row.step >= self.fault_at
@@ -106,12 +156,8 @@ class Sweep:
                 if name in self.judged:
                     self.judged[name][-1] += 1
         self._state, _ = bank.take(self.rules, self._state, row)
-        for trial in self._trials():
-            trial.take(row, self.fault_at)
-
-    def _trials(self) -> Iterator[Trial]:
         for trials in self.trials.values():
-            yield from trials
+            trials.take(row, self.fault_at)
 
 
 def _is_used(rules: bank.Rules, dial: Dial) -> bool:
@@ -173,14 +219,14 @@ class Proposal:
         return upper_bound(self.held_out, self.judged)
 
 
-def proposals(sweep: Sweep) -> list[Proposal]:
-    """A proposal for each threshold whose detector has judged anything."""
-    return [_proposal(sweep, dial) for dial in sweep.dials if sum(sweep.judged[dial.detector])]
+def proposals(sweep: Sweep, limit: float = LIMIT) -> list[Proposal]:
+    """A proposal for each threshold whose detector has judged anything. limit: of the bound, in a step."""
+    return [_proposal(sweep, dial, limit) for dial in sweep.dials if sum(sweep.judged[dial.detector])]
 
 
-def _proposal(sweep: Sweep, dial: Dial) -> Proposal:
-    trials, judged = sweep.trials[dial.key], sum(sweep.judged[dial.detector])
-    allowed = most_false(judged)
+def _proposal(sweep: Sweep, dial: Dial, limit: float) -> Proposal:
+    trials, judged = sweep.trials[dial.key].all, sum(sweep.judged[dial.detector])
+    allowed = most_false(judged, limit)
     own, default = getattr(sweep.rules.limits, dial.key), getattr(Detection(), dial.key)
     if allowed < 0:  # too few steps to prove anything: nothing tighter than the default
         trials, allowed = [trial for trial in trials if trial.value >= default], 0
@@ -188,12 +234,12 @@ def _proposal(sweep: Sweep, dial: Dial) -> Proposal:
     else:
         proven = True
     place, held_out, enough = _chosen(trials, allowed)
-    old = next(trial for trial in sweep.trials[dial.key] if trial.value == own)
+    old = next(trial for trial in sweep.trials[dial.key].all if trial.value == own)
     new = trials[place]
     false = sum(new.false)
     return Proposal(
         dial.detector, dial.key, judged, _outcome(old), _outcome(new), proven and enough, held_out,
-        max(0, steps_needed(false) - judged), exhausted=not enough and place == len(trials) - 1,
+        max(0, steps_needed(false, limit) - judged), exhausted=not enough and place == len(trials) - 1,
     )  # fmt: skip
 
 
@@ -230,23 +276,23 @@ def _outcome(trial: Trial) -> Outcome:
     )
 
 
-def most_false(judged: int) -> int:
+def most_false(judged: int, limit: float = LIMIT) -> int:
     """How many false alarms in so many steps have a bound that is low enough; -1 where not even none has."""
     allowed = -1
-    while upper_bound(allowed + 1, judged) <= LIMIT:
+    while upper_bound(allowed + 1, judged) <= limit:
         allowed += 1
     return allowed
 
 
 @lru_cache(maxsize=256)
-def steps_needed(false: int) -> int:
+def steps_needed(false: int, limit: float = LIMIT) -> int:
     """How many steps with so many false alarms have a bound that is low enough."""
     low, high = 0, 1
-    while upper_bound(false, high) > LIMIT:
+    while upper_bound(false, high) > limit:
         high *= 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if upper_bound(false, middle) <= LIMIT else (middle, high)
+        low, high = (low, middle) if upper_bound(false, middle) <= limit else (middle, high)
     return high
 
 
