@@ -161,6 +161,15 @@ def test_what_can_not_be_compared_is_said(slow: Project, change: dict[str, Any] 
     assert slow.run("baseline", "show").code == 0
 
 
+def test_another_baseline_with_a_curve_that_fits_is_taken(slow: Project) -> None:
+    fits = json.loads(slow.read(BASELINE))
+    slow.write(".atftctl/baselines/huber.json", json.dumps(fits))
+    slow.write(".atftctl/baselines/broken.json", "{")
+    other = {**fits["curve"], "measured_on": {**DATA, "losses": {"loss_rel": "huber"}}}
+    slow.write(BASELINE, json.dumps({**fits, "curve": other}))
+    assert slow.run("diagnose", "--json").json["data"]["cause"]["symptom"] == "slow-convergence"
+
+
 def test_steps_that_the_curve_does_not_cover(slow: Project) -> None:
     write(slow, rows(slow.record()["generation"], 2001, 2500))
     assert "is of the steps 1 to 1,500 only" in unseen(slow.run("diagnose", "--json"))

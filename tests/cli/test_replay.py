@@ -108,7 +108,9 @@ def test_thresholds_are_proposed_and_nothing_is_changed(project: Project) -> Non
     lines = {line["key"]: line for line in data["thresholds"]}
     assert done.code == 0 and data["runs"] == 2 and project.tree() == before, done
     wrong = lines["step_time_ratio"]
-    assert wrong["old"]["false_alarms"] >= 2 and wrong["new"]["false_alarms"] == 0 and wrong["new"]["value"] > 1.2, wrong
+    assert wrong["old"]["false_alarms"] >= 2 and wrong["new"]["false_alarms"] == 0 and wrong["new"]["value"] > 1.2, (
+        wrong
+    )
     assert not wrong["proven"] and wrong["more_steps"] > 20_000 and "more healthy steps" in " ".join(data["lines"])
     assert lines["drift_h"]["new"] == lines["drift_h"]["old"], "too few steps propose nothing tighter"
     assert data["yaml"] == ["detection:", f"  step_time_ratio: {wrong['new']['value']:g}"], data["yaml"]
