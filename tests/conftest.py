@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import Project, make_project, processes_of
+from tests.support.projects import Project, ask_trainer, make_project, processes_of
 
 # A shell that started the tests in the background left SIGINT ignored, which children inherit: Ctrl-C is tested here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,6 +32,12 @@ def project(tmp_path: Path) -> Iterator[Project]:
     for pid in processes_of(made.root):
         os.kill(pid, signal.SIGKILL)
     assert not violations.exists(), violations.read_text()
+
+
+@pytest.fixture
+def asking(project: Project) -> Project:
+    """A project whose changes ask the real trainer whether its settings are valid."""
+    return ask_trainer(project)
 
 
 @pytest.fixture

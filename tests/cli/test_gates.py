@@ -12,7 +12,7 @@ import yaml
 
 from atftctl.host import locks
 from tests.support.gates import off_and_running, quick_gates
-from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Ended, Project, wait_for
+from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Ended, Project, ask_trainer, wait_for
 from tests.support.snapshots import layout_of
 
 NEVER = 10_000  # steps that no test waits for, and the most that a gate may ask for
@@ -467,5 +467,6 @@ def test_a_record_that_is_not_ours_is_not_believed(off: Project) -> None:
 
 
 def test_nothing_was_written_where_the_change_was_refused(off: Project) -> None:
+    ask_trainer(off)
     off.write(TRAINING, off.read(TRAINING) + b"\nbroken: [")
     assert next_phase(off).code == 3 and record(off) == ""

@@ -244,8 +244,8 @@ def test_settings_with_a_restored_snapshot(project: Project) -> None:
         ("data.skip=2024-13-01", 3, "no window of dates"),
     ],
 )
-def test_wrong_settings_are_refused_as_config_set_does(project: Project, added: str, code: int, text: str) -> None:
-    before = project.tree()
-    ended = project.run(*ROLLBACK, "--yes", "--with", added)
+def test_wrong_settings_are_refused_as_config_set_does(asking: Project, added: str, code: int, text: str) -> None:
+    before = asking.tree()
+    ended = asking.run(*ROLLBACK, "--yes", "--with", added)
     assert ended.code == code and text in ended.err, ended
-    assert {name for name in project.tree() if project.tree()[name] != before.get(name)} <= {".atftctl/lock"}
+    assert {name for name in asking.tree() if asking.tree()[name] != before.get(name)} <= {".atftctl/lock"}

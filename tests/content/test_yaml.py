@@ -13,13 +13,6 @@ from ruamel.yaml import YAML
 from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Project
 
 
-@pytest.fixture(autouse=True)
-def other_settings(project: Project) -> None:
-    """A trainer that takes settings of any name: it has no check of its own."""
-    lines = project.read(RUNBOOK).decode().splitlines(keepends=True)
-    project.write(RUNBOOK, "".join(line for line in lines if not line.lstrip().startswith("validate:")))
-
-
 def config(project: Project) -> dict[str, object]:
     return yaml.safe_load(project.read(CONFIG))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Project, wait_for
+from tests.support.projects import CONFIG, NEXT, OOM, RUNBOOK, TRAINING, Project, wait_for
 
 
 @pytest.mark.parametrize("command", [(), ("-h",), ("--help",), ("help",), ("help", "rollback"), ("rollback", "-h"),
@@ -49,14 +49,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_status_doctor_and_a_start_agree_about_a_broken_config(project: Project, what: str) -> None:
+def test_status_doctor_and_a_start_agree_about_a_broken_config(asking: Project, what: str) -> None:
     name, content, word = BROKEN[what]
-    taken = project.run("backup", "--json").json["data"]["id"]
+    taken = asking.run("backup", "--json").json["data"]["id"]
     if content is None:
-        (project.root / name).unlink()
+        (asking.root / name).unlink()
     else:
-        project.write(name, content)
-    told = [project.run("status"), project.run("doctor"), project.run("trainer", "start")]
+        asking.write(name, content)
+    told = [asking.run("status"), asking.run("doctor"), asking.run("trainer", "start")]
     assert [ended.code for ended in told] == [0, 1, 3], told
     for ended in told:
         text = ended.out + ended.err
@@ -64,8 +64,8 @@ def test_status_doctor_and_a_start_agree_about_a_broken_config(project: Project,
         if not word:
             assert f"atftctl restore {taken} --only configs" in text, ended
     if not word:
-        assert project.run("restore", taken, "--only", "configs", "--yes").code == 0
-        assert project.run("trainer", "start").code == 0
+        assert asking.run("restore", taken, "--only", "configs", "--yes").code == 0
+        assert asking.run("trainer", "start").code == 0
 
 
 def test_the_hint_leaves_the_models_alone(project: Project) -> None:
@@ -79,33 +79,32 @@ def test_the_hint_leaves_the_models_alone(project: Project) -> None:
 
 @pytest.mark.parametrize("command", [("config", "set", "gat_temperature=-5", "--yes"), ("config", "set", "optimizer.lr=1000000.0", "--yes"),
                                    ("trainer", "restart"), ("reenable", "--phase", "1", "--yes")], ids=" ".join)  # fmt: skip
-def test_settings_out_of_their_range_stop_no_healthy_trainer(project: Project, command: tuple[str, ...]) -> None:
+def test_settings_out_of_their_range_stop_no_healthy_trainer(asking: Project, command: tuple[str, ...]) -> None:
     if command[0] == "reenable":
-        project.replace(CONFIG, "output_head_small_init: true", "output_head_small_init: false")
-    assert project.run("trainer", "start").code == 0
-    pid = project.record()["pid"]
+        asking.replace(CONFIG, "output_head_small_init: true", "output_head_small_init: false")
+    assert asking.run("trainer", "start").code == 0
+    pid = asking.record()["pid"]
     if command[0] in ("trainer", "reenable"):
-        project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
-    before = project.configs()
-    refused = project.run(*command)
+        asking.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
+    before = asking.configs()
+    refused = asking.run(*command)
     assert refused.code == 3 and "can't train" in refused.err, refused
-    assert project.configs() == before and project.record()["pid"] == pid and Path(f"/proc/{pid}").exists()
+    assert asking.configs() == before and asking.record()["pid"] == pid and Path(f"/proc/{pid}").exists()
 
 
-def test_a_rollback_is_only_warned_and_an_undo_never_asks(project: Project) -> None:
-    project.replace(TRAINING, "lr:", "lr: -1.0  #") if b"lr:" in project.read(TRAINING) else None
-    project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
-    done = project.run(*OOM)
+def test_a_rollback_is_only_warned_and_an_undo_never_asks(asking: Project) -> None:
+    asking.replace(TRAINING, "lr:", "lr: -1.0  #") if b"lr:" in asking.read(TRAINING) else None
+    asking.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
+    done = asking.run(*OOM)
     assert done.code == 0 and "invalid" in done.out, done
-    undone = project.run("undo", "--yes")
+    undone = asking.run("undo", "--yes")
     assert undone.code == 0 and "invalid" not in undone.out + undone.err, undone
 
 
 @pytest.mark.parametrize("check", ["[/nonexistent]", '["{python}", -c, "import time; time.sleep(600)"]', '["{python}", -c, "1/0"]',
                                    '[/bin/echo, no JSON]', '[/bin/echo, "{\\"valid\\": 1}"]'], ids=["missing", "hangs", "crashes", "words", "odd"])  # fmt: skip
 def test_a_check_that_gives_no_answer_is_a_warning(project: Project, check: str) -> None:
-    line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  validate:"))
-    project.replace(RUNBOOK, line, f"  validate: {check}")
+    project.replace(RUNBOOK, NEXT, f"  validate: {check}\n{NEXT}")
     begun = time.monotonic()
     done = project.run("config", "set", "gat_temperature=0.9", "--yes")
     assert done.code == 0 and "not checked" in done.out and time.monotonic() - begun < 100, done

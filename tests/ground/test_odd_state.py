@@ -99,18 +99,18 @@ def test_an_empty_config_is_no_healthy_one(project: Project) -> None:
         assert project.run("trainer", "start").code == 3
 
 
-def test_a_value_of_the_wrong_kind_can_be_mended(project: Project) -> None:
-    project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
-    seen = project.run("status").out
+def test_a_value_of_the_wrong_kind_can_be_mended(asking: Project) -> None:
+    asking.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
+    seen = asking.run("status").out
     assert "atftctl config set improvements.gat_temperature=1.0" in seen, seen
-    assert project.run("config", "set", "improvements.gat_temperature=0.8", "--yes").code == 0
-    assert "can't train" not in project.run("status").out
+    assert asking.run("config", "set", "improvements.gat_temperature=0.8", "--yes").code == 0
+    assert "can't train" not in asking.run("status").out
 
 
-def test_a_dry_run_of_a_start_says_what_the_start_says(project: Project) -> None:
-    project.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
+def test_a_dry_run_of_a_start_says_what_the_start_says(asking: Project) -> None:
+    asking.replace(CONFIG, "gat_temperature: 0.8", "gat_temperature: -5")
     for verb in ("start", "restart"):
-        assert project.run("trainer", verb, "--dry-run").code == project.run("trainer", verb).code == 3
+        assert asking.run("trainer", verb, "--dry-run").code == asking.run("trainer", verb).code == 3
 
 
 def test_status_tells_of_a_config_that_can_not_be_replaced(project: Project) -> None:

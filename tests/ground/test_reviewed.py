@@ -19,7 +19,7 @@ from atftctl.operations.request import Request
 from atftctl.operations.rollback import commits
 from tests.support.attributes import attributes, set_attributes
 from tests.support.faults import EVERY, KILLED, TODAY, Faults, in_child
-from tests.support.projects import CONFIG, OOM, REVERT, RUNBOOK, Project, make_project
+from tests.support.projects import CONFIG, NEXT, OOM, REVERT, RUNBOOK, Project, make_project
 from tests.support.recovery import copy_project, leftovers, plant_record, recover, state
 from tests.support.repositories import commit, create_repository, git
 from tests.support.users import ALICE, BOB, give, needs_root, open_project_of
@@ -86,8 +86,7 @@ def test_root_writes_into_no_scratch_folder_that_a_user_may_change() -> None:
         )
         script.chmod(0o755)
         os.chown(project.root.parent, ALICE, ALICE)
-        line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  validate:"))
-        project.replace(RUNBOOK, line, f"  validate: [{script}]")
+        project.replace(RUNBOOK, NEXT, f"  validate: [{script}]\n{NEXT}")
         give(project.root / "runbooks", ALICE, ALICE)
         assert project.run("status").code == 0
         told = (project.root.parent / "told").read_text()
