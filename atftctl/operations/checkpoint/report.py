@@ -161,10 +161,10 @@ def described(graded: Graded) -> str:
     when, config = graded.at.replace("T", " ")[:16], graded.config[:12]
     if graded.failed:
         return tr(
-            "{time}: not {failed}: {reason} (config {config})",
+            "measured {time}: not of grade {failed}: {reason} (config {config})",
             time=when,
             failed=graded.failed,
             reason=graded.reason,
             config=config,
         )
-    return tr("{time}: {grade} (config {config})", time=when, grade=graded.grade, config=config)
+    return tr("measured {time}: grade {grade} (config {config})", time=when, grade=graded.grade, config=config)
