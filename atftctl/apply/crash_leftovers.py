@@ -13,7 +13,7 @@ from atftctl.host.files.folders import fsync_dir
 from atftctl.host.self_copy import private_copy
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr, trn
-from atftctl.state import history, sealed_records
+from atftctl.state import held_checkpoints, history, sealed_records
 from atftctl.state.layout import Layout
 
 
@@ -31,6 +31,7 @@ def remove_leftovers(layout: Layout) -> list[str]:
     lines = _record_removals(layout)
     branch_move.sweep_worktrees(layout)
     private_copy.sweep(layout.tools, _tools_in_use(layout))
+    held_checkpoints.sweep(layout)
     return lines + removal.sweep(layout)
 
 

@@ -188,6 +188,22 @@ def ancestors(newest: Checkpoint, others: Sequence[Checkpoint], runs: Sequence[R
     return kept
 
 
+def common_step(runs: Sequence[Run], place: tuple[int, int], other: tuple[int, int]) -> int | None:
+    """The step up to which two places in the training have the same history; None where that is not known. A place:
+    (generation, step)."""
+    histories = []
+    for generation, step in (place, other):
+        limits, _ = _limits(Checkpoint("", 0, 0.0, step, generation), runs) if generation else ({}, None)
+        histories.append(limits)
+    shared = histories[0].keys() & histories[1].keys()
+    limits_of_both = [_least(*(limits[generation] for limits in histories)) for generation in shared]
+    return max((limit for limit in limits_of_both if limit is not None), default=None)
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def _newness(checkpoint: Checkpoint) -> tuple[float, int, int]:
     """Of two of the same moment, the one comes first of which more is known."""
     return checkpoint.saved, checkpoint.step or 0, checkpoint.generation

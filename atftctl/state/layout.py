@@ -142,6 +142,10 @@ class Layout:
         return self.state / "verified.jsonl"
 
     @property
+    def held(self) -> Path:
+        return self.state / "held"
+
+    @property
     def grades(self) -> Path:
         """What was measured of checkpoints."""
         return self.state / "checkpoints.json"

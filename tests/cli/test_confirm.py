@@ -285,6 +285,8 @@ def test_recover_of_an_interrupted_change(project: Project) -> None:
     project.behave("silent")
     child = project.start(*CHANGE, "--confirm-within", "1h")
     wait_for(lambda: NEW in project.read(CONFIG))
+    at_work = project.run("status").out
+    assert "is running `config set` here" in at_work and "interrupted" not in at_work, at_work
     child.kill()
     child.wait()
     assert project.run("status", "--json").json["data"]["open_operation"]

@@ -386,6 +386,20 @@ def test_grades_on_demand(project: Project) -> None:
     assert "not steps" in project.run("checkpoint", "list").out, "less was measured, and nothing else was found"
 
 
+def test_grades_beside_a_trainer_that_removes_old_checkpoints(project: Project) -> None:
+    """They are held for as long as they wait for their turn, and nothing of that is left."""
+    climb(project, "good", "late", "good")
+    project.write("probe", "trainer")
+    done = project.run("checkpoint", "grade", "--json")
+    lines = done.json["data"]["checkpoints"]
+    assert [(line["path"], line["grade"]) for line in lines] == [
+        (LAST, "steps"),
+        (rung(200), "loads"),
+        (rung(100), "steps"),
+    ]
+    assert not list((project.root / ".atftctl").glob("held/*")) and done.code == 1, done
+
+
 def test_snapshots_do_not_grow(project: Project) -> None:
     climb(project, "good", "good")
     project.replace(RUNBOOK, "  also: []", "  also: [models]")

@@ -125,7 +125,7 @@ def test_words_that_are_no_number_of_steps(rehearsing: Project) -> None:
 def test_the_plan_says_that_it_was_rehearsed_in_one_process(rehearsing: Project) -> None:
     rehearsing.replace(RUNBOOK, "processes: 1", "processes: 2")
     done = rehearsing.run(*ROLLBACK, "--rehearse", "--dry-run")
-    assert done.code == 0 and "rehearsed in one process; the trainer runs in 2" in done.out, done
+    assert done.code == 0 and "rehearsed in one process; the trainer runs 2 processes" in done.out, done
 
 
 def test_a_probe_that_hangs_is_killed(rehearsing: Project) -> None:

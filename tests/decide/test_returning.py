@@ -9,7 +9,7 @@ import pytest
 from atftctl.decide.plans.way_back import seconds_a_step
 from atftctl.decide.returning import attempts, earlier_than
 from atftctl.domain.branches import Run
-from atftctl.domain.checkpoint import Checkpoint, Graded, ancestors, outweighs, reaches
+from atftctl.domain.checkpoint import Checkpoint, Graded, ancestors, common_step, outweighs, reaches
 
 
 def entry(operation: str, step: int, *, files: int = 1, outcome: str = "done", **about: str) -> dict[str, Any]:
@@ -95,6 +95,15 @@ def test_ancestors_without_events_fall_with_age() -> None:
     assert [checkpoint.step for checkpoint in ancestors(newest, others, [])] == [120, None, 100]
     looping = [run(1, 10, 2), run(2, 10, 1)]
     assert ancestors(saved(50, 1, 9), [saved(5, 2, 1)], looping), "a circle in the events ends"
+
+
+def test_the_last_step_that_two_runs_have_in_common() -> None:
+    first, second = run(1, 0, 0), run(2, 300, 1)
+    third = run(3, 200, 1)  # went back, and is beside the second one
+    runs = [first, second, third]
+    assert common_step(runs, (2, 450), (1, 250)) == 250, "an earlier step of the same history"
+    assert common_step(runs, (3, 250), (2, 450)) == 200, "an undo: both came by step 200"
+    assert common_step(runs, (3, 250), (0, 100)) is None and common_step([], (3, 250), (2, 450)) is None
 
 
 def test_pauses_cost_no_time() -> None:

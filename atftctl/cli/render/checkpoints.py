@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import sys
 
 from atftctl.cli.render.ages import age
@@ -18,8 +17,8 @@ def checkpoints(result: Result) -> None:
     """One row a checkpoint, the newest first; then what was left out."""
     data = result.data
     assert isinstance(data, CheckpointListData)
-    terminal = sys.stdout.isatty()
-    folder = posixpath.commonpath([posixpath.dirname(line.path) for line in data.checkpoints] or [""])
+    names = [line.name for line in data.checkpoints]
+    short = sys.stdout.isatty() and len(set(names)) == len(names)
     rows = [
         (
             "" if line.back is None else str(line.back),
@@ -28,13 +27,12 @@ def checkpoints(result: Result) -> None:
             _grade(line),
             size_text(line.bytes),
             str(line.generation or "?"),
-            line.path.removeprefix(f"{folder}/") if terminal else line.path,
+            line.name if short else line.path,
         )
         for line in data.checkpoints
     ]
     if rows:
-        name = tr("file in {folder}", folder=folder) if folder else tr("file")
-        show_table((tr("back"), tr("step"), tr("saved"), tr("grade"), tr("size"), tr("gen."), name), rows)
+        show_table((tr("back"), tr("step"), tr("saved"), tr("grade"), tr("size"), tr("gen."), tr("name")), rows)
     else:
         say(tr("there is no checkpoint yet"))
     for line in data.checkpoints:
@@ -64,6 +62,7 @@ def checkpoint(result: Result) -> None:
     show_fields(
         [
             (tr("step"), "" if line.step is None else str(line.step)),
+            (tr("back"), "" if line.back is None else str(line.back)),
             (tr("saved"), tr("{time} ({age})", time=moment(line.saved), age=age(line.saved))),
             (tr("generation"), str(line.generation or "")),
             (tr("size"), size_text(line.bytes)),

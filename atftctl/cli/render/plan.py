@@ -52,7 +52,7 @@ def show(plan: Plan, diff: Sequence[str] = (), *, whole: bool, question: bool = 
 
 def _rooms(left: int, settings: int, diff: int) -> tuple[int, int]:
     """Rows for the settings and for the diff, of the rows that are left on the screen."""
-    left = max(left, 2 * LEAST)
+    left = max(left, min(settings, LEAST) + LEAST)
     settings_room = min(settings, max(left // 2, left - diff))
     return settings_room, left - settings_room
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from atftctl.domain.branches import Run
-from atftctl.domain.checkpoint import Ladder
+from atftctl.domain.checkpoint import Ladder, common_step
 from atftctl.domain.duration import about_text
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
@@ -25,12 +25,24 @@ def cost_of(runbook: Runbook, plan: Plan, facts: Facts, ladder: Ladder) -> Messa
     reached = max([facts.process.step or 0, *(rung.step or 0 for rung in ladder.rungs[:1])])
     if not reached:
         return None
-    back = _step_of(runbook, plan, ladder)
+    back, generation = _place_of(runbook, plan, ladder)
     if back is None:
         return tr(
             "how many training steps the way back gives up is not known: nothing says at which step its checkpoint "
             "was saved (now: step {step})",
             step=reached,
+        )
+    now = facts.process.generation or next((rung.generation for rung in ladder.rungs), 0)
+    common = common_step(ladder.runs, (now, reached), (generation, back))
+    if common is not None and common < min(back, reached):
+        return trn(
+            "the way back gives up {count} training step, which was taken since step {common}, and goes on from step "
+            "{back} of another run",
+            "the way back gives up {count} training steps, which were taken since step {common}, and goes on from step "
+            "{back} of another run",
+            reached - common,
+            common=common,
+            back=back,
         )
     steps = reached - back
     if steps <= 0:
@@ -54,20 +66,23 @@ def cost_of(runbook: Runbook, plan: Plan, facts: Facts, ladder: Ladder) -> Messa
     )
 
 
-def _step_of(runbook: Runbook, plan: Plan, ladder: Ladder) -> int | None:
-    """The step of the checkpoint that the trainer goes on from; None where it is not known."""
+def _place_of(runbook: Runbook, plan: Plan, ladder: Ladder) -> tuple[int | None, int]:
+    """The step of the checkpoint that the trainer goes on from, None where it is not known; and its generation, 0 where
+    that is not."""
     rules = runbook.checkpoints
     chosen = str(plan.facts.get("checkpoint_step", ""))
     if chosen.isdigit():
-        return int(chosen)
+        path = str(plan.facts.get("checkpoint", ""))
+        return int(chosen), next((known.generation for known in ladder.all if known.path == path), 0)
     resume = plan.start.resume if plan.start else "last"
     if resume == "scratch":
-        return 0
+        return 0, 0
     path = rules.best if resume == "best" else rules.last
     digest = next((target.new for target in plan.targets if target.path == path), None)
     if digest:
-        return next((save.step for save in reversed(ladder.saves) if save.sha256 == digest), None)
-    return next((checkpoint.step for checkpoint in ladder.all if checkpoint.path == path), None)
+        saves = reversed(ladder.saves)
+        return next(((save.step, save.generation) for save in saves if save.sha256 == digest), (None, 0))
+    return next(((known.step, known.generation) for known in ladder.all if known.path == path), (None, 0))
 
 
 def seconds_a_step(runs: Sequence[Run], back: int, reached: int) -> float | None:

@@ -60,13 +60,18 @@ def ladder(layout: Layout, rules: Checkpoints, *, hashed: bool = True) -> Ladder
 
 def content(layout: Layout, checkpoint: Checkpoint, saves: Sequence[Save]) -> Content:
     """Read a checkpoint, and compare its hash with those that the trainer reported for its step. Raises
-    FileNotFoundError where it was removed meanwhile."""
+    FileNotFoundError where it was removed meanwhile, or replaced by another one."""
     known = {
         save.sha256
         for save in saves
         if checkpoint.generation and (save.step, save.generation) == (checkpoint.step, checkpoint.generation)
     }
-    return content_of(layout.root / checkpoint.path, known)
+    content = content_of(layout.root / checkpoint.path, known)
+    if content.damage and not checkpoint.folder:
+        facts = os.lstat(layout.root / checkpoint.path)
+        if (facts.st_dev, facts.st_ino) != checkpoint.identity:
+            raise FileNotFoundError(layout.root / checkpoint.path)
+    return content
 
 
 def _saves(root: Path) -> Iterator[Save]:

@@ -60,7 +60,7 @@ def _left_out(project: Project, plan: Plan) -> tuple[str, ...]:
     notes = [tr("not part of the rehearsal: {paths}", paths=listed(others, 4))] if others else []
     if (count := project.runbook.trainer.processes) > 1:
         notes.append(
-            tr("rehearsed in one process; the trainer runs in {count}, of which each has its own memory", count=count)
+            tr("rehearsed in one process; the trainer runs {count} processes, each with memory of its own", count=count)
         )
     return tuple(notes)
 

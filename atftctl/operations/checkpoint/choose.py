@@ -99,7 +99,9 @@ class Chooser:
                 )
             outcome = self._grader.reach(candidate, wanted.grade)
             notes = _passed_over(outcomes, wanted.grade)
-            if outcome.good is None and wanted.grade == "whole":  # what was not graded counts as whole
+            if (
+                outcome.good is None and wanted.grade == "whole" and not outcome.gone
+            ):  # what was not graded counts as whole
                 notes = (*notes, tr("{path}: {reason}", path=candidate.path, reason=outcome.reason))
                 return self._resuming(facts, ladder, candidate, outcome, notes)
             if outcome.good:

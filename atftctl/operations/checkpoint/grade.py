@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from atftctl.domain.checkpoint import GRADES, Checkpoint, Grade, Ladder
+from atftctl.domain.checkpoint import GRADES, Checkpoint, Grade
 from atftctl.domain.errors import UsageError
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
@@ -20,7 +20,7 @@ from atftctl.operations.project import Project, refuse_open, require_readable
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, tr
-from atftctl.state import grades
+from atftctl.state import grades, held_checkpoints
 
 HOUR_S = 3600.0  # for all checkpoints together; each probe has the limit of the runbook
 
@@ -46,11 +46,16 @@ def grade(project: Project, names: Sequence[str], to: str, request: Request) -> 
     chosen = find(ladder, names) if names else list(ladder.rungs)
     configs = [config_of(project, {}, name) for name in project.runbook.files.configs]
     grader = Grader(project, ladder, configs, digest(files), HOUR_S, again=True)
-    outcomes = [(checkpoint, _measured(grader, checkpoint, wanted, request)) for checkpoint in chosen]
-    if grader.new:
-        with locked(project, "checkpoint grade", request):
-            grades.record(project.layout, *grader.new)
-    return _result(project, ladder, outcomes, wanted)
+    with held_checkpoints.held(project.layout, [checkpoint.path for checkpoint in chosen]) as places:
+        outcomes = [
+            (checkpoint, _measured(grader, checkpoint, places.get(checkpoint.path, ""), wanted, request))
+            for checkpoint in chosen
+        ]
+        if grader.new:
+            with locked(project, "checkpoint grade", request):
+                grades.record(project.layout, *grader.new)
+        lines = [line_of(project, ladder, checkpoint, places.get(checkpoint.path, "")) for checkpoint in chosen]
+    return _result(tuple(line for line in lines if line), outcomes, wanted)
 
 
 def grade_of(text: str) -> Grade:
@@ -61,12 +66,12 @@ def grade_of(text: str) -> Grade:
     raise UsageError(tr("there is no grade {name!r}", name=text), hint=nearest(text, GRADES[1:]))
 
 
-def _measured(grader: Grader, checkpoint: Checkpoint, wanted: Grade, request: Request) -> Outcome:
+def _measured(grader: Grader, checkpoint: Checkpoint, place: str, wanted: Grade, request: Request) -> Outcome:
+    """Measure a checkpoint that is held at another path, `place`; "" where it is not."""
     request.report.part(checkpoint.name)
-    outcome = grader.reach(checkpoint, wanted)
+    outcome = grader.reach(replace(checkpoint, path=place or checkpoint.path), wanted)
     if outcome.good is None and not outcome.reason:
         outcome = replace(outcome, reason=tr("too few steps were measured"))
-    request.report.note(tr("{path}: {outcome}", path=checkpoint.path, outcome=_said(outcome)))
     return outcome
 
 
@@ -80,8 +85,7 @@ def _said(outcome: Outcome) -> Message:
     return tr("only grade {grade}: {reason}", grade=outcome.grade, reason=outcome.reason)
 
 
-def _result(project: Project, ladder: Ladder, outcomes: Sequence[tuple[Checkpoint, Outcome]], wanted: Grade) -> Result:
-    lines = tuple(line for checkpoint, _ in outcomes if (line := line_of(project, ladder, checkpoint)))
+def _result(lines: tuple[CheckpointLine, ...], outcomes: Sequence[tuple[Checkpoint, Outcome]], wanted: Grade) -> Result:
     bad = [checkpoint for checkpoint, outcome in outcomes if outcome.good is False]
     unknown = {checkpoint.path: str(outcome.reason) for checkpoint, outcome in outcomes if outcome.good is None}
     code = Exit.CHECK_FAILED if bad else Exit.INCONCLUSIVE if unknown or not outcomes else Exit.DONE

@@ -23,7 +23,7 @@ LEAST_S = 1.0  # with less time left, no probe is started
 @record
 class Outcome:
     """Does a checkpoint have a grade? `good`: None where that could not be found out. `grade`: the one it has, as far
-    as that is known. `seconds`: how long measuring took; 0 for what was known."""
+    as that is known. `seconds`: how long measuring took; 0 for what was known. `gone`: it was removed meanwhile."""
 
     good: bool | None
     grade: Grade
@@ -31,6 +31,7 @@ class Outcome:
     content: Content = Content()
     graded: Graded | None = None
     seconds: float = 0.0
+    gone: bool = False
 
 
 class Grader:
@@ -55,7 +56,7 @@ class Grader:
         try:
             content = ladders.content(self._project.layout, checkpoint, self._ladder.saves)
         except FileNotFoundError:
-            return Outcome(False, "", tr("it was removed meanwhile (rotated away)"))
+            return Outcome(None, "", tr("it was removed or replaced meanwhile, by a newer one"), gone=True)
         if content.damage:
             return Outcome(False, "", content.damage, content)
         known = self._known.get((content.sha256, self._digest))

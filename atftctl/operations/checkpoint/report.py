@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import UTC, datetime
 
 from atftctl.domain.checkpoint import Checkpoint, Content, Grade, Graded, Ladder
@@ -17,6 +17,8 @@ from atftctl.operations.project import Project
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr, trn
 from atftctl.state import grades
+
+TRIES = 3  # looks, where a running trainer removes or replaces checkpoints meanwhile
 
 
 @record
@@ -69,8 +71,11 @@ class CheckpointShowData(Data):
 
 def list_all(project: Project) -> Result:
     """List the checkpoints, with the grades that are known. Nothing is measured but whether they are whole."""
-    ladder = ladders.ladder(project.layout, project.runbook.checkpoints)
-    lines = tuple(line for checkpoint in ladder.all if (line := line_of(project, ladder, checkpoint)))
+    for _ in range(TRIES):
+        ladder = ladders.ladder(project.layout, project.runbook.checkpoints)
+        lines = tuple(line for checkpoint in ladder.all if (line := line_of(project, ladder, checkpoint)))
+        if len(lines) == len(ladder.all):
+            break
     headline = trn("{count} checkpoint", "{count} checkpoints", len(lines))
     return Result("checkpoint list", Exit.DONE, headline, data=CheckpointListData(lines, ladder.left_out))
 
@@ -116,10 +121,11 @@ def find(ladder: Ladder, names: Sequence[str]) -> list[Checkpoint]:
     return chosen
 
 
-def line_of(project: Project, ladder: Ladder, checkpoint: Checkpoint) -> CheckpointLine | None:
-    """Return the line of a checkpoint; None where it was removed meanwhile."""
+def line_of(project: Project, ladder: Ladder, checkpoint: Checkpoint, place: str = "") -> CheckpointLine | None:
+    """Return the line of a checkpoint; None where it was removed meanwhile. `place`: the path to read it from, if it is
+    held under another one."""
     try:
-        content = ladders.content(project.layout, checkpoint, ladder.saves)
+        content = ladders.content(project.layout, replace(checkpoint, path=place or checkpoint.path), ladder.saves)
     except FileNotFoundError:
         return None
     present = digest(read_configs(project.layout.root, project.runbook.files.configs))
@@ -155,10 +161,10 @@ def described(graded: Graded) -> str:
     when, config = graded.at.replace("T", " ")[:16], graded.config[:12]
     if graded.failed:
         return tr(
-            "{time}: not {failed}: {reason} (config {config})",
+            "measured {time}: not of grade {failed}: {reason} (config {config})",
             time=when,
             failed=graded.failed,
             reason=graded.reason,
             config=config,
         )
-    return tr("{time}: {grade} (config {config})", time=when, grade=graded.grade, config=config)
+    return tr("measured {time}: grade {grade} (config {config})", time=when, grade=graded.grade, config=config)

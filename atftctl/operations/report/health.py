@@ -6,6 +6,7 @@ from __future__ import annotations
 from atftctl.decide.verdicts.crash_cause import cause, remedy
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts, Process
+from atftctl.host import locks
 from atftctl.host.files.obstacles import mount_points
 from atftctl.observe.configs import digest
 from atftctl.observe.snapshots import catalog as observed
@@ -21,7 +22,7 @@ from atftctl.state import checked_copies, generation, quarantine
 def faults(project: Project, facts: Facts) -> list[Fault]:
     """Return everything that is wrong, the most urgent first."""
     return [
-        *_open_operation(facts),
+        *_open_operation(project, facts),
         *confirmation.faults(project),
         *runbook_faults(project),
         *_configs(project, facts),
@@ -39,8 +40,11 @@ def runbook_faults(project: Project) -> list[Fault]:
     return problems + [Fault("runbook", warning) for warning in project.warnings]
 
 
-def _open_operation(facts: Facts) -> list[Fault]:
+def _open_operation(project: Project, facts: Facts) -> list[Fault]:
+    """Return a fault for an interrupted operation. While a process holds the lock, it is at work, or recovers one."""
     opened = facts.open_operation
+    if opened and locks.holder(project.layout.lock) is not None:
+        return []
     return [Fault("operations", opened.summary, "atftctl recover", blocks=True)] if opened else []
 
 

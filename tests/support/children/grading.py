@@ -2,7 +2,7 @@
 
 The word is the content of its member `word`: good, nan, late (diverges after 20 steps), refused. The file `probe` in the
 working folder makes the probe itself misbehave: broken (no torch), crash, hang, gone (the checkpoint is removed while
-it is graded), once (broken from the second call on), memory (it ran out), swapped (another one takes its place). Each call is counted in the file `graded`.
+it is graded), once (broken from the second call on), memory (it ran out), swapped (another one takes its place), trainer (all names are removed or replaced meanwhile). Each call is counted in the file `graded`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ def main() -> int:
         seen = hashlib.sha256(arguments.file.read_bytes()).hexdigest()
         arguments.out.write_text(json.dumps({"sha256": seen, **ended}))
         return 0
+    if mood == "trainer" and Path("models/history").exists():  # it removes all, and saves another last one, meanwhile
+        for rung in Path("models/history").iterdir():
+            rung.unlink()
+        Path("models/last.pth").unlink()
+        Path("models/last.pth").write_bytes(b"a newer one")
     if mood == "gone":
         arguments.file.unlink()
     digest = "0" * 64 if mood == "swapped" else ""
