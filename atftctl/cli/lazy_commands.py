@@ -33,7 +33,7 @@ SECTIONS = {
         "baseline": "Record and choose the normal level that verify compares with",
         "replay": "Show what the detectors would have said on past runs",
         "drill": "Rehearse an incident in a scratch copy of the project",
-        "alert": "Receive and list alerts, and test the routes on which people are told",
+        "alert": "Receive and list alerts, and test how people are told",
         "history": "List past operations",
         "show": "Show one past operation in full",
         "incident": "Write the page of an incident: HTML or Markdown",

@@ -1,4 +1,4 @@
-"""Receive and list alerts, and test the routes on which people are told."""
+"""Receive and list alerts, and test how people are told."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +22,7 @@ Route = Annotated[
 ]
 
 
-@command("alert receive", examples=("atftctl alert receive < notification.json",))
+@command("alert receive", examples=("atftctl alert receive",))
 def receive(session: Session) -> "Result":
     """Record a notification of Prometheus Alertmanager, and diagnose.
 
