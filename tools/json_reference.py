@@ -88,6 +88,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "DiagnoseData": "diagnose",
     "DoctorData": "doctor",
     "HistoryData": "history",
+    "IncidentData": "incident",
     "HistoryCheckData": "history --check",
     "ShowData": "show",
     "MetricsData": "metrics",

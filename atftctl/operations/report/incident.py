@@ -107,7 +107,7 @@ def _part(
         evidence=evidence.folder if evidence.names else "",
         evidence_files=evidence.names,
         missing=(
-            *(tr("{where}: {problem}", where=each.where, problem=each.text) for each in project.problems[:1]),
+            *(each.text for each in project.problems[:1]),
             *unknown,
             *parts.missing_of(evidence, entry, operation, rows, passed),
             *absent,
