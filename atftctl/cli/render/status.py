@@ -45,6 +45,12 @@ def status(result: Result) -> None:
     )
     if data.reenabling:
         say(data.reenabling, lead="  ", hang=4)
+    if data.watcher:
+        from atftctl.operations.report.watcher import watcher_line
+
+        say(
+            watcher_line(data.watcher), "warn" if data.watcher.runs and not data.watcher.sees else "", lead="  ", hang=4
+        )
     if last := data.last_operation:
         ago = age(str(last.get("ended", "")))
         when = f", {localize(ago)}" if ago else ""

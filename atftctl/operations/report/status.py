@@ -20,6 +20,7 @@ from atftctl.operations.report.fault import Fault
 from atftctl.operations.report.health import faults
 from atftctl.operations.report.metrics_data import CurveData
 from atftctl.operations.report.recent import recent
+from atftctl.operations.report.watcher import WatcherData, watcher
 from atftctl.operations.trainer_process import status as trainer_status
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, joined, tr
@@ -47,8 +48,8 @@ class StatusData(Data):
     verified-good snapshot, or null. open_operation: the operation that a crash left unfinished, or null.
     last_operation: the newest line of the history, or null. reenabling: where the phases of `reenable` stand, or null.
     locked_by: who holds the project's lock: `operator`, `pid`, `command`, `reason`, `since`; or null. pending: the
-    change that waits for its confirmation, or null. faults: what is wrong, the most urgent first. recent: curves of the
-    newest metrics by role: `quality`, `loss`, `memory`.
+    change that waits for its confirmation, or null. watcher: the watcher, or null where none was ever started. faults:
+    what is wrong, the most urgent first. recent: curves of the newest metrics by role: `quality`, `loss`, `memory`.
     """
 
     service: str
@@ -62,6 +63,7 @@ class StatusData(Data):
     reenabling: str | None
     locked_by: Mapping[str, str] | None
     pending: confirmation.PendingData | None
+    watcher: WatcherData | None
     faults: tuple[Fault, ...]
     recent: Mapping[str, CurveData]
 
@@ -91,6 +93,7 @@ def status(project: Project) -> Result:
         reenabling=_reenabling(project),
         locked_by=holder,
         pending=waiting,
+        watcher=watcher(project),
         faults=tuple(problems),
         recent=recent(project),
     )
