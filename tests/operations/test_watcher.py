@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from atftctl import protocol
-from atftctl.operations.monitoring import watch_keeping, watcher
-from atftctl.operations.monitoring.watch_lines import Teller, verdict_of
+from atftctl.operations.monitoring import watch_keeping
+from atftctl.operations.monitoring.watch_lines import verdict_of
 from atftctl.operations.monitoring.watch_state import Watched
 from atftctl.operations.project import open_project
 from tests.support.projects import Project

@@ -58,7 +58,7 @@ def watch(
 ) -> Generator[Seen, None, None]:
     """Yield a look every `interval_s` seconds, after it was acted on as `mode` says. Ends only when it is closed, or
     interrupted. Raises Busy where another watcher runs."""
-    with only_watcher(project.layout, report):
+    with only_watcher(project.layout, report, "watch" if mode == "propose" else f"watch --{mode}"):
         state, damage = read_state(project.layout)
         watcher, keeper, teller = Watcher(project, report, state), Keeper(project), Teller(project)
         speaker = Speaker(teller, mode)
