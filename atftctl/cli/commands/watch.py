@@ -8,7 +8,10 @@ from atftctl.cli.command import command
 from atftctl.cli.session import Session
 
 if TYPE_CHECKING:
-    from atftctl.domain.result import Result
+    from collections.abc import Generator
+
+    from atftctl.domain.result import Reporter, Result
+    from atftctl.operations.monitoring.watch import Seen
 
 Once = Annotated[
     bool, typer.Option("--once", help="Look once, for cron: everything that is new since the last look of a watcher.")
@@ -85,4 +88,7 @@ def watch(
         return operation.once(project, session.reporter, mode)
     from atftctl.cli.watch_stream import stream
 
-    return stream(session, project, operation.watch(project, session.reporter, interval, mode), plain=plain)
+    def looks(report: "Reporter") -> "Generator[Seen, None, None]":
+        return operation.watch(project, report, interval, mode)
+
+    return stream(session, project, looks, plain=plain)

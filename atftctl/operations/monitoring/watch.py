@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import field, replace
 
-from atftctl.domain.acting import Mode
+from atftctl.decide.diagnosis.detector_states import State
+from atftctl.domain.acting import Decision, Mode
 from atftctl.domain.errors import Busy
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
 from atftctl.domain.run_rows import Row
 from atftctl.domain.watching import Look
+from atftctl.observe.metrics.run_rows import run_rows
 from atftctl.operations.monitoring.acting import consider
 from atftctl.operations.monitoring.acting_lines import Speaker
 from atftctl.operations.monitoring.diagnose import data_of, headline
@@ -20,17 +23,22 @@ from atftctl.operations.monitoring.watch_lines import Teller, WatchLine, exit_co
 from atftctl.operations.monitoring.watcher import Watcher
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import tr
+from atftctl.state import process_record
 
 INTERVAL_S = 0.5
 
 
 @record
 class Seen:
-    """One look. `lines`: what it has to say. `rows`: the rows that it read."""
+    """One look. `lines`: what it has to say. `rows`: the rows that it read. `verdict`: in one line. `detectors`: what
+    each is doing. `decision`: about the look before, None at first."""
 
     look: Look
     lines: tuple[WatchLine, ...]
     rows: Sequence[Row] = ()
+    verdict: str = ""
+    detectors: Mapping[str, State] = field(default_factory=dict)
+    decision: Decision | None = None
 
 
 @record
@@ -62,16 +70,19 @@ def watch(
         state, damage = read_state(project.layout)
         watcher, keeper, teller = Watcher(project, report, state), Keeper(project), Teller(project)
         speaker = Speaker(teller, mode)
-        notes = [damage] if damage else []
+        notes, decision = [damage] if damage else [], None
         try:
             while True:
                 look = watcher.look()
                 notes += filter(None, [keeper.keep(watcher.state, look)])
                 said = tuple(teller.line(look, "note", note) for note in notes)
-                yield Seen(look, (*said, *teller.lines(look)), watcher.newest)
                 notes.clear()
-                if acted := speaker.lines(look, consider(project, look, report, mode)):
-                    yield Seen(look, acted)
+                seen = Seen(look, (*said, *teller.lines(look)), watcher.newest, teller.verdict_text(look),
+                            watcher.detectors, decision)  # fmt: skip
+                yield seen
+                decision = consider(project, look, report, mode)
+                if acted := speaker.lines(look, decision):
+                    yield replace(seen, lines=acted, rows=(), decision=decision)
                 time.sleep(interval_s)
         finally:
             keeper.close(watcher.state)
@@ -114,3 +125,14 @@ def _once(project: Project, report: Reporter, mode: Mode, *, keep: bool) -> Resu
     contacts = project.contacts if verdict == "fault" else ()
     lines = (*(tr("alarm: {text}", text=finding.text) for finding in look.findings), *(line.text for line in acted))
     return Result("watch", code, text, lines=lines, data=data, contacts=contacts)
+
+
+def rows_so_far(project: Project) -> Sequence[Row]:
+    """The rows of the recorded run, thinned, for curves."""
+    run, rules = process_record.read(project.layout), project.runbook.metrics
+    if run is None:
+        return ()
+    columns = tuple(dict.fromkeys(rules.roles.values()))
+    return run_rows(
+        project.layout.root, columns, offset=run.metrics_from, inode=run.metrics_inode, generation=run.generation
+    ).rows

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Literal
 
 from atftctl.decide.diagnosis import causes
-from atftctl.domain.diagnosis import Diagnosis
 from atftctl.domain.facts import Process
 from atftctl.domain.process_state import STATE_TEXTS
 from atftctl.domain.record import record
@@ -66,6 +65,7 @@ class Teller:
         self._project = project
         self._before: Look | None = None
         self._verdict: tuple[str, ...] = ()
+        self._commands: dict[tuple[str, int], str] = {}  # by cause and generation
         self._told = time.monotonic()
 
     def lines(self, look: Look) -> tuple[WatchLine, ...]:
@@ -80,7 +80,7 @@ class Teller:
     def line(self, look: Look, kind: Kind, text: str, detector: str | None = None) -> WatchLine:
         """One line about a look."""
         verdict = verdict_of(look)
-        symptom, command = self._remedy(look.diagnosis) if verdict == "fault" and kind == "verdict" else (None, None)
+        symptom, command = self._remedy(look) if verdict == "fault" and kind == "verdict" else (None, None)
         return WatchLine(
             iso(look.now) or "", kind, text, verdict, symptom, command, detector, look.generation, look.step
         )
@@ -122,20 +122,22 @@ class Teller:
             title = causes.title_of(book, main.cause, language)
             if verdict == "inconclusive":
                 return tr("can't tell: {title} is possible", title=title)
-            word, command = confidence_word(main.confidence), self._remedy(look.diagnosis)[1]
+            word, command = confidence_word(main.confidence), self._remedy(look)[1]
             return tr(
                 "{name}: {title} ({confidence}); run: {command}",
                 name=name, title=title, confidence=word, command=command,
             )  # fmt: skip
         return tr("can't tell: {reason}", reason=(*look.diagnosis.unknown, "?")[0])
 
-    def _remedy(self, diagnosis: Diagnosis) -> tuple[str | None, str | None]:
-        """(the symptom of the surest cause, the command that helps)."""
-        if diagnosis.main is None:
+    def _remedy(self, look: Look) -> tuple[str | None, str | None]:
+        """(the symptom of the surest cause, the command that helps). The configs are read once for each run."""
+        if look.diagnosis.main is None:
             return None, None
-        book, cause = self._project.runbook, diagnosis.main.cause
-        configs = read_configs(self._project.layout.root, book.files.configs)
-        return causes.symptom_of(book, cause) or None, causes.command_of(book, configs, cause)[0]
+        book, cause = self._project.runbook, look.diagnosis.main.cause
+        if (cause, look.generation) not in self._commands:
+            configs = read_configs(self._project.layout.root, book.files.configs)
+            self._commands[cause, look.generation] = causes.command_of(book, configs, cause)[0]
+        return causes.symptom_of(book, cause) or None, self._commands[cause, look.generation]
 
 
 def _trainer(look: Look) -> tuple[str, int | None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from atftctl.decide.detectors import bank
 from atftctl.decide.diagnosis import judge, sight
 from atftctl.decide.diagnosis.detected import Detected
+from atftctl.decide.diagnosis.detector_states import State, detector_states
 from atftctl.domain.diagnosis import Diagnosis, Observed
 from atftctl.domain.facts import Process
 from atftctl.domain.finding import Finding
@@ -62,6 +63,13 @@ class Watcher:
     def newest(self) -> Sequence[Row]:
         """The rows that the last look read."""
         return self._run.newest if self._run else ()
+
+    @property
+    def detectors(self) -> Mapping[str, State]:
+        """What each detector is doing; empty without a trainer."""
+        if self.found is None or self.seen is None:
+            return {}
+        return detector_states(self.found, hangs=self.seen.process.silent_s is not None)
 
     def look(self) -> Look:
         """Look once."""
@@ -155,12 +163,12 @@ class Watcher:
     def _is_due(self, seen: Observed, found: Detected) -> bool:
         """May the diagnosis be another one than at the last look?"""
         process, rows = seen.process, seen.rows
+        old = rows.written is not None and abs(seen.now - rows.written) > OLD_S and process.alive
         judged_from = (
             process.state, process.where, process.section in sight.BUSY, process.silent_s is not None, process.digest,
             found.active, tuple(found.ready.values()), rows.problem, rows.later > 0, rows.torn > 0, bool(rows.rows),
-            seen.logs_unread, seen.logs_part,
+            seen.logs_unread, seen.logs_part, old,
         )  # fmt: skip
-        old = rows.written is not None and abs(seen.now - rows.written) > OLD_S and process.alive
         due = judged_from != self._judged_from or old or time.monotonic() - self._judged_at > REJUDGE_S
         self._judged_from = judged_from
         return due
