@@ -132,6 +132,8 @@ def rejected(acts: Sequence[Act], past: Past, symptom: str, config: str) -> Act 
 
 
 def repeated(acts: Sequence[Act], symptom: str, step: int, answer: str) -> Act | None:
-    """The earlier rollback that was the same answer to the same fault, with no step beyond it; None without one."""
-    same = (act for act in acts if act.symptom == symptom and act.answer == answer and act.was_begun)
+    """The earlier rollback that was the same answer to the same fault, with no step beyond it; None without one. What
+    was put back was no answer."""
+    given = (act for act in acts if act.outcome not in ("forgotten", "put back"))
+    same = (act for act in given if act.symptom == symptom and act.answer == answer)
     return next((act for act in same if step <= act.step), None)

@@ -119,7 +119,7 @@ def _as_act(project: Project, memory: Memory, look: Look, act: Act, change: Chan
     """The change as one of the watcher: it is checked against what the watcher saw, and keeps its record."""
     layout = project.layout
     earlier = [known for known in memory.acts if known.mode == "auto"]
-    newest = len(history.read(layout))
+    newest, answers = len(history.read(layout)), list[str]()
 
     def check() -> None:
         change.check()
@@ -130,7 +130,8 @@ def _as_act(project: Project, memory: Memory, look: Look, act: Act, change: Chan
 
     def decide(facts: Facts) -> Plan:
         plan = change.decide(facts)
-        same = policy.repeated(earlier, act.symptom, act.step, answer_of(plan))
+        answers.append(answer_of(plan, facts.configs))
+        same = policy.repeated(earlier, act.symptom, act.step, answers[-1])
         if same is not None:
             raise Refused(
                 tr("{symptom} has returned without progress, and this was done already by {operation}",
@@ -141,7 +142,7 @@ def _as_act(project: Project, memory: Memory, look: Look, act: Act, change: Chan
     def begin(plan: Plan) -> None:
         change.begin(plan)
         try:
-            acts.write(layout, acts.with_act(memory, replace(act, answer=answer_of(plan))))
+            acts.write(layout, acts.with_act(memory, replace(act, answer=answers[-1])))
         except (OSError, HostError) as error:
             text = tr("the watcher does not act, since it can't write what it decides: {reason}", reason=reason(error))
             raise NotNow(text) from None

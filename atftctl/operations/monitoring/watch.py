@@ -66,7 +66,8 @@ def watch(
 ) -> Generator[Seen, None, None]:
     """Yield a look every `interval_s` seconds, after it was acted on as `mode` says. Ends only when it is closed, or
     interrupted. Raises Busy where another watcher runs."""
-    with only_watcher(project.layout, report) as alone:
+    command = "watch" if mode == "propose" else f"watch --{mode}"
+    with only_watcher(project.layout, report, command) as alone:
         mode = mode if alone else "propose"
         state, damage = read_state(project.layout)
         watcher, keeper, teller = Watcher(project, report, state), Keeper(project), Teller(project)

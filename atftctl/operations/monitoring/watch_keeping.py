@@ -23,12 +23,13 @@ SAVE_S = 5.0  # between two writes of the state; at once where an alarm began
 
 
 @contextmanager
-def only_watcher(layout: Layout, report: Reporter) -> Iterator[bool]:
-    """Be the one watcher of the project during the block. Yields False where nobody can tell, since the lock can't be
-    written: such a watcher must not act. Raises Busy, with who watches, where somebody does."""
+def only_watcher(layout: Layout, report: Reporter, command: str = "watch") -> Iterator[bool]:
+    """Be the one watcher of the project during the block. command: how it was called, for `status`. Yields False where
+    nobody can tell, since the lock can't be written: such a watcher must not act. Raises Busy, with who watches, where
+    somebody does."""
     try:
         make_dirs(layout.state, 0o700)
-        held = locks.exclusive(layout.watch_lock, command="watch", reason="")
+        held = locks.exclusive(layout.watch_lock, command=command, reason="")
         held.__enter__()
     except LockHeldError as error:
         raise Busy(

@@ -16,11 +16,11 @@ from atftctl.observe.snapshots.catalog import last_good, newest
 from atftctl.operations.change.project_lock import held_by
 from atftctl.operations.project import Project, observe
 from atftctl.operations.report import confirmation
+from atftctl.operations.report import watcher as watchers
 from atftctl.operations.report.fault import Fault
 from atftctl.operations.report.health import faults
 from atftctl.operations.report.metrics_data import CurveData
 from atftctl.operations.report.recent import recent
-from atftctl.operations.report.watcher import WatcherData, watcher
 from atftctl.operations.trainer_process import status as trainer_status
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, joined, tr
@@ -48,8 +48,9 @@ class StatusData(Data):
     verified-good snapshot, or null. open_operation: the operation that a crash left unfinished, or null.
     last_operation: the newest line of the history, or null. reenabling: where the phases of `reenable` stand, or null.
     locked_by: who holds the project's lock: `operator`, `pid`, `command`, `reason`, `since`; or null. pending: the
-    change that waits for its confirmation, or null. watcher: the watcher, or null where none was ever started. faults:
-    what is wrong, the most urgent first. recent: curves of the newest metrics by role: `quality`, `loss`, `memory`.
+    change that waits for its confirmation, or null. watcher: the watcher, or null where none runs and none has ever
+    acted. faults: what is wrong, the most urgent first. recent: curves of the
+    newest metrics by role: `quality`, `loss`, `memory`.
     """
 
     service: str
@@ -63,7 +64,7 @@ class StatusData(Data):
     reenabling: str | None
     locked_by: Mapping[str, str] | None
     pending: confirmation.PendingData | None
-    watcher: WatcherData | None
+    watcher: watchers.WatcherData | None
     faults: tuple[Fault, ...]
     recent: Mapping[str, CurveData]
 
@@ -78,6 +79,9 @@ def status(project: Project) -> Result:
     held = [held_by(holder)] if holder is not None else []
     lines = [*_interrupted_staged(project), *confirmation.lines(project), *held]
     waiting = confirmation.waiting(project)
+    watcher = watchers.watcher(project)
+    if watcher and watcher.stopped:
+        lines.append(tr("the watcher has called for a person, and acts no more: {reason}", reason=watcher.stopped))
     data = StatusData(
         service=project.runbook.service,
         features={
@@ -93,7 +97,7 @@ def status(project: Project) -> Result:
         reenabling=_reenabling(project),
         locked_by=holder,
         pending=waiting,
-        watcher=watcher(project),
+        watcher=watcher,
         faults=tuple(problems),
         recent=recent(project),
     )
@@ -103,7 +107,7 @@ def status(project: Project) -> Result:
         _headline(project.runbook.service, facts.process),
         lines=(*lines, *(fault.text for fault in problems)),
         data=data,
-        contacts=project.contacts if waiting and waiting.problem else (),
+        contacts=project.contacts if (waiting and waiting.problem) or (watcher and watcher.stopped) else (),
     )
 
 
