@@ -14,6 +14,7 @@ from atftctl.cli.help import Formatter, write_parameters
 SECTIONS = {
     "During an incident": {
         "status": "Show the state of the service and what is wrong",
+        "watch": "Watch the trainer, and say what is wrong as soon as it shows",
         "diagnose": "Find the cause of a fault, and the command that helps",
         "rollback": "Roll back improvements, or return to a verified snapshot",
         "logs": "Show the trainer's logs and the errors in them",

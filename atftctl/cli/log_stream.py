@@ -29,7 +29,7 @@ def stream(session: Session, shown: Generator[LogLine | Message | None, None, No
             session.close()  # removes the line of progress
             if item is None:
                 sys.stdout.flush()
-                if _nobody_reads():
+                if nobody_reads():
                     break
             elif isinstance(item, Message):
                 say(item, "quiet", hang=2, stream=sys.stderr)
@@ -56,7 +56,7 @@ def _show(line: LogLine, files: dict[str, int], *, as_json: bool) -> None:
     log_line(line, max(files.values()) if len(files) > 1 else 0)
 
 
-def _nobody_reads() -> bool:
+def nobody_reads() -> bool:
     """Was the other end of standard output closed? Without a line to write nothing else would tell."""
     poll = select.poll()
     try:

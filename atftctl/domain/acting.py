@@ -9,7 +9,8 @@ from typing import Any, Literal
 from atftctl.domain.record import record
 
 Mode = Literal["propose", "shadow", "auto"]
-Kind = Literal["hold", "propose", "act", "page"]
+# idle: there is nothing to act on. hold: there is, and something stands in the way.
+Kind = Literal["idle", "hold", "propose", "act", "page"]
 # forgotten: decided, and never begun. put back: begun, and reversed; nothing has changed. failed: the trainer did not
 # come up with the new settings. shadow: it was only written down. The others say what the trainer was like after it.
 Outcome = Literal["", "restored", "not restored", "inconclusive", "failed", "put back", "forgotten", "shadow"]
@@ -131,7 +132,8 @@ class Past:
 class Decision:
     """What the watcher does about a look. `why`: in a sentence. `symptom`, `command`: what helps; "" for nothing.
     `evidence`: what speaks for it. `fault`: as an act has it. `operation`: the rollback that was carried out.
-    `contacts`: whom to call. `left`: rollbacks that it may still do in this run."""
+    `contacts`: whom to call. `left`: rollbacks that it may still do in this run. `settled`: earlier acts of which this
+    look has shown what became."""
 
     kind: Kind
     why: str
@@ -142,6 +144,7 @@ class Decision:
     operation: str = ""
     contacts: tuple[str, ...] = ()
     left: int | None = None
+    settled: tuple[Act, ...] = ()
 
 
 def _act(entry: Mapping[str, Any]) -> Act:

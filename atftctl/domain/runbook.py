@@ -263,8 +263,8 @@ class Runbook:
     logs: Logs = field(default_factory=Logs)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     detectors: Mapping[str, DetectorRule] = field(default_factory=dict)
-    detection: Detection = field(default_factory=Detection)
     acting: Acting = field(default_factory=Acting)
+    detection: Detection = field(default_factory=Detection)
 
     def symptom_by(self, detector: Detector) -> str:
         """The first symptom that this detector recognises; "" where there is none."""

@@ -110,11 +110,12 @@ def parse_event(line: bytes) -> dict[str, Any] | None:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not is_number(record.get("t")):
-        return None
-    if not isinstance(record.get("event"), str):
-        return None
-    return record
+    return record if is_event(record) else None
+
+
+def is_event(record: object) -> bool:
+    """Is it the record of an event: has it a name and a time?"""
+    return isinstance(record, dict) and is_number(record.get("t")) and isinstance(record.get("event"), str)
 
 
 def is_number(value: object) -> bool:

@@ -147,6 +147,20 @@ class Layout:
         return self.state / "checkpoints.json"
 
     @property
+    def watch(self) -> Path:
+        """What a watcher has seen so far of the newest run, and where it goes on."""
+        return self.state / "watch.json"
+
+    @property
+    def watch_lock(self) -> Path:
+        """Held by the one watcher of the project; changes do not need it."""
+        return self.state / "watch.lock"
+
+    @property
+    def watch_heartbeat(self) -> Path:
+        return self.state / "watch.heartbeat.json"
+
+    @property
     def acts(self) -> Path:
         """What the watcher has decided and done."""
         return self.state / "acts.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from atftctl.cli.render.console import FAIL, OK, UNKNOWN, WARN, Tone, mark_column, say
+from atftctl.cli.render.console import FAIL, OK, UNKNOWN, WARN, Tone, mark_column, say, say_marked
 from atftctl.cli.render.layout import display_width, pad
 from atftctl.cli.render.result import contacts, tone_of
 from atftctl.cli.render.translation import localize
@@ -13,7 +13,7 @@ from atftctl.domain.result import Result
 from atftctl.protocol.messages import Message, tr
 
 if TYPE_CHECKING:
-    from atftctl.operations.monitoring.diagnosis_data import Cause, Sign
+    from atftctl.operations.monitoring.diagnosis_data import Cause, DiagnoseData, Sign
 
 SOURCES = {
     "events": tr("events"),
@@ -39,6 +39,24 @@ def diagnosis(result: Result) -> None:
 
     data = result.data
     assert isinstance(data, DiagnoseData)
+    _show(result, data)
+
+
+def watched(result: Result) -> None:
+    """What one look of a watcher saw, as a diagnosis."""
+    from atftctl.operations.monitoring.watch import WatchData
+
+    data = result.data
+    assert isinstance(data, WatchData)
+    if data.diagnosis is not None:
+        _show(result, data.diagnosis)
+    else:
+        say(result.headline, tone_of(result.exit_code))
+    for alarm in result.lines:
+        say_marked(WARN, alarm, "warn")
+
+
+def _show(result: Result, data: DiagnoseData) -> None:
     say(result.headline, tone_of(result.exit_code))
     if data.cause:
         _evidence(data.cause)

@@ -54,6 +54,7 @@ def operation(result: Result) -> None:
     outcome = tr("{outcome} (exit code {code})", outcome=entry.get("outcome", "?"), code=entry.get("exit_code", "?"))
     fields = [
         (tr("by"), entry.get("operator", "")),
+        (tr("asked by"), tr("the watcher (watch --auto)") if (entry.get("about") or {}).get("watch") else ""),
         (tr("reason"), entry.get("reason", "")),
         (tr("started"), _moment(entry.get("started"))),
         (tr("ended"), _moment(entry.get("ended"))),

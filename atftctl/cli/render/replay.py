@@ -65,8 +65,8 @@ def _proof(acts: ActsLine) -> None:
               steps=acts.own_steps, acts=acts.own_false_acts)  # fmt: skip
     say(text, lead="  ", hang=4)
     if acts.missing:
-        text = trn("{count:,} more healthy step is needed for: atftctl watch --auto",
-                   "{count:,} more healthy steps are needed for: atftctl watch --auto", acts.missing)  # fmt: skip
+        text = trn("{count} more healthy step is needed for: atftctl watch --auto",
+                   "{count} more healthy steps are needed for: atftctl watch --auto", acts.missing)  # fmt: skip
         say(text, lead="  ", hang=4)
     else:
         say(tr("this is enough for: atftctl watch --auto"), "good", lead="  ", hang=4)

@@ -33,9 +33,9 @@ def newest_by_others(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return next((entry for entry in reversed(entries) if not asked_by_watcher(entry)), {})
 
 
-def settled(act: Act, entries: Sequence[Mapping[str, Any]], now: float) -> Act:
+def settled(act: Act, entries: Sequence[Mapping[str, Any]], now: float, generation: int) -> Act:
     """An act that was decided, as its operation ended; forgotten where it was never begun. Call this where no operation
-    of this act is open."""
+    of this act is open. `generation`: of the trainer now: recovery does not record which one it started."""
     entry = next((entry for entry in reversed(entries) if asked_by_watcher(entry) == act.id), None)
     if entry is None:
         return replace(act, outcome="forgotten", ended=now)
@@ -43,7 +43,7 @@ def settled(act: Act, entries: Sequence[Mapping[str, Any]], now: float) -> Act:
         act,
         operation=str(entry["operation"]),
         ended=ended_at(entry) or now,
-        restarted=int(entry.get("generation", 0)),
+        restarted=int(entry.get("generation", 0)) or (generation if generation > act.generation else 0),
         outcome=_outcome(entry),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from atftctl.decide.acting import standing
 from atftctl.decide.acting.signals import Signals, fault_of, signals_of, texts
-from atftctl.decide.diagnosis.causes import symptom_of
+from atftctl.decide.diagnosis.causes import command_of, symptom_of
 from atftctl.domain.acting import Act, Acting, Decision, Memory, Mode, Past
 from atftctl.domain.diagnosis import Evidence
 from atftctl.domain.process_state import STATE_TEXTS
@@ -32,9 +32,9 @@ class Grounds:
 def decide(runbook: Runbook, look: Look, memory: Memory, past: Past, mode: Mode = "auto") -> Decision:
     """What to do. `memory`: with this look in it (`standing.after`). `mode`: which acts count."""
     if not look.sees:
-        return Decision("hold", tr("the watcher can't see: {reason}", reason=look.blind))
+        return Decision("idle", tr("the watcher can't see: {reason}", reason=look.blind))
     if look.process.state in LEFT_ALONE:
-        return Decision("hold", tr("the trainer: {state}", state=STATE_TEXTS[look.process.state]))
+        return Decision("idle", tr("the trainer: {state}", state=STATE_TEXTS[look.process.state]))
     signals = signals_of(runbook, look.diagnosis)
     grounds = grounds_of(memory, signals)
     if grounds is None:
@@ -60,7 +60,7 @@ def grounds_of(memory: Memory, signals: Sequence[Signals]) -> Grounds | None:
 def _not_enough(runbook: Runbook, look: Look, signals: Sequence[Signals]) -> Decision:
     """Nothing may be done: what is sure is proposed all the same."""
     if look.diagnosis.healthy:
-        return Decision("hold", tr("nothing wrong was seen"))
+        return Decision("idle", tr("nothing wrong was seen"))
     if signals and signals[0].strong:
         first = signals[0]
         why = tr("one signal of {symptom}: a second one, or two evaluations running, are needed to act",
@@ -73,8 +73,10 @@ def _not_enough(runbook: Runbook, look: Look, signals: Sequence[Signals]) -> Dec
     main = look.diagnosis.main
     if main and look.diagnosis.is_sure and not symptom_of(runbook, main.cause):
         text = tr("{cause} is no symptom of the runbook: a person must look", cause=main.cause)
-        return Decision("propose", text, command="atftctl diagnose", evidence=texts(main.evidence))
-    return Decision("hold", joined("; ", look.diagnosis.unknown[:2]) or tr("nothing speaks for a rollback"))
+        return Decision(
+            "propose", text, command=str(command_of(runbook, {}, main.cause)[0]), evidence=texts(main.evidence)
+        )
+    return Decision("idle", joined("; ", look.diagnosis.unknown[:2]) or tr("nothing speaks for a rollback"))
 
 
 def command_for(symptom: str) -> str:
@@ -130,6 +132,8 @@ def rejected(acts: Sequence[Act], past: Past, symptom: str, config: str) -> Act 
 
 
 def repeated(acts: Sequence[Act], symptom: str, step: int, answer: str) -> Act | None:
-    """The earlier rollback that was the same answer to the same fault, with no step beyond it; None without one."""
-    same = (act for act in acts if act.symptom == symptom and act.answer == answer and act.was_begun)
+    """The earlier rollback that was the same answer to the same fault, with no step beyond it; None without one. What
+    was put back was no answer."""
+    given = (act for act in acts if act.outcome not in ("forgotten", "put back"))
+    same = (act for act in given if act.symptom == symptom and act.answer == answer)
     return next((act for act in same if step <= act.step), None)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from atftctl.decide.detectors import hang, robust
+from atftctl.decide.detectors import robust
 from atftctl.decide.diagnosis import detected as metrics
-from atftctl.decide.diagnosis import of_machine, of_process
+from atftctl.decide.diagnosis import of_machine, of_process, sight
 from atftctl.domain.diagnosis import Confidence, Diagnosis, Evidence, Hypothesis, Observed
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.process_state import STATE_TEXTS
-from atftctl.protocol.messages import Message, tr, trn
+from atftctl.protocol.messages import Message, tr
 
-SLACK_S = 60.0  # that the clock of a file server may differ from ours
-TORN = 0.1  # of the rows: more torn ones than this, and nothing is said of the rest
 LEVELS: tuple[Confidence, ...] = ("certain", "likely", "possible")
-BUSY = ("start", "evaluate", "save", "reload")  # sections in which no rows are written
 
 
 def judge(seen: Observed, found: metrics.Detected, matcher: Matcher, memory_limit_mb: int = 0) -> Diagnosis:
@@ -23,6 +20,7 @@ def judge(seen: Observed, found: metrics.Detected, matcher: Matcher, memory_limi
     signs = [
         *of_process.evidence(seen, matcher),
         *metrics.evidence(found, memory_limit_mb),
+        *of_process.near_limit(seen, found.active, memory_limit_mb),
         *of_machine.of_logs(seen),
         *of_machine.of_kernel(seen),
         *of_machine.of_checkpoints(seen),
@@ -80,25 +78,9 @@ def _unknown(seen: Observed, found: metrics.Detected, *, explained: bool) -> lis
 
 
 def _unknown_metrics(seen: Observed, found: metrics.Detected) -> list[Message | str]:
-    """What is wrong with the metrics: missing, of another generation, old, from the future, torn, too few."""
-    rows = seen.rows
-    if rows.problem:
-        return [tr("the metrics can't be read: {reason}", reason=rows.problem)]
-    why = list[Message | str]()
-    if rows.later:
-        why.append(
-            trn(
-                "{count} row of the metrics is of a newer trainer",
-                "{count} rows of the metrics are of a newer trainer",
-                rows.later,
-            )
-        )
-    if rows.torn > TORN * max(1, len(rows.rows)):
-        why.append(trn("{count} line of the metrics is torn", "{count} lines of the metrics are torn", rows.torn))
-    if not rows.rows:
-        return [*why, tr("no metrics of this run; rows of earlier ones that were left out: {rows}", rows=rows.earlier)]
-    why += _unknown_time(seen, found)
-    return why + _unknown_loss(seen, found)
+    """What is wrong with the metrics, or too few of them."""
+    why = sight.unreliable(seen, found)
+    return why if seen.rows.problem or not seen.rows.rows else why + _unknown_loss(seen, found)
 
 
 def _unknown_loss(seen: Observed, found: metrics.Detected) -> list[Message | str]:
@@ -113,23 +95,3 @@ def _unknown_loss(seen: Observed, found: metrics.Detected) -> list[Message | str
         return [tr("{metric} is not positive in all rows: it can't be compared by its logarithm", metric=rules.loss)]
     rows, needed = len(found.state.loss.window.values), robust.WARM_UP
     return [tr("{rows} rows with {metric} so far; {needed} are needed", rows=rows, metric=rules.loss, needed=needed)]
-
-
-def _unknown_time(seen: Observed, found: metrics.Detected) -> list[Message | str]:
-    written = seen.rows.written
-    if written is not None and written > seen.now + SLACK_S:
-        ahead = written - seen.now
-        return [tr("the metrics were written {seconds:.0f} s in the future: a clock is wrong", seconds=ahead)]
-    if (age := _age(seen, found)) is not None:
-        return [tr("the newest row of the metrics is {seconds:.0f} s old, and the trainer runs", seconds=age)]
-    return []
-
-
-def _age(seen: Observed, found: metrics.Detected) -> float | None:
-    """How old the newest row is, where the trainer should have written another one since."""
-    if not seen.process.alive or seen.process.section in BUSY or seen.rows.written is None:
-        return None
-    steps = metrics.distance(seen.rows.rows[-metrics.SAMPLE :])  # a row of several steps takes as many times as long
-    seconds = [steps * second for second in (*found.state.time.first, *found.state.time.recent)]
-    limit = hang.step_limit_s(seconds, found.rules.limits.hang_s)
-    return hang.silent_s(now=seen.now, last=seen.rows.written, limit_s=limit)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atftctl import protocol
+from atftctl.decide.detectors import leak
 from atftctl.decide.verdicts.crash_cause import cause as cause_text
 from atftctl.domain.diagnosis import Evidence, Observed, Strength
 from atftctl.domain.log_lines.matcher import Matcher
@@ -34,6 +35,7 @@ EVENTS: Mapping[str, tuple[str, Strength]] = {
 }
 # A save that fails is none: the trainer goes on, or says why it stopped.
 FINAL = {protocol.STOPPED, protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST, protocol.FENCED}
+NEAR = 0.6  # of the memory limit, which also counts what is only reserved: it is reached with less in use
 ASKED = (TrainerExit.FINISHED, TrainerExit.STOPPED)
 
 
@@ -109,6 +111,16 @@ def _of_process(seen: Observed) -> list[Evidence]:
         )
         return [Evidence("process", "against", "hang", text)]
     return []
+
+
+def near_limit(seen: Observed, active: Sequence[str], limit_mb: int) -> list[Evidence]:
+    """Memory that grows, by the metrics, and has nearly reached its limit, by the kernel's count of the process. A
+    trainer that fits its limit closely, and does not grow, is no leak. limit_mb: 0 for none."""
+    used = seen.process.memory_mb
+    if leak.NAME not in active or used is None or used < NEAR * limit_mb or not limit_mb:
+        return []
+    text = tr("the process holds {used:,.0f} MB of at most {limit:,} MB", used=used, limit=limit_mb)
+    return [Evidence("process", "strong", "leak", text)]
 
 
 def has_final_event(seen: Observed) -> bool:

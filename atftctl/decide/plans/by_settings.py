@@ -31,18 +31,20 @@ def rollback_symptom(
     *,
     added: Added = NONE,
     returned: tuple[str, ...] = (),
+    tried: int = 0,
 ) -> Plan:
     """Return the plan for a symptom: its settings, or the first alternative where these are set already. `resuming`:
     the checkpoint that was chosen; None for what the symptom says. `added`: further settings, by key; they win.
-    `returned`: notes where the fault has returned; then the last alternative is to turn off all improvements.
+    `returned`: notes where the fault has returned; then the last alternative is to turn off all improvements. `tried`:
+    so many remedies were tried for it: none of them is taken again, though a later one has changed its settings.
 
     Raises Refused where nothing is left to change.
     """
     symptom = runbook.symptoms[name]
     remedies = [symptom.settings, *symptom.alternatives]
     if returned and symptom.again == "settings":
-        remedies.append(runbook.immediate.settings)
-    remedy = next((settings for settings in remedies if changes(runbook, facts.configs, settings)), symptom.settings)
+        remedies = [*remedies, runbook.immediate.settings][tried:] or [{}]
+    remedy = next((settings for settings in remedies if changes(runbook, facts.configs, settings)), remedies[0])
     notes = returned
     if remedy is not symptom.settings:
         notes += (tr("the first remedy is in place already; this plan applies the alternative"),)

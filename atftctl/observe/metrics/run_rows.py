@@ -32,7 +32,7 @@ def ignore(size: int) -> None:
 
 
 @dataclass
-class _Reading:
+class Reading:
     """Rows while they are read. `wanted`: the columns that are needed."""
 
     wanted: Sequence[str]
@@ -109,7 +109,7 @@ def run_rows(
     its number, 0 where that is not known. after: only rows with a later step. progress: is told how many bytes more
     have been read. Raises nothing: what can't be read is said in `problem`.
     """
-    reading, problem, written = _Reading(wanted, generation, after), "", None
+    reading, problem, written = Reading(wanted, generation, after), "", None
     for path, start in parts_since(root, protocol.METRICS, offset, inode):
         try:
             with open_regular(path) as file:
@@ -125,7 +125,7 @@ def run_rows(
     )  # fmt: skip
 
 
-def _read(file: BufferedReader, start: int, reading: _Reading, progress: Progress) -> None:
+def _read(file: BufferedReader, start: int, reading: Reading, progress: Progress) -> None:
     header = header_of(file.readline(ROW_LIMIT))
     begin, size = max(start, file.tell() if header else 0), os.fstat(file.fileno()).st_size
     if header:
@@ -169,7 +169,7 @@ def _blocks(file: BufferedReader, begin: int, size: int) -> Iterator[bytes]:
         at, rest = at + end, data[end:]
 
 
-def _thinned(lines: list[bytes], block: bytes, stride: int, reading: _Reading) -> list[bytes]:
+def _thinned(lines: list[bytes], block: bytes, stride: int, reading: Reading) -> list[bytes]:
     """Each so many-th line, and those that may hold a value that is not finite, or a header."""
     if reading.odd >= MOST_ODD or not block.translate(None, NUMBERS):
         return lines[::stride]
@@ -196,7 +196,7 @@ class FileRows:
     count: int = 0
 
     def __iter__(self) -> Iterator[Row]:
-        reading = _Reading(self.wanted, 0, -1)
+        reading = Reading(self.wanted, 0, -1)
         with open_regular(self.path) as file:
             if header := header_of(file.readline(ROW_LIMIT)):
                 reading.begin(header)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -12,7 +13,7 @@ from typing import Any
 from atftctl.decide.acting import afterwards, past, policy, standing
 from atftctl.decide.acting.signals import Signals, signals_of
 from atftctl.domain.acting import Act, Decision, Memory, Mode, Past, Stopped
-from atftctl.domain.errors import AtftError, Refused
+from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Reporter
 from atftctl.domain.watching import Look
 from atftctl.host.errors import HostError, reason
@@ -33,7 +34,7 @@ def consider(project: Project, look: Look, report: Reporter, mode: Mode = "propo
         return _proposed(policy.decide(project.runbook, look, Memory(), Past(), mode))
     try:
         return _consider(project, look, report, mode)
-    except Refused as error:
+    except AtftError as error:
         return Decision("hold", tr("the watcher does not act: {reason}", reason=error.message))
     except (OSError, HostError) as error:
         text = tr("the watcher does not act, since it can't write what it decides: {reason}", reason=reason(error))
@@ -48,8 +49,12 @@ def _consider(project: Project, look: Look, report: Reporter, mode: Mode) -> Dec
     layout = project.layout
     before = acts.read(layout)
     signals = signals_of(project.runbook, look.diagnosis) if look.sees else ()
-    if mode == "auto" and carrying.is_cut_short(layout, before):
-        carrying.recover(project, report)
+    if mode == "auto" and not before.stopped and carrying.is_cut_short(layout, before):
+        try:
+            carrying.recover(project, report)
+        except (AtftError, HostError, OSError) as error:
+            why = tr("its interrupted rollback can't be recovered: {reason}", reason=reason(error))
+            return call(project, before, Decision("page", why, command="atftctl recover"), look.now)
     memory = standing.after(before, look, signals)
     entries = _history(layout) if memory.acts or memory.stopped or signals else ()
     memory = _followed(project, memory, look, signals, entries) if mode == "auto" else memory
@@ -64,8 +69,16 @@ def _consider(project: Project, look: Look, report: Reporter, mode: Mode) -> Dec
         return _as_shadow(project, memory, look, decision)
     decision = policy.decide(project.runbook, look, memory, known, mode)
     if decision.kind == "page":
-        return call(project, memory, decision, look.now)
-    return _carried_out(project, memory, look, decision, report) if decision.kind == "act" else decision
+        decision = call(project, memory, decision, look.now)
+    elif decision.kind == "act":
+        decision = _carried_out(project, memory, look, decision, report)
+    return replace(decision, settled=_settled(before, memory))
+
+
+def _settled(before: Memory, memory: Memory) -> tuple[Act, ...]:
+    """The acts whose outcome is known since the look before."""
+    open_ones = {act.id for act in before.acts if not act.outcome}
+    return tuple(act for act in memory.acts if act.id in open_ones and act.outcome)
 
 
 def _history(layout: Layout) -> Entries:
@@ -87,7 +100,7 @@ def _followed(project: Project, memory: Memory, look: Look, signals: tuple[Signa
     """Settle what a kill cut short, and see what became of the trainer after each rollback."""
     for act in memory.acts:
         if act.mode == "auto" and not act.outcome:
-            after = past.settled(act, entries, look.now) if act.is_open else act
+            after = past.settled(act, entries, look.now, look.generation) if act.is_open else act
             memory = acts.with_act(memory, _judged(project, after, look, signals))
             if after.outcome == "failed":
                 why = tr("the trainer did not come up after {operation}", operation=after.operation)
@@ -143,15 +156,16 @@ def _carried_out(project: Project, memory: Memory, look: Look, decision: Decisio
     memory = acts.read(project.layout)
     begun = next((known for known in memory.acts if known.id == act.id), None)
     if begun is not None and not open_operation(project.layout):
-        begun = past.settled(begun, history.read(project.layout), look.now)
+        begun = past.settled(begun, history.read(project.layout), look.now, begun.generation)
         memory = acts.with_act(memory, begun)
     why = tr("the rollback did not succeed: {reason}", reason=problem)
     return call(project, memory, replace(decision, why=why, operation=begun.operation if begun else ""), look.now)
 
 
 def call(project: Project, memory: Memory, decision: Decision, now: float) -> Decision:
-    """Call a person, and act no more until one has taken over. Raises OSError, HostError."""
-    acts.write(project.layout, replace(memory, stopped=Stopped(now, decision.why)))
+    """Call a person, and act no more until one has taken over. Where that can't be written, no act can be, either."""
+    with suppress(OSError, HostError):
+        acts.write(project.layout, replace(memory, stopped=Stopped(now, str(decision.why))))
     return replace(decision, kind="page", contacts=project.contacts)
 
 

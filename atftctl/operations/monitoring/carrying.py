@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from atftctl.decide.acting import past, policy
 from atftctl.decide.acting.answer import answer_of
+from atftctl.decide.acting.earned import policy_digest
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.domain.acting import Act, Decision, Memory, Outcome
 from atftctl.domain.errors import AtftError, Busy, Interrupted, InterventionNeeded, Refused
@@ -97,6 +98,8 @@ def carry_out(project: Project, memory: Memory, look: Look, act: Act, decision: 
     fresh = open_project(project.layout.root, project.language)  # the runbook may have changed since the start
     if act.symptom not in fresh.runbook.symptoms:
         raise Refused(tr("the runbook has no symptom {name!r} any more", name=act.symptom))
+    if policy_digest(fresh.runbook) != policy_digest(project.runbook):
+        raise NotNow(tr("the runbook's rules have changed: start the watcher again"))
     request = Request(reason=_reason(decision.evidence), report=report)
     try:
         change = remedy.change_for(fresh, act.symptom, RestartPolicy(), request, 0, {}, seen=True)
@@ -116,7 +119,7 @@ def _as_act(project: Project, memory: Memory, look: Look, act: Act, change: Chan
     """The change as one of the watcher: it is checked against what the watcher saw, and keeps its record."""
     layout = project.layout
     earlier = [known for known in memory.acts if known.mode == "auto"]
-    newest = len(history.read(layout))
+    newest, answers = len(history.read(layout)), list[str]()
 
     def check() -> None:
         change.check()
@@ -127,7 +130,8 @@ def _as_act(project: Project, memory: Memory, look: Look, act: Act, change: Chan
 
     def decide(facts: Facts) -> Plan:
         plan = change.decide(facts)
-        same = policy.repeated(earlier, act.symptom, act.step, answer_of(plan))
+        answers.append(answer_of(plan, facts.configs))
+        same = policy.repeated(earlier, act.symptom, act.step, answers[-1])
         if same is not None:
             raise Refused(
                 tr("{symptom} has returned without progress, and this was done already by {operation}",
@@ -138,7 +142,7 @@ def _as_act(project: Project, memory: Memory, look: Look, act: Act, change: Chan
     def begin(plan: Plan) -> None:
         change.begin(plan)
         try:
-            acts.write(layout, acts.with_act(memory, replace(act, answer=answer_of(plan))))
+            acts.write(layout, acts.with_act(memory, replace(act, answer=answers[-1])))
         except (OSError, HostError) as error:
             text = tr("the watcher does not act, since it can't write what it decides: {reason}", reason=reason(error))
             raise NotNow(text) from None
@@ -152,7 +156,7 @@ def _ended(project: Project, act: Act, decision: Decision, result: Result) -> De
     entries = history.read(layout)
     memory = acts.read(layout)
     begun = next((known for known in memory.acts if known.id == act.id), act)
-    settled = past.settled(begun, entries, now().timestamp())
+    settled = past.settled(begun, entries, now().timestamp(), begun.generation)
     acts.write(layout, acts.with_act(memory, settled))
     if result.exit_code is Exit.INTERRUPTED:
         raise KeyboardInterrupt

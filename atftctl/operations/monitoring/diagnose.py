@@ -46,10 +46,10 @@ def diagnose(project: Project, since: str, report: Reporter) -> Result:
         diagnosis = judge.judge(seen, found, matcher, project.runbook.trainer.memory_limit_mb)
     given_up = tuple(tr("kind {kind}: {problem}", kind=kind, problem=text) for kind, text in matcher.problems.items())
     seen = replace(seen, logs_part=tuple(dict.fromkeys((*seen.logs_part, *given_up))))
-    data = _data(project, scope, seen, found, diagnosis, uncompared)
+    data = data_of(project, scope.begin, seen, found, diagnosis, uncompared)
     code = {"healthy": Exit.DONE, "fault": Exit.CHECK_FAILED, "inconclusive": Exit.INCONCLUSIVE}[data.verdict]
     contacts = project.contacts if code is Exit.CHECK_FAILED else ()
-    return Result("diagnose", code, _headline(data, seen), data=data, contacts=contacts)
+    return Result("diagnose", code, headline(data, seen), data=data, contacts=contacts)
 
 
 def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter) -> Observed:
@@ -111,9 +111,16 @@ def _rows(project: Project, record: ProcessRecord, rules: bank.Rules, after: int
     )  # fmt: skip
 
 
-def _data(
-    project: Project, scope: Scope, seen: Observed, found: Detected, diagnosis: Diagnosis, uncompared: Message | None
+def data_of(
+    project: Project,
+    since: float | None,
+    seen: Observed,
+    found: Detected,
+    diagnosis: Diagnosis,
+    uncompared: Message | None,
 ) -> DiagnoseData:
+    """What a diagnosis says. since: from when on, in Unix seconds; None for everything. uncompared: why the loss can't
+    be compared with that of a baseline."""
     shown = [_cause(project, hypothesis) for hypothesis in diagnosis.hypotheses]
     verdict = "healthy" if diagnosis.healthy else "fault" if diagnosis.is_sure else "inconclusive"
     texts = {finding.detector: str(finding.text) for finding in found.findings}
@@ -129,7 +136,7 @@ def _data(
         generation=seen.process.generation,
         step=found.state.step or seen.process.step,
         rows=seen.rows.count,
-        since=iso(scope.begin),
+        since=iso(since),
     )
 
 
@@ -180,7 +187,8 @@ def _outside(seen: Observed, found: Detected) -> Message | None:
               first=steps[0], last=steps[-1])  # fmt: skip
 
 
-def _headline(data: DiagnoseData, seen: Observed) -> Message:
+def headline(data: DiagnoseData, seen: Observed) -> Message:
+    """A diagnosis in one line."""
     if data.verdict == "healthy":
         state = {"stopped": tr("the trainer was stopped on purpose"), "finished": tr("the trainer has finished")}
         text = state.get(seen.process.state, tr("the trainer runs"))
@@ -192,12 +200,13 @@ def _headline(data: DiagnoseData, seen: Observed) -> Message:
         )
     cause = data.cause
     if cause is not None and data.verdict == "fault":
-        name = cause.symptom or cause.name
-        return tr("{name}: {title} ({confidence})", name=name, title=cause.title, confidence=_word(cause.confidence))
+        name, word = cause.symptom or cause.name, confidence_word(cause.confidence)
+        return tr("{name}: {title} ({confidence})", name=name, title=cause.title, confidence=word)
     if cause is not None:
         return tr("can't tell: {title} is possible", title=cause.title)
     return tr("can't tell: {reason}", reason=data.unknown[0])
 
 
-def _word(confidence: str) -> Message:
+def confidence_word(confidence: str) -> Message:
+    """How sure a cause is, for people."""
     return {"certain": tr("certain"), "likely": tr("likely"), "possible": tr("possible")}[confidence]

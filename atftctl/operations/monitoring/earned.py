@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from atftctl.decide.acting import earned as deciding
 from atftctl.decide.diagnosis.replayed import Acted
 from atftctl.domain.earned import Shown, Span
 from atftctl.domain.errors import Refused
+from atftctl.domain.result import Reporter
 from atftctl.domain.watching import Look
 from atftctl.host.errors import HostError, reason
+from atftctl.host.self_copy import private_copy
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import Message, tr, trn
-from atftctl.state import earned, history, process_record
+from atftctl.state import acts, earned, history, process_record
 from atftctl.state.layout import Layout
 
 PER = 10_000  # steps that rates are given for
@@ -26,6 +30,21 @@ def shown(project: Project) -> Shown:
     return deciding.shown_by(spans, deciding.faulty_generations(history.read(project.layout)))
 
 
+def begin(project: Project, report: Reporter, *, trusted: bool, again: bool) -> None:
+    """Before a watcher that acts: raises Refused unless that is earned, or `trusted`. `again`: a person has looked, and
+    the watcher may act after it had called for one. Every module is loaded now: our own code may be changed later."""
+    if not trusted:
+        require(project)
+    memory = acts.read(project.layout)
+    if again:
+        acts.write(project.layout, replace(memory, stopped=None, reset=time.time()))
+    elif memory.stopped:
+        text = tr("the watcher has called for a person, and only proposes: {reason}", reason=memory.stopped.why)
+        report.note(text)
+        report.note(tr("to let it act again: atftctl watch --auto --act-again"))
+    private_copy.load_all()
+
+
 def require(project: Project) -> None:
     """Raises Refused unless the watcher has earned to act: says what was shown, what is missing, and how to show it."""
     so_far = shown(project)
@@ -34,9 +53,9 @@ def require(project: Project) -> None:
     raise Refused(
         tr("acting is not earned yet: {summary}", summary=summary(so_far)),
         state=trn(
-            "{count:,} more healthy step of this service's own runs is needed with these thresholds, without a false "
+            "{count} more healthy step of this service's own runs is needed with these thresholds, without a false "
             "rollback",
-            "{count:,} more healthy steps of this service's own runs are needed with these thresholds, without a false "
+            "{count} more healthy steps of this service's own runs are needed with these thresholds, without a false "
             "rollback",
             so_far.missing,
         ),

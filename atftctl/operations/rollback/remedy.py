@@ -42,7 +42,7 @@ def change_for(
 
     def decide(facts: Facts, chosen: Resuming | None) -> Plan:
         return by_settings.rollback_symptom(
-            runbook, facts, name, policy, project.language, chosen, added=added, returned=notes
+            runbook, facts, name, policy, project.language, chosen, added=added, returned=notes, tried=len(tried)
         )
 
     change = rungs.change(project, wanted, policy, request, decide)

@@ -3,7 +3,8 @@
 The file `behaviour` in the run folder says how, one word per line: ignore-term, fork, double-fork, die, silent,
 other-digest, oom, slow-stop, deaf, refuses, pause-save (it stops itself, by SIGSTOP, between writing a checkpoint and
 renaming it). While the config has a value: bad-if:KEY=VALUE (the loss becomes NaN), gone-if:KEY=VALUE (it exits without
-a word after 25 steps), steep-if:KEY=VALUE (its gradients explode after 25 steps).
+a word after 25 steps), steep-if:KEY=VALUE (its gradients explode after 25 steps), oom-if:KEY=VALUE (out of memory after
+25 steps). go-on: its steps are counted on from those of the run before.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main() -> int:
     digest = protocol.config_digest(settings)
     if "other-digest" in behaviour:
         digest = "0" * 64
-    step = 0
+    step = begun = reached() if "go-on" in behaviour else 0
 
     def say(event: str, **fields: object) -> None:
         line = protocol.event_line(
@@ -54,14 +55,18 @@ def main() -> int:
         return 1
     spawn(behaviour)
     say(protocol.STARTED, digest=digest, effective=flat(settings), resumed_from=arguments.resume)
-    bad, gone, steep = (
+    bad, gone, steep, full = (
         next((word for word in behaviour if word.startswith(kind) and has_value(settings, word[len(kind) :])), "")
-        for kind in ("bad-if:", "gone-if:", "steep-if:")
+        for kind in ("bad-if:", "gone-if:", "steep-if:", "oom-if:")
     )
-    if "oom" in behaviour:
+
+    def out_of_memory() -> int:
         say(protocol.OOM, message="no memory", section="step", recoverable=False)
         say(protocol.STOPPED, exit_code=int(protocol.TrainerExit.OUT_OF_MEMORY), reason="no memory")
         return protocol.TrainerExit.OUT_OF_MEMORY
+
+    if "oom" in behaviour:
+        return out_of_memory()
     number, root = generations.own(os.environ, Path()), Path()
     known = number or generations.newest(root)
 
@@ -74,12 +79,14 @@ def main() -> int:
         if generations.newest(root) > known:
             return leave()
         step += 1
-        if step == 1 and "silent" not in behaviour:
+        if step == begun + 1 and "silent" not in behaviour:
             say(protocol.FIRST_STEP, digest=digest, loss=1.0, step_s=0.01)
-        late = step > 25
+        late = step > begun + 25
         record(step, loss=float("nan") if bad and step > 20 else 1.0, grad_norm=50.0 if steep and late else 0.5)
         if gone and late:
             os._exit(9)
+        if full and late:
+            return out_of_memory()
         if bad and step > 30:
             say(protocol.ANOMALY, quantity="loss", value="nan", message=bad)
             return protocol.TrainerExit.ANOMALY
@@ -104,6 +111,12 @@ def save(number: int, weights: bytes, *, pause: bool) -> None:
     if pause:
         os.kill(os.getpid(), signal.SIGSTOP)
     staged.replace(protocol.LAST)
+
+
+def reached() -> int:
+    """The last step of the run before."""
+    rows = Path(protocol.METRICS).read_text().splitlines() if Path(protocol.METRICS).exists() else []
+    return int(rows[-1].split(",")[0]) if len(rows) > 1 else 0
 
 
 def has_value(settings: dict, word: str) -> bool:

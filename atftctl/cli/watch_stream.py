@@ -1,0 +1,83 @@
+"""Show what a watcher says: on a terminal as a live screen, else as lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+from atftctl.cli.log_stream import nobody_reads
+from atftctl.cli.render.console import emit_json, has_colours
+from atftctl.cli.session import Session
+from atftctl.domain.result import Result
+from atftctl.protocol import Exit
+from atftctl.protocol.messages import tr
+
+if TYPE_CHECKING:
+    from atftctl.domain.result import Reporter
+    from atftctl.operations.monitoring.watch import Seen
+    from atftctl.operations.monitoring.watch_lines import WatchLine
+    from atftctl.operations.project import Project
+
+    Looks = Callable[[Reporter], Generator[Seen, None, None]]
+
+
+def stream(session: Session, project: Project, looks: Looks, *, plain: bool) -> Result:
+    """Show the looks until the operator interrupts, or nobody reads any more. The result has the code of the last
+    verdict. looks: makes them, with what shows the progress of a rollback."""
+    from atftctl.operations.monitoring.watch_lines import exit_code, verdict_of
+
+    code, as_lines = Exit.INCONCLUSIVE, session.json or plain or not has_colours(sys.stdout)
+    try:
+        for seen in _as_lines(session, looks) if as_lines else _on_screen(project, looks):
+            code = exit_code(verdict_of(seen.look))
+    except BrokenPipeError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that Python's last flush does not complain
+    except KeyboardInterrupt:
+        pass  # the usual end
+    session.json, session.render = False, _nothing
+    return Result("watch", code, tr("interrupted"))
+
+
+def _on_screen(project: Project, looks: Looks) -> Iterator[Seen]:
+    """Show each look on the live screen, and pass it on. What was said last stays on the terminal."""
+    from atftctl.cli.live_screen import LiveScreen
+    from atftctl.cli.render.watch import line
+
+    last: WatchLine | None = None
+    try:
+        with LiveScreen(project) as screen, closing(looks(screen)) as seen_looks:
+            for seen in seen_looks:
+                screen.show(seen)
+                last = next((said for said in reversed(seen.lines) if said.kind in ("verdict", "blind")), last)
+                yield seen
+    finally:
+        if last is not None:
+            line(last)
+
+
+def _as_lines(session: Session, looks: Looks) -> Iterator[Seen]:
+    """Write the lines of each look, and pass it on. Ends where nobody reads them any more."""
+    from atftctl.cli.render.watch import line
+
+    with closing(looks(session.reporter)) as seen_looks:
+        for seen in seen_looks:
+            session.close()  # removes the line of progress
+            for said in seen.lines:
+                if session.json:
+                    emit_json(said)
+                else:
+                    line(said)
+            if seen.lines:
+                sys.stdout.flush()
+            yield seen
+            if nobody_reads():
+                return
+
+
+def _nothing(result: Result) -> None:
+    """Everything was shown already."""
+    del result
