@@ -97,6 +97,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "ReenableData": "reenable, resume",
     "ReenableStatusData": "reenable --status",
     "ReplayData": "replay",
+    "TuneData": "replay --tune",
     "RecoveredData": "recover, resume",
     "ExportData": "restore --to",
     "LogsData": "logs",
