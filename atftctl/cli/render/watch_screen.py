@@ -77,7 +77,8 @@ def _head(screen: Screen, width: int, charset: Charset) -> list[Line]:
         parts.append(tr("generation {number}", number=look.generation))
     if look.process.pid:
         parts.append(tr("pid {pid}", pid=look.process.pid))
-    text = printable(f"{screen.service}: {localize(joined(', ', parts))}")
+    state = localize(joined(", ", parts))
+    text = printable(f"{screen.service}: {state}")
     return [(pad(clip(text, width - 10, charset), width - 9) + _clock(look.now), "strong")]
 
 
