@@ -78,6 +78,8 @@ def _act(act: Act) -> ActData:
 
 def summary(seen: WatcherData) -> Message:
     """The watcher in one line."""
+    from atftctl.domain.acting import OUTCOME_TEXTS
+
     parts: list[str] = [
         tr("watcher: {command}", command=seen.command or (tr("runs") if seen.running else tr("none runs")))
     ]
@@ -86,6 +88,6 @@ def summary(seen: WatcherData) -> Message:
     if seen.last:
         name = seen.last.operation or seen.last.mode
         text = tr("the last one: {symptom}, {name}", symptom=seen.last.symptom, name=name)
-        outcome = seen.last.outcome if seen.last.outcome != seen.last.mode else ""
+        outcome = OUTCOME_TEXTS.get(seen.last.outcome)
         parts.append(tr("{text} ({outcome})", text=text, outcome=outcome) if outcome else text)
     return joined(", ", parts)
