@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long runs-long faults-long clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -21,6 +21,8 @@ help:
 	@echo "make torture                    every changing command struck at every system call (an hour)"
 	@echo "make confirm-long               the operator killed 50 times while a change waits for its confirmation"
 	@echo "make ladder-long                 damage in random checkpoints of a real run, rolled back 100 times (half an hour)"
+	@echo "make runs-long RUNS_IN=folder    false alarms in 200 healthy runs of the real trainer (two hours)"
+	@echo "make faults-long RUNS_IN=folder  faults in the metrics of these runs: what each is recognised as"
 	@echo "make yaml-corpus DIR=folder      every scalar of public YAML files edited, and judged by other readers"
 	@echo "make bench-trainer              speed of a training step; bench-streaming: 4,000 stocks within 2 GiB"
 	@echo "make quality DATA=panel.parquet RankIC on real prices beside ridge and LightGBM"
@@ -114,6 +116,19 @@ bench-diagnose: setup
 healthy-long: setup
 	ATFTCTL_HEALTHY_STEPS=1000000 $(BIN)/pytest --timeout 1800 tests/decide/test_detectors.py -k healthy_steps
 
+# Healthy runs of the real trainer, and what the detectors say of them: RUNS_OF=200 of at least 1,000 steps each, in the
+# folder RUNS_IN, where those that are there already are not trained again. About 30 s a run on two idle cores.
+RUNS_IN ?= .cache/runs-long
+runs-long: RUNS_OF ?= 200
+runs-long: setup
+	$(BIN)/python -m tests.runs_long train $(RUNS_OF) $(RUNS_IN)
+	$(BIN)/python -m tests.runs_long count $(RUNS_OF) $(RUNS_IN)
+
+# Faults in the metrics of these runs, FAULTS_OF=240 of them: what each is recognised as, and how late. A minute.
+FAULTS_OF ?= 240
+faults-long: setup
+	$(BIN)/python -m tests.runs_long faults $(FAULTS_OF) $(RUNS_IN)
+
 # Against cp, restic and borg where they are installed (apt-get install restic borgbackup); 12 GB of disk, 5 minutes.
 bench-backup: setup
 	$(BIN)/python bench/backup.py
@@ -151,7 +166,7 @@ confirm-long: setup
 	$(BIN)/python -m tests.confirm_long 50
 
 # Damage in random checkpoints of a real run, rolled back each time; RUNS_OF=100. About half an hour.
-RUNS_OF ?= 100
+ladder-long: RUNS_OF ?= 100
 ladder-long: setup
 	$(BIN)/python -m tests.ladder_long $(RUNS_OF)
 

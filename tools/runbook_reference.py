@@ -172,6 +172,19 @@ MEANINGS = {
     "detectors.NAME.below": "The column must not be below this value.",
     "detectors.NAME.for": "For how many rows in a row, so that a single one raises no alarm.",
     "detectors.NAME.symptom": "The symptom that the alarm speaks for. Empty: the alarm is only shown.",
+    "detection": "Thresholds of the detectors that atftctl has. A greater one means fewer alarms, and later ones; "
+    "`atftctl replay METRICS --tune` proposes them by past runs.",
+    "detection.explosion_k": "Robust standard deviations of the logarithm of the loss, or of the gradient norm, above "
+    "their median. 3 to 100.",
+    "detection.gradient_times": "How many times its first values a gradient norm may be, where that is more than "
+    "`checks.grad_norm_max`. 1 to 1000.",
+    "detection.drift_h": "Sum of the excesses of the loss over its usual level, in robust standard deviations. "
+    "5 to 1000.",
+    "detection.leak_growth": "Share by which memory must grow to be a leak. 0.001 to 10.",
+    "detection.step_time_ratio": "How many times as long as at first a step may take. 1.01 to 100.",
+    "detection.slower_share": "Share of the baseline's gain by which the loss may lie above the curve of the baseline. "
+    "0.001 to 10.",
+    "detection.hang_s": "Seconds without a step, at least, before the trainer hangs. 1 to 86400.",
     "acting": "How far `watch --auto` may act by itself.",
     "acting.rollbacks": "Rollbacks that the watcher may do in one run, 20 at most. A run begins when a person changes "
     "files, or stops or restarts the trainer.",

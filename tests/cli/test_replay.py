@@ -7,7 +7,7 @@ import time
 import pytest
 
 from atftctl.decide.diagnosis.replayed import upper_bound
-from tests.support.projects import Project
+from tests.support.projects import RUNBOOK, Project
 from tests.support.series import healthy, with_fault
 
 HEAD = "step,loss_rel,grad_norm,rss_mb,step_s,generation\n"
@@ -94,3 +94,51 @@ def test_the_bound_is_that_of_scipy() -> None:
     for events, trials in ((0, 30_000), (1, 50), (3, 10_000), (40, 1000), (49, 50)):
         assert upper_bound(events, trials) == pytest.approx(stats.beta.ppf(0.95, events + 1, trials - events))
     assert upper_bound(0, 0) == upper_bound(5, 5) == 1.0
+
+
+# --- thresholds
+
+
+def test_thresholds_are_proposed_and_nothing_is_changed(project: Project) -> None:
+    for seed in (1, 2):
+        write(project, f"past/{seed}.csv", with_fault("slower-steps", 300, 600, seed))
+    before = project.tree()
+    done = project.run("replay", "past/1.csv", "past/2.csv", "--tune", "--json")
+    data = done.json["data"]
+    lines = {line["key"]: line for line in data["thresholds"]}
+    assert done.code == 0 and data["runs"] == 2 and project.tree() == before, done
+    wrong = lines["step_time_ratio"]
+    assert wrong["old"]["false_alarms"] >= 2 and wrong["new"]["false_alarms"] == 0 and wrong["new"]["value"] > 1.2, (
+        wrong
+    )
+    assert not wrong["proven"] and wrong["more_steps"] > 20_000 and "more healthy steps" in " ".join(data["lines"])
+    assert lines["drift_h"]["new"] == lines["drift_h"]["old"], "too few steps propose nothing tighter"
+    assert data["yaml"] == ["detection:", f"  step_time_ratio: {wrong['new']['value']:g}"], data["yaml"]
+    project.write(RUNBOOK, project.read(RUNBOOK).decode() + "\n" + "\n".join(data["yaml"]) + "\n")
+    assert project.run("runbook", "lint").code == 0
+    again = project.run("replay", "past/1.csv", "past/2.csv", "--json").json["data"]
+    assert next(line for line in again["detectors"] if line["name"] == "step-time")["false_alarms"] == 0, "they act"
+    shown = project.run("replay", "past/1.csv", "past/2.csv", "--tune")
+    assert "no threshold needs to change" in shown.out, shown
+
+
+def test_thresholds_by_runs_with_a_fault_have_delays(project: Project) -> None:
+    write(project, "past/1.csv", with_fault("plus-50", 300, 400, 1))
+    done = project.run("replay", "past/1.csv", "--tune", "--fault-at", "300")
+    drift = next(line.split("\t") for line in done.out.splitlines() if line.startswith("drift_h\t"))
+    assert done.code == 0 and drift[1:3] == ["20", "0"] and drift[5] == "1/1" and float(drift[6]) <= 25, done
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("detection: {drift_h: 2}", "2.0 is out of its range, 5 to 1000"),
+        ("detection: {drift_h: .nan}", "out of its range"),
+        ("detection: {leak_growth: fast}", "leak_growth"),
+        ("detection: {drift_k: 1}", "drift_h"),
+    ],
+)
+def test_a_threshold_that_makes_no_sense_is_refused(project: Project, text: str, problem: str) -> None:
+    project.write(RUNBOOK, project.read(RUNBOOK).decode() + f"\n{text}\n")
+    done = project.run("runbook", "lint")
+    assert done.code == 1 and problem in " ".join((done.out + done.err).split()), done

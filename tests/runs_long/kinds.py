@@ -57,10 +57,10 @@ KINDS: Mapping[str, Settings] = {
 
 def settings_of(number: int) -> tuple[str, dict[str, Any]]:
     """(name, all settings by dotted key) of run number so-and-so, counted from 0: each kind once, then with the next
-    seed of weights and market."""
+    seed of weights and order. Each two seeds share a market: such runs can be compared with each other."""
     kinds = list(KINDS)
     kind, seed = kinds[number % len(kinds)], number // len(kinds) + 1
-    own = {"training.seed": seed, "data.synthetic.seed": 100 + seed}
+    own = {"training.seed": seed, "data.synthetic.seed": 101 + (seed - 1) // 2}
     return f"{number:03d}-{kind}-{seed}", {**COMMON, **KINDS[kind], **own}
 
 

@@ -185,7 +185,7 @@ def _thinned(lines: list[bytes], block: bytes, stride: int, reading: Reading) ->
 @dataclass
 class FileRows:
     """Every row of a file of metrics, one after the other, of whatever trainer; from a byte offset on (`start`).
-    `torn`: lines so far that were no rows.
+    `count`: rows so far; `torn`: lines so far that were no rows.
     Iterating raises OSError and HostError where the file can't be read."""
 
     path: Path
@@ -193,6 +193,7 @@ class FileRows:
     progress: Progress = ignore
     torn: int = 0
     start: int = 0
+    count: int = 0
 
     def __iter__(self) -> Iterator[Row]:
         reading = Reading(self.wanted, 0, -1)
@@ -202,6 +203,7 @@ class FileRows:
             begin = max(self.start, file.tell() if header else 0)
             for block in _blocks(file, begin, os.fstat(file.fileno()).st_size):
                 reading.take_all(block.split(b"\n"))
+                self.count += len(reading.rows)
                 yield from reading.rows
                 reading.rows.clear()
                 self.torn = reading.torn

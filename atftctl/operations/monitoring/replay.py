@@ -10,20 +10,14 @@ from atftctl.decide.detectors import bank, slow
 from atftctl.decide.detectors.middle import median
 from atftctl.decide.diagnosis.replayed import Counted, Replay, upper_bound
 from atftctl.domain.detector_rules import DETECTORS
-from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
-from atftctl.domain.text import listed
-from atftctl.host.errors import HostError, reason
-from atftctl.host.files.reading import size_of
-from atftctl.observe.metrics.run_rows import FileRows
 from atftctl.operations.monitoring import earned
-from atftctl.operations.monitoring.baseline_curve import baseline_curve
+from atftctl.operations.monitoring.past_runs import PER, feed_all, nothing_to_judge, rules_for
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, tr, trn
 
-PER = 10_000  # steps that rates are given for
 NOT_REPLAYED = "hang"  # it needs times
 
 
@@ -53,9 +47,10 @@ class ActsLine(Data):
 
     steps: healthy steps that were judged. false_acts: rollbacks in them. upper: the upper 95 % bound of their rate in
     10,000 steps, or null. acted: runs with a fault in which it would have rolled back. delay: the median of the steps
-    from the fault to it, or null. worst: the longest of them, or null. own_steps, own_false_acts, own_upper: the same
-    for all runs of this service that were shown with these thresholds. missing: further healthy steps that are needed
-    until the watcher may act by itself. notes: what does not count, and why.
+    from the fault to it, or null. worst: the longest of them, or null. own_steps: healthy steps of this service's own
+    runs that were shown with these thresholds, in all. own_false_acts: rollbacks in those. own_upper: the upper bound of
+    their rate, or null. missing: further healthy steps that are needed until the watcher may act by itself. notes: what
+    does not count, and why.
     """
 
     steps: int
@@ -109,24 +104,12 @@ def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report
     """Feed the rows of these files to the detectors, and record what they show about the service's own runs. Raises
     Refused where a file can't be read, or has no column that a detector needs; UsageError for a file that is given
     twice."""
-    curve, uncompared = baseline_curve(project, None)
-    rules = bank.rules_of(project.runbook, curve)
-    if not rules.columns:
-        text = tr("the runbook names no column for a detector")
-        raise Refused(text, hint=tr("name them in the section metrics of the runbook, such as metrics.loss"))
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError(tr("the same file is given twice"))
-    report.part("replay")
-    report.expect(sum(map(size_of, paths)))
-    replayed, torn = Replay(rules, fault_at, runbook=project.runbook), 0
-    for path in paths:
-        torn += _feed(replayed, path, report)
+    rules, uncompared = rules_for(project, paths)
+    replayed = Replay(rules, fault_at, runbook=project.runbook)
+    columns = tuple(dict.fromkeys(filter(None, (*rules.columns, project.runbook.metrics.quality))))
+    torn = feed_all(paths, columns, replayed.feed, report)
     if not replayed.counted:
-        raise Refused(
-            tr("no detector has a value to judge in these files: {columns}", columns=listed(rules.columns, 6)),
-            hint=tr("compare the section metrics of the runbook with the columns of the file: head -1 {path}",
-                    path=paths[0]),
-        )  # fmt: skip
+        raise nothing_to_judge(rules, paths)
     lines = tuple(_line(name, replayed.counted.get(name, Counted())) for name in _names(rules))
     alarms = tuple(Alarm(name, found.detector, found.step, found.text) for name, found in replayed.findings)
     data = ReplayData(
@@ -147,23 +130,6 @@ def _acts(project: Project, replayed: Replay, fault_at: int | None) -> ActsLine:
         len(delays), median(delays) if delays else None, max(delays, default=None),
         shown.steps, shown.acts, PER * shown.bound if shown.steps else None, shown.missing, notes,
     )  # fmt: skip
-
-
-def _feed(replayed: Replay, path: Path, report: Reporter) -> int:
-    """Feed one file; the number of its lines that are no rows."""
-    quality = replayed.runbook.metrics.quality if replayed.runbook else ""
-    columns = tuple(dict.fromkeys(filter(None, (*replayed.rules.columns, quality))))
-    rows, before = FileRows(path.absolute(), columns, report.progress), replayed.rows
-    try:
-        replayed.feed(str(path), rows)
-    except (OSError, HostError) as error:
-        raise Refused(tr("{path} can't be read: {reason}", path=path, reason=reason(error))) from None
-    if replayed.rows == before:
-        raise Refused(
-            tr("{path} holds no rows of metrics", path=path),
-            hint=tr("look at its first lines: head -3 {path}", path=path),
-        )
-    return rows.torn
 
 
 def _names(rules: bank.Rules) -> list[str]:

@@ -170,12 +170,13 @@ def _result(
         step=cost["step_s"] * 1000,
     )
     used = stored.name_in_use(project.layout)
-    lines = [said]
+    lines = []
     if used != name:
         text = tr(
             "verify compares with {used}; to compare with {name}: atftctl baseline set {name}", used=used, name=name
         )
         lines.append(text if used else tr("to compare with it: atftctl baseline set {name}", name=name))
+    lines.append(said)
     rows = curve["rows"] if curve else 0
     data = BaselineData(name, used == name, quality["mean"], len(quality["by_date"]), cost, measured["model"], rows)
     return Result("baseline record", Exit.DONE, headline, lines=tuple(lines), data=data, parts=tuple(watch.parts))

@@ -29,8 +29,7 @@ class Losses:
 
 def definitions(settings: Settings) -> dict[str, str]:
     """What the columns of losses in the metrics mean: a value can be compared with that of another run only if both are
-    equal. That holds for `loss_rel`, too: with Huber it is lower by half of what a run gains in 1,000 steps
-    (measured)."""
+    equal. So it is with `loss_rel`, too: Huber makes it lower by half of what 1,000 steps gain (measured)."""
     error = f"huber {settings.loss.huber_delta:g}" if settings.huber_on else "squared"
     loss = f"{error}, rank weight {settings.loss.rank_weight:g}"
     return {"loss": loss, "loss_rel": f"{loss}, relative to predicting zero", "mse": "squared"}
