@@ -98,6 +98,8 @@ COMMANDS = {  # whose data it is, by the name of the class
     "ReenableStatusData": "reenable --status",
     "ReplayData": "replay",
     "TuneData": "replay --tune",
+    "WatchData": "watch --once",
+    "WatchLine": "watch, a line each",
     "RecoveredData": "recover, resume",
     "ExportData": "restore --to",
     "LogsData": "logs",

@@ -70,7 +70,8 @@ def clip(text: str, width: int, charset: Charset) -> str:
 def _head(screen: Screen, width: int, charset: Charset) -> list[Line]:
     look = screen.seen.look
     parts: list[str] = [tr("trainer {state}", state=STATE_TEXTS[look.process.state])]
-    parts.append(tr("step {step}", step=f"{look.step:,}"))
+    step = f"{look.step:,}"
+    parts.append(tr("step {step}", step=step))
     if look.process.section not in ("", "step"):
         parts.append(tr("section {section}", section=look.process.section))
     if look.generation:

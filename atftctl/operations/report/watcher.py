@@ -43,11 +43,11 @@ class ActData(Data):
 class WatcherData(Data):
     """The watcher.
 
-    running: whether one runs now. command: how it was called, such as `watch --auto`; empty where none runs. operator,
-    pid, since (ISO 8601): of the running one, or null. age_s: seconds since a watcher last saw the trainer, or null
-    where none ever did. sees: whether the running one sees it. left: rollbacks that it may still do in this run; null
-    where that is not known. stopped: why it has called for a person, and acts no more; or null. last: its last
-    rollback, or null.
+    running: whether one runs now. command: how it was called, such as `watch --auto`; empty where none runs. operator:
+    of the running one, or null. pid: its process, or null. since: when it was started (ISO 8601), or null. age_s:
+    seconds since a watcher last saw the trainer, or null where none ever did. sees: whether the running one sees it.
+    left: rollbacks that it may still do in this run; null where that is not known. stopped: why it has called for a
+    person, and acts no more; or null. last: its last rollback, or null.
     """
 
     running: bool
@@ -115,6 +115,8 @@ def _act(act: Act) -> ActData:
 
 def summary(seen: WatcherData) -> Message:
     """The watcher in one line."""
+    from atftctl.domain.acting import OUTCOME_TEXTS
+
     parts: list[str] = [
         tr("watcher: {command}", command=seen.command or (tr("runs") if seen.running else tr("none runs")))
     ]
@@ -125,7 +127,7 @@ def summary(seen: WatcherData) -> Message:
     if seen.last:
         name = seen.last.operation or seen.last.mode
         text = tr("the last one: {symptom}, {name}", symptom=seen.last.symptom, name=name)
-        outcome = seen.last.outcome if seen.last.outcome != seen.last.mode else ""
+        outcome = OUTCOME_TEXTS.get(seen.last.outcome)
         parts.append(tr("{text} ({outcome})", text=text, outcome=outcome) if outcome else text)
     return joined(", ", [*parts, _sight(seen)])
 
