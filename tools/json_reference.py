@@ -99,7 +99,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "ReplayData": "replay",
     "TuneData": "replay --tune",
     "WatchData": "watch --once",
-    "WatchLine": "watch, a line each",
+    "WatchLine": "watch",
     "RecoveredData": "recover, resume",
     "ExportData": "restore --to",
     "LogsData": "logs",
