@@ -374,3 +374,22 @@ def test_thresholds_that_changed_under_the_watcher(project: Project) -> None:
 
     held = acting.consider(opened, seen, Silent(), "auto")
     assert held.kind == "hold" and "start the watcher again" in held.why, held
+
+
+def test_status_shows_the_watcher(project: Project) -> None:
+    assert "watcher" not in project.run("status").out
+    project.behave(EMA)
+    project.start_trainer()
+    watcher = auto(project)
+    wait_for(lambda: [act for act in remembered(project) if act["ended"]], 30)
+    running = project.run("status", "--json").json["data"]["watcher"]
+    assert running["running"] and running["command"] == "watch --auto" and running["left"] == 2, running
+    assert running["last"]["symptom"] == "oom" and running["last"]["operation"] == rollbacks(project)[0]["operation"]
+    ended(watcher)
+    dies(project, "oom")
+    decided(project, now=time.time() + LATER_S)
+    shown = project.run("status")
+    assert "the watcher has called for a person" in shown.out and "contact" in shown.out, shown
+    assert "watcher: none runs, rollbacks left: 2" in shown.out, "a restart by hand began a new run"
+    project.write(".atftctl/acts.json", "{}")
+    assert "can't be read" in project.run("status").out

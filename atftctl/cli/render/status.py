@@ -26,6 +26,7 @@ STATE_TONES: dict[str, Tone] = {"on": "good", "off": "quiet"}
 def status(result: Result) -> None:
     """What is wrong first; then the improvements, the snapshots and the last operation."""
     from atftctl.operations.report.status import StatusData
+    from atftctl.operations.report.watcher import summary
 
     data = result.data
     assert isinstance(data, StatusData)
@@ -46,6 +47,9 @@ def status(result: Result) -> None:
     )
     if data.reenabling:
         say(data.reenabling, lead="  ", hang=4)
+    if data.watcher:
+        blind = data.watcher.running and not data.watcher.sees
+        say(summary(data.watcher), "warn" if blind else "", lead="  ", hang=4)
     if last := data.last_operation:
         ago = age(str(last.get("ended", "")))
         when = f", {localize(ago)}" if ago else ""

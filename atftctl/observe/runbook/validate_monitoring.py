@@ -151,5 +151,5 @@ def _check_acting(runbook: Runbook, binder: Binder) -> None:
 def check_range(binder: Binder, path: tuple[str | int, ...], value: float, least: float, most: float) -> None:
     """Report a number that is out of its range."""
     if not least <= value <= most:  # NaN is out of range too
-        text = tr("{value} is out of its range, {least} to {most}", value=value, least=f"{least:g}", most=f"{most:g}")
+        text = tr("{value} is out of its range, {least:g} to {most:g}", value=value, least=least, most=most)
         binder.problem(path, text)

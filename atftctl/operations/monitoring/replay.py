@@ -47,9 +47,10 @@ class ActsLine(Data):
 
     steps: healthy steps that were judged. false_acts: rollbacks in them. upper: the upper 95 % bound of their rate in
     10,000 steps, or null. acted: runs with a fault in which it would have rolled back. delay: the median of the steps
-    from the fault to it, or null. worst: the longest of them, or null. own_steps, own_false_acts, own_upper: the same
-    for all runs of this service that were shown with these thresholds. missing: further healthy steps that are needed
-    until the watcher may act by itself. notes: what does not count, and why.
+    from the fault to it, or null. worst: the longest of them, or null. own_steps: healthy steps of this service's own
+    runs that were shown with these thresholds, in all. own_false_acts: rollbacks in those. own_upper: the upper bound
+    of their rate, or null. missing: further healthy steps that are needed until the watcher may act by itself. notes:
+    what does not count, and why.
     """
 
     steps: int

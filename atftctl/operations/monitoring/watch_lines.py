@@ -36,7 +36,7 @@ class WatchLine(Data):
     """
 
     time: str
-    kind: Kind
+    kind: str
     text: str
     verdict: Verdict
     symptom: str | None

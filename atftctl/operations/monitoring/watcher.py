@@ -163,12 +163,12 @@ class Watcher:
     def _is_due(self, seen: Observed, found: Detected) -> bool:
         """May the diagnosis be another one than at the last look?"""
         process, rows = seen.process, seen.rows
+        old = rows.written is not None and abs(seen.now - rows.written) > OLD_S and process.alive
         judged_from = (
             process.state, process.where, process.section in sight.BUSY, process.silent_s is not None, process.digest,
             found.active, tuple(found.ready.values()), rows.problem, rows.later > 0, rows.torn > 0, bool(rows.rows),
-            seen.logs_unread, seen.logs_part,
+            seen.logs_unread, seen.logs_part, old,
         )  # fmt: skip
-        old = rows.written is not None and abs(seen.now - rows.written) > OLD_S and process.alive
         due = judged_from != self._judged_from or old or time.monotonic() - self._judged_at > REJUDGE_S
         self._judged_from = judged_from
         return due

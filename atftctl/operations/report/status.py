@@ -16,6 +16,7 @@ from atftctl.observe.snapshots.catalog import last_good, newest
 from atftctl.operations.change.project_lock import held_by
 from atftctl.operations.project import Project, observe
 from atftctl.operations.report import confirmation
+from atftctl.operations.report import watcher as watchers
 from atftctl.operations.report.fault import Fault
 from atftctl.operations.report.health import faults
 from atftctl.operations.report.metrics_data import CurveData
@@ -47,7 +48,8 @@ class StatusData(Data):
     verified-good snapshot, or null. open_operation: the operation that a crash left unfinished, or null.
     last_operation: the newest line of the history, or null. reenabling: where the phases of `reenable` stand, or null.
     locked_by: who holds the project's lock: `operator`, `pid`, `command`, `reason`, `since`; or null. pending: the
-    change that waits for its confirmation, or null. faults: what is wrong, the most urgent first. recent: curves of the
+    change that waits for its confirmation, or null. watcher: the watcher, or null where none runs and none has ever
+    acted. faults: what is wrong, the most urgent first. recent: curves of the
     newest metrics by role: `quality`, `loss`, `memory`.
     """
 
@@ -62,6 +64,7 @@ class StatusData(Data):
     reenabling: str | None
     locked_by: Mapping[str, str] | None
     pending: confirmation.PendingData | None
+    watcher: watchers.WatcherData | None
     faults: tuple[Fault, ...]
     recent: Mapping[str, CurveData]
 
@@ -76,6 +79,9 @@ def status(project: Project) -> Result:
     held = [held_by(holder)] if holder is not None else []
     lines = [*_interrupted_staged(project), *confirmation.lines(project), *held]
     waiting = confirmation.waiting(project)
+    watcher = watchers.watcher(project)
+    if watcher and watcher.stopped:
+        lines.append(tr("the watcher has called for a person, and acts no more: {reason}", reason=watcher.stopped))
     data = StatusData(
         service=project.runbook.service,
         features={
@@ -91,6 +97,7 @@ def status(project: Project) -> Result:
         reenabling=_reenabling(project),
         locked_by=holder,
         pending=waiting,
+        watcher=watcher,
         faults=tuple(problems),
         recent=recent(project),
     )
@@ -100,7 +107,7 @@ def status(project: Project) -> Result:
         _headline(project.runbook.service, facts.process),
         lines=(*lines, *(fault.text for fault in problems)),
         data=data,
-        contacts=project.contacts if waiting and waiting.problem else (),
+        contacts=project.contacts if (waiting and waiting.problem) or (watcher and watcher.stopped) else (),
     )
 
 
