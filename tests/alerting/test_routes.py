@@ -146,7 +146,7 @@ def test_where_no_process_can_be_started_the_operation_is_done(
         called.append(arguments)
         raise error
 
-    monkeypatch.setattr(outbox, "spawn", fail)
+    monkeypatch.setattr(outbox, "spawn_unheard", fail)
     outbox.poke(open_to_look(project.root))
     assert called
 
