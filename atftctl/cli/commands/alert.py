@@ -43,7 +43,7 @@ def receive(session: Session) -> "Result":
 
 @command("alert list", examples=("atftctl alert list",))
 def list_(session: Session) -> "Result":
-    """List the alerts that came in, and the routes on which people are told.
+    """List the alerts that came in, and the routes to people.
 
     The exit code is 1 if a message could not be sent.
     """

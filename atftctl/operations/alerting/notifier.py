@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from atftctl.operations.alerting.gather import incidents_of, place_of, signature
 from atftctl.operations.project import Project, open_to_look
 from atftctl.state import notifications
 from atftctl.state.notifications import Told
+from atftctl.state.reserve import FULL
 
 LIFE_S = 900.0  # from then on it waits for no update; the next one to be started sends it
 LOOK_S = 1.0  # between two looks whether something happened
@@ -50,14 +52,21 @@ class Notifier:
     tried: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)  # tries, and when to try again
 
     def serve(self) -> None:
-        """Be the one process that sends, for this project. Raises AtftError, HostError, OSError."""
+        """Be the one process that sends, for this project. Raises AtftError, HostError, OSError.
+
+        On a full disk there may be no lock and no record: then people are told twice rather than never.
+        """
         layout = open_to_look(self.root).layout
-        try:
-            with notifications.sending(layout, LIFE_S):
-                self.told = notifications.read(layout)
-                self._serve()
-        except LockHeldError:
-            return  # another process waits already, and will send what happened until now
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(notifications.sending(layout, LIFE_S))
+            except LockHeldError:
+                return  # another process waits already, and will send what happened until now
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+            self.told = notifications.read(layout)
+            self._serve()
 
     def _serve(self) -> None:
         end = time.monotonic() + LIFE_S
@@ -94,7 +103,8 @@ class Notifier:
         messages = [self._outgoing(job, texts[id(job)], secrets) for job in jobs]
         for job, outcome in zip(jobs, deliver(project.layout.root, messages), strict=True):
             self._note(job, outcome)
-        notifications.write(project.layout, self.told)
+        with suppress(OSError):
+            notifications.write(project.layout, self.told)
 
     def _outgoing(self, job: Job, text: Text, secrets: list[str]) -> Outgoing:
         lines = [self.translate(line, job.route.language) for line in text.lines]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atftctl.domain.alert import Alert, Conclusion, Notification
-from atftctl.host.process.spawn import spawn
+from atftctl.host.process.spawn import spawn_unheard
 from atftctl.host.self_copy import private_copy, relay
 from atftctl.operations.project import Project, now
 from atftctl.state import alerts
@@ -18,7 +18,7 @@ def poke(project: Project) -> None:
         return
     try:
         env = relay.environment(private_copy.package().parent)
-        spawn(relay.command((COMMAND,)), cwd=project.layout.root, env=env, output=None)
+        spawn_unheard(relay.command((COMMAND,)), cwd=project.layout.root, env=env)
     except Exception:  # noqa: BLE001 - whatever is broken here, the operation is done
         return
 

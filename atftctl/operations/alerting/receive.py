@@ -7,6 +7,7 @@ import json
 import os
 import select
 import time
+from dataclasses import replace
 
 from atftctl.decide.alerting import webhook
 from atftctl.domain.alert import Conclusion, Notification, ReceivedAlert
@@ -72,10 +73,10 @@ def _refused(why: Message) -> Refused:
 
 
 def _concluded(project: Project, report: Reporter) -> Conclusion:
-    """What the diagnosis says now. One that fails says nothing, and is recorded as such."""
+    """What the diagnosis says now, in English, as all records. One that fails says nothing, and is recorded as such."""
     at = now().isoformat(timespec="milliseconds")
     try:
-        result = diagnose(project, "", report)
+        result = diagnose(replace(project, language="en"), "", report)
     except (AtftError, HostError, OSError) as error:
         return Conclusion("inconclusive", tr("the diagnosis failed: {reason}", reason=reason(error)), at=at)
     data = result.data
