@@ -7,11 +7,12 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long clean
+.PHONY: help setup demo test test-browser check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-incident bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
 	@echo "make test                       all tests        make check   format, lint, types, import rules"
+	@echo "make test-browser               the page of an incident in Debian's Chromium"
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
 	@echo "make docs                       the site from the Markdown, in build/site; broken links fail"
 	@echo "make reference                  the generated pages of docs/reference"
@@ -53,6 +54,11 @@ test: setup
 		>$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
 	$(BIN)/pytest -n 3 --dist worksteal --durations 15 --ignore tests/trainer; others=$$?; \
 	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); exit $$((others | ended))
+
+# The page of an incident in Debian's Chromium (apt-get install chromium fonts-noto-cjk); fails where that is missing.
+test-browser: setup
+	@$(call group,browser) >$(VENV)/browser.txt; $(PIP) -q -r $(VENV)/browser.txt
+	ATFTCTL_BROWSER=required $(BIN)/pytest tests/browser
 
 check: setup
 	$(BIN)/ruff format --check -q .
@@ -109,6 +115,10 @@ bench-metrics: setup
 # `diagnose` on what one generation wrote: 5 MB of log and 50,000 rows, 100 MB and a million rows.
 bench-diagnose: setup
 	$(BIN)/python bench/diagnose.py
+
+# The page of an operation with 50,000 rows of metrics, and with a million.
+bench-incident: setup
+	$(BIN)/python bench/incident.py
 
 # The detectors on a million generated healthy steps: not one alarm. Two minutes.
 healthy-long: setup
