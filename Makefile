@@ -48,11 +48,12 @@ demo: setup
 
 # The trainer's own tests in a process of their own: one that has PyTorch loaded forks slowly, and the others fork often.
 # Beside the others, which wait for the disk and for processes half of the time; their output comes last. Without PyTorch they are left out.
+# Those in a browser have a target of their own: few machines have one.
 TRAINER_TESTS := $(VENV)/test-trainer.out
 test: setup
 	@if $(HAS_TORCH); then $(BIN)/pytest -n 1 --durations 10 tests/trainer; else echo "tests/trainer is left out: PyTorch is not installed"; fi \
 		>$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
-	$(BIN)/pytest -n 3 --dist worksteal --durations 15 --ignore tests/trainer; others=$$?; \
+	$(BIN)/pytest -n 3 --dist worksteal --durations 15 --ignore tests/trainer --ignore tests/browser; others=$$?; \
 	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); exit $$((others | ended))
 
 # The page of an incident in Debian's Chromium (apt-get install chromium fonts-noto-cjk); fails where that is missing.
