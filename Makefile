@@ -7,11 +7,16 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
+<<<<<<< HEAD
 .PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long runs-long faults-long clean
+=======
+.PHONY: help setup demo test test-browser check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-incident bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long clean
+>>>>>>> 1590fdd6d4a7d738dc6026702b8594da3f33e5a4
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
 	@echo "make test                       all tests        make check   format, lint, types, import rules"
+	@echo "make test-browser               the page of an incident in Debian's Chromium"
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
 	@echo "make docs                       the site from the Markdown, in build/site; broken links fail"
 	@echo "make reference                  the generated pages of docs/reference"
@@ -49,12 +54,18 @@ demo: setup
 
 # The trainer's own tests in a process of their own: one that has PyTorch loaded forks slowly, and the others fork often.
 # Beside the others, which wait for the disk and for processes half of the time; their output comes last. Without PyTorch they are left out.
+# Those in a browser have a target of their own: few machines have one.
 TRAINER_TESTS := $(VENV)/test-trainer.out
 test: setup
 	@if $(HAS_TORCH); then $(BIN)/pytest -n 1 --durations 10 tests/trainer; else echo "tests/trainer is left out: PyTorch is not installed"; fi \
 		>$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
-	$(BIN)/pytest -n 3 --dist worksteal --durations 15 --ignore tests/trainer; others=$$?; \
+	$(BIN)/pytest -n 3 --dist worksteal --durations 15 --ignore tests/trainer --ignore tests/browser; others=$$?; \
 	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); exit $$((others | ended))
+
+# The page of an incident in Debian's Chromium (apt-get install chromium fonts-noto-cjk); fails where that is missing.
+test-browser: setup
+	@$(call group,browser) >$(VENV)/browser.txt; $(PIP) -q -r $(VENV)/browser.txt
+	ATFTCTL_BROWSER=required $(BIN)/pytest tests/browser
 
 check: setup
 	$(BIN)/ruff format --check -q .
@@ -112,9 +123,15 @@ bench-metrics: setup
 bench-diagnose: setup
 	$(BIN)/python bench/diagnose.py
 
+<<<<<<< HEAD
 # `watch`: processor time at ten rows a second, memory over a million rows. Five minutes.
 bench-watch: setup
 	$(BIN)/python bench/watch.py
+=======
+# The page of an operation with 50,000 rows of metrics, and with a million.
+bench-incident: setup
+	$(BIN)/python bench/incident.py
+>>>>>>> 1590fdd6d4a7d738dc6026702b8594da3f33e5a4
 
 # The detectors on a million generated healthy steps: not one alarm. Two minutes.
 healthy-long: setup

@@ -1,7 +1,10 @@
-"""Debian's Chromium, driven by playwright; tests are skipped where one of them is missing."""
+"""Debian's Chromium, driven by playwright. Where one of them is missing, the tests are skipped; `make test-browser` sets
+ATFTCTL_BROWSER=required, and then they fail."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,14 @@ FLAGS = (
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium fonts-noto-cjk")
-    with playwright.sync_playwright() as driver:
+    missing = "" if CHROMIUM.exists() else f"{CHROMIUM} is not installed: apt-get install chromium fonts-noto-cjk"
+    if importlib.util.find_spec("playwright") is None:
+        missing = "playwright is not installed: make test-browser"
+    if missing:
+        (pytest.fail if os.environ.get("ATFTCTL_BROWSER") == "required" else pytest.skip)(missing)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
         yield browser
         browser.close()

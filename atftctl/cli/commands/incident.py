@@ -42,7 +42,7 @@ Force = Annotated[bool, typer.Option("--force", help="Also replace a file that i
     "incident",
     examples=(
         "atftctl incident --html incident.html",
-        "atftctl incident 20261130_101500 --markdown - | gh issue create --title Incident --body-file -",
+        "atftctl incident 20261130_101500 --markdown incident.md",
         "atftctl incident --html incident.html --lang ja",
     ),
 )

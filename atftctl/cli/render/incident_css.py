@@ -19,7 +19,7 @@ p{margin:.5rem 0}
 .good,.bad,.warn{font-weight:600}
 .miss{border-left:4px solid var(--warn);background:var(--shade);padding:.5rem .75rem;margin:1rem 0}
 .miss ul{margin:.25rem 0;padding-left:1.25rem}
-dl{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.2rem 1rem;margin:.5rem 0}
+dl{display:grid;grid-template-columns:fit-content(14rem) 1fr;gap:.2rem 1rem;margin:.5rem 0}
 dt{color:var(--quiet)}dd{margin:0}
 code,pre,kbd{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Noto Sans Mono CJK JP",monospace;font-size:.9em}
 code,bdi{unicode-bidi:isolate}

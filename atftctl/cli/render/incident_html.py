@@ -97,7 +97,8 @@ class _Page:
     def _body(self) -> Iterator[str]:
         data = self.data
         yield f"<header>\n<h1>{self.text(self._title())}</h1>"
-        yield f'<p class="q">{self.text(tr("service {service}", service=data.service))}</p>\n</header>\n<main>'
+        yield self._paragraph(tr("service {service}", service=data.service), "q")
+        yield "</header>\n<main>"
         for part in data.operations:
             yield "<article>"
             if len(data.operations) > 1:
@@ -124,7 +125,7 @@ class _Page:
         yield self._heading(tr("What happened"))
         yield self._fields(texts.overview(part))
         if part.steps:
-            yield f"<p>{self.text(tr('The plan:'))}</p>"
+            yield self._paragraph(tr("The plan:"))
             yield self._list(part.steps, "ol")
         yield from self._timeline(part)
         yield from self._settings(part)
@@ -163,7 +164,7 @@ class _Page:
         if settings:
             yield self._table((tr("setting"), tr("before"), tr("after"), tr("file")), settings)
         else:
-            yield f"<p>{self.text(tr('No setting was changed.'))}</p>"
+            yield self._paragraph(tr("No setting was changed."))
         files = [
             (
                 self._code(file.path),
@@ -186,14 +187,14 @@ class _Page:
     def _curves(self, part: IncidentPart) -> Iterator[str]:
         yield self._heading(tr("Curves around the operation"))
         if not part.curves:
-            yield f"<p>{self.text(tr('There is nothing to draw.'))}</p>"
+            yield self._paragraph(tr("There is nothing to draw."))
         curves = list(part.curves.values()) if self.limits.pictures else []
         for curve in curves:
             yield from self._figure(curve)
         if any(not picture(curve).linear for curve in curves):
-            yield f'<p class="q">{self.text(tr("The scale of steps differs on the two sides of the operation."))}</p>'
+            yield self._paragraph(tr("The scale of steps differs on the two sides of the operation."), "q")
         if any(side.broken for curve in curves for side in (curve.before, curve.after)):
-            yield f'<p class="q">{self.text(tr("A mark at the foot shows a value that is not finite."))}</p>'
+            yield self._paragraph(tr("A mark at the foot shows a value that is not finite."), "q")
 
     def _figure(self, curve: AroundData) -> Iterator[str]:
         """A picture, with its labels in HTML: they keep their size on every screen."""
@@ -230,7 +231,7 @@ class _Page:
     def _checks(self, part: IncidentPart) -> Iterator[str]:
         yield self._heading(tr("Checks"))
         if not part.checks:
-            yield f"<p>{self.text(tr('No check is recorded.'))}</p>"
+            yield self._paragraph(tr("No check is recorded."))
             return
         tones = {"pass": "good", "fail": "bad"}
         rows = [
@@ -249,6 +250,9 @@ class _Page:
             yield f"<pre><kbd>{self.text(part.undo.command)}</kbd></pre>"
         if part.undo.note:
             yield f"<p>{self.text(part.undo.note)}</p>"
+
+    def _paragraph(self, value: str, kind: str = "") -> str:
+        return f'<p class="{kind}">{self.text(value)}</p>' if kind else f"<p>{self.text(value)}</p>"
 
     def _heading(self, title: str) -> str:
         return f"<h3>{self.text(title)}</h3>"

@@ -38,13 +38,15 @@ def _page(data: IncidentData) -> Iterator[str]:
         yield from _titled(tr("Contacts"))
         yield from (f"- {text(person)}" for person in data.people)
     made = tr("made by atftctl {version} on {moment}", version=data.version, moment=texts.moment(data.made))
-    yield f"\n---\n\n{text(tr('service {service}', service=data.service))}; {text(made)}"
+    service = tr("service {service}", service=data.service)
+    yield f"\n---\n\n{text(service)}; {text(made)}"
 
 
 def _part(part: IncidentPart) -> Iterator[str]:
-    yield f"\n## {text(tr('Incident'))}: {code(texts.heading(part))}\n\n{text(texts.summary(part))}"
+    title, unknown = text(tr("Incident")), text(tr("Not known"))
+    yield f"\n## {title}: {code(texts.heading(part))}\n\n{text(texts.summary(part))}"
     if part.missing:
-        yield f"\n**{text(tr('Not known'))}**\n"
+        yield f"\n**{unknown}**\n"
         yield from (f"- {text(item)}" for item in part.missing[:ROWS])
     yield from _titled(tr("What happened"))
     yield from _fields(texts.overview(part))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
-from operator import itemgetter
-from statistics import median
 
+from atftctl.decide.detectors.middle import median
 from atftctl.domain.incident import Side
 from atftctl.domain.run_rows import Row
 
 FEW = 4  # values of one part, which are then all kept
 GAP = 5  # times the usual distance of two values: the curve is broken there
-Point = tuple[int, float, int]  # step, value, number of the piece of the curve that it is on
 
 
 def side(rows: Sequence[Row], column: str, bins: int) -> Side:
@@ -21,56 +20,64 @@ def side(rows: Sequence[Row], column: str, bins: int) -> Side:
 
     The curve is broken at a value that is not finite, and where rows are missing.
     """
-    values = [(row.step, row.values[column]) for row in rows if column in row.values]
-    if not values:
+    kept = [row for row in rows if column in row.values]
+    if not kept:
         return Side()
-    finite = [value for _, value in values if math.isfinite(value)]
-    parts = list(_parts(list(_points(values)), bins, (rows[0].step, rows[-1].step)))
+    steps, values = [row.step for row in kept], [row.values[column] for row in kept]
+    bad = [at for at, value in enumerate(values) if value - value != 0]
+    finite = [value for value in values if value - value == 0] if bad else values
+    bounds = _bounds(steps, bins, (rows[0].step, rows[-1].step))
     return Side(
-        lines=tuple(_lines(parts)),
-        broken=tuple(step for part in parts for step in _broken(part)),
+        lines=tuple(_lines(steps, values, bounds, _begins(steps, bad))),
+        broken=tuple(steps[bad[at]] for at in _firsts(bad, bounds)),
         count=len(values),
-        bad=len(values) - len(finite),
-        last=values[-1][1],
+        bad=len(bad),
+        last=values[-1],
         median=median(finite) if finite else None,
         least=min(finite, default=None),
         greatest=max(finite, default=None),
     )
 
 
-def _points(values: Sequence[tuple[int, float]]) -> Iterator[Point]:
-    """The values, with the pieces of the curve."""
-    gap = GAP * median(after[0] - before[0] for before, after in pairwise(values)) if values[1:] else 0
-    piece, last = 0, values[0][0]
-    for step, value in values:
-        if step - last > gap or value - value != 0:  # not finite
-            piece += 1
-        yield step, value, piece
-        last = step
-
-
-def _parts(points: Sequence[Point], bins: int, span: tuple[int, int]) -> Iterator[list[Point]]:
-    """The points of each part along the steps, in order; a part without points is left out."""
+def _bounds(steps: Sequence[int], bins: int, span: tuple[int, int]) -> list[int]:
+    """The number of the first value of each part that has values, and the number of values."""
     first, width = span[0], max(1, span[1] - span[0] + 1)
-    for _, part in groupby(points, key=lambda point: (point[0] - first) * bins // width):
-        yield list(part)
+    edges = [bisect_left(steps, first + -(-number * width // bins)) for number in range(bins)]
+    return sorted({*edges, 0, len(steps)})
 
 
-def _broken(part: Sequence[Point]) -> list[int]:
-    """The step of the first value of a part that is not finite."""
-    return [step for step, value, _ in part if not math.isfinite(value)][:1]
+def _begins(steps: Sequence[int], bad: Sequence[int]) -> list[int]:
+    """The numbers of the values at which another piece of the curve begins."""
+    distances = [after - before for before, after in pairwise(steps)]
+    gap = GAP * median(distances) if distances else 0
+    gaps = [at for at, distance in enumerate(distances, 1) if distance > gap]
+    return sorted({*gaps, *bad})
 
 
-def _lines(parts: Sequence[Sequence[Point]]) -> Iterator[tuple[tuple[int, float], ...]]:
+def _firsts(bad: Sequence[int], bounds: Sequence[int]) -> list[int]:
+    """Of the values that are not finite (`bad`), the first one of each part."""
+    places = [bisect_left(bad, bound) for bound in bounds]
+    return [begin for begin, end in pairwise(places) if begin < end]
+
+
+def _lines(
+    steps: Sequence[int], values: Sequence[float], bounds: Sequence[int], begins: Sequence[int]
+) -> Iterator[tuple[tuple[int, float], ...]]:
     """The pieces of the curve."""
-    drawn = [point for part in parts for point in _kept(part)]
-    for _, piece in groupby(drawn, key=itemgetter(2)):
-        yield tuple((step, value) for step, value, _ in piece)
+    drawn = [at for begin, end in pairwise(bounds) for at in _kept(values, begin, end)]
+    for _, piece in groupby(drawn, key=lambda at: bisect_right(begins, at)):
+        yield tuple((steps[at], values[at]) for at in piece)
 
 
-def _kept(part: Sequence[Point]) -> Sequence[Point]:
-    """The points of a part that are drawn: of few all, of many the least and the greatest, in their order."""
-    finite = [point for point in part if math.isfinite(point[1])]
-    if len(finite) <= FEW:
-        return finite
-    return sorted({min(finite, key=itemgetter(1)), max(finite, key=itemgetter(1))})
+def _kept(values: Sequence[float], begin: int, end: int) -> Sequence[int]:
+    """The numbers of the values of a part that are drawn: of few all, of many the least and the greatest."""
+    finite = range(begin, end)
+    part = values[begin:end]
+    if not math.isfinite(sum(part)):
+        numbers = [at for at in finite if math.isfinite(values[at])]
+        part = [values[at] for at in numbers]
+    else:
+        numbers = list(finite)
+    if len(numbers) <= FEW:
+        return numbers
+    return sorted({numbers[part.index(min(part))], numbers[part.index(max(part))]})

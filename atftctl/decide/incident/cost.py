@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from atftctl import protocol
+from atftctl.decide.detectors.middle import median
 from atftctl.domain.incident import Cost, Placed, Recorded, seconds_of, step_of
 from atftctl.domain.run_rows import Row
 

@@ -83,6 +83,13 @@ class Reading:
             self.rows.append(Row(step, number, self._values(cells)))
 
     def _values(self, cells: list[bytes]) -> dict[str, float]:
+        try:  # most rows have plain numbers only
+            return {name: float(cell) for name, place in self.places if (cell := cells[place])}
+        except ValueError:
+            return self._numbers(cells)
+
+    def _numbers(self, cells: list[bytes]) -> dict[str, float]:
+        """The values of a row, without those that are no numbers."""
         values = {}
         for name, place in self.places:
             if cell := cells[place].strip():
