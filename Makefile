@@ -7,11 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-<<<<<<< HEAD
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long runs-long faults-long clean
-=======
-.PHONY: help setup demo test test-browser check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-incident bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long clean
->>>>>>> 1590fdd6d4a7d738dc6026702b8594da3f33e5a4
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -123,15 +119,13 @@ bench-metrics: setup
 bench-diagnose: setup
 	$(BIN)/python bench/diagnose.py
 
-<<<<<<< HEAD
 # `watch`: processor time at ten rows a second, memory over a million rows. Five minutes.
 bench-watch: setup
 	$(BIN)/python bench/watch.py
-=======
+
 # The page of an operation with 50,000 rows of metrics, and with a million.
 bench-incident: setup
 	$(BIN)/python bench/incident.py
->>>>>>> 1590fdd6d4a7d738dc6026702b8594da3f33e5a4
 
 # The detectors on a million generated healthy steps: not one alarm. Two minutes.
 healthy-long: setup
