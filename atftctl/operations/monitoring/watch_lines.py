@@ -36,7 +36,7 @@ class WatchLine(Data):
     """
 
     time: str
-    kind: str
+    kind: Kind
     text: str
     verdict: Verdict
     symptom: str | None
