@@ -61,10 +61,14 @@ def test_out_of_memory_is_rolled_back_and_watched(project: Project) -> None:
     project.replace(RUNBOOK, "# Rules of your own", "acting: {healthy_steps: 100}\n# Rules of your own")
     project.behave(EMA)
     project.start_trainer()
-    watcher = auto(project)
-    wait_for(lambda: "restored" in [act["outcome"] for act in remembered(project)], 30)
-    done = ended(watcher)
-    assert "rolled back for oom: a fatal event" in done.out and "the trainer is healthy again" in done.out, done
+    watcher, said = auto(project), list[str]()
+    assert watcher.stdout
+    for line in watcher.stdout:  # until it says so: a trainer that is not healthy again holds the test up to its limit
+        said.append(line)
+        if "the trainer is healthy again" in line:
+            break
+    assert ended(watcher).code == 0
+    assert any("rolled back for oom: a fatal event" in line for line in said), said
     assert state(project) == "running"
     [entry] = rollbacks(project)
     [act] = remembered(project)
