@@ -61,10 +61,15 @@ def test_out_of_memory_is_rolled_back_and_watched(project: Project) -> None:
     project.replace(RUNBOOK, "# Rules of your own", "acting: {healthy_steps: 100}\n# Rules of your own")
     project.behave(EMA)
     project.start_trainer()
-    watcher = auto(project)
-    wait_for(lambda: "restored" in [act["outcome"] for act in remembered(project)], 30)
-    done = ended(watcher)
-    assert "rolled back for oom: a fatal event" in done.out and "the trainer is healthy again" in done.out, done
+    watcher, said, deadline = auto(project), list[str](), time.monotonic() + 60
+    assert watcher.stdout
+    for line in watcher.stdout:  # there is one each minute at least
+        said.append(line)
+        if "the trainer is healthy again" in line:
+            break
+        assert time.monotonic() < deadline, said
+    assert ended(watcher).code == 0
+    assert any("rolled back for oom: a fatal event" in line for line in said), said
     assert state(project) == "running"
     [entry] = rollbacks(project)
     [act] = remembered(project)
