@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long runs-long faults-long clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long runs-long faults-long clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
@@ -111,6 +111,10 @@ bench-metrics: setup
 # `diagnose` on what one generation wrote: 5 MB of log and 50,000 rows, 100 MB and a million rows.
 bench-diagnose: setup
 	$(BIN)/python bench/diagnose.py
+
+# `watch`: processor time at ten rows a second, memory over a million rows. Five minutes.
+bench-watch: setup
+	$(BIN)/python bench/watch.py
 
 # The detectors on a million generated healthy steps: not one alarm. Two minutes.
 healthy-long: setup

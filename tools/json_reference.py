@@ -98,6 +98,8 @@ COMMANDS = {  # whose data it is, by the name of the class
     "ReenableStatusData": "reenable --status",
     "ReplayData": "replay",
     "TuneData": "replay --tune",
+    "WatchData": "watch --once",
+    "WatchLine": "watch",
     "RecoveredData": "recover, resume",
     "ExportData": "restore --to",
     "LogsData": "logs",
@@ -244,7 +246,8 @@ def _section(cls: type[Any]) -> Iterator[str]:
             text = text.partition("; in JSON")[0] + "."
             yield textwrap.fill(f"- Beside these fields: {text}", COLUMNS, subsequent_indent="  ")
             continue
-        yield f"- **`{name}`** · {describe_type(hints[name])}<br>"
+        line = f"- **`{name}`** · {describe_type(hints[name])}<br>"
+        yield textwrap.fill(line, COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         yield textwrap.fill(text[:1].upper() + text[1:], COLUMNS, initial_indent="  ", subsequent_indent="  ")
     yield ""
 

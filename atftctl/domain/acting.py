@@ -7,6 +7,7 @@ from dataclasses import field, fields
 from typing import Any, Literal
 
 from atftctl.domain.record import record
+from atftctl.protocol.messages import Message, tr
 
 Mode = Literal["propose", "shadow", "auto"]
 # idle: there is nothing to act on. hold: there is, and something stands in the way.
@@ -14,6 +15,15 @@ Kind = Literal["idle", "hold", "propose", "act", "page"]
 # forgotten: decided, and never begun. put back: begun, and reversed; nothing has changed. failed: the trainer did not
 # come up with the new settings. shadow: it was only written down. The others say what the trainer was like after it.
 Outcome = Literal["", "restored", "not restored", "inconclusive", "failed", "put back", "forgotten", "shadow"]
+
+OUTCOME_TEXTS: Mapping[str, Message] = {  # what became of a rollback that was begun or decided
+    "restored": tr("the trainer is healthy again"),
+    "not restored": tr("the fault is back, or the trainer has died"),
+    "inconclusive": tr("it is not known whether the trainer is healthy"),
+    "failed": tr("the trainer did not come up"),
+    "put back": tr("interrupted, and everything was put back"),
+    "forgotten": tr("decided before the watcher was killed, and never begun"),
+}
 
 
 @record

@@ -260,3 +260,25 @@ def test_a_full_disk_does_not_end_it(tmp_path: Path) -> None:
 def test_needs_neither_torch_nor_pandas(trainer: Trainer) -> None:
     done = trainer.project.run("watch", "--once", env=BLOCKED)
     assert done.code == 0, done
+
+
+def test_status_says_whether_a_watcher_runs_and_sees(trainer: Trainer) -> None:
+    project = trainer.project
+    assert project.run("status", "--json").json["data"]["watcher"] is None
+    with watching(project) as watcher:
+        shown = project.run("status")
+        assert f"watcher: watch, pid {watcher.pid}, its heartbeat is " in shown.out, shown
+        data = project.run("status", "--json").json["data"]["watcher"]
+        assert (data["running"], data["sees"], data["pid"]) == (True, True, watcher.pid) and data["age_s"] < 30
+        end(watcher)
+    assert "watcher: none runs, last looked " in project.run("status").out
+    project.write(HEART, json.dumps({"t": time.time() - 7200, "pid": 1, "step": 1}))
+    trainer.kill()
+    (project.root / ".atftctl" / "process.json").unlink()
+    watcher = project.start("watch")
+    try:
+        assert watcher.stdout and "never started" in watcher.stdout.readline()
+        assert "can't see the trainer since 2 h" in project.run("status").out
+    finally:
+        watcher.kill()
+        watcher.communicate()

@@ -53,7 +53,7 @@ ActAgain = Annotated[
 
 @command(
     "watch",
-    examples=("atftctl watch", "atftctl watch --once", "atftctl watch --json >>watch.jsonl", "atftctl watch --auto"),
+    examples=("atftctl watch", "atftctl watch --once", "atftctl watch --auto"),
 )
 def watch(
     session: Session,

@@ -47,7 +47,8 @@ def status(result: Result) -> None:
     if data.reenabling:
         say(data.reenabling, lead="  ", hang=4)
     if data.watcher:
-        say(summary(data.watcher), lead="  ", hang=4)
+        blind = data.watcher.running and not data.watcher.sees
+        say(summary(data.watcher), "warn" if blind else "", lead="  ", hang=4)
     if last := data.last_operation:
         ago = age(str(last.get("ended", "")))
         when = f", {localize(ago)}" if ago else ""

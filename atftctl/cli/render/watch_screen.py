@@ -47,37 +47,40 @@ class Screen:
 
 def screen_lines(screen: Screen, *, width: int, height: int, charset: Charset) -> list[Line]:
     """At most `height` lines of at most `width` columns."""
-    head = [*_head(screen, width), *_verdict(screen, width)]
+    head = [*_head(screen, width, charset), *_verdict(screen, width)]
     foot = [*_detectors(screen, width), *_budget(screen)]
     end: list[Line] = [(localize(screen.doing or tr("Ctrl-C ends the watcher")), "strong" if screen.doing else "quiet")]
     room = height - len(head) - len(foot) - len(end)
     curves = _curves(screen.curves, width, max(room - max(EVENTS, room // 4), 0), charset)
     events = _events(screen.events, width, room - len(curves))
     space: list[Line] = [("", "")] * (room - len(curves) - len(events))
-    return [(clip(text, width), tone) for text, tone in (*head, *curves, *foot, *events, *space, *end)][:height]
+    whole = (*head, *curves, *foot, *events, *space, *end)
+    return [(clip(text, width, charset), tone) for text, tone in whole][:height]
 
 
-def clip(text: str, width: int) -> str:
+def clip(text: str, width: int, charset: Charset) -> str:
     """The text, cut where it is wider than the screen."""
     if display_width(text) <= width:
         return text
     while display_width(text) > width - 1:
         text = text[:-1]
-    return text + "…"
+    return text + ("~" if charset == "ascii" else "…")
 
 
-def _head(screen: Screen, width: int) -> list[Line]:
+def _head(screen: Screen, width: int, charset: Charset) -> list[Line]:
     look = screen.seen.look
     parts: list[str] = [tr("trainer {state}", state=STATE_TEXTS[look.process.state])]
-    if look.process.pid:
-        parts.append(tr("pid {pid}", pid=look.process.pid))
-    if look.generation:
-        parts.append(tr("generation {number}", number=look.generation))
-    parts.append(tr("step {step}", step=f"{look.step:,}"))
+    step = f"{look.step:,}"
+    parts.append(tr("step {step}", step=step))
     if look.process.section not in ("", "step"):
         parts.append(tr("section {section}", section=look.process.section))
-    text = printable(f"{screen.service}: {localize(joined(', ', parts))}")
-    return [(pad(clip(text, width - 10), width - 9) + _clock(look.now), "strong")]
+    if look.generation:
+        parts.append(tr("generation {number}", number=look.generation))
+    if look.process.pid:
+        parts.append(tr("pid {pid}", pid=look.process.pid))
+    state = localize(joined(", ", parts))
+    text = printable(f"{screen.service}: {state}")
+    return [(pad(clip(text, width - 10, charset), width - 9) + _clock(look.now), "strong")]
 
 
 def _clock(now: float) -> str:
@@ -144,7 +147,7 @@ def _curves(curves: Sequence[Curve], width: int, room: int, charset: Charset) ->
 
 def _panel(curve: Curve, width: int, height: int, charset: Charset) -> list[str]:
     """One curve with its title; always as many lines."""
-    title = clip(f"{printable(localize(curve.title))}: {localize(values_text(curve))}", width)
+    title = clip(f"{printable(localize(curve.title))}: {localize(values_text(curve))}", width, charset)
     drawn = plot([curve], width=width, height=height, charset=charset) if len(curve.xs) > 1 else []
     lines = [title, *drawn]
     return [*lines, *[""] * (height + 3 - len(lines))][: height + 3]

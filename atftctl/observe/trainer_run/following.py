@@ -20,6 +20,8 @@ NAMES = (
     protocol.HANG, protocol.WORKER_LOST, protocol.FENCED, protocol.STOPPED,
 )  # fmt: skip
 
+USUAL = (protocol.CHECKPOINT, protocol.EVALUATED)  # while a trainer runs
+
 Event = Mapping[str, Any]
 
 
@@ -64,22 +66,24 @@ class EventFollower:
         place, old = self._file.places
         return replace(self._known, place=place, old=old)
 
-    def read(self) -> int:
-        """Read the events that were added; how many of them are kept."""
-        added = 0
+    def read(self) -> tuple[bool, bool]:
+        """Read the events that were added: (was any kept? Was one of those more than a save or an evaluation?)"""
+        kept = set[str]()
         for piece in self._file.pieces():
             self._again = self._known.newest if piece.again else self._again
             for line in piece.data.split(b"\n"):
                 event = protocol.parse_event(line) if line else None
                 if event and event.get("run_id") == self._run_id and event["t"] > self._again:
-                    added += self._take(event)
-        return added
+                    self._take(event)
+                    kept.add(event["event"])
+        kept &= {*NAMES}
+        return bool(kept), bool(kept - {*USUAL})
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _take(self, event: Event) -> bool:
+    def _take(self, event: Event) -> None:
         known, step, name = self._known, event.get("step"), event["event"]
         self._known = replace(
             known,
@@ -88,7 +92,6 @@ class EventFollower:
             step=max(known.step, step) if type(step) is int else known.step,
             newest=max(known.newest, float(event["t"])),
         )
-        return name in NAMES
 
 
 def keep(kept: Sequence[Event], event: Event) -> tuple[Event, ...]:

@@ -19,33 +19,39 @@ MOST_OFTEN = 6  # looks after its end: the kernel may write its message later th
 
 class MachineWatcher:
     """What the kernel says of one run, and what its checkpoints are like. `problem`: why the kernel's log can't be
-    read. `killed`: see `Observed`."""
+    read. `killed`: see `Observed`; so are `here` and `has_pids`, its `kernel_here` and `kernel_pids`."""
 
-    def __init__(self, layout: Layout, models: Sequence[str], record: ProcessRecord) -> None:
-        self._layout, self._models, self._record = layout, tuple(models), record
+    def __init__(self, layout: Layout, models: Sequence[str]) -> None:
+        self._layout, self._models = layout, tuple(models)
+        self._record: ProcessRecord | None = None
         self._looked = self._checked = -SELDOM_S
         self._after_end = 0
         self._facts: tuple[object, ...] = ("not looked at yet",)
         self.kernel: tuple[KernelSign, ...] = ()
         self.problem = ""
         self.killed: bool | None = None
+        self.here = self.has_pids = True
         self.checkpoints: tuple[Checkpoint, ...] = ()
 
-    def look(self, process: Process) -> bool:
-        """Look where it is time to; True where something is new."""
+    def look(self, process: Process, record: ProcessRecord) -> bool:
+        """Look where it is time to; True where something is new. record: of the run; it is written again after the
+        start."""
         before = len(self.kernel), self.killed, self.problem
-        self._look_at_kernel(process)
+        if record is not self._record:
+            self._record, self._looked, self._after_end = record, -SELDOM_S, 0
+            self.here, self.has_pids = observed.on_this_kernel(record), observed.has_pids_of_machine(record)
+        self._look_at_kernel(process, record)
         return self._look_at_checkpoints() or before != (len(self.kernel), self.killed, self.problem)
 
-    def _look_at_kernel(self, process: Process) -> None:
+    def _look_at_kernel(self, process: Process, record: ProcessRecord) -> None:
         now = time.monotonic()
         self._after_end = 0 if process.alive else self._after_end
         pause = SELDOM_S if process.alive or self._after_end > MOST_OFTEN else OFTEN_S
         if now - self._looked < pause and (process.alive or self._after_end):
             return
         self._looked, self._after_end = now, self._after_end + (not process.alive)
-        self.kernel, self.problem = observed.kernel_signs(started_at(self._record) or 0.0)
-        self.killed = observed.killed_for_memory(self._record)
+        self.kernel, self.problem = observed.kernel_signs(started_at(record) or 0.0)
+        self.killed = observed.killed_for_memory(record)
 
     def _look_at_checkpoints(self) -> bool:
         now = time.monotonic()

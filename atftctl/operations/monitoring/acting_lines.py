@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from atftctl.domain.acting import Act, Decision, Mode
+from atftctl.domain.acting import OUTCOME_TEXTS, Act, Decision, Mode
 from atftctl.domain.watching import Look
 from atftctl.operations.monitoring.watch_lines import Teller, WatchLine
 from atftctl.protocol.messages import Message, tr
-
-OUTCOMES = {
-    "restored": tr("the trainer is healthy again"),
-    "not restored": tr("the fault is back, or the trainer has died"),
-    "inconclusive": tr("it is not known whether the trainer is healthy"),
-    "failed": tr("the trainer did not come up"),
-    "put back": tr("interrupted, and everything was put back"),
-    "forgotten": tr("decided before the watcher was killed, and never begun"),
-}
 
 
 class Speaker:
@@ -39,10 +30,10 @@ class Speaker:
 def outcome_text(act: Act) -> Message:
     """What became of a rollback."""
     return tr("rollback {operation} for {symptom}: {outcome}",
-              operation=act.operation or act.id, symptom=act.symptom, outcome=OUTCOMES[act.outcome])  # fmt: skip
+              operation=act.operation or act.id, symptom=act.symptom, outcome=OUTCOME_TEXTS[act.outcome])  # fmt: skip
 
 
-def _texts(decision: Decision) -> Iterator[Message]:
+def _texts(decision: Decision) -> Iterator[str]:
     if decision.kind == "act":
         yield tr("rolled back for {symptom}: {reason}; to undo it: atftctl undo {operation}",
                  symptom=decision.symptom, reason=decision.why, operation=decision.operation)  # fmt: skip
@@ -52,4 +43,4 @@ def _texts(decision: Decision) -> Iterator[Message]:
     elif decision.command:
         yield tr("{reason} ({command})", reason=decision.why, command=decision.command)
     else:
-        yield tr("{reason}", reason=decision.why)
+        yield decision.why

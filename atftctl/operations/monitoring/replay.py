@@ -47,9 +47,10 @@ class ActsLine(Data):
 
     steps: healthy steps that were judged. false_acts: rollbacks in them. upper: the upper 95 % bound of their rate in
     10,000 steps, or null. acted: runs with a fault in which it would have rolled back. delay: the median of the steps
-    from the fault to it, or null. worst: the longest of them, or null. own_steps, own_false_acts, own_upper: the same
-    for all runs of this service that were shown with these thresholds. missing: further healthy steps that are needed
-    until the watcher may act by itself. notes: what does not count, and why.
+    from the fault to it, or null. worst: the longest of them, or null. own_steps: healthy steps of this service's own
+    runs that were shown with these thresholds, in all. own_false_acts: rollbacks in those. own_upper: the upper bound
+    of their rate, or null. missing: further healthy steps that are needed until the watcher may act by itself. notes:
+    what does not count, and why.
     """
 
     steps: int
@@ -123,7 +124,8 @@ def _acts(project: Project, replayed: Replay, fault_at: int | None) -> ActsLine:
     runs = replayed.acts
     steps, false = sum(run.steps for run in runs), sum(run.false for run in runs)
     delays = [run.acted - fault_at for run in runs if run.acted is not None and fault_at is not None]
-    shown, notes = earned.add_replay(project, runs)
+    # Runs with a fault prove nothing: where it began is a claim, and what came before it may have led to it.
+    shown, notes = earned.add_replay(project, runs if fault_at is None else ())
     return ActsLine(
         steps, false, PER * upper_bound(false, steps) if steps else None,
         len(delays), median(delays) if delays else None, max(delays, default=None),

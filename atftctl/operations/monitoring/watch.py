@@ -66,7 +66,9 @@ def watch(
 ) -> Generator[Seen, None, None]:
     """Yield a look every `interval_s` seconds, after it was acted on as `mode` says. Ends only when it is closed, or
     interrupted. Raises Busy where another watcher runs."""
-    with only_watcher(project.layout, report, "watch" if mode == "propose" else f"watch --{mode}"):
+    command = "watch" if mode == "propose" else f"watch --{mode}"
+    with only_watcher(project.layout, report, command) as alone:
+        mode = mode if alone else "propose"
         state, damage = read_state(project.layout)
         watcher, keeper, teller = Watcher(project, report, state), Keeper(project), Teller(project)
         speaker = Speaker(teller, mode)
@@ -93,8 +95,8 @@ def once(project: Project, report: Reporter, mode: Mode = "propose") -> Result:
     """Look once, and act on it as `mode` says. Where a watcher runs, its state is used, and not written; then this one
     only proposes."""
     try:
-        with only_watcher(project.layout, report):
-            return _once(project, report, mode, keep=True)
+        with only_watcher(project.layout, report) as alone:
+            return _once(project, report, mode if alone else "propose", keep=True)
     except Busy as busy:
         report.note(busy.message)
         return _once(project, report, "propose", keep=False)

@@ -14,6 +14,7 @@ from atftctl.host.errors import HostError, LockHeldError, reason, reason_and_pla
 from atftctl.host.files.folders import make_dirs
 from atftctl.operations.monitoring.watch_state import Watched
 from atftctl.operations.project import Project
+from atftctl.operations.report.watcher import watched_by
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import watch as watch_state
 from atftctl.state.layout import Layout
@@ -22,9 +23,10 @@ SAVE_S = 5.0  # between two writes of the state; at once where an alarm began
 
 
 @contextmanager
-def only_watcher(layout: Layout, report: Reporter, command: str = "watch") -> Iterator[None]:
-    """Be the one watcher of the project during the block. command: how it was called, for `status`. Raises Busy, with
-    who watches, where somebody does."""
+def only_watcher(layout: Layout, report: Reporter, command: str = "watch") -> Iterator[bool]:
+    """Be the one watcher of the project during the block. command: how it was called, for `status`. Yields False where
+    nobody can tell, since the lock can't be written: such a watcher must not act. Raises Busy, with who watches, where
+    somebody does."""
     try:
         make_dirs(layout.state, 0o700)
         held = locks.exclusive(layout.watch_lock, command=command, reason="")
@@ -38,18 +40,12 @@ def only_watcher(layout: Layout, report: Reporter, command: str = "watch") -> It
         ) from None
     except (OSError, HostError) as error:
         report.note(tr("the lock of the watcher can't be taken: {reason}", reason=reason_and_place(error)))
-        yield
+        yield False
         return
     try:
-        yield
+        yield True
     finally:
         held.__exit__(None, None, None)
-
-
-def watched_by(holder: dict[str, str]) -> Message:
-    """Who watches. `holder`: what they wrote about themselves."""
-    values = {name: holder.get(name, "?") for name in ("operator", "pid", "since")}
-    return tr("{operator} is watching here (pid {pid}, since {since})", **values)
 
 
 def read_state(layout: Layout) -> tuple[Watched | None, Message | None]:

@@ -41,7 +41,7 @@ class WatchedRun:
         self._rows = RowFollower(layout.root, tuple(wanted), book.metrics.quality, record.generation, state.rows)
         self._events = EventFollower(layout.root, record.run_id, state.events)
         self._logs = LogWatcher(layout, book.logs, signatures.wanted(book.logs), record)
-        self._machine = MachineWatcher(layout, book.files.models, record)
+        self._machine = MachineWatcher(layout, book.files.models)
         self.newest: Sequence[Row] = ()
 
     @property
@@ -80,9 +80,9 @@ class WatchedRun:
         self._state = replace(self._state.with_findings(findings), detectors=detectors)
         return findings
 
-    def read_events(self) -> bool:
-        """Read the events that were added: is there one that says how the run goes?"""
-        return self._events.read() > 0
+    def read_events(self) -> tuple[bool, bool]:
+        """Read the events that were added: (is there one that says how the run goes? Does one change its state?)"""
+        return self._events.read()
 
     def read_logs(self, process: Process, report: Reporter) -> bool:
         """Read the lines that were added: is there a message of a known kind among them?"""
@@ -91,7 +91,7 @@ class WatchedRun:
 
     def look_at_machine(self, process: Process) -> bool:
         """Look at the kernel and at the checkpoints where they may have changed: have they?"""
-        return self._machine.look(process)
+        return self._machine.look(process, self.record)
 
     def detected(self) -> Detected:
         """What the detectors say."""
@@ -117,8 +117,8 @@ class WatchedRun:
             logs_part=self._logs.partly,
             kernel=machine.kernel,
             kernel_problem=machine.problem,
-            kernel_here=observed.on_this_kernel(record),
-            kernel_pids=observed.has_pids_of_machine(record),
+            kernel_here=machine.here,
+            kernel_pids=machine.has_pids,
             killed=machine.killed,
             checkpoints=machine.checkpoints,
         )  # fmt: skip

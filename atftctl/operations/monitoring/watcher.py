@@ -88,7 +88,8 @@ class Watcher:
         run.record = record
         # The process before its files: what it wrote before its end is then read with its end.
         process = self._trainer.look(record, run.step, self._silent_from, changed=changed)
-        if told := run.read_events():
+        told, changes = run.read_events()
+        if changes:
             process = self._trainer.look(record, run.step, self._silent_from, changed=True)
         if told and not run.has_rows:
             run.use(self._rules_for(run.state))
