@@ -172,13 +172,14 @@ def ancestors(newest: Checkpoint, others: Sequence[Checkpoint], runs: Sequence[R
 
     A run that went back left checkpoints behind that no later one descends from. Which these are is known from the
     starts of the trainer, by generation; where it is not known, a step that is not before the next newer one shows it.
+    Times only order those of which no more is known: a copy of the project may have lost them.
     """
     limits, rest = _limits(newest, runs)
     kept: list[Checkpoint] = []
     below = newest.step
     if below is not None and not newest.generation:
         below += 1  # a damaged one, of which only the step is known: there may be another copy of it
-    for checkpoint in sorted(others, key=_newness, reverse=True):
+    for checkpoint in _ordered(others, limits):
         limit = limits.get(checkpoint.generation, rest)
         if checkpoint.step is None:
             kept.append(checkpoint)
@@ -186,6 +187,18 @@ def ancestors(newest: Checkpoint, others: Sequence[Checkpoint], runs: Sequence[R
             kept.append(checkpoint)
             below = checkpoint.step
     return kept
+
+
+def _ordered(others: Sequence[Checkpoint], limits: Mapping[int, int | None]) -> list[Checkpoint]:
+    """The newest first: by time, but those that the history is known to have come by in the order of their steps."""
+    ordered = sorted(others, key=_newness, reverse=True)
+    known = [
+        checkpoint
+        for checkpoint in others
+        if checkpoint.generation and (limits.get(checkpoint.generation) or 0) >= (checkpoint.step or 0) > 0
+    ]
+    by_step = iter(sorted(known, key=lambda checkpoint: checkpoint.step or 0, reverse=True))
+    return [next(by_step) if checkpoint in known else checkpoint for checkpoint in ordered]
 
 
 def common_step(runs: Sequence[Run], place: tuple[int, int], other: tuple[int, int]) -> int | None:

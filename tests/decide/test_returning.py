@@ -97,6 +97,14 @@ def test_ancestors_without_events_fall_with_age() -> None:
     assert ancestors(saved(50, 1, 9), [saved(5, 2, 1)], looping), "a circle in the events ends"
 
 
+def test_a_copy_of_the_project_that_has_lost_the_times() -> None:
+    """As `cp -r` makes it: the files are written in any order."""
+    newest = saved(400, 2, 9)
+    others = [saved(100, 1, 5), saved(200, 1, 3), saved(300, 2, 4), saved(250, 2, 1), saved(350, 1, 2)]
+    runs = [run(1, 0, 0), run(2, 200, 1)]
+    assert [checkpoint.step for checkpoint in ancestors(newest, others, runs)] == [300, 250, 200, 100]
+
+
 def test_the_last_step_that_two_runs_have_in_common() -> None:
     first, second = run(1, 0, 0), run(2, 300, 1)
     third = run(3, 200, 1)  # went back, and is beside the second one
