@@ -106,6 +106,8 @@ def test_the_new_trainer_does_not_come_up(project: Project) -> None:
     called = decided(project)
     assert called["kind"] == "page" and called["contacts"] and called["operation"], called
     assert remembered(project)[-1]["outcome"] == "failed"
+    [told] = project.run("alert", "list", "--json").json["data"]["alerts"]
+    assert told["origin"] == "atftctl", "routes are told that a person is needed"
     for later in (1.0, 1000.0, 100_000.0):
         assert decided(project, now=time.time() + later)["kind"] == "hold"
     assert len(rollbacks(project)) == 1

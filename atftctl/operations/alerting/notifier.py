@@ -21,6 +21,7 @@ from atftctl.host.errors import HostError, LockHeldError
 from atftctl.operations.alerting.deliver import Outcome, Outgoing, deliver
 from atftctl.operations.alerting.gather import incidents_of, place_of, signature
 from atftctl.operations.project import Project, open_to_look
+from atftctl.operations.report.masking import masked
 from atftctl.state import notifications
 from atftctl.state.notifications import Told
 from atftctl.state.reserve import FULL
@@ -107,8 +108,8 @@ class Notifier:
             notifications.write(project.layout, self.told)
 
     def _outgoing(self, job: Job, text: Text, secrets: list[str]) -> Outgoing:
-        lines = [self.translate(line, job.route.language) for line in text.lines]
-        subject = without(self.translate(text.subject, job.route.language), secrets)
+        lines = [masked(self.translate(line, job.route.language)) for line in text.lines]
+        subject = without(masked(self.translate(text.subject, job.route.language)), secrets)
         return Outgoing(job.route.variable, job.incident.severity, subject, without("\n".join(lines), secrets))
 
     def _note(self, job: Job, outcome: Outcome) -> None:

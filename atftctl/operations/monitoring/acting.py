@@ -17,6 +17,7 @@ from atftctl.domain.errors import AtftError
 from atftctl.domain.result import Reporter
 from atftctl.domain.watching import Look
 from atftctl.host.errors import HostError, reason
+from atftctl.operations.alerting import outbox
 from atftctl.operations.monitoring import carrying, earned
 from atftctl.operations.project import Project, open_operation
 from atftctl.protocol.messages import tr
@@ -163,9 +164,12 @@ def _carried_out(project: Project, memory: Memory, look: Look, decision: Decisio
 
 
 def call(project: Project, memory: Memory, decision: Decision, now: float) -> Decision:
-    """Call a person, and act no more until one has taken over. Where that can't be written, no act can be, either."""
+    """Call a person, and act no more until one has taken over. Where that can't be written, no act can be, either.
+    Where people can't be told, the screen and the contacts are left."""
     with suppress(OSError, HostError):
         acts.write(project.layout, replace(memory, stopped=Stopped(now, str(decision.why))))
+    with suppress(AtftError, OSError, HostError):
+        outbox.page(project, str(decision.why), decision.command)
     return replace(decision, kind="page", contacts=project.contacts)
 
 

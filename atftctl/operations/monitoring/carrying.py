@@ -18,6 +18,7 @@ from atftctl.domain.text import listed
 from atftctl.domain.watching import Look
 from atftctl.host import locks
 from atftctl.host.errors import HostError, reason
+from atftctl.operations.alerting import outbox
 from atftctl.operations.change.carry_out import carry_out as change_files
 from atftctl.operations.change.change import Change
 from atftctl.operations.change.project_lock import held_by, recover_first
@@ -158,6 +159,7 @@ def _ended(project: Project, act: Act, decision: Decision, result: Result) -> De
     begun = next((known for known in memory.acts if known.id == act.id), act)
     settled = past.settled(begun, entries, now().timestamp(), begun.generation)
     acts.write(layout, acts.with_act(memory, settled))
+    outbox.poke(project)
     if result.exit_code is Exit.INTERRUPTED:
         raise KeyboardInterrupt
     if result.exit_code is not Exit.DONE:
