@@ -34,7 +34,8 @@ def cost_of(runbook: Runbook, plan: Plan, facts: Facts, ladder: Ladder) -> Messa
         )
     now = facts.process.generation or next((rung.generation for rung in ladder.rungs), 0)
     common = common_step(ladder.runs, (now, reached), (generation, back))
-    if common is not None and common < min(back, reached):
+    is_rung = any((rung.step, rung.generation) == (back, generation) for rung in ladder.rungs)
+    if not is_rung and common is not None and common < min(back, reached):
         return trn(
             "the way back gives up {count} training step, which was taken since step {common}, and goes on from step "
             "{back} of another run",
