@@ -6,11 +6,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from atftctl import protocol
 from atftctl.domain.record import record
+from atftctl.domain.snapshot import Snapshot
 from atftctl.host.errors import HostError
 from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.files.reading import read_bytes
@@ -68,27 +70,36 @@ def events(layout: Layout) -> tuple[Event, ...]:
     return tuple(event for event in all_events(layout.root) if "rank" not in event)
 
 
-def content_of(layout: Layout, path: str, digest: str, kept: Kept) -> bytes | None:
-    """The content that a file of the project had, by its SHA-256: in the evidence, in the project, in a snapshot; None
-    where it is nowhere any more."""
-    try:
-        places = [layout.root / kept.folder / _kept_name(path), layout.place(path)]
-    except HostError:
-        return None
-    others = _names(layout.operations)[-MOST:]  # a later operation has kept what this one has written
-    places += [layout.operations / other / _kept_name(path) for other in others]
-    for place in places:
-        if (data := _matching(place, digest)) is not None:
-            return data
-    for snapshot in reversed(catalog.list_snapshots(layout)):
-        file = snapshot.file(path)
-        if (
-            file
-            and file.sha256 == digest
-            and (data := _matching(layout.root / snapshot.where(file), digest)) is not None
-        ):
-            return data
-    return None
+class Contents:
+    """Finds what a file of the project held at some time, by its SHA-256: in the evidence of operations, in the
+    project, in snapshots."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def find(self, path: str, digest: str) -> bytes | None:
+        """The content; None where it is nowhere any more."""
+        try:
+            places = [self.layout.place(path)]
+        except (OSError, HostError):
+            return None
+        copies = [snapshot.where(file) for snapshot in self._snapshots for file in (snapshot.file(path),)
+                  if file and file.sha256 == digest]  # fmt: skip
+        places += [*self._evidence.get(_kept_name(path), ()), *(self.layout.root / copy for copy in copies)]
+        return next((data for place in places if (data := _matching(place, digest)) is not None), None)
+
+    @cached_property
+    def _evidence(self) -> dict[str, list[Path]]:
+        """The files of the newest operations, by name, the newest first."""
+        known: dict[str, list[Path]] = {}
+        for operation in reversed(_names(self.layout.operations)[-MOST:]):
+            for name in _names(self.layout.operations / operation):
+                known.setdefault(name, []).append(self.layout.operations / operation / name)
+        return known
+
+    @cached_property
+    def _snapshots(self) -> tuple[Snapshot, ...]:
+        return catalog.list_snapshots(self.layout)[::-1]
 
 
 class _Files:

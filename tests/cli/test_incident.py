@@ -124,6 +124,7 @@ def test_the_newest_incident_is_the_default_and_several_make_one_page(rolled_bac
     assert any("ran undo" in moment["text"] for moment in undone["timeline"])  # type: ignore[attr-defined]
     seen = page(rolled_back, second, first)
     assert "Incident: 2 operations" in seen.text and seen.text.index(first) < seen.text.index(f"atftctl undo {second}")
+    assert data(rolled_back, "")["operation"] == second
     missing = rolled_back.run("incident", "2025")
     assert missing.code == 2 and "there is no operation '2025'" in missing.err
 
@@ -361,3 +362,21 @@ def test_it_needs_no_further_package(rolled_back: Project, tmp_path: Path) -> No
     done = rolled_back.run("incident", "--html", "page.html", env={"ATFTCTL_TEST_BLOCK": "torch pandas numpy pyarrow"})
     assert done.code == 0, done
     assert HEADER.encode() in next((rolled_back.root / ".atftctl/operations").glob("*/logs__metrics.csv")).read_bytes()
+
+
+def test_a_page_stays_small_whatever_the_records_hold(rolled_back: Project) -> None:
+    """Many settings, long texts, many operations: less is shown, and that is said."""
+    long = "<&>" * 200
+    lines = history(rolled_back)
+    line = next(line for line in lines if line["command"] == "rollback")
+    names = [f"20261130_1015{number:02}-abcd" for number in range(12)]
+    changes = [f"key{number}.{long}: {long} → {long}" for number in range(100)]
+    about = {f"{number}{long}": long for number in range(50)}
+    copies = [{**line, "operation": name, "changes": changes, "about": about, "reason": long} for name in names]
+    for copy in copies:
+        copy["files"] = [{**line["files"][0], "path": f"gone{number}.yaml"} for number in range(100)]
+    rolled_back.write(".atftctl/history.jsonl", "".join(json.dumps(each) + "\n" for each in [*lines, *copies]))
+    for chosen in (names[:1], names):
+        seen = page(rolled_back, *chosen)
+        assert len(seen.source.encode()) <= 200_000, len(seen.source)
+        assert "--json lists all" in seen.text and all(f"atftctl undo {name}" in seen.text for name in chosen)

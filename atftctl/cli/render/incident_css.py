@@ -44,6 +44,7 @@ svg{display:block;width:100%;height:10rem;background:var(--shade)}
 path{fill:none;vector-effect:non-scaling-stroke}
 .g{stroke:var(--line);stroke-width:1}
 .c{stroke:var(--curve);stroke-width:1.5;stroke-linejoin:round;stroke-linecap:round}
+.p{stroke-width:5}
 .m{stroke:var(--text);stroke-width:1.5;stroke-dasharray:5 4}
 .b{stroke:var(--bad);stroke-width:2}
 footer{margin-top:3rem;padding-top:.5rem;border-top:1px solid var(--line);color:var(--quiet);font-size:.85rem}

@@ -39,7 +39,7 @@ class Limits:
     pictures: bool = True
 
 
-LIMITS = (Limits(200, 2000), Limits(60, 400), Limits(20, 160), Limits(12, 100, pictures=False))
+LIMITS = (Limits(200, 2000), Limits(60, 400), Limits(20, 160), Limits(12, 100, False), Limits(3, 60, False))
 
 
 def page(data: IncidentData, language: str) -> str:
@@ -113,7 +113,7 @@ class _Page:
             version=data.version,
             moment=texts.moment(data.made),
         )
-        yield f"</main>\n<footer><p>{self.text(made)}</p></footer>"
+        yield f"</main>\n<footer><p>{text(made)}</p></footer>"
 
     def _part(self, part: IncidentPart) -> Iterator[str]:
         """One operation."""
@@ -189,6 +189,8 @@ class _Page:
         if not part.curves:
             yield self._paragraph(tr("There is nothing to draw."))
         curves = list(part.curves.values()) if self.limits.pictures else []
+        if part.curves and not curves:
+            yield self._paragraph(tr("Left out, so that the page stays small: name fewer operations."))
         for curve in curves:
             yield from self._figure(curve)
         if any(not picture(curve).linear for curve in curves):

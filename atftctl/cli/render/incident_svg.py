@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 1000, 300  # of the drawing; the page stretches it, the lines keep their width
 LEAST, MOST = 25, 75  # percent of the width that each side has at least and at most
-FOOT = 12  # height of the mark of a value that is not finite
+EDGE = 8  # above the greatest and below the least value, so that a single value is seen whole
+FOOT = 20  # height of the mark of a value that is not finite
 
 
 @record
@@ -35,7 +36,7 @@ def picture(curve: AroundData) -> Picture:
     share, linear = _share(before, after)
     middle = WIDTH * share // 100
     body = [
-        *(f'<path class="g" d="M0 {HEIGHT * tick // 4}H{WIDTH}"/>' for tick in range(5)),
+        *(f'<path class="g" d="M0 {_down(tick / 4)}H{WIDTH}"/>' for tick in range(5)),
         *_side(before, scale, 0, middle),
         *_side(after, scale, middle, WIDTH),
         f'<path class="m" d="M{middle} 0V{HEIGHT}"/>',
@@ -67,12 +68,20 @@ def _side(side: SideData, scale: Scale | None, left: int, right: int) -> Iterato
 
     for piece in side.lines if scale else ():
         assert scale is not None
-        points = [f"{across(step)} {round(HEIGHT * (1 - scale.place(value)))}" for step, value in piece]
+        points = [f"{across(step)} {_down(scale.place(value))}" for step, value in piece]
         distinct = list(dict.fromkeys(points))
-        yield f'<path class="c" d="M{distinct[0]}{"L" + " ".join(distinct[1:]) if distinct[1:] else "h0"}"/>'
+        if distinct[1:]:
+            yield f'<path class="c" d="M{distinct[0]}L{" ".join(distinct[1:])}"/>'
+        else:
+            yield f'<path class="c p" d="M{distinct[0]}h0"/>'
     marks = "".join(f"M{across(step)} {HEIGHT}v-{FOOT}" for step in side.broken)
     if marks:
         yield f'<path class="b" d="{marks}"/>'
+
+
+def _down(place: float) -> int:
+    """Where a place of the scale (0.0 to 1.0) is in the picture, from its top."""
+    return round(EDGE + (HEIGHT - 2 * EDGE) * (1 - place))
 
 
 def ticks(scale: Scale) -> list[float]:

@@ -21,7 +21,6 @@ KINDS = {
 }
 VERDICTS = {"pass": tr("pass"), "fail": tr("FAIL"), "inconclusive": tr("inconclusive")}
 GOOD = ("done",)  # outcomes
-MINUTE, HOUR = 60, 3600
 
 
 def heading(part: IncidentPart) -> str:
@@ -68,6 +67,8 @@ def decision(part: IncidentPart) -> Iterator[tuple[str, str]]:
 
 def costs(cost: CostData) -> Iterator[tuple[str, str]]:
     """(name, value) of what it cost."""
+    from atftctl.operations.report.metrics_notes import duration
+
     unknown = tr("not known")
     yield (
         tr("training steps given up"),
@@ -105,15 +106,6 @@ def title_of(curve: AroundData) -> str:
 def more(count: int) -> Message:
     """How many of a list are not shown."""
     return trn("and {count} more; --json lists all", "and {count} more; --json lists all", count)
-
-
-def duration(seconds: float) -> Message:
-    """A time span as people read it."""
-    if seconds < 2 * MINUTE:
-        return tr("{seconds:.1f} s", seconds=seconds)
-    if seconds < 2 * HOUR:
-        return tr("{minutes:.1f} min", minutes=seconds / MINUTE)
-    return tr("{hours:.1f} h", hours=seconds / HOUR)
 
 
 def moment(written: str) -> str:

@@ -16,7 +16,7 @@ from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.result import Result
 from atftctl.domain.run_rows import Row
 from atftctl.domain.text import value_text
-from atftctl.observe.incident import Event, Kept, kept
+from atftctl.observe.incident import Contents, Event, Kept, kept
 from atftctl.observe.incident import events as known_events
 from atftctl.observe.metrics.around import around
 from atftctl.operations.project import Project, now
@@ -47,8 +47,8 @@ def incident(project: Project, words: Sequence[str]) -> Result:
     newest operation of an incident. Raises Refused where there is none, UsageError for a word that names none."""
     entries, later = parts.history_from(project, words, COMMANDS)
     bins = max(LEAST_BINS, min(BINS, 4 * BINS // len(entries)))
-    events = known_events(project.layout)
-    made = tuple(_part(project, *both, events, bins) for both in zip(entries, later, strict=True))
+    events, contents = known_events(project.layout), Contents(project.layout)
+    made = tuple(_part(project, *both, events, contents, bins) for both in zip(entries, later, strict=True))
     data = IncidentData(
         service=project.runbook.service,
         made=now().astimezone(UTC).isoformat(timespec="seconds"),
@@ -74,7 +74,12 @@ def _headline(made: Sequence[IncidentPart]) -> str:
 
 
 def _part(
-    project: Project, entry: parts.Entry, later: Sequence[parts.Entry], events: Sequence[Event], bins: int
+    project: Project,
+    entry: parts.Entry,
+    later: Sequence[parts.Entry],
+    events: Sequence[Event],
+    contents: Contents,
+    bins: int,
 ) -> IncidentPart:
     """One operation."""
     operation, evidence, rules = recorded(entry), kept(project.layout, str(entry["operation"])), project.runbook.metrics
@@ -83,7 +88,7 @@ def _part(
     first = step_of(operation.first_step.get("step"))
     rows = around(project.layout.root, evidence.metrics, wanted, operation.generation, first)
     passed = parts.passed_of(entry, verified.passes(project.layout))
-    settings, unknown = parts.settings_of(project, entry, evidence)
+    settings, unknown = parts.settings_of(contents, entry)
     others = [recorded(line) for line in parts.related(entry, later)]
     curves, absent = _curves(rules, rows, bins)
     spent = cost(operation, evidence.process or {}, before, after, rows, rules.step_time)

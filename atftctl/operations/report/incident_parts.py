@@ -14,7 +14,7 @@ from atftctl.domain.text import value_text
 from atftctl.domain.verdict import Verdict
 from atftctl.host.errors import HostError
 from atftctl.host.yaml_text.read import read
-from atftctl.observe.incident import ID, Kept, content_of
+from atftctl.observe.incident import ID, Contents, Kept
 from atftctl.operations.project import Project
 from atftctl.operations.report.incident_data import CheckData, FileData, SettingData, UndoData
 from atftctl.operations.report.masking import masked, masked_value
@@ -33,14 +33,14 @@ def files_of(entry: Entry) -> tuple[FileData, ...]:
     return tuple(FileData(str(file["path"]), file["old"], file["new"]) for file in entry.get("files") or ())
 
 
-def settings_of(project: Project, entry: Entry, kept: Kept) -> tuple[tuple[SettingData, ...], tuple[str, ...]]:
+def settings_of(contents: Contents, entry: Entry) -> tuple[tuple[SettingData, ...], tuple[str, ...]]:
     """(every setting that the operation changed, what is not known of them). From the files themselves where both
     contents are still there; else from the changes in the record."""
     settings, unknown = list[SettingData](), list[str]()
     for file in files_of(entry):
         if not file.path.endswith(CONFIGS):
             continue
-        old, new = (_flat(project, file.path, digest, kept) for digest in (file.before, file.after))
+        old, new = (_flat(contents, file.path, digest) for digest in (file.before, file.after))
         if old is None or new is None:
             unknown.append(file.path)
         else:
@@ -55,10 +55,10 @@ def settings_of(project: Project, entry: Entry, kept: Kept) -> tuple[tuple[Setti
     return (*settings, *(each for each in _of_record(entry) if each.key not in known)), (missing,)
 
 
-def _flat(project: Project, path: str, digest: str | None, kept: Kept) -> dict[tuple[str, ...], Any] | None:
+def _flat(contents: Contents, path: str, digest: str | None) -> dict[tuple[str, ...], Any] | None:
     if digest is None:
         return {}
-    data = content_of(project.layout, path, digest, kept)
+    data = contents.find(path, digest)
     try:
         return None if data is None else flat(read(data).value)
     except HostError:
@@ -196,7 +196,7 @@ def history_from(
     """(the lines of the operations that are named, for each the lines after it). No name: the newest operation of one
     of the commands `default`. Raises Refused where there is none, UsageError for a name that is none."""
     lines = history.read(project.layout)
-    if words:
+    if words := [word for word in words if word]:
         chosen = [history.find_any(lines, word) for word in words]
     else:
         chosen = [history.find_any([line for line in lines if line["command"] in default], "")]
