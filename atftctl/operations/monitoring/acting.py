@@ -59,7 +59,7 @@ def _consider(project: Project, look: Look, report: Reporter, mode: Mode) -> Dec
     memory = standing.after(before, look, signals)
     entries = _history(layout) if memory.acts or memory.stopped or signals else ()
     memory = _followed(project, memory, look, signals, entries) if mode == "auto" else memory
-    known = past.past_of(entries, memory)
+    known = past.past_of(entries, memory, look.now)
     memory = _with_run(memory, look, known)
     if memory.to_json() != before.to_json():
         acts.write(layout, memory)
