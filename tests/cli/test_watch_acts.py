@@ -282,6 +282,42 @@ def test_killed_between_decision_and_end(project: Project, where: str, after: bo
     assert len(done) == 1, "done once"
 
 
+def test_a_person_recovers_what_a_kill_cut_short(project: Project) -> None:
+    """Meanwhile the rollback is not forgotten: it would count neither for the budget nor against the same answer."""
+    from atftctl.host import locks
+
+    dies(project, "oom")
+    project.behave()
+    decided(project, before=lambda: kill_at("atftctl.apply.operation.Operation.change", after=True))
+    with locks.exclusive(project.root / ".atftctl/lock", command="recover", reason=""):
+        decided(project)
+    assert [act["outcome"] for act in remembered(project)] == [""]
+    assert project.run("recover").code == 0
+    wait_for(lambda: state(project) == "running")
+    decided(project)
+    [act] = remembered(project)
+    assert act["operation"] == rollbacks(project)[0]["operation"] and act["outcome"] != "forgotten", act
+
+
+def test_a_person_is_called_for_what_has_failed_after_a_kill(project: Project) -> None:
+    dies(project, "oom")
+    decided(project, before=lambda: kill_at("atftctl.operations.monitoring.carrying._ended", after=False))
+    assert rollbacks(project)[0]["exit_code"] != 0
+    called = decided(project)
+    assert called["kind"] == "page" and called["contacts"] and memory(project)["stopped"], called
+    assert len(project.run("alert", "list", "--json").json["data"]["alerts"]) == 1
+    assert decided(project, now=time.time() + LATER_S)["kind"] == "hold"
+
+
+def test_what_was_seen_long_ago_is_not_acted_on(project: Project) -> None:
+    """The watcher was stopped between its look and its act, by Ctrl-S or a laptop that was closed."""
+    dies(project, "oom")
+    project.behave()
+    held = decided(project, now=time.time() - 61)
+    assert held["kind"] == "hold" and "it looks again" in held["why"], held
+    assert decided(project)["kind"] == "act"
+
+
 def kill_at(where: str, *, after: bool) -> None:
     """In a child: it is killed before or after it calls this function."""
     place, _, name = where.rpartition(".")

@@ -221,10 +221,17 @@ OURS = entry("op1", 50, files=FILES, about={"watch": "a1", "symptom": "oom"}, ge
     ],
 )  # fmt: skip
 def test_what_the_history_says(entries: list[dict[str, Any]], since_minutes: int | None, undone: set[str]) -> None:
-    known = past.past_of(entries, Memory())
+    known = past.past_of(entries, Memory(), NOW)
     assert known.undone == undone
     assert known.since == (0.0 if since_minutes is None else NOW - 60 * since_minutes)
-    assert past.past_of(entries, Memory(reset=NOW)).since == NOW
+    assert past.past_of(entries, Memory(reset=NOW), NOW).since == NOW
+
+
+def test_times_of_a_wrong_clock_begin_no_run() -> None:
+    """A run that begins in the future has every act before it: the budget would never end, and no page would last."""
+    ahead = entry("p", -60 * 24 * 365, "config set", files=FILES)
+    assert past.past_of([OURS, ahead], Memory(reset=NOW + 9999), NOW).since == 0.0
+    assert past.past_of([entry("p", 90, "config set", files=FILES), ahead], Memory(), NOW).since == NOW - 90 * 60
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,24 @@ def test_it_was_stopped_or_the_clock_was_set(trainer: Trainer, monkeypatch: pyte
     assert look.diagnosis.main and look.diagnosis.main.cause == "hang", "but it is counted"
 
 
+def test_looks_that_are_far_apart_see_silence_all_the_same(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--interval 60`, no look is a gap; else it would never hang, and its rows would never be old."""
+    trainer.rows(80)
+    looking = trainer.watcher(interval_s=60)
+    looking.look()
+    for _ in range(9):
+        jump(monkeypatch, wall=60, steady=60)
+        look = looking.look()
+    assert "the newest row of the metrics is" in look.blind
+    trainer.beat("step", limit_s=60, age_s=540)
+    look = looking.look()
+    assert look.diagnosis.main and look.diagnosis.main.cause == "hang"
+    jump(monkeypatch, wall=7200, steady=7200)
+    assert looking.look().diagnosis.main is None, "the watcher was stopped"
+
+
 def test_a_clock_that_was_set_back(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer.rows(80)
     looking = trainer.watcher()

@@ -79,9 +79,9 @@ class Trainer:
         os.kill(self.pid, signal.SIGKILL)
         wait_for(lambda: not os.path.exists(f"/proc/{self.pid}/cwd"))
 
-    def watcher(self, state: Watched | None = None) -> Watcher:
+    def watcher(self, state: Watched | None = None, interval_s: float = 0.0) -> Watcher:
         """A watcher in this process."""
-        return Watcher(open_project(self.root), Silent(), state)
+        return Watcher(open_project(self.root), Silent(), state, interval_s)
 
     def kept(self) -> Watched | None:
         """The state that a watcher has kept."""

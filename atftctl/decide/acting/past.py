@@ -13,14 +13,16 @@ KEY = "watch"  # in `about` of an operation: the id of the act that asked for it
 BY_HAND = ("trainer stop", "trainer restart")  # commands that change no file, and mean that a person has taken over
 
 
-def past_of(entries: Sequence[Mapping[str, Any]], memory: Memory) -> Past:
+def past_of(entries: Sequence[Mapping[str, Any]], memory: Memory, now: float) -> Past:
     """What the history says. A run begins when a person changes files, or stops or restarts the trainer; `trainer
-    start` alone begins none, since supervisors and boot scripts run it."""
+    start` alone begins none, since supervisors and boot scripts run it. now: in Unix seconds. What has a later time was
+    recorded while the clock was wrong, and begins no run: every act would be one of an earlier run, and none would
+    count."""
     ours = {str(entry["operation"]) for entry in entries if asked_by_watcher(entry)}
     theirs = [entry for entry in entries if entry["operation"] not in ours and not _was_put_back(entry)]
     undone = {_undo_of(entry) for entry in theirs if entry.get("files")} & ours
-    since = max((ended_at(entry) for entry in theirs if _takes_over(entry)), default=0.0)
-    return Past(max(since, memory.reset), frozenset(undone))
+    begins = (memory.reset, *(ended_at(entry) for entry in theirs if _takes_over(entry)))
+    return Past(max((begin for begin in begins if begin <= now), default=0.0), frozenset(undone))
 
 
 def asked_by_watcher(entry: Mapping[str, Any]) -> str:

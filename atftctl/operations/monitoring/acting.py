@@ -13,7 +13,7 @@ from typing import Any
 from atftctl.decide.acting import afterwards, past, policy, standing
 from atftctl.decide.acting.signals import Signals, signals_of
 from atftctl.domain.acting import Act, Decision, Memory, Mode, Past, Stopped
-from atftctl.domain.errors import AtftError
+from atftctl.domain.errors import AtftError, Busy
 from atftctl.domain.result import Reporter
 from atftctl.domain.watching import Look
 from atftctl.host.errors import HostError, reason
@@ -53,16 +53,21 @@ def _consider(project: Project, look: Look, report: Reporter, mode: Mode) -> Dec
     if mode == "auto" and not before.stopped and carrying.is_cut_short(layout, before):
         try:
             carrying.recover(project, report)
+        except Busy as error:
+            return Decision("hold", error.message)
         except (AtftError, HostError, OSError) as error:
             why = tr("its interrupted rollback can't be recovered: {reason}", reason=reason(error))
             return call(project, before, Decision("page", why, command="atftctl recover"), look.now)
     memory = standing.after(before, look, signals)
     entries = _history(layout) if memory.acts or memory.stopped or signals else ()
     memory = _followed(project, memory, look, signals, entries) if mode == "auto" else memory
-    known = past.past_of(entries, memory)
+    known = past.past_of(entries, memory, look.now)
     memory = _with_run(memory, look, known)
     if memory.to_json() != before.to_json():
         acts.write(layout, memory)
+    if memory.stopped and not before.stopped:  # by what a kill has left: nobody was called yet
+        called = call(project, memory, Decision("page", memory.stopped.why, command="atftctl status"), look.now)
+        return replace(called, settled=_settled(before, memory))
     if mode == "shadow":
         decision = policy.decide(project.runbook, look, replace(memory, stopped=None), known, mode)
         proof = any(each.proof for each in signals)
@@ -98,9 +103,11 @@ def _history_of(layout: Layout, version: tuple[int, ...]) -> Entries:
 
 
 def _followed(project: Project, memory: Memory, look: Look, signals: tuple[Signals, ...], entries: Entries) -> Memory:
-    """Settle what a kill cut short, and see what became of the trainer after each rollback."""
+    """Settle what a kill cut short, and see what became of the trainer after each rollback. What is open, since a
+    person is just recovering it, is not settled: it would be forgotten, and would count no more."""
+    opened = carrying.open_act(project.layout, memory)
     for act in memory.acts:
-        if act.mode == "auto" and not act.outcome:
+        if act.mode == "auto" and not act.outcome and act.id != opened:
             after = past.settled(act, entries, look.now, look.generation) if act.is_open else act
             memory = acts.with_act(memory, _judged(project, after, look, signals))
             if after.outcome == "failed":

@@ -31,6 +31,7 @@ from atftctl.state import acts, history, process_record, reenable, sealed_record
 from atftctl.state.layout import Layout
 
 LONGEST_REASON = 300  # characters
+LONGEST_AGO_S = 60.0  # a look that is older says nothing: the watcher was stopped, or nobody read its lines
 
 
 class NotNow(Refused):
@@ -60,7 +61,9 @@ def _unfinished(layout: Layout) -> str:
 
 
 def _changed_since(layout: Layout, look: Look) -> str:
-    """Has somebody stopped, started or changed the trainer since the look?"""
+    """Has somebody stopped, started or changed the trainer since the look? Could anything have happened since?"""
+    if (age := now().timestamp() - look.now) > LONGEST_AGO_S:
+        return tr("the watcher looked {seconds:.0f} s ago: it looks again", seconds=age)
     record = process_record.read(layout)
     if record is None or record.run_id != look.process.run_id:
         return tr("another trainer was started since the watcher looked")
@@ -75,20 +78,23 @@ def _changed_since(layout: Layout, look: Look) -> str:
 
 def is_cut_short(layout: Layout, memory: Memory) -> bool:
     """Was a rollback of the watcher interrupted by a kill, so that its operation is open, and nobody is at work?"""
+    return bool(open_act(layout, memory)) and locks.holder(layout.lock) is None
+
+
+def open_act(layout: Layout, memory: Memory) -> str:
+    """The act whose operation is open; "" for none."""
     opened = open_operation(layout)
-    return opened is not None and _asked_for(layout, opened.id, memory) and locks.holder(layout.lock) is None
-
-
-def _asked_for(layout: Layout, operation: str, memory: Memory) -> bool:
     try:
-        intent = sealed_records.read(layout.journal, operation, "intent") or {}
+        intent = (sealed_records.read(layout.journal, opened.id, "intent") if opened else None) or {}
     except (OSError, HostError):
-        return False
-    return past.asked_by_watcher(intent) in {act.id for act in memory.acts}
+        return ""
+    asked = past.asked_by_watcher(intent)
+    return asked if asked in {act.id for act in memory.acts} else ""
 
 
 def recover(project: Project, report: Reporter) -> None:
-    """Finish or reverse the watcher's own rollback that was interrupted. Raises AtftError."""
+    """Finish or reverse the watcher's own rollback that was interrupted. Raises Busy where a person has begun to;
+    AtftError, HostError, OSError where it fails."""
     recover_first(project, "recover", Request(reason="watch: its rollback was interrupted", report=report))
 
 

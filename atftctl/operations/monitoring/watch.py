@@ -70,7 +70,8 @@ def watch(
     with only_watcher(project.layout, report, command) as alone:
         mode = mode if alone else "propose"
         state, damage = read_state(project.layout)
-        watcher, keeper, teller = Watcher(project, report, state), Keeper(project), Teller(project)
+        watcher, keeper = Watcher(project, report, state, interval_s), Keeper(project)
+        teller = Teller(project)
         speaker = Speaker(teller, mode)
         notes, decision = [damage] if damage else [], None
         try:

@@ -28,7 +28,7 @@ from atftctl.operations.monitoring.watched_run import WatchedRun
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import Message, tr
 
-GAP_S = 10.0  # longer between two looks: this process was stopped, or the clock was set
+GAP_S = 10.0  # longer between two looks than they are apart: this process was stopped, or the clock was set
 REJUDGE_S = 10.0  # the same signs are judged again after so long: their texts hold times and steps
 OLD_S = 30.0  # rows that are older are judged at each look
 NOTHING = Diagnosis(healthy=False)
@@ -38,14 +38,15 @@ class Watcher:
     """Looks at the trainer. `seen`, `found`: what the last look was made from; None before the first one, and without a
     trainer."""
 
-    def __init__(self, project: Project, report: Reporter, state: Watched | None) -> None:
-        """state: what an earlier watcher has kept; it is used where it fits the present run."""
+    def __init__(self, project: Project, report: Reporter, state: Watched | None, interval_s: float = 0.0) -> None:
+        """state: what an earlier watcher has kept; it is used where it fits the present run. interval_s: seconds
+        between two looks."""
         self._project, self._report, self._before = project, report, state
         self._matcher = Matcher(signatures.wanted(project.runbook.logs))
         self._records = RecordWatcher(project.layout)
         self._trainer = ProcessWatcher(project.layout, project.runbook.trainer.command)
         self._run: WatchedRun | None = None
-        self._clocks = time.time(), time.monotonic()
+        self._clocks, self._gap_s = (time.time(), time.monotonic()), interval_s + GAP_S
         self._silent_from = 0.0
         self._judged_from: tuple[object, ...] = ()
         self._judged_at = -REJUDGE_S
@@ -145,7 +146,7 @@ class Watcher:
         before, elapsed = self._clocks, time.monotonic()
         now = observed.now()
         self._clocks = now, elapsed
-        if elapsed - before[1] > GAP_S or abs((now - before[0]) - (elapsed - before[1])) > GAP_S / 2:
+        if elapsed - before[1] > self._gap_s or abs((now - before[0]) - (elapsed - before[1])) > GAP_S / 2:
             self._silent_from = now
         return now
 

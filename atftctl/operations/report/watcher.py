@@ -101,7 +101,7 @@ def _acts(project: Project) -> tuple[int | None, str | None, ActData | None]:
         memory = acts.read(project.layout)
     except Refused as error:
         return None, error.message, None
-    known = past.past_of(history.read(project.layout), memory)
+    known = past.past_of(history.read(project.layout), memory, now().timestamp())
     begun = [act for act in memory.acts if act.mode == "auto" and act.was_begun]
     left = max(0, project.runbook.acting.rollbacks - policy.used(begun, known))
     stopped = memory.stopped if memory.stopped and memory.stopped.at >= known.since else None
