@@ -14,6 +14,8 @@ from atftctl.protocol.messages import joined, tr, trn
 
 SHOWN = 8  # events, the newest
 LINE = 300  # characters of one of them
+BREAK = "\u200b"
+CALLS = re.compile(r"(?<![\w.+-])@(?=[\w&!])|\](?=\()|<(?=[!#])")
 SHORTEST = 4  # characters of a part of an address that is taken for a secret
 TOKEN = re.compile(r"(?=.*[0-9A-Z])(?=.*[A-Za-z])[\w.~+%-]{8,}")  # letters, with digits or capitals among them
 
@@ -102,6 +104,12 @@ def without(text: str, secrets: Sequence[str], *, whole: bool = False) -> str:
     for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, "***")
     return "\n".join(shortened(line, LINE) for line in text.split("\n"))
+
+
+def uncalled(text: str) -> str:
+    """The text in which no name calls people, and no words hide a link: some services obey `@everyone` and
+    `[words](link)` of any text. An invisible character breaks them; addresses of mail stay."""
+    return CALLS.sub(lambda match: match[0][0] + BREAK, text)
 
 
 def _parts(address: str) -> list[str]:
