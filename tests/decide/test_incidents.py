@@ -161,7 +161,8 @@ def lines(happened: Iterable[Event], kind: Any = "first") -> str:
 
 def test_a_message_says_what_happened_what_is_true_what_to_decide_and_the_command() -> None:
     text = lines([operation(10, code=1, files=[{"path": "x"}])])
-    for part in ("rollback --symptom x op-10: t", "trainer running", "What to decide", "atftctl undo op-10", "/project",
+    for part in ("rollback --symptom x op-10: t", "trainer running", "What to decide", "atftctl undo op-10", "1970-01-01 00:00:10 UTC",
+                 "The whole story: atftctl incident", "/project",
                  "contact: Emergency"):  # fmt: skip
         assert part in text, text
     assert "a person must look at it: atftctl recover" in lines([events.of_open("op-1", "open", 1)])

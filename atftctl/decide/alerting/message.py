@@ -57,6 +57,7 @@ def compose(incident: Incident, due: Due, place: Place) -> Text:
             tr("What to decide:"),
             *(joined("", ("  ", line)) for line in _decide(incident)),
             "",
+            tr("The whole story: {command}", command="atftctl incident --html incident.html"),
             tr("On {host}, in {folder}", host=place.host, folder=place.folder),
             *(tr("contact: {contact}", contact=contact) for contact in place.contacts),
         ),
@@ -78,7 +79,7 @@ def _happened(events: Sequence[Event]) -> list[str]:
 
 
 def _line(event: Event) -> str:
-    at = datetime.fromtimestamp(event.time, UTC).strftime("%H:%M:%S UTC")
+    at = datetime.fromtimestamp(event.time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")  # it may last for days
     return joined("  ", ("", at, event.text))
 
 

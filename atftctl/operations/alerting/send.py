@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from atftctl.decide.alerting.message import uncalled, without
-from atftctl.domain.printable import printable, shortened
+from atftctl.domain.printable import printable
 from atftctl.protocol.messages import tr
 
 TYPES = {"info": "info", "warning": "warning", "critical": "failure"}  # by severity, as apprise calls them
-PROBLEM = 200  # characters, also of a subject
+PROBLEM = 200  # characters
 
 
 def send(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _send(address: str, message: Mapping[str, Any]) -> dict[str, Any]:
             text = tr("{name} holds no address that apprise understands", name=message["variable"])
             return {"problem": text, "final": True}
         sent = service.notify(
-            title=uncalled(shortened(message["subject"], PROBLEM)),
+            title=uncalled(printable(message["subject"])),
             body=uncalled(message["body"]),
             notify_type=TYPES[message["severity"]],
             body_format=apprise.NotifyFormat.TEXT,
