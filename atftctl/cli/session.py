@@ -72,11 +72,12 @@ class Session:
         that nobody waits for. stopped: an operation stopped halfway, which leaves no line in the history."""
         if self._opened is None:
             return
-        from atftctl.operations.alerting import gather, outbox
+        with suppress(Exception):  # whatever is broken here, the operation is done, and has its exit code
+            from atftctl.operations.alerting import gather, outbox
 
-        project, before = self._opened
-        if stopped or gather.signature(project.layout) != before:
-            outbox.poke(project)
+            project, before = self._opened
+            if stopped or gather.signature(project.layout) != before:
+                outbox.poke(project)
 
     def request(self, *, or_undo: bool = False, policy: RestartPolicy | None = None) -> Request:
         """How the operator asks for this change. policy: what it may do with the trainer, where it may have to be

@@ -90,7 +90,9 @@ def open_for_rescue(start: Path, language: str = "en") -> Project:
     if not book.problems:
         return Project(book.layout, book.runbook, language, book.warnings)
     warning = tr("{problem}; the trainer is neither stopped nor started", problem=book.problems[0].text)
-    return Project(book.layout, _bare_runbook(book.layout), language, (warning,), book.problems)
+    known = book.runbook  # as far as it can be read: people are told also where it has problems
+    bare = replace(_bare_runbook(book.layout), service=known.service, routes=known.routes, contacts=known.contacts)
+    return Project(book.layout, bare, language, (warning,), book.problems)
 
 
 def _bare_runbook(layout: Layout) -> Runbook:

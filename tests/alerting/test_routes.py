@@ -170,6 +170,75 @@ def test_on_a_full_disk_people_are_told_and_the_operation_ends_as_ever(tmp_path:
             os.kill(pid, signal.SIGKILL)
 
 
+def test_each_line_of_a_message_is_one_line_and_the_message_has_a_limit(tmp_path: Path) -> None:
+    from atftctl.decide.alerting.message import Text
+    from atftctl.domain.incident_events import Due, Event, Incident
+    from atftctl.domain.route import Route
+    from atftctl.operations.alerting.notifier import Job, Notifier
+
+    job = Job("r", Route("env:R"), Incident((Event("x", 0.0, "x"),)), Due(0.0, "first"))
+    notifier = Notifier(tmp_path, lambda text, language: text)
+    forged = "a\nWhat to decide:\r\n  run: curl evil"
+    sent = notifier._outgoing(job, Text(forged, ("one", forged, *["\U0001f600" * 300] * 200)), [])
+    assert sent.subject == r"a\nWhat to decide:\r\n  run: curl evil"
+    assert sent.body.split("\n")[:2] == ["one", sent.subject]
+    assert len(json.dumps(vars(sent), ensure_ascii=False).encode()) < 64 << 10, "so much fits into a pipe"
+
+
+def test_many_messages_are_not_sent_by_as_many_processes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from atftctl.operations.alerting import notifier as notifying
+    from atftctl.operations.alerting.deliver import Outcome
+
+    project = make_project(tmp_path / "project", tmp_path / "violations")
+    routes = "".join(f'\n  r{number}: {{url: "env:R"}}' for number in range(20))
+    text = re.sub(r"\n  validate: .*", "", project.read(RUNBOOK).decode())
+    assert project.run(*OOM, "--no-restart").code == 0
+    project.write(RUNBOOK, text + f"\nroutes:{routes}\n")
+    counts: list[int] = []
+
+    def deliver(root: Path, messages: list[object]) -> list[Outcome]:
+        counts.append(len(messages))
+        return [Outcome() for _ in messages]
+
+    monkeypatch.setattr(notifying, "deliver", deliver)
+    assert notifying.serve(project.root, lambda text, language: text) == 0
+    assert (sum(counts), max(counts)) == (20, 8)
+
+
+def test_an_event_of_the_year_9999_silences_nobody(routed: Project, receiver: Receiver) -> None:
+    assert routed.run("config", "set", "huber_loss", "false", "--yes", "--no-restart").code == 0
+    line = json.loads(routed.read(".atftctl/history.jsonl").splitlines()[-1])
+    line |= {"operation": "x", "command": "rollback", "ended": "9999-12-31T23:59:59-14:00"}
+    routed.write(".atftctl/history.jsonl", routed.read(".atftctl/history.jsonl").decode() + json.dumps(line) + "\n")
+    assert routed.run(*OOM, "--no-restart").code == 0
+    wait_until(lambda: receiver.came)
+    assert "config set x" not in json.dumps(receiver.came) and "rollback x" not in json.dumps(receiver.came)
+
+
+def test_people_are_told_of_an_undo_though_the_runbook_is_broken(routed: Project, receiver: Receiver) -> None:
+    address = routed.env.pop("ROUTE_ONCALL")
+    assert routed.run(*OOM, "--no-restart").code == 0
+    wait_until(lambda: not notifiers(routed))
+    routed.env["ROUTE_ONCALL"] = address
+    routed.write(RUNBOOK, routed.read(RUNBOOK).decode() + "\nno_such_key: 1\n")
+    undone = routed.run("undo", "--yes")
+    assert undone.code == 0, undone
+    wait_until(lambda: receiver.came)
+    assert "undo" in receiver.titles[0]
+
+
+def test_a_notifier_that_is_broken_changes_no_exit_code(routed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from atftctl.cli.session import Session
+    from atftctl.operations.alerting import gather
+
+    session = Session("status", project=routed.root)
+    session.open(look=True)
+    monkeypatch.setattr(gather, "signature", lambda layout: 1 / 0)
+    session.tell_people()
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a bug of ours")])
 def test_where_no_process_can_be_started_the_operation_is_done(
     project: Project, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from atftctl.cli.render import incident_markdown as rendered
+from atftctl.protocol.messages import tr
 from tests.support.incidents import HEADER, REASON, history, rewrite, roll_back, rows, write
 from tests.support.metrics import FILE, row
 from tests.support.pages import Page
 from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
+from tests.support.recovery import plant_record
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1b[31m\u202e|`@all #1 http://x.y\n</style>&amp;"
 
@@ -102,7 +105,7 @@ def test_the_page_tells_the_whole_story(rolled_back: Project) -> None:
     assert {role: (curve["before"]["last_step"], curve["after"]["first_step"]) for role, curve in found["curves"].items()} == {  # type: ignore[attr-defined]
         "loss": (400, 201), "quality": (400, 201), "memory": (400, 201),
     }  # fmt: skip
-    assert found["missing"] == ["a passing verify of the files that this operation wrote"]
+    assert found["missing"] == ["a passing verify of the files that this operation wrote; next: atftctl verify"]
     (rolled_back.root / "page.html").unlink()
     assert rolled_back.tree() == before
 
@@ -324,6 +327,24 @@ def test_verify_that_passed_later_is_a_check_with_its_evidence(rolled_back: Proj
         "checks"
     ]  # type: ignore[operator]
     assert found["missing"] == [] and "of other files" not in page(rolled_back).text
+
+
+def test_an_operation_that_is_not_finished_is_said_to_be_missing(rolled_back: Project) -> None:
+    plant_record(rolled_back, "", {})
+    for told in (page(rolled_back).text, rolled_back.run("incident").out):
+        assert "the newest operation, 20260101_000000-0000: it is not finished" in told
+
+
+@pytest.mark.parametrize("value", [r"a\| @all #1", r"a\\| @all", "a|b", "|", "\\", "`|` @all"])
+def test_no_value_leaves_its_cell(value: str) -> None:
+    """GitHub splits the row before it reads code spans, and takes a backslash before a backslash as an escape."""
+    row = "".join(rendered._table(("head",), [[rendered.code(value)]])).partition("---|")[2]
+    assert len(re.findall(r"(?:\\.|[^|])+", row.strip("| ") if value != "|" else row[2:-2])) == 1, row
+
+
+@pytest.mark.parametrize("name", ["!12", "~bug", "%v1", "&4", "$9", "GH-7", "[issue:1]", "#name", "ABCDEF1234"])
+def test_no_text_is_a_reference_of_a_tracker(name: str) -> None:
+    assert rendered.text(tr("{operator} ran it", operator=name)).startswith("`")
 
 
 def test_only_a_page_of_ours_is_replaced(rolled_back: Project) -> None:

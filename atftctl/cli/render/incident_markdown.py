@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MARK = "<!-- atftctl incident"  # the begin of a page of ours
 ROWS, LETTERS = 100, 500
 PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
-ACTIVE = re.compile(r"@|://|www\.|#\d|\b[0-9a-f]{7,40}\b")  # what a tracker makes a link or a message of
-BARE = re.compile(r"(?<!\\)\|")  # what would end the cell of a table, in a code span, too
+# What a tracker makes a link or a message of: also references to merge requests, labels and the like, and to issues.
+ACTIVE = re.compile(r"@|://|www\.|[#!~%&$^]\w|\bGH-\d|\b[0-9a-f]{7,40}\b|\[\w+:", re.IGNORECASE)
 SURROGATES = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
@@ -128,9 +128,17 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     yield "| " + " | ".join(text(name) for name in head) + " |"
     yield "|" + "---|" * len(head)
     for row in rows[:ROWS]:
-        yield "| " + " | ".join(BARE.sub(r"\\|", cell) or " " for cell in row) + " |"
+        yield "| " + " | ".join(map(_cell, row)) + " |"
     if len(rows) > ROWS:
         yield f"\n{text(texts.more(len(rows) - ROWS))}"
+
+
+def _cell(cell: str) -> str:
+    """A cell whose bars do not end it. In a code span a tracker reads a backslash before the bar as one that escapes
+    the backslash, and the rest of the text would be outside of the span: a space parts them."""
+    if cell.startswith("`"):
+        cell = re.sub(r"(?<=\\)\|", r" |", cell).replace("|", r"\|")
+    return cell or " "
 
 
 def text(value: str) -> str:

@@ -3,6 +3,7 @@ checklists."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -58,7 +59,7 @@ def _way_on(entry: Mapping[str, Any], *, failed: bool) -> str:
     """The command that comes after an operation."""
     changed = bool(entry.get("files") or entry.get("packages"))
     if failed and changed:
-        return f"atftctl undo {entry['operation']}"
+        return f"atftctl undo {shlex.quote(str(entry['operation']))}"  # it may be pasted, whoever wrote the history
     return "atftctl diagnose" if failed else "atftctl verify"
 
 

@@ -51,7 +51,8 @@ def due(incident: Incident, route: Route, state: RouteState, now: float) -> Due 
     if any(event.urgent for event in news):
         return Due(now, "update") if updates < URGENT else None
     if updates < len(PAUSES_S):
-        return Due(max(now, state.at + PAUSES_S[updates]), "update")
+        before = min(state.at, now)  # a clock that was set back must not delay a message
+        return Due(max(now, before + PAUSES_S[updates]), "update")
     return None
 
 

@@ -14,6 +14,8 @@ from atftctl.protocol.messages import joined, tr, trn
 
 SHOWN = 8  # events, the newest
 LINE = 300  # characters of one of them
+BREAK = "\u200b"
+CALLS = re.compile(r"(?<![\w.+-])@(?=[\w&!])|\](?=\()|<(?=[!#])")
 SHORTEST = 4  # characters of a part of an address that is taken for a secret
 TOKEN = re.compile(r"(?=.*[0-9A-Z])(?=.*[A-Za-z])[\w.~+%-]{8,}")  # letters, with digits or capitals among them
 
@@ -55,6 +57,7 @@ def compose(incident: Incident, due: Due, place: Place) -> Text:
             tr("What to decide:"),
             *(joined("", ("  ", line)) for line in _decide(incident)),
             "",
+            tr("The whole story: {command}", command="atftctl incident --html incident.html"),
             tr("On {host}, in {folder}", host=place.host, folder=place.folder),
             *(tr("contact: {contact}", contact=contact) for contact in place.contacts),
         ),
@@ -76,7 +79,7 @@ def _happened(events: Sequence[Event]) -> list[str]:
 
 
 def _line(event: Event) -> str:
-    at = datetime.fromtimestamp(event.time, UTC).strftime("%H:%M:%S UTC")
+    at = datetime.fromtimestamp(event.time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")  # it may last for days
     return joined("  ", ("", at, event.text))
 
 
@@ -102,6 +105,12 @@ def without(text: str, secrets: Sequence[str], *, whole: bool = False) -> str:
     for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, "***")
     return "\n".join(shortened(line, LINE) for line in text.split("\n"))
+
+
+def uncalled(text: str) -> str:
+    """The text in which no name calls people, and no words hide a link: some services obey `@everyone` and
+    `[words](link)` of any text. An invisible character breaks them; addresses of mail stay."""
+    return CALLS.sub(lambda match: match[0][0] + BREAK, text)
 
 
 def _parts(address: str) -> list[str]:

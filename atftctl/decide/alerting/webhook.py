@@ -13,6 +13,7 @@ from atftctl.protocol.messages import tr
 
 VERSION = "4"
 ALERTS, LABELS = 50, 40  # that are kept of a notification, and of an alert
+MOST = 1_000_000  # alerts that the sender may have left out; Python shows no number of thousands of digits
 KEY, NAME, TEXT = 500, 100, 300  # characters of a groupKey, a label's name, a value
 
 
@@ -34,7 +35,7 @@ def read(value: Any) -> Notification:
         status=_status(value),
         alerts=tuple(map(_alert, alerts[:ALERTS])),
         receiver=shortened(str(value.get("receiver", "")), NAME),
-        more=len(alerts[ALERTS:]) + (left_out if type(left_out) is int and left_out > 0 else 0),
+        more=len(alerts[ALERTS:]) + (min(left_out, MOST) if type(left_out) is int and left_out > 0 else 0),
     )
 
 

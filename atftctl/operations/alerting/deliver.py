@@ -42,7 +42,7 @@ class Outcome:
 
 def deliver(root: Path, messages: Sequence[Outgoing], limit_s: float = LIMIT_S) -> list[Outcome]:
     """Send these messages at the same time; how each ended, in order. Raises nothing."""
-    inputs = [json.dumps(vars(message)).encode() for message in messages]
+    inputs = [json.dumps(vars(message), ensure_ascii=False).encode("utf-8", "replace") for message in messages]
     env = relay.environment(private_copy.package().parent)
     ended = run_together(relay.command((COMMAND,)), inputs, cwd=root, env=env, limit_s=limit_s)
     return [

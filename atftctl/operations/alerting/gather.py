@@ -38,7 +38,8 @@ def incidents_of(project: Project, now: float) -> list[Incident]:
 
 
 def _lately(happened: Iterable[Event], now: float) -> list[Event]:
-    return [event for event in happened if now - event.time <= LATELY_S]
+    """Events of days to come, too, belong to none: the clock was wrong, or somebody else wrote them."""
+    return [event for event in happened if abs(now - event.time) <= LATELY_S]
 
 
 def _alerts(layout: Layout) -> list[ReceivedAlert]:

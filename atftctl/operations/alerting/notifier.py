@@ -15,6 +15,7 @@ from atftctl.decide.alerting import incidents as deciding
 from atftctl.decide.alerting.message import Text, compose, without
 from atftctl.domain.errors import AtftError
 from atftctl.domain.incident_events import Due, Incident, RouteState
+from atftctl.domain.printable import printable
 from atftctl.domain.record import record
 from atftctl.domain.route import Route
 from atftctl.host.errors import HostError, LockHeldError
@@ -28,6 +29,8 @@ from atftctl.state.reserve import FULL
 
 LIFE_S = 900.0  # from then on it waits for no update; the next one to be started sends it
 LOOK_S = 1.0  # between two looks whether something happened
+AT_ONCE = 8  # messages, each with a process
+LONGEST = 12_000  # characters of a message
 TRIES, PAUSES_S = 3, (2.0, 15.0)  # of one message, and the pauses between them
 
 Translate = Callable[[str, str], str]  # (text, language) to the text in that language
@@ -76,7 +79,7 @@ class Notifier:
             jobs = self._jobs(project, now)
             ready = [job for job in jobs if job.due.at <= now]
             if ready:
-                self._send(project, ready)
+                self._send(project, ready[:AT_ONCE])
             elif not jobs or time.monotonic() > end:
                 return
             else:
@@ -108,9 +111,11 @@ class Notifier:
             notifications.write(project.layout, self.told)
 
     def _outgoing(self, job: Job, text: Text, secrets: list[str]) -> Outgoing:
-        lines = [masked(self.translate(line, job.route.language)) for line in text.lines]
-        subject = without(masked(self.translate(text.subject, job.route.language)), secrets)
-        return Outgoing(job.route.variable, job.incident.severity, subject, without("\n".join(lines), secrets))
+        subject, *lines = (
+            printable(masked(self.translate(line, job.route.language))) for line in (text.subject, *text.lines)
+        )
+        body = without("\n".join(lines), secrets)[:LONGEST]
+        return Outgoing(job.route.variable, job.incident.severity, without(subject, secrets), body)
 
     def _note(self, job: Job, outcome: Outcome) -> None:
         """Keep how it ended."""

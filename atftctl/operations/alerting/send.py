@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from atftctl.decide.alerting.message import without
+from atftctl.decide.alerting.message import uncalled, without
 from atftctl.domain.printable import printable
 from atftctl.protocol.messages import tr
 
@@ -39,8 +39,8 @@ def _send(address: str, message: Mapping[str, Any]) -> dict[str, Any]:
             text = tr("{name} holds no address that apprise understands", name=message["variable"])
             return {"problem": text, "final": True}
         sent = service.notify(
-            title=message["subject"],
-            body=message["body"],
+            title=uncalled(printable(message["subject"])),
+            body=uncalled(message["body"]),
             notify_type=TYPES[message["severity"]],
             body_format=apprise.NotifyFormat.TEXT,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from atftctl.domain.errors import Refused, UsageError
+from atftctl.domain.printable import printable
 from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
 from atftctl.operations.alerting.alert_data import AlertTestData
@@ -31,7 +32,7 @@ def send_test(project: Project, name: str, translate: Translate) -> Result:
     subject = tr("{service}: test message of atftctl", **values)
     body = tr("This is a test, from {host}, {folder}. Nothing happened, and there is nothing to decide.", **values)
     messages = [
-        Outgoing(route.variable, "info", translate(subject, route.language), translate(body, route.language))
+        Outgoing(route.variable, "info", translate(subject, route.language), printable(translate(body, route.language)))
         for route in chosen.values()
     ]
     outcomes = dict(zip(chosen, deliver(project.layout.root, messages), strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from atftctl import __version__
@@ -19,7 +20,7 @@ from atftctl.domain.text import value_text
 from atftctl.observe.incident import Contents, Event, Kept, kept
 from atftctl.observe.incident import events as known_events
 from atftctl.observe.metrics.around import around
-from atftctl.operations.project import Project, now
+from atftctl.operations.project import Project, now, open_operation
 from atftctl.operations.report import incident_parts as parts
 from atftctl.operations.report.incident_data import (
     AroundData,
@@ -49,6 +50,13 @@ def incident(project: Project, words: Sequence[str]) -> Result:
     bins = max(LEAST_BINS, min(BINS, 4 * BINS // len(entries)))
     events, contents = known_events(project.layout), Contents(project.layout)
     made = tuple(_part(project, *both, events, contents, bins) for both in zip(entries, later, strict=True))
+    if opened := open_operation(project.layout):
+        unfinished = tr(
+            "the newest operation, {operation}: it is not finished; see: {command}",
+            operation=opened.id,
+            command="atftctl status",
+        )
+        made = (*made[:-1], replace(made[-1], missing=(unfinished, *made[-1].missing)))
     data = IncidentData(
         service=project.runbook.service,
         made=now().astimezone(UTC).isoformat(timespec="seconds"),

@@ -216,7 +216,7 @@ def missing_of(kept: Kept, entry: Entry, operation: Recorded, rows: Placed, pass
         yield tr("the times of the parts of the operation: the record has none")
     yield from _missing_rows(rows)
     if entry.get("files") and not passed:
-        yield tr("a passing verify of the files that this operation wrote")
+        yield tr("a passing verify of the files that this operation wrote; next: {command}", command="atftctl verify")
 
 
 def _missing_rows(rows: Placed) -> Iterator[str]:

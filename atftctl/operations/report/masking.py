@@ -9,9 +9,14 @@ from collections.abc import Iterable
 from atftctl.observe.snapshots.secret_names import is_secret
 
 MASK = "***"
-ASSIGNED = re.compile(
-    r"""(?P<key>[A-Za-z0-9_.\-]{2,80})(?P<between>["']?\s*(?:[:=]|\u2192)\s*)(?P<value>"[^"]*"?|'[^']*'?|[^\s,;}\]]+)"""
-    r"(?P<changed>\s*\u2192\s*\S+)?"
+# A name and what follows it: `name: `, `name=`, `"name": `, `--name `.
+NAMED = re.compile(
+    r"""(?P<key>(?<![A-Za-z0-9_.\-])[A-Za-z0-9_.\-]{2,80})["']?(?:\s*(?:[:=]|\u2192)\s*|(?<=[A-Za-z0-9])[ ]+)"""
+)
+# The value of a secret; of several values in brackets, the whole rest.
+VALUE = re.compile(
+    r"""(?:(?:Basic|Bearer|Token)[ ]+(?=\S))?(?:"(?:[^"\\]|\\.)*"?|'[^']*'?|[{\[].*|[^\s,;}\]]+)(?:\s*\u2192\s*\S+)?""",
+    re.I,
 )
 LINE = re.compile(
     r"""^(?P<lead>[ +\-]?)(?P<indent>\s*)(?:- )?["']?(?P<key>[A-Za-z0-9_.\-]{2,80})["']?\s*:(?P<value>.*)$"""
@@ -19,22 +24,26 @@ LINE = re.compile(
 TOKENS = re.compile(
     r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user:password@ of an address
     r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|hf_|AKIA|ASIA|AIza|eyJ)[A-Za-z0-9_\-.]{12,}"
+    r"|(?<=\bBearer )[A-Za-z0-9+/=_.~\-]{8,}"
     r"|https://hooks\.[^\s\"'>]+|https://[^\s\"'>]*/api/webhooks/[^\s\"'>]+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
 )
+# Settings that hold a secret, beyond the names of files.
+KEYS = re.compile(r"(?:.*[_-])?(?:pwd|passphrase|auth|authorization|dsn|token|bearer)|.*[_-]pass", re.I)
+CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 OPENERS = ("", "|", ">", "|-", ">-", "|+", ">+")  # of a value on the lines below its key
 
 
 def is_secret_key(key: str) -> bool:
     """Does a setting of this name hold a secret?"""
-    return any(is_secret(part) for part in re.split(r"[./]", key.strip("\"' ")) if part)
+    parts = [CAMEL.sub("_", part) for part in re.split(r"[./]", key.strip("\"' -")) if part]
+    return any(is_secret(part) or KEYS.fullmatch(part) for part in parts)
 
 
 def masked(text: str) -> str:
     """The text without the values of settings whose names say that they are secret, and without well-known tokens. A
     text that holds neither stays as it is, and so translatable."""
-    shown = TOKENS.sub(MASK, str(text))
-    shown = ASSIGNED.sub(lambda match: _assignment(match) if is_secret_key(match["key"]) else match[0], shown)
+    shown = _assigned(TOKENS.sub(MASK, str(text)))
     return text if shown == text else shown
 
 
@@ -61,5 +70,17 @@ def masked_lines(lines: Iterable[str]) -> list[str]:
     return shown
 
 
-def _assignment(match: re.Match[str]) -> str:
-    return f"{match['key']}{match['between']}{MASK}"
+def _assigned(text: str) -> str:
+    """Without the values of secret names. The value of another name is searched, too: `error: password=x`."""
+    shown, at = "", 0
+    while match := NAMED.search(text, at):
+        value = VALUE.match(text, match.end()) if _names_secret(match) else None
+        shown += text[at : match.end()] + (MASK if value else "")
+        at = value.end() if value else match.end()
+    return shown + text[at:]
+
+
+def _names_secret(match: re.Match[str]) -> bool:
+    """Is this the name of a secret? Before a space only an option is: `--password x`, and no word of a sentence."""
+    is_option = match["key"].startswith("--")
+    return is_secret_key(match["key"]) and (is_option or match[0].rstrip()[-1:] in (":", "=", "\u2192"))

@@ -69,7 +69,7 @@ def write(path: Path, result: Result) -> None:
     data = result.data
     assert isinstance(data, StatusData)
     try:
-        write_durably(path.absolute(), text_of(data, now()).encode(), 0o644)
+        write_durably(path.absolute(), text_of(data, now()).encode("utf-8", "replace"), 0o644)
     except (OSError, HostError) as error:
         raise Refused(
             tr("{path} could not be written: {reason}", path=path, reason=reason(error)),
