@@ -130,6 +130,34 @@ def test_memory_that_levels_off_is_no_leak_any_more(steps: int) -> None:
         assert not leak.alarmed(state)
 
 
+@pytest.mark.parametrize("begin", [500, 1500, 5000])
+def test_a_leak_that_begins_late_is_seen_as_soon(begin: int) -> None:
+    """Over the whole run it would be seen after a third of the steps before it."""
+    for seed in range(2):
+        rng, state, seen = random.Random(seed), leak.LeakState(), 0
+        for step in range(1, begin + 401):
+            value = 500 - 60 * math.exp(-step / 60) + rng.gauss(0, 2) + 2.0 * max(0, step - begin)
+            state, finding = leak.take(state, "memory", step, value)
+            assert not finding or step > begin, (seed, step)
+            seen = seen or (step - begin if finding else 0)
+        assert 0 < seen <= 400 and leak.per_step(state) > 0.5, (seed, seen)
+
+
+@pytest.mark.parametrize("shape", ["slow", "saw", "jump"])
+def test_long_memory_that_does_not_leak(shape: str) -> None:
+    """It fills up for thousands of steps, saws with teeth of 400 rows, or leaps to another level."""
+    rng, state = random.Random(1), leak.LeakState()
+    for step in range(1, 8001):
+        value = {
+            "slow": 500 + 150 * (1 - math.exp(-step / 1500)),
+            "saw": 500 + step % 400 * 0.2,
+            "jump": 500 + 400 * (step > 4000),
+        }[shape]
+        state, _ = leak.take(state, "memory", step, value + rng.gauss(0, 2))
+        assert state.recent_strikes < leak.RUNNING, step
+    assert not leak.alarmed(state), "the whole run has levelled off, too"
+
+
 def test_a_leak_says_how_fast_it_is() -> None:
     state = leak.LeakState()
     for step in range(1, 2001):

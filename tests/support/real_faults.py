@@ -36,6 +36,7 @@ FAULTS: dict[str, tuple[str, int]] = {
     "times-1.1": ("divergence", 20),
     "plus-50": ("divergence", 25),
     "leak": ("memory-leak", 400),
+    "late-leak": ("memory-leak", 400),
     "slower": ("slow-convergence", 1000),
     "oom": ("oom", 0),
     "killed": ("killed", 0),
@@ -72,7 +73,7 @@ def _with(kind: str, row: Row, begin: int, rules: bank.Rules, curve: Curve) -> R
             values[rules.loss] *= 1.1 ** (since + 1)
         case "plus-50":
             values[rules.loss] *= 1.5
-        case "leak":
+        case "leak" | "late-leak":
             values[rules.memory] += LEAK_MB * (since + 1)
         case "slower":
             earlier, here = curve.at(max(1, round(begin + SLOWER * since))), curve.at(row.step)
@@ -155,4 +156,6 @@ def place_of(kind: str, rows: Sequence[Row], chance: random.Random) -> int:
     leak and a slow convergence are there from the start."""
     if kind in ("leak", "slower"):
         return rows[0].step
+    if kind == "late-leak":
+        return chance.randint(rows[200].step, rows[500].step)
     return chance.randint(rows[100].step, rows[-50].step)
