@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from atftctl.decide.acting import earned as deciding
@@ -103,6 +104,22 @@ def add_replay(project: Project, runs: Iterable[Acted]) -> tuple[Shown, tuple[st
     return deciding.shown_by(spans, deciding.faulty_generations(history.read(project.layout))), tuple(notes)
 
 
+def _version(layout: Layout) -> tuple[int, ...]:
+    """What changes when somebody has written what was shown."""
+    try:
+        facts = layout.earned.stat()
+    except OSError:
+        return ()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _spans(layout: Layout, digest: str, version: tuple[int, ...]) -> tuple[Span, ...]:
+    """What was shown; read again only where its file has changed: a shadow asks at each look."""
+    del version
+    return earned.read(layout).get(digest, ())
+
+
 def generations(layout: Layout) -> frozenset[int]:
     """The numbers of the trainers that were started in this project, by its history and the record of the last one."""
     numbers = {int(entry.get("generation", 0)) for entry in history.read(layout)}
@@ -124,7 +141,7 @@ def add_look(project: Project, look: Look, *, acts: bool, proof: bool) -> None:
     if not look.sees or not look.generation or not look.step:
         return
     digest = deciding.policy_digest(project.runbook)
-    spans = earned.read(project.layout).get(digest, ())
+    spans = _spans(project.layout, digest, _version(project.layout))
     before = next((span for span in spans if (span.how, span.generation) == ("shadow", look.generation)), None)
     if before and not (acts or proof) and look.step - before.last < WRITTEN_EACH:
         return

@@ -124,7 +124,8 @@ def _acts(project: Project, replayed: Replay, fault_at: int | None) -> ActsLine:
     runs = replayed.acts
     steps, false = sum(run.steps for run in runs), sum(run.false for run in runs)
     delays = [run.acted - fault_at for run in runs if run.acted is not None and fault_at is not None]
-    shown, notes = earned.add_replay(project, runs)
+    # Runs with a fault prove nothing: where it began is a claim, and what came before it may have led to it.
+    shown, notes = earned.add_replay(project, runs if fault_at is None else ())
     return ActsLine(
         steps, false, PER * upper_bound(false, steps) if steps else None,
         len(delays), median(delays) if delays else None, max(delays, default=None),
