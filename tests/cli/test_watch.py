@@ -165,7 +165,7 @@ def test_blind_it_says_so_once_and_its_heart_stops(trainer: Trainer) -> None:
         code, lines = end(watcher)
     blind = [line for line in lines if "can't see" in line]
     assert code == 0 and len(blind) == 1 and "s old, and the trainer runs" in blind[0]
-    assert "ok    sees again" in lines
+    assert "ok    sees the trainer" in lines
 
 
 def test_killed_at_random_instants_it_has_seen_the_same(trainer: Trainer) -> None:

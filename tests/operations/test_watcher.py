@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from atftctl import protocol
-from atftctl.operations.monitoring import watch_keeping
+from atftctl.operations.monitoring import watch_keeping, watched_run
 from atftctl.operations.monitoring.watch_lines import verdict_of
 from atftctl.operations.monitoring.watch_state import Watched
 from atftctl.operations.project import open_project
@@ -236,6 +236,26 @@ def test_a_clock_that_was_set_back(trainer: Trainer, monkeypatch: pytest.MonkeyP
     trainer.rows(1)
     os.utime(trainer.root / protocol.METRICS, (time.time(),) * 2)
     assert looking.look().sees
+
+
+def test_a_look_that_fails_is_blind_and_nothing_is_read_twice(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer.rows(80)
+    looking = trainer.watcher()
+    looking.look()
+    trainer.rows(5, loss=90, loss_rel=90)
+
+    def fails(*_: object) -> None:
+        raise OSError(24, "Too many open files", "/proc/self/fd")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watched_run.WatchedRun, "read_logs", fails)
+        look = looking.look()
+        assert not look.sees and "the watcher can't look: Too many open files" in look.blind and not look.findings
+        assert looking.state and looking.state.rows.total == 80
+    look = looking.look()
+    assert look.sees and look.findings and looking.state.rows.total == 85 and looking.state.total == len(look.findings)
 
 
 def test_killed_at_any_look_it_sees_the_same(trainer: Trainer) -> None:

@@ -99,7 +99,7 @@ class Teller:
         if look.blind and (before is None or not before.blind):
             yield self.line(look, "blind", tr("can't see: {reason}", reason=look.blind))
         elif before and before.blind and not look.blind:
-            yield self.line(look, "sees", tr("sees again"))
+            yield self.line(look, "sees", tr("sees the trainer"))
         yield from self._verdict_line(look)
 
     def _verdict_line(self, look: Look) -> Iterator[WatchLine]:

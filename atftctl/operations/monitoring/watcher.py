@@ -18,6 +18,7 @@ from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.result import Reporter
 from atftctl.domain.run_rows import Row
 from atftctl.domain.watching import Look
+from atftctl.host.errors import HostError, reason_and_place
 from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.trainer_run.watching import ProcessWatcher, RecordWatcher
@@ -72,8 +73,18 @@ class Watcher:
         return detector_states(self.found, hangs=self.seen.process.silent_s is not None)
 
     def look(self) -> Look:
-        """Look once."""
+        """Look once. Raises nothing for what can't be read: then this look is blind, and the next one goes on from the
+        last whole one."""
         now = self._now()
+        try:
+            return self._look(now)
+        except (OSError, HostError) as error:
+            self.close()
+            self._run, self._before = None, self._state
+            why = tr("the watcher can't look: {reason}", reason=reason_and_place(error))
+            return self._blind(now, why, self.seen.process if self.seen else Process())
+
+    def _look(self, now: float) -> Look:
         changed = self._records.look()
         record = self._records.record
         if record is None:
@@ -143,8 +154,13 @@ class Watcher:
         self._state = self.seen = self.found = None
         self.close()
         self._run = None
-        why = tr("atftctl has not started a trainer here")
-        return Look(now, False, why, process, replace(NOTHING, unknown=(why,)), (), (), 0, 0, 0, "")
+        return self._blind(now, tr("atftctl has not started a trainer here"), process)
+
+    @staticmethod
+    def _blind(now: float, why: Message, process: Process) -> Look:
+        """A look that saw nothing. process: as it was seen last."""
+        nothing = replace(NOTHING, unknown=(why,))
+        return Look(now, False, why, process, nothing, (), (), process.generation, process.step or 0, 0, "")
 
     def _judged(
         self, now: float, run: WatchedRun, process: Process, findings: tuple[Finding, ...], *, fresh: bool
