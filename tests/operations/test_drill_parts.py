@@ -115,7 +115,7 @@ def test_what_cannot_be_rehearsed_is_refused_at_once(project: Project) -> None:
         ("resume: scratch\n      healthy", "resume: newest\n      healthy", "scratch"),
         ("metric: rss_mb, times", "metric: rss_m, times", "rss_mb"),
         ("times: 2.0", "times: 0.5", "above 1"),
-        ("keep_off: [huber_loss, loss_type]", "keep_off: [huber, loss_type]", "huber_loss"),
+        ("keep_off: [huber_loss, loss_type,", "keep_off: [huber, loss_type,", "huber_loss"),
         ("      memory_limit: true\n", "", "nothing makes the fault"),
         ("healthy_steps: 520", "healthy_steps: 0", "healthy_steps"),
         ("{scheduler.warmup_steps: 20000}", "{scheduler..warmup_steps: 20000}", "scheduler"),
