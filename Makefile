@@ -7,10 +7,10 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus drill-ten confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident drill-all drills-long clean
 
 help:
-	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (about 2 minutes)"
+	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (a few minutes)"
 	@echo "make test                       all tests        make check   format, lint, types, import rules"
 	@echo "make test-browser               the page of an incident in Debian's Chromium"
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-backup               snapshots beside cp, restic and borg"
 	@echo "make torture                    every changing command struck at every system call (an hour)"
 	@echo "make confirm-long               the operator killed 50 times while a change waits for its confirmation"
+	@echo "make drill-all                   every symptom rehearsed on the real trainer (25 minutes); drills-long: five times"
 	@echo "make ladder-long                 damage in random checkpoints of a real run, rolled back 100 times (half an hour)"
 	@echo "make runs-long RUNS_IN=folder    false alarms in 200 healthy runs of the real trainer (two hours)"
 	@echo "make faults-long RUNS_IN=folder  faults in the metrics of these runs: what each is recognised as"
@@ -185,9 +186,15 @@ ladder-long: RUNS_OF ?= 100
 ladder-long: setup
 	$(BIN)/python -m tests.ladder_long $(RUNS_OF)
 
-# Ten rehearsals in a row: what the drill promises.
-drill-ten: setup
-	for n in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/atftctl drill --symptom oom 2>/dev/null | head -1 || exit 1; done
+# Each symptom rehearsed once, with a page: within 25 minutes on two cores.
+drill-all: setup
+	mkdir -p build
+	$(BIN)/atftctl drill --all --report build/drills.html $(if $(DATA),--data $(DATA))
+
+# Five drills of each symptom; each page in build/. About two hours.
+drills-long: setup
+	mkdir -p build
+	failed=0; for n in 1 2 3 4 5; do $(BIN)/atftctl drill --all --report build/drills-$$n.md || failed=1; done; exit $$failed
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "runbook.md"
 sys.path.insert(0, str(ROOT))
 
-from atftctl.domain import gate, runbook, texts  # noqa: E402 - the checkout's own package, if another is installed
+from atftctl.domain import drill_rules, gate, runbook, texts  # noqa: E402 - the checkout's own package, if another is installed
 from atftctl.observe.runbook.binder import key_of  # noqa: E402
 
 INTRODUCTION = """\
@@ -44,6 +44,13 @@ TYPES = {
     str: "text",
     texts.Text: "text in two languages",
 }
+
+NAMED = (
+    (runbook.Settings, "mapping of feature to value"),
+    (runbook.Value, "value"),
+    (drill_rules.FileSettings, "mapping of config file to a mapping of key to value"),
+    (Mapping[str, str], "mapping of name to text"),
+)
 
 MEANINGS = {
     "version": "Version of the format. This atftctl reads version 1.",
@@ -213,7 +220,29 @@ MEANINGS = {
     "place of one of them. Empty: as the first of those that matches the line.",
     "logs.errors[].symptom": "The symptom that such a line speaks for, or the detector of one. With a symptom and no "
     "role, a line is a root cause.",
-    "drill.keep_off": "Features that stay off in the incident that the rehearsal makes.",
+    "drill.keep_off": "Features that stay off in the incidents.",
+    "drill.copy": "Settings of the scratch copy, by config file and dotted key: a small model, for instance.",
+    "drill.faults": "How the fault of each symptom is made. A symptom that is missing here has no drill. The first one "
+    "is what `drill` rehearses by default.",
+    "drill.faults.NAME.how": "How the fault is made, in words.",
+    "drill.faults.NAME.copy": "Settings of the scratch copy for this drill.",
+    "drill.faults.NAME.healthy_steps": "Training steps of the healthy run, which becomes the baseline.",
+    "drill.faults.NAME.settings": "Settings of the incident.",
+    "drill.faults.NAME.environment": "Variables of the environment in the incident, also of the trainer after the "
+    "rollback.",
+    "drill.faults.NAME.command": "Command that is run once before the incident, in the copy.",
+    "drill.faults.NAME.memory_limit": "Set a memory limit that the improvements exceed, and the rollback does not.",
+    "drill.faults.NAME.recovered": "Settings in addition to those of the rollback, to measure for that limit.",
+    "drill.faults.NAME.resume": "What the trainer of the incident starts from.",
+    "drill.faults.NAME.keep_off": "Further features that stay off in this incident.",
+    "drill.faults.NAME.alarm": "A rule for `detectors` of the copy, relative to the healthy run; it speaks for the "
+    "symptom.",
+    "drill.faults.NAME.alarm.metric": "A column of the metrics.",
+    "drill.faults.NAME.alarm.times": "Above so many times the median of the healthy run.",
+    "drill.faults.NAME.alarm.for": "For so many rows in a row.",
+    "drill.faults.NAME.limit_s": "Seconds until the watcher must have acted, and as many again for what came of it.",
+    "drill.faults.NAME.after_steps": "Healthy steps after the rollback until the watcher calls the trainer restored; "
+    "twice as many for a symptom with the detector `leak` or `slower`.",
 }
 
 
@@ -241,6 +270,8 @@ def _section_of(path: str, kind: Any) -> Section | None:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
         return _section_of(f"{path}[]", args[0])
+    if origin in (typing.Union, types.UnionType):
+        return next(filter(None, (_section_of(path, option) for option in args)), None)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return _section_of(f"{path}.NAME", args[1])
     return Section(path, kind) if dataclasses.is_dataclass(kind) and kind is not texts.Text else None
@@ -266,10 +297,8 @@ def describe_type(path: str, kind: Any) -> str:
         return {"": link, ".NAME": f"mapping of name to {link}", "[]": f"list of {link}"}.get(
             wrapping, f"mapping of name to list of {link}"
         )
-    if kind == runbook.Settings:
-        return "mapping of feature to value"
-    if kind == runbook.Value:
-        return "value"
+    if said := next((text for known, text in NAMED if known == kind), ""):
+        return said
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return ", ".join(f"`{option}`" for option in args if option)

@@ -10,6 +10,7 @@ from atftctl.domain.facts import Process
 from atftctl.domain.log_lines.rules import Role, Severity
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import RunRows
+from atftctl.domain.verdict import Check
 
 Source = Literal["events", "process", "metrics", "logs", "kernel", "checkpoints"]
 # proof: it is sure. strong: it happens without this cause hardly ever. weak: it happens with others, too. against: it
@@ -76,7 +77,8 @@ class Observed:
     did the kernel kill a process of its cgroup for memory since the start? None where that can't be seen.
     `logs_unread`, `logs_part`: logs that could not be read, or only in part. `started`: when the trainer was started.
     `kernel_here`: is the kernel's log of the machine and the boot that it ran on? `kernel_pids`: does it give `pid` the
-    same number? `progress`: the time of the newest step that is known, in Unix seconds."""
+    same number? `progress`: the time of the newest step that is known, in Unix seconds. `quality`: of the newest
+    evaluation, compared with the baseline; None where it can't be."""
 
     now: float
     process: Process
@@ -97,6 +99,7 @@ class Observed:
     kernel_pids: bool = True
     killed: bool | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
+    quality: Check | None = None
 
 
 @record

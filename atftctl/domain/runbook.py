@@ -9,6 +9,7 @@ from typing import Any, Literal
 from atftctl.domain.acting import Acting
 from atftctl.domain.checkpoint import Checkpoints, Grade
 from atftctl.domain.detector_rules import Detection, DetectorRule
+from atftctl.domain.drill_rules import Drill
 from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.metric_rules import Metrics
@@ -139,13 +140,6 @@ class Full:
     ref: str = "HEAD"
     files: tuple[str, ...] = ()  # files that are restored from the commit `ref`
     packages: tuple[str, ...] = ()  # packages to uninstall; those that another package requires stay
-
-
-@record
-class Drill:
-    """The rehearsal: features that stay off in the incident that it makes."""
-
-    keep_off: tuple[str, ...] = ()
 
 
 @record

@@ -63,6 +63,9 @@ RUN_ID = "ATFTCTL_RUN_ID"
 # The environment variable that holds the number of the trainer's start, and the file that holds the newest number.
 GENERATION = "ATFTCTL_GENERATION"
 GENERATION_ROOT = "ATFTCTL_GENERATION_ROOT"  # the environment variable with the run folder that the number is for
+# Set in a drill, where the trainer makes faults on purpose: MB that it leaks with each date of a memory map.
+DRILL = "ATFTCTL_DRILL"
+DRILL_LEAK_MB = "ATFTCTL_DRILL_LEAK_MB"
 COUNTER = ".atftctl/generation"
 PENDING = ".atftctl/pending.json"  # there while a change waits for its confirmation, and may be undone by itself
 GENERATION_COLUMN = "generation"  # of METRICS
@@ -77,7 +80,7 @@ CHECKPOINT = "checkpoint"  # path, sha256
 OOM = "oom"  # message, section, recoverable; card: of a graphics card, free_mb …, holders (pid, mb)
 RECOVERED = "recovered"  # what the trainer did about an error
 ANOMALY = "anomaly"  # quantity, value
-EVALUATED = "evaluated"  # rankic_h1 …, dates
+EVALUATED = "evaluated"  # rankic_h1 …, dates; by_date: of the first horizon; identity: what it was measured on
 SAVE_FAILED = "save_failed"  # path, message; the old checkpoint is still there
 HANG = "hang"  # section, seconds, limit_s
 WORKER_LOST = "worker_lost"  # message, rank

@@ -1,4 +1,4 @@
-"""The trainer's command line: `python -m atftctl.trainer train|probe|validate`, run in the project's folder."""
+"""The trainer's command line: `python -m atftctl.trainer train|probe|validate|damage`, run in the project's folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,22 @@ def main() -> int:
     if arguments.verb == "probe":
         write_answer(measure_or_error(lambda: _run_probe(arguments, configs)), Path(arguments.out))
         return TrainerExit.FINISHED
+    if arguments.verb == "damage":
+        return damage(Path(arguments.root).absolute(), arguments.kind, arguments.times)
     return train(configs, Path(arguments.root).absolute(), arguments.resume)
+
+
+def damage(root: Path, kind: str, times: float) -> int:
+    """Damage the newest checkpoint, in a drill; return the exit code."""
+    from atftctl.trainer.errors import CheckpointError, SettingsError
+    from atftctl.trainer.probes import drill_faults
+
+    try:
+        drill_faults.damage(root, kind, times)
+    except (SettingsError, CheckpointError, OSError) as error:
+        print(error, file=sys.stderr)
+        return TrainerExit.BAD_SETTINGS if isinstance(error, SettingsError) else TrainerExit.BAD_CHECKPOINT
+    return TrainerExit.FINISHED
 
 
 def validate(configs: list[Path]) -> int:
@@ -170,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.choices["train"].add_argument(
         "--resume", choices=("last", "best", "scratch"), default="last", help="checkpoint to start from (default: last)"
     )
+    _add_damage(verbs.add_parser("damage"))
     measure = verbs.choices["probe"]
     measure.add_argument("kind", choices=("verify", "memory", "run", "effects", "tensors", "grade", "rehearse"))
     measure.add_argument(
@@ -189,6 +205,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify_options(measure)
     _add_rehearse_options(measure)
     return parser
+
+
+def _add_damage(verb: argparse.ArgumentParser) -> None:
+    """Add the arguments of `damage`, which only a drill runs."""
+    verb.add_argument("kind", choices=("momentum", "noise"), help="what is changed in the newest checkpoint")
+    verb.add_argument("--times", type=float, default=1.0, help="by how much")
+    verb.add_argument("--root", default=".", help="the run folder (default: the current folder)")
+    verb.set_defaults(config=None)
 
 
 def _add_rehearse_options(measure: argparse.ArgumentParser) -> None:

@@ -124,11 +124,15 @@ def test_each_flag_is_proven_and_one_that_does_nothing_fails(real: Project) -> N
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_drill(project: Project) -> None:
-    """The main job: a real out of memory under a real limit, rolled back, verified, phase 1 is back. Nothing stays behind."""
+    """The main job: a real out of memory under a real limit, seen and rolled back by the watcher, verified, phase 1 is
+    back. Nothing stays behind. The drills of the other symptoms: make drill-all."""
     before = set(glob.glob("/tmp/atftctl-drill-*"))
     done = project.run("drill", "--symptom", "oom", "--json", "--project", str(ROOT), limit_s=500)
     assert done.code == 0, done
-    seen = done.json["data"]["seen"]
+    (drill,) = done.json["data"]["drills"]
+    seen, seconds = drill["seen"], drill["seconds"]
     assert seen["rolled_back_mb"] < seen["limit_mb"] < seen["improved_mb"]
     assert all(word.startswith("pass") for word in seen["checks"].values()) and len(seen["checks"]) == 8, seen["checks"]
+    assert drill["verdict"] == seen["act"]["outcome"] == "restored"
+    assert 0 < seconds["own"] < seconds["reaction"] and seconds["verify"] > 0, seconds
     assert set(glob.glob("/tmp/atftctl-drill-*")) <= before

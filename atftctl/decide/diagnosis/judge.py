@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from atftctl.decide.detectors import robust
 from atftctl.decide.diagnosis import detected as metrics
-from atftctl.decide.diagnosis import of_machine, of_process, sight
+from atftctl.decide.diagnosis import of_machine, of_process, of_quality, sight
 from atftctl.domain.diagnosis import Confidence, Diagnosis, Evidence, Hypothesis, Observed
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.process_state import STATE_TEXTS
@@ -19,6 +19,7 @@ def judge(seen: Observed, found: metrics.Detected, matcher: Matcher, memory_limi
     """The conclusion from everything that was observed."""
     signs = [
         *of_process.evidence(seen, matcher),
+        *of_quality.evidence(seen),
         *metrics.evidence(found, memory_limit_mb),
         *of_process.near_limit(seen, found.active, memory_limit_mb),
         *of_machine.of_logs(seen),

@@ -10,7 +10,7 @@ from atftctl.domain.runbook import Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.host.files.containment import check_relative
-from atftctl.observe.runbook import validate_monitoring
+from atftctl.observe.runbook import validate_drill, validate_monitoring
 from atftctl.observe.runbook.binder import Binder
 from atftctl.observe.runbook.validate_monitoring import check_range
 from atftctl.protocol.keys import parse_key
@@ -30,6 +30,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_plans(runbook, binder)
     _check_symptoms(runbook, binder)
     validate_monitoring.check(runbook, binder)
+    validate_drill.check(runbook, binder)
 
 
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
@@ -179,7 +180,7 @@ def _check_gate(binder: Binder, path: tuple[str | int, ...], gate: Gate) -> None
 
 
 def _check_symptoms(runbook: Runbook, binder: Binder) -> None:
-    """Check that each fatal event of the trainer belongs to one symptom only, and the features of the drill."""
+    """Check that each fatal event of the trainer belongs to one symptom only."""
     known: dict[str, str] = {}
     for name, symptom in runbook.symptoms.items():
         if symptom.detector in known and symptom.detector in ("out-of-memory", "anomaly"):
@@ -192,9 +193,6 @@ def _check_symptoms(runbook: Runbook, binder: Binder) -> None:
                 ),
             )
         known.setdefault(symptom.detector, name)
-    for index, feature in enumerate(runbook.drill.keep_off):
-        if feature not in runbook.features:
-            _unknown_feature(binder, ("drill", "keep_off", index), feature, runbook)
 
 
 def _check_settings(runbook: Runbook, binder: Binder, path: tuple[str | int, ...], settings: Settings) -> None:

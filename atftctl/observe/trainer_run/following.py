@@ -14,6 +14,7 @@ from atftctl.host.files.growing import BEGIN, GrowingFile, Place
 
 MOST = 64  # events that are kept
 LONGEST = 2000  # characters of a text that is kept
+BY_DATE, LONGEST_TABLE = "by_date", 1 << 17  # of an evaluation: about 4,000 dates
 ONCE = (protocol.STARTED, protocol.FIRST_STEP, protocol.EVALUATED, protocol.RELOADED)  # only the newest one counts
 NAMES = (
     *ONCE, protocol.CHECKPOINT, protocol.OOM, protocol.RECOVERED, protocol.ANOMALY, protocol.SAVE_FAILED,
@@ -98,7 +99,7 @@ def keep(kept: Sequence[Event], event: Event) -> tuple[Event, ...]:
     """The events that are kept, with one more. Of those that only the newest counts of, and of the saves of one file,
     the newest one stays. Where they are too many, the oldest go but for the first step."""
     name, path = event["event"], event.get("path")
-    slim = {key: _slim(value) for key, value in event.items() if key != "effective" and _fits(value)}
+    slim = {key: _slim(value) for key, value in event.items() if key != "effective" and _fits(key, value)}
     others = [
         other
         for other in kept
@@ -109,8 +110,8 @@ def keep(kept: Sequence[Event], event: Event) -> tuple[Event, ...]:
     return (*others, slim)
 
 
-def _fits(value: Any) -> bool:
-    return isinstance(value, str) or len(str(value)) < LONGEST
+def _fits(key: str, value: Any) -> bool:
+    return isinstance(value, str) or len(str(value)) < (LONGEST_TABLE if key == BY_DATE else LONGEST)
 
 
 def _slim(value: Any) -> Any:

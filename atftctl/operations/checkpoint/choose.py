@@ -97,7 +97,9 @@ class Chooser:
                 self._request.report.note(
                     tr("checking {path} (grade {grade})", path=candidate.path, grade=wanted.grade)
                 )
+            self._request.report.part("grade")
             outcome = self._grader.reach(candidate, wanted.grade)
+            self._request.report.part("decide")
             notes = _passed_over(outcomes, wanted.grade)
             if (
                 outcome.good is None and wanted.grade == "whole" and not outcome.gone

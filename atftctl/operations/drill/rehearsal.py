@@ -1,99 +1,134 @@
-"""`drill`: rehearse an incident in a scratch copy of the project.
+"""`drill`: rehearse incidents in scratch copies of the project.
 
-A real trainer really runs out of memory; only the limit is chosen.
+A real trainer really fails; how the fault is made is data of the runbook.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from atftctl.decide.symptoms import find_symptom
-from atftctl.domain.errors import InterventionNeeded, Refused, UsageError
-from atftctl.domain.result import Data, Reporter, Result
-from atftctl.domain.runbook import Detector
-from atftctl.operations.drill.parts import Drill, run_parts
+from atftctl.domain.errors import AtftError, Inconclusive, UsageError
+from atftctl.domain.result import Reporter, Result
+from atftctl.host.errors import HostError, reason
+from atftctl.operations.drill import aftermath, faults, healthy, incident
+from atftctl.operations.drill.drill import Drill
+from atftctl.operations.drill.outcome import EXIT_OF, DrillData, Rehearsed, overall, sentence
 from atftctl.operations.project import Project
 from atftctl.operations.trainer_process import lifecycle
-from atftctl.protocol import Exit
-from atftctl.protocol.messages import tr
-
-REHEARSED: Detector = "out-of-memory"  # the detector of the symptom that is rehearsed
+from atftctl.protocol.messages import joined, tr
 
 
-@dataclass(frozen=True)
-class DrillData(Data):
-    """A drill that passed. total_s: seconds in all. seen: what was measured: the memory in MB and its limit, the cause
-    of the crash, the changes of the rollback and the checks. timeline: one line for each part."""
+def run(
+    project: Project, symptom: str, data: str, report: Reporter, *, keep: bool = False, every: bool = False
+) -> Result:
+    """Rehearse the incident of one symptom, or of each that has a drill.
 
-    total_s: float
-    seen: Mapping[str, Any]
-    timeline: tuple[str, ...]
-
-
-def run(project: Project, symptom: str, data: str, report: Reporter, *, keep: bool) -> Result:
-    """Rehearse an incident. Every part must succeed; the first that fails ends the drill with its obstacle.
-
-    `symptom`: its name, alias or title; "" for the one that is rehearsed. `data`: a file with real prices; "" for
-    synthetic ones. `keep`: keep the scratch copy. Raises UsageError, Inconclusive, InterventionNeeded.
+    `symptom`: its name, alias or title; "" for the first one of the runbook's drills. `data`: a file with real prices;
+    "" for synthetic ones. `keep`: keep the scratch copies; that of a drill that fails is kept in any case. `every`: all
+    symptoms. Raises UsageError.
     """
-    name = _rehearsed_symptom(project, symptom)
+    names = _rehearsed(project, symptom, every=every)
     if data and not Path(data).is_file():
         raise UsageError(tr("{path}: no such file", path=data))
-    home = Path(tempfile.mkdtemp(prefix="atftctl-drill-"))
+    prices = str(Path(data).absolute()) if data else ""
     begun = time.monotonic()
-    drill = Drill(project, report, name)
-    try:
-        run_parts(drill, home, str(Path(data).absolute()) if data else "")
-    finally:
-        _clean_up(drill, home, keep=keep)
-    total = time.monotonic() - begun
+    drills = tuple(_rehearse(project, name, prices, report, keep=keep) for name in names)
+    missing = [name for name in project.runbook.symptoms if name not in project.runbook.drill.faults] if every else []
+    result = DrillData(overall(drills), time.monotonic() - begun, drills, tuple(missing))
+    exit_code = EXIT_OF[result.verdict]
     return Result(
         "drill",
-        Exit.DONE,
-        tr(
-            "drill passed in {total:.0f} s: out of memory, rolled back in {rollback:.1f} s (target {target} min), "
-            "verified, phase 1 is on again",
-            total=total,
-            rollback=next(part.seconds for part in drill.parts if part.name == "rollback"),
-            target=project.runbook.symptoms[name].minutes,
-        ),
-        lines=(tr("the scratch copy is {folder}", folder=home / "project"),) if keep else (),
-        data=DrillData(total, drill.seen, tuple(drill.lines)),
-        parts=tuple(drill.parts),
+        exit_code,
+        sentence(result),
+        data=result,
+        contacts=project.contacts if result.verdict == "not restored" else (),
     )
 
 
-def _rehearsed_symptom(project: Project, symptom: str) -> str:
-    """Return the name of the symptom. Raises UsageError for one that has no drill."""
-    rehearsed = project.runbook.symptom_by(REHEARSED)
-    name, _ = find_symptom(project.runbook, symptom or rehearsed)
-    if project.runbook.symptoms[name].detector != REHEARSED:
-        hint = tr("no symptom of the runbook has the detector {detector}", detector=REHEARSED)
-        if rehearsed:
-            hint = tr("run: atftctl drill --symptom {symptom}", symptom=rehearsed)
-        raise UsageError(
-            tr("there is no drill for {symptom}: only running out of memory is rehearsed", symptom=name), hint=hint
-        )
-    return name
+def _rehearsed(project: Project, symptom: str, *, every: bool) -> Sequence[str]:
+    """The names of the symptoms to rehearse. Raises UsageError for one that has no drill."""
+    book = project.runbook
+    known = book.drill.faults
+    hint = tr("drills are described in the runbook, under drill.faults")
+    if not known:
+        raise UsageError(tr("the runbook has no drill"), hint=hint)
+    if every:
+        return tuple(known)
+    name = find_symptom(book, symptom)[0] if symptom else next(iter(known))
+    if name not in known:
+        text = tr("there is no drill for {symptom}; there are drills for: {names}", symptom=name,
+                  names=joined(", ", known))  # fmt: skip
+        raise UsageError(text, hint=hint)
+    return (name,)
+
+
+def _rehearse(project: Project, name: str, data: str, report: Reporter, *, keep: bool) -> Rehearsed:
+    """One drill. What ends it early becomes its verdict; only an interruption is raised."""
+    home = Path(tempfile.mkdtemp(prefix="atftctl-drill-"))
+    drill = Drill(project, report, name, project.runbook.drill.faults[name])
+    begun, kept, obstacle, verdict = time.monotonic(), True, "", "restored"
+    try:
+        _run_parts(drill, home, data)
+        kept = keep
+    except Inconclusive as error:
+        verdict, obstacle = "inconclusive", _text(error)
+    except AtftError as error:
+        verdict, obstacle = "not restored", _text(error)
+    except (OSError, HostError) as error:
+        verdict, obstacle = "not restored", reason(error)
+    except BaseException:
+        kept = keep
+        raise
+    finally:
+        _clean_up(drill, home, keep=kept)
+    return Rehearsed(
+        symptom=name,
+        title=project.runbook.symptoms[name].title.say(project.language),
+        verdict=verdict,  # type: ignore[arg-type]
+        obstacle=obstacle or None,
+        target_minutes=project.runbook.symptoms[name].minutes,
+        total_s=time.monotonic() - begun,
+        seconds=drill.timeline.seconds(),
+        seen=drill.seen,
+        timeline=tuple(drill.lines),
+        folder=str(home / "project") if kept else None,
+    )
+
+
+def _text(error: AtftError) -> str:
+    return f"{error.message} ({error.state})" if error.state else error.message
+
+
+def _run_parts(drill: Drill, home: Path, data: str) -> None:
+    """Run all parts. Raises the obstacle of the first that fails."""
+    drill.part("scratch copy", "", lambda: healthy.prepare(drill, home, data))
+    drill.part("healthy run", "atftctl rollback --immediate; atftctl trainer start", lambda: healthy.train(drill))
+    drill.part("baseline", "atftctl baseline record; atftctl backup --label known-good", lambda: healthy.record(drill))
+    with drill.incident_environment():
+        drill.part("fault", "", lambda: faults.make(drill))
+        drill.part("incident", "atftctl trainer start; atftctl watch --auto", lambda: incident.run(drill))
+        if drill.project.runbook.symptoms[drill.symptom].resume == "scratch":  # a new run is worse at first
+            drill.part("outcome", "", lambda: incident.settle(drill))
+            drill.part("training", "", lambda: aftermath.catch_up(drill))
+            drill.part("verify", "atftctl verify", lambda: aftermath.verify(drill))
+        else:  # the new trainer goes on while the checklist is made
+            drill.part("verify", "atftctl verify", lambda: aftermath.verify(drill))
+            drill.part("outcome", "", lambda: incident.settle(drill))
+        drill.part("re-enable", "atftctl reenable --phase 1", lambda: aftermath.turn_on(drill))
 
 
 def _clean_up(drill: Drill, home: Path, *, keep: bool) -> None:
     """Stop the trainer and remove the scratch copy, whatever ended the drill."""
-    if drill.root != home / "project":
-        shutil.rmtree(home, ignore_errors=True)
-        return
-    request = dataclasses.replace(drill.request, reason="the drill is over")
-    try:
-        lifecycle.stop(drill.project, (), request)
-    except (Refused, InterventionNeeded) as error:
-        drill.report.note(tr("the trainer of the drill may still be running: {reason}", reason=error.message))
-        return
+    if drill.root == home / "project":
+        try:
+            lifecycle.stop(drill.project, (), drill.request)
+        except (AtftError, HostError, OSError) as error:
+            drill.report.note(tr("the trainer of the drill may still be running: {reason}", reason=reason(error)))
+            return
     if not keep:
         shutil.rmtree(home, ignore_errors=True)

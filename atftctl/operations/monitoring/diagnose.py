@@ -16,6 +16,7 @@ from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.result import Reporter, Result
 from atftctl.domain.run_rows import RunRows
+from atftctl.domain.verdict import Verdict
 from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.configs import read_configs
@@ -24,6 +25,7 @@ from atftctl.observe.metrics.run_rows import run_rows
 from atftctl.observe.trainer_run import process
 from atftctl.operations.monitoring.baseline_curve import baseline_curve, first_event
 from atftctl.operations.monitoring.diagnosis_data import Cause, DiagnoseData, Sign
+from atftctl.operations.monitoring.quality import QualityComparer
 from atftctl.operations.project import Project
 from atftctl.operations.report.log_query import LogQuery, Scope, iso, scope_of
 from atftctl.protocol import Exit
@@ -88,6 +90,7 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
         kernel_pids=observed.has_pids_of_machine(record),
         killed=observed.killed_for_memory(record),
         checkpoints=observed.checkpoints(layout, project.runbook.files.models),
+        quality=QualityComparer(project).compare(events),
     )  # fmt: skip
 
 
@@ -168,7 +171,8 @@ def _unseen(seen: Observed, found: Detected, unknown: Sequence[str], uncompared:
         )
     if (text := uncompared or _outside(seen, found)) is not None:
         why.append(text)
-    why.append(tr("quality: it is not measured here; ask: atftctl verify"))
+    if seen.quality is None or seen.quality.verdict is Verdict.INCONCLUSIVE:
+        why.append(tr("quality: it is not measured here; ask: atftctl verify"))
     missing = {role: str(getattr(found.rules, role)) for role, ready in found.ready.items() if not ready}
     if seen.rows.rows:
         absent = [column for column in missing.values() if column not in seen.rows.columns]

@@ -21,6 +21,7 @@ from atftctl.observe.log_files.watching import LogWatcher
 from atftctl.observe.metrics.following import RowFollower
 from atftctl.observe.trainer_run.following import EventFollower
 from atftctl.observe.trainer_run.machine import MachineWatcher
+from atftctl.operations.monitoring.quality import QualityComparer
 from atftctl.operations.monitoring.watch_state import Watched, digest_of
 from atftctl.operations.project import Project
 
@@ -41,6 +42,7 @@ class WatchedRun:
         self._rows = RowFollower(layout.root, tuple(wanted), book.metrics.quality, record.generation, state.rows)
         self._events = EventFollower(layout.root, record.run_id, state.events)
         self._logs = LogWatcher(layout, book.logs, signatures.wanted(book.logs), record)
+        self._quality = QualityComparer(project)
         self._machine = MachineWatcher(layout, book.files.models)
         self.newest: Sequence[Row] = ()
 
@@ -121,6 +123,7 @@ class WatchedRun:
             kernel_pids=machine.has_pids,
             killed=machine.killed,
             checkpoints=machine.checkpoints,
+            quality=self._quality.compare(events),
         )  # fmt: skip
 
     def close(self) -> None:

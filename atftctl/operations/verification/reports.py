@@ -22,15 +22,16 @@ def check_writable(path: Path) -> None:
         raise UsageError(tr("the folder {folder} can't be written", folder=place.parent))
 
 
-def write_report(path: Path, content: bytes) -> None:
-    """Replace the file: it holds the whole old or the whole new content. Raises Refused where it can't be written."""
+def write_report(path: Path, content: bytes, state: str = "") -> None:
+    """Replace the file: it holds the whole old or the whole new content. `state`: what is true where that fails. Raises
+    Refused where it can't be written."""
     place = _place(path)
     try:
         write_durably(place, content)
     except (OSError, HostError) as error:
         raise Refused(
             tr("{path} can't be written: {reason}", path=path, reason=reason(error)),
-            state=tr("the checks were made; their result was not written"),
+            state=state or tr("the checks were made; their result was not written"),
         ) from None
 
 

@@ -21,6 +21,7 @@ from atftctl.trainer.data.cache import cached, retain, sweep
 from atftctl.trainer.data.features import MARKET, RANK, RAW, VERSION, fill_features, fill_targets, names
 from atftctl.trainer.data.files import COLUMNS, KEYS, Array
 from atftctl.trainer.data.graph import DailyGraph
+from atftctl.trainer.data.leak import Leak
 from atftctl.trainer.data.panel import Panel, open_prepared, prepared_folder, prepared_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.errors import DataError
@@ -69,6 +70,7 @@ class Dataset:
         """
         self._settings = settings
         self._prepared = prepared
+        self._leak = Leak(mapped=settings.memory_map)  # in a drill only
         self._length = settings.sequence_length
         self.seconds: dict[str, float] = {}
         self.notes: tuple[str, ...] = ()
@@ -110,6 +112,7 @@ class Dataset:
 
     def day(self, number: int) -> Day:
         """Return the day with this number, the first day of the panel being 0."""
+        self._leak.grow()
         stocks = np.flatnonzero(self._usable[number])
         window = np.asarray(self.features[number - self._length + 1 : number + 1])[:, stocks]
         x = np.nan_to_num(window.transpose(1, 0, 2), copy=False)

@@ -222,6 +222,8 @@ class Trainer:
             dates=len(evaluation.rankic[horizons[0]]),
             weights=weights,
             val_loss=evaluation.loss,
+            by_date={date: round(value, 6) for date, value in evaluation.rankic[horizons[0]].items()},
+            identity=self.parts.evaluation_identity,
             **{f"rankic_h{horizon}": evaluation.mean(horizon) for horizon in horizons},
         )
         self.recorder.log.info(

@@ -1,0 +1,76 @@
+"""The quality of the model in training: each evaluation of the trainer, compared with the baseline by date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from atftctl import protocol
+from atftctl.decide.verdicts.paired import compare
+from atftctl.domain.errors import Refused
+from atftctl.domain.verdict import Check
+from atftctl.operations.project import Project
+from atftctl.protocol import is_number
+from atftctl.state import baseline as stored
+
+Event = Mapping[str, Any]
+
+
+class QualityComparer:
+    """Compares the newest evaluation. The comparison is kept until there is a newer one: it takes a tenth of a
+    second."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._of = 0.0  # the time of the evaluation that was compared
+        self._check: Check | None = None
+
+    def compare(self, events: Sequence[Event]) -> Check | None:
+        """The comparison of the newest evaluation among these events of one run; None where there is none, or it can't
+        be compared: without a baseline, without values by date, measured on something else, or of a training that has
+        not come as far as the baseline's: a new run is worse at first, and `slower` judges whether it is too slow."""
+        event = next((event for event in reversed(events) if event["event"] == protocol.EVALUATED), None)
+        if event is None:
+            self._of, self._check = 0.0, None
+        elif event["t"] != self._of:
+            self._of, self._check = float(event["t"]), self._compare(event)
+        return self._check
+
+    def _compare(self, event: Event) -> Check | None:
+        rules, metrics = self._project.runbook.checks, self._project.runbook.metrics
+        column = metrics.columns.get(metrics.quality)
+        now, before = _numbers(event.get("by_date")), self._baseline(event)
+        if column is None or not column.better or not now or not before:
+            return None
+        # The trainer measures on some of the dates on purpose.
+        dates = now.keys()
+        return compare(
+            now,
+            {date: value for date, value in before.items() if date in dates},
+            title=metrics.title(metrics.quality),
+            better=column.better,
+            margin=rules.quality_margin,
+            min_dates=rules.quality_min_dates,
+        ).check()
+
+    def _baseline(self, event: Event) -> dict[str, float]:
+        """The baseline's values by date; empty where they are of something else, or of a longer training."""
+        try:
+            baseline = stored.read_baseline(self._project.layout) or {}
+        except Refused:
+            return {}
+        part, step, least = baseline.get("rankic") or {}, event.get("step"), _trained(baseline)
+        if least is None or not isinstance(step, int) or step < least or part.get("identity") != event.get("identity"):
+            return {}
+        return _numbers(part.get("by_date"))
+
+
+def _trained(baseline: Mapping[str, Any]) -> float | None:
+    """How many steps the baseline was trained, as far as its model and its loss curve say; None where they don't."""
+    steps = [(baseline.get("model") or {}).get("step"), *((baseline.get("curve") or {}).get("steps") or ())[-1:]]
+    return max(filter(is_number, steps), default=None)
+
+
+def _numbers(values: Any) -> dict[str, float]:
+    items = values.items() if isinstance(values, Mapping) else ()
+    return {str(date): float(value) for date, value in items if is_number(value)}
