@@ -158,6 +158,19 @@ def test_act_again(project: Project) -> None:
     assert decided(project, now=time.time() + 4 * LATER_S)["kind"] == "act"
 
 
+def test_act_again_beside_a_watcher_changes_nothing(project: Project) -> None:
+    """The other one may be writing down a rollback."""
+    test_a_rollback_that_fails_is_put_back_and_not_tried_again(project)
+    before = project.read(".atftctl/acts.json")
+    first = project.start("watch", "--interval", "0.1")
+    assert first.stdout
+    first.stdout.readline()
+    for more in ((), ("--once",)):
+        project.run("watch", "--auto", "--trust-defaults", "--act-again", *more)
+        assert project.read(".atftctl/acts.json") == before
+    ended(first)
+
+
 def test_an_undo_by_a_person_is_final(project: Project) -> None:
     project.behave(EMA)
     project.start_trainer()

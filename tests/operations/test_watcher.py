@@ -227,9 +227,7 @@ def test_it_was_stopped_or_the_clock_was_set(trainer: Trainer, monkeypatch: pyte
     assert look.diagnosis.main and look.diagnosis.main.cause == "hang", "but it is counted"
 
 
-def test_looks_that_are_far_apart_see_silence_all_the_same(
-    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looks_that_are_far_apart_see_silence_all_the_same(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `--interval 60`, no look is a gap; else it would never hang, and its rows would never be old."""
     trainer.rows(80)
     looking = trainer.watcher(interval_s=60)
