@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from atftctl.domain.acting import Decision, Memory
 from atftctl.domain.diagnosis import Diagnosis, Evidence, Hypothesis
+from atftctl.operations.alerting import outbox
 from atftctl.operations.monitoring import acting
 from atftctl.operations.project import open_project
 from atftctl.state import acts as acts_state
@@ -376,6 +378,21 @@ def test_a_full_disk(project: Project) -> None:
     held = decided(project, before=fill_up)
     assert held["kind"] == "hold" and "No space left on device" in held["why"], held
     assert project.configs() == before and not rollbacks(project)
+
+
+def test_a_call_that_cant_be_written_is_told_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watcher looks twice a second, and would call a person as often."""
+    told = list[str]()
+
+    def full(*_: object) -> None:
+        raise OSError(FULL, os.strerror(FULL))
+
+    monkeypatch.setattr(acts_state, "write", full)
+    monkeypatch.setattr(outbox, "page", lambda project, why, command: told.append(why))
+    opened = open_project(project.root)
+    for why in ("used up", "used up", "undone", "used up"):
+        assert acting.call(opened, Memory(), Decision("page", why), 1.0).kind == "page"
+    assert told == ["used up", "undone"]
 
 
 def test_a_rollback_that_fails_is_put_back_and_not_tried_again(project: Project) -> None:

@@ -25,6 +25,7 @@ from atftctl.state import acts, history
 from atftctl.state.layout import Layout
 
 Entries = tuple[Mapping[str, Any], ...]
+_unrecorded = set[tuple[Layout, str]]()  # calls for a person of this process that could not be written
 
 
 def consider(project: Project, look: Look, report: Reporter, mode: Mode = "propose") -> Decision:
@@ -185,12 +186,19 @@ def _carried_out(project: Project, memory: Memory, look: Look, decision: Decisio
 
 
 def call(project: Project, memory: Memory, decision: Decision, now: float) -> Decision:
-    """Call a person, and act no more until one has taken over. Where that can't be written, no act can be, either.
-    Where people can't be told, the screen and the contacts are left."""
-    with suppress(OSError, HostError):
+    """Call a person, and act no more until one has taken over. Where that can't be written, no act can be, either, and
+    the next look comes here again: people are told once. Where they can't be told, the screen and the contacts are
+    left."""
+    call_id = (project.layout, str(decision.why))
+    is_repeated = call_id in _unrecorded
+    try:
         acts.write(project.layout, replace(memory, stopped=Stopped(now, str(decision.why))))
-    with suppress(AtftError, OSError, HostError):
-        outbox.page(project, str(decision.why), decision.command)
+        _unrecorded.discard(call_id)
+    except (OSError, HostError):
+        _unrecorded.add(call_id)
+    if not is_repeated:
+        with suppress(AtftError, OSError, HostError):
+            outbox.page(project, str(decision.why), decision.command)
     return replace(decision, kind="page", contacts=project.contacts)
 
 
