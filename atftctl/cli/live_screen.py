@@ -29,7 +29,8 @@ STYLES = {"": "", "strong": "bold", "quiet": "dim", "good": "green", "warn": "ye
 
 
 class LiveScreen:
-    """The screen, and the reporter of what the watcher does: its progress is a line of the screen."""
+    """The screen, and the reporter of what the watcher does: its progress is a line of the screen. Progress that can't
+    be shown, since the terminal was closed, stops no rollback."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -61,12 +62,12 @@ class LiveScreen:
     def part(self, name: str) -> None:
         """A part of a rollback begins."""
         self._doing, self._done, self._total = localize(PARTS.get(name, name)), 0, 0
-        self._draw()
+        self._progress()
 
     def note(self, text: str) -> None:
         """A message."""
         self._doing = localize(text)
-        self._draw()
+        self._progress()
 
     def expect(self, total: int) -> None:
         """So many bytes will be read or copied."""
@@ -76,12 +77,16 @@ class LiveScreen:
         """So many bytes more are done."""
         self._done += done
         if self._doing and self._total and time.monotonic() - self._drawn > 1.0:
-            self._draw()
+            self._progress()
 
     def reached(self, text: str) -> None:
         """How far a part is."""
         self._doing = localize(text)
-        self._draw()
+        self._progress()
+
+    def _progress(self) -> None:
+        with suppress(OSError, ValueError):
+            self._draw()
 
     def _draw(self) -> None:
         if self._seen is None:

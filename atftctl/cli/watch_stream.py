@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -34,12 +34,21 @@ def stream(session: Session, project: Project, looks: Looks, *, plain: bool) -> 
         for seen in _as_lines(session, looks) if as_lines else _on_screen(project, looks):
             code = exit_code(verdict_of(seen.look))
     except BrokenPipeError:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that Python's last flush does not complain
+        pass  # nobody reads any more
     except KeyboardInterrupt:
         pass  # the usual end
+    _give_up_output()
     session.json, session.render = False, _nothing
     return Result("watch", code, tr("interrupted"))
+
+
+def _give_up_output() -> None:
+    """What could not be written is dropped, so that Python's last flush does not complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _on_screen(project: Project, looks: Looks) -> Iterator[Seen]:
@@ -61,21 +70,33 @@ def _on_screen(project: Project, looks: Looks) -> Iterator[Seen]:
 
 def _as_lines(session: Session, looks: Looks) -> Iterator[Seen]:
     """Write the lines of each look, and pass it on. Ends where nobody reads them any more."""
-    from atftctl.cli.render.watch import line
-
     with closing(looks(session.reporter)) as seen_looks:
         for seen in seen_looks:
             session.close()  # removes the line of progress
-            for said in seen.lines:
-                if session.json:
-                    emit_json(said)
-                else:
-                    line(said)
-            if seen.lines:
-                sys.stdout.flush()
+            written = _write(seen.lines, as_json=session.json)
             yield seen
-            if nobody_reads():
+            if not written or nobody_reads():
                 return
+
+
+def _write(lines: Sequence[WatchLine], *, as_json: bool) -> bool:
+    """Write these lines; False where nobody reads them. On a full disk some are lost, and the watcher goes on: it may
+    have to act."""
+    from atftctl.cli.render.watch import line
+
+    try:
+        for said in lines:
+            if as_json:
+                emit_json(said)
+            else:
+                line(said)
+        if lines:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _nothing(result: Result) -> None:

@@ -28,7 +28,7 @@ def read(layout: Layout) -> Memory:
         return Memory.from_json(sealed_records.unseal(read_bytes(layout.acts, LONGEST), layout.acts.name))
     except FileNotFoundError:
         return Memory()
-    except (OSError, HostError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, HostError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise Refused(
             tr("the record of the watcher's rollbacks can't be read: {reason}", reason=reason(error)),
             hint=tr("check the operations (atftctl history), then run: rm {path}", path=layout.acts),

@@ -23,7 +23,7 @@ def read(layout: Layout) -> Proofs:
     try:
         body = sealed_records.unseal(read_bytes(layout.earned, LONGEST), layout.earned.name)
         return {str(digest): tuple(map(Span.from_json, spans)) for digest, spans in body["sets"]}
-    except (OSError, HostError, KeyError, TypeError, ValueError):
+    except (OSError, HostError, LookupError, TypeError, ValueError, ArithmeticError):
         return {}
 
 

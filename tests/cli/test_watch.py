@@ -257,6 +257,23 @@ def test_a_full_disk_does_not_end_it(tmp_path: Path) -> None:
     assert any("alarm: loss_rel is nan in step 82" in line for line in lines), lines
 
 
+def test_lines_that_cant_be_written_do_not_end_it(trainer: Trainer) -> None:
+    """Its lines go to a log on a full disk: it goes on, and acts where that is asked for."""
+    project = trainer.project
+    with Path("/dev/full").open("w") as full:
+        watcher = subprocess.Popen(
+            project.argv("watch", "--interval", "0.1"), cwd=project.root, env=project.env, stdin=subprocess.DEVNULL,
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    wait_for(lambda: beat(project)["step"] == 80 or watcher.poll() is not None)
+    trainer.rows(1, loss="nan", loss_rel="nan")
+    wait_for(lambda: beat(project)["step"] == 81 or watcher.poll() is not None)
+    trainer.rows(1)
+    wait_for(lambda: beat(project)["step"] == 82 or watcher.poll() is not None)  # so the look before has ended
+    watcher.send_signal(signal.SIGINT)
+    assert watcher.communicate(timeout=30)[1] == "" and watcher.returncode == 1
+
+
 def test_needs_neither_torch_nor_pandas(trainer: Trainer) -> None:
     done = trainer.project.run("watch", "--once", env=BLOCKED)
     assert done.code == 0, done

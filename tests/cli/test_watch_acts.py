@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from atftctl.domain.acting import Decision, Memory
 from atftctl.domain.diagnosis import Diagnosis, Evidence, Hypothesis
+from atftctl.operations.alerting import outbox
 from atftctl.operations.monitoring import acting
 from atftctl.operations.project import open_project
 from atftctl.state import acts as acts_state
@@ -156,6 +158,19 @@ def test_act_again(project: Project) -> None:
     ended(watcher)
     assert memory(project)["stopped"] is None
     assert decided(project, now=time.time() + 4 * LATER_S)["kind"] == "act"
+
+
+def test_act_again_beside_a_watcher_changes_nothing(project: Project) -> None:
+    """The other one may be writing down a rollback."""
+    test_a_rollback_that_fails_is_put_back_and_not_tried_again(project)
+    before = project.read(".atftctl/acts.json")
+    first = project.start("watch", "--interval", "0.1")
+    assert first.stdout
+    first.stdout.readline()
+    for more in ((), ("--once",)):
+        project.run("watch", "--auto", "--trust-defaults", "--act-again", *more)
+        assert project.read(".atftctl/acts.json") == before
+    ended(first)
 
 
 def test_an_undo_by_a_person_is_final(project: Project) -> None:
@@ -363,6 +378,21 @@ def test_a_full_disk(project: Project) -> None:
     held = decided(project, before=fill_up)
     assert held["kind"] == "hold" and "No space left on device" in held["why"], held
     assert project.configs() == before and not rollbacks(project)
+
+
+def test_a_call_that_cant_be_written_is_told_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watcher looks twice a second, and would call a person as often."""
+    told = list[str]()
+
+    def full(*_: object) -> None:
+        raise OSError(FULL, os.strerror(FULL))
+
+    monkeypatch.setattr(acts_state, "write", full)
+    monkeypatch.setattr(outbox, "page", lambda project, why, command: told.append(why))
+    opened = open_project(project.root)
+    for why in ("used up", "used up", "undone", "used up"):
+        assert acting.call(opened, Memory(), Decision("page", why), 1.0).kind == "page"
+    assert told == ["used up", "undone"]
 
 
 def test_a_rollback_that_fails_is_put_back_and_not_tried_again(project: Project) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
+from atftctl.domain.diagnosis import Diagnosis, Evidence, Hypothesis
+from atftctl.operations.project import open_project
+from atftctl.state import earned as earned_state
 from tests.cli.test_replay import write
 from tests.support.looks import decided, look_at
 from tests.support.projects import RUNBOOK, Project, wait_for
@@ -103,6 +107,22 @@ def test_a_shadow_adds_its_steps(project: Project) -> None:
     project.run("trainer", "restart")
     assert decided(project, "shadow")["kind"] == "propose"
     assert shown(project) == before, "the run that died adds none"
+
+
+def test_a_shadow_counts_also_what_its_budget_would_have_stopped(project: Project) -> None:
+    project.start_trainer()
+    signs = tuple(
+        Evidence("metrics", "strong", "anomaly", name, detector=name, column=column)
+        for name, column in (("drift", "loss_rel"), ("explosion", "grad_norm"))
+    )
+    diagnosis, now = Diagnosis(False, (Hypothesis("anomaly", "likely", signs),)), time.time()
+    for number in range(6):
+        held = decided(project, "shadow", now=now + 400 * number, diagnosis=diagnosis, step=100 + number)
+        assert held["kind"] == "propose", held
+        assert ("it would have called a person" in held["why"]) == (number >= 3), held
+        assert decided(project, "shadow", now=now + 400 * number + 1, diagnosis=diagnosis)["kind"] == "hold"
+    [span] = next(iter(earned_state.read(open_project(project.root).layout).values()))
+    assert span.acts == 6
 
 
 def shown(project: Project) -> int:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from atftctl import protocol
+from atftctl.cli.live_screen import LiveScreen
 from atftctl.cli.render.layout import display_width
 from atftctl.cli.render.translation import use_language
 from atftctl.cli.render.watch_curves import MOST, Curves, thinned
@@ -101,6 +102,24 @@ def test_a_spike_stays_and_memory_does_not_grow(project: Project) -> None:
 
 def test_no_rollbacks_left_is_no_word_of_them() -> None:
     assert budget_text(None, 3) == "" and "0 of 3" in budget_text(0, 3)
+
+
+def test_progress_on_a_closed_terminal_stops_no_rollback(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.live import Live
+
+    def closed(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Live, "start", lambda *_: None)
+    monkeypatch.setattr(Live, "update", closed)
+    shown = LiveScreen(open_project(project.root))
+    with pytest.raises(OSError, match="Input/output"):
+        shown.show(screen().seen)
+    shown.part("stop")
+    shown.note("the trainer has ended")
+    shown.reached("step 3")
+    shown.expect(10)
+    shown.progress(5)
 
 
 def test_on_a_terminal(project: Project) -> None:

@@ -85,10 +85,10 @@ def watch(
         from atftctl.cli.render.diagnosis import watched
 
         session.render = watched
-        return operation.once(project, session.reporter, mode)
+        return operation.once(project, session.reporter, mode, again=act_again)
     from atftctl.cli.watch_stream import stream
 
     def looks(report: "Reporter") -> "Generator[Seen, None, None]":
-        return operation.watch(project, report, interval, mode)
+        return operation.watch(project, report, interval, mode, again=act_again)
 
     return stream(session, project, looks, plain=plain)

@@ -25,6 +25,7 @@ from atftctl.state import acts, history
 from atftctl.state.layout import Layout
 
 Entries = tuple[Mapping[str, Any], ...]
+_unrecorded = set[tuple[Layout, str]]()  # calls for a person of this process that could not be written
 
 
 def consider(project: Project, look: Look, report: Reporter, mode: Mode = "propose") -> Decision:
@@ -50,14 +51,8 @@ def _consider(project: Project, look: Look, report: Reporter, mode: Mode) -> Dec
     layout = project.layout
     before = acts.read(layout)
     signals = signals_of(project.runbook, look.diagnosis) if look.sees else ()
-    if mode == "auto" and not before.stopped and carrying.is_cut_short(layout, before):
-        try:
-            carrying.recover(project, report)
-        except Busy as error:
-            return Decision("hold", error.message)
-        except (AtftError, HostError, OSError) as error:
-            why = tr("its interrupted rollback can't be recovered: {reason}", reason=reason(error))
-            return call(project, before, Decision("page", why, command="atftctl recover"), look.now)
+    if mode == "auto" and (unfinished := _recovered(project, before, look, report)):
+        return unfinished
     memory = standing.after(before, look, signals)
     entries = _history(layout) if memory.acts or memory.stopped or signals else ()
     memory = _followed(project, memory, look, signals, entries) if mode == "auto" else memory
@@ -65,20 +60,39 @@ def _consider(project: Project, look: Look, report: Reporter, mode: Mode) -> Dec
     memory = _with_run(memory, look, known)
     if memory.to_json() != before.to_json():
         acts.write(layout, memory)
-    if memory.stopped and not before.stopped:  # by what a kill has left: nobody was called yet
-        called = call(project, memory, Decision("page", memory.stopped.why, command="atftctl status"), look.now)
-        return replace(called, settled=_settled(before, memory))
     if mode == "shadow":
-        decision = policy.decide(project.runbook, look, replace(memory, stopped=None), known, mode)
-        proof = any(each.proof for each in signals)
-        earned.add_look(project, look, acts=decision.kind == "act", proof=proof)
-        return _as_shadow(project, memory, look, decision)
-    decision = policy.decide(project.runbook, look, memory, known, mode)
+        return _watched(project, memory, look, known, signals)
+    if memory.stopped and not before.stopped:  # by what a kill has left: nobody was called yet
+        decision = Decision("page", memory.stopped.why, command="atftctl status")
+    else:
+        decision = policy.decide(project.runbook, look, memory, known, mode)
     if decision.kind == "page":
         decision = call(project, memory, decision, look.now)
     elif decision.kind == "act":
         decision = _carried_out(project, memory, look, decision, report)
     return replace(decision, settled=_settled(before, memory))
+
+
+def _recovered(project: Project, memory: Memory, look: Look, report: Reporter) -> Decision | None:
+    """Finish or reverse the watcher's own rollback that a kill has interrupted; the decision where that fails."""
+    if memory.stopped or not carrying.is_cut_short(project.layout, memory):
+        return None
+    try:
+        carrying.recover(project, report)
+    except Busy as error:
+        return Decision("hold", error.message)
+    except (AtftError, HostError, OSError) as error:
+        why = tr("its interrupted rollback can't be recovered: {reason}", reason=reason(error))
+        return call(project, memory, Decision("page", why, command="atftctl recover"), look.now)
+    return None
+
+
+def _watched(project: Project, memory: Memory, look: Look, known: Past, signals: tuple[Signals, ...]) -> Decision:
+    """What a shadow decides about a look, and what its steps show."""
+    decision = policy.decide(project.runbook, look, replace(memory, stopped=None), known, "shadow")
+    proof = any(each.proof for each in signals)
+    earned.add_look(project, look, acts=decision.kind in ("act", "page"), proof=proof)
+    return _as_shadow(project, memory, look, decision)
 
 
 def _settled(before: Memory, memory: Memory) -> tuple[Act, ...]:
@@ -138,13 +152,14 @@ def _with_run(memory: Memory, look: Look, known: Past) -> Memory:
 
 
 def _as_shadow(project: Project, memory: Memory, look: Look, decision: Decision) -> Decision:
-    """Write down what would have been done."""
-    if decision.kind == "page":
-        return replace(decision, kind="propose", why=tr("it would have called a person: {reason}", reason=decision.why))
-    if decision.kind != "act":
+    """Write down what would have been done. A call for a person because no rollback is left counts as one more: else
+    a watcher that is wrong each hour would have shown after three of them that it is never wrong again."""
+    if decision.kind not in ("act", "page"):
         return decision
     act = replace(_act_of(look, decision, "shadow"), ended=look.now, outcome="shadow")
     acts.write(project.layout, acts.with_act(memory, act))
+    if decision.kind == "page":
+        return replace(decision, kind="propose", why=tr("it would have called a person: {reason}", reason=decision.why))
     return replace(decision, kind="propose", why=tr("it would have acted: {reason}", reason=decision.why))
 
 
@@ -171,12 +186,19 @@ def _carried_out(project: Project, memory: Memory, look: Look, decision: Decisio
 
 
 def call(project: Project, memory: Memory, decision: Decision, now: float) -> Decision:
-    """Call a person, and act no more until one has taken over. Where that can't be written, no act can be, either.
-    Where people can't be told, the screen and the contacts are left."""
-    with suppress(OSError, HostError):
+    """Call a person, and act no more until one has taken over. Where that can't be written, no act can be, either, and
+    the next look comes here again: people are told once. Where they can't be told, the screen and the contacts are
+    left."""
+    call_id = (project.layout, str(decision.why))
+    is_repeated = call_id in _unrecorded
+    try:
         acts.write(project.layout, replace(memory, stopped=Stopped(now, str(decision.why))))
-    with suppress(AtftError, OSError, HostError):
-        outbox.page(project, str(decision.why), decision.command)
+        _unrecorded.discard(call_id)
+    except (OSError, HostError):
+        _unrecorded.add(call_id)
+    if not is_repeated:
+        with suppress(AtftError, OSError, HostError):
+            outbox.page(project, str(decision.why), decision.command)
     return replace(decision, kind="page", contacts=project.contacts)
 
 

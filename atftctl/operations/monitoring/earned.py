@@ -32,18 +32,22 @@ def shown(project: Project) -> Shown:
 
 
 def begin(project: Project, report: Reporter, *, trusted: bool, again: bool) -> None:
-    """Before a watcher that acts: raises Refused unless that is earned, or `trusted`. `again`: a person has looked, and
-    the watcher may act after it had called for one. Every module is loaded now: our own code may be changed later."""
+    """Before a watcher that acts: raises Refused unless that is earned, or `trusted`. Changes nothing. `again`: it will
+    be allowed to act again. Every module is loaded now: our own code may be changed later."""
     if not trusted:
         require(project)
     memory = acts.read(project.layout)
-    if again:
-        acts.write(project.layout, replace(memory, stopped=None, reset=time.time()))
-    elif memory.stopped:
+    if memory.stopped and not again:
         text = tr("the watcher has called for a person, and only proposes: {reason}", reason=memory.stopped.why)
         report.note(text)
         report.note(tr("to let it act again: atftctl watch --auto --act-again"))
     private_copy.load_all()
+
+
+def allow_again(layout: Layout) -> None:
+    """A person has looked: the watcher may act after it had called for one, with a new budget. Call this as the one
+    watcher: another one may be writing down what it does. Raises Refused, OSError, HostError."""
+    acts.write(layout, replace(acts.read(layout), stopped=None, reset=time.time()))
 
 
 def require(project: Project) -> None:

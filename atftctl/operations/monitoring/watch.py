@@ -14,6 +14,7 @@ from atftctl.domain.result import Data, Reporter, Result
 from atftctl.domain.run_rows import Row
 from atftctl.domain.watching import Look
 from atftctl.observe.metrics.run_rows import run_rows
+from atftctl.operations.monitoring import earned
 from atftctl.operations.monitoring.acting import consider
 from atftctl.operations.monitoring.acting_lines import Speaker
 from atftctl.operations.monitoring.diagnose import data_of, headline
@@ -62,13 +63,15 @@ class WatchData(Data):
 
 
 def watch(
-    project: Project, report: Reporter, interval_s: float = INTERVAL_S, mode: Mode = "propose"
+    project: Project, report: Reporter, interval_s: float = INTERVAL_S, mode: Mode = "propose", *, again: bool = False
 ) -> Generator[Seen, None, None]:
-    """Yield a look every `interval_s` seconds, after it was acted on as `mode` says. Ends only when it is closed, or
-    interrupted. Raises Busy where another watcher runs."""
+    """Yield a look every `interval_s` seconds, and act on it as `mode` says. Ends only when it is closed, or
+    interrupted. again: a person has looked; see `earned.allow_again`. Raises Busy where another watcher runs."""
     command = "watch" if mode == "propose" else f"watch --{mode}"
     with only_watcher(project.layout, report, command) as alone:
         mode = mode if alone else "propose"
+        if again and alone:
+            earned.allow_again(project.layout)
         state, damage = read_state(project.layout)
         watcher, keeper = Watcher(project, report, state, interval_s), Keeper(project)
         teller = Teller(project)
@@ -92,11 +95,13 @@ def watch(
             watcher.close()
 
 
-def once(project: Project, report: Reporter, mode: Mode = "propose") -> Result:
+def once(project: Project, report: Reporter, mode: Mode = "propose", *, again: bool = False) -> Result:
     """Look once, and act on it as `mode` says. Where a watcher runs, its state is used, and not written; then this one
-    only proposes."""
+    only proposes. again: as for `watch`."""
     try:
         with only_watcher(project.layout, report) as alone:
+            if again and alone:
+                earned.allow_again(project.layout)
             return _once(project, report, mode if alone else "propose", keep=True)
     except Busy as busy:
         report.note(busy.message)

@@ -53,7 +53,7 @@ def read_state(layout: Layout) -> tuple[Watched | None, Message | None]:
     try:
         body = watch_state.read(layout)
         return (Watched.from_json(body) if body is not None else None), None
-    except (OSError, HostError, KeyError, TypeError, ValueError) as error:
+    except (OSError, HostError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         text = tr(
             "the watcher's state can't be read: {reason}; this run is read again from its start", reason=reason(error)
         )
