@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import subprocess
-import threading
 from typing import Any
 
 import pytest
@@ -151,15 +150,18 @@ def test_a_sender_that_hangs_is_given_up(project: Project, monkeypatch: pytest.M
         os.close(sink)
 
 
-def test_ten_at_once_are_all_recorded(project: Project) -> None:
-    threads = [
-        threading.Thread(target=receive, args=(project, notification(key=f"group {number}"))) for number in range(10)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {alert["key"] for alert in listed(project)} == {f"group {number}" for number in range(10)}
+def test_several_at_once_are_all_recorded(project: Project) -> None:
+    programs = []
+    for number in range(4):
+        body = project.root / f"body{number}.json"
+        body.write_text(notification(key=f"group {number}"))
+        with body.open("rb") as source:
+            command = project.argv("alert", "receive")
+            programs.append(
+                subprocess.Popen(command, cwd=project.root, env=project.env, stdin=source, stdout=subprocess.DEVNULL)
+            )
+    assert [program.wait(60) for program in programs] == [0] * 4
+    assert {alert["key"] for alert in listed(project)} == {f"group {number}" for number in range(4)}
 
 
 def test_an_alert_comes_while_an_operation_holds_the_lock(project: Project) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.metrics import events, row, write
-from tests.support.projects import RUNBOOK, Project
+from tests.support.projects import RUNBOOK, Project, ask_trainer
 
 pexpect = pytest.importorskip("pexpect")
 pyte = pytest.importorskip("pyte")
@@ -89,6 +89,7 @@ diagnosis(Result("diagnose", Exit.CHECK_FAILED, "oom: Out of memory (certain)", 
 def screen(request: pytest.FixtureRequest, project: Project) -> Callable[..., None]:
     """Runs a program in a terminal of that size, or in a pipe, and compares what it shows with its file."""
     size: str = request.param
+    ask_trainer(project)
     line = next(line for line in project.read(RUNBOOK).decode().splitlines() if line.startswith("  validate:"))
     valid = """  validate: ["{python}", -S, -c, "print('{\\"valid\\": true}')"]"""  # in time on a busy machine, too
     project.replace(RUNBOOK, line, valid)

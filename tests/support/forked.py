@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ LATE = (
     "textwrap", "difflib", "csv", "tarfile", "zipfile", "secrets", "getpass", "importlib.metadata", "concurrent.futures",
     "psutil", "ruamel.yaml", "rich.console", "rich.table", "typer.main", "ctypes", "resource",
 )  # fmt: skip
+_asking = threading.Lock()  # one answer at a time: those of two threads would be mixed up
 _servers: dict[int, subprocess.Popen[str]] = {}  # by the test process that started it
 
 
@@ -36,7 +38,8 @@ def run(
         Path(files[0]).write_text(stdin or "")
         request = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "files": files, "limit_s": limit_s,
                  "has_input": stdin is not None}  # fmt: skip
-        code = _ask(request)
+        with _asking:
+            code = _ask(request)
         texts = [Path(name).read_bytes().decode("utf-8", "backslashreplace") for name in files[1:]]
     if code is None:
         raise subprocess.TimeoutExpired(list(arguments), limit_s)
