@@ -257,6 +257,22 @@ def test_a_full_disk_does_not_end_it(tmp_path: Path) -> None:
     assert any("alarm: loss_rel is nan in step 82" in line for line in lines), lines
 
 
+def test_the_way_to_end_it_works_for_one_in_the_background(trainer: Trainer) -> None:
+    """A shell script starts what is in the background with Ctrl-C ignored; the hint of a second watcher ends it."""
+    project = trainer.project
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        watcher = project.start("watch", "--interval", "0.1")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_for(lambda: beat(project)["step"] == 80 or watcher.poll() is not None)
+    second = project.run("watch")
+    assert f"to end it: kill {watcher.pid}" in second.err, second
+    watcher.terminate()
+    assert watcher.wait(timeout=30) == 0
+    watcher.communicate()
+
+
 def test_lines_that_cant_be_written_do_not_end_it(trainer: Trainer) -> None:
     """Its lines go to a log on a full disk: it goes on, and acts where that is asked for."""
     project = trainer.project

@@ -34,7 +34,7 @@ def only_watcher(layout: Layout, report: Reporter, command: str = "watch") -> It
     except LockHeldError as error:
         raise Busy(
             watched_by(error.holder),
-            hint=tr("one look beside it: atftctl watch --once; to end it: kill -INT {pid}", pid=error.holder["pid"])
+            hint=tr("one look beside it: atftctl watch --once; to end it: kill {pid}", pid=error.holder["pid"])
             if "pid" in error.holder
             else "atftctl watch --once",
         ) from None
