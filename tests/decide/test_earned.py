@@ -99,6 +99,8 @@ def test_the_digest_is_of_these_thresholds() -> None:
         replace(BOOK, acting=Acting(rollbacks=5)),
         replace(BOOK, checks=replace(BOOK.checks, grad_norm_max=9.0)),
         replace(BOOK, metrics=replace(BOOK.metrics, quality="rankic_h5")),
+        replace(BOOK, logs=replace(BOOK.logs, errors=BOOK.logs.kinds[1:])),
+        replace(BOOK, symptoms={**BOOK.symptoms, "oom": replace(BOOK.symptoms["oom"], detector="leak")}),
     ]
     digests = {digest, *map(earned.policy_digest, others)}
     assert len(digests) == len(others) + 1

@@ -21,10 +21,12 @@ GAP = 2000  # steps between two looks: with more, the watcher was away
 
 
 def policy_digest(runbook: Runbook) -> str:
-    """A digest of everything that decides when the watcher acts: the columns, the thresholds, the limits of acting, and
-    the version of the detectors. The curve of a baseline run is none of it: it is data, as the metrics are."""
+    """A digest of everything that decides when the watcher acts: the columns, the thresholds, the limits of acting,
+    what log lines and detectors speak for, and the version of the detectors. The curve of a baseline run is none of
+    it: it is data, as the metrics are."""
     rules = bank.rules_of(runbook)
-    values = [VERSION, _plain(rules), _plain(runbook.acting), runbook.metrics.quality]
+    symptoms = {name: symptom.detector for name, symptom in runbook.symptoms.items()}
+    values = [VERSION, _plain(rules), _plain(runbook.acting), runbook.metrics.quality, symptoms, _plain(runbook.logs)]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -35,6 +37,8 @@ def _plain(value: Any) -> Any:
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     return repr(value) if isinstance(value, float) else value
 
 
