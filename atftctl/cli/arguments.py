@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 WITH_VALUE = ("--project", "--lang")
 FLAGS = ("--json",)
-GROUPS = ("backup", "baseline", "checkpoint", "config", "plan", "runbook", "trainer")  # they have commands of their own
+GROUPS = (
+    "alert",
+    "backup",
+    "baseline",
+    "checkpoint",
+    "config",
+    "plan",
+    "runbook",
+    "trainer",
+)  # they have commands of their own
 
 
 def in_order(arguments: Sequence[str]) -> list[str]:

@@ -102,7 +102,7 @@ def test_a_route_that_hangs_costs_a_rollback_nothing(routed: Project, receiver: 
     assert routed.run(*OOM).code == 0
     assert time.monotonic() - begun < 30
     wait_until(lambda: receiver.requests)
-    assert len(notifiers(routed)) <= 2, "one that sends, and one that waits"
+    wait_until(lambda: len(notifiers(routed)) <= 2)  # one that sends, and one that waits; a third one ends at once
     assert not receiver.came
 
 

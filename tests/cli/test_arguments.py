@@ -20,4 +20,5 @@ def test_the_groups_are_those_whose_modules_hold_several_commands() -> None:
 
 def test_leading_options_go_behind_the_command() -> None:
     assert in_order(["--lang", "ja", "checkpoint", "list"]) == ["checkpoint", "list", "--lang", "ja"]
+    assert in_order(["--lang", "ja", "alert", "list"]) == ["alert", "list", "--lang", "ja"]
     assert in_order(["--json", "status"]) == ["status", "--json"]

@@ -249,7 +249,11 @@ LINT = {
         "key: improvements.use_ema",
         "is also the key of the feature use_ema",
     ),
-    "no such resume": ("resume: best  # last", "resume: snapshot  # last", "is not one of: last, best, scratch"),
+    "no such resume": (
+        "resume: best  # last",
+        "resume: newest  # last",
+        "is not one of: last, best, snapshot, scratch",
+    ),
     "no deadline": ("ready_s: 20", "ready_s: .nan", "out of its range"),
     "no grace": ("grace_s: 5", "grace_s: -1", "out of its range"),
     "no such limit": ("memory_limit_mb: 0", "memory_limit_mb: 99999999999999", "out of its range"),
