@@ -235,8 +235,10 @@ def test_a_notifier_that_is_broken_changes_no_exit_code(routed: Project, monkeyp
 
     session = Session("status", project=routed.root)
     session.open(look=True)
-    monkeypatch.setattr(gather, "signature", lambda layout: 1 / 0)
+    asked = []
+    monkeypatch.setattr(gather, "signature", lambda layout: asked.append(layout) or 1 / 0)
     session.tell_people()
+    assert asked, "the error was met, and went no further"
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a bug of ours")])
