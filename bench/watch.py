@@ -1,5 +1,5 @@
-"""`atftctl watch` with plain output: processor time while a trainer writes 10 rows a second, and memory over 1,000,000
-rows.
+"""`atftctl watch` with plain output: processor time while a trainer writes 10 rows a second, memory over 1,000,000
+rows, and how soon it sees that the trainer was killed.
 
 Ends with one line of JSON; exit 1 where a target is missed. The rows, the log, the events and the heartbeat are written
 here, in the name of a stand-in trainer that is alive and paused.
@@ -89,6 +89,18 @@ def beat(project: Project) -> int:
         return 0
 
 
+def end_seen_s(watcher: subprocess.Popen[str], pid: int) -> float:
+    """Seconds from the kill of the trainer to the watcher's line about its end."""
+    os.kill(pid, signal.SIGKILL)
+    begun = time.monotonic()
+    assert watcher.stdout
+    for line in watcher.stdout:
+        print(line, end="", file=sys.stderr)
+        if "trainer died" in line:
+            return time.monotonic() - begun
+    raise RuntimeError("the watcher ended without a line about the trainer's end")
+
+
 def main() -> None:
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -116,12 +128,12 @@ def main() -> None:
                 figures["mb_at_100k"] = memory_mb(watcher.pid)
         figures["mb_at_end"] = memory_mb(watcher.pid)
         figures["growth_mb"] = figures["mb_at_end"] - figures.get("mb_at_100k", 0.0)
+        figures["end_seen_s"] = end_seen_s(watcher, pid)
         watcher.send_signal(signal.SIGINT)
-        out, _ = watcher.communicate(timeout=60)
-        print(out, file=sys.stderr)
-        os.kill(pid, signal.SIGKILL)
+        watcher.communicate(timeout=60)
         wait_for(lambda: not processes_of(project.root))
-    finish("watch", figures, {"percent_of_a_core": ("<=", 1.0), "growth_mb": ("<=", 5.0)})
+    targets = {"percent_of_a_core": ("<=", 1.0), "growth_mb": ("<=", 5.0), "end_seen_s": ("<=", 2.0)}
+    finish("watch", figures, targets)
 
 
 if __name__ == "__main__":
