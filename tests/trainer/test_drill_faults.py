@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from atftctl import protocol
 from atftctl.trainer.__main__ import main
 from atftctl.trainer.data.leak import Leak
 from atftctl.trainer.probes import drill_faults
+from atftctl.trainer.probes.bench import Bench
+from atftctl.trainer.probes.verify_parts import Parts
 from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.training import checkpoint
+from tests.trainer.conftest import settings_of
 
 PAYLOAD = {
     "step": 7,
@@ -79,6 +83,19 @@ def test_memory_leaks_from_the_map_and_in_a_drill_only(
     arrays: list[np.ndarray] = leak._kept
     assert len(arrays) == kept
     assert all(array.nbytes == 2**19 for array in arrays)
+
+
+def test_the_baseline_that_verify_measures_beside_the_service_does_not_leak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the service looks faster than it is, compared with it."""
+    monkeypatch.setenv(protocol.DRILL, "1")
+    monkeypatch.setenv(protocol.DRILL_LEAK_MB, "0.3")
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(settings_of(data={"memory_map": True})))
+    bench = Bench(tmp_path, tmp_path, [config], [config])
+    assert bench.make(bench.configs, "steps").dataset._leak.grows
+    assert not Parts(bench)._baseline_trainer().dataset._leak.grows
 
 
 def test_every_kind_of_damage_has_a_name() -> None:

@@ -21,7 +21,7 @@ from atftctl.operations.verification import baseline as baseline_recording
 from atftctl.protocol import is_number
 from atftctl.protocol.messages import tr, trn
 
-PROBE_STEPS = 50  # of `verify`: the fewest that it judges
+PROBE_STEPS = 100  # of `verify`: the step times of so small a model vary, and a drill may take its time
 VERIFY_S = 1200.0  # that the checklist may take at most, while the watcher waits
 
 

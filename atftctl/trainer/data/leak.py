@@ -18,9 +18,13 @@ class Leak:
         self._values = int(_wanted_mb() * 2**20 / 8) if mapped else 0
         self._kept: list[np.ndarray] = []
 
+    @property
+    def grows(self) -> bool:
+        return self._values > 0
+
     def grow(self) -> None:
         """Keep some more."""
-        if self._values:
+        if self.grows:
             self._kept.append(np.ones(self._values))
 
 
