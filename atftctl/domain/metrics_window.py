@@ -25,6 +25,11 @@ class Window:
         numbers = [int(row["step"]) for row in self.rows if row.get("step", "").isdigit()]
         return numbers[-1] - numbers[0] + 1 if numbers else 0
 
+    @property
+    def last_step(self) -> int:
+        """The step of the last row that has one; 0 where none has."""
+        return next((int(row["step"]) for row in reversed(self.rows) if row.get("step", "").isdigit()), 0)
+
     def column(self, name: str) -> list[float]:
         """The values of one column; NaN for a value that is not a number."""
         return [_number(row[name]) for row in self.rows if row.get(name)]

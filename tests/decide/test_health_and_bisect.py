@@ -6,11 +6,14 @@ import itertools
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from atftctl.decide.verdicts import bisect, health
+from atftctl.decide.detectors.bank import Rules
+from atftctl.decide.verdicts import bisect, health, probe_rows
+from atftctl.domain.detector_rules import Detection, DetectorRule
 from atftctl.domain.errors import Refused
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_state import FOLLOWS, Signs, state_of
@@ -30,9 +33,17 @@ def rows(count: int, **columns: Callable[[int], float]) -> list[dict[str, str]]:
     return [{"step": str(n + 1), **{k: str(f(n)) for k, f in (base | columns).items()}} for n in range(count)]
 
 
-def judge(found: list[dict[str, str]], **options: Any) -> tuple[Verdict, str]:
+OVER = {"over": DetectorRule("loss_rel", above=2.0, rows=5, symptom="divergence")}
+RULES = Rules("loss_rel", "grad_norm", "rss_mb", gradient_max=5.0, thresholds=OVER)
+
+
+def judge(found: list[dict[str, str]], rules: Rules = RULES, **options: Any) -> tuple[Verdict, str]:
     seen = Window(found, options.pop("alive", True), options.pop("fatal", None), options.pop("silent_s", None))
-    return health.judge(seen, steps=options.pop("steps", 300), grad_norm_max=5.0, **options)
+    return health.judge(seen, rules, steps=options.pop("steps", 300), **options)
+
+
+def judge_probe(found: list[dict[str, str]], steps: int = 300) -> tuple[Verdict, str]:
+    return probe_rows.judge(probe_rows.window_of(found), steps=steps, grad_norm_max=5.0)
 
 
 def test_health_passes_and_too_little_never_does() -> None:
@@ -57,7 +68,7 @@ def test_what_ended_or_hangs_fails_whatever_it_said(options: dict[str, Any], wor
 
 @pytest.mark.parametrize("name", ["loss", "loss_rel"])
 def test_one_number_that_is_none_fails(name: str) -> None:
-    assert judge(rows(400, **{name: lambda n: math.nan if n == 200 else 1.0}))[0] is Verdict.FAIL
+    assert judge_probe(rows(400, **{name: lambda n: math.nan if n == 200 else 1.0}))[0] is Verdict.FAIL
 
 
 def test_steps_that_16_bit_training_skips_do_not_fail() -> None:
@@ -87,15 +98,75 @@ def test_a_column_that_is_missing_is_never_healthy(count: int) -> None:
     """Only `loss` was written, and it went from 4 to 8,662,842: that passed."""
     growth = (8_662_842 / 4) ** (1 / (count - 1))
     grown = [{"step": str(n + 1), "loss": str(4 * growth**n)} for n in range(count)]
-    verdict, words = judge(grown, steps=10)
+    verdict, words = judge_probe(grown, steps=10)
     assert verdict is Verdict.FAIL and "the loss grows" in words
     steady = [{"step": str(n + 1), "loss": "4.0"} for n in range(count)]
-    verdict, words = judge(steady, steps=10)
+    verdict, words = judge_probe(steady, steps=10)
     assert verdict is Verdict.INCONCLUSIVE and "loss_rel, grad_norm" in words
     for name in ("loss_rel", "grad_norm"):
         without = [{key: value for key, value in row.items() if key != name} for row in rows(400)]
         verdict, words = judge(without)
         assert verdict is Verdict.INCONCLUSIVE and name in words
+
+
+OTHERS = {"loss_rel": "train/nll", "grad_norm": "norm", "rss_mb": "mem"}  # as another trainer names them
+LEAKS, GROWS, LEAPS = (
+    {"rss_mb": lambda n: 240 + n * 0.2}, {"loss_rel": lambda n: 1.0 + 0.004 * max(n - 150, 0)},
+    {"grad_norm": lambda n: 80 * 1.1**n},
+)  # fmt: skip
+
+
+def renamed(found: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{OTHERS.get(name, name): value for name, value in row.items()} for row in found]
+
+
+@pytest.mark.parametrize("columns", [LEAKS, GROWS, LEAPS, {"loss_rel": lambda n: math.nan if n == 9 else 1.0}, {}])
+def test_the_columns_of_any_trainer_are_those_that_the_runbook_names(
+    columns: dict[str, Callable[[int], float]],
+) -> None:
+    rules = replace(RULES, loss="train/nll", gradient="norm", memory="mem", thresholds={})
+    verdict, words = judge(renamed(rows(400, **columns)), rules, leak=True)
+    assert verdict is (Verdict.FAIL if columns else Verdict.PASS), words
+    assert judge(renamed(rows(400)), leak=True)[0] is Verdict.INCONCLUSIVE, "other columns than the runbook names"
+
+
+def test_a_loss_of_another_scale_is_no_fault_and_a_limit_of_the_runbook_is_one() -> None:
+    """A loss of 6 is one of predicting nothing for one trainer, and of a good language model for another."""
+    high = rows(400, loss_rel=lambda n: 6.0 - n / 400)
+    rules = replace(RULES, thresholds={})
+    assert judge(high, rules)[0] is Verdict.PASS
+    verdict, words = judge(high)
+    assert verdict is Verdict.FAIL and "loss_rel was above 2 for 5 rows: 5.0" in words and "step 400" in words, words
+    assert judge(rows(400, loss_rel=lambda n: 6.0 if n < 20 else 1.0), replace(rules, thresholds=OVER))[0] is (
+        Verdict.PASS
+    ), "it came down again"
+    mine = {"mine": DetectorRule("loss_rel", above=2.0, rows=5)}
+    assert judge(high, replace(RULES, thresholds=mine))[0] is Verdict.PASS, "it speaks for no symptom"
+    assert judge(rows(3, loss_rel=lambda n: 6.0), steps=2)[0] is Verdict.PASS, "three rows of five"
+
+
+def test_the_thresholds_are_those_of_the_runbook() -> None:
+    norms = rows(400, grad_norm=lambda n: 3.0 if n < 100 else 8.0)
+    assert judge(norms, replace(RULES, limits=Detection(gradient_times=1.0)))[0] is Verdict.FAIL
+    assert judge(norms, replace(RULES, limits=Detection(gradient_times=4.0)))[0] is Verdict.PASS
+    grown = rows(400, rss_mb=lambda n: 240 + n * 0.2)
+    assert judge(grown, replace(RULES, limits=Detection(leak_growth=1.0)), leak=True)[0] is Verdict.PASS
+    drifts = rows(400, loss_rel=lambda n: 1.0 + 0.004 * max(n - 350, 0))
+    assert judge(drifts)[0] is Verdict.FAIL
+    assert judge(drifts, replace(RULES, limits=Detection(drift_h=1000.0)))[0] is Verdict.PASS
+
+
+def test_what_the_runbook_does_not_name_is_not_known() -> None:
+    verdict, words = judge(rows(400), Rules())
+    assert verdict is Verdict.INCONCLUSIVE and "metrics.loss" in words
+    assert judge(rows(400), replace(RULES, gradient=""))[0] is Verdict.PASS, "a trainer that writes no norm"
+    verdict, words = judge(rows(400), replace(RULES, memory=""), leak=True)
+    assert verdict is Verdict.INCONCLUSIVE and "metrics.memory" in words
+
+
+def test_rows_of_evaluations_are_no_steps_without_a_loss() -> None:
+    both = [row for step in rows(400) for row in (step, {"step": step["step"], "eval_loss": "1.2"})]
+    assert judge(both)[0] is Verdict.PASS
 
 
 @pytest.mark.parametrize("name", ["loss_rel", "grad_norm"])

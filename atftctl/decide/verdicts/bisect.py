@@ -12,10 +12,10 @@ from statistics import median
 from typing import Any
 
 from atftctl.decide.plans.setting_changes import same
-from atftctl.decide.verdicts import health
+from atftctl.decide.verdicts import probe_rows
+from atftctl.domain.detector_rules import Detection
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile
-from atftctl.domain.metrics_window import Window
 from atftctl.domain.runbook import Checks, Detector, Runbook
 from atftctl.domain.verdict import Verdict
 from atftctl.protocol import TrainerExit
@@ -89,11 +89,16 @@ def _split(names: Names, parts: int) -> list[Names]:
 
 
 def symptom_shows(
-    detector: Detector, run: Mapping[str, Any], checks: Checks, baseline: Mapping[str, Any] | None = None
+    detector: Detector,
+    run: Mapping[str, Any],
+    checks: Checks,
+    baseline: Mapping[str, Any] | None = None,
+    limits: Detection = probe_rows.DEFAULT,
 ) -> tuple[Verdict, str]:
     """Judge whether a short run shows the symptom (FAIL) and say why.
 
     `run`: what `trainer probe run` measured. `baseline`: the same with all improvements off, where it is known.
+    `limits`: the thresholds of the runbook.
     """
     if run.get("error"):
         return Verdict.INCONCLUSIVE, str(run["error"])
@@ -108,8 +113,10 @@ def symptom_shows(
         return Verdict.PASS, tr("{steps} steps, at most {memory:.0f} MB", steps=len(rows), memory=highest)
     if detector == "slower":
         return _slower(rows, (baseline or {}).get("rows") or [])
-    seen = Window([{name: str(value) for name, value in row.items()} for row in rows], alive=True)
-    return health.judge(seen, steps=len(rows), grad_norm_max=checks.grad_norm_max, leak=detector == "leak")
+    return probe_rows.judge(
+        probe_rows.window_of(rows), steps=len(rows), grad_norm_max=checks.grad_norm_max, limits=limits,
+        leak=detector == "leak",
+    )  # fmt: skip
 
 
 def _slower(rows: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]) -> tuple[Verdict, str]:

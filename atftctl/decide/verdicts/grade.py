@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-from atftctl.decide.verdicts import health
+from atftctl.decide.verdicts import probe_rows
 from atftctl.domain.checkpoint import GRADES, Grade, Graded
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.verdict import Verdict
@@ -42,9 +42,8 @@ def judge(sha256: str, answer: Mapping[str, Any], *, steps: int, grad_norm_max: 
     if answer.get("ended"):
         text = tr("training ended after {steps} steps: {reason}", steps=len(rows), reason=str(answer["ended"]))
         return graded("loads", "steps", text, len(rows))
-    texts = [{name: str(value) for name, value in row.items()} for row in rows]
-    seen = Window(rows=texts, alive=True)
-    verdict, reason = health.judge(seen, steps=steps, grad_norm_max=grad_norm_max)
+    seen = probe_rows.window_of(rows)
+    verdict, reason = probe_rows.judge(seen, steps=steps, grad_norm_max=grad_norm_max)
     wrong = reason if verdict is Verdict.FAIL else _grows(seen)
     if wrong:
         return graded("loads", "steps", wrong, len(rows))

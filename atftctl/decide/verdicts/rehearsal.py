@@ -12,9 +12,8 @@ from dataclasses import field
 from statistics import fmean
 from typing import Any
 
-from atftctl.decide.verdicts import health
+from atftctl.decide.verdicts import probe_rows
 from atftctl.decide.verdicts.probe_ends import how_ended
-from atftctl.domain.metrics_window import Window
 from atftctl.domain.record import record
 from atftctl.domain.verdict import Verdict
 from atftctl.protocol import TrainerExit
@@ -61,7 +60,7 @@ def memory_problem(available_mb: int, trainer_mb: float, limit_mb: int, pid: int
 
 def judge(answer: Mapping[str, Any], *, steps: int, limit_mb: int, grad_norm_max: float) -> Rehearsed:
     """Judge what the probe answered. `steps`: that were asked for. `limit_mb`: the memory limit of a training, 0 for
-    none. `grad_norm_max`: see `health.judge`. How the current settings do never decides: they may be the fault."""
+    none. `grad_norm_max`: see `probe_rows.judge`. How the current settings do never decides: they may be the fault."""
     planned, current = _mapping(answer.get("planned")), _mapping(answer.get("current"))
     rows = _rows(planned)
     verdict, fault = _ended(planned, rows, limit_mb)
@@ -137,7 +136,7 @@ def _health(rows: Sequence[Mapping[str, Any]], steps: int, grad_norm_max: float)
     texts = [{name: str(row.get(name, "")) for name in ("step", *COLUMNS)} for row in rows]
     if len(rows) < steps:
         return Verdict.INCONCLUSIVE, tr("{seen} of {steps} steps were trained", seen=len(rows), steps=steps)
-    verdict, text = health.judge(Window(texts, alive=True), steps=steps, grad_norm_max=grad_norm_max)
+    verdict, text = probe_rows.judge(probe_rows.window_of(texts), steps=steps, grad_norm_max=grad_norm_max)
     return verdict, "" if verdict is Verdict.PASS else text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
+from atftctl.decide.detectors.bank import rules_of
 from atftctl.decide.verdicts import health
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.result import Part
@@ -48,7 +49,7 @@ def look(run: PhaseRun, silence: Silence | None = None) -> tuple[Check, bool]:
     if obstacle:
         return Check("trainer", Verdict.INCONCLUSIVE, obstacle), True
     window = silence.confirm(window) if silence else replace(window, silent_s=None)
-    verdict, detail = health.judge(window, steps=run.rule.gate.steps, grad_norm_max=runbook.checks.grad_norm_max)
+    verdict, detail = health.judge(window, rules_of(runbook), steps=run.rule.gate.steps)
     return Check(STEPS, verdict, detail), False
 
 

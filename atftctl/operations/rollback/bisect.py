@@ -72,10 +72,10 @@ class Runs:
 
     def shows(self, names: Names) -> Verdict:
         """Does the symptom show with these improvements on, and the others off? FAIL where it does."""
-        begun = time.monotonic()
+        begun, runbook = time.monotonic(), self.project.runbook
         run, is_new = self._run(names)
         self._baseline = run if not names else self._baseline
-        verdict, detail = decide.symptom_shows(self.detector, run, self.project.runbook.checks, self._baseline)
+        verdict, detail = decide.symptom_shows(self.detector, run, runbook.checks, self._baseline, runbook.detection)
         seconds = time.monotonic() - begun
         line = tr(
             "{improvements} on: {answer}: {detail} ({time})",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from atftctl.decide.detectors.bank import rules_of
 from atftctl.decide.plans import by_settings
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.plans.setting_changes import state as feature_states
@@ -135,18 +136,14 @@ def _judge(run: StagedRun) -> tuple[Verdict, str]:
     """Watch until the window is full, the time is up, or something is wrong. Return the verdict and its reason."""
     runbook = run.project.runbook
     rules, detector = runbook.staged, runbook.symptoms[run.state.symptom].detector
+    columns = rules_of(runbook)
     deadline = time.monotonic() + rules.window_s
     run.request.report.part("watch")
     while True:
         window, obstacle = watch.look(run.project.layout, run.state, runbook.trainer.command)
         if obstacle:
             return Verdict.INCONCLUSIVE, obstacle
-        verdict, detail = health.judge(
-            window,
-            steps=rules.window_steps,
-            grad_norm_max=runbook.checks.grad_norm_max,
-            leak=detector == "leak",
-        )
+        verdict, detail = health.judge(window, columns, steps=rules.window_steps, leak=detector == "leak")
         if verdict is not Verdict.INCONCLUSIVE or time.monotonic() >= deadline:
             break
         time.sleep(POLL_S)
