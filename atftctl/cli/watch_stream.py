@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from atftctl.cli.log_stream import nobody_reads
-from atftctl.cli.render.console import emit_json, has_colours
+from atftctl.cli.render.console import emit_json, has_colours, say
 from atftctl.cli.session import Session
 from atftctl.domain.result import Result
 from atftctl.protocol import Exit
@@ -35,11 +35,20 @@ def stream(session: Session, project: Project, looks: Looks, *, plain: bool) -> 
             code = exit_code(verdict_of(seen.look))
     except BrokenPipeError:
         pass  # nobody reads any more
-    except KeyboardInterrupt:
-        pass  # the usual end
+    except KeyboardInterrupt:  # the usual end
+        _say_what_is_open(session, project)
     _give_up_output()
     session.json, session.render = False, _nothing
     return Result("watch", code, tr("interrupted"))
+
+
+def _say_what_is_open(session: Session, project: Project) -> None:
+    """The operator may have interrupted a rollback of the watcher, or its recovery."""
+    from atftctl.operations.monitoring.carrying import left_open
+
+    if operation := left_open(project.layout):
+        session.close()  # removes the line of progress
+        say(tr("{operation}; to do that now: atftctl recover", operation=operation), hang=2, stream=sys.stderr)
 
 
 def _give_up_output() -> None:

@@ -45,14 +45,15 @@ class Heart:
         self._layout = layout
         self._handle = -1
 
-    def beat(self, now: float, step: int, generation: int) -> None:
-        """The watcher sees. now: in Unix seconds. Raises OSError, HostError."""
+    def beat(self, now: float, step: int, generation: int, every: float) -> None:
+        """The watcher sees. now: in Unix seconds. every: seconds between two looks; 0 where there is one. Raises
+        OSError, HostError."""
         path = self._layout.watch_heartbeat
         if self._handle < 0 or not _is_at(self._handle, path):
             self.close()
             with opened(path.parent) as folder:
                 self._handle, _ = open_own(path.name, os.O_RDWR, folder)
-        beat = {"t": now, "pid": os.getpid(), "step": step, "generation": generation, "sees": True}
+        beat = {"t": now, "pid": os.getpid(), "step": step, "generation": generation, "every": every, "sees": True}
         os.pwrite(self._handle, json.dumps(beat).ljust(BEAT_BYTES).encode(), 0)
 
     def close(self) -> None:
@@ -63,11 +64,13 @@ class Heart:
 
 
 def heartbeat(layout: Layout) -> Mapping[str, Any]:
-    """The last heartbeat of a watcher: `t` (Unix seconds), `pid`, `step`, `generation`; empty where there is none."""
+    """The last heartbeat of a watcher: `t` (Unix seconds), `pid`, `step`, `generation`, `every` (seconds between two
+    looks, 0 where that is not known); empty where there is none."""
     with suppress(OSError, HostError, ValueError, RecursionError):
         beat = json.loads(read_bytes(layout.watch_heartbeat, BEAT_BYTES))
         if isinstance(beat, dict) and is_number(beat.get("t")):
-            return beat
+            every = beat.get("every")
+            return {**beat, "every": every if is_number(every) else 0.0}
     return {}
 
 

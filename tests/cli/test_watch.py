@@ -306,6 +306,8 @@ def test_status_says_whether_a_watcher_runs_and_sees(trainer: Trainer) -> None:
         assert (data["running"], data["sees"], data["pid"]) == (True, True, watcher.pid) and data["age_s"] < 30
         end(watcher)
     assert "watcher: none runs, last looked " in project.run("status").out
+    written = json.loads(project.read(HEART))
+    assert written["every"] == 0.1
     project.write(HEART, json.dumps({"t": time.time() - 7200, "pid": 1, "step": 1}))
     trainer.kill()
     (project.root / ".atftctl" / "process.json").unlink()
@@ -313,6 +315,8 @@ def test_status_says_whether_a_watcher_runs_and_sees(trainer: Trainer) -> None:
     try:
         assert watcher.stdout and "never started" in watcher.stdout.readline()
         assert "can't see the trainer since 2 h" in project.run("status").out
+        project.write(HEART, json.dumps({"t": time.time() - 7200, "pid": 1, "step": 1, "every": 3600}))
+        assert "its heartbeat is 2 h old" in project.run("status").out, "it looks once an hour"
     finally:
         watcher.kill()
         watcher.communicate()

@@ -314,6 +314,28 @@ def test_a_person_recovers_what_a_kill_cut_short(project: Project) -> None:
     assert act["operation"] == rollbacks(project)[0]["operation"] and act["outcome"] != "forgotten", act
 
 
+def test_the_operator_interrupts_the_recovery_of_what_a_kill_cut_short(project: Project) -> None:
+    """That calls nobody, since somebody is there; what is left open is said, and the next watcher recovers it."""
+    from atftctl.host import locks
+
+    project.behave("ignore-term")
+    project.start_trainer()
+    seen = with_proof(project)
+    fields = {name: getattr(seen, name) for name in ("process", "diagnosis")}
+    stop = "atftctl.apply.trainer_process.stop"
+    assert decided(project, before=lambda: kill_at(stop, after=False), **fields) == {}, "killed"
+    watcher = project.start("watch", "--auto", "--trust-defaults", "--interval", "0.1")
+    wait_for(lambda: locks.holder(project.root / ".atftctl/lock") is not None)
+    time.sleep(0.5)
+    watcher.send_signal(signal.SIGINT)
+    out, err = watcher.communicate(timeout=30)
+    assert "an operation was interrupted: recovery will" in err and "atftctl recover" in err, (out, err)
+    assert not memory(project)["stopped"] and not project.run("alert", "list", "--json").json["data"]["alerts"]
+    decided(project)
+    assert [act["outcome"] for act in remembered(project)] == ["put back"]
+    wait_for(lambda: state(project) == "running")
+
+
 def test_a_person_is_called_for_what_has_failed_after_a_kill(project: Project) -> None:
     dies(project, "oom")
     decided(project, before=lambda: kill_at("atftctl.operations.monitoring.carrying._ended", after=False))

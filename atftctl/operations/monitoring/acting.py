@@ -13,7 +13,7 @@ from typing import Any
 from atftctl.decide.acting import afterwards, past, policy, standing
 from atftctl.decide.acting.signals import Signals, signals_of
 from atftctl.domain.acting import Act, Decision, Memory, Mode, Past, Stopped
-from atftctl.domain.errors import AtftError, Busy
+from atftctl.domain.errors import AtftError, Busy, Interrupted
 from atftctl.domain.result import Reporter
 from atftctl.domain.watching import Look
 from atftctl.host.errors import HostError, reason
@@ -81,6 +81,8 @@ def _recovered(project: Project, memory: Memory, look: Look, report: Reporter) -
         carrying.recover(project, report)
     except Busy as error:
         return Decision("hold", error.message)
+    except Interrupted:  # by the operator, who is here: no person is called
+        raise KeyboardInterrupt from None
     except (AtftError, HostError, OSError) as error:
         why = tr("its interrupted rollback can't be recovered: {reason}", reason=reason(error))
         return call(project, memory, Decision("page", why, command="atftctl recover"), look.now)

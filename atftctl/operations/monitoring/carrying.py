@@ -92,6 +92,12 @@ def open_act(layout: Layout, memory: Memory) -> str:
     return asked if asked in {act.id for act in memory.acts} else ""
 
 
+def left_open(layout: Layout) -> str:
+    """The operation that is open while nobody is at work on it, in words; "" for none."""
+    opened = open_operation(layout)
+    return opened.summary if opened and locks.holder(layout.lock) is None else ""
+
+
 def recover(project: Project, report: Reporter) -> None:
     """Finish or reverse the watcher's own rollback that was interrupted. Raises Busy where a person has begun to;
     AtftError, HostError, OSError where it fails."""

@@ -73,7 +73,7 @@ def watch(
         if again and alone:
             earned.allow_again(project.layout)
         state, damage = read_state(project.layout)
-        watcher, keeper = Watcher(project, report, state, interval_s), Keeper(project)
+        watcher, keeper = Watcher(project, report, state, interval_s), Keeper(project, interval_s)
         teller = Teller(project)
         speaker = Speaker(teller, mode)
         notes, decision = [damage] if damage else [], None

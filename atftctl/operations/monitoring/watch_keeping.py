@@ -63,7 +63,9 @@ def read_state(layout: Layout) -> tuple[Watched | None, Message | None]:
 class Keeper:
     """Writes the state and the heartbeat. What can't be written is said once, and tried again."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, every: float = 0.0) -> None:
+        """every: seconds between two looks; 0 for one look alone."""
+        self._every = every
         self._layout = project.layout
         self._heart = watch_state.Heart(project.layout)
         self._kept: Watched | None = None
@@ -76,7 +78,7 @@ class Keeper:
         problem = ""
         try:
             if look.sees:
-                self._heart.beat(look.now, look.step, look.generation)
+                self._heart.beat(look.now, look.step, look.generation, self._every)
             if state is not None and (now or look.findings or time.monotonic() - self._saved >= SAVE_S):
                 self._save(state)
         except (OSError, HostError) as error:

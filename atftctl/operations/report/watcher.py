@@ -20,7 +20,8 @@ from atftctl.state import watch as watch_state
 if TYPE_CHECKING:
     from atftctl.domain.acting import Act
 
-OLD_S = 60  # a watcher that has not seen the trainer for so long can't see it
+OLD_S = 60.0  # a watcher that has not seen the trainer for so long can't see it
+LOOKS = 3  # or for so many of its looks, where these are rarer
 
 
 @record
@@ -83,7 +84,7 @@ def watcher(project: Project) -> WatcherData | None:
         int(pid) if pid.isdigit() else None,
         described.get("since"),
         age,
-        holder is not None and age is not None and age <= OLD_S,
+        holder is not None and age is not None and age <= max(OLD_S, LOOKS * float(beat["every"])),
         left,
         stopped,
         last,
