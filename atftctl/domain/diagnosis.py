@@ -78,7 +78,8 @@ class Observed:
     `logs_unread`, `logs_part`: logs that could not be read, or only in part. `started`: when the trainer was started.
     `kernel_here`: is the kernel's log of the machine and the boot that it ran on? `kernel_pids`: does it give `pid` the
     same number? `progress`: the time of the newest step that is known, in Unix seconds. `quality`: of the newest
-    evaluation, compared with the baseline; None where it can't be."""
+    evaluation, compared with the baseline; None where it can't be. `no_quality`: why the newest evaluation has no value
+    of the quality; "" where it has one, or measures none."""
 
     now: float
     process: Process
@@ -100,6 +101,7 @@ class Observed:
     killed: bool | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
     quality: Check | None = None
+    no_quality: str = ""
 
 
 @record

@@ -55,6 +55,24 @@ def test_evaluations_are_counted_by_rows_or_by_events(trainer: Trainer) -> None:
     assert looking.look().evaluations == 5
 
 
+@pytest.mark.parametrize("value", ["nan", None])
+def test_an_evaluation_without_a_value_is_not_healthy(trainer: Trainer, value: str | None) -> None:
+    """Lightning-AI/pytorch-lightning#2636, Bjarten/early-stopping-pytorch#28: NaN compares as no worse than anything.
+    A model whose forecasts are all the same has no rank correlation."""
+    trainer.rows(80)
+    looking = trainer.watcher()
+    trainer.event(protocol.EVALUATED, rankic_h1=0.05, by_date={})
+    assert looking.look().diagnosis.healthy
+    trainer.event(protocol.EVALUATED, rankic_h1=value, by_date={})
+    look = looking.look()
+    assert verdict_of(look) == "inconclusive" and look.sees, look
+    assert any("no value of RankIC@1d" in text for text in look.diagnosis.unknown), look.diagnosis
+    told = trainer.project.run("diagnose")
+    assert told.code == 6 and "the newest evaluation has no value of RankIC@1d" in told.out, told
+    trainer.event(protocol.EVALUATED, rankic_h1=0.05, by_date={})
+    assert looking.look().diagnosis.healthy, "the next one has a value again"
+
+
 def test_the_end_is_seen_at_the_next_look(trainer: Trainer) -> None:
     trainer.rows(80)
     looking = trainer.watcher()

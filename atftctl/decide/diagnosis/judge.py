@@ -63,6 +63,8 @@ def _unknown(seen: Observed, found: metrics.Detected, *, explained: bool) -> lis
     if process.state == "never started":
         return [tr("atftctl has not started a trainer here")]
     why = list[Message | str](seen.logs_unread)
+    if seen.no_quality:
+        why.append(seen.no_quality)
     if process.where:
         why.append(tr("the trainer was started on {host}; its state can't be seen from here", host=process.where))
     if process.state == "died" and not explained:

@@ -72,6 +72,7 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
     unread, part = _unread(survey)
     report.part("metrics")
     kernel, problem = observed.kernel_signs(since)
+    quality = QualityComparer(project)
     return Observed(
         observed.now(), trainer, since,
         started=begin,
@@ -90,7 +91,8 @@ def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter)
         kernel_pids=observed.has_pids_of_machine(record),
         killed=observed.killed_for_memory(record),
         checkpoints=observed.checkpoints(layout, project.runbook.files.models),
-        quality=QualityComparer(project).compare(events),
+        quality=quality.compare(events),
+        no_quality=quality.missing(events),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atftctl import protocol
+from atftctl.decide.diagnosis import of_quality
 from atftctl.decide.verdicts.paired import compare
 from atftctl.domain.errors import Refused
 from atftctl.domain.verdict import Check
@@ -35,6 +36,11 @@ class QualityComparer:
         elif event["t"] != self._of:
             self._of, self._check = float(event["t"]), self._compare(event)
         return self._check
+
+    def missing(self, events: Sequence[Event]) -> str:
+        """Why the newest evaluation has no value of the quality; "" where it has one, or measures none."""
+        metrics = self._project.runbook.metrics
+        return str(of_quality.missing(events, metrics.quality, metrics.title(metrics.quality)))
 
     def _compare(self, event: Event) -> Check | None:
         rules, metrics = self._project.runbook.checks, self._project.runbook.metrics

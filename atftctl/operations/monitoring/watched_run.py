@@ -124,6 +124,7 @@ class WatchedRun:
             killed=machine.killed,
             checkpoints=machine.checkpoints,
             quality=self._quality.compare(events),
+            no_quality=self._quality.missing(events),
         )  # fmt: skip
 
     def close(self) -> None:
