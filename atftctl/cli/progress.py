@@ -35,6 +35,23 @@ PARTS = {
     "logs": tr("reading the logs"),
     "metrics": tr("reading the metrics"),
     "replay": tr("feeding the metrics to the detectors"),
+    "grade": tr("testing whether the checkpoint can be trained from"),
+    "start": tr("starting the trainer"),
+    "packages": tr("removing packages"),
+    "revert": tr("reverting the commits in a separate work tree"),
+    "smoke check": tr("testing the reverted code"),
+    "timer": tr("setting the timer that undoes this change"),
+    "look": tr("reading the snapshots"),
+    # the parts of a drill
+    "scratch copy": tr("making a scratch copy"),
+    "healthy run": tr("training a healthy model"),
+    "baseline": tr("recording the baseline"),
+    "fault": tr("making the fault"),
+    "incident": tr("waiting until the watcher has rolled back"),
+    "outcome": tr("waiting for the watcher's verdict"),
+    "training": tr("waiting until the new training has come as far"),
+    "verify": tr("checking the service"),
+    "re-enable": tr("turning the first improvements on again"),
 }
 VISIBLE_AFTER_S = 1.0
 REDRAW_S = 0.25

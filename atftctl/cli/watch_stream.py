@@ -61,7 +61,7 @@ def _give_up_output() -> None:
 
 
 def _on_screen(project: Project, looks: Looks) -> Iterator[Seen]:
-    """Show each look on the live screen, and pass it on. What was said last stays on the terminal."""
+    """Pass each look on, and show it on the live screen. What was said last stays on the terminal."""
     from atftctl.cli.live_screen import LiveScreen
     from atftctl.cli.render.watch import line
 
@@ -69,22 +69,21 @@ def _on_screen(project: Project, looks: Looks) -> Iterator[Seen]:
     try:
         with LiveScreen(project) as screen, closing(looks(screen)) as seen_looks:
             for seen in seen_looks:
-                screen.show(seen)
+                yield seen  # first, so that the exit code is that of what was shown last, whenever Ctrl-C comes
                 last = next((said for said in reversed(seen.lines) if said.kind in ("verdict", "blind")), last)
-                yield seen
+                screen.show(seen)
     finally:
         if last is not None:
             line(last)
 
 
 def _as_lines(session: Session, looks: Looks) -> Iterator[Seen]:
-    """Write the lines of each look, and pass it on. Ends where nobody reads them any more."""
+    """Pass each look on, and write its lines. Ends where nobody reads them any more."""
     with closing(looks(session.reporter)) as seen_looks:
         for seen in seen_looks:
-            session.close()  # removes the line of progress
-            written = _write(seen.lines, as_json=session.json)
             yield seen
-            if not written or nobody_reads():
+            session.close()  # removes the line of progress
+            if not _write(seen.lines, as_json=session.json) or nobody_reads():
                 return
 
 

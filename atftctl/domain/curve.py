@@ -55,6 +55,7 @@ class Scale:
         return math.log10(value) if self.log else value / 2
 
 
+DIGITS, MOST_DIGITS = 4, 7  # of a number that is shown; at most, where two would look the same
 LOG_FROM = 1000.0  # times the least value: from here on a spike would flatten everything else
 
 
@@ -68,15 +69,21 @@ def scale_of(curves: Iterable[Curve]) -> Scale | None:
     return Scale(low, high, log=low > 0 and high / low >= LOG_FROM)
 
 
-def number_text(value: float | None) -> str:
-    """A number in at most ten characters: four significant digits; whole numbers below 10,000,000 as they are."""
+def number_text(value: float | None, digits: int = DIGITS) -> str:
+    """A number in at most ten characters with four significant digits; whole numbers below 10,000,000 as they are."""
     if value is None:
         return ""
     if not math.isfinite(value):
         return str(value)
-    if 1000 <= abs(value) < 10_000_000 or value == int(value):
+    if (digits <= DIGITS and 1000 <= abs(value) < 10_000_000) or value == int(value):
         return f"{value + 0.0:.0f}" if abs(value) < 10_000_000 else f"{value:.3e}"  # + 0.0: no minus before a zero
-    return f"{value:.4g}"
+    return f"{value:.{digits}g}"
+
+
+def different_texts(low: float, high: float) -> tuple[str, str]:
+    """Both as `number_text`, with as many digits as tell them apart: a scale from 0.2637 to 0.2637 says nothing."""
+    texts = [(number_text(low, digits), number_text(high, digits)) for digits in range(DIGITS, MOST_DIGITS + 1)]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
 
 
 def quality_curves(

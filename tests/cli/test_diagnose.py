@@ -83,6 +83,7 @@ def test_a_bare_kill_is_no_cause(project: Project) -> None:
     project.write("logs/trainer.out", "Killed\n")
     done = project.run("diagnose")
     assert done.code == 6 and "can't tell: the trainer has died, and nothing that was seen says why" in done.out, done
+    assert "to start it again: atftctl trainer start" in done.out, done
 
 
 def test_a_dangling_event_of_an_earlier_run_says_nothing(project: Project) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 
 import pytest
 
 from atftctl.cli import progress
+from tests.support.projects import ROOT
+
+
+def test_each_part_of_an_operation_is_named_for_people() -> None:
+    """Else the screen of a watcher that rolls back says "grade …"."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "atftctl/operations").rglob("*.py")]
+    names = {name for text in sources for name in re.findall(r'\.part\("([^"{}]+)"', text)}
+    assert {"stop", "grade", "incident"} <= names <= set(progress.PARTS), names - set(progress.PARTS)
 
 
 def test_a_line_that_comes_too_late_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

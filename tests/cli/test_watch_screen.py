@@ -74,11 +74,24 @@ def test_it_fits(width: int, height: int, language: str, charset: str) -> None:
 def test_what_it_holds() -> None:
     lines = screen_lines(screen(), width=80, height=24, charset="braille")
     text = "\n".join(line for line, _ in lines)
-    for part in ("trainer running, step 1,234,567, section evaluate, gene", "--symptom", "curve 0: ",
+    for part in ("trainer running, step 1,234,567, section evaluate     ", "--symptom", "curve 0: ",
                  "curve 3: ", "ALARM: non-finite", "warming up: leak", "off: slower",
                  "rollbacks left in this run: 2 of 3", "step 29", "Ctrl-C"):  # fmt: skip
         assert part in text, part
     assert next(tone for line, tone in lines if "ALARM" in line) == "bad"
+
+
+def test_what_does_not_fit_is_left_out_and_not_cut() -> None:
+    xs = [1.0, 2.0]
+    curve = Curve("validation loss of the model", xs, [0.26368, 0.26373], "", ("step 1", "step 2"))
+    seen = replace(screen(), curves=[curve, curve])
+    narrow, wide = (
+        [line for line, _ in screen_lines(seen, width=width, height=24, charset="ascii")] for width in (80, 160)
+    )
+    assert not any("~" in line for line in narrow), "nothing is cut"
+    assert any(line.startswith("validation loss of the model: 0.2637  ") for line in narrow), narrow
+    assert any("0.2637 (min 0.26368, max 0.26373)" in line for line in wide), wide
+    assert any("0.26373 |" in line for line in narrow) and any("0.26368 |" in line for line in narrow), narrow
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -143,7 +156,8 @@ def test_on_a_terminal(project: Project) -> None:
                 continue
 
     until("step 90")
-    assert shown.display[1].startswith("  ok    healthy") and any("quiet: " in line for line in shown.display)
+    until("quiet: ")  # further down, so that it is drawn later
+    assert shown.display[1].startswith("  ok    healthy")
     trainer.rows(1, loss="nan", loss_rel="nan")
     until("ALARM: non-finite")
     until("alarm: loss_rel is nan in step 91")

@@ -14,7 +14,7 @@ from typing import Literal
 
 from atftctl.cli.render.layout import display_width, pad
 from atftctl.cli.render.translation import localize
-from atftctl.domain.curve import Curve, Scale, number_text, quality_curves, scale_of
+from atftctl.domain.curve import Curve, Scale, different_texts, number_text, quality_curves, scale_of
 from atftctl.domain.printable import printable
 from atftctl.protocol.messages import tr, trn
 
@@ -99,7 +99,7 @@ def plot(curves: Sequence[Curve], *, width: int, height: int, charset: Charset) 
     scale = scale_of(curves)
     if scale is None:
         return [localize(tr("no value that could be drawn"))]
-    labels = [number_text(scale.high), number_text(scale.low)]
+    labels = list(reversed(different_texts(scale.low, scale.high)))
     if scale.log:
         labels.insert(1, localize(tr("(log)")))
     gutter = max(map(display_width, labels))
@@ -149,14 +149,18 @@ def described(curve: Curve) -> str:
     return tr("{title}: {values}", title=curve.title, values=values_text(curve))
 
 
+def last_text(curve: Curve) -> str:
+    """The last value of a curve, with its unit."""
+    return f"{number_text(curve.ys[-1])} {curve.unit}".rstrip() if curve.ys else ""
+
+
 def values_text(curve: Curve) -> str:
     """The last, least and greatest value of a curve."""
     bounds = curve.range
     if bounds is None:
         return tr("no finite value")
-    low, high = map(number_text, bounds)
-    last = f"{number_text(curve.ys[-1])} {curve.unit}".rstrip()
-    return tr("{last} (min {low}, max {high})", last=last, low=low, high=high)
+    low, high = different_texts(*bounds)
+    return tr("{last} (min {low}, max {high})", last=last_text(curve), low=low, high=high)
 
 
 def _span(curves: Sequence[Curve]) -> tuple[float, float]:

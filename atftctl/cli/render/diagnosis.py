@@ -76,6 +76,9 @@ def _show(result: Result, data: DiagnoseData) -> None:
         say(data.cause.advice, "strong", lead="  ", hang=4)
     if data.cause and data.cause.command not in (data.cause.advice or ""):
         say(tr("next: {hint}", hint=data.cause.command), "strong", lead="  ", hang=4)
+    if data.cause is None and data.state == "died":
+        say(tr("next: see what it wrote last: atftctl logs; to start it again: atftctl trainer start"), "strong",
+            lead="  ", hang=4)  # fmt: skip
     contacts(result.contacts)
 
 

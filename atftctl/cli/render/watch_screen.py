@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from atftctl.cli.render.console import Tone, mark_column
-from atftctl.cli.render.curves import Charset, plot, values_text
+from atftctl.cli.render.curves import Charset, last_text, plot, values_text
 from atftctl.cli.render.layout import display_width, pad, wrap
 from atftctl.cli.render.translation import localize
 from atftctl.cli.render.watch import VERDICTS, look_of
@@ -79,9 +79,15 @@ def _head(screen: Screen, width: int, charset: Charset) -> list[Line]:
         parts.append(tr("generation {number}", number=look.generation))
     if look.process.pid:
         parts.append(tr("pid {pid}", pid=look.process.pid))
-    state = localize(joined(", ", parts))
-    text = printable(f"{screen.service}: {state}")
+    text = _state_text(screen, parts)
+    while len(parts) > 1 and display_width(text) > width - 10:
+        parts.pop()
+        text = _state_text(screen, parts)
     return [(pad(clip(text, width - 10, charset), width - 9) + _clock(look.now), "strong")]
+
+
+def _state_text(screen: Screen, parts: Sequence[str]) -> str:
+    return printable(f"{screen.service}: {localize(joined(', ', parts))}")
 
 
 def _clock(now: float) -> str:
@@ -148,7 +154,10 @@ def _curves(curves: Sequence[Curve], width: int, room: int, charset: Charset) ->
 
 def _panel(curve: Curve, width: int, height: int, charset: Charset) -> list[str]:
     """One curve with its title; always as many lines."""
-    title = clip(f"{printable(localize(curve.title))}: {localize(values_text(curve))}", width, charset)
+    name = printable(localize(curve.title))
+    title = f"{name}: {localize(values_text(curve))}"
+    if display_width(title) > width:  # the ends of the scale are beside the curve
+        title = clip(f"{name}: {last_text(curve)}", width, charset)
     drawn = plot([curve], width=width, height=height, charset=charset) if len(curve.xs) > 1 else []
     lines = [title, *drawn]
     return [*lines, *[""] * (height + 3 - len(lines))][: height + 3]
