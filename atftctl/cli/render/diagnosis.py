@@ -72,14 +72,19 @@ def _show(result: Result, data: DiagnoseData) -> None:
         say(text, "warn", lead=mark_column(UNKNOWN))
     for text in data.unseen:
         say(tr("not seen: {text}", text=text), "quiet", lead=mark_column("-"))
-    if data.cause and data.cause.advice:
-        say(data.cause.advice, "strong", lead="  ", hang=4)
-    if data.cause and data.cause.command not in (data.cause.advice or ""):
-        say(tr("next: {hint}", hint=data.cause.command), "strong", lead="  ", hang=4)
-    if data.cause is None and data.state == "died":
-        say(tr("next: see what it wrote last: atftctl logs; to start it again: atftctl trainer start"), "strong",
-            lead="  ", hang=4)  # fmt: skip
+    for text in _next(data):
+        say(text, "strong", lead="  ", hang=4)
     contacts(result.contacts)
+
+
+def _next(data: DiagnoseData) -> list[Message | str]:
+    """The advice, and the command to run."""
+    cause = data.cause
+    if cause is None:
+        text = tr("next: see what it wrote last: atftctl logs; to start it again: atftctl trainer start")
+        return [text] if data.state == "died" else []
+    lines = list[Message | str]([cause.advice] if cause.advice else [])
+    return lines if cause.command in (cause.advice or "") else [*lines, tr("next: {hint}", hint=cause.command)]
 
 
 WORDS: dict[str, Message] = {"certain": tr("certain"), "likely": tr("likely"), "possible": tr("possible")}
