@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from atftctl.decide.verdicts.phases import edits, next_number, standing
+from atftctl.domain import missing_parts
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.record import record
@@ -73,6 +74,8 @@ def status(project: Project, plan: str) -> Result:
             tr("the plan that was begun, {name}, is no longer in the runbook", name=name),
             hint=tr("put it back, or abandon its phases: atftctl resume --drop"),
         )
+    if not runbook.plans:
+        raise missing_parts.plans(runbook)
     if name not in runbook.plans:
         raise UsageError(tr("unknown plan {name!r}", name=name), hint=nearest(name, runbook.plans))
     mine = state if state and state.plan == name else None
