@@ -71,6 +71,7 @@ def init(
     """
     from atftctl.operations.adoption.choices import Wishes
     from atftctl.operations.adoption.init import init as operation
+    from atftctl.operations.request import yes as confirmed
 
     lists = (tuple(values or ()) for values in (config, model, log, metrics))
     configs, models, logs, metric_files = lists
@@ -78,7 +79,7 @@ def init(
     ask = None if session.yes or session.dry_run or session.json or not sys.stdin.isatty() else _ask
     request = session.request()
     if session.yes:  # the result says it all, and is what stays on the screen
-        request = replace(request, confirm=lambda plan, diff: True)
+        request = replace(request, confirm=confirmed)
     return operation(session.project, wishes, request, ask)
 
 
