@@ -83,6 +83,9 @@ MEANINGS = {
     "files.models": "Model files. They may be missing, and may be symbolic links.",
     "files.also": "Further files and folders for snapshots. Symbolic links, `.env` and key files are skipped.",
     "files.allow_outside": "Absolute paths of folders outside the project that a model's symbolic link may lead to.",
+    "files.namespaces": "The key under which the trainer merges a config file, by file, as Hydra does: with "
+    "`conf/model/large.yaml: model`, its `layers` is the setting `model.layers`. Such a setting is named so in `config "
+    "set` and `--with`; `features.NAME.key` is always the key in the file.",
     "features.NAME.title": "Title for people. `status` shows it. Without one, the name, as for each title.",
     "features.NAME.file": "The config file that holds the setting; one of `files.configs`.",
     "features.NAME.key": "Dotted key of the setting in that file, such as `improvements.use_ema`.",

@@ -33,6 +33,14 @@ class Files:
     models: tuple[str, ...] = ()
     also: tuple[str, ...] = ()  # further files, and folders with all files in them
     allow_outside: tuple[str, ...] = ()  # folders outside of the project that symlinks of models may lead to
+    namespaces: Mapping[str, str] = field(default_factory=dict)  # by config file: the key that it is merged under
+
+    def namespace(self, config: str) -> tuple[str, ...]:
+        """The key under which the trainer merges this config file; () for none."""
+        try:
+            return parse_key(self.namespaces[config]) if config in self.namespaces else ()
+        except ValueError:  # the checks of the runbook report it
+            return ()
 
     def of(self, kind: Kind) -> tuple[str, ...]:
         """The files of one kind; all files for ""."""

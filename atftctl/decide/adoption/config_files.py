@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from atftctl.domain.adoption import Config
@@ -41,7 +42,8 @@ def by_name(paths: Iterable[str]) -> list[str]:
 def _name_score(path: str) -> int:
     *folders, name = path.lower().split("/")
     stem, _, suffix = name.rpartition(".")
-    if f".{suffix}" not in SUFFIXES or OTHERS.match(stem) or OUTSIDE & set(folders):
+    above = list(takewhile(lambda folder: folder not in FOLDERS, folders))  # conf/data/ is a group of configs, not data
+    if f".{suffix}" not in SUFFIXES or OTHERS.match(stem) or OUTSIDE & set(above):
         return 0
     score = 3 * bool(STEM.search(stem)) + 3 * bool(FOLDERS & set(folders)) - len(folders) // 2
     return score + (stem in ("config", "train", "default", "training")) + (suffix != "json")
@@ -51,8 +53,11 @@ def likely(config: Config) -> int:
     """How likely it is that the trainer reads this file; 0 where nothing speaks for it."""
     keys = {str(key).lower() for key in config.settings}
     nested = {str(key).lower() for value in config.settings.values() if isinstance(value, Mapping) for key in value}
-    known = sum(bool(TRAINING.match(key)) for key in keys) * 2 + sum(bool(TRAINING.match(key)) for key in nested)
-    return _name_score(config.path) + min(known, 8) if known or _name_score(config.path) >= 6 else 0
+    composes = 6 * isinstance(config.settings.get("defaults"), list)
+    known = (
+        composes + sum(bool(TRAINING.match(key)) for key in keys) * 2 + sum(bool(TRAINING.match(key)) for key in nested)
+    )
+    return _name_score(config.path) + min(known, 8 + composes) if known or _name_score(config.path) >= 6 else 0
 
 
 def choose(

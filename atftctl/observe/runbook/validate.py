@@ -24,6 +24,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     """Run every check. The binder skips what it has reported already."""
     _check_files(runbook, binder, layout)
     _check_outside(runbook, binder)
+    _check_namespaces(runbook, binder)
     _check_trainer(runbook, binder)
     _check_features(runbook, binder)
     _check_backups(runbook, binder)
@@ -63,6 +64,18 @@ def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
             if group == "configs" and not path.is_symlink() and path.exists() and not path.is_file():
                 binder.problem(where, tr("{name} is not a file", name=name))
             seen.add(plain)
+
+
+def _check_namespaces(runbook: Runbook, binder: Binder) -> None:
+    for name, key in runbook.files.namespaces.items():
+        where = ("files", "namespaces", name)
+        if name not in runbook.files.configs:
+            hint = nearest(name, runbook.files.configs)
+            binder.problem(where, tr("{file} is not in files.configs", file=name), hint=hint)
+        try:
+            parse_key(key)
+        except ValueError as error:
+            binder.problem(where, reason(error))
 
 
 def _check_outside(runbook: Runbook, binder: Binder) -> None:

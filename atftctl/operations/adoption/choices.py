@@ -45,9 +45,7 @@ def propose(root: Path, found: Found, wishes: Wishes, ask: Ask | None) -> Propos
             state=_unwritten(),
             hint=tr("name them: atftctl init --config FILE --model FILE"),
         )
-    guesses = features.guesses(
-        [config for config in found.configs if config.path in configs and config.path not in namespaces]
-    )
+    guesses = features.guesses([config for config in found.configs if config.path in configs])
     return Proposal(
         service=wishes.service or root.name,
         configs=tuple(configs),

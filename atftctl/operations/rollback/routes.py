@@ -105,7 +105,7 @@ def to_snapshot(
                 error.hint = tr("choose a snapshot by its id: atftctl backup list, then atftctl rollback --to ID")
         raise
     runbook, added = project.runbook, added_settings(extra)
-    restored = restored_configs(layout, snapshot, runbook.files.configs) if added else None
+    restored = restored_configs(layout, snapshot, runbook.files) if added else None
     change = Change(
         lambda facts: by_snapshot.restore(
             runbook, facts, snapshot, snapshot.files, policy, command="rollback", added=added, restored=restored

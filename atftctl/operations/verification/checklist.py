@@ -103,7 +103,7 @@ def verify(
     names = chosen(only, quick=quick)
     layout, runbook = project.layout, project.runbook
     watch = Stopwatch(request.report)
-    files = configs.read_configs(layout.root, runbook.files.configs)
+    files = configs.read_configs(layout.root, runbook.files)
     require_readable(project, files)
     refuse_open(project)
     digest = configs.digest(files)
