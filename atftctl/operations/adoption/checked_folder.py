@@ -41,7 +41,7 @@ def refuse_runbook(root: Path) -> None:
         raise Refused(tr("{path} can't be listed: {reason}", path=folder, reason=reason(error))) from None
     if known:
         raise Refused(
-            tr("this project has a runbook already: {path}", path=f"{FOLDER}/{known[0]}"),
+            tr("this project has a runbook already: {path}", path=str(Path(FOLDER, known[0]))),
             hint=tr("check it with: atftctl runbook lint; or remove it to begin anew"),
         )
 
