@@ -54,6 +54,12 @@ def pattern_of(path: str) -> str:
     return "/".join([*parts, name])
 
 
+def numbers_out(path: str) -> str:
+    """The path with `*` in the place of each number in its last part: of a step or an epoch."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + re.sub(r"\d+(?:\.\d+)*", "*", name)
+
+
 def logs(entries: Sequence[Entry], named: Sequence[str]) -> tuple[str, ...]:
     """The logs, the newest first, and last the file that atftctl itself makes of the trainer's output."""
     if named:

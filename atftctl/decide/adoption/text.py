@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from atftctl.decide.adoption import measures
+from atftctl.domain import checkpoint
 from atftctl.domain.adoption import Guess, Proposal
 from atftctl.domain.checkpoint import Checkpoints
 from atftctl.domain.metric_rules import Metrics
@@ -81,7 +82,9 @@ def ready(proposal: Proposal) -> Iterator[str]:
 
 def _checkpoints(proposal: Proposal) -> Iterator[str]:
     saved, default = proposal.saved, Checkpoints()
-    chosen = {"last": saved.last, "best": saved.best, "history": saved.history}
+    patterns = hasattr(checkpoint, "is_pattern")  # of this version of the runbook
+    last = measures.numbers_out(saved.last) if saved.numbered and patterns else saved.last
+    chosen = {"last": last, "best": saved.best, "history": saved.history}
     lines = [f"  {key}: {quoted(path)}" for key, path in chosen.items() if path and path != getattr(default, key)]
     if lines:
         yield ""

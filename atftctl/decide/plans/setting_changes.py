@@ -176,6 +176,11 @@ def as_merged(files: Files, change: SettingChange) -> KeyPath:
     return (*files.namespace(change.file), *change.key)
 
 
+def reported(files: Files, changed: Iterable[SettingChange]) -> tuple[SettingChange, ...]:
+    """The changes by the keys that the trainer reports."""
+    return tuple(replace(change, key=as_merged(files, change)) for change in changed)
+
+
 def not_taken_up(effective: Mapping[str, Any], wanted: Iterable[SettingChange]) -> list[str]:
     """Name the settings that were written but that the trainer did not report as effective; [] where all are."""
     lines: list[str] = []
