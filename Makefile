@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident drill-all drills-long clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident bench-init drill-all drills-long clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (a few minutes)"
@@ -127,6 +127,10 @@ bench-watch: setup
 # The page of an operation with 50,000 rows of metrics, and with a million.
 bench-incident: setup
 	$(BIN)/python bench/incident.py
+
+# `init` on 10,000 files, and on 100,000.
+bench-init: setup
+	$(BIN)/python bench/init.py
 
 # The detectors on a million generated healthy steps: not one alarm. Two minutes.
 healthy-long: setup

@@ -128,6 +128,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "SettingData": "config get KEY",
     "SettingsData": "config get",
     "RunbookData": "runbook show",
+    "InitData": "init",
     "LintData": "runbook lint",
     "RenderData": "runbook render",
     "DrillData": "drill",

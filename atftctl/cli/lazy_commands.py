@@ -45,6 +45,7 @@ SECTIONS = {
         "guard": "Run a command only if the project is safe to train",
     },
     "Setup": {
+        "init": "Write the first runbook of a project that has none",
         "doctor": "Check this machine and project for missing parts",
         "runbook": "Show and check the runbook",
         "completion": "Print the script for shell completion",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atftctl.decide.verdicts.crash_cause import symptom_of_event
+from atftctl.domain import missing_parts
 from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Facts
 from atftctl.domain.runbook import Runbook, Symptom
@@ -11,7 +12,10 @@ from atftctl.protocol.messages import tr
 
 
 def find_symptom(runbook: Runbook, word: str) -> tuple[str, Symptom]:
-    """Find a symptom by name, alias, or title in any language. Raises UsageError where there is none."""
+    """Find a symptom by name, alias, or title in any language. Raises UsageError where there is none, Refused where the
+    runbook has no symptoms."""
+    if not runbook.symptoms:
+        raise missing_parts.symptoms(runbook)
     wanted = word.strip().casefold()
     names: list[str] = []
     for name, symptom in runbook.symptoms.items():
@@ -25,7 +29,9 @@ def find_symptom(runbook: Runbook, word: str) -> tuple[str, Symptom]:
 
 
 def symptom_of(runbook: Runbook, facts: Facts) -> str:
-    """Find the symptom of the trainer's last event. Raises UsageError where it names none."""
+    """Find the symptom of the trainer's last event. Raises as `find_symptom`."""
+    if not runbook.symptoms:
+        raise missing_parts.symptoms(runbook)
     name = symptom_of_event(runbook, facts.process.last_event)
     if not name:
         raise UsageError(

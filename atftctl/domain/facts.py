@@ -9,19 +9,26 @@ from typing import Any, Literal
 from atftctl.domain.process_state import ProcessState
 from atftctl.domain.record import record
 from atftctl.domain.snapshot import Snapshot
+from atftctl.protocol import placed
 from atftctl.protocol.messages import tr
 
 
 @record
 class ConfigFile:
     """One config file. `sha256` is None where there is no file. `error`: why it can't be read; `way_back`: the command
-    that restores a readable copy of it."""
+    that restores a readable copy of it. `namespace`: the key under which the trainer merges it."""
 
     path: str
     sha256: str | None
     data: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
     way_back: str = ""
+    namespace: tuple[str, ...] = ()
+
+    @property
+    def layer(self) -> Mapping[str, Any]:
+        """Its settings where the trainer merges them."""
+        return placed(self.data, self.namespace)
 
     def get(self, key: tuple[str, ...]) -> Any:
         """The value at `key`; None where the key, or a mapping above it, is missing."""

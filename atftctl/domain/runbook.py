@@ -29,10 +29,18 @@ Kind = Literal["", "configs", "models"]  # of files; "" means all files
 class Files:
     """The files that a snapshot holds and restores together, relative to the project."""
 
-    configs: tuple[str, ...]
-    models: tuple[str, ...]
+    configs: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
     also: tuple[str, ...] = ()  # further files, and folders with all files in them
     allow_outside: tuple[str, ...] = ()  # folders outside of the project that symlinks of models may lead to
+    namespaces: Mapping[str, str] = field(default_factory=dict)  # by config file: the key that it is merged under
+
+    def namespace(self, config: str) -> tuple[str, ...]:
+        """The key under which the trainer merges this config file; () for none."""
+        try:
+            return parse_key(self.namespaces[config]) if config in self.namespaces else ()
+        except ValueError:  # the checks of the runbook report it
+            return ()
 
     def of(self, kind: Kind) -> tuple[str, ...]:
         """The files of one kind; all files for ""."""
@@ -43,11 +51,11 @@ class Files:
 class Feature:
     """One improvement: the file and key of its setting, and the setting's value without (`baseline`) and with it."""
 
-    title: Text
     file: str
     key: str
     baseline: Value
     improved: Value
+    title: Text = field(default_factory=Text)  # the name where it is missing, as for all titles
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -84,11 +92,11 @@ class Symptom:
     settings that may help. `resume_grade`: the grade that the checkpoint must have. `again`: the next remedy where the
     fault returns."""
 
-    title: Text
-    cause: Text
-    minutes: int
-    resume: ResumeFrom
     table: Settings
+    title: Text = field(default_factory=Text)
+    cause: Text = field(default_factory=Text)
+    minutes: int = 10
+    resume: ResumeFrom = "last"
     block: Settings = field(default_factory=dict)
     alternatives: tuple[Settings, ...] = ()
     aliases: tuple[str, ...] = ()
@@ -146,18 +154,18 @@ class Full:
 class Phase:
     """One phase of a plan that turns improvements on again, and the gate that it must pass before the next."""
 
-    title: Text
     settings: Settings
+    title: Text = field(default_factory=Text)
     gate: Gate = field(default_factory=Gate)
 
 
 @record
 class Immediate:
-    """The immediate rollback: these settings."""
+    """The immediate rollback: these settings; without any, the baseline of each feature."""
 
-    minutes: int
-    resume: Resume
-    settings: Settings
+    minutes: int = 5
+    resume: Resume = "last"
+    settings: Settings = field(default_factory=dict)
     resume_grade: Grade = ""
 
 
@@ -167,9 +175,9 @@ class TrainerRules:
     seconds between SIGTERM and SIGKILL. `ready_s`: seconds until the first step must come."""
 
     command: tuple[str, ...]
-    probe: tuple[str, ...]
-    grace_s: float
-    ready_s: float
+    probe: tuple[str, ...] = ()
+    grace_s: float = 30.0
+    ready_s: float = 120.0
     validate: tuple[str, ...] = ()  # the command that checks settings without training; see docs/runbook.md
     memory_limit_mb: int = 0  # 0: no limit
     processes: int = 1
@@ -237,19 +245,20 @@ class Contact:
 
 @record
 class Runbook:
-    """One runbook file. `plans`: phases by plan name; `reenable_plan`: the plan that `reenable` uses by default."""
+    """One runbook file: `files` and `trainer`, and what else it has. `plans`: phases by plan name; `reenable_plan`: the
+    plan that `reenable` uses by default; without a name the first one."""
 
-    version: int
-    service: str
     files: Files
-    features: Mapping[str, Feature]
-    immediate: Immediate
-    symptoms: Mapping[str, Symptom]
-    plans: Mapping[str, tuple[Phase, ...]]
-    reenable_plan: str
     trainer: TrainerRules
-    checks: Checks
-    contacts: tuple[Contact, ...]
+    version: int = 1
+    service: str = ""  # the name of the project's folder where it is missing
+    features: Mapping[str, Feature] = field(default_factory=dict)
+    immediate: Immediate = field(default_factory=Immediate)
+    symptoms: Mapping[str, Symptom] = field(default_factory=dict)
+    plans: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
+    reenable_plan: str = ""
+    checks: Checks = field(default_factory=Checks)
+    contacts: tuple[Contact, ...] = ()
     backups: Backups = field(default_factory=Backups)
     staged: Staged = field(default_factory=Staged)
     git: Git = field(default_factory=Git)

@@ -1,4 +1,4 @@
-"""A text in both languages of the runbook."""
+"""A text in the languages of the runbook."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from atftctl.domain.record import record
 
 @record
 class Text:
-    """A text in both languages of the runbook."""
+    """A text in the languages of the runbook; where one of them is missing, the other one stands for it. In a runbook,
+    a plain string is the text in both."""
 
-    en: str
-    ja: str
+    en: str = ""
+    ja: str = ""
 
     def say(self, language: str) -> str:
         """The text in one language: "en" or "ja"."""
-        return self.ja if language == "ja" else self.en
+        return (self.ja or self.en) if language == "ja" else (self.en or self.ja)

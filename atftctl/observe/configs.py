@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from atftctl.domain.facts import ConfigFile
+from atftctl.domain.runbook import Files
 from atftctl.host.errors import NotRegularError, OutsideProjectError, YamlError, reason
 from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_bytes, sha256_file
@@ -41,13 +43,18 @@ def read_config(root: Path, name: str) -> ConfigFile:
     return ConfigFile(name, digest, value)
 
 
-def read_configs(root: Path, names: Iterable[str]) -> dict[str, ConfigFile]:
-    """Read several config files, by name."""
-    return {name: read_config(root, name) for name in names}
+def read_configs(root: Path, files: Files) -> dict[str, ConfigFile]:
+    """Read the config files of a runbook, by name."""
+    return {name: in_place(read_config(root, name), files) for name in files.configs}
+
+
+def in_place(config: ConfigFile, files: Files) -> ConfigFile:
+    """The config with the key under which the trainer merges it."""
+    return replace(config, namespace=files.namespace(config.path)) if files.namespaces else config
 
 
 def digest(configs: Mapping[str, ConfigFile]) -> str:
     """The digest of the merged settings of these files; "" where one of them can't be read."""
     if any(config.error for config in configs.values()):
         return ""
-    return config_digest(merge_settings(config.data for config in configs.values()))
+    return config_digest(merge_settings(config.layer for config in configs.values()))

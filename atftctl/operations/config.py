@@ -52,7 +52,7 @@ class SettingsData(Data):
 def get_settings(project: Project, name: str) -> Result:
     """Return one setting, or all of them. `name`: its key or the name of its feature; "" for all. Raises Refused,
     UsageError."""
-    configs = read_configs(project.layout.root, project.runbook.files.configs)
+    configs = read_configs(project.layout.root, project.runbook.files)
     if name:
         setting = locate(project.runbook, configs, name)
         data = SettingData(key_text(setting.key), setting.file, setting.old)

@@ -107,7 +107,7 @@ def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
     """Return all facts that decisions are made from. `digests_of`: further files whose hash the decision needs."""
     layout = project.layout
     known = catalog.list_snapshots(layout)
-    configs = _with_restore_commands(layout, known, read_configs(layout.root, project.runbook.files.configs))
+    configs = _with_restore_commands(layout, known, read_configs(layout.root, project.runbook.files))
     digests = {path: config.sha256 for path, config in configs.items()}
     for path in digests_of:
         if path not in digests:

@@ -73,7 +73,7 @@ def _release(project: Project, entry: Mapping[str, Any], result: Result) -> Resu
     from atftctl.state import quarantine
 
     layout, operation = project.layout, str(entry["operation"])
-    config = digest(read_configs(layout.root, project.runbook.files.configs))
+    config = digest(read_configs(layout.root, project.runbook.files))
     if not quarantine.made_by(layout, config, operation):
         return result
     try:

@@ -129,6 +129,14 @@ def is_number(value: object) -> bool:
         return False
 
 
+def placed(settings: Mapping[str, Any], key: Iterable[str]) -> Mapping[str, Any]:
+    """The settings below this key: where a trainer merges a config file under a namespace, its layer for
+    `merge_settings`. The settings themselves for an empty key."""
+    for name in reversed(tuple(key)):
+        settings = {name: settings}
+    return settings
+
+
 def merge_settings(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge config files in order: mappings key by key; any other value replaces the earlier one."""
     merged: dict[str, Any] = {}

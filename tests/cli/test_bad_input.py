@@ -58,7 +58,7 @@ RUNBOOKS = {
     "leads out": ("- models/last.pth", "- ../last.pth", "does not stay inside"),
     "duplicate key": ("version: 1\n", "version: 1\nversion: 1\n", "appears twice"),
     "newer version": ("version: 1\n", "version: 2\n", "this atftctl reads version 1"),
-    "missing key": ("service: ATFT-GAT-FAN\n", "", "key 'service' is missing"),
+    "missing key": ("    key: improvements.use_ema\n", "", "key 'key' is missing"),
     "unknown plan": ("reenable_plan: after-incident", "reenable_plan: after", "did you mean after-incident?"),
 }
 

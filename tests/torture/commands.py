@@ -78,7 +78,7 @@ def quarantined(root: Path) -> None:
     layout_of(root).state.mkdir()
     from atftctl.observe.configs import digest, read_configs
 
-    found = digest(read_configs(root, open_project(root).runbook.files.configs))
+    found = digest(read_configs(root, open_project(root).runbook.files))
     quarantine.add(layout_of(root), found, "torture", now())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from atftctl.cli.render import plan as render_plan
 from atftctl.cli.render.console import Tone, emit_raw, say
@@ -25,9 +26,16 @@ def plain(result: Result) -> None:
         return
     say(result.headline, tone_of(result.exit_code))
     for line in result.lines:
-        say(line, lead="  ", hang=4)
+        indented(line)
     timeline(result.parts, result.plan if result.exit_code is Exit.DONE else None)
     contacts(result.contacts)
+
+
+def indented(line: str, stream: TextIO | None = None) -> None:
+    """A line below a headline. Its own indent stays, which wrapping would lose: it may be YAML to paste."""
+    indent = len(line) - len(line.lstrip(" "))
+    text = line[indent:] if indent else line  # a part of a message is not translatable any more
+    say(text, lead=" " * (2 + indent), hang=4 + indent, stream=stream)
 
 
 def tone_of(code: Exit) -> Tone:
@@ -70,7 +78,7 @@ def error(message: str, state: str, hint: str, people: Iterable[str] = (), lines
     aborted = message.startswith(ABORTED)
     say(message if aborted else tr("error: {message}", message=message), "bad", hang=2, stream=sys.stderr)
     for line in lines:
-        say(line, lead="  ", hang=4, stream=sys.stderr)
+        indented(line, stream=sys.stderr)
     below = [
         state and tr("now: {state}", state=state),
         hint and tr("next: {hint}", hint=hint),

@@ -16,9 +16,10 @@ from atftctl.domain.plan import Plan
 def answer_of(plan: Plan, configs: Mapping[str, ConfigFile]) -> str:
     """A digest of the settings that a plan leads to, and of the checkpoint that it resumes from. `configs`: as they are
     now."""
-    merged = protocol.merge_settings(copy.deepcopy(dict(config.data)) for config in configs.values())
+    merged = protocol.merge_settings(copy.deepcopy(dict(config.layer)) for config in configs.values())
     for change in plan.changes:
-        _set(merged, change.key, change.new)
+        namespace = configs[change.file].namespace if change.file in configs else ()
+        _set(merged, (*namespace, *change.key), change.new)
     others = [
         [target.path, target.snapshot, target.commit, target.copy, target.new]
         for target in plan.targets

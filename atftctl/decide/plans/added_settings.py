@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from atftctl.decide.plans.setting_changes import locate, same, wanted_value
+from atftctl.decide.plans.setting_changes import as_merged, locate, same, wanted_value
 from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.record import record
@@ -33,7 +33,7 @@ def wanted_changes(runbook: Runbook, configs: Mapping[str, ConfigFile], wanted: 
     """Return a change for each of these settings, also where it has the value already. Raises Refused for an unknown
     setting and a value of another kind, UsageError for one that is given twice."""
     changes = tuple(wanted_value(runbook, locate(runbook, configs, key), value) for key, value in wanted.items())
-    if len({change.key for change in changes}) < len(changes):
+    if len({as_merged(runbook.files, change) for change in changes}) < len(changes):
         raise UsageError(TWICE)
     return changes
 
@@ -48,15 +48,15 @@ def add_to_changes(
     """Add settings to the changes of a rollback by settings. `rollback`: all settings that it wants, also those that
     are in place already. Raises as `wanted_changes`."""
     ours = wanted_changes(runbook, configs, added)
-    keys = {change.key for change in ours}
-    wanted = {runbook.feature(name).path: value for name, value in rollback.items()}
-    notes = [
-        _overrides(change, wanted[change.key])
-        for change in ours
-        if change.key in wanted and not same(wanted[change.key], change.new)
-    ]
-    kept = [change for change in changes if change.key not in keys]
-    return WithAdded((*kept, *_left(ours)), notes=(*notes, *_in_place(ours, wanted)))
+    files = runbook.files
+    keys = {as_merged(files, change) for change in ours}
+    features = [(runbook.feature(name), value) for name, value in rollback.items()]
+    wanted = {(*files.namespace(feature.file), *feature.path): value for feature, value in features}
+    both = [(change, wanted[key]) for change in ours if (key := as_merged(files, change)) in wanted]
+    notes = [_overrides(change, value) for change, value in both if not same(value, change.new)]
+    kept = [change for change in changes if as_merged(files, change) not in keys]
+    alone = [change for change in ours if as_merged(files, change) not in wanted]
+    return WithAdded((*kept, *_left(ours)), notes=(*notes, *_in_place(alone)))
 
 
 def add_to_targets(
@@ -79,7 +79,7 @@ def add_to_targets(
         here = tuple(change for change in left if change.file == path)
         edited.append(Target(path=path, old=configs[path].sha256, changes=here))
     notes = [_overrides(change, change.old) for change in left if change.file in known]
-    return WithAdded(targets=tuple(edited), notes=(*notes, *_in_place(ours, {})))
+    return WithAdded(targets=tuple(edited), notes=(*notes, *_in_place(ours)))
 
 
 def about_added(added: Added) -> dict[str, dict[str, Any]]:
@@ -96,10 +96,10 @@ def _overrides(change: SettingChange, other: Any) -> str:
     return tr("{key}: {new} by --with, in place of {other}, which the rollback sets", **values)
 
 
-def _in_place(changes: Iterable[SettingChange], wanted: Mapping[tuple[str, ...], object]) -> list[str]:
-    """Say which added settings change nothing: those that have this value, and that the rollback leaves alone."""
+def _in_place(changes: Iterable[SettingChange]) -> list[str]:
+    """Say which added settings change nothing: those that have this value."""
     return [
         tr("{key} is {value} already (--with)", key=key_text(change.key), value=value_text(change.new))
         for change in changes
-        if same(change.old, change.new) and change.key not in wanted
+        if same(change.old, change.new)
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.facts import ConfigFile, Facts
-from atftctl.domain.runbook import LIST_OR_MAPPING, Runbook, Settings, Stage, kind_of
+from atftctl.domain.runbook import LIST_OR_MAPPING, Files, Runbook, Settings, Stage, kind_of
 from atftctl.domain.steps import SettingChange, Target
 from atftctl.domain.text import nearest, value_text
 from atftctl.protocol.keys import KeyPath, item_number, key_text, parse_key
@@ -73,29 +73,31 @@ def flat(value: Any, path: KeyPath = ()) -> dict[KeyPath, Any]:
 
 
 def effective(configs: Mapping[str, ConfigFile]) -> dict[KeyPath, tuple[str, Any]]:
-    """Return every setting with the file that decides its value, and the value. Raises Refused for an unreadable
-    config."""
-    layers = {path: flat(readable(config).data) for path, config in configs.items()}
+    """Return every setting, by its key where the trainer has it, with the file that decides its value, and the value.
+    Raises Refused for an unreadable config."""
+    layers = {path: flat(readable(config).layer) for path, config in configs.items()}
     return {key: (path, value) for path, layer in layers.items() for key, value in layer.items()}
 
 
 def locate(runbook: Runbook, configs: Mapping[str, ConfigFile], word: str) -> SettingChange:
-    """Find a setting by a feature's name or a dotted key; returns it as a change to the value that it has already.
+    """Find a setting by a feature's name or a dotted key; returns it as a change to the value that it has already. The
+    key is that of the trainer; the change has the key in its file, which lacks the namespace of the file.
 
     Raises Refused for a setting that does not exist.
     """
-    settings = effective(configs)
-    features = {feature.path: name for name, feature in runbook.features.items()}
+    settings, files = effective(configs), runbook.files
+    features = {(*files.namespace(each.file), *each.path): name for name, each in runbook.features.items()}
     feature = runbook.features.get(word)
-    key = feature.path if feature else _key(word)
+    key = (*files.namespace(feature.file), *feature.path) if feature else _key(word)
     if key in settings:
         path, old = settings[key]
-        return SettingChange(features.get(key, word), path, key, old, old)
+        return SettingChange(features.get(key, word), path, key[len(files.namespace(path)) :], old, old)
     if feature or key in features:
         known = feature or runbook.features[features[key]]
-        return SettingChange(features[key], known.file, key, None, known.baseline)
+        return SettingChange(features[key], known.file, known.path, None, known.baseline)
     if (item := _item(settings, key)) is not None:
-        return SettingChange(features.get(key, word), item[0], key, item[1], item[1])
+        path, old = item
+        return SettingChange(features.get(key, word), path, key[len(files.namespace(path)) :], old, old)
     below = [key_text(known) for known in settings if known[: len(key)] == key]
     if below:
         raise Refused(
@@ -167,6 +169,16 @@ def wanted_value(runbook: Runbook, change: SettingChange, value: Any) -> Setting
     if type(change.old) is int and isinstance(value, float) and not value.is_integer() and not fraction:
         raise Refused(tr("{key}: {value} is not a whole number, as {old} is", key=key, value=value, old=change.old))
     return replace(change, new=value)
+
+
+def as_merged(files: Files, change: SettingChange) -> KeyPath:
+    """The key of a change where the trainer has it: with the namespace of its file."""
+    return (*files.namespace(change.file), *change.key)
+
+
+def reported(files: Files, changed: Iterable[SettingChange]) -> tuple[SettingChange, ...]:
+    """The changes by the keys that the trainer reports."""
+    return tuple(replace(change, key=as_merged(files, change)) for change in changed)
 
 
 def not_taken_up(effective: Mapping[str, Any], wanted: Iterable[SettingChange]) -> list[str]:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from atftctl.domain.missing_parts import NAME_PROBE
 from atftctl.protocol.messages import Message, tr
 
 
@@ -25,7 +26,10 @@ def how_ended(ended: Any) -> str:
 
 
 def what_to_do(missing: Mapping[str, Any]) -> Message:
-    """What to do about a part that was not begun. `misbehaved`: the probe is there, and broke a limit or crashed."""
+    """What to do about a part that was not begun. `no_probe`: the runbook names none. `misbehaved`: the probe is there,
+    and broke a limit or crashed."""
+    if missing.get("no_probe"):
+        return NAME_PROBE
     if missing.get("misbehaved"):
         return tr("check the program that trainer.probe names")
     return tr("check that the trainer is installed here: pip install 'atftctl[trainer]'")

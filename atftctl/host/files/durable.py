@@ -55,6 +55,19 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.fsync(folder)
 
 
+def create_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """As `write_durably`, for a file that must not be there yet: of two processes at once, one gets it. Raises
+    FileExistsError, OSError."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with opened(path.parent, readable=True) as folder:
+        try:
+            write_new(temp, data, shared_mode(mode, os.fstat(folder)))
+            os.link(temp.name, path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        finally:
+            remove(temp)
+        os.fsync(folder)
+
+
 def append_durably(path: Path, line: bytes) -> None:
     """Append a line (which ends in a newline) and fsync the file. A torn last line, left by a crash, is ended with a
     newline first. Raises NotRegularError, SymlinkError, OSError."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from atftctl.domain import missing_parts
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Runbook
 from atftctl.host.errors import HostError
@@ -49,6 +50,8 @@ class Measured:
 
 def measure(layout: Layout, runbook: Runbook, request: GradeRequest) -> Measured:
     """Run `trainer probe grade`."""
+    if not runbook.trainer.probe:
+        return Measured({}, missing_parts.no_probe())
     with scratch(layout) as folder:
         options = ["--steps", str(max(request.steps, 1)), "--file", str(layout.root / request.path)]
         options += [] if request.steps else ["--only-load"]

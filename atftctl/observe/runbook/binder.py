@@ -12,6 +12,7 @@ from typing import Any
 from atftctl.domain.errors import Refused
 from atftctl.domain.record import record
 from atftctl.domain.text import nearest
+from atftctl.domain.texts import Text
 from atftctl.host.yaml_text.read import Document
 from atftctl.protocol.messages import joined, tr, trn
 
@@ -114,8 +115,10 @@ class Binder:
         return self._scalar(kind, value, path)
 
     def _dataclass(self, cls: Any, value: Any, path: Path) -> Any:
+        if cls is Text and isinstance(value, str):
+            return Text(value, value)
         if not isinstance(value, dict):
-            raise self._wrong(path, tr("a mapping was expected"))
+            raise self._wrong(path, tr("a text was expected") if cls is Text else tr("a mapping was expected"))
         return _filled(cls, self._fields(cls, value, path))
 
     def _union(self, kind: Any, value: Any, path: Path) -> Any:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from atftctl.domain.errors import Refused
 from atftctl.domain.record import record
-from atftctl.domain.runbook import Checks, Files, Immediate, Runbook, TrainerRules
+from atftctl.domain.runbook import Files, Runbook, TrainerRules
 from atftctl.host.errors import HostError, YamlError, reason
 from atftctl.host.files import trust
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.process import rights
 from atftctl.host.yaml_text.read import MAX_BYTES, Document, read
 from atftctl.observe.runbook.binder import Binder, Problem, refuse
+from atftctl.observe.runbook.defaults import with_defaults
 from atftctl.observe.runbook.validate import check
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
@@ -61,9 +62,9 @@ def parse(layout: Layout, data: bytes) -> Examined:
         hint = tr("correct the file; until then undo, recover and restore still work")
         return Examined(layout, bare(), (Problem(where, error.reason, hint),))
     binder = Binder(document, name)
-    if isinstance(document.value, dict) and document.value.get("version") != VERSION:
+    if isinstance(document.value, dict) and document.value.get("version", VERSION) != VERSION:
         binder.problem(("version",), tr("this atftctl reads version {version}", version=VERSION))
-    runbook = binder.bind(Runbook, bare())
+    runbook = with_defaults(binder.bind(Runbook, bare()), layout.root.name)
     check(runbook, binder, layout)
     problems = sorted(binder.problems, key=lambda problem: problem.line)
     # Where root works for a user, that user's runbook allows no folder outside: root could write what the user can't.
@@ -73,19 +74,7 @@ def parse(layout: Layout, data: bytes) -> Examined:
 
 def bare() -> Runbook:
     """An empty runbook: the values that are used where a broken one has none."""
-    return Runbook(
-        version=VERSION,
-        service="?",
-        files=Files(configs=(), models=()),
-        features={},
-        immediate=Immediate(minutes=0, resume="last", settings={}),
-        symptoms={},
-        plans={},
-        reenable_plan="",
-        trainer=TrainerRules(command=(), probe=(), grace_s=30.0, ready_s=0.0),
-        checks=Checks(),
-        contacts=(),
-    )
+    return Runbook(Files(), TrainerRules(command=(), ready_s=0.0), service="?")
 
 
 def _check_owner(layout: Layout, name: str) -> tuple[str, ...]:

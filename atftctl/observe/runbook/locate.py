@@ -45,7 +45,7 @@ def find_project(start: Path, *, rescue: bool = False) -> Layout:
             return _trusted(Layout(root=folder, runbook=runbooks[0]))
     raise UsageError(
         tr("there is no project at {path} or above it: no runbooks/*.yaml", path=start),
-        hint=tr("cd into the project, or name it: --project DIR"),
+        hint=tr("cd into the project, or name it: --project DIR; to make a project of a folder: atftctl init"),
     )
 
 

@@ -17,11 +17,14 @@ from atftctl.protocol.keys import parse_key
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout, is_reserved
 
+COMMAND_EXAMPLE = '["{python}", train.py]'
+
 
 def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     """Run every check. The binder skips what it has reported already."""
     _check_files(runbook, binder, layout)
     _check_outside(runbook, binder)
+    _check_namespaces(runbook, binder)
     _check_trainer(runbook, binder)
     _check_features(runbook, binder)
     _check_backups(runbook, binder)
@@ -36,6 +39,11 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
 def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     """Check the lists of files. Symlinks are checked later, when a file is used: a wrong symlink of a model must not
     block an operation that does not use the model."""
+    if not runbook.files.of(""):
+        text = tr("no file is listed, so there is nothing to take a snapshot of")
+        binder.problem(
+            ("files",), text, hint=tr("list the config files under configs and the checkpoints under models")
+        )
     seen: set[str] = set()
     for group in ("configs", "models", "also"):
         for index, name in enumerate(getattr(runbook.files, group)):
@@ -58,6 +66,18 @@ def _check_files(runbook: Runbook, binder: Binder, layout: Layout) -> None:
             seen.add(plain)
 
 
+def _check_namespaces(runbook: Runbook, binder: Binder) -> None:
+    for name, key in runbook.files.namespaces.items():
+        where = ("files", "namespaces", name)
+        if name not in runbook.files.configs:
+            hint = nearest(name, runbook.files.configs)
+            binder.problem(where, tr("{file} is not in files.configs", file=name), hint=hint)
+        try:
+            parse_key(key)
+        except ValueError as error:
+            binder.problem(where, reason(error))
+
+
 def _check_outside(runbook: Runbook, binder: Binder) -> None:
     for index, name in enumerate(runbook.files.allow_outside):
         if not name.startswith("/") or os.path.normpath(name) == "/":
@@ -67,8 +87,9 @@ def _check_outside(runbook: Runbook, binder: Binder) -> None:
 
 
 def _check_trainer(runbook: Runbook, binder: Binder) -> None:
-    if not runbook.trainer.command or not runbook.trainer.probe:
-        binder.problem(("trainer",), tr("command and probe must not be empty"))
+    if not runbook.trainer.command:
+        text = tr("the command that starts the trainer is missing")
+        binder.problem(("trainer", "command"), text, hint=tr("as a list of words: {example}", example=COMMAND_EXAMPLE))
     rules = runbook.trainer
     for key, value, most in (
         ("grace_s", rules.grace_s, 86_400),
@@ -157,7 +178,7 @@ def _check_plans(runbook: Runbook, binder: Binder) -> None:
         for index, phase in enumerate(phases):
             _check_settings(runbook, binder, ("plans", name, index, "settings"), phase.settings)
             _check_gate(binder, ("plans", name, index, "gate"), phase.gate)
-    if runbook.reenable_plan not in runbook.plans:
+    if runbook.reenable_plan and runbook.reenable_plan not in runbook.plans:
         binder.problem(
             ("reenable_plan",),
             tr("there is no plan {name!r}", name=runbook.reenable_plan),

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from atftctl.domain import missing_parts
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Runbook
 from atftctl.host.errors import HostError
@@ -95,7 +96,9 @@ class Measuring:
 @contextmanager
 def measuring(layout: Layout, runbook: Runbook, request: MeasureRequest) -> Iterator[Measuring]:
     """Start the probe; other things can be observed until its answers are collected. After the block no process of it
-    is left. Raises Inconclusive where the scratch folder can't be written."""
+    is left. Raises Inconclusive where the scratch folder can't be written, and where the runbook names no probe."""
+    if not runbook.trainer.probe:
+        raise missing_parts.probe()
     limit_s, memory_mb = runbook.checks.probe_limit_s, math.ceil(available_mb() * SHARE)
     with scratch(layout) as folder, ExitStack() as stack:
         with preparing():

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atftctl.domain import missing_parts
 from atftctl.domain.errors import Inconclusive
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Runbook
@@ -108,6 +109,8 @@ def preparing() -> Iterator[None]:
 def _ask(
     layout: Layout, runbook: Runbook, kind: str, options: Sequence[str], out: Path, *, memory_limit_mb: int = 0
 ) -> dict[str, Any]:
+    if not runbook.trainer.probe:
+        raise missing_parts.probe()
     command = [argument.replace("{python}", sys.executable) for argument in runbook.trainer.probe]
     argv = [*command, kind, "--out", str(out), *options]
     done = run(

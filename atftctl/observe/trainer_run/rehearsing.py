@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from atftctl.domain import missing_parts
 from atftctl.domain.errors import Inconclusive
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Runbook
@@ -46,7 +47,7 @@ def rehearse(layout: Layout, runbook: Runbook, request: RehearseRequest) -> dict
     """Rehearse; return what the probe measured. The project is only read. Raises Inconclusive where nothing was
     measured: no probe, a probe that hangs or crashes, a full disk."""
     if not runbook.trainer.probe:
-        raise Inconclusive(tr("the runbook names no trainer.probe"))
+        raise missing_parts.probe()
     try:
         with scratch(layout) as folder, _probe(layout, runbook, request, folder) as program:
             program.wait()

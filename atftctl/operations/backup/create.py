@@ -98,9 +98,7 @@ def _sources(project: Project, only: Kind) -> Sources:
 
 def _spec(project: Project, files: Sources, **asked: str) -> snapshots.SnapshotSpec:
     known = observed.list_snapshots(project.layout)
-    return snapshot_spec(
-        project, known, read_configs(project.layout.root, project.runbook.files.configs), files, **asked
-    )
+    return snapshot_spec(project, known, read_configs(project.layout.root, project.runbook.files), files, **asked)
 
 
 def _check_label(project: Project, label: str) -> None:

@@ -22,7 +22,7 @@ def void_lost(project: Project, command: str = "", operation: str = "") -> None:
     nothing: without the record, a phase is void only while its settings are gone."""
     try:
         state = store.read(project.layout)
-        configs = read_configs(project.layout.root, project.runbook.files.configs)
+        configs = read_configs(project.layout.root, project.runbook.files)
         if state is None:
             return
         note = tr("{command} {operation} took its settings away", command=command, operation=operation)

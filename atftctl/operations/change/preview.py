@@ -21,7 +21,7 @@ from atftctl.host.files.reading import read_bytes, size_of
 from atftctl.host.yaml_text import read as yaml_read
 from atftctl.host.yaml_text.read import MAX_BYTES
 from atftctl.operations.project import Project
-from atftctl.protocol import config_digest, merge_settings
+from atftctl.protocol import config_digest, merge_settings, placed
 from atftctl.protocol.messages import joined, tr
 from atftctl.state.layout import Layout
 
@@ -218,5 +218,5 @@ def _digest(project: Project, contents: Mapping[str, Content]) -> str:
             return ""
         if value is not None and not isinstance(value, dict):
             return ""
-        layers.append(value or {})
+        layers.append(placed(value or {}, project.runbook.files.namespace(name)))
     return config_digest(merge_settings(layers))

@@ -10,7 +10,7 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.apply import trainer_process
-from atftctl.decide.plans.setting_changes import not_taken_up
+from atftctl.decide.plans.setting_changes import not_taken_up, reported
 from atftctl.domain.errors import AtftError, InterventionNeeded, Refused
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.record import record
@@ -73,6 +73,7 @@ def await_reload(
     effect."""
     if record is None:
         return Proof(False, tr("no trainer is recorded"))
+    changes = reported(project.runbook.files, changes)
     try:
         event = request_reload(project, record, digest)
     except AtftError as error:
@@ -88,6 +89,7 @@ def _check_effective(
 ) -> Proof:
     """Compare the settings that the trainer reported at its start with those that were written: a setting that it does
     not read, or that a second switch holds back, was not rolled back."""
+    changes = reported(project.runbook.files, changes)
     events = event_log.events(
         project.layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id
     )

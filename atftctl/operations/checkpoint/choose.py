@@ -19,7 +19,7 @@ from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
 from atftctl.domain.resuming import Resuming
-from atftctl.domain.runbook import Resume, ResumeFrom
+from atftctl.domain.runbook import Files, Resume, ResumeFrom
 from atftctl.domain.text import listed
 from atftctl.host.errors import HostError
 from atftctl.host.files.reading import read_bytes
@@ -30,7 +30,7 @@ from atftctl.operations.change.preview import render
 from atftctl.operations.checkpoint.grader import Grader, Outcome
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request
-from atftctl.protocol import config_digest, merge_settings
+from atftctl.protocol import config_digest, merge_settings, placed
 from atftctl.protocol.messages import Message, tr, trn
 from atftctl.state import grades
 
@@ -90,7 +90,14 @@ class Chooser:
         ladder = ladders.ladder(layout, self._rules)
         candidates = self._candidates(ladder)
         configs = [config_of(self._project, contents, name) for name in self._project.runbook.files.configs]
-        self._grader = Grader(self._project, ladder, configs, digest_of(configs), self._rules.limit_s, again=False)
+        self._grader = Grader(
+            self._project,
+            ladder,
+            configs,
+            digest_of(configs, self._project.runbook.files),
+            self._rules.limit_s,
+            again=False,
+        )
         outcomes: list[tuple[Checkpoint, Outcome]] = []
         for candidate in candidates:
             if wanted.grade != "whole" and not self._grader.broken:
@@ -209,9 +216,14 @@ def config_of(project: Project, contents: Mapping[str, bytes | Path], name: str)
     return content if isinstance(content, bytes) else read_bytes(content, MAX_BYTES + 1)
 
 
-def digest_of(configs: list[bytes]) -> str:
-    """The digest of the settings in these config files."""
-    return config_digest(merge_settings(read(text).value or {} for text in configs))
+def digest_of(configs: list[bytes], files: Files) -> str:
+    """The digest of the settings in these config files, in the order of the runbook."""
+    return config_digest(
+        merge_settings(
+            placed(read(text).value or {}, files.namespace(name))
+            for name, text in zip(files.configs, configs, strict=True)
+        )
+    )
 
 
 def _passed_over(

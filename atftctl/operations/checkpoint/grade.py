@@ -39,7 +39,7 @@ def grade(project: Project, names: Sequence[str], to: str, request: Request) -> 
     """Measure these checkpoints, or all that the present run came by, up to a grade. Raises UsageError for an unknown
     grade or name, Refused for an unreadable config and an unfinished operation."""
     wanted = grade_of(to)
-    files = read_configs(project.layout.root, project.runbook.files.configs)
+    files = read_configs(project.layout.root, project.runbook.files)
     require_readable(project, files)
     refuse_open(project)
     ladder = ladders.ladder(project.layout, project.runbook.checkpoints)

@@ -128,7 +128,7 @@ def line_of(project: Project, ladder: Ladder, checkpoint: Checkpoint, place: str
         content = ladders.content(project.layout, replace(checkpoint, path=place or checkpoint.path), ladder.saves)
     except FileNotFoundError:
         return None
-    present = digest(read_configs(project.layout.root, project.runbook.files.configs))
+    present = digest(read_configs(project.layout.root, project.runbook.files))
     graded = best_grade(grades.read(project.layout), content, present)
     grade: Grade = "" if content.damage else "whole" if content.proven else ""
     return CheckpointLine(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atftctl.decide.symptoms import find_symptom
+from atftctl.domain import missing_parts
 from atftctl.domain.errors import AtftError, Inconclusive, UsageError
 from atftctl.domain.result import Reporter, Result
 from atftctl.host.errors import HostError, reason
@@ -56,7 +57,7 @@ def _rehearsed(project: Project, symptom: str, *, every: bool) -> Sequence[str]:
     known = book.drill.faults
     hint = tr("drills are described in the runbook, under drill.faults")
     if not known:
-        raise UsageError(tr("the runbook has no drill"), hint=hint)
+        raise missing_parts.drills(book)
     if every:
         return tuple(known)
     name = find_symptom(book, symptom)[0] if symptom else next(iter(known))

@@ -146,7 +146,7 @@ def data_of(
 
 
 def _cause(project: Project, hypothesis: Hypothesis) -> Cause:
-    configs = read_configs(project.layout.root, project.runbook.files.configs)
+    configs = read_configs(project.layout.root, project.runbook.files)
     command, advice = causes.command_of(project.runbook, configs, hypothesis.cause)
     return Cause(
         name=hypothesis.cause,

@@ -135,7 +135,7 @@ class Teller:
             return None, None
         book, cause = self._project.runbook, look.diagnosis.main.cause
         if (cause, look.generation) not in self._commands:
-            configs = read_configs(self._project.layout.root, book.files.configs)
+            configs = read_configs(self._project.layout.root, book.files)
             self._commands[cause, look.generation] = causes.command_of(book, configs, cause)[0]
         return causes.symptom_of(book, cause) or None, self._commands[cause, look.generation]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from atftctl.decide.plans.phases import PhaseOrder
 from atftctl.decide.verdicts.phases import next_number, taken_away
+from atftctl.domain import missing_parts
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.reenabling import DOING_TEXTS, OPEN, PhaseRecord, Reenabling
 from atftctl.domain.text import nearest
@@ -37,6 +38,8 @@ def order_of(project: Project, asked: Asked) -> PhaseOrder:
             tr("the plan that was begun, {name}, is no longer in the runbook", name=name),
             hint=tr("put it back, or abandon its phases: atftctl resume --drop"),
         )
+    if not runbook.plans:
+        raise missing_parts.plans(runbook)
     if name not in runbook.plans:
         raise UsageError(tr("unknown plan {name!r}", name=name), hint=nearest(name, runbook.plans))
     if state and state.plan != name and (other := state.open) and _binds(project, state, other):

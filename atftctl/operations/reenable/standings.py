@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from atftctl.decide.verdicts.phases import edits, next_number, standing
+from atftctl.domain import missing_parts
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.record import record
@@ -73,10 +74,12 @@ def status(project: Project, plan: str) -> Result:
             tr("the plan that was begun, {name}, is no longer in the runbook", name=name),
             hint=tr("put it back, or abandon its phases: atftctl resume --drop"),
         )
+    if not runbook.plans:
+        raise missing_parts.plans(runbook)
     if name not in runbook.plans:
         raise UsageError(tr("unknown plan {name!r}", name=name), hint=nearest(name, runbook.plans))
     mine = state if state and state.plan == name else None
-    configs = read_configs(project.layout.root, runbook.files.configs)
+    configs = read_configs(project.layout.root, runbook.files)
     halt = store.read_halt(project.layout)
     data = ReenableStatusData(
         name,
@@ -132,7 +135,7 @@ def summary(project: Project) -> Message | None:
     state, halt = store.read(project.layout), store.read_halt(project.layout)
     if state is None:
         return tr("re-enabling: {halt}", halt=halt.summary) if halt else None
-    configs = read_configs(project.layout.root, project.runbook.files.configs)
+    configs = read_configs(project.layout.root, project.runbook.files)
     number = state.open.number if state.open else max((phase.number for phase in state.phases), default=1)
     stands, note = _stands(project, configs, state, number)
     text = tr("{place} is {standing}", place=place_of(project, state, number), standing=DOING_TEXTS[stands])

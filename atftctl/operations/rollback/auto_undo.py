@@ -69,7 +69,7 @@ def _quarantine_reason(project: Project) -> str:
     from atftctl.observe.configs import digest, read_configs
     from atftctl.state import quarantine
 
-    return quarantine.reason(project.layout, digest(read_configs(project.layout.root, project.runbook.files.configs)))
+    return quarantine.reason(project.layout, digest(read_configs(project.layout.root, project.runbook.files)))
 
 
 def _settle(project: Project, request: Request, quarantined_before: str) -> str:

@@ -24,7 +24,7 @@ from atftctl.host.yaml_text.read import MAX_BYTES, read
 from atftctl.observe.trainer_run import probes
 from atftctl.operations.project import Project, observe, require_readable
 from atftctl.operations.request import Request, review
-from atftctl.protocol import Exit, config_digest, merge_settings
+from atftctl.protocol import Exit, config_digest, merge_settings, placed
 from atftctl.protocol.messages import tr, trn
 from atftctl.state.bisect_cache import keep_runs, known_runs
 
@@ -93,7 +93,11 @@ class Runs:
         """Return what a run with these improvements measured, and whether it ran now."""
         layout, runbook = self.project.layout, self.project.runbook
         texts = self._texts(names)
-        digest = config_digest(merge_settings(read(text).value or {} for text in texts.values()))
+        digest = config_digest(
+            merge_settings(
+                placed(read(text).value or {}, runbook.files.namespace(path)) for path, text in texts.items()
+            )
+        )
         key = f"{digest}:{self.steps}:{runbook.trainer.memory_limit_mb}"
         known = known_runs(layout)
         if key in known:

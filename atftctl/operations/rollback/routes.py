@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from atftctl.decide.plans import by_settings
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.symptoms import find_symptom
+from atftctl.domain import missing_parts
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.result import Result
 from atftctl.domain.text import nearest
@@ -44,6 +45,8 @@ def immediate(
     """Turn all improvements off, and set the training settings to their defaults. `extra`, `back`: as for a symptom.
     Raises as `carry_out`."""
     runbook, added = project.runbook, added_settings(extra)
+    if not (runbook.immediate.settings or added):
+        raise missing_parts.features(runbook)
     wanted = Wanted(runbook.immediate.resume, runbook.immediate.resume_grade, back)
     change = rungs.change(
         project,
@@ -67,6 +70,8 @@ def by_feature(
     """Turn these improvements off. `extra`, `back`: as for a symptom. Raises UsageError for an unknown name, and as
     `carry_out`."""
     known = project.runbook.features
+    if not known:
+        raise missing_parts.features(project.runbook)
     for name in names:
         if name not in known:
             raise UsageError(tr("unknown feature {name!r}", name=name), hint=nearest(name, known))
@@ -96,9 +101,11 @@ def to_snapshot(
             error.hint = tr(
                 "choose another route: rollback --symptom NAME, --immediate or --to ID; atftctl runbook show lists them"
             )
+            if not project.runbook.symptoms:
+                error.hint = tr("choose a snapshot by its id: atftctl backup list, then atftctl rollback --to ID")
         raise
     runbook, added = project.runbook, added_settings(extra)
-    restored = restored_configs(layout, snapshot, runbook.files.configs) if added else None
+    restored = restored_configs(layout, snapshot, runbook.files) if added else None
     change = Change(
         lambda facts: by_snapshot.restore(
             runbook, facts, snapshot, snapshot.files, policy, command="rollback", added=added, restored=restored

@@ -159,7 +159,8 @@ def _page(book: Runbook, file: str, language: str) -> Iterator[str]:
     yield f"# {say('title', service=book.service)}"
     yield from ("", say("made", file=file))
     yield from section("first", (_line("status", say("status")), f"- {say('dry')}"))
-    yield from section("symptoms", _symptoms(book, language))
+    if book.symptoms:
+        yield from section("symptoms", _symptoms(book, language))
     yield from section("ways", _ways(book, say))
     checks = book.checks
     checklist = say(
@@ -171,11 +172,13 @@ def _page(book: Runbook, file: str, language: str) -> Iterator[str]:
         time=checks.step_time_ratio,
     )
     yield from section("verify", (_line("verify", checklist),))
-    yield from section("phases", _phases(book, language))
+    if book.plans:
+        yield from section("phases", _phases(book, language))
     files = ", ".join(f"`{name}`" for name in book.files.of(""))
     yield from section("before", (_line("backup", say("backup", files=files)),))
-    contacts = (f"- {contact.when.say(language)}: {contact.how.say(language)}" for contact in book.contacts)
-    yield from section("contacts", contacts)
+    if book.contacts:
+        contacts = (f"- {contact.when.say(language)}: {contact.how.say(language)}" for contact in book.contacts)
+        yield from section("contacts", contacts)
 
 
 def _line(command: str, text: str) -> str:
@@ -183,16 +186,20 @@ def _line(command: str, text: str) -> str:
 
 
 def _ways(book: Runbook, say: Callable[..., str]) -> Iterator[str]:
-    """Yield a line for each way to roll back."""
+    """Yield a line for each way to roll back that the runbook has the parts for."""
     settings, staged = _settings(book.immediate.settings), book.staged
-    yield _line("rollback --immediate", say("immediate", minutes=book.immediate.minutes, settings=settings))
-    stages = say("staged", minutes=staged.minutes, stages=", ".join(staged.stages), steps=staged.window_steps)
-    yield _line("rollback --staged", stages)
-    yield _line("rollback --bisect", say("bisect"))
+    if settings:
+        yield _line("rollback --immediate", say("immediate", minutes=book.immediate.minutes, settings=settings))
+    if book.symptoms:
+        stages = say("staged", minutes=staged.minutes, stages=", ".join(staged.stages), steps=staged.window_steps)
+        yield _line("rollback --staged", stages)
+        yield _line("rollback --bisect", say("bisect"))
     yield _line("rollback --to last-good", say("to"))
     yield _line("rollback --git", say("git", pattern=book.git.pattern))
-    yield _line("rollback --full", say("full", files=len(book.full.remove)))
-    yield _line("rollback --feature NAME", say("feature"))
+    if book.full.remove or book.full.files or book.full.packages:
+        yield _line("rollback --full", say("full", files=len(book.full.remove)))
+    if book.features:
+        yield _line("rollback --feature NAME", say("feature"))
     yield _line("undo", say("undo"))
     yield _line("recover", say("recover"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from atftctl.domain import missing_parts
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.domain.runbook import Phase, Settings, Value
@@ -18,10 +19,12 @@ from atftctl.protocol.messages import joined, tr, trn
 class LintData(Data):
     """Data of `runbook lint`.
 
-    problems: everything that is wrong in the runbook, in the order of its lines. Warnings have `blocks: false`.
+    problems: everything that is wrong in the runbook, in the order of its lines. Warnings have `blocks: false`. notes:
+    what the optional parts that it leaves out would add.
     """
 
     problems: tuple[Fault, ...]
+    notes: tuple[str, ...] = ()
 
 
 @record
@@ -93,6 +96,7 @@ def lint(project: Project) -> Result:
         trn("{count} symptom", "{count} symptoms", len(book.symptoms)),
         trn("{count} plan", "{count} plans", len(book.plans)),
     )
+    notes = () if errors else tuple(tr("left out: {part}", part=part) for part in missing_parts.left_out(book))
     headline = tr(
         "{file}: {problems} ({contents})",
         file=str(name),
@@ -103,8 +107,8 @@ def lint(project: Project) -> Result:
         "runbook lint",
         Exit.CHECK_FAILED if errors else Exit.DONE,
         headline,
-        lines=tuple(fault.text for fault in faults),
-        data=LintData(faults),
+        lines=(*(fault.text for fault in faults), *notes),
+        data=LintData(faults, notes),
         contacts=project.contacts if errors else (),
     )
 

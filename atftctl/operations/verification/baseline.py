@@ -62,7 +62,7 @@ def record_baseline(project: Project, request: Request, *, name: str = "", force
     layout, runbook = project.layout, project.runbook
     name = stored.check_name(name or stored.name_in_use(layout) or stored.DEFAULT)
     watch = Stopwatch(request.report)
-    current = configs.read_configs(layout.root, runbook.files.configs)
+    current = configs.read_configs(layout.root, runbook.files)
     require_readable(project, current)
     refuse_open(project)
     on = changes(runbook, current, runbook.immediate.settings)

@@ -10,6 +10,7 @@ from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.verdicts.checklist import checklist
+from atftctl.domain import missing_parts
 from atftctl.domain.checks import CHECKS, parts_of, title_of
 from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Process
@@ -102,7 +103,7 @@ def verify(
     names = chosen(only, quick=quick)
     layout, runbook = project.layout, project.runbook
     watch = Stopwatch(request.report)
-    files = configs.read_configs(layout.root, runbook.files.configs)
+    files = configs.read_configs(layout.root, runbook.files)
     require_readable(project, files)
     refuse_open(project)
     digest = configs.digest(files)
@@ -158,6 +159,9 @@ def _measure(
     """Return what was measured by part, `service` and `errors`. The service is watched while the probe starts."""
     measured: dict[str, Any] = {}
     parts = parts_of(tuple(names))
+    if not project.runbook.trainer.probe:
+        measured |= {part: {"missing": missing_parts.no_probe(), "no_probe": True} for part in parts}
+        parts = ()
     steps = QUICK_STEPS if quick else project.runbook.checks.probe_steps
     wanted = MeasureRequest(
         parts, steps, QUICK_DATES if quick else 0, baseline["configs"] if baseline else None, newest

@@ -32,7 +32,7 @@ class EffectsData(Data):
 def effects(project: Project, request: Request) -> Result:
     """Measure with each setting on and off. A setting that is on and has no effect fails: to roll it back would change
     nothing. Raises Refused for an unreadable config, Inconclusive where the probe could not be run."""
-    require_readable(project, configs.read_configs(project.layout.root, project.runbook.files.configs))
+    require_readable(project, configs.read_configs(project.layout.root, project.runbook.files))
     watch = Stopwatch(request.report)
     with watch.part("probes"):
         lines = probes.probe(project.layout, project.runbook, "effects")["effects"]

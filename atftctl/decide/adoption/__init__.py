@@ -1,0 +1,1 @@
+"""A project that has no runbook yet: what its files and processes say, as a proposal."""

@@ -1,0 +1,73 @@
+"""Which files hold the trainer's metrics and its logs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from atftctl.domain.adoption import Entry, Measures, MetricsFile
+from atftctl.protocol import LOG, OUTPUT
+
+STEPS = ("step", "global_step", "global-step", "steps", "iter", "iteration", "iterations", "epoch")
+LOSSES = ("loss", "train_loss", "train/loss", "loss/train", "training_loss", "train_loss_step", "train_loss_epoch")
+KINDS = ("csv", "jsonl", "huggingface", "tensorboard")  # the easiest to read first
+LOG_NAME = re.compile(r"(?:^|/)(?:[\w.-]*train[\w.-]*|[\w-]+)\.(?:log|out)$")
+MOST_LOGS = 4
+
+
+def holds_metrics(columns: Sequence[str]) -> bool:
+    """Do these columns look like the metrics of a training: a step or an epoch, and a loss?"""
+    return bool(step_of(columns) and loss_of(columns))
+
+
+def step_of(columns: Sequence[str]) -> str:
+    """The column of the training step; "" where none is."""
+    return next((name for name in STEPS if name in columns), "")
+
+
+def loss_of(columns: Sequence[str]) -> str:
+    """The column of the training loss; "" where none is."""
+    exact = next((name for name in LOSSES if name in columns), "")
+    return exact or next((name for name in columns if "loss" in name.lower()), "")
+
+
+def choose(files: Sequence[MetricsFile], named: Sequence[str]) -> Measures:
+    """The newest metrics of the kind that is easiest to read; a folder of each run becomes a pattern."""
+    if named:
+        columns = next((file.columns for file in files if file.path in named), ())
+        return Measures(tuple(named), "csv", step_of(columns), loss_of(columns))
+    ranked = sorted(files, key=lambda file: (KINDS.index(file.kind), -file.written, file.path))
+    if not ranked:
+        return Measures()
+    best = ranked[0]
+    if best.kind == "huggingface":
+        return Measures((pattern_of(best.path),), best.kind, "step", "loss")
+    return Measures((pattern_of(best.path),), best.kind, step_of(best.columns), loss_of(best.columns))
+
+
+def pattern_of(path: str) -> str:
+    """The path with `*` in the place of what is different in each run: a version, a step, a date, a host."""
+    *folders, name = path.split("/")
+    parts = [re.sub(r"\d[\d_.T:-]*$", "*", folder) if re.search(r"\d", folder) else folder for folder in folders]
+    if name.startswith("events.out.tfevents."):
+        name = "events.out.tfevents.*"
+    return "/".join([*parts, name])
+
+
+def numbers_out(path: str) -> str:
+    """The path with `*` in the place of each number in its last part: of a step or an epoch."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + re.sub(r"\d+(?:\.\d+)*", "*", name)
+
+
+def logs(entries: Sequence[Entry], named: Sequence[str]) -> tuple[str, ...]:
+    """The logs, the newest first, and last the file that atftctl itself makes of the trainer's output."""
+    if named:
+        return (*dict.fromkeys((*named, OUTPUT)),)
+    newest = sorted(entries, key=lambda entry: -entry.written)
+    return (*dict.fromkeys((*(entry.path for entry in newest[:MOST_LOGS]), OUTPUT)),)
+
+
+def is_default(files: Sequence[str]) -> bool:
+    """Are these the logs that a runbook has without saying so?"""
+    return set(files) <= {LOG, OUTPUT}

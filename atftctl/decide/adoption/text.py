@@ -1,0 +1,187 @@
+"""The text of the first runbook: short, with comments, and nothing that the reader of runbooks does not know."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from atftctl.decide.adoption import measures
+from atftctl.domain import checkpoint
+from atftctl.domain.adoption import Guess, Proposal
+from atftctl.domain.checkpoint import Checkpoints
+from atftctl.domain.metric_rules import Metrics
+from atftctl.domain.runbook import Files, TrainerRules, Value
+
+PLAIN = re.compile(r"(?:\./|\.(?=[A-Za-z])|[A-Za-z_/])[A-Za-z0-9_./*=+-]*", re.ASCII)
+WORDS_OF_YAML = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", ".inf", ".nan"}
+
+
+def runbook(proposal: Proposal) -> str:
+    """The text of the runbook."""
+    return "\n".join(
+        [
+            *_head(proposal),
+            *_files(proposal),
+            *_trainer(proposal),
+            *_checkpoints(proposal),
+            *_metrics(proposal),
+            *_logs(proposal),
+            *_features(proposal),
+            *_rest(proposal),
+        ]
+    )
+
+
+def _head(proposal: Proposal) -> Iterator[str]:
+    yield "# The runbook of this service: what atftctl may save, restore, start and stop. Written by `atftctl init`."
+    yield "# After editing, check it: atftctl runbook lint. All keys: docs/reference/runbook.md of atftctl."
+    yield "version: 1"
+    yield f"service: {quoted(proposal.service)}"
+
+
+def _files(proposal: Proposal) -> Iterator[str]:
+    yield ""
+    yield "# The files that a snapshot holds and that are restored together, in this order."
+    yield "files:"
+    yield from _listed("configs", proposal.configs, "of config files; later ones override earlier ones")
+    yield from _listed("models", proposal.saved.models, "of checkpoints, such as models/last.pth")
+    if proposal.namespaces and _known(Files, "namespaces"):
+        yield "  namespaces:  # the key under which the trainer merges a file"
+        yield from (f"    {quoted(path)}: {quoted(key)}" for path, key in proposal.namespaces.items())
+
+
+def _listed(key: str, paths: Sequence[str], what: str) -> Iterator[str]:
+    if not paths:
+        yield f"  {key}: []  # paths {what}"
+        return
+    yield f"  {key}:"
+    yield from (f"    - {quoted(path)}" for path in paths)
+
+
+def _trainer(proposal: Proposal) -> Iterator[str]:
+    yield ""
+    yield "# The command is a list of words, run without a shell in the project's folder. {python} is the interpreter"
+    yield "# of atftctl. A trainer that takes a checkpoint to resume from gets it as {resume}: last, best or scratch."
+    yield "trainer:"
+    yield f"  command: {words(proposal.command)}"
+    yield "  grace_s: 30  # seconds that it has to save and end when it is asked to stop"
+    yield "  ready_s: 120  # seconds that it has until it counts as started"
+    if _known(TrainerRules, "ready") and not proposal.speaks:
+        yield from ready(proposal)
+
+
+def ready(proposal: Proposal) -> Iterator[str]:
+    """How a start is proven, for a trainer that does not report it."""
+    if proposal.metrics.files and _known(Metrics, "files"):
+        yield "  ready: {metrics: advances}  # started once a new step is in the metrics; or {alive_s: 10}"
+    else:
+        yield "  ready: {alive_s: 10}  # started once it has run so long; or {pattern: REGEX}, a line of its output"
+
+
+def _checkpoints(proposal: Proposal) -> Iterator[str]:
+    saved, default = proposal.saved, Checkpoints()
+    patterns = hasattr(checkpoint, "is_pattern")  # of this version of the runbook
+    last = measures.numbers_out(saved.last) if saved.numbered and patterns else saved.last
+    chosen = {"last": last, "best": saved.best, "history": saved.history}
+    lines = [f"  {key}: {quoted(path)}" for key, path in chosen.items() if path and path != getattr(default, key)]
+    if lines:
+        yield ""
+        yield "# What the trainer resumes from, the best one, and the folder with earlier ones."
+        yield "checkpoints:"
+        yield from lines
+
+
+def _metrics(proposal: Proposal) -> Iterator[str]:
+    chosen, known = proposal.metrics, _known(Metrics, "files")
+    default = chosen.files == ("logs/metrics.csv",)
+    if not chosen.files or not (known or default):
+        return
+    if default and not chosen.loss:
+        return
+    yield ""
+    yield "# Where the trainer's metrics are, and what their columns mean."
+    yield "metrics:"
+    if known and not default:
+        yield f"  files: {words(chosen.files)}"
+    if known and chosen.step not in ("", "step"):
+        yield f"  step: {quoted(chosen.step)}"
+    if chosen.loss:
+        yield "  columns:"
+        yield f"    {quoted(chosen.loss)}: {{better: lower}}"
+        yield f"  loss: {quoted(chosen.loss)}"
+    else:
+        yield "  # columns: {train_loss: {better: lower}}"
+        yield "  # loss: train_loss"
+
+
+def _logs(proposal: Proposal) -> Iterator[str]:
+    if not measures.is_default(proposal.logs):
+        yield ""
+        yield "# The logs; logs/trainer.out is what the trainer prints."
+        yield "logs:"
+        yield "  files:"
+        yield from (f"    - {quoted(path)}" for path in proposal.logs)
+
+
+def _features(proposal: Proposal) -> Iterator[str]:
+    yield ""
+    yield "# The improvements: the file and key of a setting, and its value without (baseline) and with it (improved)."
+    yield "# `atftctl rollback --immediate` sets each to its baseline, `--feature NAME` a single one."
+    if proposal.features:
+        yield "# These were guessed by their names: remove what is no improvement."
+        yield "features:"
+        yield from (f"  {line}" for guess in proposal.features for line in _feature(guess))
+    comments = proposal.maybe or (() if proposal.features else (_example(proposal),))
+    if comments and not proposal.features:
+        yield "# features:"
+    yield from (f"#   {line}" for guess in comments for line in _feature(guess))
+
+
+def _example(proposal: Proposal) -> Guess:
+    file = proposal.configs[0] if proposal.configs else "config.yaml"
+    return Guess(file, "model.use_ema", baseline=False, improved=True, sure=False)
+
+
+def _feature(guess: Guess) -> Iterator[str]:
+    yield f"{quoted(guess.name)}:"
+    yield f"  file: {quoted(guess.file)}"
+    yield f"  key: {quoted(guess.key)}"
+    yield f"  baseline: {_value(guess.baseline)}"
+    yield f"  improved: {_value(guess.improved)}"
+
+
+def _rest(proposal: Proposal) -> Iterator[str]:
+    name = next((guess.name for guess in proposal.features), "model_use_ema")
+    value = next((_value(guess.baseline) for guess in proposal.features), "false")
+    yield ""
+    yield "# What can go wrong, and the settings that help: `atftctl rollback --symptom divergence`."
+    yield "# symptoms:"
+    yield "#   divergence:"
+    yield "#     detector: anomaly"
+    yield "#     resume: best"
+    yield f"#     table: {{{quoted(name)}: {value}}}"
+    yield ""
+    yield "# contacts:"
+    yield "#   - {when: Emergency, how: phone of the person on call}"
+    yield ""
+
+
+def quoted(text: str) -> str:
+    """A text as YAML reads it again."""
+    return text if PLAIN.fullmatch(text) and text.lower() not in WORDS_OF_YAML else json.dumps(text, ensure_ascii=False)
+
+
+def words(texts: Iterable[str]) -> str:
+    """A list of texts on one line."""
+    return f"[{', '.join(map(quoted, texts))}]"
+
+
+def _value(value: Value) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _known(cls: type, name: str) -> bool:
+    """Does this version of the runbook have such a key?"""
+    return any(field.name == name for field in dataclasses.fields(cls))

@@ -1,0 +1,1 @@
+"""Look at a project that has no runbook yet. Changes nothing."""

@@ -1,0 +1,1 @@
+"""`init`: write the first runbook of a project."""
