@@ -50,6 +50,7 @@ NAMED = (
     (runbook.Value, "value"),
     (drill_rules.FileSettings, "mapping of config file to a mapping of key to value"),
     (Mapping[str, str], "mapping of name to text"),
+    (Mapping[str, str | int], "mapping of name to text or whole number"),
 )
 
 MEANINGS = {
@@ -126,7 +127,21 @@ MEANINGS = {
     "trainer.probe": "Command that measures: atftctl adds the kind of probe and its options.",
     "trainer.validate": "Command that checks settings before anything is stopped (empty: no check).",
     "trainer.grace_s": "Seconds that the trainer has to save and exit before it is killed.",
-    "trainer.ready_s": "Seconds that a new trainer has until its first step.",
+    "trainer.ready_s": "Seconds that a new trainer has until its first step, or until what `ready` waits for.",
+    "trainer.ready": "How a trainer that writes no events is recognised as healthy after its start: exactly one of "
+    "the keys below. Missing: the trainer reports its first step itself.",
+    "trainer.ready.alive_s": "It is alive for so many seconds. This does not show that it trains.",
+    "trainer.ready.pattern": "Regular expression of Python that a line of its output, or of `logs/training.log`, "
+    "matches after the start.",
+    "trainer.ready.metrics": "`advances`: two rows are added to its metrics, the second with a later step.",
+    "trainer.ready.command": "Program that exits with 0 if the trainer is healthy. It is run again and again, each try "
+    "for 10 seconds at most. `{python}` is the interpreter of atftctl.",
+    "trainer.env": "Variables of the trainer's environment, beside those that atftctl has. No secrets: set them where "
+    "atftctl is called; the trainer inherits them.",
+    "trainer.patterns": "Regular expressions by which trainers that were started by hand are recognised: one matches "
+    "the command line of a process in the project's folder. The interpreter counts as `python` whatever its path and "
+    "version are, without its options. Empty: the words of `command` before its first option.",
+    "trainer.output": "File that the trainer's standard output and error are appended to.",
     "trainer.memory_limit_mb": "Memory limit of the trainer in MiB (`RLIMIT_DATA`); 0 means no limit.",
     "trainer.processes": "Number of processes. More than 1 requires `launcher`.",
     "trainer.launcher": "Words that precede `command` with several processes; `{processes}` is their number.",

@@ -15,6 +15,7 @@ from atftctl.host.process import rights
 from atftctl.host.yaml_text.read import MAX_BYTES, Document, read
 from atftctl.observe.runbook.binder import Binder, Problem, refuse
 from atftctl.observe.runbook.validate import check
+from atftctl.protocol import OUTPUT
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
@@ -63,12 +64,22 @@ def parse(layout: Layout, data: bytes) -> Examined:
     binder = Binder(document, name)
     if isinstance(document.value, dict) and document.value.get("version") != VERSION:
         binder.problem(("version",), tr("this atftctl reads version {version}", version=VERSION))
-    runbook = binder.bind(Runbook, bare())
+    runbook = _with_output(binder.bind(Runbook, bare()))
     check(runbook, binder, layout)
     problems = sorted(binder.problems, key=lambda problem: problem.line)
     # Where root works for a user, that user's runbook allows no folder outside: root could write what the user can't.
     outside = runbook.files.allow_outside if rights.user_of(layout.root) is None else ()
     return Examined(replace(layout, outside=outside), runbook, tuple(problems))
+
+
+def _with_output(runbook: Runbook) -> Runbook:
+    """The runbook, with the file of the trainer's output among its logs: where it is another one than usual, it takes
+    the place of that in the list."""
+    output, files = runbook.trainer.output, runbook.logs.files
+    if output == OUTPUT or output in files:
+        return runbook
+    others = tuple(name for name in files if name != OUTPUT)
+    return replace(runbook, logs=replace(runbook.logs, files=(*others, output)))
 
 
 def bare() -> Runbook:

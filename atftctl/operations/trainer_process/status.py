@@ -59,7 +59,7 @@ class TrainerStatusData(Data):
 
 def status(project: Project) -> Result:
     """Report the trainer and manually started trainers."""
-    process = observed.observe(project.layout, project.runbook.trainer.command)
+    process = observed.observe(project.layout, project.runbook.trainer)
     return Result("trainer status", Exit.DONE, _headline(process), lines=tuple(_lines(process)), data=describe(process))
 
 
