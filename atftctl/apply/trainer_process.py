@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from atftctl import protocol
 from atftctl.apply import staging_folders
@@ -43,6 +43,7 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
     First comes the number of this start, and earlier trainers are fenced; then the record, so that a crash loses no
     trainer; the record is written again with the pid.
     """
+    _refuse_no_folder(layout, launch.output)
     output = real_path(layout.root, launch.output)
     for path in (output, real_path(layout.root, protocol.BEST)):
         make_dirs(path.parent)
@@ -52,25 +53,47 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
     before = try_read(layout.process)
     write_record(layout, record)
     try:
-        pid = _spawn(layout, launch, record, output)
+        pid, who = _spawn(layout, launch, record, output)
     except (HostError, OSError):
         restore_record(layout, before)  # nothing runs, so the record of the last run stays
         raise
     footprint.leave(tr("started the trainer (pid {pid})", pid=pid))
-    who = procs.identify(pid)
     if who:
         record = dataclasses.replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot)
         write_record(layout, record)
     return record
 
 
-def _spawn(layout: Layout, launch: LaunchSpec, record: ProcessRecord, output: Path) -> int:
-    """Start the command and return its pid; one that writes no events gets a parent that writes down how it ends."""
+def _refuse_no_folder(layout: Layout, output: str) -> None:
+    """Raises HostError where the folder of the trainer's output can't be made, or is to be made where a symlink leads
+    to: the disk that is meant may not be mounted."""
+    for name in reversed(PurePosixPath(output).parents):
+        folder = layout.root / name
+        if folder.is_symlink() and not folder.exists():
+            values = {"path": name, "target": os.readlink(folder)}
+            raise HostError(
+                tr(
+                    "{path} is a symlink to {target}, which does not exist; make that folder, or mount its disk",
+                    **values,
+                )
+            )
+        if folder.exists() and not folder.is_dir():
+            raise HostError(
+                tr("{path} is a file, but the trainer's output is to be written into a folder of that name", path=name)
+            )
+
+
+def _spawn(
+    layout: Layout, launch: LaunchSpec, record: ProcessRecord, output: Path
+) -> tuple[int, procs.Identity | None]:
+    """Start the command; return its pid, and its process, None where it has ended. One that writes no events gets a
+    parent that writes down how it ends."""
     env = environment(layout, record.run_id, record.generation, launch.env)
     limit_mb = launch.memory_limit_mb
     if not launch.ready:
-        return spawning.spawn(launch.argv, cwd=layout.root, env=env, output=output, memory_limit_mb=limit_mb).pid
-    return keeping.spawn_kept(
+        child = spawning.spawn(launch.argv, cwd=layout.root, env=env, output=output, memory_limit_mb=limit_mb)
+        return child.pid, procs.identify(child.pid)
+    who = keeping.spawn_kept(
         launch.argv,
         cwd=layout.root,
         env=env,
@@ -78,6 +101,7 @@ def _spawn(layout: Layout, launch: LaunchSpec, record: ProcessRecord, output: Pa
         exits=exits.prepare(layout, record.run_id),
         memory_limit_mb=limit_mb,
     )
+    return who.pid, who
 
 
 def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, number: int) -> ProcessRecord:

@@ -29,7 +29,7 @@ def main() -> None:
     _adopt_orphans()
     pid, failure = _start(spec, answer)
     with contextlib.suppress(OSError):
-        os.write(answer, json.dumps({"pid": pid, "failure": failure}).encode())
+        os.write(answer, json.dumps({"pid": pid, "ticks": _ticks(pid), "failure": failure}).encode())
     os.close(answer)
     if not failure:
         _let_go()
@@ -59,6 +59,12 @@ def _start(spec: dict[str, Any], answer: int) -> tuple[int, int]:
     failure = os.read(reader, 16)
     os.close(reader)
     return pid, int(failure or 0)
+
+
+def _ticks(pid: int) -> int:
+    """The start time of a child that was not waited for, so that its pid is still its own."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[19])
 
 
 def _exec(spec: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from atftctl.host.errors import HostError, reason
+from atftctl.host.process.table import Identity, boot_id
 from atftctl.protocol.messages import tr
 
 KEEPER = "keeper.py"
@@ -18,9 +19,10 @@ PASSED = ("PATH", "LANG", "TMPDIR")  # of our environment, to the keeper itself
 
 def spawn_kept(
     argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path, exits: Path, memory_limit_mb: int = 0
-) -> int:
-    """As `spawn.spawn`; return the pid. `exits`: the file to which the exit codes of the process, and of those that it
-    leaves in the background, are written; its folder exists. Raises HostError and OSError, as `spawn` does."""
+) -> Identity:
+    """As `spawn.spawn`; return the process, which may have ended. `exits`: the file to which its exit code is written,
+    and those of the processes that it leaves in the background; its folder exists. Raises HostError and OSError, as
+    `spawn` does."""
     import subprocess
 
     from atftctl.host.files.durable import open_own
@@ -72,8 +74,8 @@ def _tell(keeper: object, spec: Mapping[str, object]) -> None:
             stdin.write(json.dumps(spec).encode())
 
 
-def _answer(reader: int, command: str) -> int:
-    """The pid of the process. Raises HostError where it could not be started."""
+def _answer(reader: int, command: str) -> Identity:
+    """The process. Raises HostError where it could not be started."""
     text = b""
     while block := os.read(reader, 4096):
         text += block
@@ -83,4 +85,4 @@ def _answer(reader: int, command: str) -> int:
         raise HostError(tr("can't start {command}: {reason}", command=command, reason=tr("no answer"))) from None
     if failure := int(answer["failure"]):
         raise HostError(tr("can't start {command}: {reason}", command=command, reason=os.strerror(failure)))
-    return int(answer["pid"])
+    return Identity(int(answer["pid"]), int(answer["ticks"]), boot_id())

@@ -27,8 +27,15 @@ def check(runbook: Runbook, binder: Binder) -> None:
     _check_environment(runbook, binder)
     _check_output(runbook, binder)
     for index, pattern in enumerate(runbook.trainer.patterns):
-        if why := log_rules.problem(pattern):
+        if why := log_rules.problem(pattern) or _control(pattern):
             binder.problem(("trainer", "patterns", index), why)
+
+
+def _control(pattern: str) -> str:
+    """YAML reads \\b in double quotes as a backspace."""
+    if any(ord(character) < 32 and character != "\t" for character in pattern):
+        return tr("the pattern has a control character: write it in single quotes, where \\ stays as it is")
+    return ""
 
 
 def _check_ready(ready: Ready, ready_s: float, binder: Binder) -> None:
@@ -41,7 +48,7 @@ def _check_ready(ready: Ready, ready_s: float, binder: Binder) -> None:
             "{alive_s:g} s is not between 0 and trainer.ready_s ({ready_s:g} s)", alive_s=ready.alive_s, ready_s=ready_s
         )
         binder.problem((*where, "alive_s"), text)
-    if ready.pattern and (why := log_rules.problem(ready.pattern)):
+    if ready.pattern and (why := log_rules.problem(ready.pattern) or _control(ready.pattern)):
         binder.problem((*where, "pattern"), why)
 
 

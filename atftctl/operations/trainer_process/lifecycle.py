@@ -185,6 +185,7 @@ def _start(project: Project, plan: Plan, request: Request, watch: Stopwatch) -> 
         ) from None
     with watch.part("first step"):
         proof = await_first_step(project, record, step)
+    record = observed.read_record(project.layout) or record  # a launcher may have put the trainer into the background
     title = proof.problem or tr("started pid {pid}", pid=record.pid)
     warnings = log(
         project, plan.command, request, title, proof.exit_code, generation=record.generation, proof=proof.data
