@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ from atftctl.operations.change.proof import Proof
 from atftctl.operations.change.readiness import await_first_step
 from atftctl.operations.project import Project, now, observe, require_readable
 from atftctl.operations.request import Request, Stopwatch
+from atftctl.operations.trainer_process import saved
 from atftctl.operations.trainer_process.audit import log
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr, trn
@@ -74,11 +76,19 @@ def stop(project: Project, adopt: Adopt, request: Request) -> Result:
         return Plan(command, title, stops)
 
     def act(plan: Plan, watch: Stopwatch) -> Result:
+        silent, asked = not observe(project).process.speaks, time.time()
         _mark_stopped(project)
         headline = joined("; ", [_stop(project, step, request, watch) for step in plan.stops])
         warnings = log(project, command, request, headline) if plan.stops else ()
-        parts = tuple(watch.parts)
-        return Result(command, Exit.DONE, headline or tr("no trainer is running"), lines=warnings, parts=parts)
+        data, text = saved.since(project, asked) if silent and plan.stops else (saved.StoppedData(), "")
+        return Result(
+            command,
+            Exit.DONE,
+            headline or tr("no trainer is running"),
+            lines=(*filter(None, [text]), *warnings),
+            data=data,
+            parts=tuple(watch.parts),
+        )
 
     return perform(project, Action(command, decide, act), request)
 
