@@ -18,7 +18,7 @@ from atftctl.host.copying.zip_crc import checkpoint, structure
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.logs import open_log
 from atftctl.host.process import table as procs
-from atftctl.observe.trainer_run import ends, event_log
+from atftctl.observe.trainer_run import event_log
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
@@ -28,7 +28,9 @@ FINAL = (protocol.OOM, protocol.ANOMALY, protocol.SAVE_FAILED, protocol.WORKER_L
 
 def events_of(layout: Layout, record: ProcessRecord) -> tuple[Mapping[str, Any], ...]:
     """The events of the recorded run. What another run wrote is not among them, whatever it says."""
-    return tuple(ends.events_of(layout, record))
+    return tuple(
+        event_log.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
+    )
 
 
 def progress(layout: Layout, record: ProcessRecord, events: Sequence[Mapping[str, Any]]) -> float | None:
