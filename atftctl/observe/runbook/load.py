@@ -64,12 +64,12 @@ def parse(layout: Layout, data: bytes) -> Examined:
     binder = Binder(document, name)
     if isinstance(document.value, dict) and document.value.get("version") != VERSION:
         binder.problem(("version",), tr("this atftctl reads version {version}", version=VERSION))
-    runbook = _with_output(binder.bind(Runbook, bare()))
+    runbook = binder.bind(Runbook, bare())
     check(runbook, binder, layout)
     problems = sorted(binder.problems, key=lambda problem: problem.line)
     # Where root works for a user, that user's runbook allows no folder outside: root could write what the user can't.
     outside = runbook.files.allow_outside if rights.user_of(layout.root) is None else ()
-    return Examined(replace(layout, outside=outside), runbook, tuple(problems))
+    return Examined(replace(layout, outside=outside), _with_output(runbook), tuple(problems))
 
 
 def _with_output(runbook: Runbook) -> Runbook:

@@ -109,7 +109,7 @@ def last_output(project: Project, record: ProcessRecord) -> tuple[str, ...]:
     lines = output_of(project.layout, record)
     if not lines:
         return (tr("the trainer has written nothing to {path}", path=record.output),)
-    return (tr("the end of {path}:", path=record.output), *(tr("  {line}", line=line[:LINE]) for line in lines))
+    return (tr("the end of {path}:", path=record.output), *(f"  {line[:LINE]}" for line in lines))
 
 
 def output_of(layout: Layout, record: ProcessRecord) -> list[str]:
