@@ -189,9 +189,11 @@ MEANINGS = {
     "metrics.memory": "The column of the memory in use.",
     "metrics.step_time": "The column of the seconds that a step takes.",
     "checkpoints": "Where the trainer's checkpoints are, and how they are graded.",
-    "checkpoints.last": "The checkpoint that `resume: last` starts from: a file or a folder. Going back replaces it.",
-    "checkpoints.best": "The checkpoint that `resume: best` starts from.",
-    "checkpoints.history": "The folder with earlier checkpoints, each a file or a folder. Snapshots do not hold it.",
+    "checkpoints.last": "The checkpoint that `resume: last` starts from: a file or a folder. Going back replaces it. A "
+    "pattern such as `out/checkpoint-*` is the newest match; going back then is refused.",
+    "checkpoints.best": "The checkpoint that `resume: best` starts from; of a pattern the newest match.",
+    "checkpoints.history": "The folder with earlier checkpoints, each a file or a folder, or a pattern that each of them "
+    "matches. Snapshots do not hold the folder.",
     "checkpoints.steps": "Training steps for the grade `steps`, 25 at least.",
     "checkpoints.limit_s": "Seconds that grading may take in a rollback. After that, nothing more is measured.",
     "metrics.gradient": "The column of the gradient's norm before clipping.",
