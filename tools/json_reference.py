@@ -123,6 +123,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "PruneData": "backup prune",
     "BackupRemoveData": "backup rm",
     "StartedData": "trainer start, trainer restart",
+    "StoppedData": "trainer stop",
     "ReloadData": "trainer reload",
     "TrainerStatusData": "trainer status",
     "SettingData": "config get KEY",

@@ -54,6 +54,7 @@ NAMED = (
     (runbook.Value, "value"),
     (drill_rules.FileSettings, "mapping of config file to a mapping of key to value"),
     (Mapping[str, str], "mapping of name to text"),
+    (Mapping[str, str | int], "mapping of name to text or whole number"),
 )
 
 MEANINGS = {
@@ -134,7 +135,21 @@ MEANINGS = {
     "measured: `verify` is inconclusive where it would be needed, and no baseline is recorded.",
     "trainer.validate": "Command that checks settings before anything is stopped (empty: no check).",
     "trainer.grace_s": "Seconds that the trainer has to save and exit before it is killed.",
-    "trainer.ready_s": "Seconds that a new trainer has until its first step.",
+    "trainer.ready_s": "Seconds that a new trainer has until its first step, or until what `ready` waits for.",
+    "trainer.ready": "How a trainer that writes no events is recognised as healthy after its start: exactly one of "
+    "the keys below. Missing: the trainer reports its first step itself.",
+    "trainer.ready.alive_s": "It is alive for so many seconds. This does not show that it trains.",
+    "trainer.ready.pattern": "Regular expression of Python that a line of its output, or of `logs/training.log`, "
+    "matches after the start.",
+    "trainer.ready.metrics": "`advances`: two rows are added to its metrics, the second with a later step.",
+    "trainer.ready.command": "Program that exits with 0 if the trainer is healthy. It is run again and again, each try "
+    "for 10 seconds at most. `{python}` is the interpreter of atftctl.",
+    "trainer.env": "Variables of the trainer's environment, beside those that atftctl has. No secrets: set them where "
+    "atftctl is called; the trainer inherits them.",
+    "trainer.patterns": "Regular expressions by which trainers that were started by hand are recognised: one matches "
+    "the command line of a process in the project's folder. The interpreter counts as `python` whatever its path and "
+    "version are, without its options. Empty: the words of `command` before its first option.",
+    "trainer.output": "File that the trainer's standard output and error are appended to.",
     "trainer.memory_limit_mb": "Memory limit of the trainer in MiB (`RLIMIT_DATA`); 0 means no limit.",
     "trainer.processes": "Number of processes. More than 1 requires `launcher`.",
     "trainer.launcher": "Words that precede `command` with several processes; `{processes}` is their number.",
@@ -182,9 +197,11 @@ MEANINGS = {
     "metrics.memory": "The column of the memory in use.",
     "metrics.step_time": "The column of the seconds that a step takes.",
     "checkpoints": "Where the trainer's checkpoints are, and how they are graded.",
-    "checkpoints.last": "The checkpoint that `resume: last` starts from: a file or a folder. Going back replaces it.",
-    "checkpoints.best": "The checkpoint that `resume: best` starts from.",
-    "checkpoints.history": "The folder with earlier checkpoints, each a file or a folder. Snapshots do not hold it.",
+    "checkpoints.last": "The checkpoint that `resume: last` starts from: a file or a folder. Going back replaces it. A "
+    "pattern such as `out/checkpoint-*` is the newest match; going back then is refused.",
+    "checkpoints.best": "The checkpoint that `resume: best` starts from; of a pattern the newest match.",
+    "checkpoints.history": "The folder with earlier checkpoints, each a file or a folder, or a pattern that each of them "
+    "matches. Snapshots do not hold the folder.",
     "checkpoints.steps": "Training steps for the grade `steps`, 25 at least.",
     "checkpoints.limit_s": "Seconds that grading may take in a rollback. After that, nothing more is measured.",
     "metrics.gradient": "The column of the gradient's norm before clipping.",

@@ -3,18 +3,24 @@ checkpoint the trainer resumes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from atftctl.protocol import OUTPUT
 
 
 @dataclass(frozen=True)
 class LaunchSpec:
-    """The trainer's command line, the checkpoint to resume from, and the limits."""
+    """The trainer's command line, the checkpoint to resume from, and the limits. `env`: variables of its environment.
+    `output`: the file of its output. `ready`: the kind of proof that its start is to give; "" for its first step."""
 
     argv: tuple[str, ...]
     resume: str
     memory_limit_mb: int
     processes: int = 1
+    env: Mapping[str, str] = field(default_factory=dict)
+    output: str = OUTPUT
+    ready: str = ""
 
 
 Launcher = Callable[[str], LaunchSpec | None]  # by the checkpoint to resume from; None without a trusted runbook

@@ -6,9 +6,10 @@ import dataclasses
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path, PurePosixPath
 
 from atftctl import protocol
 from atftctl.apply import staging_folders
@@ -22,12 +23,13 @@ from atftctl.host.files.folders import make_dirs
 from atftctl.host.files.logs import inode_of_log, real_path, size_of_log
 from atftctl.host.files.reading import try_read
 from atftctl.host.process import gpu, rights
+from atftctl.host.process import kept as keeping
 from atftctl.host.process import spawn as spawning
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
 from atftctl.protocol import generations
 from atftctl.protocol.messages import joined, tr
-from atftctl.state import generation, process_record
+from atftctl.state import exits, generation, process_record
 from atftctl.state.layout import Layout
 from atftctl.state.process_record import may_signal, restore_record, write_record
 
@@ -41,7 +43,8 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
     First comes the number of this start, and earlier trainers are fenced; then the record, so that a crash loses no
     trainer; the record is written again with the pid.
     """
-    output = real_path(layout.root, protocol.OUTPUT)
+    _refuse_no_folder(layout, launch.output)
+    output = real_path(layout.root, launch.output)
     for path in (output, real_path(layout.root, protocol.BEST)):
         make_dirs(path.parent)
     number = generation.take(layout)
@@ -50,22 +53,55 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
     before = try_read(layout.process)
     write_record(layout, record)
     try:
-        child = spawning.spawn(
-            launch.argv,
-            cwd=layout.root,
-            env=environment(layout, record.run_id, number),
-            output=output,
-            memory_limit_mb=launch.memory_limit_mb,
-        )
+        pid, who = _spawn(layout, launch, record, output)
     except (HostError, OSError):
         restore_record(layout, before)  # nothing runs, so the record of the last run stays
         raise
-    footprint.leave(tr("started the trainer (pid {pid})", pid=child.pid))
-    who = procs.identify(child.pid)
+    footprint.leave(tr("started the trainer (pid {pid})", pid=pid))
     if who:
         record = dataclasses.replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot)
         write_record(layout, record)
     return record
+
+
+def _refuse_no_folder(layout: Layout, output: str) -> None:
+    """Raises HostError where the folder of the trainer's output can't be made, or is to be made where a symlink leads
+    to: the disk that is meant may not be mounted."""
+    for name in reversed(PurePosixPath(output).parents):
+        folder = layout.root / name
+        if folder.is_symlink() and not folder.exists():
+            values = {"path": name, "target": os.readlink(folder)}
+            raise HostError(
+                tr(
+                    "{path} is a symlink to {target}, which does not exist; make that folder, or mount its disk",
+                    **values,
+                )
+            )
+        if folder.exists() and not folder.is_dir():
+            raise HostError(
+                tr("{path} is a file, but the trainer's output is to be written into a folder of that name", path=name)
+            )
+
+
+def _spawn(
+    layout: Layout, launch: LaunchSpec, record: ProcessRecord, output: Path
+) -> tuple[int, procs.Identity | None]:
+    """Start the command; return its pid, and its process, None where it has ended. One that writes no events gets a
+    parent that writes down how it ends."""
+    env = environment(layout, record.run_id, record.generation, launch.env)
+    limit_mb = launch.memory_limit_mb
+    if not launch.ready:
+        child = spawning.spawn(launch.argv, cwd=layout.root, env=env, output=output, memory_limit_mb=limit_mb)
+        return child.pid, procs.identify(child.pid)
+    who = keeping.spawn_kept(
+        launch.argv,
+        cwd=layout.root,
+        env=env,
+        output=output,
+        exits=exits.prepare(layout, record.run_id),
+        memory_limit_mb=limit_mb,
+    )
+    return who.pid, who
 
 
 def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, number: int) -> ProcessRecord:
@@ -83,8 +119,10 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, 
         metrics_inode=inode_of_log(layout.root, protocol.METRICS),
         events_inode=inode_of_log(layout.root, protocol.EVENTS),
         log_inode=inode_of_log(layout.root, protocol.LOG),
-        output_from=size_of_log(layout.root, protocol.OUTPUT),
-        output_inode=inode_of_log(layout.root, protocol.OUTPUT),
+        output_from=size_of_log(layout.root, launch.output),
+        output_inode=inode_of_log(layout.root, launch.output),
+        output=launch.output,
+        ready=launch.ready,
         host=procs.host_and_namespace()[0],
         namespace=procs.host_and_namespace()[1],
         processes=launch.processes,
@@ -95,15 +133,16 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, 
     )
 
 
-def environment(layout: Layout, run_id: str, number: int) -> dict[str, str]:
-    """Return the trainer's environment: ours, with its run id and its generation, and with the project first on
-    the module path.
+def environment(layout: Layout, run_id: str, number: int, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the trainer's environment: ours, with the variables `env`, its run id and its generation, and with the
+    project first on the module path.
 
     So a scratch copy of the project runs its own trainer.
     """
-    path = os.environ.get("PYTHONPATH", "")
+    path = env.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
     return {
         **os.environ,
+        **env,
         "PYTHONPATH": f"{layout.root}{os.pathsep}{path}" if path else str(layout.root),
         "PYTHONUNBUFFERED": "1",
         protocol.RUN_ID: run_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
@@ -23,10 +24,16 @@ def reaches(grade: Grade, floor: Grade) -> bool:
     return GRADES.index(grade) >= GRADES.index(floor)
 
 
+def is_pattern(name: str) -> bool:
+    """Does this path of the runbook stand for all paths that match it?"""
+    return any(character in name for character in "*?[")
+
+
 @record
 class Checkpoints:
     """Where the trainer's checkpoints are, relative to the project. `last`, `best`: those that it resumes from.
-    `history`: the folder with earlier ones. Each may be a file or a folder. `steps`: training steps for the grade
+    `history`: the folder with earlier ones. Each may be a file or a folder, or a pattern: of `last` and `best` the
+    newest match counts, of `history` each. `steps`: training steps for the grade
     `steps`. `limit_s`: seconds that grading may take before a rollback goes on without it."""
 
     last: str = LAST
@@ -38,7 +45,10 @@ class Checkpoints:
     def hold(self, path: str) -> bool:
         """Is this what the trainer resumes from, or a file in it? The trainer writes it, also where it is no model that
         snapshots hold."""
-        return f"{path}/".startswith((f"{self.last}/", f"{self.best}/"))
+        if f"{path}/".startswith((f"{self.last}/", f"{self.best}/")):
+            return True
+        patterns = [name for name in (self.last, self.best) if is_pattern(name)]
+        return any(fnmatch.fnmatchcase(path, form) for name in patterns for form in (name, f"{name}/*"))
 
 
 @record
@@ -113,7 +123,8 @@ class Content:
 
     `sha256`: of the file; of a folder, over the names and hashes of its files. `damage`: what is damaged; "" where
     nothing is. `proven`: CRCs or a known hash show that it is whole; without either of them nothing is known. `files`:
-    the SHA-256 of each file by its path in the folder; of a file, by "". `folder`: it is a folder.
+    the SHA-256 of each file by its path in the folder; of a file, by "". `folder`: it is a folder. `note`: what the
+    proof leaves open.
     """
 
     sha256: str = ""
@@ -121,6 +132,7 @@ class Content:
     proven: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
     folder: bool = False
+    note: str = ""
 
     @property
     def unreadable(self) -> bool:

@@ -12,6 +12,8 @@ from atftctl.domain.snapshot import Snapshot
 from atftctl.protocol import placed
 from atftctl.protocol.messages import tr
 
+EXITED = "exited"  # in place of a last event, where the trainer wrote none and its exit code is known
+
 
 @record
 class ConfigFile:
@@ -73,6 +75,9 @@ class Process:
     silent_s: float | None = None  # seconds since its last heartbeat, where the section may not last so long
     generation: int = 0
     where: str = ""  # the other machine or container that it was started on; "" for this one
+    ready: str = ""  # the kind of proof that its start waits for (domain.readiness.ProofKind); "": its first step
+    proof: str = ""  # the kind of the proof that was seen of a trainer that writes no events
+    speaks: bool = False  # the trainer of this run has written an event
 
     @property
     def alive(self) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from atftctl.protocol import OUTPUT
+
 
 @dataclass(frozen=True)
 class ProcessRecord:
@@ -37,6 +39,9 @@ class ProcessRecord:
     oom_kills: int = -1  # as host.memory.oom_kills counted when the run was started; -1: not known
     oom_cgroup: str = ""  # the file with this count, as host.memory.kill_count names it; "": not known
     oom_inode: int = 0  # of that file: a cgroup that was made anew counts from 0
+    output: str = OUTPUT  # the file of the trainer's output, relative to the project
+    ready: str = ""  # the kind of proof that is waited for (domain.readiness.ProofKind); "": its first step
+    proof: str = ""  # the kind of the proof that was seen; "": none yet
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

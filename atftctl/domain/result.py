@@ -71,7 +71,10 @@ class ChangeData(Data):
     changed, as `key: old → new`. first_step: the event of the trainer's first step. undone_by: the undo that followed,
     where the trainer was not healthy. probe: what a probe measured after the change. pushed: whether the revert was
     pushed. confirm_until: the time at which the change is undone unless it is confirmed (ISO 8601), or null.
-    rehearsal: what `--rehearse` measured before the change, or null.
+    rehearsal: what `--rehearse` measured before the change, or null. proof: what proves that the trainer is healthy, or
+    null: its `kind` (from the strongest: first-step and reload, which the trainer reported with the digest of its
+    settings; metrics; output, command; alive), `trains` (null where that can't be told), `settings_checked` (the
+    trainer's settings were compared with those of the files) and what was `seen`.
     """
 
     operation: str
@@ -83,6 +86,7 @@ class ChangeData(Data):
     pushed: bool = False
     confirm_until: str | None = None
     rehearsal: Mapping[str, Any] | None = None
+    proof: Mapping[str, Any] | None = None
 
 
 @record

@@ -13,9 +13,11 @@ from atftctl.domain.drill_rules import Drill
 from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.metric_rules import Metrics
+from atftctl.domain.readiness import Ready
 from atftctl.domain.record import record
 from atftctl.domain.route import Route
 from atftctl.domain.texts import Text
+from atftctl.protocol import OUTPUT
 from atftctl.protocol.keys import parse_key
 from atftctl.protocol.messages import tr
 
@@ -172,7 +174,7 @@ class Immediate:
 @record
 class TrainerRules:
     """How the trainer is started, stopped and checked. `{python}` and `{resume}` in a command are filled in. `grace_s`:
-    seconds between SIGTERM and SIGKILL. `ready_s`: seconds until the first step must come."""
+    seconds between SIGTERM and SIGKILL. `ready_s`: seconds until the trainer must be healthy."""
 
     command: tuple[str, ...]
     probe: tuple[str, ...] = ()
@@ -184,6 +186,10 @@ class TrainerRules:
     launcher: tuple[
         str, ...
     ] = ()  # put before the command where `processes` is more than 1; `{processes}` is filled in
+    ready: Ready | None = None  # None: the trainer reports its first step
+    env: Mapping[str, str | int] = field(default_factory=dict)  # variables of its environment
+    patterns: tuple[str, ...] = ()  # regular expressions of command lines of trainers that were started by hand
+    output: str = OUTPUT  # the file that its standard output and error are appended to
 
 
 @record

@@ -10,6 +10,7 @@ from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
 from atftctl.domain.confirm_steps import AwaitConfirmation
 from atftctl.domain.gate import DecideByHand, WatchGate
+from atftctl.domain.readiness import Ready
 from atftctl.domain.record import record
 from atftctl.domain.rehearse_steps import Rehearse
 from atftctl.domain.runbook import Stage, Value
@@ -165,13 +166,17 @@ def _counted(targets: Sequence[Target]) -> list[str]:
 
 @record
 class StartTrainer:
-    """Start the trainer from a checkpoint (`resume`) and wait up to `ready_s` seconds for its first step."""
+    """Start the trainer from a checkpoint (`resume`) and wait up to `ready_s` seconds for its first step, or for what
+    `ready` says of a trainer that writes no events."""
 
     resume: str
     memory_limit_mb: int
     ready_s: float
+    ready: Ready | None = None
 
     def describe(self) -> str:
+        if self.ready:
+            return self._describe_ready(self.ready)
         if self.memory_limit_mb:
             return tr(
                 "start the trainer from {resume}, memory limit {limit_mb} MB, wait up to {ready_s:g} s "
@@ -184,6 +189,21 @@ class StartTrainer:
             "start the trainer from {resume}, wait up to {ready_s:g} s for its first step",
             resume=self.resume,
             ready_s=self.ready_s,
+        )
+
+    def _describe_ready(self, ready: Ready) -> str:
+        start = tr("start the trainer from {resume}", resume=self.resume)
+        if self.memory_limit_mb:
+            start = tr(
+                "start the trainer from {resume}, memory limit {limit_mb} MB",
+                resume=self.resume,
+                limit_mb=self.memory_limit_mb,
+            )
+        return tr(
+            "{start}, wait up to {ready_s:g} s until this is true: {condition} (its settings can't be checked)",
+            start=start,
+            ready_s=self.ready_s,
+            condition=ready.waits_for,
         )
 
 

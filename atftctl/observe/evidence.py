@@ -21,14 +21,15 @@ HEADER_BYTES = 64 << 10
 CONFIG_BYTES = 1 << 20  # that are kept of each config
 
 
-def collect(layout: Layout, configs: Iterable[str], process: Process) -> dict[str, bytes]:
-    """The evidence: content by file name. What can't be read is left out: missing evidence must not stop a rescue."""
+def collect(layout: Layout, configs: Iterable[str], process: Process, output: str) -> dict[str, bytes]:
+    """The evidence: content by file name. What can't be read is left out: missing evidence must not stop a rescue.
+    `output`: the file of the trainer's output."""
     evidence: dict[str, bytes] = {
         "process.json": json.dumps(dataclasses.asdict(process), ensure_ascii=False, indent=1, default=str).encode()
     }
     for name, lines in (
         (protocol.LOG, LOG_LINES),
-        (protocol.OUTPUT, LOG_LINES),
+        (output, LOG_LINES),
         (protocol.EVENTS, LOG_LINES),
         (protocol.METRICS, METRIC_LINES),
     ):

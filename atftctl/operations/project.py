@@ -63,7 +63,9 @@ class Project:
         if rules.processes != 1:
             template = (*rules.launcher, *_without_interpreter(template))
         argv = command(template, python=sys.executable, resume=resume, processes=str(rules.processes))
-        return LaunchSpec(argv, resume, rules.memory_limit_mb, rules.processes)
+        env = {name: str(value) for name, value in rules.env.items()}
+        ready = rules.ready.kind if rules.ready else ""
+        return LaunchSpec(argv, resume, rules.memory_limit_mb, rules.processes, env, rules.output, ready)
 
 
 def _without_interpreter(arguments: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ def observe(project: Project, digests_of: Iterable[str] = ()) -> Facts:
             digests[path] = _digest(layout.place(path))
     return Facts(
         configs=configs,
-        process=process.observe(layout, project.runbook.trainer.command),
+        process=process.observe(layout, project.runbook.trainer),
         snapshots=known,
         open_operation=open_operation(layout),
         digests=digests,

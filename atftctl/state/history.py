@@ -36,6 +36,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "generation": int,
     "parts": dict,
     "first_step": dict,
+    "proof": dict,
     "changes": list,
     "removed": list,
     "about": dict,

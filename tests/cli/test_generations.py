@@ -16,6 +16,7 @@ from atftctl import protocol
 from atftctl.apply import staging_folders
 from atftctl.domain.staged import StagedState
 from atftctl.host.files.folders import make_dirs
+from atftctl.observe.runbook.load import load
 from atftctl.observe.trainer_run import phase_window, process, watch
 from atftctl.protocol import TrainerExit, generations
 from atftctl.state import generation
@@ -376,13 +377,14 @@ def test_rows_of_an_earlier_trainer_and_of_the_file_before_are_not_the_runs(proj
     state = StagedState("oom", (), 0, "watching", (), "", "", "", record["run_id"])
     view = phase_window.view_since_start(layout, record["run_id"])
     assert view is not None
-    now = phase_window.view_of(layout, process.observe(layout, ()), record["digest"])
+    now = phase_window.view_of(layout, process.observe(layout, load(layout).runbook.trainer), record["digest"])
     assert now is not None
     assert project.run("trainer", "stop").code == 0
     with metrics.open("a") as file:
         file.write("901,0,9e9,9e9,1,100,5\n902,0,nan,nan,1,100,7\n")
     own = [line.split(",")[0] for line in metrics.read_text().splitlines()[1:-2]]
-    for window in (watch.look(layout, state, ())[0], phase_window.look(layout, view, ())[0]):
+    rules = load(layout).runbook.trainer
+    for window in (watch.look(layout, state, rules)[0], phase_window.look(layout, view, rules)[0]):
         assert [row["step"] for row in window.rows][-len(own) :] == own
         assert {row["generation"] for row in window.rows} == {"6"}
     metrics.rename(f"{metrics}.2")  # rotated: the rows since then are in both

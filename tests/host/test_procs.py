@@ -121,6 +121,7 @@ def test_the_memory_limit_is_set_before_exec_and_inherited(tmp_path: Path) -> No
 
 def test_a_process_is_found_by_its_words_and_its_folder(spawn: Spawn, tmp_path: Path) -> None:
     who = spawn("")
-    assert [one.pid for one in procs.find_command(["-c"], tmp_path)] == [who.pid]
-    assert procs.find_command(["-c"], tmp_path.parent) == []
-    assert procs.find_command(["-c", "nothing like it"], tmp_path) == []
+    here = tmp_path.__eq__
+    assert [process.pid for process in procs.find_command(lambda words: "-c" in words, here)] == [who.pid]
+    assert procs.find_command(lambda words: "-c" in words, tmp_path.parent.__eq__) == []
+    assert procs.find_command(lambda words: "nothing like it" in words, here) == []

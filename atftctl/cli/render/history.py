@@ -9,6 +9,7 @@ from atftctl.cli.render.console import say
 from atftctl.cli.render.plan import ALL, show_diff
 from atftctl.cli.render.tables import show_fields, show_table
 from atftctl.cli.render.translation import localize
+from atftctl.domain.proof import proof_texts
 from atftctl.domain.result import Result
 from atftctl.domain.text import moment
 from atftctl.protocol.messages import tr, trn
@@ -114,7 +115,7 @@ def _moment(written: object) -> str:
 
 def _verdict(entry: HistoryLine) -> str:
     seen = entry.get("first_step") or {}
-    proof = ""
+    proof = next(iter(proof_texts(entry.get("proof") or {})), "")
     if seen:
         proof = tr(
             "{event} at step {step} with config {digest}",

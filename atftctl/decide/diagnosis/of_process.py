@@ -9,6 +9,7 @@ from atftctl import protocol
 from atftctl.decide.detectors import leak
 from atftctl.decide.verdicts.crash_cause import cause as cause_text
 from atftctl.domain.diagnosis import Evidence, Observed, Strength
+from atftctl.domain.facts import EXITED
 from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.meaning import Meanings
 from atftctl.protocol import TrainerExit
@@ -136,6 +137,9 @@ def died(seen: Observed) -> bool:
 
 def ended_as_asked(seen: Observed) -> bool:
     """Did the trainer finish, or end because it was asked to?"""
+    last = seen.process.last_event or {}
+    if last.get("event") == EXITED:  # of a program that knows no exit codes of ours, 0 alone means that it has finished
+        return last.get("exit_code") == 0
     return bool(codes := _exit_codes(seen)) and codes[-1] in ASKED
 
 

@@ -98,7 +98,19 @@ def _reload(runbook: Runbook, process: Process) -> ReloadTrainer:
             tr("--live needs a running trainer, but no trainer is running ({state})", state=process.state),
             hint=tr("run this command again without --live"),
         )
+    refuse_reload(process)
     return ReloadTrainer(process.pid, runbook.trainer.ready_s)
+
+
+def refuse_reload(process: Process) -> None:
+    """Raise Refused for a trainer that can't be asked to load its settings: by the runbook it writes no events, and the
+    running one has written none."""
+    if process.ready and not process.speaks:
+        raise Refused(
+            tr("this trainer can't load settings while it runs: it has written no event, so it reads no requests"),
+            state=tr("the trainer keeps its old settings"),
+            hint=tr("run this command again without --live, or: atftctl trainer restart"),
+        )
 
 
 def stops_of(runbook: Runbook, process: Process, policy: RestartPolicy) -> tuple[StopTrainer, ...]:
@@ -164,4 +176,4 @@ def _start(runbook: Runbook, process: Process, resume: str, *, changing: bool) -
     if not (stopped_for_change or process.state == "died"):
         return ()
     rules = runbook.trainer
-    return (StartTrainer(resume=resume, memory_limit_mb=rules.memory_limit_mb, ready_s=rules.ready_s),)
+    return (StartTrainer(resume, rules.memory_limit_mb, rules.ready_s, rules.ready),)

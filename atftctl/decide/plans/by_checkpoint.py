@@ -5,7 +5,7 @@ from __future__ import annotations
 from atftctl.decide.plans.added_settings import Added, about_added, add_to_changes
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.setting_changes import targets_of as targets_for
-from atftctl.domain.checkpoint import Checkpoint, Content
+from atftctl.domain.checkpoint import Checkpoint, Content, is_pattern
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
@@ -76,6 +76,22 @@ def refuse_folder(facts: Facts, chosen: Checkpoint, last: str) -> None:
                 last=last,
             ),
             hint=facts.process.how_to_stop,
+        )
+
+
+def refuse_pattern(last: str, chosen: Checkpoint) -> None:
+    """Raises Refused where the runbook names the last checkpoint by a pattern: the trainer resumes from the newest
+    match, and the one that it saves when it stops would be newer than any that is put in place."""
+    if is_pattern(last):
+        raise Refused(
+            tr(
+                "{path} can't be put in place: checkpoints.last is the pattern {last}, and what the trainer saves when "
+                "it stops would be newer",
+                path=chosen.path,
+                last=last,
+            ),
+            state=tr("nothing was changed"),
+            hint=tr("stop the trainer, move the newer checkpoints away, and start it; or name one file in the runbook"),
         )
 
 

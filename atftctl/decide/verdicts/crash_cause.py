@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.plans.setting_changes import changes
-from atftctl.domain.facts import ConfigFile, Facts
+from atftctl.domain.facts import EXITED, ConfigFile, Facts
 from atftctl.domain.runbook import Detector, Runbook
 from atftctl.protocol.messages import Message, joined, tr
 
@@ -34,11 +35,25 @@ def symptom_of_event(runbook: Runbook, event: Mapping[str, Any] | None) -> str:
     return runbook.symptom_by(DETECTORS.get(str((event or {}).get("event")), ""))
 
 
+def exit_text(code: int) -> str:
+    """How a process ended, by its exit code, or the negative number of the signal that killed it."""
+    number = -code if code < 0 else code - 128
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = ""
+    if code < 0:
+        return tr("it was killed by signal {number} ({name})", number=number, name=name or "?")
+    if name:  # as a shell and torchrun report it
+        return tr("it ended with exit code {code}, which stands for signal {name}", code=code, name=name)
+    return tr("it ended with exit code {code}", code=code)
+
+
 def cause(event: Mapping[str, Any]) -> str:
     """Say why the trainer died, by its last event. Without a final event that is not known: a trainer that was killed
     may have been out of memory, or not."""
-    if not event:
-        return tr("the trainer was killed, or failed before its first event; see logs/trainer.out")
+    if event.get("event") in (None, EXITED):
+        return _unexplained(event)
     last = event.get("step")
     step = last if isinstance(last, int) else 0
     message = str(event.get("message", ""))[:110]
@@ -62,6 +77,14 @@ def cause(event: Mapping[str, Any]) -> str:
     return tr(
         "the trainer was killed (no final event; the last: {event} in step {step})", event=event["event"], step=step
     )
+
+
+def _unexplained(event: Mapping[str, Any]) -> str:
+    """How a trainer ended that said nothing. `event`: with its exit code; empty where that is not known."""
+    if not event:
+        return tr("the trainer was killed, or failed before its first event; see its output: atftctl logs")
+    end = exit_text(int(event["exit_code"]))
+    return tr("the trainer wrote no event that says why it ended; {end}; see its output: atftctl logs", end=end)
 
 
 def remedy(runbook: Runbook, facts: Facts) -> str:

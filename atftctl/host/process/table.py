@@ -4,7 +4,7 @@ signal."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,13 +140,13 @@ def find_marked(marker: str, uid: int | None = None) -> Identity | None:
     return Identity(pid, ticks, boot_id())
 
 
-def find_command(arguments: Sequence[str], cwd: Path) -> list[CommandProcess]:
-    """The processes of all users whose command line contains `arguments` in a row and whose working folder is `cwd`.
-    Children of such processes are left out."""
+def find_command(matches: Callable[[Sequence[str]], bool], is_place: Callable[[Path], bool]) -> list[CommandProcess]:
+    """The processes of all users whose command line and whose working folder are wanted. Children of such processes are
+    left out."""
     matching = []
     for pid in _pids():
         command = _read_list(pid, "cmdline")
-        if not _contains(command, arguments):
+        if not command or not matches(command):
             continue
         facts = _stat(pid)
         try:
@@ -154,7 +154,7 @@ def find_command(arguments: Sequence[str], cwd: Path) -> list[CommandProcess]:
             uid = Path(f"/proc/{pid}").stat().st_uid
         except OSError:
             continue
-        if facts and facts.state not in DEAD and folder == cwd.resolve():
+        if facts and facts.state not in DEAD and is_place(folder):
             matching.append(CommandProcess(pid, facts.ticks, uid, _user(pid, uid), " ".join(command)))
     pids = {process.pid for process in matching}
     return [process for process in matching if (facts := _stat(process.pid)) and facts.parent not in pids]
@@ -230,13 +230,6 @@ def _read_list(pid: int, name: str) -> list[str]:
 
 def _carries(pid: int, marker: str) -> bool:
     return pid != os.getpid() and marker in _read_list(pid, "environ")
-
-
-def _contains(command: Sequence[str], arguments: Sequence[str]) -> bool:
-    size = len(arguments)
-    return bool(arguments) and any(
-        list(command[start : start + size]) == list(arguments) for start in range(len(command) - size + 1)
-    )
 
 
 def _user(pid: int, uid: int) -> str:

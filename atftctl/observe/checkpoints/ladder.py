@@ -12,6 +12,7 @@ from atftctl import protocol
 from atftctl.domain.checkpoint import Checkpoint, Checkpoints, Content, Ladder, Save, ancestors
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.fingerprint import sha256_file
+from atftctl.observe.checkpoints import patterns
 from atftctl.observe.checkpoints.content import content_of
 from atftctl.observe.checkpoints.same import is_copy
 from atftctl.observe.metrics import runs
@@ -28,13 +29,16 @@ def ladder(layout: Layout, rules: Checkpoints, *, hashed: bool = True) -> Ladder
 
     `hashed`: without it no checkpoint is read, however large it is; steps come from names and the times of reports.
     """
+    given, (rules, earlier) = rules, patterns.resolved(layout, rules)
     saves, starts = tuple(_saves(layout.root)), tuple(runs.runs(layout.root))
     left_out: dict[str, str] = {}
     present: list[Checkpoint] = []
-    for path in (rules.last, protocol.PREVIOUS, rules.best, *_history(layout, rules.history)):
+    for path in (rules.last, protocol.PREVIOUS, rules.best, *_history(layout, rules.history), *earlier):
         checkpoint = _look(layout, path, left_out)
         if checkpoint is not None:
-            present.append(_placed(layout, checkpoint, rules, saves, hashed=hashed))
+            placed = _placed(layout, checkpoint, rules, saves, hashed=hashed)
+            unnumbered = placed.step is None and path not in (given.last, given.best, protocol.PREVIOUS)
+            present.append(replace(placed, step=names.step_in(placed.name)) if unnumbered else placed)
     last = next((checkpoint for checkpoint in present if checkpoint.path == rules.last), None)
     best = [checkpoint for checkpoint in present if checkpoint.path == rules.best and checkpoint is not last]
     named = [checkpoint for checkpoint in present if checkpoint is not last and checkpoint not in best]

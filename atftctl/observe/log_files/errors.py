@@ -97,7 +97,7 @@ def spans_of(log: LogFiles, since: Since, run: ProcessRecord | None) -> list[Spa
         return everything(log)
     marks = {
         protocol.LOG: Mark(run.log_from, run.log_inode),
-        protocol.OUTPUT: Mark(run.output_from, run.output_inode),
+        run.output: Mark(run.output_from, run.output_inode),
     }
     mark = marks.get(log.name)
     if mark is None:

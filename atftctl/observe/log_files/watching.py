@@ -101,9 +101,10 @@ class LogWatcher:
         for name, log in self._logs.items():
             if not self._known:
                 log.read_earlier(progress)
-            if log.read(progress):
+            added = log.read(progress)
+            if added:
                 self._open.add(name)
-            elif name in self._open or (ended and not self._ended):
+            if (ended and not self._ended) or (name in self._open and not added):
                 log.end(rest=ended)
                 self._open.discard(name)
         self._ended = ended

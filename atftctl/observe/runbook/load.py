@@ -16,6 +16,7 @@ from atftctl.host.yaml_text.read import MAX_BYTES, Document, read
 from atftctl.observe.runbook.binder import Binder, Problem, refuse
 from atftctl.observe.runbook.defaults import with_defaults
 from atftctl.observe.runbook.validate import check
+from atftctl.protocol import OUTPUT
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
@@ -69,7 +70,17 @@ def parse(layout: Layout, data: bytes) -> Examined:
     problems = sorted(binder.problems, key=lambda problem: problem.line)
     # Where root works for a user, that user's runbook allows no folder outside: root could write what the user can't.
     outside = runbook.files.allow_outside if rights.user_of(layout.root) is None else ()
-    return Examined(replace(layout, outside=outside), runbook, tuple(problems))
+    return Examined(replace(layout, outside=outside), _with_output(runbook), tuple(problems))
+
+
+def _with_output(runbook: Runbook) -> Runbook:
+    """The runbook, with the file of the trainer's output among its logs: where it is another one than usual, it takes
+    the place of that in the list."""
+    output, files = runbook.trainer.output, runbook.logs.files
+    if output == OUTPUT or output in files:
+        return runbook
+    others = tuple(name for name in files if name != OUTPUT)
+    return replace(runbook, logs=replace(runbook.logs, files=(*others, output)))
 
 
 def bare() -> Runbook:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from atftctl import protocol
 from atftctl.domain.facts import Process
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.process_state import STATE_TEXTS
 from atftctl.domain.reenabling import View
+from atftctl.domain.runbook import TrainerRules
 from atftctl.host.files.logs import inode_of_log, size_of_log
 from atftctl.host.process import table as procs
 from atftctl.observe.trainer_run import event_log, process
@@ -19,9 +18,9 @@ from atftctl.state.layout import Layout
 NEXT = tr("then run: atftctl resume")
 
 
-def look(layout: Layout, view: View, command: Sequence[str]) -> tuple[Window, str]:
+def look(layout: Layout, view: View, rules: TrainerRules) -> tuple[Window, str]:
     """(what the trainer did since the phase began; why it can't be judged by that, or "")."""
-    trainer, record = process.observe(layout, command), process.read_record(layout)
+    trainer, record = process.observe(layout, rules), process.read_record(layout)
     of = {"inode": view.metrics_inode, "generation": record.generation if record else 0}
     rows = event_log.metrics_since(layout.root, view.metrics_from, **of) if view.run_id else []
     fatal = None if trainer.alive else trainer.last_event

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from atftctl import protocol
-from atftctl.domain.facts import Process, UnmanagedTrainer
+from atftctl.domain.facts import EXITED, Process
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.process_state import ProcessState, Signs, state_of
+from atftctl.domain.runbook import TrainerRules
 from atftctl.host.process import table as procs
-from atftctl.observe.trainer_run import event_log
+from atftctl.observe.trainer_run import by_hand, ends, event_log
 from atftctl.protocol.messages import tr
 from atftctl.state import process_record, sealed_records
 from atftctl.state.layout import Layout
@@ -32,18 +31,16 @@ def elsewhere(record: ProcessRecord) -> str:
     return record.host if record.host != host else tr("another container on {host}", host=host)
 
 
-def observe(layout: Layout, command: Sequence[str]) -> Process:
+def observe(layout: Layout, rules: TrainerRules) -> Process:
     """The recorded trainer as it is now, from the process table and its own events, and trainers that were started by
-    hand. `command`: how the runbook starts the trainer."""
+    hand. `rules`: how the runbook starts the trainer, and knows one."""
     record = read_record(layout)
     if record is None:
-        return Process(unmanaged=_unmanaged(layout, command, frozenset()))
+        return Process(unmanaged=by_hand.trainers(layout.root, rules, frozenset()))
     main = identity(layout, record)
     ours = frozenset(member.pid for member in members(layout, record))
-    unmanaged = _unmanaged(layout, command, ours)
-    seen = list(
-        event_log.events(layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id)
-    )
+    unmanaged = by_hand.trainers(layout.root, rules, ours)
+    seen = ends.events_of(layout, record)
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
     last = _last_step(layout, record) if main else None
     where = elsewhere(record) if record.wanted == "running" else ""
@@ -63,6 +60,9 @@ def observe(layout: Layout, command: Sequence[str]) -> Process:
         section=section,
         silent_s=silent_s,
         where=where,
+        ready=record.ready,
+        proof=record.proof,
+        speaks=any(event["event"] != EXITED for event in seen),
     )
 
 
@@ -77,7 +77,9 @@ def _state(
     layout: Layout, record: ProcessRecord, main: procs.Identity | None, seen: list[dict[str, Any]]
 ) -> ProcessState:
     codes = [
-        code for event in seen if event["event"] == protocol.STOPPED and type(code := event.get("exit_code")) is int
+        code
+        for event in seen
+        if event["event"] in (protocol.STOPPED, EXITED) and type(code := event.get("exit_code")) is int
     ]
     last: dict[int, Literal["finished", "stopped"]] = {
         int(protocol.TrainerExit.FINISHED): "finished",
@@ -90,7 +92,7 @@ def _state(
             elsewhere=not on_purpose and bool(elsewhere(record)),
             asked_to_stop=on_purpose or (main is not None and _being_stopped(layout, main)),
             on_purpose=on_purpose,
-            first_step=any(event["event"] == protocol.FIRST_STEP for event in seen),
+            first_step=bool(record.proof) or any(event["event"] == protocol.FIRST_STEP for event in seen),
             ended=last.get(codes[-1], "") if codes else "",
         )
     )
@@ -129,25 +131,3 @@ def _last_step(layout: Layout, record: ProcessRecord) -> int | None:
         return int(rows[-1]["step"]) if rows else None
     except (KeyError, ValueError):
         return None
-
-
-def signature(command: Sequence[str]) -> list[str]:
-    """The arguments that identify the trainer's command: those before the first option or placeholder, without
-    `{python}`."""
-    arguments = [argument for argument in command if argument != "{python}"]
-    varying = [index for index, text in enumerate(arguments) if "{" in text or text.startswith("--")]
-    return arguments[: varying[0]] if varying else arguments
-
-
-def _unmanaged(layout: Layout, command: Sequence[str], ours: frozenset[int]) -> tuple[UnmanagedTrainer, ...]:
-    return tuple(
-        UnmanagedTrainer(
-            trainer.pid,
-            trainer.ticks,
-            trainer.user,
-            trainer.command,
-            ours_to_signal=os.getuid() in (0, trainer.uid),
-        )
-        for trainer in procs.find_command(signature(command), layout.root)
-        if trainer.pid not in ours
-    )

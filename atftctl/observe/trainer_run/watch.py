@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.runbook import TrainerRules
 from atftctl.domain.staged import StagedState
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 
-def look(layout: Layout, state: StagedState, command: Sequence[str]) -> tuple[Window, str]:
+def look(layout: Layout, state: StagedState, rules: TrainerRules) -> tuple[Window, str]:
     """(the trainer's run since its start; why it can't be used to judge the stage, or ""). It can't where somebody else
     stopped the trainer or started another one."""
-    trainer, record = process.observe(layout, command), process.read_record(layout)
+    trainer, record = process.observe(layout, rules), process.read_record(layout)
     rows = _rows_of(layout, record) if record else []
     fatal = None if trainer.alive else trainer.last_event
     problem = ""

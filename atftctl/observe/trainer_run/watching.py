@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from atftctl.domain.facts import Process
 from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.runbook import TrainerRules
 from atftctl.host.process import table as procs
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.state import process_record
@@ -37,8 +37,8 @@ class RecordWatcher:
 class ProcessWatcher:
     """Observes the recorded trainer."""
 
-    def __init__(self, layout: Layout, command: Sequence[str]) -> None:
-        self._layout, self._command = layout, command
+    def __init__(self, layout: Layout, rules: TrainerRules) -> None:
+        self._layout, self._rules = layout, rules
         self._process = Process()
         self._main: procs.Identity | None = None
         self._looked = -FULLY_S
@@ -54,7 +54,7 @@ class ProcessWatcher:
         due = time.monotonic() - self._looked > FULLY_S or journal != self._journal
         died = self._process.alive and (self._main is None or not procs.alive(self._main))
         if changed or due or died or record is None:
-            self._process = process.observe(self._layout, self._command)
+            self._process = process.observe(self._layout, self._rules)
             self._main = process_record.identity(self._layout, record) if record and self._process.alive else None
             self._looked, self._journal = time.monotonic(), journal
         if record is None or self._main is None:

@@ -11,6 +11,7 @@ from atftctl.domain.errors import DiskFull, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import Plan, with_notes, with_rehearsal
 from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.proof import proof_texts
 from atftctl.domain.result import ChangeData, Result
 from atftctl.host.errors import HostError, reason
 from atftctl.observe.configs import digest as configs_digest
@@ -28,7 +29,7 @@ from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
     from atftctl.apply.operation import Operation, OperationInputs
-    from atftctl.operations.change.readiness import Proof
+    from atftctl.operations.change.proof import Proof
 
 # What only applying needs is imported by the functions that apply: a dry run takes a third less time.
 
@@ -100,7 +101,7 @@ def _apply(
     from atftctl.apply.operation import Operation
     from atftctl.host.process.interrupts import deferred
     from atftctl.operations.change.failure import end_failed
-    from atftctl.operations.change.readiness import Proof
+    from atftctl.operations.change.proof import Proof
 
     inputs = _operation_inputs(project, facts, plan, rendered, request)
     operation = Operation(project.layout, plan, inputs, now(), request.report.note, request.report.progress)
@@ -135,7 +136,7 @@ def _prepare(project: Project, process: Process, operation: Operation, watch: St
 
     plan = operation.plan
     with watch.part("evidence"):
-        evidence = collect(project.layout, project.runbook.files.configs, process)
+        evidence = collect(project.layout, project.runbook.files.configs, process, project.runbook.trainer.output)
         died = process.last_event and not process.alive
         diagnosis = cause(process.last_event or {}) if died else f"trainer {process.state}"
         operation.open(
@@ -214,9 +215,10 @@ def _close(operation: Operation, proof: Proof, watch: Stopwatch) -> None:
     unhealthy = "changed, not healthy" if operation.plan.targets else "not healthy"
     outcome = {Exit.DONE: "done", Exit.INTERRUPTED: "done, interrupted"}.get(proof.exit_code, unhealthy)
     parts = {part.name: round(part.seconds, 3) for part in watch.parts}
-    first_step = {"first_step": dict(proof.event)} if proof.event else {}
+    seen = {"first_step": dict(proof.event)} if proof.event else {}
+    seen |= {"proof": proof.data} if proof.data else {}
     try:
-        operation.close(outcome, int(proof.exit_code), parts=parts, verdict=proof.problem, **first_step)
+        operation.close(outcome, int(proof.exit_code), parts=parts, verdict=proof.problem, **seen)
     except (OSError, HostError) as error:
         raise InterventionNeeded(
             tr(
@@ -245,6 +247,7 @@ def _result(project: Project, operation: Operation, watch: Stopwatch, proof: Pro
             changes=tuple(change.describe() for change in plan.changes),
             first_step=dict(proof.event) if proof.event else None,
             rehearsal=plan.facts.get("rehearsal"),
+            proof=proof.data,
         ),
     )
 
@@ -277,7 +280,8 @@ def _lines(operation: Operation, proof: Proof) -> list[str]:
     if plan.targets:
         lines.append(tr("undo: atftctl undo {operation}", operation=operation.id))
     if not proof.healthy:
-        return lines
+        return [*lines, *proof.lines]
+    lines += proof_texts(proof.data or {})
     if proof.event:
         event, digest = proof.event, str(proof.event.get("digest"))[:12]
         lines.append(

@@ -3,7 +3,6 @@ started proves nothing."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,52 +12,28 @@ from atftctl.apply import trainer_process
 from atftctl.decide.plans.setting_changes import not_taken_up, reported
 from atftctl.domain.errors import AtftError, InterventionNeeded, Refused
 from atftctl.domain.process_record import ProcessRecord
-from atftctl.domain.record import record
 from atftctl.domain.steps import SettingChange, StartTrainer
 from atftctl.host.errors import reason
-from atftctl.host.files.logs import inode_of_log, size_of_log, tail
-from atftctl.host.process import rights
-from atftctl.host.process import table as procs
+from atftctl.host.files.logs import inode_of_log, size_of_log
 from atftctl.observe.trainer_run import event_log
 from atftctl.observe.trainer_run import process as observed_process
+from atftctl.operations.change.proof import Proof, is_alive, short_output, update_record
+from atftctl.operations.change.ready import await_ready, of_event
 from atftctl.operations.project import Project
-from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr
 from atftctl.state import process_record
-from atftctl.state.layout import Layout
-from atftctl.state.process_record import marker
-
-EXIT_S = 5.0  # how long a trainer that wrote its final event may take to exit
-
-
-@record
-class Proof:
-    """What was seen of a new process, or of a reload.
-
-    `problem`: why it is not healthy, or what was not seen; "" where all is well. `event`: the event of its first step
-    or reload, or the one that ended it. `interrupted`: the operator stopped the wait.
-    """
-
-    healthy: bool = True
-    problem: str = ""
-    event: Mapping[str, Any] | None = None
-    interrupted: bool = False
-
-    @property
-    def exit_code(self) -> Exit:
-        if self.interrupted:
-            return Exit.INTERRUPTED
-        return Exit.DONE if self.healthy else Exit.CHECK_FAILED
 
 
 def await_first_step(
     project: Project, record: ProcessRecord, step: StartTrainer, changes: tuple[SettingChange, ...] = ()
 ) -> Proof:
-    """Wait for the first step of a trainer that was started, and check that the settings of `changes` are in effect."""
+    """Wait for the first step of a trainer that was started, and check that the settings of `changes` are in effect; or
+    for what the runbook says of a trainer that writes no events."""
     try:
-        proof = _first_step(project, record, step)
+        proof = await_ready(project, record, step, step.ready) if step.ready else _first_step(project, record, step)
         return _check_effective(project, record, proof, changes) if proof.healthy else proof
     except KeyboardInterrupt:
+        update_record(project, record)
         problem = tr(
             "the trainer was started (pid {pid}), but its first step was not seen: atftctl trainer status",
             pid=record.pid,
@@ -81,7 +56,7 @@ def await_reload(
     except KeyboardInterrupt:
         problem = tr("the trainer was asked to load the new settings, but its answer was not seen")
         return Proof(False, problem, interrupted=True)
-    return _with_effective(event, event.get("effective"), changes)
+    return _with_effective(Proof(event=event, kind="reload", seen=event), event.get("effective"), changes)
 
 
 def _check_effective(
@@ -94,13 +69,14 @@ def _check_effective(
         project.layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id
     )
     effective = next((event.get("effective") for event in events if event["event"] == protocol.STARTED), None)
-    return _with_effective(proof.event, effective, changes)
+    return _with_effective(proof, effective, changes)
 
 
-def _with_effective(event: Mapping[str, Any] | None, effective: object, changes: tuple[SettingChange, ...]) -> Proof:
+def _with_effective(proof: Proof, effective: object, changes: tuple[SettingChange, ...]) -> Proof:
     """`effective`: the settings that the trainer reported; nothing is known where it reported none."""
     problems = not_taken_up(effective if isinstance(effective, dict) else {}, changes)
-    return Proof(not problems, joined("; ", problems), event)
+    checked = bool(proof.event and proof.event.get("digest"))
+    return replace(proof, healthy=not problems, problem=joined("; ", problems), checked=checked)
 
 
 def _first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> Proof:
@@ -109,22 +85,33 @@ def _first_step(project: Project, record: ProcessRecord, step: StartTrainer) -> 
     event, reason = _await(project, record, step, (*final, protocol.OOM))
     if event and event["event"] == protocol.OOM and event.get("recoverable"):
         event, reason = _await(project, record, step, final)  # the trainer recovers from that by itself
-    _update_record(project, record)
-    if event and event["event"] != protocol.FIRST_STEP:
-        _await_exit(project, record)
+    update_record(project, record)
     if event is None:
-        output = _last_output(project.layout)
-        return Proof(False, tr("the trainer did not start: {reason}; {output}", reason=reason, output=output))
-    if event["event"] != protocol.FIRST_STEP:
-        problem = tr(
-            "the trainer ended before its first step: {event} ({reason})",
-            event=event["event"],
-            reason=event.get("message") or event.get("reason", ""),
-        )
-        return Proof(False, problem, event)
-    if record.digest and event.get("digest") != record.digest:
-        return Proof(False, tr("the trainer is running, but with other settings than were written"), event)
-    return Proof(event=event)
+        output = short_output(project.layout, record)
+        problem = tr("the trainer did not start: {reason}; {output}", reason=reason, output=output)
+        return Proof(False, problem, lines=_advice(project, record))
+    return of_event(project, record, event)
+
+
+def _advice(project: Project, record: ProcessRecord) -> tuple[str, ...]:
+    """What to write in the runbook, where the trainer is alive and has written no event: it may know of none."""
+    events = event_log.events(
+        project.layout.root, offset=record.events_from, inode=record.events_inode, run_id=record.run_id
+    )
+    if next(events, None) is not None or not is_alive(project, record):
+        return ()
+    return (
+        tr(
+            "the process is alive (pid {pid}) but has written no event to {path}",
+            pid=record.pid,
+            path=protocol.EVENTS,
+        ),
+        tr(
+            "if this trainer knows nothing of atftctl, say in the runbook how its start is recognised, for instance: "
+            "trainer: {example}",
+            example="{ready: {alive_s: 10}}",
+        ),
+    )
 
 
 def _await(
@@ -137,42 +124,9 @@ def _await(
         offset=record.events_from,
         wanted=wanted,
         inode=record.events_inode,
-        alive=lambda: _is_alive(project, record),
+        alive=lambda: is_alive(project, record),
         limit_s=step.ready_s,
     )
-
-
-def _is_alive(project: Project, record: ProcessRecord) -> bool:
-    """Is its process alive, or another one of the run? Its command may have continued in the background."""
-    return observed_process.identity(project.layout, record) is not None or bool(
-        observed_process.members(project.layout, record)
-    )
-
-
-def _await_exit(project: Project, record: ProcessRecord) -> None:
-    """Wait for a trainer that wrote its final event to exit, so that `status` agrees with what is reported next."""
-    deadline = time.monotonic() + EXIT_S
-    while observed_process.identity(project.layout, record) is not None and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-def _update_record(project: Project, record: ProcessRecord) -> None:
-    """Record what is only known once the trainer runs: its process, where its command continued in the background
-    (setsid, a daemon, a launcher that exits), found by the run's mark; and its event log, where that was new."""
-    updated = record
-    if observed_process.identity(project.layout, record) is None:
-        identity = procs.find_marked(marker(record), rights.uid_of(project.layout.root))
-        if identity:
-            updated = replace(updated, pid=identity.pid, ticks=identity.ticks, boot=identity.boot, detached=True)
-    if not updated.events_inode:
-        updated = replace(updated, events_inode=inode_of_log(project.layout.root, protocol.EVENTS))
-    if updated != record:
-        process_record.write_record(project.layout, updated)
-
-
-def _last_output(layout: Layout) -> str:
-    lines = [line for line in tail(layout.root, protocol.OUTPUT, 5) if line.strip()]
-    return tr("its last output: {line}", line=lines[-1][:200]) if lines else tr("it wrote no output")
 
 
 def request_reload(project: Project, record: ProcessRecord, wanted: str, resume: str = "last") -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ from atftctl.host.errors import HostError
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.yaml_text.read import MAX_BYTES, read
 from atftctl.observe.checkpoints import ladder as ladders
+from atftctl.observe.checkpoints import patterns
 from atftctl.observe.checkpoints.content import content_of
 from atftctl.operations.change.preview import render
 from atftctl.operations.checkpoint.grader import Grader, Outcome
@@ -145,7 +146,11 @@ class Chooser:
                 ),
                 hint=oldest or tr("see the checkpoints: atftctl checkpoint list"),
             )
-        best = [checkpoint for checkpoint in ladder.others if checkpoint.path == self._rules.best]
+        best = [
+            checkpoint
+            for checkpoint in ladder.others
+            if checkpoint.path == patterns.resolved(self._project.layout, self._rules)[0].best
+        ]
         candidates = [*best, *rungs] if self._wanted.resume == "best" and not back else rungs[back:]
         candidates = [copy for candidate in candidates for copy in (candidate, *ladder.copies_of(candidate))]
         before = self._wanted.before
@@ -167,7 +172,7 @@ class Chooser:
         self, facts: Facts, ladder: Ladder, chosen: Checkpoint, outcome: Outcome, notes: tuple[Message, ...]
     ) -> Resuming:
         """How the trainer gets the chosen one: as it is, or put in place of the last one."""
-        rules, content = self._rules, outcome.content
+        rules, content = patterns.resolved(self._project.layout, self._rules)[0], outcome.content
         present = _present(self._project, rules.last)
         notes = (*notes, _chosen_note(chosen, outcome))
         source: Checkpoint | None = chosen
@@ -183,6 +188,7 @@ class Chooser:
         elif not facts.process.may_save and present is not None and present.sha256 == content.sha256:
             source = None
         if source:
+            by_checkpoint.refuse_pattern(self._rules.last, source)
             by_checkpoint.refuse_folder(facts, source, rules.last)
         targets = by_checkpoint.targets_of(rules.last, source, content, present) if source else ()
         return Resuming(resume, targets, chosen.path, chosen.step, outcome.grade, notes)

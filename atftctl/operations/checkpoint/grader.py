@@ -66,7 +66,7 @@ class Grader:
         if known and known.failed and reaches(floor, known.failed):
             return Outcome(False, known.grade, known.reason, content, known)
         if floor == "whole":
-            text = tr("nothing shows that it is whole: it is no zip file, and its hash is not known")
+            text = tr("nothing shows that it is whole: it is no zip or safetensors file, and its hash is not known")
             return Outcome(True if whole else None, whole, "" if whole else text, content)
         if self.broken:
             return Outcome(None, whole, self.broken, content)

@@ -143,7 +143,7 @@ def line_of(project: Project, ladder: Ladder, checkpoint: Checkpoint, place: str
         grade=graded.grade if graded and not content.damage else grade,
         damage=content.damage,
         failed=graded.failed if graded else "",
-        reason=graded.reason if graded else "",
+        reason=graded.reason if graded else content.note,
         measured=graded.at if graded else "",
         current=graded is None or graded.config in ("", present),
     )

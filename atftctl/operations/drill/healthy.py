@@ -70,7 +70,7 @@ def _require_healthy(drill: Drill) -> None:
     assert isinstance(seen.data, WatchData)
     drill.seen["healthy"] = seen.data.verdict
     if seen.data.verdict == "fault":
-        state = process.observe(drill.project.layout, drill.project.runbook.trainer.command).state
+        state = process.observe(drill.project.layout, drill.project.runbook.trainer).state
         raise InterventionNeeded(tr("the healthy run does not look healthy: {headline}", headline=seen.headline),
                                  state=tr("the trainer: {state}", state=state))  # fmt: skip
 

@@ -57,7 +57,7 @@ def diagnose(project: Project, since: str, report: Reporter) -> Result:
 def observe(project: Project, scope: Scope, rules: bank.Rules, report: Reporter) -> Observed:
     """Everything that the diagnosis is made from."""
     layout, record = project.layout, scope.run
-    trainer = process.observe(layout, project.runbook.trainer.command)
+    trainer = process.observe(layout, project.runbook.trainer)
     if record is None:
         return Observed(observed.now(), trainer)
     begin = logs.started_at(record) or 0.0

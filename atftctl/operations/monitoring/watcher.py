@@ -44,7 +44,7 @@ class Watcher:
         self._project, self._report, self._before = project, report, state
         self._matcher = Matcher(signatures.wanted(project.runbook.logs))
         self._records = RecordWatcher(project.layout)
-        self._trainer = ProcessWatcher(project.layout, project.runbook.trainer.command)
+        self._trainer = ProcessWatcher(project.layout, project.runbook.trainer)
         self._run: WatchedRun | None = None
         self._clocks, self._gap_s = (time.time(), time.monotonic()), interval_s + GAP_S
         self._silent_from = 0.0

@@ -62,7 +62,7 @@ def _await_checkpoint(run: PhaseRun) -> None:
 
 
 def _alive(run: PhaseRun) -> bool:
-    return process.observe(run.layout, run.project.runbook.trainer.command).alive
+    return process.observe(run.layout, run.project.runbook.trainer).alive
 
 
 def _written(path: Path) -> tuple[int, int] | None:

@@ -45,7 +45,7 @@ class Silence:
 def look(run: PhaseRun, silence: Silence | None = None) -> tuple[Check, bool]:
     """(what the steps since the phase began show now; whether the trainer can't be used to judge the phase)."""
     runbook = run.project.runbook
-    window, obstacle = phase_window.look(run.layout, run.phase.view, runbook.trainer.command)
+    window, obstacle = phase_window.look(run.layout, run.phase.view, runbook.trainer)
     if obstacle:
         return Check("trainer", Verdict.INCONCLUSIVE, obstacle), True
     window = silence.confirm(window) if silence else replace(window, silent_s=None)

@@ -31,7 +31,7 @@ def change_for(
     runbook = project.runbook
     symptom = runbook.symptoms[name]
     wanted = Wanted(symptom.resume, symptom.resume_grade, back)
-    trainer = process.observe(project.layout, runbook.trainer.command)
+    trainer = process.observe(project.layout, runbook.trainer)
     step = trainer.step
     returns = seen or trainer.state == "died"  # a second rollback while the trainer runs is no returned fault by itself
     tried = returning.attempts(history.read(project.layout), name, step) if returns and not back else []

@@ -12,6 +12,7 @@ from atftctl.decide.plans import staged as decide
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.symptoms import find_symptom
 from atftctl.domain.errors import Refused
+from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
 from atftctl.domain.staged import StagedState
@@ -43,7 +44,7 @@ def staged(project: Project, symptom: str, policy: RestartPolicy, request: Reque
         overdue.attend(project, request)
     _refuse_open_staged(layout)
     facts = observe(project)
-    name = find_symptom(runbook, symptom)[0] if symptom else symptoms.symptom_of(runbook, facts)
+    name = find_symptom(runbook, symptom)[0] if symptom else _symptom(project, facts, request)
     plan = decide.staged(runbook, facts, name, project.language)
     if dry_run := review(plan, request):
         return dry_run
@@ -53,6 +54,20 @@ def staged(project: Project, symptom: str, policy: RestartPolicy, request: Reque
         state = _owned(_first_state(plan, name, request))
         staged_state.write(layout, state)
     return run_stages(project, state, policy, request)
+
+
+def _symptom(project: Project, facts: Facts, request: Request) -> str:
+    """The symptom of the trainer's last event; where a trainer has ended that writes none, the sure cause by what its
+    output and the kernel say. Raises UsageError where there is none."""
+    process = facts.process
+    if process.state == "died" and process.ready and not process.speaks:
+        from atftctl.operations.monitoring.diagnose import diagnose
+        from atftctl.operations.monitoring.diagnosis_data import DiagnoseData
+
+        data = diagnose(project, "", request.report).data
+        if isinstance(data, DiagnoseData) and data.verdict == "fault" and data.cause and data.cause.symptom:
+            return data.cause.symptom
+    return symptoms.symptom_of(project.runbook, facts)
 
 
 def _refuse_open_staged(layout: Layout) -> None:

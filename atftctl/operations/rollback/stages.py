@@ -140,7 +140,7 @@ def _judge(run: StagedRun) -> tuple[Verdict, str]:
     deadline = time.monotonic() + rules.window_s
     run.request.report.part("watch")
     while True:
-        window, obstacle = watch.look(run.project.layout, run.state, runbook.trainer.command)
+        window, obstacle = watch.look(run.project.layout, run.state, runbook.trainer)
         if obstacle:
             return Verdict.INCONCLUSIVE, obstacle
         verdict, detail = health.judge(window, columns, steps=rules.window_steps, leak=detector == "leak")

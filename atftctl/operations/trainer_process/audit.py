@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,13 +16,22 @@ from atftctl.state import history
 
 
 def log(
-    project: Project, command: str, request: Request, title: str, exit_code: Exit = Exit.DONE, *, generation: int = 0
+    project: Project,
+    command: str,
+    request: Request,
+    title: str,
+    exit_code: Exit = Exit.DONE,
+    *,
+    generation: int = 0,
+    proof: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
     """Append a line to the history. Return a warning to show where the history can't be written; never raise for it:
-    the trainer has already been started or stopped. `generation`: of the trainer that was started; 0 where none was."""
+    the trainer has already been started or stopped. `generation`: of the trainer that was started; 0 where none was.
+    `proof`: what proves that it is healthy."""
     stamp = now()
     try:
-        started = {"generation": generation} if generation else {}
+        started: dict[str, Any] = {"generation": generation} if generation else {}
+        started |= {"proof": dict(proof)} if proof else {}
         history.append(project.layout, {**_line(command, request, title, stamp, exit_code), **started})
     except (OSError, HostError) as error:
         return (tr("this could not be recorded in the history: {reason}", reason=reason(error)),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from atftctl.domain.errors import Interrupted, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.proof import proof_texts
 from atftctl.domain.result import Data, Result
 from atftctl.domain.steps import StartTrainer, StopTrainer
 from atftctl.host.errors import HostError
@@ -22,27 +24,31 @@ from atftctl.observe.trainer_run import process as observed
 from atftctl.operations.change import settings_check
 from atftctl.operations.change.change import Action
 from atftctl.operations.change.perform import perform
-from atftctl.operations.change.readiness import Proof, await_first_step
+from atftctl.operations.change.proof import Proof
+from atftctl.operations.change.readiness import await_first_step
 from atftctl.operations.project import Project, now, observe, require_readable
 from atftctl.operations.request import Request, Stopwatch
+from atftctl.operations.trainer_process import saved
 from atftctl.operations.trainer_process.audit import log
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr, trn
 from atftctl.state import process_record
 
 Adopt = tuple[int, ...]
-UNHEALTHY = tr("next: atftctl status; the trainer's own output is in logs/training.log and logs/trainer.out")
+UNHEALTHY = tr("next: atftctl status; the trainer's own output: atftctl logs")
 
 
 @dataclass(frozen=True)
 class StartedData(Data):
     """A trainer that was started. pid: its process id. run_id: the id of its run. generation: the number of its start.
-    first_step: the event of its first step; where there was none, the event that ended it."""
+    first_step: the event of its first step; where there was none, the event that ended it. proof: what proves that it
+    is healthy, as in `proof` of an operation; null where nothing does."""
 
     pid: int
     run_id: str
     generation: int
     first_step: Mapping[str, Any]
+    proof: Mapping[str, Any] | None = None
 
 
 def start(project: Project, resume: str, request: Request) -> Result:
@@ -70,11 +76,19 @@ def stop(project: Project, adopt: Adopt, request: Request) -> Result:
         return Plan(command, title, stops)
 
     def act(plan: Plan, watch: Stopwatch) -> Result:
+        silent, asked = not observe(project).process.speaks, time.time()
         _mark_stopped(project)
         headline = joined("; ", [_stop(project, step, request, watch) for step in plan.stops])
         warnings = log(project, command, request, headline) if plan.stops else ()
-        parts = tuple(watch.parts)
-        return Result(command, Exit.DONE, headline or tr("no trainer is running"), lines=warnings, parts=parts)
+        data, text = saved.since(project, asked) if silent and plan.stops else (saved.StoppedData(), "")
+        return Result(
+            command,
+            Exit.DONE,
+            headline or tr("no trainer is running"),
+            lines=(*filter(None, [text]), *warnings),
+            data=data,
+            parts=tuple(watch.parts),
+        )
 
     return perform(project, Action(command, decide, act), request)
 
@@ -100,7 +114,7 @@ def _plan_start(project: Project, command: str, facts: Facts, resume: str, adopt
         tr("start the trainer from {resume}", resume=resume),
         (
             *stops_of(project.runbook, facts.process, RestartPolicy(adopt=adopt)),
-            StartTrainer(resume, rules.memory_limit_mb, rules.ready_s),
+            StartTrainer(resume, rules.memory_limit_mb, rules.ready_s, rules.ready),
         ),
         notes=(warning,) if warning else (),
         facts={"digest": digest(facts.configs)},
@@ -181,8 +195,11 @@ def _start(project: Project, plan: Plan, request: Request, watch: Stopwatch) -> 
         ) from None
     with watch.part("first step"):
         proof = await_first_step(project, record, step)
+    record = observed.read_record(project.layout) or record  # a launcher may have put the trainer into the background
     title = proof.problem or tr("started pid {pid}", pid=record.pid)
-    warnings = log(project, plan.command, request, title, proof.exit_code, generation=record.generation)
+    warnings = log(
+        project, plan.command, request, title, proof.exit_code, generation=record.generation, proof=proof.data
+    )
     return _started(project, plan, record, proof, warnings, watch)
 
 
@@ -204,15 +221,16 @@ def _started(
 ) -> Result:
     event = proof.event or {}
     notes = tuple(tr("warning: {note}", note=note) for note in plan.notes)
-    evidence = tr(
-        "proof: step {step} with config {digest}", step=event.get("step"), digest=str(event.get("digest"))[:12]
-    )
+    evidence = proof_texts(proof.data or {}) or [
+        tr("proof: step {step} with config {digest}", step=event.get("step"), digest=str(event.get("digest"))[:12])
+    ]
+    unhealthy = (*proof.lines, UNHEALTHY)
     return Result(
         plan.command,
         proof.exit_code,
         tr("the trainer is running, pid {pid}", pid=record.pid) if proof.healthy else proof.problem,
-        lines=(*notes, evidence if proof.healthy else UNHEALTHY, *warnings),
-        data=StartedData(record.pid, record.run_id, record.generation, dict(event)),
+        lines=(*notes, *(evidence if proof.healthy else unhealthy), *warnings),
+        data=StartedData(record.pid, record.run_id, record.generation, dict(event), proof.data),
         parts=tuple(watch.parts),
         contacts=() if proof.healthy else project.contacts,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from atftctl.decide.plans.builder import refuse_reload
 from atftctl.domain.errors import Refused
 from atftctl.domain.plan import Plan
 from atftctl.domain.process_record import ProcessRecord
@@ -38,6 +39,7 @@ def reload(project: Project, resume: str, request: Request) -> Result:
 
     def decide() -> Plan:
         record, wanted = _running(project)
+        refuse_reload(observe(project).process)
         notes = (tr("the trainer already runs with these settings"),) if record.digest == wanted else ()
         step = ReloadTrainer(record.pid, project.runbook.trainer.ready_s)
         return Plan(command, tr("load the config without a restart"), (step,), notes=notes)

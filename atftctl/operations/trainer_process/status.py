@@ -38,7 +38,9 @@ class TrainerStatusData(Data):
     digest: the digest of the config that it runs with. memory_mb: its memory in MB, mapped files not counted.
     section: what it is doing: start, step, evaluate, save or reload. silent_s: seconds since its last sign of life,
     null where that is not too long ago. where: the host or container that it was started on, empty for this one.
-    leftovers: ids of processes of a dead run that are still running. last_event: the last event that it wrote.
+    leftovers: ids of processes of a dead run that are still running. last_event: the last event that it wrote; where it
+    wrote none and its exit code is known, `exited` with `exit_code`, negative for the signal that killed it.
+    proof: the kind of proof that it is healthy, of a trainer that writes no events; "" for others and without one.
     by_hand: trainers that were started by hand.
     """
 
@@ -55,11 +57,12 @@ class TrainerStatusData(Data):
     leftovers: tuple[int, ...]
     last_event: Mapping[str, Any]
     by_hand: tuple[ManualTrainer, ...]
+    proof: str = ""
 
 
 def status(project: Project) -> Result:
     """Report the trainer and manually started trainers."""
-    process = observed.observe(project.layout, project.runbook.trainer.command)
+    process = observed.observe(project.layout, project.runbook.trainer)
     return Result("trainer status", Exit.DONE, _headline(process), lines=tuple(_lines(process)), data=describe(process))
 
 
@@ -120,4 +123,5 @@ def describe(process: Process) -> TrainerStatusData:
         leftovers=process.leftovers,
         last_event=dict(process.last_event or {}),
         by_hand=tuple(ManualTrainer(trainer.pid, trainer.user, trainer.command) for trainer in process.unmanaged),
+        proof=process.proof,
     )

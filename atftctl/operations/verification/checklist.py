@@ -109,7 +109,7 @@ def verify(
     digest = configs.digest(files)
     baseline = read_baseline(project.layout)
     measured = _measure(project, names, baseline, watch, quick=quick, newest=newest)
-    running = process.observe(layout, runbook.trainer.command)
+    running = process.observe(layout, runbook.trainer)
     checks = checklist(measured, baseline, running, runbook.checks, digest, runbook.metrics, names)
     verdict = overall(checks)
     curves = _curves(measured.get("quality") or {}, baseline)
@@ -169,7 +169,7 @@ def _measure(
     with measuring(project.layout, project.runbook, wanted) if parts else nullcontext() as probe:
         if "service" in names:
             with watch.part("service"):
-                running = process.observe(project.layout, project.runbook.trainer.command)
+                running = process.observe(project.layout, project.runbook.trainer)
                 measured["service"] = _watch_service(project, running)
         if probe:
             with watch.part("probes"):
