@@ -809,9 +809,11 @@ class Reporter:
         request = self.requests.take_request()
         if request.get("want") == WANT_RELOAD:
             self._reload(request)
-        self._rss_mb = rss_anon_mb()
+        beat = now - self._beaten >= HEARTBEAT_S or self._section != "step"
+        if beat:
+            self._rss_mb = rss_anon_mb()
         self.flush()
-        if now - self._beaten >= HEARTBEAT_S or self._section != "step":
+        if beat:
             self._beat("step", self._step_limit_s())
 
     def _beat(self, section: str, limit_s: float) -> None:

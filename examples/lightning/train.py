@@ -1,4 +1,5 @@
-"""A small regression with Lightning on synthetic data, which atftctl can roll back. The lines for it end with `# atftctl`."""
+"""A small regression with Lightning on synthetic data, which atftctl can roll back. The lines for that end with
+`# atftctl`."""
 
 from __future__ import annotations
 
