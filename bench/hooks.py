@@ -57,7 +57,7 @@ def lightning(root: Path) -> float:
     callback = RollbackCallback(root=str(root), settings={"lr": 0.1}, gradient_norm=False)
     loss = torch.tensor(0.5)
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
-    strategy = SimpleNamespace(reduce_boolean_decision=lambda flag, all: flag)  # noqa: A002 - Lightning's name
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda flag, **_: flag)
     trainer: Any = SimpleNamespace(
         global_step=0, callback_metrics={"train_loss": loss}, optimizers=[optimizer], strategy=strategy, ckpt_path=None
     )
@@ -97,7 +97,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             figures[f"{name}_ms"] = measure(Path(folder))
-    finish("hooks", figures, {name: ("<=", LIMIT_MS) for name in figures})
+    finish("hooks", figures, dict.fromkeys(figures, ("<=", LIMIT_MS)))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def break_and_roll_back(project: Project, last: str) -> None:
 
     project.replace("config.yaml", "lr: 0.01", "lr: 1.0e+38")
     broken = project.read("config.yaml")
-    succeed(project, "trainer", "restart", "--yes")
+    succeed(project, "trainer", "restart")
     saved = events(project, protocol.CHECKPOINT)[-1]
     wait_for(lambda: events(project, protocol.STOPPED, generation=2), LIMIT_S)
     assert [event["exit_code"] for event in events(project, protocol.STOPPED)] == [10, 12]
@@ -62,7 +62,7 @@ def break_and_roll_back(project: Project, last: str) -> None:
 
     succeed(project, "rollback", "--symptom", "divergence", "--yes")
     healthy(project, generation=3, after=saved["step"])
-    succeed(project, "trainer", "stop", "--yes")
+    succeed(project, "trainer", "stop")
     [stopped] = events(project, protocol.STOPPED, generation=3)
     checkpoint = events(project, protocol.CHECKPOINT)[-1]
     assert (stopped["exit_code"], checkpoint["step"], checkpoint["generation"]) == (10, stopped["step"], 3)
