@@ -152,6 +152,5 @@ def test_a_version_without_a_method_is_refused_by_name(monkeypatch: pytest.Monke
     from atftctl.hooks.transformers import RollbackCallback
 
     monkeypatch.delattr(transformers.TrainerCallback, "on_prediction_step")
-    monkeypatch.setattr(transformers, "__version__", "4.0.0")
-    with pytest.raises(RuntimeError, match=r"transformers 4\.0\.0 has no on_prediction_step: .* 4\.46 or newer"):
+    with pytest.raises(RuntimeError, match=r"transformers \S+ has no on_prediction_step: .* 4\.46 or newer"):
         RollbackCallback()
