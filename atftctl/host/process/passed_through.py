@@ -198,8 +198,8 @@ class PassedThrough:
 
 
 def _room(target: int) -> int:
-    """How many bytes can be written without waiting, where `select` says that there is room: all that a pipe holds where
-    it is empty, else as much as the kernel promises."""
+    """How many bytes can be written without waiting, where `select` says that there is room: all that a pipe holds
+    where it is empty, else as much as the kernel promises."""
     try:
         held = int.from_bytes(fcntl.ioctl(target, termios.FIONREAD, bytes(4)), sys.byteorder)
         return PIECE if held else max(PIECE, fcntl.fcntl(target, fcntl.F_GETPIPE_SZ))
