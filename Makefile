@@ -7,12 +7,13 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident drill-all drills-long clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser test-examples bench-incident bench-hooks drill-all drills-long clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (a few minutes)"
 	@echo "make test                       all tests        make check   format, lint, types, import rules"
 	@echo "make test-browser               the page of an incident in Debian's Chromium"
+	@echo "make test-examples              the examples with Lightning and transformers (150 MB to download)"
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
 	@echo "make docs                       the site from the Markdown, in build/site; broken links fail"
 	@echo "make reference                  the generated pages of docs/reference"
@@ -56,13 +57,18 @@ TRAINER_TESTS := $(VENV)/test-trainer.out
 test: setup
 	@if $(HAS_TORCH); then $(BIN)/pytest -n 1 --durations 10 tests/trainer; else echo "tests/trainer is left out: PyTorch is not installed"; fi \
 		>$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
-	$(BIN)/pytest -n 3 --dist worksteal --durations 15 --ignore tests/trainer --ignore tests/browser; others=$$?; \
+	$(BIN)/pytest -n 3 --dist worksteal --durations 15 --ignore tests/trainer --ignore tests/browser --ignore tests/examples; others=$$?; \
 	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); exit $$((others | ended))
 
 # The page of an incident in Debian's Chromium (apt-get install chromium fonts-noto-cjk); fails where that is missing.
 test-browser: setup
 	@$(call group,browser) >$(VENV)/browser.txt; $(PIP) -q -r $(VENV)/browser.txt
 	ATFTCTL_BROWSER=required $(BIN)/pytest tests/browser
+
+# The examples as projects of their own, with the frameworks that they are for; torch stays the one of constraints.txt.
+test-examples: setup
+	@$(call group,examples) >$(VENV)/examples.txt; $(PIP) -q -r $(VENV)/examples.txt
+	ATFTCTL_EXAMPLES=required $(BIN)/pytest --durations 10 tests/examples
 
 check: setup
 	$(BIN)/ruff format --check -q .
@@ -123,6 +129,10 @@ bench-diagnose: setup
 # `watch`: processor time at ten rows a second, memory over a million rows. Five minutes.
 bench-watch: setup
 	$(BIN)/python bench/watch.py
+
+# What a hook costs a training step; Lightning and transformers where `make test-examples` has installed them.
+bench-hooks: setup
+	$(BIN)/python bench/hooks.py
 
 # The page of an operation with 50,000 rows of metrics, and with a million.
 bench-incident: setup

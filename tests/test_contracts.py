@@ -19,11 +19,23 @@ BROKEN = {
         "from atftctl.apply import history as _  # noqa\n",
     ),
     "1. layers, exhaustive (new room)": ("atftctl/attic/__init__.py", "# a room without a layer\n"),
-    "2a. nobody imports the trainer": (
+    "2a. nobody imports the trainer, nor the hooks": (
         "atftctl/operations/verification/checklist.py",
         "from atftctl.trainer import settings as _  # noqa\n",
     ),
-    "2b. the trainer imports nothing of ours but protocol": (
+    "2a. nobody imports the trainer, nor the hooks (hooks)": (
+        "atftctl/protocol/generations.py",
+        "from atftctl.hooks import reporter as _  # noqa\n",
+    ),
+    "2c. the hooks import nothing of ours": (
+        "atftctl/hooks/reporter.py",
+        "from atftctl.protocol import keys as _  # noqa\n",
+    ),
+    "2d. the trainer runs without a framework": (
+        "atftctl/trainer/runtime/memory.py",
+        "from atftctl.hooks import lightning as _  # noqa\n",
+    ),
+    "2b. the trainer imports nothing of ours but protocol and the reporter": (
         "atftctl/trainer/runtime/memory.py",
         "from atftctl.host import files as _  # noqa\n",
     ),

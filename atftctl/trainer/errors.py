@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atftctl.hooks.reporter import FencedError as FencedError  # noqa: PLC0414 - this is how mypy sees a re-export
 from atftctl.protocol import TrainerExit
 
 
@@ -23,15 +24,6 @@ class DamagedError(CheckpointError):
 
     Only a damaged file is moved aside: a file that cannot be read now, for want of memory or permissions, is whole.
     """
-
-
-class FencedError(Exception):
-    """A newer trainer was started in this run folder, so this one must not save any more. `newer`: the number of that
-    start; 0 where it is not known."""
-
-    def __init__(self, message: str = "a newer trainer was started", newer: int = 0) -> None:
-        super().__init__(message)
-        self.newer = newer
 
 
 class WorkerLostError(Exception):

@@ -265,7 +265,7 @@ def test_a_mapped_panel_holds_little_memory(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from atftctl.trainer.data.dataset import Dataset
-from atftctl.trainer.telemetry.recorder import rss_anon_mb
+from atftctl.hooks.reporter import rss_anon_mb
 from atftctl.trainer.config.settings import Data
 import torch, pandas
 mapped = sys.argv[3] == "mapped"

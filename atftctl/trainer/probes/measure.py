@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from atftctl.hooks.reporter import rss_anon_mb
 from atftctl.protocol import TrainerExit
 from atftctl.trainer.config import settings
 from atftctl.trainer.probes.bench import Bench
@@ -13,7 +14,7 @@ from atftctl.trainer.probes.flag_effects import effects
 from atftctl.trainer.probes.grade import grade
 from atftctl.trainer.probes.side_by_side import Request, measure_parts
 from atftctl.trainer.runtime.memory import PeakMemory, has_memory_limit, tune_allocator
-from atftctl.trainer.telemetry.recorder import Recorder, rss_anon_mb
+from atftctl.trainer.telemetry.recorder import Recorder
 from atftctl.trainer.training.exit_reasons import classify_exit
 
 

@@ -7,25 +7,22 @@ watchdog only reports; it stops nothing.
 from __future__ import annotations
 
 import faulthandler
-import json
-import os
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from atftctl import protocol
+from atftctl.hooks.reporter import HEARTBEAT_S, HeartbeatFile
 from atftctl.trainer.telemetry.recorder import Recorder
 
 LIMITS_S = {"start": 1800.0, "evaluate": 1800.0, "save": 300.0, "reload": 1800.0}
 STEP_FLOOR_S = 60.0
 STEP_FACTOR = 5.0  # times the 99th percentile of the steps so far
 STEPS_KEPT = 1000
-WRITE_EVERY_S = 0.5
-LINE_BYTES = 256
 
 
 class Heartbeat:
@@ -37,13 +34,12 @@ class Heartbeat:
     """
 
     def __init__(self, root: Path, recorder: Recorder, *, floor_s: float = STEP_FLOOR_S, check_s: float = 1.0) -> None:
-        self._path = root / protocol.HEARTBEAT
+        self._file = HeartbeatFile(root / protocol.HEARTBEAT)
         self._recorder = recorder
         self._floor_s, self._check_s = floor_s, check_s
         self._section, self._since = "start", time.monotonic()
         self._seconds: deque[float] = deque(maxlen=STEPS_KEPT)
         self._written = 0.0
-        self._file: int | None = None
         self._reported = False
         self._stop = threading.Event()
 
@@ -84,27 +80,14 @@ class Heartbeat:
         if self._reported:
             self._reported = False
             self._recorder.warn("the section that was reported as hanging has ended; training goes on")
-        if changed or self._since - self._written > WRITE_EVERY_S:
+        if changed or self._since - self._written > HEARTBEAT_S:
             self._write()
 
     def _write(self) -> None:
-        """Overwrite the file in place, always with the same length: this works on a full disk too, where a healthy run
-        would otherwise look dead."""
         self._written = time.monotonic()
         if not self._recorder.is_main:
             return
-        beat = {
-            "t": time.time(),
-            "pid": os.getpid(),
-            "run_id": self._recorder.run_id,
-            "section": self._section,
-            "step": self._recorder.step,
-            "limit_s": self.limit_s(),
-        }
-        with suppress(OSError):
-            if self._file is None:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            os.pwrite(self._file, json.dumps(beat).ljust(LINE_BYTES).encode(), 0)
+        self._file.write(self._recorder.run_id, self._section, self._recorder.step, self.limit_s())
 
     def _watch(self) -> None:
         while not self._stop.wait(self._check_s):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import sys
 import time
-from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any, TextIO
 
 from atftctl import protocol
+from atftctl.hooks.reporter import FATAL, LineFile, MetricsFile
 from atftctl.protocol import generations
-
-FATAL = (protocol.OOM, protocol.ANOMALY, protocol.STOPPED, protocol.WORKER_LOST, protocol.SAVE_FAILED, protocol.FENCED)
 
 
 class Recorder:
@@ -35,24 +32,12 @@ class Recorder:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
         rankic = (f"rankic_h{horizon}" for horizon in horizons)
         losses = ("loss", "loss_rel", "mse", "val_loss")
-        self._columns = ["step", "epoch", *losses, *rankic, "grad_norm", "lr", "rss_mb", "step_s"]
-        self._columns.append(protocol.GENERATION_COLUMN)
-        self._events, self._metrics = _LineFile(root / protocol.EVENTS), _LineFile(root / protocol.METRICS)
+        columns = ["step", "epoch", *losses, *rankic, "grad_norm", "lr", "rss_mb", "step_s", protocol.GENERATION_COLUMN]
+        self._events, self._metrics = LineFile(root / protocol.EVENTS), MetricsFile(root / protocol.METRICS, columns)
+        self._events.open()
         if self.is_main and horizons:
-            self._begin_metrics(root / protocol.METRICS)
+            self._metrics.begin()
         self.log = _logger(root / protocol.LOG, logging.INFO if self.is_main else logging.ERROR)
-
-    def _begin_metrics(self, path: Path) -> None:
-        """Write the header of a new file. A file with other columns (other horizons, or an earlier version) is renamed,
-        as by a rotation."""
-        header = ",".join(self._columns)
-        if not self._metrics.empty and first_line(path) != header:
-            names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
-            with suppress(OSError):
-                path.rename(next(name for name in names if not name.exists()))
-            self._metrics.reopen_if_rotated()
-        if self._metrics.empty:
-            self._metrics.append(f"{header}\n".encode())
 
     def event(self, name: str, **fields: Any) -> None:
         """Write an event, with time, pid, run id, generation and step; in the main process only."""
@@ -79,77 +64,12 @@ class Recorder:
         only."""
         if not self.is_main:
             return
-        row = {**row, protocol.GENERATION_COLUMN: self.generation}
-        if self._metrics.reopen_if_rotated():
-            self._metrics.append((",".join(self._columns) + "\n").encode())
-        self._metrics.append((",".join(_cell(row.get(name)) for name in self._columns) + "\n").encode())
+        self._metrics.append([{**row, protocol.GENERATION_COLUMN: self.generation}])
 
     def warn(self, message: str) -> None:
         """Write a warning to the log and as an event."""
         self.log.warning(message)
         self.event(protocol.WARNING, message=message)
-
-
-class _LineFile:
-    """A file to which lines are appended.
-
-    A line for which a full disk has no room is lost, and training goes on. A line that was written only in part is
-    ended before the next line, so that the next line is whole. When the file was renamed by a rotation, a new file is
-    begun under its name.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._open()
-
-    def _open(self) -> None:
-        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        facts = os.fstat(self._file)
-        self._identity = facts.st_dev, facts.st_ino
-        self.empty = facts.st_size == 0
-        self._torn = facts.st_size > 0 and os.pread(self._file, 1, facts.st_size - 1) != b"\n"
-
-    def reopen_if_rotated(self) -> bool:
-        """Open the path again if it no longer names the open file; return whether a new, empty file was opened."""
-        try:
-            facts = self._path.stat()
-            if (facts.st_dev, facts.st_ino) == self._identity:
-                return False
-        except FileNotFoundError:
-            pass
-        except OSError:
-            return False
-        old = self._file
-        try:
-            self._open()
-        except OSError:
-            return False
-        os.close(old)
-        return self.empty
-
-    def append(self, line: bytes, *, durable: bool = False) -> None:
-        """Write one line, with its line break; `durable` waits until it is on the disk."""
-        self.reopen_if_rotated()
-        whole = b"\n" + line if self._torn else line
-        try:
-            written = os.write(self._file, whole)
-            self._torn = written < len(whole)
-            if durable:
-                os.fsync(self._file)
-        except OSError:
-            return
-
-
-def first_line(path: Path) -> str:
-    """Return the first line (at most 64 KiB of it) without its line break."""
-    with path.open("rb") as file:
-        return file.readline(64 << 10).decode("utf-8", "replace").rstrip("\r\n")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.8g}" if isinstance(value, float) else str(value)
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
@@ -170,14 +90,3 @@ def _logger(path: Path, level: int) -> logging.Logger:
         handler.setFormatter(line)
         logger.addHandler(handler)
     return logger
-
-
-def rss_anon_mb() -> float:
-    """Return the anonymous resident memory of this process in MB. Pages of mapped files do not count."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) / 1024
-    except OSError:
-        return 0.0
-    return 0.0

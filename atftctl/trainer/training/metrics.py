@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from atftctl.hooks.reporter import rss_anon_mb
 from atftctl.trainer.config.settings import Settings
-from atftctl.trainer.telemetry.recorder import rss_anon_mb
 from atftctl.trainer.training.evaluation import Evaluation
 from atftctl.trainer.training.optimizer import learning_rate
 from atftctl.trainer.training.step import StepResult
