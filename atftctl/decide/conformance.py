@@ -62,7 +62,7 @@ def _began(facts: Facts) -> Check:
         return _pass("began", tr("event first_step, step {step}", step=run.first_step.get("step")))
     if not run.alive:
         return _fail("began", tr("the trainer ended; its last output: {line}", line=run.output or tr("none")))
-    seen = tr("rows of metrics, but no event first_step") if run.began else tr("it is running, and says nothing")
+    seen = tr("the trainer writes metrics, but no event first_step") if run.began else tr("the trainer is running, and says nothing")
     return _unknown("began", seen, tr("write the event first_step, or run the trainer by atftctl guard --pattern"))
 
 
@@ -107,7 +107,7 @@ def _stop(facts: Facts) -> Check:
     if ended is None:
         return _unknown("stop", NOT_RUN)
     if ended.code is None:
-        return _fail("stop", tr("it had to be killed after {seconds:.0f} s", seconds=ended.seconds), SAVE_FIRST)
+        return _fail("stop", tr("the trainer had to be killed after {seconds:.0f} s", seconds=ended.seconds), SAVE_FIRST)
     if not ended.saved:
         return _fail("stop", tr("no checkpoint changed after SIGTERM"), SAVE_FIRST)
     return _pass("stop", tr("{files} saved, {seconds:.1f} s after SIGTERM", files=_listed(ended.saved),
@@ -122,7 +122,7 @@ def _listed(names: tuple[str, ...]) -> str:
 def _exit_code(facts: Facts) -> Check:
     ended = _ended(facts.stopped)
     if ended is None or ended.code is None:
-        return _unknown("exit-code", NOT_RUN if ended is None else tr("it had to be killed"))
+        return _unknown("exit-code", NOT_RUN if ended is None else tr("the trainer had to be killed"))
     text = tr("exit code {code}; a trainer that was asked to stop has 10", code=ended.code)
     if ended.code == int(TrainerExit.STOPPED):
         return _pass("exit-code", tr("exit code {code}", code=10))
@@ -154,7 +154,7 @@ def _resume(facts: Facts) -> Check:
         return _unknown("resume", NOT_RUN)
     resumed, begins = facts.resumed, facts.resumed.from_step
     if not resumed.alive and not resumed.began:
-        return _fail("resume", tr("it did not run again; its last output: {line}", line=resumed.output or tr("none")))
+        return _fail("resume", tr("the trainer did not run again; its last output: {line}", line=resumed.output or tr("none")))
     if begins is not None and begins <= 1 < (_trained(facts.stopped) or 0):
         return _fail("resume", tr("training began anew, with step {step}", step=begins),
                      tr("load the checkpoint that {name} names", name="{resume}"))  # fmt: skip
@@ -191,15 +191,15 @@ def _kill(facts: Facts) -> Check:
         return _unknown("kill", NOT_RUN)
     hint = tr("write each checkpoint to another file first, fsync it, and rename it; keep the one before")
     if not run.alive and not run.began:
-        return _fail("kill", tr("it did not run again; its last output: {line}", line=run.output or tr("none")), hint)
+        return _fail("kill", tr("the trainer did not run again; its last output: {line}", line=run.output or tr("none")), hint)
     before, begins = facts.resumed.from_step, run.from_step
     if before is None or begins is None:
-        return _unknown("kill", tr("it runs again; from which step is not told"))
+        return _unknown("kill", tr("the trainer runs again; from which step is not told"))
     if begins < before:
-        return _fail("kill", tr("it continued with step {step}; step {known} had been saved before", step=begins,
+        return _fail("kill", tr("the trainer continued with step {step}; step {known} had been saved before", step=begins,
                                 known=before - 1), hint)  # fmt: skip
     if facts.kill == "after":
-        return _unknown("kill", tr("it had saved before it could be killed; continued with step {step}", step=begins))
+        return _unknown("kill", tr("the trainer had saved before it could be killed; continued with step {step}", step=begins))
     return _pass("kill", tr("killed while its files changed; continued with step {step}", step=begins))
 
 
@@ -208,7 +208,7 @@ def _in_section(name: str, ended: Ended | None) -> Check:
         return _unknown(name, tr("not told: no heartbeat named such a section"),
                         tr("name the sections evaluate and save in logs/heartbeat.json"))  # fmt: skip
     if ended.code is None:
-        return _fail(name, tr("it had to be killed after {seconds:.0f} s", seconds=ended.seconds), SAVE_FIRST)
+        return _fail(name, tr("the trainer had to be killed after {seconds:.0f} s", seconds=ended.seconds), SAVE_FIRST)
     saved = _listed(ended.saved) or tr("nothing")
     detail = tr("{files} saved, exit code {code}, after {seconds:.1f} s", files=saved, code=ended.code,
                 seconds=ended.seconds)  # fmt: skip
@@ -223,9 +223,9 @@ def _reload(facts: Facts) -> Check:
     if answer is None or not answer:
         return _unknown("reload", NOT_RUN if answer is None else tr("no answer"), hint if answer is not None else "")
     if answer.get("event") == protocol.RELOAD_REFUSED:
-        return _unknown("reload", tr("it answers, and refuses: {reason}", reason=answer.get("message", "")))
+        return _unknown("reload", tr("the trainer answers, and refuses: {reason}", reason=answer.get("message", "")))
     if answer.get("digest") != facts.digest:
-        return _fail("reload", tr("it answers with another digest than that of the files"), hint)
+        return _fail("reload", tr("the trainer answers with another digest than that of the files"), hint)
     return _pass("reload", tr("event reloaded, with the digest of the files"))
 
 
@@ -237,7 +237,7 @@ def _fence(facts: Facts) -> Check:
         "compare ATFTCTL_GENERATION with .atftctl/generation at each step: where that is higher, exit with code 17"
     )
     if ended.code is None:
-        text = tr("it went on for {seconds:.0f} s, and was killed", seconds=ended.seconds)
+        text = tr("the trainer went on for {seconds:.0f} s, and was killed", seconds=ended.seconds)
         return _fail("fence", text, hint) if facts.whole.events else _unknown("fence", text, hint)
     detail = joined("; ", [tr("exit code {code}", code=ended.code), *_saved_late(ended)])
     if ended.code == int(TrainerExit.FENCED) and not ended.saved:

@@ -142,7 +142,8 @@ class Scenes:
         if facts.after_kill and not facts.whole.beat:
             return facts
         with _running(project, "last") as trial:
-            self._train(trial, 1)
+            limit_s = self.limit_s if self.tells else LIVE_S
+            trial.wait(lambda: trial.seen().from_step is not None, limit_s, LOOK_S)
             if facts.after_kill is None:
                 facts = replace(facts, after_kill=trial.seen())
             reached = bool(facts.whole.beat) and trial.wait(
