@@ -70,6 +70,44 @@ def status(session: Session) -> "Result":
     return operation.status(session.open(look=True))
 
 
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[-- COMMAND...]", help="Command that starts the trainer (default: that of the runbook)."),
+]
+Steps = Annotated[int, typer.Option("--steps", metavar="N", min=4, max=100_000, help="Steps to train before a stop.")]
+LimitS = Annotated[
+    float,
+    typer.Option("--limit-s", metavar="S", min=1, max=86_400, help="Seconds to wait for each thing, at most."),
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep the scratch copies.")]
+
+
+@command(
+    "trainer check",
+    examples=(
+        "atftctl trainer check",
+        "atftctl trainer check --steps 50 -- python train.py --resume '{resume}'",
+    ),
+    allow_interspersed_args=False,
+)
+def check(
+    session: Session, command: Command = None, steps: Steps = 20, limit_s: LimitS = 120.0, keep: Keep = False
+) -> "Result":
+    """Test what the trainer does that atftctl relies on.
+
+    Starts the trainer in scratch copies of the project, stops it in training, evaluation and saving, kills it while it
+    saves, and resumes it. Says whether it saves, how many steps are lost, whether it resumes exactly, and what it tells
+    of itself. The project itself is not changed. The exit code is 0 if every line passes, 1 if one fails, and 6 if one
+    is inconclusive.
+    """
+    from atftctl.cli.render import conformance as render
+    from atftctl.operations.conformance import check as operation
+
+    session.render = render.lines
+    options = operation.CheckOptions(tuple(command or ()), steps, limit_s, keep)
+    return operation.run(session.open(), options, session.request().report)
+
+
 def _refuse_unknown(resume: str) -> None:
     """Raises UsageError for an unknown checkpoint."""
     from atftctl.domain.errors import UsageError

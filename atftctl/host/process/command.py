@@ -43,7 +43,7 @@ def limited(memory_limit_mb: int, *, die_with: int = 0) -> Callable[[], None]:
     children inherit too. 0: no limit. `die_with`: the pid of its parent, with which the kernel kills it; 0 for none."""
     import resource
 
-    prctl = _prctl() if die_with else None
+    prctl = load_prctl() if die_with else None
 
     def limit() -> None:
         clean_child()
@@ -58,7 +58,7 @@ def limited(memory_limit_mb: int, *, die_with: int = 0) -> Callable[[], None]:
     return limit
 
 
-def _prctl() -> Callable[..., int] | None:
+def load_prctl() -> Callable[..., int] | None:
     """The system call, loaded before a fork; None where there is none."""
     import ctypes
 

@@ -27,7 +27,7 @@ def settle() -> None:
     _time_zone()
     _folder()
     _Inherited.mark = os.environ.pop(RUN_ID, "")  # a shell may have a run's marker in it; our children must not
-    os.environ.pop(GENERATION, None)
+    _Inherited.generation = os.environ.pop(GENERATION, "")
 
 
 def _descriptors() -> None:
@@ -83,6 +83,7 @@ class _Inherited:
 
     lost = ""
     mark = ""
+    generation = ""
 
 
 def lost_folder() -> str:
@@ -94,3 +95,8 @@ def lost_folder() -> str:
 def inherited_mark() -> str:
     """The run whose marker was in our own environment, for a command that replaces this process; else ""."""
     return _Inherited.mark
+
+
+def inherited_generation() -> str:
+    """The text of the generation that was in our own environment, for the same purpose; else ""."""
+    return _Inherited.generation

@@ -6,13 +6,15 @@ from atftctl.apply import staging_folders
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
 from atftctl.host import locks
+from atftctl.host.process import table as procs
+from atftctl.host.process.inherited_state import inherited_generation, inherited_mark
 from atftctl.observe.configs import digest
 from atftctl.operations.change.project_lock import held_by, locked
 from atftctl.operations.project import Project, now, observe, refuse_open, require_readable
 from atftctl.operations.request import Request
 from atftctl.protocol import generations
 from atftctl.protocol.messages import tr
-from atftctl.state import generation, quarantine, reserve
+from atftctl.state import generation, process_record, quarantine, reserve
 from atftctl.state import staged as staged_state
 from atftctl.state.layout import Layout
 
@@ -21,10 +23,13 @@ def check(project: Project, override: str, request: Request | None = None) -> di
     """Check that a trainer may be started; return the environment variables with its generation. Raises Refused with
     the reason and what to do. The overdue undo of a change that was not confirmed comes first; `request` reports it.
 
-    `override`: why a quarantined config is safe now; the config is released from quarantine for good.
+    `override`: why a quarantined config is safe now; the config is released from quarantine for good. Where atftctl has
+    started this command as the trainer, everything was checked, and the trainer keeps its generation.
     """
     layout = project.layout
     holder = locks.holder(layout.lock)
+    if number := _number_as_trainer(layout, starting=holder is not None):
+        return generations.marks(layout.root, number)
     if holder is not None:
         raise Refused(held_by(holder), hint=tr("wait until that operation has ended, then run this command again"))
     if layout.pending.exists():
@@ -42,6 +47,23 @@ def check(project: Project, override: str, request: Request | None = None) -> di
         number = generation.take(layout)
         staging_folders.renew(layout, number)
     return generations.marks(layout.root, number)
+
+
+def _number_as_trainer(layout: Layout, *, starting: bool) -> int:
+    """The generation of this process where it is the recorded trainer, or a part of it: `trainer start` has given it
+    the id and the number of the newest run. Else 0. `starting`: an operation is under way, and may be this start.
+
+    A shell that was opened from the trainer has the same marks: they count only while the recorded process is above us,
+    or not known yet, or was left behind by a launcher during the start."""
+    record, mark = process_record.read(layout), inherited_mark()
+    number = generations.parse(inherited_generation())
+    if record is None or not mark or (record.run_id, record.generation, record.wanted) != (mark, number, "running"):
+        return 0
+    if number != generations.newest(layout.root):
+        return 0
+    main = process_record.identity(layout, record)
+    ours = procs.is_above_us(main) if main else starting or not record.pid
+    return number if ours else 0
 
 
 def _other_trainer(process: Process) -> str:

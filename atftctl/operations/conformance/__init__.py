@@ -1,0 +1,1 @@
+"""`trainer check`: a trainer that is really started, stopped, killed and resumed."""

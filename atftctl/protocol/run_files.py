@@ -1,0 +1,171 @@
+"""Write the files of a run, for a program that does not write them itself: events, metrics and heartbeat.
+
+Standard library only. A line for which a full disk has no room is lost, and the program goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atftctl import protocol
+
+HEADER_LIMIT = 64 << 10  # bytes
+BEAT_BYTES = 256  # of the heartbeat, which is overwritten in place
+FLAGS = os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class LineFile:
+    """A regular file to which whole lines are appended. A line that was cut short is ended before the next one; after a
+    rotation, a new file is begun under the name. Symlinks, pipes and devices are refused: nothing is written then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = -1
+        self._identity = (0, 0)
+        self._torn = False
+        self.empty = True
+        self._open()
+
+    def _open(self) -> bool:
+        """Open the path; False where that can't be done, or it is no regular file."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_RDWR | FLAGS, 0o644)
+        except OSError:
+            return False
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            os.close(handle)
+            return False
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._identity = handle, (facts.st_dev, facts.st_ino)
+        self.empty = facts.st_size == 0
+        with suppress(OSError):
+            self._torn = facts.st_size > 0 and os.pread(handle, 1, facts.st_size - 1) != b"\n"
+        return True
+
+    def begins_anew(self) -> bool:
+        """Open the path again where it names another file by now, or none; is the file empty after that?"""
+        with suppress(OSError):
+            facts = self._path.lstat()
+            if (facts.st_dev, facts.st_ino) == self._identity:
+                return False
+        return self._open() and self.empty
+
+    def append(self, lines: bytes, *, durable: bool = False) -> bool:
+        """Write lines with their line breaks; False where they could not be written. `durable`: wait for the disk."""
+        self.begins_anew()
+        whole = b"\n" + lines if self._torn else lines
+        try:
+            written = os.write(self._file, whole)
+            self._torn, self.empty = written < len(whole) and not whole[:written].endswith(b"\n"), False
+            if durable:
+                os.fsync(self._file)
+        except OSError:
+            return False
+        return written == len(whole)
+
+
+@dataclass
+class RunFiles:
+    """The files of one run. `events`, `metrics`, `heartbeat`: their real paths. `run_id`: "" where it is not known.
+    `generation`: of this start; 0 where it is not known. `step`: the newest one, for every event."""
+
+    events: Path
+    metrics: Path
+    heartbeat: Path
+    run_id: str = ""
+    generation: int = 0
+    pid: int = 0
+    step: int = 0
+    lost: bool = False  # could a line not be written?
+    _columns: tuple[str, ...] = ()
+    _events: LineFile | None = field(default=None, repr=False)
+    _metrics: LineFile | None = field(default=None, repr=False)
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Write an event; it is on the disk when this returns, as far as the disk allows."""
+        line = protocol.event_line(
+            name, t=time.time(), pid=self.pid or os.getpid(), run_id=self.run_id, generation=self.generation,
+            step=self.step, **fields,
+        )  # fmt: skip
+        self._events = self._events or LineFile(self.events)
+        self.lost |= not self._events.append(line, durable=True)
+
+    def begin_metrics(self, columns: Sequence[str]) -> None:
+        """Name the columns of the metrics; `generation` follows them. A file with other columns is renamed, as by a
+        rotation."""
+        self._columns = (*columns, protocol.GENERATION_COLUMN)
+        self._metrics = self._metrics or LineFile(self.metrics)
+        if not self._metrics.empty and _first_line(self.metrics) != self._header.rstrip("\n"):
+            _rotate(self.metrics)
+            self._metrics.begins_anew()
+        if self._metrics.empty:
+            self.lost |= not self._metrics.append(self._header.encode())
+
+    @property
+    def _header(self) -> str:
+        return ",".join(self._columns) + "\n"
+
+    def rows(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Write rows of the metrics. A column that a row lacks stays empty."""
+        assert self._metrics is not None
+        lines = [",".join(_cell({**row, protocol.GENERATION_COLUMN: self.generation}, self._columns)) for row in rows]
+        if not lines:
+            return
+        if self._metrics.begins_anew():
+            self._metrics.append(self._header.encode())
+        self.lost |= not self._metrics.append(("\n".join(lines) + "\n").encode())
+
+    def beat(self, section: str, limit_s: float) -> None:
+        """Write the heartbeat: what the run does now, and for how many seconds at most. It is overwritten in place and
+        keeps its length, which works on a full disk, too."""
+        record = {
+            "t": time.time(), "pid": self.pid or os.getpid(), "run_id": self.run_id, "section": section,
+            "step": self.step, "limit_s": limit_s,
+        }  # fmt: skip
+        with suppress(OSError):
+            handle = os.open(self.heartbeat, os.O_RDWR | FLAGS & ~os.O_APPEND, 0o644)
+            try:
+                if stat.S_ISREG(os.fstat(handle).st_mode):
+                    text = json.dumps(record).ljust(BEAT_BYTES).encode()
+                    os.pwrite(handle, text, 0)
+                    if os.fstat(handle).st_size > len(text):
+                        os.ftruncate(handle, len(text))
+            finally:
+                os.close(handle)
+
+
+def _cell(row: Mapping[str, object], columns: Sequence[str]) -> list[str]:
+    return [_text(row.get(name)) for name in columns]
+
+
+def _text(value: object) -> str:
+    """A value as a cell. What would need quotes in CSV loses the characters that need them."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.8g}"
+    return "".join(letter for letter in str(value) if letter not in ',"\r\n')
+
+
+def _first_line(path: Path) -> str:
+    with suppress(OSError), path.open("rb") as file:
+        return file.readline(HEADER_LIMIT).decode("utf-8", "replace").rstrip("\r\n")
+    return ""
+
+
+def _rotate(path: Path) -> None:
+    names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
+    with suppress(OSError):
+        path.rename(next(name for name in names if not os.path.lexists(name)))
