@@ -44,7 +44,7 @@ class Scenes:
     def play(self) -> Facts:
         """All runs; those that can't be made are left out. Raises Refused, OSError, HostError, YamlError."""
         whole = self._copy("whole")
-        files = digest(read_configs(whole.layout.root, whole.runbook.files.configs))
+        files = digest(read_configs(whole.layout.root, whole.runbook.files))
         columns = {**whole.runbook.metrics.roles}
         if whole.runbook.metrics.gradient:
             columns["gradient"] = whole.runbook.metrics.gradient

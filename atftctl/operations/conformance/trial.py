@@ -40,7 +40,7 @@ class Trial:
         launch = project.launch(resume)
         if launch is None:
             raise Refused(tr("the runbook names no command that starts the trainer"))
-        settings = digest(read_configs(self.root, project.runbook.files.configs))
+        settings = digest(read_configs(self.root, project.runbook.files))
         self.record: ProcessRecord = trainer_process.start(project.layout, launch, digest=settings, now=now())
         self.who = procs.Identity(self.record.pid, self.record.ticks, self.record.boot)
         self.status: int | None = None

@@ -89,7 +89,7 @@ class _Reporting:
     def begin(self) -> None:
         """Write that the program begins, with the settings that the files hold now: nobody knows what it reads."""
         root = self.project.layout.root
-        self.digest = digest(read_configs(root, self.project.runbook.files.configs))
+        self.digest = digest(read_configs(root, self.project.runbook.files))
         self.files.event(protocol.STARTED, digest=self.digest, reported_by="guard")
         self.files.begin_metrics(self.columns)
         self.files.beat("start", START_LIMIT_S)
