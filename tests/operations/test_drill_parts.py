@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from atftctl.operations.drill.drill import Drill
 from atftctl.operations.drill.outcome import EXIT_OF, DrillData, Rehearsed, Verdict, overall, sentence
 from atftctl.operations.drill.timeline import TimedReporter, Timeline
 from atftctl.operations.project import open_project
-from tests.support.projects import RUNBOOK, Project
+from tests.support.projects import RUNBOOK, Project, wait_for
 
 PARTS = {"decide": 3.0, "evidence": 0.1, "stop": 4.0, "snapshot": 0.5, "files": 0.1, "start": 0.2, "first step": 6.0}
 LINE = Timeline(1000.0, 1002.0, 1010.0, 1024.5, graded_s=2.5, parts=PARTS, verify_s=30.0, reenable_s=20.0)
@@ -187,6 +189,19 @@ def test_an_interrupted_drill_leaves_nothing(project: Project, tmp_path: Path, m
     with pytest.raises(KeyboardInterrupt):
         rehearsal.run(open_project(project.root), "", "", Silent())
     assert not list(tmp_path.glob("atftctl-drill-*"))
+
+
+def test_a_drill_that_waits_for_a_first_step_ends_where_it_is_interrupted(project: Project, tmp_path: Path) -> None:
+    """An operation says by its result that its wait was interrupted: the drill went on as if nothing had happened."""
+    project.behave("silent")
+    project.env["TMPDIR"] = str(tmp_path)
+    child = project.start("drill", "--symptom", "divergence")
+    wait_for(lambda: bool(list(tmp_path.glob("atftctl-drill-*/project/.atftctl/process.json"))))
+    time.sleep(0.5)
+    child.send_signal(signal.SIGTERM)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130, (child.returncode, out, err)
+    assert not list(tmp_path.glob("atftctl-drill-*")), "the trainer was stopped, and the copy removed"
 
 
 @pytest.mark.parametrize(

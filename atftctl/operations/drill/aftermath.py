@@ -55,7 +55,7 @@ def turn_on(drill: Drill) -> str:
     begun = time.monotonic()
     result = reenable.phase(project, Asked(1), RestartPolicy(), drill.request)
     drill.timeline.reenable_s = time.monotonic() - begun
-    _require_done(result)
+    _require_done(drill.unless_interrupted(result))
     assert isinstance(result.data, ReenableData)
     drill.seen["gate"] = {line.name: f"{line.verdict}: {line.detail}" for line in result.data.gate}
     return tr("{changes}; {verdict}", changes="; ".join(result.data.changes), verdict=result.headline)

@@ -14,12 +14,13 @@ from typing import Any
 from atftctl import protocol
 from atftctl.domain.drill_rules import Fault, FileSettings
 from atftctl.domain.errors import InterventionNeeded
-from atftctl.domain.result import Part, Reporter
+from atftctl.domain.result import Part, Reporter, Result
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.operations.drill.scratch_copy import set_values
 from atftctl.operations.drill.timeline import Timeline
 from atftctl.operations.project import Project, open_project
 from atftctl.operations.request import Request
+from atftctl.protocol import Exit
 from atftctl.protocol.keys import KeyPath, parse_key
 from atftctl.protocol.messages import tr
 
@@ -149,6 +150,14 @@ class Drill:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+    @staticmethod
+    def unless_interrupted(result: Result) -> Result:
+        """The result of an operation. Raises KeyboardInterrupt where it was interrupted while it waited for the
+        trainer: an operation says so by its result, since its change is done."""
+        if result.exit_code is Exit.INTERRUPTED:
+            raise KeyboardInterrupt
+        return result
 
     def with_report(self, report: Reporter) -> Request:
         """The request of an operation that reports to this one."""

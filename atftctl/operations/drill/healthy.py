@@ -50,9 +50,9 @@ def prepare(drill: Drill, home: Path, data: str) -> str:
 
 def train(drill: Drill) -> str:
     """Train without the improvements, so that there is something to roll back to. The watcher must see no fault."""
-    result = routes.immediate(drill.project, RestartPolicy(restart=False), drill.request)
+    result = drill.unless_interrupted(routes.immediate(drill.project, RestartPolicy(restart=False), drill.request))
     drill.seen["immediate"] = result.change.operation
-    lifecycle.start(drill.project, "scratch", drill.request)
+    drill.unless_interrupted(lifecycle.start(drill.project, "scratch", drill.request))
     event = drill.await_event((protocol.EVALUATED,), step=drill.fault.healthy_steps)
     _require_healthy(drill)
     lifecycle.stop(drill.project, (), drill.request)

@@ -29,7 +29,7 @@ FATAL = (protocol.OOM, protocol.ANOMALY)
 def run(drill: Drill) -> str:
     """Start the trainer with the fault, and watch until the watcher has rolled back, and has seen the new trainer.
     Raises InterventionNeeded where the fault was not seen, or was taken for another one."""
-    lifecycle.start(drill.project, drill.fault.resume, drill.request)
+    drill.unless_interrupted(lifecycle.start(drill.project, drill.fault.resume, drill.request))
     act = _watch(drill, lambda act: act.from_step >= 0 or bool(act.outcome))  # it counts healthy steps from then on
     drill.seen["act"] = {"operation": act.operation, "evidence": list(act.evidence)}
     return tr("{evidence}: rolled back ({operation})", evidence=joined("; ", act.evidence[:2]),
