@@ -87,7 +87,7 @@ def symptom_example(runbook: Runbook) -> tuple[str, ...]:
     """Lines of a runbook that describe one symptom; with a feature where there is none."""
     lines = (
         "symptoms:",
-        "  divergence:",
+        "  diverged:",
         "    detector: anomaly  # not a number, or a gradient that explodes",
         "    resume: best",
         f"    table: {_off(runbook)}",
@@ -104,7 +104,7 @@ def plan_example(runbook: Runbook) -> tuple[str, ...]:
 
 def drill_example(runbook: Runbook) -> tuple[str, ...]:
     """Lines of a runbook that say how the fault of a symptom is made; with a symptom where there is none."""
-    name = next(iter(runbook.symptoms), "divergence")
+    name = next(iter(runbook.symptoms), "diverged")
     file = _quoted(runbook.files.configs[0]) if runbook.files.configs else "config.yaml"
     lines = (
         "drill:", "  faults:", f"    {_quoted(name)}:", "      how: a learning rate that is far too high",

@@ -156,9 +156,9 @@ def _rest(proposal: Proposal) -> Iterator[str]:
     name = next((guess.name for guess in proposal.features), "model_use_ema")
     value = next((_value(guess.baseline) for guess in proposal.features), "false")
     yield ""
-    yield "# What can go wrong, and the settings that help: `atftctl rollback --symptom divergence`."
+    yield "# What can go wrong, and the settings that help: `atftctl rollback --symptom diverged`."
     yield "# symptoms:"
-    yield "#   divergence:"
+    yield "#   diverged:"
     yield "#     detector: anomaly"
     yield "#     resume: best"
     yield f"#     table: {{{quoted(name)}: {value}}}"
