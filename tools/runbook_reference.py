@@ -192,8 +192,8 @@ MEANINGS = {
     "checkpoints.last": "The checkpoint that `resume: last` starts from: a file or a folder. Going back replaces it. A "
     "pattern such as `out/checkpoint-*` is the newest match; going back then is refused.",
     "checkpoints.best": "The checkpoint that `resume: best` starts from; of a pattern the newest match.",
-    "checkpoints.history": "The folder with earlier checkpoints, each a file or a folder, or a pattern that each of them "
-    "matches. Snapshots do not hold the folder.",
+    "checkpoints.history": "The folder with earlier checkpoints, each a file or a folder, or a pattern that each "
+    "of them matches. Snapshots do not hold the folder.",
     "checkpoints.steps": "Training steps for the grade `steps`, 25 at least.",
     "checkpoints.limit_s": "Seconds that grading may take in a rollback. After that, nothing more is measured.",
     "metrics.gradient": "The column of the gradient's norm before clipping.",
