@@ -30,6 +30,7 @@ def framework(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         signal.signal(number, handler)
 
 
+@pytest.mark.timeout(2 * incident.LIMIT_S)
 def test_an_incident_is_rolled_back_and_undone(example: Make) -> None:
     project = example("huggingface")
     assert 0 < incident.glue(project) <= 15
