@@ -62,7 +62,11 @@ def _began(facts: Facts) -> Check:
         return _pass("began", tr("event first_step, step {step}", step=run.first_step.get("step")))
     if not run.alive:
         return _fail("began", tr("the trainer ended; its last output: {line}", line=run.output or tr("none")))
-    seen = tr("the trainer writes metrics, but no event first_step") if run.began else tr("the trainer is running, and says nothing")
+    seen = (
+        tr("the trainer writes metrics, but no event first_step")
+        if run.began
+        else tr("the trainer is running, and says nothing")
+    )
     return _unknown("began", seen, tr("write the event first_step, or run the trainer by atftctl guard --pattern"))
 
 
@@ -107,7 +111,9 @@ def _stop(facts: Facts) -> Check:
     if ended is None:
         return _unknown("stop", NOT_RUN)
     if ended.code is None:
-        return _fail("stop", tr("the trainer had to be killed after {seconds:.0f} s", seconds=ended.seconds), SAVE_FIRST)
+        return _fail(
+            "stop", tr("the trainer had to be killed after {seconds:.0f} s", seconds=ended.seconds), SAVE_FIRST
+        )
     if not ended.saved:
         return _fail("stop", tr("no checkpoint changed after SIGTERM"), SAVE_FIRST)
     return _pass("stop", tr("{files} saved, {seconds:.1f} s after SIGTERM", files=_listed(ended.saved),
@@ -154,7 +160,9 @@ def _resume(facts: Facts) -> Check:
         return _unknown("resume", NOT_RUN)
     resumed, begins = facts.resumed, facts.resumed.from_step
     if not resumed.alive and not resumed.began:
-        return _fail("resume", tr("the trainer did not run again; its last output: {line}", line=resumed.output or tr("none")))
+        return _fail(
+            "resume", tr("the trainer did not run again; its last output: {line}", line=resumed.output or tr("none"))
+        )
     if begins is not None and begins <= 1 < (_trained(facts.stopped) or 0):
         return _fail("resume", tr("training began anew, with step {step}", step=begins),
                      tr("load the checkpoint that {name} names", name="{resume}"))  # fmt: skip
@@ -191,15 +199,20 @@ def _kill(facts: Facts) -> Check:
         return _unknown("kill", NOT_RUN)
     hint = tr("write each checkpoint to another file first, fsync it, and rename it; keep the one before")
     if not run.alive and not run.began:
-        return _fail("kill", tr("the trainer did not run again; its last output: {line}", line=run.output or tr("none")), hint)
+        return _fail(
+            "kill", tr("the trainer did not run again; its last output: {line}", line=run.output or tr("none")), hint
+        )
     before, begins = facts.resumed.from_step, run.from_step
     if before is None or begins is None:
         return _unknown("kill", tr("the trainer runs again; from which step is not told"))
     if begins < before:
-        return _fail("kill", tr("the trainer continued with step {step}; step {known} had been saved before", step=begins,
-                                known=before - 1), hint)  # fmt: skip
+        text = tr("the trainer continued with step {step}; step {known} had been saved before", step=begins,
+                  known=before - 1)  # fmt: skip
+        return _fail("kill", text, hint)
     if facts.kill == "after":
-        return _unknown("kill", tr("the trainer had saved before it could be killed; continued with step {step}", step=begins))
+        return _unknown(
+            "kill", tr("the trainer had saved before it could be killed; continued with step {step}", step=begins)
+        )
     return _pass("kill", tr("killed while its files changed; continued with step {step}", step=begins))
 
 
