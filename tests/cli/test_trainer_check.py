@@ -30,9 +30,9 @@ def test_a_good_trainer_passes(project: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "fails"),
     [
-        (("no-save", "other-digest", "deaf"), {"stop", "settings", "fence", "lost", "evaluation"}),
-        (("late-save", "forgets"), {"stop", "lost", "resume"}),
-        (("anew", "torn"), {"lost", "resume", "kill"}),
+        (("no-save", "other-digest", "deaf"), {"stop", "settings", "fence", "lost"}),
+        (("forgets", "torn"), {"resume", "kill"}),
+        (("anew",), {"lost", "resume"}),
     ],
 )
 def test_what_a_bad_trainer_does_wrong(project: Project, words: tuple[str, ...], fails: set[str]) -> None:
@@ -40,13 +40,13 @@ def test_what_a_bad_trainer_does_wrong(project: Project, words: tuple[str, ...],
     code, lines = check(project, *words)
     failed = {name for name, line in lines.items() if line["verdict"] == "fail"}
     assert code == 1 and fails <= failed, lines
-    assert all(lines[name]["hint"] for name in fails - {"resume"}), lines
+    assert all(lines[name]["hint"] for name in fails), lines
 
 
 def test_a_trainer_without_the_protocol_is_tried_by_its_files(project: Project) -> None:
-    code, lines = check(project, "mute", limit_s="5")
+    code, lines = check(project, "mute", limit_s="12")
     assert code == 6, lines
-    assert {name for name, line in lines.items() if line["verdict"] == "pass"} == {"stop", "exit-code"}, lines
+    assert {name for name, line in lines.items() if line["verdict"] == "pass"} == {"stop", "exit-code", "fence"}, lines
     assert "says nothing" in lines["began"]["detail"]
 
 

@@ -104,7 +104,8 @@ class Scenes:
             return bool(answers)
 
         trial.wait(answered, min(self.limit_s, ANSWER_S if trial.events() else LIVE_S), LOOK_S)
-        trainer_process.withdraw(trial.project.layout)
+        if not answers:
+            trainer_process.withdraw(trial.project.layout)
         return answers[0] if answers else {}
 
     def _fence(self, trial: Trial) -> Ended:

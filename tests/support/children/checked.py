@@ -1,7 +1,6 @@
 """A trainer in plain Python for `trainer check`: it learns the mean of a random walk, exactly reproducible.
 
-Words after its options make it a bad one: no-save (saves nothing when it is asked to stop), late-save (saves only each
-tenth step), forgets (does not restore its momentum), anew (loads nothing), other-digest, deaf (no requests, no fence),
+Words after its options make it a bad one: no-save (saves nothing when it is asked to stop), forgets (does not restore its momentum), anew (loads nothing), other-digest, deaf (no requests, no fence),
 torn (overwrites its only checkpoint in place, slowly), mute (no protocol at all).
 """
 
@@ -88,7 +87,7 @@ while not stop:
         say(protocol.FIRST_STEP, digest="0" * 64 if "other-digest" in bad else digest, loss=gradient * gradient)
         first = False
     beat("step")
-    if state["step"] % 10 == 0:
+    if state["step"] % 40 == 0:
         beat("evaluate")
         time.sleep(0.05)
         kept = dict(state)
@@ -96,8 +95,8 @@ while not stop:
     request = Path(protocol.REQUEST)
     if "deaf" not in bad and request.exists():
         say(protocol.RELOADED, request=json.loads(request.read_text())["id"], digest=digest, effective={"a": 1})
-        request.unlink()
-if code == 10 and "no-save" not in bad and "late-save" not in bad:
+        request.unlink(missing_ok=True)
+if code == 10 and "no-save" not in bad:
     save(state)
 say(protocol.STOPPED, exit_code=code, reason="asked")
 sys.exit(code)
