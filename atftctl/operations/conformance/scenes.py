@@ -148,8 +148,9 @@ class Scenes:
             trial.wait(lambda: trial.seen().from_step is not None, limit_s, LOOK_S)
             if facts.after_kill is None:
                 facts = replace(facts, after_kill=trial.seen())
+            files = trial.checkpoints() if section == "save" else None  # the save that it is in counts
             reached = bool(facts.whole.beat) and self._reached_section(trial, section)
-            ended = trial.ask_to_stop(self._grace_s)
+            ended = trial.ask_to_stop(self._grace_s, files)
         changes: dict[str, Any] = {name: ended} if reached else {}
         return replace(facts, **changes)
 
