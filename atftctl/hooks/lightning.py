@@ -34,9 +34,20 @@ try:
 except ImportError:  # copied into a project
     from reporter import OnReload, Reporter  # type: ignore[import-not-found, no-redef]
 
-HOOKS = ("setup", "on_train_start", "on_train_batch_end", "on_validation_end", "on_train_end", "on_exception")
+HOOKS = (
+    "setup",
+    "on_fit_start",
+    "on_train_start",
+    "on_train_batch_end",
+    "on_validation_end",
+    "on_train_end",
+    "on_exception",
+)
 EVALUATION_LIMIT_S = 1800.0
 NEEDED = "RollbackCallback needs Lightning 2.2 or newer, and a CheckpointIO that saves at once"
+
+
+Configured = list[list[dict[str, float]]]  # the options of each group of each optimizer
 
 
 class RollbackCallback(pl.Callback):  # type: ignore[misc]
@@ -67,6 +78,8 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         self._reported = self._saved = 0
         self._resumed_generation = 0
         self._gradient: Any = None
+        self._configured: Configured = []
+        self._saved_with: Configured = []
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -100,10 +113,17 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         if not isinstance(strategy.checkpoint_io, AtomicCheckpointIO):
             strategy.checkpoint_io = AtomicCheckpointIO(strategy.checkpoint_io, self.reporter)
 
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Note how the optimizers are configured, before a checkpoint replaces it."""
+        del pl_module
+        self._configured = [[_options(group) for group in optimizer.param_groups] for optimizer in trainer.optimizers]
+
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Report the start. From here on, signals are ours: Lightning's own handler would end without saving."""
         del pl_module
         self.reporter.requests.listen()
+        if self._saved_with:
+            _reconfigure(trainer, self._saved_with, self._configured)
         self._reported = self._saved = trainer.global_step
         resumed = trainer.ckpt_path or "scratch"
         known = {"resumed_generation": self._resumed_generation} if self._resumed_generation else {}
@@ -159,12 +179,13 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         self.reporter.failed(exception)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of this callback: which start has saved it."""
-        return {"generation": self.reporter.fence.number}
+        """What a checkpoint keeps of this callback: which start has saved it, and how its optimizers were set."""
+        return {"generation": self.reporter.fence.number, "optimizers": self._configured}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up which start has saved the checkpoint."""
         self._resumed_generation = int(state_dict.get("generation", 0))
+        self._saved_with = list(state_dict.get("optimizers", []))
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -245,3 +266,27 @@ def _norm(optimizer: Any) -> Any:
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     norms = [gradient.detach().norm() for gradient in gradients]
     return torch.stack([norm.to(norms[0].device) for norm in norms]).norm() if norms else None
+
+
+def _options(group: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers that a group of parameters is trained with; `lr` is that before any schedule."""
+    options = {name: value for name, value in group.items() if type(value) in (int, float) and name != "initial_lr"}
+    options["lr"] = float(group.get("initial_lr", group["lr"]))
+    return options
+
+
+def _reconfigure(trainer: Any, old: Configured, new: Configured) -> None:
+    """Let what was configured anew count, and not what the checkpoint has brought: Lightning restores the learning rate
+    of the old settings with the optimizer. What was not changed stays as a schedule has left it."""
+    for optimizer, old_groups, new_groups in zip(trainer.optimizers, old, new):
+        for group, before, after in zip(optimizer.param_groups, old_groups, new_groups):
+            ratio = after["lr"] / before["lr"] if before.get("lr") else 0.0
+            for name in after.keys() & before.keys() - {"lr"}:
+                group[name] = after[name] if after[name] != before[name] else group[name]
+            if ratio != 1.0:
+                group["lr"] = group["lr"] * ratio if ratio else after["lr"]
+                if "initial_lr" in group:
+                    group["initial_lr"] = after["lr"]
+    for schedule in trainer.lr_scheduler_configs:
+        if hasattr(schedule.scheduler, "base_lrs"):
+            schedule.scheduler.base_lrs = [group["initial_lr"] for group in schedule.scheduler.optimizer.param_groups]

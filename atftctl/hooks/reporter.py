@@ -510,11 +510,11 @@ class Requests:
         self._path = root / REQUEST
         self._run_id = run_id
         self._stop = False
-        self._pid = os.getpid()
         self.listen()
 
     def listen(self) -> None:
         """Receive signals from now on. Outside the main thread, which alone receives signals, only the file counts."""
+        self._pid = os.getpid()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handle_signal)
             signal.signal(signal.SIGINT, self._handle_signal)
@@ -960,10 +960,9 @@ def rss_anon_mb() -> float:
 
 def _columns_of(path: Path) -> list[str]:
     try:
-        line = first_line(path)
-    except OSError:
+        return next(csv.reader([first_line(path)]), [])
+    except (OSError, csv.Error):
         return []
-    return next(iter(csv.reader([line])), [])
 
 
 def _number(value: Any) -> Any:

@@ -36,7 +36,7 @@ except ImportError:  # copied into a project
 
 HOOKS = ("on_train_begin", "on_step_end", "on_log", "on_evaluate", "on_save", "on_train_end", "on_prediction_step")
 STATE = "trainer_state.json"  # the last file that the Trainer writes into a checkpoint
-GENERATION = "atftctl.json"  # which start has saved the checkpoint
+NOTE = "atftctl.json"  # which start has saved the checkpoint, with which learning rate
 NOT_OF_A_STEP = {"train_runtime", "train_samples_per_second"}
 EVALUATION_LIMIT_S = 1800.0
 NEEDED = "RollbackCallback needs transformers 4.46 or newer"
@@ -84,13 +84,17 @@ class RollbackCallback(TrainerCallback):  # type: ignore[misc]
     # -- called by the Trainer ------------------------------------------------------------------------------------
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Report the start."""
-        del control, kwargs
+        """Report the start. Where the arguments have another learning rate than those that the checkpoint was saved
+        with, let it count: the Trainer restores the old one."""
+        del control
         self.reporter.is_main = state.is_world_process_zero
         self.reporter.requests.listen()
         self.reporter.report_crashes()
-        source = self._resumed_from if state.global_step else ""
-        known = {"resumed_generation": _generation(Path(source))} if source else {}
+        source = self._source(args, state.global_step)
+        note = _note(Path(source)) if source else {}
+        known = {"resumed_generation": note["generation"]} if note.get("generation") else {}
+        if note.get("learning_rate", args.learning_rate) != args.learning_rate:
+            _rescale(kwargs, note["learning_rate"], args.learning_rate)
         name = os.path.relpath(source, self.reporter.root) if source else "scratch"
         self.reporter.started(state.global_step, name, framework=f"transformers {transformers.__version__}", **known)
         if getattr(args, "logging_nan_inf_filter", False) and self.reporter.is_main:
@@ -144,7 +148,8 @@ class RollbackCallback(TrainerCallback):  # type: ignore[misc]
         if not self.reporter.is_main or not folder.is_dir():
             return
         with suppress(OSError):
-            (folder / GENERATION).write_text(json.dumps({"generation": self.reporter.fence.number}))
+            note = {"generation": self.reporter.fence.number, "learning_rate": args.learning_rate}
+            (folder / NOTE).write_text(json.dumps(note))
         self.reporter.checkpoint(folder)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -153,6 +158,11 @@ class RollbackCallback(TrainerCallback):  # type: ignore[misc]
         del args, state, control, kwargs
         self._report_row()
         self.reporter.finish()
+
+    def _source(self, args: Any, step: int) -> str:
+        """The checkpoint that was resumed from; "" for none."""
+        folder = Path(args.output_dir).absolute() / f"checkpoint-{step}"
+        return (str(folder) if folder.is_dir() else self._resumed_from) if step else ""
 
     def _report_row(self) -> None:
         row, self._row = self._row, {}
@@ -189,12 +199,25 @@ def _state(folder: Path) -> dict[str, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def _generation(folder: Path) -> int:
+def _note(folder: Path) -> dict[str, Any]:
     try:
-        number = json.loads((folder / GENERATION).read_text()).get("generation")
-    except (OSError, ValueError, AttributeError):
-        return 0
-    return number if type(number) is int else 0
+        note = json.loads((folder / NOTE).read_text())
+    except (OSError, ValueError):
+        return {}
+    kinds = {"generation": int, "learning_rate": float}
+    return {name: note[name] for name, kind in kinds.items() if isinstance(note, dict) and type(note.get(name)) is kind}
+
+
+def _rescale(training: Mapping[str, Any], old: float, new: float) -> None:
+    """Set the learning rates of the optimizer and its schedule as with `new` in place of `old`."""
+    schedule: Any = training.get("lr_scheduler")
+    groups = training["optimizer"].param_groups if training.get("optimizer") is not None else []
+    for group in groups:
+        for name in {"lr", "initial_lr"} & group.keys():
+            group[name] = group[name] * (new / old) if old else new
+    schedule = getattr(schedule, "scheduler", schedule)  # accelerate puts its own around it
+    if hasattr(schedule, "base_lrs"):
+        schedule.base_lrs = [rate * (new / old) if old else new for rate in schedule.base_lrs]
 
 
 def _in_any_process(flag: bool, args: Any) -> bool:

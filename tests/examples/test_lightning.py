@@ -28,14 +28,15 @@ def framework(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         signal.signal(number, handler)
 
 
+@pytest.mark.timeout(2 * incident.LIMIT_S)
 def test_an_incident_is_rolled_back_and_undone(example: Make) -> None:
     project = example("lightning")
     assert 0 < incident.glue(project) <= 15
     incident.break_and_roll_back(project, last="models/last.ckpt")
 
 
-def trained(callback: Any, *, steps: int = 20, **options: Any) -> Any:
-    """Train a line for so many steps of epochs of eight."""
+def trained(callback: Any, *, steps: int = 20, rate: float = 0.01, halved: bool = False, **options: Any) -> Any:
+    """Train a line for so many steps of epochs of eight. `halved`: the learning rate, after each epoch."""
     import lightning.pytorch as pl
     import torch
 
@@ -48,7 +49,9 @@ def trained(callback: Any, *, steps: int = 20, **options: Any) -> Any:
             return (self.line(batch[0]) - 1).square().mean()
 
         def configure_optimizers(self) -> Any:
-            return torch.optim.SGD(self.parameters(), lr=0.01)
+            optimizer = torch.optim.SGD(self.parameters(), lr=rate)
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+            return ([optimizer], [schedule]) if halved else optimizer
 
     data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(16, 1)), batch_size=2)
     options = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False, **options}
@@ -156,6 +159,22 @@ def test_an_error_is_reported_and_a_fit_that_is_done_too(tmp_path: Path) -> None
     last = seen(tmp_path)[-1]
     assert (last["event"], last["exit_code"], last["step"]) == ("stopped", 0, 20)
     assert [event["step"] for event in seen(tmp_path) if event["event"] == protocol.CHECKPOINT] == [8, 16, 20]
+
+
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("rate", [0.01, 0.04])
+def test_a_changed_learning_rate_counts_and_else_the_schedule_goes_on(
+    tmp_path: Path, rate: float, halved: bool
+) -> None:
+    """Lightning restores that of the checkpoint."""
+    from atftctl.hooks.lightning import RollbackCallback
+
+    trained(RollbackCallback(every_n_steps=12), steps=12, halved=halved)
+    again = RollbackCallback()
+    trained(again, ckpt_path=again.resume_from("last"), rate=rate, halved=halved)
+    rates = {int(row["step"]): float(row["lr"]) for row in incident.rows(Project(tmp_path), 0)}
+    assert rates[13] == pytest.approx(rate * (0.5 if halved else 1))
+    assert rates[20] == pytest.approx(rate * (0.25 if halved else 1))
 
 
 def test_a_lightning_without_a_method_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

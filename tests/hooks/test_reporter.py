@@ -501,9 +501,12 @@ def test_a_copy_of_it_in_a_loop_of_ones_own(tmp_path: Path, python: Path) -> Non
 def test_a_forked_worker_ends_by_its_signal(root: Path) -> None:
     """A data loader's worker inherits the handler; its parent ends it by SIGTERM."""
     made(root)
+    ready, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.write(tell, b"x")
         time.sleep(60)
         os._exit(0)
+    os.read(ready, 1)  # Python forgets signals that arrive while it forks
     os.kill(pid, signal.SIGTERM)
     assert os.waitpid(pid, 0)[1] == signal.SIGTERM
