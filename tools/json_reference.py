@@ -133,6 +133,7 @@ COMMANDS = {  # whose data it is, by the name of the class
     "LintData": "runbook lint",
     "RenderData": "runbook render",
     "DrillData": "drill",
+    "ConformanceData": "trainer check",
     "ReceivedData": "alert receive",
     "AlertListData": "alert list",
     "AlertShowData": "alert show",

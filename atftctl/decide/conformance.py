@@ -206,8 +206,9 @@ def _kill(facts: Facts) -> Check:
     if before is None or begins is None:
         return _unknown("kill", tr("the trainer runs again; from which step is not told"))
     if begins < before:
-        return _fail("kill", tr("the trainer continued with step {step}; step {known} had been saved before", step=begins,
-                                known=before - 1), hint)  # fmt: skip
+        text = tr("the trainer continued with step {step}; step {known} had been saved before", step=begins,
+                  known=before - 1)  # fmt: skip
+        return _fail("kill", text, hint)
     if facts.kill == "after":
         return _unknown(
             "kill", tr("the trainer had saved before it could be killed; continued with step {step}", step=begins)

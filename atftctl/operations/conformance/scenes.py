@@ -25,6 +25,7 @@ from atftctl.state import generation, reserve
 LIVE_S = 10.0  # that a trainer which tells nothing is left running
 ANSWER_S = 30.0  # for a request; LIVE_S for a trainer that writes no events
 SECTION_POLL_S = 0.001  # a section may be short
+SECTION_STEPS, SECTION_TIMES = 100, 5  # how long a section is waited for: steps, at least, and times `steps`
 LOOK_S = 0.05
 
 
@@ -103,7 +104,8 @@ class Scenes:
             return bool(answers)
 
         trial.wait(answered, min(self.limit_s, ANSWER_S if trial.events() else LIVE_S), LOOK_S)
-        trainer_process.withdraw(trial.project.layout)
+        if not answers:
+            trainer_process.withdraw(trial.project.layout)
         return answers[0] if answers else {}
 
     def _fence(self, trial: Trial) -> Ended:
@@ -146,12 +148,25 @@ class Scenes:
             trial.wait(lambda: trial.seen().from_step is not None, limit_s, LOOK_S)
             if facts.after_kill is None:
                 facts = replace(facts, after_kill=trial.seen())
-            reached = bool(facts.whole.beat) and trial.wait(
-                lambda: trial.beat().get("section") == section, self.limit_s, SECTION_POLL_S
-            )
-            ended = trial.ask_to_stop(self._grace_s)
+            files = trial.checkpoints() if section == "save" else None  # the save that it is in counts
+            reached = bool(facts.whole.beat) and self._reached_section(trial, section)
+            ended = trial.ask_to_stop(self._grace_s, files)
         changes: dict[str, Any] = {name: ended} if reached else {}
         return replace(facts, **changes)
+
+    def _reached_section(self, trial: Trial, section: str) -> bool:
+        """Wait until its heartbeat names the section; a trainer that has none is not waited for to the limit."""
+        begun = trial.beat().get("step")
+        most = max(SECTION_STEPS, SECTION_TIMES * self.steps)
+        sections: set[object] = set()  # a short section may be over before it is asked for again
+
+        def over() -> bool:
+            beat = trial.beat()
+            sections.add(beat.get("section"))
+            step = beat.get("step")
+            return section in sections or (type(step) is int and type(begun) is int and step - begun > most)
+
+        return trial.wait(over, self.limit_s, SECTION_POLL_S) and section in sections
 
 
 @contextmanager

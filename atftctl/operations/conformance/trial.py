@@ -111,10 +111,11 @@ class Trial:
             ended=ended,
         )
 
-    def ask_to_stop(self, grace_s: float) -> Ended:
-        """Send SIGTERM; kill what is left after `grace_s` seconds."""
+    def ask_to_stop(self, grace_s: float, before: Files | None = None) -> Ended:
+        """Send SIGTERM; kill what is left after `grace_s` seconds. `before`: the checkpoints to compare with; None for
+        those of now."""
         section = str(self.beat().get("section", ""))
-        before = self.checkpoints()
+        before = self.checkpoints() if before is None else before
         with suppress(ProcessLookupError):
             os.kill(self.who.pid, signal.SIGTERM)
         return self.await_end(before, grace_s, section)
