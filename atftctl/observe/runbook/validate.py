@@ -67,8 +67,8 @@ def _check_outside(runbook: Runbook, binder: Binder) -> None:
 
 
 def _check_trainer(runbook: Runbook, binder: Binder) -> None:
-    if not runbook.trainer.command or not runbook.trainer.probe:
-        binder.problem(("trainer",), tr("command and probe must not be empty"))
+    if not runbook.trainer.command:
+        binder.problem(("trainer", "command"), tr("the command must not be empty"))
     rules = runbook.trainer
     for key, value, most in (
         ("grace_s", rules.grace_s, 86_400),
