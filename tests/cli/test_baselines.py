@@ -64,7 +64,11 @@ def test_none_yet(project: Project) -> None:
 def test_list_show_and_set(two: Project) -> None:
     rows = listed(two)
     assert list(rows) == ["default", "tokyo"] and rows["default"]["in_use"] and not rows["tokyo"]["in_use"]
-    assert rows["tokyo"]["quality"] == 0.04 and rows["tokyo"]["facts"] == {"stocks": 500} and rows["tokyo"]["last"] == "2019-01-07"
+    assert (
+        rows["tokyo"]["quality"] == 0.04
+        and rows["tokyo"]["facts"] == {"stocks": 500}
+        and rows["tokyo"]["last"] == "2019-01-07"
+    )
     shown = two.run("baseline", "show", "tokyo")
     assert shown.code == 0 and "not in use" in shown.out and "321.0 MB" in shown.out and "evaluation 3" in shown.out
     dry = two.run("baseline", "set", "tokyo", "--dry-run")

@@ -114,8 +114,8 @@ def _flaw(pairs: Pairs, pair_by: PairBy) -> Message | str:
         return tr("the baseline has no value that can be used; record it again: atftctl baseline record")
     if pairs.missing:
         return tr(
-            "no value for {missing} of the baseline's {wanted}, first for {key}: are the predictions constant or NaN?",
-            missing=f"{len(pairs.missing):,}",
+            "no value for {missing:,} of the baseline's {wanted}, first for {key}: are the predictions constant or NaN?",
+            missing=len(pairs.missing),
             wanted=counted(pair_by, pairs.wanted),
             key=pairs.missing[0][:60],
         )
@@ -137,8 +137,8 @@ def _is_constant(values: Sequence[float]) -> bool:
 
 def _too_few(pair_by: PairBy, count: int, needed: int) -> Message:
     return tr(
-        "{pairs} in common with the baseline; {needed} are needed, {more} more",
+        "{pairs} in common with the baseline; {needed:,} are needed, {more:,} more",
         pairs=counted(pair_by, count),
-        needed=f"{needed:,}",
-        more=f"{needed - count:,}",
+        needed=needed,
+        more=needed - count,
     )

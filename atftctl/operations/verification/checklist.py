@@ -67,8 +67,10 @@ class VerifyData(Data):
 
     verdict: `pass`; `fail` where a check failed; otherwise `inconclusive`. checks: the checks that were made, in the
     order of the checklist. skipped: the names of those that were not asked for, or that `--quick` leaves out; with any
-    of them, a pass marks nothing as verified-good. quick: whether fewer dates and steps were measured. by_date: the
-    quality of the model in service by date. baseline_by_date: that of the baseline, where both can be compared.
+    of them, a pass marks nothing as verified-good. quick: whether less data and fewer steps were measured.
+    pair_by: what the values of quality are paired by: `date`, `example`, `none`; empty where there are none. quality:
+    the quality of the model in service by date, by example, or by number. baseline_quality: that of the baseline,
+    where both can be compared.
     """
 
     verdict: str
