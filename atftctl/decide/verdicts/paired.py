@@ -114,7 +114,8 @@ def _flaw(pairs: Pairs, pair_by: PairBy) -> Message | str:
         return tr("the baseline has no value that can be used; record it again: atftctl baseline record")
     if pairs.missing:
         return tr(
-            "no value for {missing:,} of the baseline's {wanted}, first for {key}: are the predictions constant or NaN?",
+            "no value for {missing:,} of the baseline's {wanted}, first for {key}: are the predictions "
+            "constant or NaN?",
             missing=len(pairs.missing),
             wanted=counted(pair_by, pairs.wanted),
             key=pairs.missing[0][:60],
