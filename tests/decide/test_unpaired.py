@@ -57,7 +57,7 @@ def test_the_three_verdicts_where_lower_is_better() -> None:
     assert good.verdict is PASS and good.improved and "(300 values, not paired)" in good.sentence()
     assert "lower is better" in good.sentence()
     assert compare(sample(24.0, 300, 2), before).verdict is FAIL
-    wide = compare(sample(20.5, 30, 2, spread=5.0), before)
+    wide = compare(sample(22.0, 30, 2, spread=5.0), before)
     assert wide.verdict is OPEN and "more" in wide.sentence()
     few = compare(sample(20.0, 19, 2), before)
     assert few.verdict is OPEN and few.more_pairs == 1 and "19 values now and 300 of the baseline" in few.sentence()

@@ -41,7 +41,7 @@ def get(session: Session, key: Key = "") -> "Result":
     *o.REHEARSE,
     examples=(
         "atftctl config set model.dropout 0.1",
-        "atftctl config set use_ema=false online_normalization=false --dry-run",
+        "atftctl config set model.dropout=0.1 optimizer.lr=0.0003 --dry-run",
     ),
 )
 def put(session: Session, settings: Settings, live: o.Live = False, or_undo: o.OrUndo = False) -> "Result":
