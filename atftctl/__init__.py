@@ -1,3 +1,3 @@
-"""Rollback operations for the ATFT-GAT-FAN training service."""
+"""Rollback operations for machine-learning training services."""
 
 __version__ = "0.1.0"

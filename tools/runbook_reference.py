@@ -156,6 +156,11 @@ MEANINGS = {
     "checks.quality_margin": "The column that `metrics.quality` names may be worse than the baseline's by less than "
     "this. Above 0, in the unit of the column.",
     "checks.quality_min_dates": "With fewer dates in common with the baseline, quality is inconclusive. At least 20.",
+    "checks.quality_pair_by": "What the values of quality are paired by: `date`; `example`, the id of an example; "
+    "`none`: two samples. Default: what the probe answers.",
+    "checks.quality_min_pairs": "As `quality_min_dates`, for whatever the values are paired by; 0 for the same number.",
+    "checks.quality_min_evaluations": "With fewer evaluations, of the run or of the baseline, quality is inconclusive "
+    "where it comes from the metrics. At least 3.",
     "checks.memory_ratio": "Highest allowed ratio of peak memory to the baseline's.",
     "checks.step_time_ratio": "Highest allowed ratio of step time to the baseline's.",
     "checks.grad_norm_max": "Highest allowed gradient norm before clipping.",

@@ -11,7 +11,7 @@ from atftctl.cli.lazy_commands import LazyCommands
 app = typer.Typer(
     name="atftctl",
     cls=LazyCommands,
-    help="Take the ATFT-GAT-FAN training service back to a known-good state, prove it, and bring improvements back.",
+    help="Take a machine-learning training service back to a known-good state, prove it, and bring improvements back.",
     epilog="'atftctl help COMMAND' explains one command, with examples.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from atftctl.domain.record import record
 
-ROLLING_DATES = 20  # about a month of trading days
+ROLLING = 20  # values of a rolling mean
 
 
 @record
@@ -89,13 +89,14 @@ def different_texts(low: float, high: float) -> tuple[str, str]:
 def quality_curves(
     title: str, by_date: Mapping[str, float], baseline: Mapping[str, float]
 ) -> tuple[Curve, tuple[Curve, ...]]:
-    """(quality per date; its rolling mean, then that of the baseline where there is one). The means cover
-    `ROLLING_DATES` dates, fewer where there are few dates. `baseline`: by date, over the same dates or others."""
+    """(each value of quality; its rolling mean, then that of the baseline where there is one). The means cover
+    `ROLLING` values, fewer where there are few. `by_date`, `baseline`: by date, or by another key that sorts; over the
+    same dates or others."""
     dates = sorted(by_date.keys() | baseline.keys())
     place = {date: float(number) for number, date in enumerate(dates)}
     ends = (dates[0], dates[-1]) if dates else ("", "")
     sides = [_by_place(values, place) for values in (by_date, baseline)]
-    window = max(1, min(ROLLING_DATES, len(by_date) // 4))
+    window = max(1, min(ROLLING, len(by_date) // 4))
     means = [Curve(title, *rolling(xs, ys, window), ends=ends) for xs, ys in sides if by_date and len(xs) >= window]
     return Curve(title, *sides[0], ends=ends), tuple(means)
 

@@ -198,11 +198,19 @@ class Checks:
 
     quality_margin: float = 0.02  # in the unit of the column that metrics.quality names
     quality_min_dates: int = 60
+    quality_pair_by: Literal["", "date", "example", "none"] = ""  # "": by what the probe's answer is
+    quality_min_pairs: int = 0  # 0: quality_min_dates
+    quality_min_evaluations: int = 5  # of the run and of the baseline, where quality comes from the metrics
     memory_ratio: float = 1.20
     step_time_ratio: float = 1.20
     grad_norm_max: float = 5.0
     probe_steps: int = 60
     probe_limit_s: float = 300.0
+
+    @property
+    def min_pairs(self) -> int:
+        """With fewer pairs, or values, there is no verdict on quality."""
+        return self.quality_min_pairs or self.quality_min_dates
 
 
 @record

@@ -152,6 +152,7 @@ def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapsh
     if passed and not (isinstance(passed.at, str) and isinstance(passed.checks, dict)):
         raise TypeError(_invalid("passed", tr("a checklist")))
     datetime.fromisoformat(known["created"])
+    known["baseline"] = _renamed(known.get("baseline", {}))
     return Snapshot(**{**known, "id": name, "files": files, "passed": passed, **observed})
 
 
@@ -197,9 +198,20 @@ def _file(entry: Any) -> SnapshotFile:
 
 
 def _are_figures(baseline: Mapping[str, Any]) -> bool:
-    """Is this a summary of a recorded baseline, as `state.baseline.figures` makes it?"""
-    numbers = all(type(baseline.get(name)) in (int, float) for name in ("rankic", "dates", "memory_mb", "step_s"))
-    return numbers and all(isinstance(baseline.get(name), str) for name in ("recorded", "config_digest"))
+    """Is this a summary of a recorded baseline, as `state.baseline.summary_of` makes it, or made it before?"""
+    texts = ("recorded", "config_digest")
+    return all(isinstance(baseline.get(name), str) for name in texts) and all(
+        isinstance(value, str) or type(value) in (int, float) for value in baseline.values()
+    )
+
+
+def _renamed(baseline: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary as it is made today: before, the quality had the name of one metric, and was always by date."""
+    if "quality" in baseline or "dates" not in baseline:
+        return dict(baseline)
+    names = {"dates": "pairs", "memory_mb": "memory_mb", "step_s": "step_s"}
+    numbers = {names.get(name, "quality"): value for name, value in baseline.items() if not isinstance(value, str)}
+    return {**{name: value for name, value in baseline.items() if isinstance(value, str)}, **numbers, "pair_by": "date"}
 
 
 def _is_kept(kept: Any) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.domain.errors import Refused, UsageError
+from atftctl.domain.pairing import KEYS
 from atftctl.domain.record import record
 from atftctl.domain.text import nearest
 from atftctl.host import footprint
@@ -22,16 +23,17 @@ from atftctl.host.errors import HostError, reason
 from atftctl.host.files import durable
 from atftctl.host.files.folders import fsync_dir, make_dirs
 from atftctl.host.files.reading import read_bytes
+from atftctl.protocol import is_number
 from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
-BASELINE_VERSION = 1
+BASELINE_VERSION = 2
+READ = (1, BASELINE_VERSION)  # versions; the first had the quality under the name of one service's metric
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LARGEST = 64 << 20  # bytes
 IN_USE = ".in-use"
-IDENTITY = ("identity", "weights", "predictions")  # of what quality was measured on, and with
 HINT = tr("record the baseline again: atftctl baseline record")
 
 
@@ -109,13 +111,23 @@ def read_baseline(layout: Layout, name: str = "") -> dict[str, Any] | None:
         raise Refused(tr("the baseline can't be read: {reason}", reason=reason(error)), hint=HINT) from None
     if not isinstance(baseline, dict):
         raise Refused(tr("the baseline is not valid: it is not a JSON object"), hint=HINT)
-    if baseline.get("version") != BASELINE_VERSION:
+    if baseline.get("version") not in READ:
         version, read = baseline.get("version"), BASELINE_VERSION
         text = tr("the baseline has version {version}; this atftctl reads version {known}", version=version, known=read)
         raise Refused(text, hint=HINT)
+    baseline = _up_to_date(baseline)
     if not is_valid(baseline):
         raise Refused(tr("the baseline is not valid: a value is missing or wrong"), hint=HINT)
-    return dict(baseline)
+    return baseline
+
+
+def _up_to_date(baseline: Mapping[str, Any]) -> dict[str, Any]:
+    """A baseline as this version writes it: before, the quality had the name of one metric."""
+    if baseline.get("version") == BASELINE_VERSION:
+        return dict(baseline)
+    old = next((key for key in baseline if isinstance(baseline[key], dict) and "by_date" in baseline[key]), "quality")
+    kept = {key: value for key, value in baseline.items() if key != old}
+    return {**kept, "version": BASELINE_VERSION, "quality": baseline.get(old)}
 
 
 def all_baselines(layout: Layout) -> list[Stored]:
@@ -161,17 +173,41 @@ def remove(layout: Layout, name: str) -> None:
 def figures(layout: Layout) -> dict[str, Any]:
     """A summary of the baseline in use for snapshots; empty where there is none, or it is not valid."""
     try:
-        baseline = sealed_records.try_json(_file(layout, name_in_use(layout) or DEFAULT))
-        return {
-            "recorded": str(baseline["recorded"]),
-            "config_digest": str(baseline["config_digest"]),
-            "rankic": float(baseline["rankic"]["mean"]),
-            "dates": len(baseline["rankic"]["by_date"]),
-            "memory_mb": float(baseline["cost"]["memory_mb"]),
-            "step_s": float(baseline["cost"]["step_s"]),
-        }
-    except (Refused, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        baseline = read_baseline(layout)
+    except (Refused, OSError):
         return {}
+    return summary_of(baseline) if baseline else {}
+
+
+def summary_of(baseline: Mapping[str, Any]) -> dict[str, Any]:
+    """What is shown of a baseline: `recorded`, `config_digest`, and what it has of `quality` (the mean), `title`,
+    `unit`, `pairs`, `pair_by`, `memory_mb` and `step_s`."""
+    part, cost = baseline.get("quality") or {}, baseline.get("cost") or {}
+    key, pairs = next(((by, part[name]) for by, name in KEYS.items() if part.get(name)), ("", ()))
+    known = {
+        "recorded": str(baseline.get("recorded", "")),
+        "config_digest": str(baseline.get("config_digest", "")),
+        "quality": mean_of(part),
+        "title": str(part.get("title", "")),
+        "unit": str(part.get("unit", "")),
+        "pairs": len(pairs) or None,
+        "pair_by": key,
+        **{name: float(cost[name]) for name in ("memory_mb", "step_s") if is_number(cost.get(name))},
+    }
+    return {name: value for name, value in known.items() if value not in (None, "")}
+
+
+def mean_of(part: Mapping[str, Any]) -> float | None:
+    """The mean quality: as it was answered, else of the values; None where there is none."""
+    if is_number(part.get("mean")):
+        return float(part["mean"])
+    for name in KEYS.values():
+        given = part.get(name)
+        values = list(given.values()) if isinstance(given, dict) else given
+        numbers = [float(value) for value in values if is_number(value)] if isinstance(values, list) else []
+        if numbers:
+            return math.fsum(numbers) / len(numbers)
+    return None
 
 
 def _file(layout: Layout, name: str) -> Path:
@@ -191,21 +227,23 @@ def _migrate(layout: Layout) -> None:
 
 
 def is_valid(baseline: Mapping[str, Any]) -> bool:
-    """Does it hold every value that later runs are compared with?"""
-    try:
-        by_date = baseline["rankic"]["by_date"].values()
-        sizes = (baseline["cost"]["memory_mb"], baseline["cost"]["step_s"])
-        numbers = (*sizes, *by_date, baseline["rankic"]["mean"])
-        texts = (
-            *baseline["configs"].values(),
-            baseline["config_digest"],
-            *(baseline["rankic"][name] for name in IDENTITY),
-        )
-    except (KeyError, TypeError, AttributeError):
+    """Does it hold the settings that it was measured with, and something that later runs can be compared with?"""
+    part, cost, configs = (baseline.get(name) for name in ("quality", "cost", "configs"))
+    if not isinstance(configs, dict) or not all(isinstance(text, str) for text in configs.values()):
         return False
-    are_numbers = all(_is_number(number) for number in numbers)
-    return are_numbers and sizes[0] > 0 and bool(by_date) and all(text is not None for text in texts)
+    if not isinstance(part or {}, dict) or not isinstance(cost, dict) or baseline.get("config_digest") is None:
+        return False
+    sizes = [cost[name] for name in ("memory_mb", "step_s") if cost.get(name) is not None]
+    if not all(is_number(size) and size > 0 for size in sizes):
+        return False
+    return bool(sizes) or has_values(part or {})
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def has_values(part: Mapping[str, Any]) -> bool:
+    """Does a quality hold values that can be compared?"""
+    for name in KEYS.values():
+        given = part.get(name)
+        values = given.values() if isinstance(given, dict) else given if isinstance(given, list) else ()
+        if any(is_number(value) for value in values):
+            return True
+    return False

@@ -236,7 +236,7 @@ def _add_verify_options(measure: argparse.ArgumentParser) -> None:
     """Add the options of `probe verify`."""
     measure.add_argument("--part", action="append", default=[], help="part to measure; repeatable (default: all)")
     measure.add_argument("--parts", default="", help="folder for the answer and the log of each part")
-    measure.add_argument("--dates", type=int, default=0, help="dates to evaluate on (default: all)")
+    measure.add_argument("--pairs", "--dates", dest="dates", type=int, default=0, help="dates to evaluate on (0: all)")
     measure.add_argument(
         "--limit-s", type=float, default=0.0, help="time limit of each part in seconds (default: none)"
     )

@@ -13,17 +13,17 @@ from tests.support.projects import CONFIG, TRAINING, Project
 def content(project: Project, **changes: Any) -> str:
     """A baseline as `baseline record` writes it."""
     baseline = {
-        "version": 1,
+        "version": 2,
         "recorded": "2026-11-20T10:00:00+09:00",
         "commit": "0123456789abcdef",
         "config_digest": "d" * 64,
         "configs": {name: project.read(name).decode() for name in (CONFIG, TRAINING)},
-        "rankic": {
+        "quality": {
             "horizon": 1,
             "by_date": {"2019-01-04": 0.03, "2019-01-07": 0.05},
             "mean": 0.04,
             "identity": {"panel": "p" * 64, "horizons": [1, 5], "first": "2019-01-04", "last": "2019-01-07", "evaluation": 3},
-            "stocks": 500,
+            "facts": {"stocks": 500},
             "weights": "w" * 64,
             "predictions": "q" * 64,
         },
@@ -64,7 +64,11 @@ def test_none_yet(project: Project) -> None:
 def test_list_show_and_set(two: Project) -> None:
     rows = listed(two)
     assert list(rows) == ["default", "tokyo"] and rows["default"]["in_use"] and not rows["tokyo"]["in_use"]
-    assert rows["tokyo"]["quality"] == 0.04 and rows["tokyo"]["stocks"] == 500 and rows["tokyo"]["last"] == "2019-01-07"
+    assert (
+        rows["tokyo"]["quality"] == 0.04
+        and rows["tokyo"]["facts"] == {"stocks": 500}
+        and rows["tokyo"]["last"] == "2019-01-07"
+    )
     shown = two.run("baseline", "show", "tokyo")
     assert shown.code == 0 and "not in use" in shown.out and "321.0 MB" in shown.out and "evaluation 3" in shown.out
     dry = two.run("baseline", "set", "tokyo", "--dry-run")
@@ -118,6 +122,17 @@ def test_the_one_file_of_before_is_read_and_moved_by_the_next_change(project: Pr
     assert not (project.root / ".atftctl/baseline.json").exists()
     assert list(listed(project)) == ["default", "tokyo"]
     assert project.run("baseline", "show", "default").code == 0
+
+
+def test_a_baseline_of_the_first_version_is_read(project: Project) -> None:
+    """It had the quality under the name of one service's metric, and the number of its stocks beside it."""
+    body = json.loads(content(project))
+    part = {**body.pop("quality"), "stocks": 500}
+    part.pop("facts")
+    project.write(".atftctl/baselines/default.json", json.dumps({**body, "version": 1, "any_name": part}))
+    row = listed(project)["default"]
+    assert (row["quality"], row["pairs"], row["pair_by"], row["first"]) == (0.04, 2, "date", "2019-01-04"), row
+    assert "evaluation 3" in project.run("baseline", "show").out
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,8 @@ def test_answers_of_other_probes(probed: Project) -> None:
     """A program that writes one answer for all parts will do; half an answer is none."""
     assert misbehaving(probed, "whole").code == 0
     done = misbehaving(probed, "garbage:model")
-    assert done.code == 1 and verdicts(done)["model"] == "fail" and verdicts(done)["quality"] == "pass", done
+    assert done.code == 6 and verdicts(done)["model"] == "inconclusive" and verdicts(done)["quality"] == "pass", done
+    assert "model.json is not valid JSON" in check(done, "model")["detail"], done
 
 
 def test_a_trainer_that_is_not_there_is_inconclusive_with_what_to_do(probed: Project) -> None:
@@ -149,7 +150,7 @@ def test_a_baseline_that_can_not_be_measured_keeps_the_old_one(probed: Project) 
     assert probed.read(".atftctl/baselines/default.json") == before
 
 
-@pytest.mark.parametrize(("word", "text"), [("constant", "no value on any date"), ("edit", "was changed during")])
+@pytest.mark.parametrize(("word", "text"), [("constant", "no finite value"), ("edit", "was changed during")])
 def test_a_baseline_of_nothing_or_of_other_settings_keeps_the_old_one(probed: Project, word: str, text: str) -> None:
     before = probed.read(".atftctl/baselines/default.json")
     probed.write("probe", word)

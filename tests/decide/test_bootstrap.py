@@ -149,7 +149,7 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
     script = (
         "import sys; from atftctl.decide.verdicts.paired import compare; "
         "days = {f'2020-{at:04}': at % 7 / 50 for at in range(100)}; "
-        "print(compare(days, days | {'2020-0003': 0.5}, title='m', better='higher', margin=0.02, min_dates=60).verdict); "
+        "print(compare(days, days | {'2020-0003': 0.5}, title='m', better='higher', margin=0.02, min_pairs=60).verdict); "
         "assert not {'numpy', 'arch', 'scipy', 'pandas'} & sys.modules.keys()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

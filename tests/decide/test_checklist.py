@@ -13,6 +13,7 @@ from atftctl.domain.checks import CHECKS, PARTS, parts_of
 from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Process
 from atftctl.domain.metric_rules import Metric, Metrics
+from atftctl.domain.probe_answer import read
 from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Check, Verdict
 from atftctl.operations.verification.checklist import chosen
@@ -70,7 +71,7 @@ def test_a_probe_that_was_not_started_is_inconclusive_and_says_what_to_do() -> N
 @pytest.mark.parametrize("name", ["model", "dataset", "training", "quality", "memory", "step-time"])
 @pytest.mark.parametrize("part", [{"unknown": 1}, {"samples": None, "path": [], "loss": "x", "memory_mb": "much"}])
 def test_a_measurement_that_makes_no_sense_is_never_a_pass(name: str, part: dict[str, Any]) -> None:
-    baseline = {"rankic": {"identity": IDENTITY, "by_date": {}, "weights": "w", "predictions": "p"}, "cost": {}}
+    baseline = {"quality": {"identity": IDENTITY, "by_date": {}, "weights": "w", "predictions": "p"}, "cost": {}}
     (check,) = judge({CHECKS[name].part: part}, baseline, only=(name,))
     assert check.verdict is not PASS, check
 
@@ -84,7 +85,7 @@ def test_logs_that_could_not_be_searched_are_no_pass() -> None:
 
 def test_no_dates_are_no_pass_though_the_forecasts_are_bit_identical() -> None:
     part = {"identity": IDENTITY, "by_date": {}, "weights": "w", "predictions": "p"}
-    (check,) = judge({"quality": part}, {"rankic": part}, only=("quality",))
+    (check,) = judge({"quality": part}, {"quality": part}, only=("quality",))
     assert check.verdict is OPEN, check
 
 
@@ -112,15 +113,17 @@ def test_each_inconclusive_check_says_what_to_do() -> None:
 def test_what_the_baseline_differs_in_is_said(changes: dict[str, Any], words: list[str]) -> None:
     before = {"identity": IDENTITY, "by_date": {}, "weights": "w", "predictions": "p"}
     now = {**before, "identity": {**IDENTITY, **changes}}
-    texts = differences(now, before)
+    texts = differences(read("quality", now), read("quality", before))
     assert len(texts) == len(words) and all(word in text for word, text in zip(words, texts, strict=True)), texts
-    (check,) = judge({"quality": now}, {"rankic": before}, only=("quality",))
+    (check,) = judge({"quality": now}, {"quality": before}, only=("quality",))
     assert check.verdict is OPEN and "not comparable" in check.detail and "baseline record" in check.hint
 
 
 def test_another_universe_is_named() -> None:
-    before = {"identity": IDENTITY, "stocks": 480}
-    assert "480 stocks; now 500" in differences({"identity": {**IDENTITY, "panel": "b"}, "stocks": 500}, before)[0]
+    before = {"identity": IDENTITY, "facts": {"stocks": 480}}
+    now = {"identity": {**IDENTITY, "panel": "b"}, "facts": {"stocks": {"value": 500, "title": "stocks"}}}
+    [text] = differences(read("quality", now), read("quality", before))
+    assert "stocks: 480; now 500" in text
 
 
 def test_fewer_dates_on_purpose_are_compared_on_these_dates() -> None:
@@ -130,8 +133,8 @@ def test_fewer_dates_on_purpose_are_compared_on_these_dates() -> None:
     before["by_date"] = {date: 0.1 + 0.001 * number for number, date in enumerate(dates)}
     some = dates[::2] + dates[1::8]
     now = {**before, "predictions": "q", "evaluated": some, "by_date": {date: before["by_date"][date] for date in some}}
-    (check,) = judge({"quality": now}, {"rankic": before}, only=("quality",))
-    assert check.verdict is PASS and check.figures["dates"] == len(some), check
+    (check,) = judge({"quality": now}, {"quality": before}, only=("quality",))
+    assert check.verdict is PASS and check.figures["pairs"] == len(some), check
 
 
 def test_memory_is_compared_only_if_it_was_measured_in_the_same_way() -> None:
@@ -151,14 +154,8 @@ def test_settings_of_the_baseline_that_no_longer_load_are_inconclusive() -> None
     [(1.1, 1.1, "pass"), (1.1, 1.3, "fail"), (1.3, 1.1, "fail"), (1.1, None, "inconclusive")],
 )
 def test_on_a_graphics_card_its_memory_counts_too(host: float, card: float | None, verdict: str) -> None:
-    part: dict[str, Any] = {
-        "memory_mb": 100.0,
-        "memory_mb_ratio": host,
-        "memory_mb_ratio_lower": host,
-        "card_mb": 900.0,
-    }
-    part |= {"card_mb_ratio": card, "card_mb_ratio_lower": card} if card else {}
-    (check,) = judge({"training": part}, {"cost": {}}, only=("memory",))
+    cost = {"memory_mb": 100.0 / host, **({"card_mb": 900.0 / card} if card else {})}
+    (check,) = judge({"training": {"memory_mb": 100.0, "card_mb": 900.0}}, {"cost": cost}, only=("memory",))
     assert check.verdict.value == verdict and "900 MB of the graphics card" in check.detail
 
 

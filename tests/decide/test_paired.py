@@ -34,7 +34,7 @@ def series(values: Iterable[object]) -> dict[str, object]:
 
 
 def compare(now: Dated, before: Dated, **changed: object) -> Comparison:
-    given: dict[str, object] = {"title": "RankIC@1d", "better": "higher", "margin": 0.02, "min_dates": 60}
+    given: dict[str, object] = {"title": "RankIC@1d", "better": "higher", "margin": 0.02, "min_pairs": 60}
     return paired.compare(now, before, **(given | changed))  # type: ignore[arg-type]
 
 
@@ -47,7 +47,7 @@ def changed_by(shift: float, spread: float, count: int = 250, seed: int = 1) -> 
 def test_the_sentence_of_a_pass() -> None:
     now, before = changed_by(0.0, 0.03)
     comparison = compare(series(now), series(before))
-    assert comparison.verdict is PASS and comparison.more_dates is None
+    assert comparison.verdict is PASS and comparison.more_pairs is None
     assert comparison.sentence() == (
         f"RankIC@1d {sum(now) / 250:.4f}, baseline {sum(before) / 250:.4f}; difference {comparison.difference:+.4f}, "
         f"lower 95 % bound {comparison.lower:+.4f} > -0.02: restored (250 dates)"
@@ -61,14 +61,14 @@ def test_the_sentence_of_a_loss() -> None:
     assert f"<= -0.02, upper 95 % bound {comparison.upper:+.4f} < 0: degraded (250 dates)" in comparison.sentence()
 
 
-def test_an_open_comparison_says_how_many_more_dates_would_settle_it() -> None:
+def test_an_open_comparison_says_how_many_more_pairs_would_settle_it() -> None:
     comparison = compare(series(noise(80, 0.15, 3)), series(noise(80, 0.15, 4)))
-    assert comparison.verdict is OPEN and comparison.more_dates
-    assert f"about {comparison.more_dates:,} more dates would settle it" in comparison.sentence()
+    assert comparison.verdict is OPEN and comparison.more_pairs
+    assert f"about {comparison.more_pairs:,} more dates would settle it" in comparison.sentence()
     assert ": inconclusive (80 dates)" in comparison.sentence()
 
 
-def test_the_number_of_more_dates_is_about_right() -> None:
+def test_the_number_of_more_pairs_is_about_right() -> None:
     """At a mean of -0.005 and a spread of 0.12, the bound reaches -0.02 at (1.645 · 0.12 / 0.015)² = 173 dates."""
     estimates = []
     for seed in range(100, 130, 2):
@@ -77,8 +77,8 @@ def test_the_number_of_more_dates_is_about_right() -> None:
         middle, scale = statistics.fmean(extra), 0.12 / statistics.pstdev(extra)
         exact = [base - 0.005 + scale * (value - middle) for base, value in zip(before, extra, strict=True)]
         comparison = compare(series(exact), series(before))
-        assert comparison.verdict is OPEN and comparison.more_dates
-        estimates.append(60 + comparison.more_dates)
+        assert comparison.verdict is OPEN and comparison.more_pairs
+        estimates.append(60 + comparison.more_pairs)
     assert 173 / 1.5 < statistics.median(estimates) < 173 * 1.5
 
 
@@ -118,18 +118,18 @@ def test_rounding_never_hides_on_which_side_of_the_margin_a_bound_is() -> None:
 
 def test_twelve_dates() -> None:
     comparison = compare(series(noise(12, 0.1, 1)), series(noise(12, 0.1, 2)))
-    assert (comparison.verdict, comparison.dates, comparison.more_dates) == (OPEN, 12, 48)
+    assert (comparison.verdict, comparison.pairs, comparison.more_pairs) == (OPEN, 12, 48)
     assert comparison.sentence() == "RankIC@1d: 12 dates in common with the baseline; 60 are needed, 48 more"
     assert comparison.difference is not None and comparison.lower is None
 
 
 def test_a_runbook_cannot_ask_for_a_verdict_on_three_dates() -> None:
-    assert compare(series([0.1, 0.2, 0.3]), series([0.1, 0.2, 0.4]), min_dates=1).more_dates == 17
+    assert compare(series([0.1, 0.2, 0.3]), series([0.1, 0.2, 0.4]), min_pairs=1).more_pairs == 17
 
 
 def test_labels_that_overlap_need_three_periods() -> None:
     values = noise(100, 0.1, 1)
-    assert compare(series(values), series(noise(100, 0.1, 2)), horizon=500).more_dates == 1400
+    assert compare(series(values), series(noise(100, 0.1, 2)), horizon=500).more_pairs == 1400
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -143,17 +143,17 @@ def every_third(value: object) -> Callable[[list[float]], list[object]]:
 
 
 BROKEN: Mapping[str, tuple[Callable[[list[float]], Iterable[object]], str]] = {
-    "all NaN": (lambda values: [math.nan] * len(values), "no value on 100 of the baseline's 100 dates"),
-    "NaN on a third of the dates": (every_third(math.nan), "no value on 34 of the baseline's 100 dates"),
-    "infinite": (every_third(math.inf), "no value on 34 of the baseline's 100 dates"),
-    "minus infinity": (every_third(-math.inf), "no value on 34 of the baseline's 100 dates"),
-    "null": (every_third(None), "no value on 34 of the baseline's 100 dates"),
-    "true": (every_third(True), "no value on 34 of the baseline's 100 dates"),
-    "a list": (every_third([0.1]), "no value on 34 of the baseline's 100 dates"),
-    "words": (every_third("n/a"), "no value on 34 of the baseline's 100 dates"),
-    "text NaN": (every_third("nan"), "no value on 34 of the baseline's 100 dates"),
-    "a number of 400 digits": (every_third(10**400), "no value on 34 of the baseline's 100 dates"),
-    "out of all bounds": (every_third(1e300), "no value on 34 of the baseline's 100 dates"),
+    "all NaN": (lambda values: [math.nan] * len(values), "no value for 100 of the baseline's 100 dates"),
+    "NaN on a third of the dates": (every_third(math.nan), "no value for 34 of the baseline's 100 dates"),
+    "infinite": (every_third(math.inf), "no value for 34 of the baseline's 100 dates"),
+    "minus infinity": (every_third(-math.inf), "no value for 34 of the baseline's 100 dates"),
+    "null": (every_third(None), "no value for 34 of the baseline's 100 dates"),
+    "true": (every_third(True), "no value for 34 of the baseline's 100 dates"),
+    "a list": (every_third([0.1]), "no value for 34 of the baseline's 100 dates"),
+    "words": (every_third("n/a"), "no value for 34 of the baseline's 100 dates"),
+    "text NaN": (every_third("nan"), "no value for 34 of the baseline's 100 dates"),
+    "a number of 400 digits": (every_third(10**400), "no value for 34 of the baseline's 100 dates"),
+    "out of all bounds": (every_third(1e300), "no value for 34 of the baseline's 100 dates"),
     "all zero": (lambda values: [0.0] * len(values), "the same value on every date (0)"),
     "constant": (lambda values: [0.25] * len(values), "the same value on every date (0.25)"),
 }
@@ -175,7 +175,7 @@ def test_a_baseline_that_is_no_measurement_gives_no_verdict(case: str) -> None:
     if case in ("all NaN", "all zero", "constant"):
         assert comparison.verdict is OPEN and "record it again: atftctl baseline record" in comparison.sentence()
     else:
-        assert comparison.verdict is PASS and comparison.dates == 66, "the other dates are equal"
+        assert comparison.verdict is PASS and comparison.pairs == 66, "the other dates are equal"
 
 
 def test_dates_without_a_value_do_not_hide_a_loss() -> None:
@@ -186,14 +186,14 @@ def test_dates_without_a_value_do_not_hide_a_loss() -> None:
 def test_dates_that_do_not_overlap() -> None:
     later = dict(zip(days(100, date(2020, 1, 6)), noise(100, 0.1, 1), strict=True))
     comparison = compare(later, series(noise(100, 0.1, 2)))
-    assert (comparison.verdict, comparison.dates) == (OPEN, 0)
-    assert "no value on 100 of the baseline's 100 dates, first on 2019-01-04" in comparison.sentence()
+    assert (comparison.verdict, comparison.pairs) == (OPEN, 0)
+    assert "no value for 100 of the baseline's 100 dates, first for 2019-01-04" in comparison.sentence()
 
 
 def test_further_dates_of_now_are_left_out() -> None:
     now, before = changed_by(0.0, 0.02)
     shorter = dict(list(series(before).items())[:100])
-    assert compare(series(now), shorter).dates == 100
+    assert compare(series(now), shorter).pairs == 100
 
 
 def test_text_that_holds_a_number_counts() -> None:
@@ -207,7 +207,7 @@ def test_a_date_twice() -> None:
     rows = list(series(now).items())
     assert compare([*rows, rows[3]], series(before)).verdict is PASS, "the same row twice is harmless"
     contradiction = compare([*rows, (rows[3][0], 0.5)], series(before))
-    assert contradiction.verdict is OPEN and "no value on 1 of the baseline's 250 dates" in contradiction.sentence()
+    assert contradiction.verdict is OPEN and "no value for 1 of the baseline's 250 dates" in contradiction.sentence()
 
 
 def test_dates_in_any_order_and_with_gaps() -> None:
@@ -254,12 +254,12 @@ def test_judge(mean: float, lower: float, upper: float, verdict: Verdict) -> Non
     assert paired.judge(mean, lower, upper, 0.02) is verdict
 
 
-def test_more_dates_grow_towards_the_margin_until_they_do_not_help() -> None:
+def test_more_pairs_grow_towards_the_margin_until_they_do_not_help() -> None:
     def more(mean: float) -> int | None:
-        return paired.more_dates(mean, mean - 0.03, mean + 0.03, 0.02, 100)
+        return paired.more_pairs(mean, mean - 0.03, mean + 0.03, 0.02, 100)
 
     far, near = more(0.005), more(-0.01)
     assert far is not None and near is not None and 0 < far < near
     assert more(-0.0199) is None and more(-0.02) == 125
     lost = Comparison("m", "higher", 0.02, 100, OPEN, 0.01, 0.03, -0.0199, -0.05, 0.01)
-    assert "more dates would hardly settle it" in lost.sentence()
+    assert "more values would hardly settle it" in lost.sentence()

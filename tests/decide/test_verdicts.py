@@ -6,9 +6,11 @@ import math
 
 import pytest
 
-from atftctl.decide.verdicts import checklist
+from atftctl.decide.verdicts import checklist, cost
+from atftctl.decide.verdicts.quality import judge
 from atftctl.domain.facts import Process
 from atftctl.domain.metric_rules import Metric, Metrics
+from atftctl.domain.probe_answer import read
 from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Check, Verdict, overall
 
@@ -40,25 +42,23 @@ def test_a_probe_that_failed_fails_its_check() -> None:
     ("loss", "norm", "verdict"), [(1.0, 2.0, PASS), (1.0, 5.1, FAIL), ("nan", 1.0, FAIL), (1.0, "inf", FAIL)]
 )
 def test_training(loss: object, norm: object, verdict: Verdict) -> None:
-    assert (
-        checklist.training("training can start", {"loss": loss, "grad_norm": norm, "steps": 3}, Checks()).verdict
-        is verdict
-    )
+    answer = read("training", {"loss": loss, "grad_norm": norm, "steps": 3})
+    assert checklist.training("training can start", answer, Checks()).verdict is verdict
 
 
 @pytest.mark.parametrize(
     ("ratio", "lower", "verdict"), [(1.1, 1.0, PASS), (1.3, 1.25, FAIL), (1.25, 1.1, OPEN), (math.nan, math.nan, OPEN)]
 )
 def test_costs(ratio: float, lower: float, verdict: Verdict) -> None:
-    part = {"memory_mb": 100.0, "memory_mb_ratio": ratio, "memory_mb_ratio_lower": lower}
-    assert checklist.ratio("memory", part, "memory_mb", "MB", 1.2, {}).verdict is verdict
+    answer = read("steps", {"step_s": 0.1, "step_s_ratio": ratio, "step_s_ratio_lower": lower})
+    assert cost.step_time("step-time", answer, 1.2, {}).verdict is verdict
 
 
 PART = {"identity": {"panel": "a"}, "by_date": {}, "weights": "w", "predictions": "p"}
 
 
 def quality(now: dict[str, object], before: dict[str, object] | None, metrics: Metrics = METRICS) -> Check:
-    return checklist.quality("RankIC@1d", now, before and {"rankic": before}, Checks(), metrics)
+    return judge("quality", read("quality", now), before and {"quality": before}, Checks(), metrics)
 
 
 def test_quality_is_not_compared_with_another_measurement() -> None:
@@ -66,7 +66,7 @@ def test_quality_is_not_compared_with_another_measurement() -> None:
     assert quality(PART, {**PART, "identity": {"panel": "b"}}).verdict is OPEN
 
 
-@pytest.mark.parametrize("horizon", [0, -1, True, 1.5, "1", None])
+@pytest.mark.parametrize("horizon", [0, -1, True, 1.5, "1"])
 def test_a_horizon_that_is_none_gives_no_verdict(horizon: object) -> None:
     check = quality(PART | {"horizon": horizon, "weights": "other"}, PART)
     assert check.verdict is OPEN and "horizon" in check.detail

@@ -36,7 +36,7 @@ def evaluation(by_date: Any, *, t: float = 5.0, identity: Any = IDENTITY, step: 
 @pytest.fixture
 def comparer(project: Project, monkeypatch: pytest.MonkeyPatch) -> quality.QualityComparer:
     recorded = {
-        "rankic": {"identity": IDENTITY, "by_date": BASELINE},
+        "quality": {"identity": IDENTITY, "by_date": BASELINE},
         "model": {"step": 300},
         "curve": {"steps": [100, 400]},
     }
@@ -85,7 +85,7 @@ def test_only_the_newest_evaluation_counts_and_is_compared_once(
     bad, good = evaluation(lower(0.06), t=1.0), evaluation(lower(0.0), t=2.0)
     check = comparer.compare([bad, good])
     assert check is not None and check.verdict is Verdict.PASS
-    monkeypatch.setattr(quality, "compare", lambda *a, **k: pytest.fail("compared again"))
+    monkeypatch.setattr(quality, "compared", lambda *a, **k: pytest.fail("compared again"))
     assert comparer.compare([bad, good]) is check
     assert comparer.compare([]) is None, "another run has begun"
 

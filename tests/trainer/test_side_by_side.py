@@ -100,7 +100,7 @@ def test_parts_that_crash_are_killed_or_hang_cost_no_other_part(trained: Path) -
         "training": LAST_WORDS + "import ctypes; ctypes.string_at(0)",
         "steps": LAST_WORDS + "time.sleep(1000)",
     })  # fmt: skip
-    assert answer["dataset"]["stocks"] == 30 and answer["model"]["step"] == 1, "what came before is kept"
+    assert answer["dataset"]["facts"]["stocks"] == 30 and answer["model"]["step"] == 1, "what came before is kept"
     assert answer["quality"] == {"crashed": {"signal": 9}, "log": ["last words"]}
     assert answer["training"]["crashed"] == {"signal": 11} and "last words" in answer["training"]["log"]
     assert any("Segmentation fault" in line for line in answer["training"]["log"]), "and where it was"

@@ -49,7 +49,7 @@ def list_(session: Session) -> "Result":
     return report.list_all(session.open(rescue=True))
 
 
-@command("checkpoint show", examples=("atftctl checkpoint show last.pth", "atftctl checkpoint show 1500"))
+@command("checkpoint show", examples=("atftctl checkpoint show last", "atftctl checkpoint show 1500"))
 def show(session: Session, name: Name) -> "Result":
     """Show one checkpoint, and all that was measured of it."""
     from atftctl.cli.render import checkpoints as render
@@ -59,7 +59,7 @@ def show(session: Session, name: Name) -> "Result":
     return report.show(session.open(rescue=True), name)
 
 
-@command("checkpoint grade", examples=("atftctl checkpoint grade", "atftctl checkpoint grade last.pth --to quality"))
+@command("checkpoint grade", examples=("atftctl checkpoint grade", "atftctl checkpoint grade 1500 --to quality"))
 def grade(session: Session, names: Names = None, to: To = "steps") -> "Result":
     """Measure checkpoints, and keep their grades.
 

@@ -25,7 +25,7 @@ Settings = Annotated[
 ]
 
 
-@command("config get", examples=("atftctl config get", "atftctl config get improvements.gat_temperature"))
+@command("config get", examples=("atftctl config get", "atftctl config get model.dropout"))
 def get(session: Session, key: Key = "") -> "Result":
     """Show the value of one setting, or all settings."""
     from atftctl.operations import config as operation
@@ -40,8 +40,8 @@ def get(session: Session, key: Key = "") -> "Result":
     *o.CONFIRM,
     *o.REHEARSE,
     examples=(
-        "atftctl config set improvements.gat_temperature 1.0",
-        "atftctl config set use_ema=false online_normalization=false --dry-run",
+        "atftctl config set model.dropout 0.1",
+        "atftctl config set model.dropout=0.1 optimizer.lr=0.0003 --dry-run",
     ),
 )
 def put(session: Session, settings: Settings, live: o.Live = False, or_undo: o.OrUndo = False) -> "Result":

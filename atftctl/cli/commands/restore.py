@@ -39,7 +39,7 @@ To = Annotated[
     *o.REHEARSE,
     examples=(
         "atftctl restore last-good --dry-run",
-        "atftctl restore 20261130_101500 configs/atft/config.yaml",
+        "atftctl restore 20261130_101500 configs/config.yaml",
         "atftctl restore git:HEAD~1",
     ),
 )

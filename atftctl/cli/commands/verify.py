@@ -22,7 +22,8 @@ BaselineOnly = Annotated[
     ),
 ]
 Quick = Annotated[
-    bool, typer.Option("--quick", help="Measure fewer dates and steps, and leave out the step time: 15 s at most.")
+    bool,
+    typer.Option("--quick", help="Measure on less data, with fewer steps, and leave out the step time: 15 s at most."),
 ]
 Check = Annotated[
     list[str] | None,
@@ -37,7 +38,7 @@ Plot = Annotated[
     typer.Option(
         "--plot",
         metavar="FILE",
-        help="Draw the quality by date, with the baseline, as an SVG file.",
+        help="Draw the values of quality, with the baseline, as an SVG file.",
         show_default=False,
     ),
 ]
@@ -96,7 +97,7 @@ class VerifyOptions:
             reports.write_report(self.junit, junit.document(data, seconds, service))
         if self.plot:
             title = next((check.title for check in data.checks if check.name == "quality"), "")
-            svg_file.write(self.plot, svg.quality(service, title, data.by_date, data.baseline_by_date))
+            svg_file.write(self.plot, svg.quality(service, title, data.quality, data.baseline_quality, data.pair_by))
 
 
 @command(

@@ -12,6 +12,7 @@ from atftctl.cli.render.plan import ALL, show_diff
 from atftctl.cli.render.result import plain, timeline
 from atftctl.cli.render.tables import show_fields, show_table
 from atftctl.cli.render.translation import localize
+from atftctl.domain.baseline_text import figures
 from atftctl.domain.checks import title_of
 from atftctl.domain.result import Result
 from atftctl.domain.text import moment, size_text
@@ -121,14 +122,8 @@ def _baseline(data: BackupShowData) -> str:
     baseline = data.baseline
     if not baseline:
         return ""
-    return tr(
-        "RankIC {rankic:.4f} over {dates} dates, {memory:.0f} MB, {step:.0f} ms a step (recorded {date})",
-        rankic=baseline["rankic"],
-        dates=baseline["dates"],
-        memory=baseline["memory_mb"],
-        step=baseline["step_s"] * 1000,
-        date=baseline["recorded"][:10],
-    )
+    date = tr("recorded {date}", date=str(baseline.get("recorded", ""))[:10])
+    return tr("{figures} ({recorded})", figures=joined(", ", figures(baseline)), recorded=date)
 
 
 def diff(result: Result) -> None:

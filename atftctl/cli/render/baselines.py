@@ -8,7 +8,9 @@ from atftctl.cli.render import curves
 from atftctl.cli.render.ages import age
 from atftctl.cli.render.console import FAIL, say, say_marked, screen, write_lines
 from atftctl.cli.render.tables import show_fields, show_table
+from atftctl.domain.baseline_text import level
 from atftctl.domain.curve import Curve
+from atftctl.domain.pairing import KEYS, counted
 from atftctl.domain.result import Result
 from atftctl.domain.text import moment
 from atftctl.operations.verification.baselines import BaselineListData, BaselineShowData, BaselineSummary
@@ -24,7 +26,7 @@ def table(result: Result) -> None:
     if not data.baselines:
         say(tr("no baseline yet; record one while the service is healthy: atftctl baseline record"))
         return
-    head = (tr("baseline"), tr("recorded"), tr("quality"), tr("dates"), tr("memory"), tr("step"), tr("state"))
+    head = (tr("baseline"), tr("recorded"), tr("quality"), tr("over"), tr("memory"), tr("step"), tr("state"))
     show_table(head, [_row(row) for row in data.baselines])
     for row in data.baselines:
         if row.problem:
@@ -39,8 +41,8 @@ def _row(row: BaselineSummary) -> tuple[str, ...]:
     return (
         row.name,
         age(row.recorded),
-        "" if row.quality is None else f"{row.quality:.4f}",
-        f"{row.dates:,}" if row.dates else "",
+        "" if row.quality is None else level(row.quality, row.unit),
+        _pairs(row),
         "" if row.memory_mb is None else f"{row.memory_mb:,.0f} MB",
         "" if row.step_s is None else f"{row.step_s * 1000:,.0f} ms",
         tr("in use") if row.in_use else "",
@@ -61,7 +63,7 @@ def details(result: Result) -> None:
             (tr("quality"), _quality(row)),
             (tr("memory"), "" if row.memory_mb is None else f"{row.memory_mb:,.1f} MB"),
             (tr("step"), "" if row.step_s is None else f"{row.step_s * 1000:,.1f} ms"),
-            (tr("stocks"), "" if row.stocks is None else f"{row.stocks:,}"),
+            *((title, f"{value:,.10g}") for title, value in row.facts.items()),
             (tr("measured on"), ", ".join(f"{key} {_short(value)}" for key, value in data.identity.items())),
             (tr("model"), f"{model.get('path', '')} {str(model.get('sha256', ''))[:12]}".strip()),
             (tr("config"), row.config_digest[:12]),
@@ -86,16 +88,18 @@ def _span(data: BaselineShowData) -> str:
               first=steps[0], last=steps[-1], rows=data.curve["rows"])  # fmt: skip
 
 
+def _pairs(row: BaselineSummary) -> str:
+    return counted(row.pair_by, row.pairs) if row.pair_by in KEYS and row.pairs else ""
+
+
 def _quality(row: BaselineSummary) -> str:
     if row.quality is None:
         return ""
-    return tr(
-        "{quality:.4f} over {dates} dates, {first} to {last}",
-        quality=row.quality,
-        dates=row.dates,
-        first=row.first,
-        last=row.last,
-    )
+    value = level(row.quality, row.unit)
+    if row.first and row.pair_by == "date":
+        return tr("{quality} over {pairs}, {first} to {last}", quality=value, pairs=_pairs(row), first=row.first,
+                  last=row.last)  # fmt: skip
+    return tr("{level} over {pairs}", level=value, pairs=_pairs(row)) if row.pairs else value
 
 
 def _short(value: object) -> str:

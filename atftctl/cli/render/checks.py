@@ -42,14 +42,16 @@ def checklist(result: Result) -> None:
 
 
 def _curve(data: VerifyData) -> None:
-    """The quality by date, and its rolling mean beside the baseline's; on a terminal only."""
-    if not data.by_date or not sys.stdout.isatty():
+    """The quality by date, and its rolling mean beside the baseline's; on a terminal only. Examples have no order."""
+    if data.pair_by == "example" or not data.quality or not sys.stdout.isatty():
         return
     from atftctl.cli.render import curves
 
     title = next((check.title for check in data.checks if check.name == "quality"), "")
     width = screen()[0] - 2
-    lines = curves.quality(data.by_date, data.baseline_by_date, width, title=title, charset=curves.charset())
+    lines = curves.quality(
+        data.quality, data.baseline_quality, width, title=title, pair_by=data.pair_by, charset=curves.charset()
+    )
     write_lines([f"  {line}" for line in lines], "quiet")
 
 

@@ -126,18 +126,28 @@ def spark(curve: Curve, *, width: int, charset: Charset) -> str:
 
 
 def quality(
-    by_date: Mapping[str, float], baseline: Mapping[str, float], width: int, *, title: str, charset: Charset
+    values: Mapping[str, float],
+    baseline: Mapping[str, float],
+    width: int,
+    *,
+    title: str,
+    pair_by: str,
+    charset: Charset,
 ) -> list[str]:
-    """Quality per date; below it its rolling mean, and dotted that of the baseline.
+    """Each value of quality; below it the rolling mean, and dotted that of the baseline.
 
-    by_date, baseline: the quality by date; `baseline` may be empty. title: what people call the quality.
+    values, baseline: the quality by date, or by the number of the value; `baseline` may be empty. title: what people
+    call the quality. pair_by: what the values belong to.
     """
-    single, means = quality_curves(title, by_date, baseline)
+    single, means = quality_curves(title, values, baseline)
     below = tr("{title}, rolling mean", title=title)
     if len(means) > 1:
         below = tr("{title}, rolling mean; dotted: the baseline", title=title)
+    above = trn("{title}, {count} value", "{title}, {count} values", len(values), title=title)
+    if pair_by == "date":
+        above = trn("{title}, {count} date", "{title} on each of {count} dates", len(values), title=title)
     return [
-        localize(trn("{title}, {count} date", "{title} on each of {count} dates", len(by_date), title=title)),
+        localize(above),
         *plot([single], width=width, height=4, charset=charset),
         localize(below),
         *plot(means, width=width, height=5, charset=charset),

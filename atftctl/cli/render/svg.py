@@ -56,16 +56,17 @@ def figure(title: str, panels: Sequence[Panel]) -> str:
     )
 
 
-def quality(title: str, name: str, by_date: Mapping[str, float], baseline: Mapping[str, float]) -> str:
-    """An SVG document: the quality per date, and its rolling mean with that of the baseline.
+def quality(title: str, name: str, values: Mapping[str, float], baseline: Mapping[str, float], pair_by: str) -> str:
+    """An SVG document: each value of quality, and the rolling mean with that of the baseline.
 
-    title: of the document. name: what people call the quality.
+    title: of the document. name: what people call the quality. pair_by: what the values belong to.
     """
-    single, means = quality_curves(name, by_date, baseline)
+    single, means = quality_curves(name, values, baseline)
     below = tr("{title}, rolling mean; dashed: the baseline", title=name)
     if len(means) < 2:
         below = tr("{title}, rolling mean", title=name)
-    return figure(title, [Panel(tr("{title} on each date", title=name), [single]), Panel(below, means)])
+    above = tr("{title} on each date", title=name) if pair_by == "date" else tr("{title}, each value", title=name)
+    return figure(title, [Panel(above, [single]), Panel(below, means)])
 
 
 def _panel(panel: Panel, top: int) -> Iterator[str]:

@@ -38,7 +38,7 @@ def bounds(values: Sequence[float], horizon: int = 1) -> tuple[float, float]:
     block = block_length(deviations, horizon)
     means = sorted(resampled_means(deviations, block, DRAWS, SEED))
     reach = scale * expansion(count, block, horizon)
-    lower, upper = (mean + reach * _quantile(means, level) for level in (1 - LEVEL, LEVEL))
+    lower, upper = (mean + reach * quantile(means, level) for level in (1 - LEVEL, LEVEL))
     return min(lower, mean), max(upper, mean)
 
 
@@ -104,8 +104,8 @@ def resampled_means(values: Sequence[float], block: float, draws: int, seed: int
     return means
 
 
-def _quantile(ordered: Sequence[float], level: float) -> float:
-    """Interpolated between neighbours, as numpy does it."""
+def quantile(ordered: Sequence[float], level: float) -> float:
+    """The quantile of sorted values, interpolated between neighbours, as numpy does it."""
     place = level * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)

@@ -6,27 +6,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from atftctl.domain.probe_answer import Answer
 from atftctl.protocol.messages import Message, tr
 
 LOSSES = "losses"  # what the columns of losses mean
 LABELS, CODE = ("horizons",), ("evaluation",)  # keys of the identity; all others are about the data
 
 
-def differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[Message]:
+def differences(now: Answer, before: Answer) -> list[Message]:
     """What the baseline was measured on that is different now; empty where both can be compared.
 
-    `now`, `before`: measurements with `identity`, a mapping, and `stocks`, the number of stocks of their data. Raises
-    KeyError where there is no identity.
+    `now`, `before`: answers with `identity`, any object, and `facts`, numbers of their data. Where neither side has an
+    identity, nothing speaks against it.
     """
-    mine, theirs = now["identity"], before["identity"]
+    mine, theirs = now.get("identity"), before.get("identity")
     if mine == theirs:
         return []
+    if not mine or not theirs:
+        return [tr("no identity of its data, or this measurement has none")]
     if not (isinstance(mine, Mapping) and isinstance(theirs, Mapping)):
         return [tr("another identity")]
     keys = {key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)}
     different = []
-    if data := keys - {*LABELS, *CODE}:
-        different.append(_data(data, now, before))
+    if keys - {*LABELS, *CODE}:
+        different.append(_data(keys, now, before))
     if keys & {*LABELS}:
         different.append(tr("other labels"))
     if keys & {*CODE}:
@@ -50,16 +53,20 @@ def curve_differences(kept: Mapping[str, Any], column: str, started: Mapping[str
     losses = [side.get(LOSSES) for side in (mine, theirs)]
     meanings = [side.get(column) if isinstance(side, Mapping) else None for side in losses]
     others = [{key: value for key, value in side.items() if key != LOSSES} for side in (mine, theirs)]
-    why = differences({"identity": others[0]}, {"identity": others[1]})
+    mine_on, theirs_on = (Answer("quality", {"identity": other}) for other in others)
+    why = differences(mine_on, theirs_on) if others[0] or others[1] else []
     return [*why, *([tr("another definition of the loss")] if meanings[0] != meanings[1] else [])]
 
 
-def _data(keys: set[str], now: Mapping[str, Any], before: Mapping[str, Any]) -> Message:
-    """What is different about the data: its stocks or its dates, where that is known."""
-    mine, theirs = now.get("stocks"), before.get("stocks")
-    if isinstance(mine, int) and isinstance(theirs, int) and mine != theirs:
-        return tr("other data ({theirs:,} stocks; now {mine:,})", theirs=theirs, mine=mine)
+def _data(keys: set[str], now: Answer, before: Answer) -> Message:
+    """What is different about the data: a fact of them, or their first and last, where that is known."""
+    mine, theirs = now.get("facts", {}), before.get("facts", {})
+    for name, (title, number) in theirs.items():
+        if name in mine and mine[name][1] != number:
+            values = {"theirs": f"{number:,.10g}", "mine": f"{mine[name][1]:,.10g}", "title": title}
+            return tr("other data ({title}: {theirs}; now {mine})", **values)
+    identity = before.get("identity", {})
     if keys & {"first", "last"}:
-        first, last = before["identity"].get("first"), before["identity"].get("last")
-        return tr("other data (dates from {first} to {last})", first=first, last=last)
+        first, last = str(identity.get("first"))[:40], str(identity.get("last"))[:40]
+        return tr("other data (from {first} to {last})", first=first, last=last)
     return tr("other data")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 from atftctl.domain.metric_rules import Direction
+from atftctl.domain.pairing import PairBy, counted
 from atftctl.domain.record import record
 from atftctl.domain.verdict import Check, Verdict
 from atftctl.protocol.messages import Message, joined, tr, trn
 
-FIGURES = ("dates", "now", "baseline", "difference", "lower", "upper", "margin", "more_dates")  # of `--json`
+# Of `--json`.
+FIGURES = ("pair_by", "pairs", "now", "baseline", "difference", "lower", "upper", "margin", "more_pairs")
 MOST_DECIMALS = 12
 
 
@@ -17,25 +19,29 @@ MOST_DECIMALS = 12
 class Comparison:
     """What a comparison with the baseline found.
 
-    margin: the loss that is accepted, in the unit of the measure. dates: how many dates have a value on both sides.
-    now, baseline: the means over these dates. difference: their mean difference, positive where it is better now, also
-    of a measure whose lower values are better. lower, upper: its one-sided 95 % bounds. more_dates: how many more dates
-    would settle an inconclusive verdict. problem: why the bounds are not the reason of the verdict. What is not known
-    is None.
+    margin: the loss that is accepted, in the unit of the measure. pairs: how many values are compared: pairs, or the
+    values of the smaller sample where they are not paired. pair_by: what they are paired by. now, baseline: the means.
+    difference: of the means, positive where it is better now, also of a measure whose lower values are better. lower,
+    upper: its one-sided 95 % bounds. more_pairs: how many more would settle an inconclusive verdict. problem: why the
+    bounds are not the reason of the verdict. What is not known is None. unit: of the measure; "" for none. evaluations:
+    the values are those of a run's evaluations, one after the other.
     """
 
     title: str
     better: Direction
     margin: float
-    dates: int
+    pairs: int
     verdict: Verdict = Verdict.INCONCLUSIVE
     now: float | None = None
     baseline: float | None = None
     difference: float | None = None
     lower: float | None = None
     upper: float | None = None
-    more_dates: int | None = None
+    more_pairs: int | None = None
     problem: str = ""
+    pair_by: PairBy = "date"
+    unit: str = ""
+    evaluations: bool = False
 
     @property
     def improved(self) -> bool:
@@ -64,33 +70,60 @@ class Comparison:
         decimals = _decimals(self.margin, lower, upper)
         values = {
             "levels": self._levels(decimals),
-            "lower": f"{lower:+.{decimals}f}",
-            "upper": f"{upper:+.{decimals}f}",
-            "margin": f"{-self.margin:g}",
-            "dates": f"{self.dates:,}",
+            "lower": self._shown(f"{lower:+.{decimals}f}"),
+            "upper": self._shown(f"{upper:+.{decimals}f}"),
+            "margin": self._shown(f"{-self.margin:g}"),
+            "pairs": self._counted(),
         }
         if self.verdict is Verdict.PASS:
-            return tr("{levels}, lower 95 % bound {lower} > {margin}: restored ({dates} dates)", **values)
+            return tr("{levels}, lower 95 % bound {lower} > {margin}: restored ({pairs})", **values)
         if self.verdict is Verdict.FAIL:
-            return tr("{levels} <= {margin}, upper 95 % bound {upper} < 0: degraded ({dates} dates)", **values)
-        return tr("{levels}, 95 % bounds {lower} and {upper}, margin {margin}: inconclusive ({dates} dates)", **values)
+            return tr("{levels} <= {margin}, upper 95 % bound {upper} < 0: degraded ({pairs})", **values)
+        return tr("{levels}, 95 % bounds {lower} and {upper}, margin {margin}: inconclusive ({pairs})", **values)
+
+    def _shown(self, number: str) -> str:
+        return f"{number} {self.unit}" if self.unit else number
+
+    def _counted(self) -> Message:
+        if self.evaluations:
+            return trn("{count} evaluation", "{count} evaluations", self.pairs)
+        if self.pair_by == "none":
+            return trn("{count} value, not paired", "{count} values, not paired", self.pairs)
+        return counted(self.pair_by, self.pairs)
 
     def _levels(self, decimals: int) -> Message:
         values = {
-            "now": f"{self.now or 0.0:.{decimals}f}",
-            "baseline": f"{self.baseline or 0.0:.{decimals}f}",
-            "difference": f"{self.difference or 0.0:+.{decimals}f}",
+            "now": self._shown(f"{self.now or 0.0:.{decimals}f}"),
+            "baseline": self._shown(f"{self.baseline or 0.0:.{decimals}f}"),
+            "difference": self._shown(f"{self.difference or 0.0:+.{decimals}f}"),
         }
         if self.better == "lower":
             return tr("{now}, baseline {baseline}, lower is better; improvement {difference}", **values)
         return tr("{now}, baseline {baseline}; difference {difference}", **values)
 
     def _outlook(self) -> Message:
-        if self.more_dates is None:
-            return tr("more dates would hardly settle it: the difference is too close to the margin")
-        return trn(
-            "about {count} more date would settle it", "about {count} more dates would settle it", self.more_dates
-        )
+        if self.more_pairs is None:
+            return tr("more values would hardly settle it: the difference is too close to the margin")
+        if self.evaluations:
+            return trn(
+                "about {count} more evaluation would settle it",
+                "about {count} more evaluations would settle it",
+                self.more_pairs,
+            )
+        more = {
+            "date": trn(
+                "about {count} more date would settle it", "about {count} more dates would settle it", self.more_pairs
+            ),
+            "example": trn(
+                "about {count} more example would settle it",
+                "about {count} more examples would settle it",
+                self.more_pairs,
+            ),
+            "none": trn(
+                "about {count} more value would settle it", "about {count} more values would settle it", self.more_pairs
+            ),
+        }
+        return more[self.pair_by]
 
 
 def _decimals(margin: float, lower: float, upper: float) -> int:

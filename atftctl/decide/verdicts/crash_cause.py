@@ -111,7 +111,7 @@ def remedy_of_symptom(runbook: Runbook, configs: Mapping[str, ConfigFile], name:
     if symptom.detector == "out-of-memory":
         return tr(
             "the settings of {symptom} are in place already: raise trainer.memory_limit_mb in the runbook, or train on "
-            "fewer stocks",
+            "less data",
             symptom=name,
         )
     return tr("the settings of {symptom} are in place already; next: atftctl rollback --immediate", symptom=name)

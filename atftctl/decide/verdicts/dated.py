@@ -1,4 +1,7 @@
-"""Values by date, paired with those of the baseline. They come from a probe or a file: anything may be in them."""
+"""Values by a key, such as the date or the id of an example, paired with those of the baseline.
+
+They come from a probe or a file: anything may be in them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ HUGE = 1e100  # larger values are no measurement, and their squares would overfl
 
 @record
 class Pairs:
-    """The dates that have a value on both sides, in order, and the values. missing: the dates on which the baseline has
-    a value and the other side has none. wanted: on how many dates the baseline has one."""
+    """The keys that have a value on both sides, in order, and the values. missing: the keys for which the baseline has
+    a value and the other side has none. wanted: for how many keys the baseline has one."""
 
-    dates: tuple[str, ...]
+    keys: tuple[str, ...]
     now: tuple[float, ...]
     baseline: tuple[float, ...]
     missing: tuple[str, ...]
@@ -24,27 +27,27 @@ class Pairs:
 
 
 def pair(now: Dated, before: Dated) -> Pairs:
-    """Pair values by their dates. NaN, infinity, text without a number, and two values for one date are no value."""
-    mine, theirs = _by_date(now), _by_date(before)
-    dates = tuple(sorted(mine.keys() & theirs.keys()))
+    """Pair values by their keys. NaN, infinity, text without a number, and two values for one key are no value."""
+    mine, theirs = _by_key(now), _by_key(before)
+    keys = tuple(sorted(mine.keys() & theirs.keys()))
     return Pairs(
-        dates,
-        tuple(mine[date] for date in dates),
-        tuple(theirs[date] for date in dates),
+        keys,
+        tuple(mine[key] for key in keys),
+        tuple(theirs[key] for key in keys),
         tuple(sorted(theirs.keys() - mine.keys())),
         len(theirs),
     )
 
 
-def _by_date(series: Dated) -> dict[str, float]:
+def _by_key(series: Dated) -> dict[str, float]:
     values: dict[str, float | None] = {}
-    for date, given in series.items() if isinstance(series, Mapping) else series:
-        value = _number(given)
-        values[date] = value if values.get(date, value) == value else None
-    return {date: value for date, value in values.items() if value is not None}
+    for key, given in series.items() if isinstance(series, Mapping) else series:
+        value = number_of(given)
+        values[key] = value if values.get(key, value) == value else None
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def _number(given: object) -> float | None:
+def number_of(given: object) -> float | None:
     """A finite number; text that holds one counts, since JSON of other programs has such."""
     if isinstance(given, bool) or not isinstance(given, int | float | str):
         return None

@@ -97,6 +97,9 @@ def _check_tolerances(runbook: Runbook, binder: Binder) -> None:
         text = tr("{value} is not a number above 0", value=rules.quality_margin)
         binder.problem(("checks", "quality_margin"), text)
     check_range(binder, ("checks", "quality_min_dates"), rules.quality_min_dates, LEAST_DATES, 100_000)
+    if rules.quality_min_pairs:
+        check_range(binder, ("checks", "quality_min_pairs"), rules.quality_min_pairs, LEAST_DATES, 10_000_000)
+    check_range(binder, ("checks", "quality_min_evaluations"), rules.quality_min_evaluations, 3, 1000)
 
 
 def _check_checkpoints(runbook: Runbook, binder: Binder) -> None:

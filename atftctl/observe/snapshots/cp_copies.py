@@ -1,5 +1,5 @@
 """Copies that were made by hand with the guide's `cp` commands: config.yaml.backup,
-best_model.pth.backup.20240101_120000."""
+model.pt.backup.20240101_120000."""
 
 from __future__ import annotations
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from atftctl import protocol
+from atftctl.domain.pairing import KEYS
 from atftctl.domain.record import record
 from atftctl.host.files.growing import BEGIN, GrowingFile, Place
 
 MOST = 64  # events that are kept
 LONGEST = 2000  # characters of a text that is kept
-BY_DATE, LONGEST_TABLE = "by_date", 1 << 17  # of an evaluation: about 4,000 dates
+TABLES, LONGEST_TABLE = tuple(KEYS.values()), 1 << 17  # of an evaluation: about 4,000 values
 ONCE = (protocol.STARTED, protocol.FIRST_STEP, protocol.EVALUATED, protocol.RELOADED)  # only the newest one counts
 NAMES = (
     *ONCE, protocol.CHECKPOINT, protocol.OOM, protocol.RECOVERED, protocol.ANOMALY, protocol.SAVE_FAILED,
@@ -111,7 +112,7 @@ def keep(kept: Sequence[Event], event: Event) -> tuple[Event, ...]:
 
 
 def _fits(key: str, value: Any) -> bool:
-    return isinstance(value, str) or len(str(value)) < (LONGEST_TABLE if key == BY_DATE else LONGEST)
+    return isinstance(value, str) or len(str(value)) < (LONGEST_TABLE if key in TABLES else LONGEST)
 
 
 def _slim(value: Any) -> Any:

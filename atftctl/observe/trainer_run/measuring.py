@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.domain import missing_parts
+from atftctl.domain.probe_answer import SEE
 from atftctl.domain.record import record
 from atftctl.domain.runbook import Runbook
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files.logs import tail
 from atftctl.host.files.reading import read_bytes
 from atftctl.host.memory import available_mb
@@ -25,6 +26,7 @@ from atftctl.state.layout import Layout
 SHARE = 0.9  # of the memory that is available; the rest is for the trainer in service, which may grow meanwhile
 LARGEST = 64 << 20  # bytes of an answer
 LOG_LINES, LOG_COLUMNS = 12, 300
+LONGEST_ERROR = 300  # characters
 OUTPUT, ANSWER, PARTS = "probe.log", "measured.json", "parts"
 
 Answer = Mapping[str, Any]
@@ -32,14 +34,15 @@ Answer = Mapping[str, Any]
 
 @record
 class MeasureRequest:
-    """What to measure. `parts`: of the probe. `steps`: training steps. `dates`: to evaluate on; 0 for all.
+    """What to measure. `parts`: of the probe. `steps`: training steps. `pairs`: dates, or examples, to evaluate on; 0
+    for all.
     `baseline_configs`: the baseline's config files by path; step times are compared with those of these settings.
     `newest`: measure the last checkpoint, not the best one. `checkpoint`: the path of another one; "" for none.
     `configs`: the config files to measure with; none for the project's own."""
 
     parts: Sequence[str]
     steps: int
-    dates: int = 0
+    pairs: int = 0
     baseline_configs: Mapping[str, str] | None = None
     newest: bool = False
     checkpoint: str = ""
@@ -57,24 +60,36 @@ class Measuring:
         is being measured.
 
         An answer holds what was measured; or `error`, where that failed; or `crashed`, how the process of the part
-        ended, with `log`, its last lines; or `missing`, why the part was not begun, with `log`, and `misbehaved`: see
-        `probe_ends.what_to_do`.
+        ended, with `log`, its last lines; or `missing`, why there is no answer, with `log`, and `misbehaved`: see
+        `probe_ends.what_to_do`, or `hint`. `none`: the probe ran well, and does not measure this part.
         """
         self._program.wait(lambda: watch(self._present()))
-        whole = _read(self._folder.out / ANSWER)
-        return {part: self._answer(part, whole) for part in self._parts}
+        whole, problem = _read(self._folder.out / ANSWER)
+        return {part: self._answer(part, whole, problem) for part in self._parts}
 
-    def _answer(self, part: str, whole: Answer) -> Answer:
-        for answer in (whole.get(part), _read(self._folder.out / PARTS / f"{part}.json")):
+    def _answer(self, part: str, whole: Answer, whole_problem: str) -> Answer:
+        alone, problem = _read(self._folder.out / PARTS / f"{part}.json")
+        for answer in (whole.get(part), alone):
             if isinstance(answer, dict) and answer:
                 return answer
         begun = (self._folder.out / PARTS / f"{part}.log").exists()
         log = _tail(self._folder.out / PARTS, f"{part}.log") if begun else _tail(self._folder.folder, OUTPUT)
+        ended_well = not how_failed(self._program)
+        if part in whole and not problem:
+            problem = tr("the probe's answer for {part} is not an object with values", part=part)
+        if ended_well and (problem or whole_problem):
+            return {"missing": problem or whole_problem, "log": log, "hint": SEE}
         if begun:
             return {"crashed": {"reason": self._ended()}, "log": log}
-        error = whole.get("error")
-        if error:
-            return {"missing": str(error), "log": []}
+        if whole.get("error"):
+            return {"missing": str(whole["error"])[:LONGEST_ERROR], "log": []}
+        if ended_well:
+            return {
+                "missing": tr("the probe answers nothing for {part}", part=part),
+                "log": log,
+                "hint": SEE,
+                "none": True,
+            }
         return {"missing": self._ended(), "log": log, "misbehaved": self._misbehaved()}
 
     def _misbehaved(self) -> bool:
@@ -116,7 +131,7 @@ def measuring(layout: Layout, runbook: Runbook, request: MeasureRequest) -> Iter
 
 def _command(runbook: Runbook, request: MeasureRequest, folder: Scratch, memory_mb: int) -> list[str]:
     """The probe's command line. Raises OSError where a file for it can't be written."""
-    options = ["--steps", str(request.steps), "--dates", str(request.dates)]
+    options = ["--steps", str(request.steps), "--pairs", str(request.pairs)]
     options += ["--limit-s", f"{runbook.checks.probe_limit_s:g}", "--memory-mb", str(memory_mb)]
     options += ["--parts", str(folder.out / PARTS), "--out", str(folder.out / ANSWER)]
     chosen = request.checkpoint or ("last" if request.newest else "")
@@ -132,13 +147,26 @@ def _command(runbook: Runbook, request: MeasureRequest, folder: Scratch, memory_
     return [*(argument.replace("{python}", sys.executable) for argument in runbook.trainer.probe), "verify", *options]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of the probe; empty where there is none."""
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    """(the JSON object in a file of the probe, why it can't be read). Empty where there is no file."""
     try:
-        value = json.loads(read_bytes(path, LARGEST))
-    except (OSError, HostError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        data = read_bytes(path, LARGEST + 1)
+        if len(data) > LARGEST:
+            limit = LARGEST >> 20
+            return {}, tr("the probe's answer {file} is larger than {limit} MiB", file=path.name, limit=limit)
+        value = json.loads(data)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, ""
+    except (OSError, HostError) as error:
+        return {}, tr("the probe's answer {file} can't be read: {reason}", file=path.name, reason=reason(error))
+    except (ValueError, RecursionError) as error:
+        text = str(error)[:LONGEST_ERROR] if isinstance(error, ValueError) else tr("it is nested too deeply")
+        return {}, tr("the probe's answer {file} is not valid JSON: {reason}", file=path.name, reason=text)
+    if not isinstance(value, dict):
+        return {}, tr(
+            "the probe's answer {file} is not an object, but {kind}", file=path.name, kind=type(value).__name__
+        )
+    return value, ""
 
 
 def _tail(folder: Path, name: str) -> list[str]:

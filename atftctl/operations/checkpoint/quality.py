@@ -23,6 +23,8 @@ def judge(project: Project, path: str, sha256: str, configs: Sequence[bytes]) ->
     if baseline is None:
         return None, tr("there is no baseline to compare with; record one: atftctl baseline record")
     runbook = project.runbook
+    if not runbook.trainer.probe:
+        return None, tr("the runbook names no probe that could measure it (trainer.probe)")
     request = MeasureRequest(PARTS, runbook.checks.probe_steps, checkpoint=path, configs=tuple(configs))
     with measuring(project.layout, runbook, request) as probe:
         measured = dict(probe.collect())

@@ -1,14 +1,16 @@
-"""The quality of the model in training: each evaluation of the trainer, compared with the baseline by date."""
+"""The quality of the model in training: each evaluation of the trainer, compared with the baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from atftctl import protocol
 from atftctl.decide.diagnosis import of_quality
-from atftctl.decide.verdicts.paired import compare
+from atftctl.decide.verdicts.quality import compared, paired_by, values_of
 from atftctl.domain.errors import Refused
+from atftctl.domain.probe_answer import Answer, read
 from atftctl.domain.verdict import Check
 from atftctl.operations.project import Project
 from atftctl.protocol import is_number
@@ -28,8 +30,8 @@ class QualityComparer:
 
     def compare(self, events: Sequence[Event]) -> Check | None:
         """The comparison of the newest evaluation among these events of one run; None where there is none, or it can't
-        be compared: without a baseline, without values by date, measured on something else, or of a training that has
-        not come as far as the baseline's: a new run is worse at first, and `slower` judges whether it is too slow."""
+        be compared: without a baseline, without values, measured on something else, or of a training that has not come
+        as far as the baseline's: a new run is worse at first, and `slower` judges whether it is too slow."""
         event = next((event for event in reversed(events) if event["event"] == protocol.EVALUATED), None)
         if event is None:
             self._of, self._check = 0.0, None
@@ -44,39 +46,33 @@ class QualityComparer:
 
     def _compare(self, event: Event) -> Check | None:
         rules, metrics = self._project.runbook.checks, self._project.runbook.metrics
-        column = metrics.columns.get(metrics.quality)
-        now, before = _numbers(event.get("by_date")), self._baseline(event)
-        if column is None or not column.better or not now or not before:
+        metric, answer, before = metrics.columns.get(metrics.quality), read("quality", event), self._baseline(event)
+        if metric is None or not metric.better or before is None or before.of_run:
             return None
-        # The trainer measures on some of the dates on purpose.
-        dates = now.keys()
-        return compare(
-            now,
-            {date: value for date, value in before.items() if date in dates},
-            title=metrics.title(metrics.quality),
-            better=column.better,
-            margin=rules.quality_margin,
-            min_dates=rules.quality_min_dates,
-        ).check()
+        pair_by = paired_by(answer, before, rules)
+        values, theirs = values_of(answer, pair_by), values_of(before, pair_by)
+        if not any(is_number(value) for value in (values.values() if isinstance(values, Mapping) else values)):
+            return None
+        if not theirs:
+            return None
+        if isinstance(values, Mapping):  # The trainer measures on some of them on purpose.
+            answer = replace(answer, values={**answer.values, "evaluated": list(values), "horizon": 1})
+        title = metrics.title(metrics.quality)
+        return compared(answer, before, pair_by, title=title, metric=metric, tolerances=rules).check()
 
-    def _baseline(self, event: Event) -> dict[str, float]:
-        """The baseline's values by date; empty where they are of something else, or of a longer training."""
+    def _baseline(self, event: Event) -> Answer | None:
+        """The baseline's quality; None where it is of something else, or of a longer training."""
         try:
             baseline = stored.read_baseline(self._project.layout) or {}
         except Refused:
-            return {}
-        part, step, least = baseline.get("rankic") or {}, event.get("step"), _trained(baseline)
+            return None
+        part, step, least = read("quality", baseline.get("quality")), event.get("step"), _trained(baseline)
         if least is None or not isinstance(step, int) or step < least or part.get("identity") != event.get("identity"):
-            return {}
-        return _numbers(part.get("by_date"))
+            return None
+        return part
 
 
 def _trained(baseline: Mapping[str, Any]) -> float | None:
     """How many steps the baseline was trained, as far as its model and its loss curve say; None where they don't."""
     steps = [(baseline.get("model") or {}).get("step"), *((baseline.get("curve") or {}).get("steps") or ())[-1:]]
     return max(filter(is_number, steps), default=None)
-
-
-def _numbers(values: Any) -> dict[str, float]:
-    items = values.items() if isinstance(values, Mapping) else ()
-    return {str(date): float(value) for date, value in items if is_number(value)}

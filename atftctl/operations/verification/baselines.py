@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any
 
 from atftctl.decide.detectors.loss_curve import curve_of
 from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.errors import Refused
+from atftctl.domain.pairing import KEYS
 from atftctl.domain.plan import Plan
+from atftctl.domain.probe_answer import read
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.operations.change.change import Action
@@ -25,20 +28,24 @@ class BaselineSummary(Data):
     """One recorded baseline.
 
     name: its name. in_use: whether `verify` compares with it. recorded: when, ISO 8601. quality: mean quality of its
-    model. dates: number of dates that it was measured on. first: the first of these dates. last: the last of them.
-    stocks: number of stocks; null where that is not known. memory_mb: peak memory. step_s: time of a training step.
-    config_digest: of its settings. commit: of the code. model: path and hash of the model. problem: why it can't be
-    used.
+    model; null where it is not known. title: what people call the quality. unit: of the quality. pairs: number of
+    dates, examples or values that it was measured on. pair_by: which of these: `date`, `example`, `none`. first: the
+    first of the dates or examples. last: the last of them. facts: numbers of the data, by their title. memory_mb: peak
+    memory. step_s: time of a training step. config_digest: of its settings. commit: of the code. model: path and hash
+    of the model. problem: why it can't be used.
     """
 
     name: str
     in_use: bool
     recorded: str = ""
     quality: float | None = None
-    dates: int = 0
+    title: str = ""
+    unit: str = ""
+    pairs: int = 0
+    pair_by: str = ""
     first: str = ""
     last: str = ""
-    stocks: int | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
     memory_mb: float | None = None
     step_s: float | None = None
     config_digest: str = ""
@@ -62,15 +69,15 @@ class BaselineListData(Data):
 class BaselineShowData(Data):
     """Data of `baseline show`.
 
-    baseline: the baseline. identity: what its quality was measured on: data, labels, evaluation code. by_date:
-    its quality by date. settings: its config files, by path. curve: the smoothed loss of its run: `column`,
-    `generation`, `begin` (the step that it follows), `rows`, `measured_on`, `steps`, `values` and `noise` (the standard
-    error of a value); null where there is none.
+    baseline: the baseline. identity: what its quality was measured on: data, labels, evaluation code. quality: its
+    quality by date, or by example; empty where it is not paired. settings: its config files, by path. curve: the
+    smoothed loss of its run: `column`, `generation`, `begin` (the step that it follows), `rows`, `measured_on`,
+    `steps`, `values` and `noise` (the standard error of a value); null where there is none.
     """
 
     baseline: BaselineSummary
     identity: Mapping[str, Any]
-    by_date: Mapping[str, float]
+    quality: Mapping[str, float]
     settings: Mapping[str, str]
     curve: Mapping[str, Any] | None = None
 
@@ -109,8 +116,9 @@ def show(project: Project, name: str) -> Result:
     if content is None:
         raise Refused(tr("no baseline is in use"), hint=tr("record one: atftctl baseline record"))
     summary = _summary(stored.Stored(name or used, content), used)
-    measured = content["rankic"]
-    data = BaselineShowData(summary, measured["identity"], measured["by_date"], content["configs"], _curve(content))
+    part = content.get("quality") or {}
+    values = part.get("by_date") or part.get("by_example") or {}
+    data = BaselineShowData(summary, part.get("identity") or {}, values, content["configs"], _curve(content))
     return Result("baseline show", Exit.DONE, tr("baseline {name}", name=summary.name), data=data)
 
 
@@ -193,19 +201,23 @@ def _summary(entry: stored.Stored, used: str) -> BaselineSummary:
     content, in_use = entry.content, entry.name == used
     if not content:
         return BaselineSummary(entry.name, in_use, problem=entry.problem)
-    measured, cost = content["rankic"], content["cost"]
-    dates, stocks, mean = sorted(measured["by_date"]), measured.get("stocks"), measured.get("mean")
+    part, figures = read("quality", content.get("quality")), stored.summary_of(content)
+    keys = sorted(map(str, part.get(KEYS.get(figures.get("pair_by", "none"), ""), {})))
+    keys = keys if figures.get("pair_by") in ("date", "example") else []
     return BaselineSummary(
         entry.name,
         in_use,
-        recorded=str(content.get("recorded", "")),
-        quality=float(mean) if isinstance(mean, int | float) else None,
-        dates=len(dates),
-        first=dates[0] if dates else "",
-        last=dates[-1] if dates else "",
-        stocks=stocks if isinstance(stocks, int) else None,
-        memory_mb=float(cost["memory_mb"]),
-        step_s=float(cost["step_s"]),
+        recorded=figures.get("recorded", ""),
+        quality=figures.get("quality"),
+        title=figures.get("title", ""),
+        unit=figures.get("unit", ""),
+        pairs=figures.get("pairs", 0),
+        pair_by=figures.get("pair_by", ""),
+        first=keys[0] if keys else "",
+        last=keys[-1] if keys else "",
+        facts=dict(part.get("facts", {}).values()),
+        memory_mb=figures.get("memory_mb"),
+        step_s=figures.get("step_s"),
         config_digest=str(content["config_digest"]),
         commit=str(content.get("commit") or ""),
         model=content.get("model"),

@@ -9,11 +9,13 @@ from dataclasses import field
 from typing import Any
 
 from atftctl import protocol
+from atftctl.decide.verdicts import quality as qualities
 from atftctl.decide.verdicts.checklist import checklist
 from atftctl.domain import missing_parts
 from atftctl.domain.checks import CHECKS, parts_of, title_of
 from atftctl.domain.errors import UsageError
 from atftctl.domain.facts import Process
+from atftctl.domain.probe_answer import read
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.domain.since import Since
@@ -25,14 +27,16 @@ from atftctl.observe.trainer_run import event_log, process
 from atftctl.observe.trainer_run.measuring import MeasureRequest, measuring
 from atftctl.operations.project import Project, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
+from atftctl.operations.verification import run_metrics
 from atftctl.operations.verification.marking import mark
+from atftctl.protocol import is_number
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import history
 from atftctl.state.baseline import read_baseline
 
 SERVICE_WATCH_S = 10.0
 LOG_LIMIT = 512 << 20  # bytes of a log since the last start that are searched; they take about half a minute
-QUICK_STEPS, QUICK_DATES = 6, 120
+QUICK_STEPS, QUICK_PAIRS = 6, 120
 HEADLINES = {
     Verdict.PASS: tr("verified: the service is back at the level of the baseline"),
     Verdict.FAIL: tr("not verified: a check failed"),
@@ -64,16 +68,19 @@ class VerifyData(Data):
 
     verdict: `pass`; `fail` where a check failed; otherwise `inconclusive`. checks: the checks that were made, in the
     order of the checklist. skipped: the names of those that were not asked for, or that `--quick` leaves out; with any
-    of them, a pass marks nothing as verified-good. quick: whether fewer dates and steps were measured. by_date: the
-    quality of the model in service by date. baseline_by_date: that of the baseline, where both can be compared.
+    of them, a pass marks nothing as verified-good. quick: whether less data and fewer steps were measured.
+    pair_by: what the values of quality are paired by: `date`, `example`, `none`; empty where there are none. quality:
+    the quality of the model in service by date, by example, or by number. baseline_quality: that of the baseline,
+    where both can be compared.
     """
 
     verdict: str
     checks: tuple[CheckLine, ...]
     skipped: tuple[str, ...] = ()
     quick: bool = False
-    by_date: Mapping[str, float] = field(default_factory=dict)
-    baseline_by_date: Mapping[str, float] = field(default_factory=dict)
+    pair_by: str = ""
+    quality: Mapping[str, float] = field(default_factory=dict)
+    baseline_quality: Mapping[str, float] = field(default_factory=dict)
 
 
 def lines_of(data: VerifyData) -> list[Message]:
@@ -96,9 +103,9 @@ def verify(
 ) -> Result:
     """Run the checklist. A pass of the whole checklist marks the files that it checked as verified-good.
 
-    `only`: the names of the checks to make; all for none. `quick`: on fewer dates and steps, and without the checks
-    that take long. `newest`: of the last checkpoint, which is not in service: nothing is marked. Raises UsageError for
-    an unknown name, Refused for an unreadable config or baseline and for an unfinished operation.
+    `only`: the names of the checks to make; all for none. `quick`: on less data, with fewer steps, and without the
+    checks that take long. `newest`: of the last checkpoint, which is not in service: nothing is marked. Raises
+    UsageError for an unknown name, Refused for an unreadable config or baseline and for an unfinished operation.
     """
     names = chosen(only, quick=quick)
     layout, runbook = project.layout, project.runbook
@@ -108,11 +115,11 @@ def verify(
     refuse_open(project)
     digest = configs.digest(files)
     baseline = read_baseline(project.layout)
-    measured = _measure(project, names, baseline, watch, quick=quick, newest=newest)
+    measured = _measure(project, names, baseline, digest, watch, quick=quick, newest=newest)
     running = process.observe(layout, runbook.trainer)
     checks = checklist(measured, baseline, running, runbook.checks, digest, runbook.metrics, names)
     verdict = overall(checks)
-    curves = _curves(measured.get("quality") or {}, baseline)
+    curves = _curves(measured.get("quality"), baseline, project)
     skipped = tuple(name for name in CHECKS if name not in names)
     data = VerifyData(verdict.value, tuple(_line(check, project) for check in checks), skipped, quick, *curves)
     if verdict is Verdict.PASS and not (data.skipped or quick or newest):
@@ -151,6 +158,7 @@ def _measure(
     project: Project,
     names: Sequence[str],
     baseline: Mapping[str, Any] | None,
+    digest: str,
     watch: Stopwatch,
     *,
     quick: bool,
@@ -160,13 +168,13 @@ def _measure(
     measured: dict[str, Any] = {}
     parts = parts_of(tuple(names))
     if not project.runbook.trainer.probe:
-        measured |= {part: {"missing": missing_parts.no_probe(), "no_probe": True} for part in parts}
-        parts = ()
+        measured |= {part: {"missing": missing_parts.no_probe(), "no_probe": True, "none": True} for part in parts}
     steps = QUICK_STEPS if quick else project.runbook.checks.probe_steps
     wanted = MeasureRequest(
-        parts, steps, QUICK_DATES if quick else 0, baseline["configs"] if baseline else None, newest
+        parts, steps, QUICK_PAIRS if quick else 0, baseline["configs"] if baseline else None, newest
     )
-    with measuring(project.layout, project.runbook, wanted) if parts else nullcontext() as probe:
+    asked = bool(parts and project.runbook.trainer.probe)
+    with measuring(project.layout, project.runbook, wanted) if asked else nullcontext() as probe:
         if "service" in names:
             with watch.part("service"):
                 running = process.observe(project.layout, project.runbook.trainer)
@@ -174,8 +182,29 @@ def _measure(
         if probe:
             with watch.part("probes"):
                 measured |= probe.collect()
-    _compare_memory(measured, baseline)
+    measured |= from_run(project, digest, measured, parts, baseline, newest=newest)
     return measured | {"errors": _errors(project)} if "errors" in names else measured
+
+
+def from_run(
+    project: Project,
+    digest: str,
+    measured: Mapping[str, Any],
+    parts: Iterable[str],
+    baseline: Mapping[str, Any] | None = None,
+    *,
+    newest: bool = False,
+) -> dict[str, Any]:
+    """What the metrics of the run tell of the parts that no probe measures. Evaluations from before the step of the
+    baseline's first one don't count: a young run is worse, and is well."""
+    open_parts = [part for part in parts if part not in measured or measured[part].get("none")]
+    steps = ((baseline or {}).get("quality") or {}).get("steps")
+    since = steps[0] if isinstance(steps, list) and steps and isinstance(steps[0], int) else 0
+    told = run_metrics.measured(project, digest, open_parts, since=since, newest=newest)
+    # What is known of neither stays as the probe left it.
+    return {
+        part: answer for part, answer in told.items() if part not in measured or set(answer) - {"source", "problem"}
+    }
 
 
 def _headline(verdict: Verdict, data: VerifyData) -> Message:
@@ -197,21 +226,6 @@ def _next(project: Project, verdict: Verdict, data: VerifyData) -> tuple[Message
     if any(check.hint for check in data.checks):
         return (tr("next: do what is said below each inconclusive check, then run: atftctl verify"),)
     return (tr("next: run atftctl verify again in a few minutes"),)
-
-
-def _compare_memory(measured: dict[str, Any], baseline: Mapping[str, Any] | None) -> None:
-    """Add the ratios of peak memory to the recorded one: unlike time, it does not depend on how busy the machine is.
-
-    Not where it was measured in another way, or on another kind of device: then the figures can't be compared.
-    """
-    part, cost = measured.get("training"), (baseline or {}).get("cost") or {}
-    if not part or part.get("version") != cost.get("version") or part.get("device") != cost.get("device"):
-        return
-    for key in ("memory_mb", "card_mb"):
-        if all(isinstance(figures.get(key), int | float) for figures in (part, cost)) and cost[key] > 0:
-            ratio = part[key] / cost[key]
-            part = {**part, f"{key}_ratio": ratio, f"{key}_ratio_lower": ratio}
-    measured["training"] = part
 
 
 def _watch_service(project: Project, running: Process) -> dict[str, Any] | None:
@@ -257,17 +271,25 @@ def _errors(project: Project) -> dict[str, Any] | None:
     return {"lines": lines, "unread": survey.unread, "since": record.started_at.replace("T", " ")[:19]}
 
 
-def _curves(part: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the quality by date, now and of the baseline; the latter only where both can be compared."""
-    now = _numbers(part.get("by_date"))
-    before = baseline["rankic"] if baseline else {}
-    comparable = bool(now) and part.get("identity") == before.get("identity")
-    return now, _numbers(before.get("by_date")) if comparable else {}
+def _curves(
+    part: object, baseline: Mapping[str, Any] | None, project: Project
+) -> tuple[str, dict[str, float], dict[str, float]]:
+    """Return what quality is paired by, its values now, and those of the baseline; the latter only where both can be
+    compared."""
+    answer, before = read("quality", part), read("quality", (baseline or {}).get("quality"))
+    pair_by = qualities.paired_by(answer, before, project.runbook.checks)
+    now = _numbers(qualities.values_of(answer, pair_by))
+    comparable = bool(now) and answer.get("identity") == before.get("identity") and answer.of_run == before.of_run
+    return pair_by if now else "", now, _numbers(qualities.values_of(before, pair_by)) if comparable else {}
 
 
-def _numbers(values: Any) -> dict[str, float]:
-    items = values.items() if isinstance(values, Mapping) else ()
-    return {str(date): float(value) for date, value in items if isinstance(value, int | float)}
+def _numbers(values: Mapping[str, Any] | Sequence[Any]) -> dict[str, float]:
+    """The finite numbers by key; of a list by their number, so that they sort."""
+    if isinstance(values, Mapping):
+        items: Iterable[tuple[str, Any]] = values.items()
+    else:
+        items = ((f"{number:06}", value) for number, value in enumerate(values, start=1))
+    return {str(key): float(value) for key, value in items if is_number(value)}
 
 
 def _line(check: Check, project: Project) -> CheckLine:

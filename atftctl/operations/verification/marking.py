@@ -31,11 +31,13 @@ def mark(
     """Mark exactly what was checked as verified-good; return lines that say what to do next.
 
     Marked are the configs that were read (`before`: their SHA-256 by path) and the model file that was evaluated
-    (`model`: its `path` and `sha256`), also where the trainer has replaced it. `checks`: what each check measured.
+    (`model`: its `path` and `sha256`; `files`: SHA-256 by path where it is a folder), also where the trainer has
+    replaced it. `checks`: what each check measured.
     """
     layout = project.layout
-    checked = {**before, model["path"]: model["sha256"]}
-    current = {path: sha256_file(resolve_inside(layout.root, path)) for path in checked}
+    models = dict(model.get("files") or {model["path"]: model["sha256"]})
+    checked = {**before, **models}
+    current = {path: _sha256(layout, path) for path in checked}
     if any(current[path] != digest for path, digest in before.items()):
         return (
             tr("a config was changed during the check: nothing was marked as verified-good"),
@@ -48,7 +50,16 @@ def mark(
         if quarantine.reason(layout, config_digest):
             quarantine.lift(layout, config_digest, "verify passed", now())
         confirmed = by_verify(project, request)
-    return (*confirmed, *_marked(layout, checked, replaced=current[model["path"]] != model["sha256"]))
+    replaced = any(current[path] != digest for path, digest in models.items())
+    return (*confirmed, *_marked(layout, checked, str(model["path"]), replaced=replaced))
+
+
+def _sha256(layout: Layout, path: str) -> str:
+    """The hash of what lies there now; "" where it is gone, or is no file of the project."""
+    try:
+        return sha256_file(resolve_inside(layout.root, path)) or ""
+    except (OSError, HostError):
+        return ""
 
 
 def _graded(project: Project, sha256: str, config_digest: str) -> Graded:
@@ -61,8 +72,8 @@ def _graded(project: Project, sha256: str, config_digest: str) -> Graded:
     return Graded(sha256, grade, config=config_digest, at=now().isoformat(timespec="seconds"), steps=steps)
 
 
-def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tuple[Message, ...]:
-    """Say what the mark means. `checked`: SHA-256 by path, the model last. `replaced`: the trainer has replaced it."""
+def _marked(layout: Layout, checked: Mapping[str, str], model: str, *, replaced: bool) -> tuple[Message, ...]:
+    """Say what the mark means. `checked`: SHA-256 by path. `model`: its path. `replaced`: the trainer replaced it."""
     snapshots = [
         snapshot for snapshot in catalog.list_snapshots(layout) if checked.items() <= snapshot.digests().items()
     ]
@@ -72,9 +83,8 @@ def _marked(layout: Layout, checked: Mapping[str, str], *, replaced: bool) -> tu
             tr("next: atftctl reenable --next"),
         )
     if replaced:
-        path = [*checked][-1]
         return (
-            tr("the trainer replaced {path} during the check: the new file was not checked", path=path),
+            tr("the trainer replaced {path} during the check: the new file was not checked", path=model),
             tr("next: atftctl backup, then atftctl verify; after it that snapshot is verified-good"),
         )
     return (tr("next: atftctl backup (that snapshot is verified-good), then atftctl reenable --next"),)

@@ -53,8 +53,7 @@ class Parts:
         data = self._trainer.dataset
         return {
             "samples": data.samples(),
-            "days": len(data.panel.dates),
-            "stocks": len(data.panel.tickers),
+            "facts": {"stocks": len(data.panel.tickers), "days": len(data.panel.dates)},
             "digest": data.panel.digest,
         }
 
@@ -68,6 +67,8 @@ class Parts:
             "parameters": parameter_count(self._trainer.parts.model),
             "step": self._trainer.progress.step,
             "sha256": sha256,
+            "crc": True,  # `load_checkpoint` refuses other ones
+            "finite": True,
         }
 
     def _quality(self) -> dict[str, Any]:
@@ -85,7 +86,7 @@ class Parts:
             "by_date": evaluated.rankic[horizon],
             "mean": evaluated.mean(horizon),
             "identity": evaluation.evaluation_identity(trainer.dataset, trainer.settings.data.horizons),
-            "stocks": len(trainer.dataset.panel.tickers),
+            "facts": {"stocks": len(trainer.dataset.panel.tickers)},
             "weights": checkpoint.weights_digest(trainer.parts.eval_model),
             "weights_kind": trainer.parts.eval_weights,
             "predictions": evaluated.predictions,

@@ -17,10 +17,11 @@ from pathlib import Path
 IDENTITY = {"panel": "p", "horizons": [1], "first": "2019-01-01", "last": "2019-12-31", "evaluation": 3}
 DATES = [f"2019-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 11)]
 ANSWERS = {
-    "dataset": {"samples": 1000, "stocks": 50, "days": 120, "digest": "p"},
-    "model": {"path": "models/best_model.pth", "sha256": "a" * 64, "parameters": 1000, "step": 7},
+    "dataset": {"samples": 1000, "facts": {"stocks": 50, "days": 120}, "digest": "p"},
+    "model": {"path": "models/best_model.pth", "sha256": "a" * 64, "parameters": 1000, "step": 7,
+              "crc": True, "finite": True},
     "quality": {
-        "horizon": 1, "identity": IDENTITY, "stocks": 50, "weights": "w", "predictions": "q",
+        "horizon": 1, "identity": IDENTITY, "facts": {"stocks": 50}, "weights": "w", "predictions": "q",
         "by_date": {date: 0.01 * (number % 7) for number, date in enumerate(DATES)}, "mean": 0.03,
     },
     "training": {"steps": 15, "loss": 1.0, "grad_norm": 1.0, "memory_mb": 100.0, "data_mb": 120.0, "version": 2},

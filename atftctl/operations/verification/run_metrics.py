@@ -1,0 +1,162 @@
+"""What the run itself tells of the parts of the checklist, where no probe measures them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from atftctl.decide.detectors import bank, cusum, explosion, non_finite
+from atftctl.domain.metric_rules import Metrics
+from atftctl.domain.run_rows import Row
+from atftctl.host.errors import HostError, reason
+from atftctl.observe.checkpoints import ladder as ladders
+from atftctl.observe.metrics.lineage import Lineage, lineage, rows_of
+from atftctl.operations.project import Project
+from atftctl.protocol.messages import Message, tr
+from atftctl.state import process_record
+
+SOURCE = {"source": "metrics"}
+NEWEST = 200  # values of quality, and of the time of a step, that are kept
+FATAL = (non_finite.NAME, explosion.NAME, cusum.NAME)  # detectors whose alarm is a fault of the training
+
+
+@dataclass
+class _Seen:
+    """What the rows of the run hold so far. `rows`: of the running trainer; the rest also of those it goes on from."""
+
+    rows: int = 0
+    loss: float | None = None
+    memory: float = 0.0
+    step: int = 0
+    norms: deque[float] = field(default_factory=lambda: deque(maxlen=NEWEST))
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=NEWEST))
+    quality: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=NEWEST))
+
+
+def measured(
+    project: Project, digest: str, parts: Collection[str], *, since: int = 0, newest: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Return the answers of these parts, as a probe would give them, from what the run with the settings of this digest
+    wrote. `since`: the step from which on evaluations count. `newest`: of the last checkpoint, not of the best one.
+    What is not known is missing; `problem` says why."""
+    if not parts:
+        return {}
+    answers: dict[str, dict[str, Any]] = {part: dict(SOURCE) for part in parts}
+    if "model" in answers:
+        answers["model"] |= _model(project, newest=newest)
+    others = [part for part in answers if part != "model"]
+    if not others:
+        return answers
+    try:
+        seen, alarms, known = _read(project, digest, since)
+    except _UnknownError as error:
+        for part in others:
+            answers[part]["problem"] = error.why
+        return answers
+    told = {
+        "dataset": {"rows": seen.rows},
+        "training": _training(seen, alarms),
+        "steps": {"seconds": [*seen.seconds]} if seen.seconds else {},
+        "quality": _quality(project, seen, known),
+    }
+    for part in others:
+        answers[part] |= told[part]
+    return answers
+
+
+class _UnknownError(Exception):
+    """Nothing is known of the run."""
+
+    def __init__(self, why: Message) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def _read(project: Project, digest: str, since: int) -> tuple[_Seen, tuple[str, ...], Lineage]:
+    """Read the rows of the run and of those that it goes on from. Raises _UnknownError."""
+    run = process_record.read(project.layout)
+    if run is None:
+        raise _UnknownError(tr("atftctl has not started a trainer here"))
+    known = lineage(project.layout.root, run, digest)
+    if known is None:
+        raise _UnknownError(tr("the last trainer had other settings than the config files"))
+    rules, state, seen = bank.rules_of(project.runbook), bank.State(), _Seen()
+    columns = tuple(filter(None, dict.fromkeys((*rules.columns, project.runbook.metrics.quality))))
+    try:
+        for row in rows_of(project.layout.root, known, columns):
+            if row.generation in (0, known.generation):
+                seen.rows += 1
+                state, _ = bank.take(rules, state, row)
+            _take(seen, project.runbook.metrics, row, since)
+    except (OSError, HostError) as error:
+        raise _UnknownError(tr("the metrics can't be read: {reason}", reason=reason(error))) from None
+    own = tuple(project.runbook.detectors)
+    return seen, tuple(name for name in bank.active(rules, state) if name in (*FATAL, *own)), known
+
+
+def _take(seen: _Seen, metrics: Metrics, row: Row, since: int) -> None:
+    seen.step = row.step
+    if (loss := row.values.get(metrics.loss)) is not None:
+        seen.loss = loss
+    if (norm := row.values.get(metrics.gradient)) is not None:
+        seen.norms.append(norm)
+    if (memory := row.values.get(metrics.memory)) is not None and math.isfinite(memory):
+        seen.memory = max(seen.memory, memory)
+    if (seconds := row.values.get(metrics.step_time)) is not None and math.isfinite(seconds) and seconds > 0:
+        seen.seconds.append(seconds)
+    if (quality := row.values.get(metrics.quality)) is not None and row.step >= since:
+        seen.quality.append((row.step, quality))
+
+
+def _training(seen: _Seen, alarms: tuple[str, ...]) -> dict[str, Any]:
+    told: dict[str, Any] = {"rows": seen.rows, "alarms": list(alarms), "steps": seen.step}
+    if seen.loss is not None:
+        told["loss"] = seen.loss
+    if seen.norms:
+        told["grad_norm"] = median(seen.norms)
+    if seen.memory:
+        told["memory_mb"] = seen.memory
+    return told
+
+
+def _quality(project: Project, seen: _Seen, known: Lineage) -> dict[str, Any]:
+    if not seen.quality:
+        return {}
+    metrics = project.runbook.metrics
+    on = {key: value for key, value in known.measured_on.items() if key != "losses"}
+    return {
+        "column": metrics.quality,
+        "steps": [step for step, _ in seen.quality],
+        "values": [value for _, value in seen.quality],
+        **({"measured_on": on} if on else {}),
+    }
+
+
+def _model(project: Project, *, newest: bool) -> dict[str, Any]:
+    """The checkpoint that is in service: the best one, else the last one; the other way round for `newest`."""
+    rules = project.runbook.checkpoints
+    names = (rules.last, rules.best) if newest else (rules.best, rules.last)
+    ladder = ladders.ladder(project.layout, rules)
+    present = [*ladder.rungs, *ladder.others]
+    by_path = {checkpoint.path: checkpoint for checkpoint in present}
+    checkpoint = next((by_path[name] for name in names if name in by_path), next(iter(present), None))
+    if checkpoint is None:
+        return {"paths": ", ".join(dict.fromkeys(names))}
+    try:
+        content = ladders.content(project.layout, checkpoint, ladder.saves)
+    except (OSError, HostError) as error:
+        return {"path": checkpoint.path, "damage": reason(error)}
+    reported = any(save.sha256 == content.sha256 for save in ladder.saves)
+    prefix = f"{checkpoint.path}/" if content.folder else checkpoint.path
+    return {
+        "path": checkpoint.path,
+        "sha256": content.sha256,
+        "damage": content.damage,
+        "proven": content.proven or reported,
+        "files": {f"{prefix}{name}": digest for name, digest in content.files.items()},
+        **({"step": checkpoint.step} if checkpoint.step is not None else {}),
+    }
