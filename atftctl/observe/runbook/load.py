@@ -68,7 +68,7 @@ def parse(layout: Layout, data: bytes) -> Examined:
     problems = sorted(binder.problems, key=lambda problem: problem.line)
     # Where root works for a user, that user's runbook allows no folder outside: root could write what the user can't.
     outside = runbook.files.allow_outside if rights.user_of(layout.root) is None else ()
-    return Examined(replace(layout, outside=outside), runbook, tuple(problems))
+    return Examined(replace(layout, outside=outside, metrics=runbook.metrics.source), runbook, tuple(problems))
 
 
 def bare() -> Runbook:
