@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.staged import StagedState
-from atftctl.observe.trainer_run import event_log, process
+from atftctl.observe.metrics.text_rows import metrics_since
+from atftctl.observe.trainer_run import process
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
@@ -28,6 +29,4 @@ def look(layout: Layout, state: StagedState, command: Sequence[str]) -> tuple[Wi
 
 def _rows_of(layout: Layout, record: ProcessRecord) -> Sequence[Mapping[str, str]]:
     """The metrics of this run since its start."""
-    return event_log.metrics_since(
-        layout.root, record.metrics_from, inode=record.metrics_inode, generation=record.generation
-    )
+    return metrics_since(layout, record.metrics_since, record.generation)

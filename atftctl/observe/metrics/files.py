@@ -1,0 +1,126 @@
+"""Find the files of metrics that the runbook names, and those of one run among them."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from atftctl.domain.metric_rules import Known, MetricsPlace, format_by_name, is_usual_name
+from atftctl.host.errors import HostError
+from atftctl.host.files.matching import matching
+from atftctl.host.files.reading import open_regular
+from atftctl.observe.metrics.formats.detect import format_of
+from atftctl.observe.metrics.rotation import is_compressed, parts
+from atftctl.state.layout import OURS, Layout
+from atftctl.state.metrics_places import MOST, bytes_before
+
+HEAD = 4096  # bytes from which the format is told
+
+
+class MetricsFile(NamedTuple):
+    """A file of metrics. `name`: relative to the project. `path`: its real path. `written`: the time of its last
+    write, in nanoseconds. `series`: files of the same series follow each other: those that a rotation made of a file
+    that the runbook names, or that a pattern found in one folder; different series may be written at the same time.
+    `follows`: it goes on where another file ends, which a rotation renamed."""
+
+    name: str
+    path: Path
+    format: Known
+    inode: int
+    size: int
+    written: int
+    series: str = ""
+    follows: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Is it written as a whole, with all that was logged before?"""
+        return self.format == "huggingface"
+
+
+def files_of(layout: Layout) -> list[MetricsFile]:
+    """The files that the runbook names, those that were written last at the end; compressed ones are left out."""
+    known = dict[Path, MetricsFile]()
+    for name, path, series, follows in _named(layout):
+        if path not in known and not is_compressed(path) and (file := file_at(layout, name, path)):
+            known[path] = file._replace(series=series, follows=follows)
+    return sorted(known.values(), key=lambda file: (file.written, file.name))[-MOST:]
+
+
+def newest_run(files: Sequence[MetricsFile], written: Iterable[str] = ()) -> list[MetricsFile]:
+    """The files of the newest run, the oldest first: the series of the newest file, and those of `written`, the files
+    that the recorded run has written to. Files that the runbook names one by one belong together. Of files that are
+    written as a whole, the newest one."""
+    if not files:
+        return []
+    if files[-1].is_whole:
+        return [files[-1]]
+    names = {*written, files[-1].name}
+    chosen = {file.series for file in files if file.name in names}
+    if not files[-1].series.endswith("/"):
+        chosen |= {file.series for file in files if not file.series.endswith("/")}
+    return [file for file in files if file.series in chosen and not file.is_whole]
+
+
+def begin_of(file: MetricsFile, places: dict[int, MetricsPlace]) -> int | None:
+    """The offset from which on a file was written since these places (by inode) were recorded; None where nothing
+    was."""
+    place = places.get(file.inode)
+    if place is None:
+        return 0
+    if file.size < place.offset or not holds(file, place.offset, place.seen):
+        return 0  # written anew
+    if file.size == place.offset:
+        return None
+    return 0 if file.is_whole else place.offset
+
+
+def holds(file: MetricsFile, offset: int, seen: str) -> bool:
+    """Has the file these bytes before the offset?"""
+    return not seen or bytes_before(file.path, offset).hex() == seen
+
+
+def written_since(files: Sequence[MetricsFile], places: Sequence[MetricsPlace]) -> list[tuple[MetricsFile, int]]:
+    """(file, offset) of all that was written since these places were recorded, in the order of the files. Of files that
+    are written as a whole, the newest one."""
+    known = {place.inode: place for place in places}
+    since = [(file, begin) for file in files if (begin := begin_of(file, known)) is not None]
+    whole = [file for file, _ in since if file.is_whole][:-1]
+    return [(file, begin) for file, begin in since if file not in whole]
+
+
+def file_at(layout: Layout, name: str, path: Path) -> MetricsFile | None:
+    """The file of this name; None where it is no regular file that can be read."""
+    try:
+        facts = path.lstat()
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        rule = layout.metrics.format
+        known = format_by_name(name) if rule == "auto" else rule
+        if known is None:
+            with open_regular(path) as file:
+                known = format_of(name, file.read(HEAD))
+    except (OSError, HostError):
+        return None
+    return MetricsFile(name, path, known, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+def by_series(files: Sequence[MetricsFile]) -> list[list[MetricsFile]]:
+    """The files of each series."""
+    series = dict[str, list[MetricsFile]]()
+    for file in files:
+        series.setdefault(file.series, []).append(file)
+    return list(series.values())
+
+
+def _named(layout: Layout) -> Iterator[tuple[str, Path, str, bool]]:
+    """(path relative to the project, real path, series, whether it goes on where another one ends). A series that a
+    pattern or a folder stands for is a folder, with a slash at its end."""
+    for entry in layout.metrics.files:
+        for name, path in matching(layout.root, entry, is_usual_name, OURS):
+            rotated = parts(layout.root, name) if name == entry else [path]
+            for number, part in enumerate(rotated):
+                series = entry if name == entry else f"{Path(name).parent}/"
+                yield str(Path(name).with_name(part.name)) if part != path else name, part, series, number > 0
