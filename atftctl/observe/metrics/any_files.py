@@ -134,9 +134,10 @@ def _end_of(
 
 def aside_of(columns: Columns, problems: dict[str, str]) -> SetAside:
     """What could not be used."""
+    counts = columns.counts
     return SetAside(
-        lines=columns.damaged, no_header=columns.no_header, not_numbers=columns.not_numbers, no_step=columns.no_step,
-        headers=columns.headers, columns=len(columns.too_many), files=problems,
+        lines=counts.damaged, no_header=counts.no_header, not_numbers=counts.not_numbers, no_step=counts.no_step,
+        headers=counts.headers, columns=len(columns.too_many), files=problems,
     )  # fmt: skip
 
 

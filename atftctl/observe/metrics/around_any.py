@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from atftctl.domain.incident import Placed
@@ -10,10 +10,10 @@ from atftctl.domain.run_rows import Row
 from atftctl.host.errors import HostError, reason
 from atftctl.observe.metrics.any_files import newest_rows
 from atftctl.observe.metrics.csv_lines import header_of
-from atftctl.observe.metrics.files import MetricsFile, by_series, files_of
+from atftctl.observe.metrics.files import MetricsFile, by_series, files_of, runs_of
 from atftctl.observe.metrics.formats.decoder import Columns
 from atftctl.observe.metrics.placing import first_run, rising, split, why_not_placed
-from atftctl.observe.metrics.rows import by_runs, joined
+from atftctl.observe.metrics.rows import by_runs
 from atftctl.observe.metrics.run_rows import rows_in
 from atftctl.observe.metrics.streams import rows_of_file
 from atftctl.protocol import GENERATION_COLUMN
@@ -42,7 +42,7 @@ def around(layout: Layout, kept: bytes, wanted: Sequence[str], generation: int, 
         problem = why_not_placed(kept, bool(files), layout.metrics.name)
     first, second = split(old, new, generation, first_step, placed=place is not None)
     return Placed(
-        rising(first), first_run(second), torn + columns.damaged, cut, kept=place is None, problem=problem
+        rising(first), first_run(second), torn + columns.counts.damaged, cut, kept=place is None, problem=problem
     )  # fmt: skip
 
 
@@ -71,18 +71,20 @@ def _fits(name: str) -> bool:
 
 def _all_rows(files: Sequence[MetricsFile], columns: Columns) -> tuple[list[Row], bool]:
     """(the newest rows of all files, whether there are older ones). Raises OSError and HostError."""
-    chosen = [files[-1]] if files and files[-1].is_whole else [file for file in files if not file.is_whole]
+    runs = [[files[-1]]] if files and files[-1].is_whole else runs_of(files)
     starts, room = dict[MetricsFile, int](), LIMIT
-    for file in reversed(chosen):
-        if room > 0:
-            starts[file] = 0 if file.is_whole else max(0, file.size - room)
+    for file in [file for run in runs for file in run][::-1]:
+        starts[file] = 0 if file.is_whole else max(0, file.size - max(0, room))
         room -= file.size
-    newest = list(starts)[::-1]
-    # Runs with a folder each come one after the other; other series are written at the same time.
-    series = [newest] if all(file.series.endswith("/") for file in newest) else by_series(newest)
-    read = [[row for file in each for rows in rows_of_file(file, columns, starts[file]) for row in rows]
-            for each in series]  # fmt: skip
-    return list(joined(read[0]) if len(read) == 1 else by_runs(read)), room < 0
+    found = list[Row]()
+    for run in runs:
+        found += by_runs([_rows(series, starts, columns) for series in by_series(run)])
+    return found, room < 0
+
+
+def _rows(series: Sequence[MetricsFile], starts: Mapping[MetricsFile, int], columns: Columns) -> list[Row]:
+    return [row for file in series if starts[file] < file.size or file.is_whole
+            for rows in rows_of_file(file, columns, starts[file]) for row in rows]  # fmt: skip
 
 
 def _place(rows: Sequence[Row], kept: Sequence[Row]) -> int | None:

@@ -23,6 +23,7 @@ class MetricsFile(NamedTuple):
     """A file of metrics. `name`: relative to the project. `path`: its real path. `written`: the time of its last
     write, in nanoseconds. `series`: files of the same series follow each other: those that a rotation made of a file
     that the runbook names, or that a pattern found in one folder; different series may be written at the same time.
+    `prefix`: what the names of its columns begin with: the folder, where it lies below a folder of the same run.
     `follows`: it goes on where another file ends, which a rotation renamed."""
 
     name: str
@@ -32,6 +33,7 @@ class MetricsFile(NamedTuple):
     size: int
     written: int
     series: str = ""
+    prefix: str = ""
     follows: bool = False
 
     @property
@@ -46,22 +48,39 @@ def files_of(layout: Layout) -> list[MetricsFile]:
     for name, path, series, follows in _named(layout):
         if path not in known and not is_compressed(path) and (file := file_at(layout, name, path)):
             known[path] = file._replace(series=series, follows=follows)
-    return sorted(known.values(), key=lambda file: (file.written, file.name))[-MOST:]
+    newest = sorted(known.values(), key=lambda file: (file.written, file.name))[-MOST:]
+    folders = {file.series for file in newest if file.series.endswith("/")}
+    return [file._replace(prefix=file.series.removeprefix(_above(file, folders))) for file in newest]
+
+
+def _above(file: MetricsFile, folders: set[str]) -> str:
+    """The folder of the run that a file belongs to; the series of a file that the runbook names by itself."""
+    above = [folder for folder in folders if file.series.startswith(folder)]
+    return min(above, key=len, default=file.series)
 
 
 def newest_run(files: Sequence[MetricsFile], written: Iterable[str] = ()) -> list[MetricsFile]:
-    """The files of the newest run, the oldest first: the series of the newest file, and those of `written`, the files
-    that the recorded run has written to. Files that the runbook names one by one belong together. Of files that are
-    written as a whole, the newest one."""
+    """The files of the newest run, the oldest first, and those of the runs of `written`: files that the recorded run
+    has written to. Of files that are written as a whole, the newest one."""
     if not files:
         return []
     if files[-1].is_whole:
         return [files[-1]]
-    names = {*written, files[-1].name}
-    chosen = {file.series for file in files if file.name in names}
-    if not files[-1].series.endswith("/"):
-        chosen |= {file.series for file in files if not file.series.endswith("/")}
-    return [file for file in files if file.series in chosen and not file.is_whole]
+    runs, names = runs_of(files), {*written, files[-1].name}
+    chosen = {file for run in runs if any(file.name in names for file in run) for file in run}
+    return [file for file in files if file in chosen]
+
+
+def runs_of(files: Sequence[MetricsFile]) -> list[list[MetricsFile]]:
+    """The files by runs, the run that was written last at the end. What patterns and folders stand for is a run for
+    each folder, with the folders in it; files that the runbook names one by one belong together. Files that are written
+    as a whole are left out."""
+    runs = dict[str, list[MetricsFile]]()
+    for file in reversed(files):
+        if not file.is_whole:
+            folder = file.series.removesuffix(file.prefix) if file.series.endswith("/") else ""
+            runs.setdefault(folder, []).insert(0, file)
+    return list(runs.values())[::-1]
 
 
 def begin_of(file: MetricsFile, places: dict[int, MetricsPlace]) -> int | None:

@@ -187,7 +187,7 @@ class FilesFollower:
         """Count the new rows, and what was left out."""
         reading, columns = self._reading, self._reading.columns
         self._state = counted(
-            self._state, rows, columns.damaged, reading.earlier, reading.later, header_of(columns), self._quality
+            self._state, rows, columns.counts.damaged, reading.earlier, reading.later, header_of(columns), self._quality
         )
-        columns.damaged = reading.earlier = reading.later = 0
+        columns.counts.damaged = reading.earlier = reading.later = 0
         return rows

@@ -46,7 +46,7 @@ def run_rows(
     if starts:
         written = max(file.written for file in starts) / 1e9
     return RunRows(
-        kept.rows(), kept.total, reading.earlier, reading.later, reading.columns.damaged,
+        kept.rows(), kept.total, reading.earlier, reading.later, reading.columns.counts.damaged,
         header_of(reading.columns), written, problem,
     )  # fmt: skip
 

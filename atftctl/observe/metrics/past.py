@@ -29,7 +29,7 @@ class PastRows:
 
     @property
     def torn(self) -> int:
-        return self.columns.damaged
+        return self.columns.counts.damaged
 
     def __iter__(self) -> Iterator[Row]:
         for row in in_order([self.file], lambda file: rows_of_file(file, self.columns, 0, self.progress)):

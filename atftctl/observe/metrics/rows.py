@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import chain, pairwise
 
@@ -13,19 +13,23 @@ Pieces = Iterator[list[Row]]
 
 
 def joined(rows: Iterable[Row]) -> Iterator[Row]:
-    """Rows that follow each other and have the same step and generation as one, where no column would have two values:
-    training and validation are often written as two rows."""
+    """Rows that follow each other and have the same step and generation as one, where no column has two values:
+    training and validation are often written as two rows, which share an epoch."""
     kept: Row | None = None
     for row in rows:
         if kept is None:
             kept = row
-        elif row[:2] == kept[:2] and row.values.keys().isdisjoint(kept.values):
+        elif row[:2] == kept[:2] and _fit(kept.values, row.values):
             kept = Row(row.step, row.generation, {**kept.values, **row.values})
         else:
             yield kept
             kept = row
     if kept is not None:
         yield kept
+
+
+def _fit(values: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    return all(others[name] == values[name] for name in others.keys() & values.keys())
 
 
 def in_order(files: Sequence[MetricsFile], read: Callable[[MetricsFile], Pieces]) -> Iterator[Row]:

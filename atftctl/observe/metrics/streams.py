@@ -28,7 +28,7 @@ class Stream:
 
     def __init__(self, file: MetricsFile, columns: Columns, offset: int = 0) -> None:
         self.offset = offset
-        self._format, self._columns = file.format, columns
+        self._format, self._columns = file.format, columns.of(file.prefix)
         self._decoder: Decoder | None = None
 
     def read(self, file: BufferedReader, progress: Progress | None = None) -> Iterator[list[Row]]:
@@ -80,7 +80,7 @@ def state_rows(file: MetricsFile, columns: Columns) -> list[Row]:
     if file.size > LIMIT:
         raise HostError(tr("{path} is larger than {size} MB", path=file.name, size=LIMIT >> 20))
     try:
-        return rows_of_state(read_bytes(file.path, LIMIT), columns)
+        return rows_of_state(read_bytes(file.path, LIMIT), columns.of(file.prefix))
     except ValueError:
         raise HostError(tr("{path} is no whole trainer_state.json with a log_history", path=file.name)) from None
 

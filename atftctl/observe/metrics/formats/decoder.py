@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from atftctl.domain.run_rows import Row
@@ -17,35 +17,48 @@ NOT_FINITE = ("nan", "inf", "-inf", "infinity", "-infinity", "+inf", "+infinity"
 
 
 @dataclass
-class Columns:
-    """Which columns are read, and what was left out. `step`: the column with the training step. `wanted`: the columns
-    that are needed; None for all. `names`: those that were seen, in their order. `damaged`: lines or records that no
-    row can be; `no_step`: records without a step; `not_numbers`: values that are not numbers; `headers`: headers after
-    the first of a file; `too_many`: columns that were left out."""
+class Counts:
+    """What was left out. `damaged`: lines or records that no row can be; `no_header`: lines below no header; `no_step`:
+    records without a step; `not_numbers`: values that are not numbers; `headers`: headers after the first of a file."""
 
-    step: str
-    wanted: Sequence[str] | None = None
-    names: dict[str, None] = field(default_factory=dict)
     damaged: int = 0
     no_header: int = 0
     no_step: int = 0
     not_numbers: int = 0
     headers: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Add what was left out elsewhere."""
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
+
+@dataclass
+class Columns:
+    """Which columns are read. `step`: the column with the training step. `wanted`: the columns that are needed; None
+    for all. `prefix`: what the names of this file's columns begin with, beside their own name. `names`: those that were
+    seen, in their order. `counts`: what was left out; `too_many`: columns that were."""
+
+    step: str
+    wanted: Sequence[str] | None = None
+    prefix: str = ""
+    names: dict[str, None] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
     too_many: set[str] = field(default_factory=set)
+
+    def of(self, prefix: str) -> Columns:
+        """The same for a file with this prefix; what is seen and left out is counted together."""
+        return replace(self, prefix=prefix)
 
     def add(self, other: Columns) -> None:
         """Add what was seen in another part."""
         for name in other.names:
             self.takes(name)
-        self.damaged += other.damaged
-        self.no_header += other.no_header
-        self.no_step += other.no_step
-        self.not_numbers += other.not_numbers
-        self.headers += other.headers
+        self.counts.add(other.counts)
         self.too_many |= other.too_many
 
     def takes(self, name: str) -> bool:
-        """Is this column read? It is counted as seen."""
+        """Is the column with this whole name read? It is counted as seen."""
         if name not in self.names:
             if len(self.names) >= MOST_COLUMNS or len(name) > NAME_LIMIT:
                 if len(self.too_many) < MOST_COLUMNS:
@@ -58,7 +71,7 @@ class Columns:
         """The row of a record with these values, among them the step; None for one without a step."""
         step = whole(values.get(self.step))
         if step is None:
-            self.no_step += 1
+            self.counts.no_step += 1
             return None
         generation = whole(values.get(GENERATION_COLUMN)) or 0
         numbers = dict[str, float]()
@@ -67,9 +80,9 @@ class Columns:
                 continue
             number = number_of(value)
             if number is None:
-                self.not_numbers += 1
-            elif self.takes(name):
-                numbers[name] = number
+                self.counts.not_numbers += 1
+            elif self.takes(self.prefix + name):
+                numbers[self.prefix + name] = number
         return Row(step, generation, numbers)
 
 

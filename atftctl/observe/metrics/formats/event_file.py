@@ -59,7 +59,7 @@ class EventFile:
             if masked(record) == _SUM.unpack_from(data, behind)[0]:
                 self._add(record, rows)
             else:
-                self.columns.damaged += 1
+                self.columns.counts.damaged += 1
         return rows, at
 
     def _is_head(self, head: bytes) -> bool:
@@ -76,7 +76,7 @@ class EventFile:
         """(where the next record begins, or how far was searched; was one seen?)"""
         if not self._searching:
             self._searching = True
-            self.columns.damaged += 1
+            self.columns.counts.damaged += 1
         last = len(data) - HEAD
         for match in _LENGTH.finditer(data, at + 1, len(data)):
             if match.start() > last:
@@ -90,17 +90,18 @@ class EventFile:
         try:
             step, values = scalars(record)
         except ValueError:
-            self.columns.damaged += 1
+            self.columns.counts.damaged += 1
             return
         if not values:
             return
         if not 0 <= step < STEPS:
-            self.columns.no_step += 1
+            self.columns.counts.no_step += 1
             return
         row = rows[-1].values if rows and rows[-1].step == step else None
         for tag, value in values:
-            if row is None or tag in row:
+            name = self.columns.prefix + tag
+            if row is None or name in row:
                 row = {}
                 rows.append(Row(step, 0, row))
-            if self.columns.takes(tag):
-                row[tag] = value  # type: ignore[index]
+            if self.columns.takes(name):
+                row[name] = value  # type: ignore[index]

@@ -40,7 +40,7 @@ class _Lines:
         if end <= begin:
             if len(data) - begin < LONGEST:
                 return [], begin
-            self.columns.damaged += 1
+            self.columns.counts.damaged += 1
             self._skipping = True
             return [], len(data)
         lines = data[begin:end].split(b"\n")
@@ -52,7 +52,7 @@ class _Lines:
                 raise ValueError
             return self._row(line.decode())
         except (ValueError, RecursionError):
-            self.columns.damaged += 1
+            self.columns.counts.damaged += 1
             return None
 
     def _row(self, line: str) -> Row | None:
@@ -91,13 +91,16 @@ class CsvLines(_Lines):
         """Take this line as a header, where it is one."""
         line = line.removeprefix(BOM).strip("\r\n")
         delimiter = max(DELIMITERS, key=line.count)
-        cells = tuple(cell.strip() for cell in _cells(line, delimiter))
+        try:
+            cells = tuple(cell.strip() for cell in _cells(line, delimiter))
+        except ValueError:
+            return False
         if not self._is_header(cells):
             return False
         self._header, self._delimiter = cells, delimiter
         for name in cells:
             if name != self.columns.step:
-                self.columns.takes(name)
+                self.columns.takes(self.columns.prefix + name)
         return True
 
     def _is_header(self, cells: tuple[str, ...]) -> bool:
@@ -108,7 +111,7 @@ class CsvLines(_Lines):
         if self._begins(line):
             return None
         if not self._header:
-            self.columns.no_header += 1
+            self.columns.counts.no_header += 1
             return None
         cells = _cells(line.strip("\r"), self._delimiter)
         if len(cells) != len(self._header):
@@ -120,7 +123,7 @@ class CsvLines(_Lines):
             return False
         again = bool(self._header)
         begins = self._begin_below(line)
-        self.columns.headers += begins and again
+        self.columns.counts.headers += begins and again
         return begins
 
 

@@ -25,7 +25,7 @@ def rows_of_state(text: bytes, columns: Columns) -> list[Row]:
     rows = list[Row]()
     for entry in history:
         if not isinstance(entry, dict):
-            columns.damaged += 1
+            columns.counts.damaged += 1
         elif (row := columns.row(dict(flat(entry)))) is not None:
             rows.append(row)
     return rows
