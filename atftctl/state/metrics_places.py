@@ -13,7 +13,7 @@ from atftctl.host.files.matching import matching
 from atftctl.host.files.reading import open_regular
 from atftctl.state.layout import OURS, Layout
 
-MOST = 500  # files, those that were written last
+MOST = 1000  # files, those that were written last: more than are read, of which some may be deleted
 SEEN = 64  # bytes before a place that are compared, to notice a file that was written anew
 
 

@@ -14,9 +14,10 @@ from atftctl.host.files.reading import open_regular
 from atftctl.observe.metrics.formats.detect import format_of
 from atftctl.observe.metrics.rotation import is_compressed, parts
 from atftctl.state.layout import OURS, Layout
-from atftctl.state.metrics_places import MOST, bytes_before
+from atftctl.state.metrics_places import bytes_before
 
 HEAD = 4096  # bytes from which the format is told
+MOST = 200  # files that are used, those that were written last
 
 
 class MetricsFile(NamedTuple):

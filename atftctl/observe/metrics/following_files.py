@@ -7,12 +7,11 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-from atftctl.domain.metric_rules import MetricsSince
 from atftctl.domain.run_rows import Row, RunRows
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.matching import is_pattern
 from atftctl.host.files.reading import open_regular
-from atftctl.observe.metrics.files import MetricsFile, files_of, holds
+from atftctl.observe.metrics.files import MetricsFile, begin_of, files_of, holds
 from atftctl.observe.metrics.following import FilePlace, Followed, counted, rows_of_state
 from atftctl.observe.metrics.formats.decoder import Columns
 from atftctl.observe.metrics.of_run import RunReading, header_of
@@ -49,7 +48,10 @@ class FilesFollower:
         for name in state.header:
             self._reading.columns.takes(name)
         self._files = dict[int, _File]()  # by inode
-        self._places = {place.inode: place for place in state.files}
+        # Of a history, no bytes before the place are kept: the file is read as a whole.
+        self._taken_history = next((place for place in state.files if place.rows and not place.seen), None)
+        self._whole = (0, 0, 0)  # inode, size and time of the last write of the file that it was read from
+        self._places = {place.inode: place for place in state.files if place != self._taken_history}
         self._searched, self._found, self._written = -SEARCH_S, list[MetricsFile](), 0.0
         self._is_search = any(is_pattern(layout.root, name) or (layout.root / name).is_dir()
                               for name in layout.metrics.files)  # fmt: skip
@@ -59,7 +61,8 @@ class FilesFollower:
     def state(self) -> Followed:
         """What was read so far, and where to go on."""
         places = {**self._places, **{inode: file.place for inode, file in self._files.items()}}
-        return self._state._replace(files=tuple(places.values()))
+        history = [self._taken_history] if self._taken_history else []
+        return self._state._replace(files=(*places.values(), *history))
 
     def read(self, progress: Progress = ignore) -> Iterator[Sequence[Row]]:
         """The rows that were added, some at a time. A last record that is not complete is left for the next time.
@@ -72,6 +75,8 @@ class FilesFollower:
                 pieces = self._history(file) if file.is_whole else self._added(file, progress)
                 for rows in pieces:
                     yield self._taken(rows)
+            except FileNotFoundError:
+                continue  # deleted since it was found
             except (OSError, HostError) as error:
                 self.problem = reason(error)
 
@@ -158,30 +163,21 @@ class FilesFollower:
 
     def _history(self, found: MetricsFile) -> Iterator[list[Row]]:
         """The rows that were added to a history that is written as a whole, in this file or in an earlier one."""
-        facts = (found.size, found.written)
-        file = self._files.get(found.inode)
-        if file is None and (place := self._places.get(found.inode)) and not place.rows and place.offset == found.size:
-            return  # it was there at the start
-        if file is None or file.known != facts:
-            rows = state_rows(found, Columns(self._layout.metrics.step, self._reading.columns.wanted))
-            state_rows(found, self._reading.columns)
-            taken = max((each.place for each in self._files.values() if each.file.is_whole),
-                        key=lambda place: place.rows, default=None)  # fmt: skip
-            taken = taken or next((place for place in self._places.values() if place.rows), None)
-            begin = self._begin_of_history(found, rows, taken)
-            place = FilePlace(found.name, found.inode, found.size, "", len(rows), rows[-1].step if rows else -1)
-            self._files = {found.inode: _File(found, place, self._reading.columns)}
-            self._files[found.inode].known = facts
-            self._written = max(self._written, found.written / 1e9)
-            yield self._reading.own(rows[begin:])
-
-    def _begin_of_history(self, found: MetricsFile, rows: Sequence[Row], taken: FilePlace | None) -> int:
-        """How many rows at the begin are known."""
-        if taken and len(rows) >= taken.rows and rows[taken.rows - 1].step == taken.step:
-            return taken.rows
-        places = [place for place in self._places.values() if not place.rows]
-        since = MetricsSince(places=tuple(place.begin for place in places))
-        return inherited(rows, found, self._found, since.places, self._reading.columns)
+        facts = (found.inode, found.size, found.written)
+        at_start = [place.begin for place in self._places.values() if not place.rows]
+        if facts == self._whole or begin_of(found, {place.inode: place for place in at_start}) is None:
+            return
+        known, columns = self._taken_history, self._reading.columns
+        rows = state_rows(found, Columns(columns.step, columns.wanted, names=columns.names))
+        if known and known.rows <= len(rows) and rows[known.rows - 1].step == known.step:
+            begin = known.rows
+        else:
+            begin = inherited(rows, found, self._found, at_start, columns)
+        self._whole = facts
+        if rows:
+            self._taken_history = FilePlace(found.name, found.inode, found.size, "", len(rows), rows[-1].step)
+        self._written = max(self._written, found.written / 1e9)
+        yield self._reading.own(rows[begin:])
 
     def _taken(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Count the new rows, and what was left out."""
