@@ -60,7 +60,7 @@ def test_all_commands_read_them(other: Project) -> None:
     assert changed.code == 0, changed
     wait_for(lambda: other.run("diagnose", "--json").json["data"]["rows"] >= 5)
     rows = other.run("diagnose", "--json").json["data"]["rows"]
-    assert rows < before + 500  # of the new run only: its steps begin at 1 again
+    assert rows <= newest(other)  # of the new run only: its steps begin at 1 again
     operation = str(history(other)[-1]["operation"])
     part = other.run("incident", operation, "--json").json["data"]["operations"][0]
     assert part["curves"]["loss"]["before"]["last_step"] >= before

@@ -20,6 +20,7 @@ from atftctl.protocol.messages import tr
 PIECE = 1 << 20  # bytes that are read at once
 HEAD = 64 << 10  # bytes of the first line at most
 LARGEST = 4 * PIECE  # bytes of a record at most
+COMPARED = 3  # histories from before the start of a run: reading each takes as long as reading the run's own
 Progress = Callable[[int], None]
 
 
@@ -88,16 +89,16 @@ def state_rows(file: MetricsFile, columns: Columns) -> list[Row]:
 def inherited(rows: Sequence[Row], file: MetricsFile, files: Sequence[MetricsFile], places: Sequence[MetricsPlace],
               columns: Columns) -> int:  # fmt: skip
     """How many rows at the begin of a file that is written as a whole were there before the places were recorded: the
-    most that it shares with a file of that time."""
+    most that it shares with one of the newest files of that time."""
     known, most = {place.inode: place for place in places}, 0
-    for other in files:
-        if other.is_whole and other.path != file.path and begin_of(other, known) is None:
-            try:
-                before = state_rows(other, Columns(columns.step, columns.wanted))
-            except (OSError, HostError):
-                continue
-            pairs = zip(rows, before, strict=False)
-            most = max(most, sum(1 for _ in takewhile(lambda pair: _same(*pair), pairs)))
+    old = [other for other in files if other.is_whole and other.path != file.path and other.inode in known]
+    for other in [other for other in old if begin_of(other, known) is None][-COMPARED:]:
+        try:
+            before = state_rows(other, Columns(columns.step, columns.wanted))
+        except (OSError, HostError):
+            continue
+        pairs = zip(rows, before, strict=False)
+        most = max(most, sum(1 for _ in takewhile(lambda pair: _same(*pair), pairs)))
     return most
 
 

@@ -8,7 +8,8 @@ import struct
 from pathlib import Path
 
 RUN = os.environ.get("ATFTCTL_RUN_ID", "run")
-STATE_EVERY = 5  # rows; a whole history is written with each checkpoint
+STATE_EVERY = 10  # rows; a whole history is written with each checkpoint
+MOST_STATES = 3  # that are kept
 
 
 def lightning(step: int, values: dict[str, float]) -> None:
@@ -47,6 +48,11 @@ def huggingface(step: int, values: dict[str, float]) -> None:
         path = Path("out", f"checkpoint-{RUN}-{step}", "trainer_state.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"log_history": _history}))
+        _written.append(path)
+        if len(_written) > MOST_STATES:
+            old = _written.pop(0)
+            old.unlink()
+            old.parent.rmdir()
 
 
 def write(name: str, step: int, values: dict[str, float]) -> None:
@@ -55,6 +61,7 @@ def write(name: str, step: int, values: dict[str, float]) -> None:
 
 
 _history: list[dict[str, float]] = []
+_written: list[Path] = []
 
 
 def _field(number: int, data: bytes) -> bytes:
