@@ -425,6 +425,22 @@ def test_a_history_that_is_torn_or_none_is_said(tmp_path: Path) -> None:
     assert "log_history" in rows_of_run(layout, ("loss",), MetricsSince()).problem
 
 
+def test_a_history_that_is_being_written_leaves_the_one_before_it(tmp_path: Path) -> None:
+    layout = layout_of(tmp_path, "out/checkpoint-*/trainer_state.json")
+    write_state(layout, 0, 10)
+    write_state(layout, 10, 20)
+    path = tmp_path / "out/checkpoint-20/trainer_state.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2].rstrip(b"}"))
+    newest = AnyMetrics(layout).newest(1)
+    assert newest and newest.rows[0]["step"] == 9
+    follower = FilesFollower(layout, ("train_loss",), "", 0, followed_since(MetricsSince()))
+    follower._is_search = False
+    assert losses(follow(layout, follower)) == expected(0, 10)
+    path.write_bytes(whole)
+    assert losses(follow(layout, follower)) == expected(10, 20)
+
+
 def test_a_history_of_another_branch_is_told_from_the_one_before(tmp_path: Path) -> None:
     layout = layout_of(tmp_path, "out/checkpoint-*/trainer_state.json")
     write_state(layout, 0, 40)

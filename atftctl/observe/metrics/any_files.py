@@ -13,7 +13,7 @@ from atftctl.domain.run_rows import Row
 from atftctl.domain.text import size_text
 from atftctl.host.errors import HostError, reason
 from atftctl.observe.metrics.columnar import TableMaker
-from atftctl.observe.metrics.files import MetricsFile, by_series, files_of, newest_run, written_since
+from atftctl.observe.metrics.files import MetricsFile, by_series, files_of, newest_history, newest_run, written_since
 from atftctl.observe.metrics.formats.decoder import Columns
 from atftctl.observe.metrics.rows import by_runs, joined
 from atftctl.observe.metrics.streams import rows_of_file
@@ -25,6 +25,7 @@ from atftctl.state.layout import Layout
 LIMIT = 128 << 20  # bytes that are read at most, the newest
 NEWEST_LIMIT = 16 << 20  # the same for the newest rows, of a file
 ROW_GUESS = 512  # bytes of a row, at first
+TRIES = 3
 
 
 @record
@@ -70,8 +71,12 @@ class AnyMetrics:
         files = self._files()
         if not files:
             return None
-        columns, problems = Columns(self.layout.metrics.step), dict[str, str]()
-        found = newest_rows([(file, 0) for file in files], rows, columns, problems)
+        for _ in range(TRIES):
+            columns, problems = Columns(self.layout.metrics.step), dict[str, str]()
+            found = newest_rows([(file, 0) for file in files], rows, columns, problems)
+            if found or not problems:
+                break
+            files = self._files()  # a trainer deletes old checkpoints
         numbered = any(row.generation for row in found)
         names = (columns.step, *([GENERATION_COLUMN] if numbered else []), *columns.names)
         return NewestRows(tuple(dict.fromkeys(names)), [_plain(row, numbered) for row in found],
@@ -87,6 +92,11 @@ class AnyMetrics:
         try:
             for rows in rows_of_file(file, columns, start):
                 found += rows
+        except FileNotFoundError:
+            newer = newest_history(files_of(self.layout)) if file.is_whole else []
+            if newer and newer[0].inode != file.inode:
+                return self._rows(newer[0], 0, columns, problems)  # a trainer deletes old checkpoints
+            problems[file.name] = tr("it was deleted while the metrics were read")
         except (OSError, HostError) as error:
             if not problems and file.is_whole:
                 raise _refusal(file, error) from None

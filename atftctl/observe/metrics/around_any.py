@@ -10,7 +10,7 @@ from atftctl.domain.run_rows import Row
 from atftctl.host.errors import HostError, reason
 from atftctl.observe.metrics.any_files import newest_rows
 from atftctl.observe.metrics.csv_lines import header_of
-from atftctl.observe.metrics.files import MetricsFile, by_series, files_of, runs_of
+from atftctl.observe.metrics.files import MetricsFile, by_series, files_of, newest_history, runs_of
 from atftctl.observe.metrics.formats.decoder import Columns
 from atftctl.observe.metrics.placing import first_run, rising, split, why_not_placed
 from atftctl.observe.metrics.rows import by_runs
@@ -50,7 +50,7 @@ def kept_rows(layout: Layout, rows: int) -> bytes:
     """The newest rows as CSV, as an operation keeps them; empty where there are none."""
     files = files_of(layout)
     if files and files[-1].is_whole:
-        files = files[-1:]
+        files = newest_history(files)
     found = newest_rows([(file, 0) for file in files], rows, Columns(layout.metrics.step))
     names = [name for name in dict.fromkeys(name for row in found for name in row.values) if _fits(name)]
     lines = [_line(["step", GENERATION_COLUMN, *names[:MOST_COLUMNS]])] if found else []
@@ -71,7 +71,7 @@ def _fits(name: str) -> bool:
 
 def _all_rows(files: Sequence[MetricsFile], columns: Columns) -> tuple[list[Row], bool]:
     """(the newest rows of all files, whether there are older ones). Raises OSError and HostError."""
-    runs = [[files[-1]]] if files and files[-1].is_whole else runs_of(files)
+    runs = [newest_history(files)] if files and files[-1].is_whole else runs_of(files)
     starts, room = dict[MetricsFile, int](), LIMIT
     for file in [file for run in runs for file in run][::-1]:
         starts[file] = 0 if file.is_whole else max(0, file.size - max(0, room))

@@ -66,7 +66,7 @@ def newest_run(files: Sequence[MetricsFile], written: Iterable[str] = ()) -> lis
     if not files:
         return []
     if files[-1].is_whole:
-        return [files[-1]]
+        return newest_history(files)
     runs, names = runs_of(files), {*written, files[-1].name}
     chosen = {file for run in runs if any(file.name in names for file in run) for file in run}
     return [file for file in files if file in chosen]
@@ -107,8 +107,24 @@ def written_since(files: Sequence[MetricsFile], places: Sequence[MetricsPlace]) 
     are written as a whole, the newest one."""
     known = {place.inode: place for place in places}
     since = [(file, begin) for file in files if (begin := begin_of(file, known)) is not None]
-    whole = [file for file, _ in since if file.is_whole][:-1]
-    return [(file, begin) for file, begin in since if file not in whole]
+    history = newest_history([file for file, _ in since])
+    return [(file, begin) for file, begin in since if not file.is_whole or file in history]
+
+
+def newest_history(files: Sequence[MetricsFile]) -> list[MetricsFile]:
+    """Of the files that are written as a whole, the newest one that is complete; the newest where none is. A trainer
+    may be writing one, and delete old ones."""
+    histories = [file for file in files if file.is_whole]
+    return [file for file in histories[-3:] if _is_complete(file)][-1:] or histories[-1:]
+
+
+def _is_complete(file: MetricsFile) -> bool:
+    try:
+        with open_regular(file.path) as opened:
+            opened.seek(max(0, file.size - 16))
+            return opened.read(1 << 10).rstrip().endswith(b"}")
+    except (OSError, HostError):
+        return False
 
 
 def file_at(layout: Layout, name: str, path: Path) -> MetricsFile | None:

@@ -11,7 +11,7 @@ from atftctl.domain.run_rows import Row, RunRows
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.matching import is_pattern
 from atftctl.host.files.reading import open_regular
-from atftctl.observe.metrics.files import MetricsFile, begin_of, files_of, holds
+from atftctl.observe.metrics.files import MetricsFile, begin_of, files_of, holds, newest_history
 from atftctl.observe.metrics.following import FilePlace, Followed, counted, rows_of_state
 from atftctl.observe.metrics.formats.decoder import Columns
 from atftctl.observe.metrics.of_run import RunReading, header_of
@@ -69,8 +69,7 @@ class FilesFollower:
         progress: is told how many bytes more have been read. Raises nothing: see `problem`."""
         files = self._search()
         self.problem = "" if files else tr("there is no such file")
-        whole = [file for file in files if file.is_whole][-1:]
-        for file in [*(file for file in files if not file.is_whole), *whole]:
+        for file in [*(file for file in files if not file.is_whole), *newest_history(files)]:
             try:
                 pieces = self._history(file) if file.is_whole else self._added(file, progress)
                 for rows in pieces:
