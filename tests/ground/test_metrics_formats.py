@@ -23,7 +23,7 @@ from atftctl.observe.metrics.following_files import FilesFollower
 from atftctl.observe.metrics.formats.crc32c import crc32c
 from atftctl.observe.metrics.formats.decoder import Columns
 from atftctl.observe.metrics.formats.event_file import EventFile
-from atftctl.observe.metrics.run_rows import rows_of_run
+from atftctl.observe.metrics.source import rows_of_run
 from atftctl.observe.metrics.text_rows import last_metrics, metrics_since
 from atftctl.state.layout import Layout
 from atftctl.state.metrics_places import places_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from atftctl import protocol
 from atftctl.domain.metric_rules import MetricsPlace, MetricsSince
@@ -13,7 +13,6 @@ from atftctl.domain.run_rows import Row, RunRows
 from atftctl.host.files.growing import BEGIN, GrowingFile, Place
 from atftctl.observe.metrics.csv_lines import ROW_LIMIT, header_of
 from atftctl.observe.metrics.run_rows import Progress, Reading, ignore
-from atftctl.state.layout import Layout
 
 KEPT = 20  # rows, the newest
 WINDOW = 200  # rows; how many lines are torn is counted over one to two of them
@@ -124,28 +123,6 @@ class RowFollower:
         self._state = state._replace(again=-1 if rows else state.again)
         reading.rows, reading.torn, reading.earlier, reading.later = [], 0, 0, 0
         return rows
-
-
-class Follower(Protocol):
-    """Reads the rows of one run; see RowFollower."""
-
-    @property
-    def state(self) -> Followed: ...
-
-    def read(self, progress: Progress = ignore) -> Iterator[Sequence[Row]]: ...
-
-    def run_rows(self) -> RunRows: ...
-
-    def close(self) -> None: ...
-
-
-def follower(layout: Layout, wanted: Sequence[str], quality: str, generation: int, state: Followed) -> Follower:
-    """The follower of the metrics of this project; see RowFollower."""
-    if layout.metrics.is_default:
-        return RowFollower(layout.root, wanted, quality, generation, state)
-    from atftctl.observe.metrics.following_files import FilesFollower
-
-    return FilesFollower(layout, wanted, quality, generation, state)
 
 
 def rows_of_state(state: Followed, written: float | None, problem: str) -> RunRows:

@@ -10,13 +10,11 @@ from io import BufferedReader
 from pathlib import Path
 
 from atftctl import protocol
-from atftctl.domain.metric_rules import MetricsSince
 from atftctl.domain.run_rows import Row, RunRows
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import open_regular
 from atftctl.observe.metrics.csv_lines import ROW_LIMIT, STEP, header_of
 from atftctl.observe.trainer_run.event_log import parts_since
-from atftctl.state.layout import Layout
 
 NEWEST, OLDER = 2000, 1000  # rows that are kept: of the newest each, of those before them so many in all
 BLOCK = 1 << 20  # bytes
@@ -100,31 +98,6 @@ class Reading:
                 except ValueError:
                     continue
         return values
-
-
-def rows_of_run(
-    layout: Layout,
-    wanted: Sequence[str],
-    since: MetricsSince,
-    *,
-    generation: int = 0,
-    after: int = -1,
-    progress: Progress = ignore,
-) -> RunRows:
-    """The rows of one run, thinned where there are many.
-
-    wanted: the columns that are needed. since: where the metrics ended when the run was started. generation: its
-    number, 0 where that is not known. after: only rows with a later step. progress: is told how many bytes more have
-    been read. Raises nothing: what can't be read is said in `problem`.
-    """
-    if not layout.metrics.is_default:
-        from atftctl.observe.metrics import of_run
-
-        return of_run.run_rows(layout, wanted, since, generation=generation, after=after, progress=progress)
-    return run_rows(
-        layout.root, wanted, offset=since.offset, inode=since.inode, generation=generation, after=after,
-        progress=progress,
-    )  # fmt: skip
 
 
 def run_rows(

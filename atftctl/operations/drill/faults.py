@@ -6,7 +6,7 @@ from statistics import median
 
 from atftctl.domain.drill_rules import Alarm
 from atftctl.domain.errors import Inconclusive
-from atftctl.observe.metrics.run_rows import rows_of_run
+from atftctl.observe.metrics.source import rows_of_run
 from atftctl.observe.trainer_run import probes, process
 from atftctl.operations.drill.drill import Drill
 from atftctl.protocol.messages import joined, tr

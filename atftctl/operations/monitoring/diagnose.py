@@ -21,7 +21,7 @@ from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.configs import read_configs
 from atftctl.observe.log_files import errors as logs
-from atftctl.observe.metrics.run_rows import rows_of_run
+from atftctl.observe.metrics.source import rows_of_run
 from atftctl.observe.trainer_run import process
 from atftctl.operations.monitoring.baseline_curve import baseline_curve, first_event
 from atftctl.operations.monitoring.diagnosis_data import Cause, DiagnoseData, Sign

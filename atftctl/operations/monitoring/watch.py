@@ -13,7 +13,7 @@ from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
 from atftctl.domain.run_rows import Row
 from atftctl.domain.watching import Look
-from atftctl.observe.metrics.run_rows import rows_of_run
+from atftctl.observe.metrics.source import rows_of_run
 from atftctl.operations.monitoring import earned
 from atftctl.operations.monitoring.acting import consider
 from atftctl.operations.monitoring.acting_lines import Speaker

@@ -18,7 +18,7 @@ from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.log_files.errors import started_at
 from atftctl.observe.log_files.watching import LogWatcher
-from atftctl.observe.metrics.following import follower as metrics_follower
+from atftctl.observe.metrics.source import follower as metrics_follower
 from atftctl.observe.trainer_run.following import EventFollower
 from atftctl.observe.trainer_run.machine import MachineWatcher
 from atftctl.operations.monitoring.quality import QualityComparer
