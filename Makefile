@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident bench-init drill-all drills-long test-examples bench-hooks clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident bench-init drill-all drills-long test-examples bench-hooks bench-tensorboard clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (a few minutes)"
@@ -121,6 +121,10 @@ bench-routes: setup
 # `metrics` over a million rows, beside a plain pandas.read_csv.
 bench-metrics: setup
 	$(BIN)/python bench/metrics.py
+
+# Scalars a second that are read from an event file of TensorBoard, with the sums of its records.
+bench-tensorboard: setup
+	$(BIN)/python bench/tensorboard.py
 
 # `diagnose` on what one generation wrote: 5 MB of log and 50,000 rows, 100 MB and a million rows.
 bench-diagnose: setup

@@ -192,7 +192,12 @@ MEANINGS = {
     "full.ref": "Commit, tag or branch that `files` are restored from.",
     "full.files": "Files to restore from `ref`.",
     "full.packages": "Python packages to uninstall. One that another package requires stays.",
-    "metrics": "What the columns of the trainer's metrics mean.",
+    "metrics": "Where the trainer's metrics are, and what their columns mean.",
+    "metrics.files": "Paths and patterns of the files, relative to the project, such as "
+    "`runs/*/events.out.tfevents.*`; a folder stands for the files in it that metrics usually have. "
+    "Where several runs match, the newest one counts.",
+    "metrics.format": "Format of the files. `auto`: told by the name and the first bytes of each.",
+    "metrics.step": "The column with the training step.",
     "metrics.columns": "The columns by their name in the metrics file.",
     "metrics.columns.NAME.title": "What people call it. Empty: its name.",
     "metrics.columns.NAME.unit": "Unit of the values, such as `MB`.",

@@ -29,7 +29,7 @@ from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
 from atftctl.protocol import generations
 from atftctl.protocol.messages import joined, tr
-from atftctl.state import exits, generation, process_record
+from atftctl.state import exits, generation, metrics_places, process_record
 from atftctl.state.layout import Layout
 from atftctl.state.process_record import may_signal, restore_record, write_record
 
@@ -117,6 +117,7 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, 
         log_from=size_of_log(layout.root, protocol.LOG),
         metrics_from=size_of_log(layout.root, protocol.METRICS),
         metrics_inode=inode_of_log(layout.root, protocol.METRICS),
+        metrics_files=metrics_places.places_of(layout),
         events_inode=inode_of_log(layout.root, protocol.EVENTS),
         log_inode=inode_of_log(layout.root, protocol.LOG),
         output_from=size_of_log(layout.root, launch.output),

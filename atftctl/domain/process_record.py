@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from atftctl.domain.metric_rules import MetricsPlace, MetricsSince
 from atftctl.protocol import OUTPUT
 
 
@@ -42,6 +43,12 @@ class ProcessRecord:
     output: str = OUTPUT  # the file of the trainer's output, relative to the project
     ready: str = ""  # the kind of proof that is waited for (domain.readiness.ProofKind); "": its first step
     proof: str = ""  # the kind of the proof that was seen; "": none yet
+    metrics_files: tuple[MetricsPlace, ...] = ()  # where each ended when the run was started; see MetricsSince
+
+    @property
+    def metrics_since(self) -> MetricsSince:
+        """What the run writes into the metrics is behind this."""
+        return MetricsSince(self.metrics_from, self.metrics_inode, self.metrics_files)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,11 +57,24 @@ class ProcessRecord:
     def from_json(cls, record: Mapping[str, Any]) -> ProcessRecord:
         """The record that a JSON object describes. Raises KeyError, TypeError or ValueError where it describes none."""
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
+        places = places_from(known.pop("metrics_files", []))
         made = cls(**known)
         for name, field in cls.__dataclass_fields__.items():
+            if name == "metrics_files":
+                continue
             kind = {"int": int, "bool": bool}.get(str(field.type), str)
             if type(known.get(name, field.default)) is not kind:
                 raise TypeError(f"{name} is not of type {kind.__name__}")
         if made.wanted not in ("running", "stopped") or made.pid < 0 or made.ticks < 0 or made.generation < 0:
             raise ValueError("wanted, pid, ticks or generation has a value that no process has")
-        return made
+        return replace(made, metrics_files=places)
+
+
+def places_from(value: object) -> tuple[MetricsPlace, ...]:
+    """The places that a JSON list describes. Raises TypeError where it describes none."""
+    kinds = [str, int, int, str]
+    if not isinstance(value, list | tuple) or not all(isinstance(place, list | tuple) for place in value):
+        raise TypeError("the places of the metrics are no list")
+    if any([type(part) for part in place] != kinds or place[2] < 0 for place in value):
+        raise TypeError("a place of the metrics is none")
+    return tuple(MetricsPlace(*place) for place in value)

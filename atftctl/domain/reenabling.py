@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
+from atftctl.domain.metric_rules import MetricsPlace, MetricsSince
+from atftctl.domain.process_record import places_from
 from atftctl.domain.runbook import Phase
 from atftctl.domain.text import moment
 from atftctl.protocol import config_digest
@@ -45,6 +47,12 @@ class View:
     metrics_inode: int = 0  # of the file that `metrics_from` is for; 0 where that is not known
     models: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    metrics_files: tuple[MetricsPlace, ...] = ()  # see ProcessRecord
+
+    @property
+    def metrics_since(self) -> MetricsSince:
+        """The rows of the window are behind this."""
+        return MetricsSince(self.metrics_from, self.metrics_inode, self.metrics_files)
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class PhaseRecord:
         record = cls(
             **{
                 **{name.name: body[name.name] for name in fields(cls)},
-                "view": View(**view),
+                "view": View(**{**view, "metrics_files": places_from(view.get("metrics_files", []))}),
                 "evidence": tuple(map(from_record, body["evidence"])),
                 "note": from_record(body["note"]),
             }

@@ -33,7 +33,10 @@ def collect(layout: Layout, configs: Iterable[str], process: Process, output: st
         (protocol.EVENTS, LOG_LINES),
         (protocol.METRICS, METRIC_LINES),
     ):
-        if text := tail(layout.root, name, lines):
+        if name == protocol.METRICS and not layout.metrics.is_default:
+            if rows := _rows(layout, lines):
+                evidence[name.replace("/", "__")] = rows
+        elif text := tail(layout.root, name, lines):
             if name == protocol.METRICS:
                 text = _with_header(layout, text)
             evidence[name.replace("/", "__")] = ("\n".join(text) + "\n").encode()
@@ -44,6 +47,16 @@ def collect(layout: Layout, configs: Iterable[str], process: Process, output: st
         except (OSError, HostError):
             continue
     return evidence
+
+
+def _rows(layout: Layout, rows: int) -> bytes:
+    """The newest rows of the files of metrics that the runbook names, as CSV."""
+    from atftctl.observe.metrics.around_any import kept_rows
+
+    try:
+        return kept_rows(layout, rows)
+    except (OSError, HostError):
+        return b""
 
 
 def _with_header(layout: Layout, lines: list[str]) -> list[str]:

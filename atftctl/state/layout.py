@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from atftctl.domain.metric_rules import PROTOCOL, MetricsSource
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.files.containment import check_relative, resolve_folder_inside
 from atftctl.protocol import COUNTER, PENDING, STAGING
@@ -36,6 +37,7 @@ class Layout:
     root: Path
     runbook: Path
     outside: tuple[str, ...] = ()  # `files.allow_outside` of the runbook
+    metrics: MetricsSource = PROTOCOL  # `metrics.files`, `.format` and `.step` of the runbook
 
     def place(self, path: str) -> Path:
         """The real path of a file that may be changed: no folder in it is a symlink; the file itself may be one. Raises

@@ -11,7 +11,7 @@ from atftctl.cli.session import Session
 if TYPE_CHECKING:
     from atftctl.domain.result import Result
 
-Files = Annotated[list[Path], typer.Argument(metavar="METRICS...", help="Files with the metrics of past runs (CSV).")]
+Files = Annotated[list[Path], typer.Argument(metavar="METRICS...", help="Files with the metrics of past runs.")]
 FaultAt = Annotated[
     int | None,
     typer.Option(

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from atftctl import protocol
 from atftctl.domain.incident import Placed
-from atftctl.domain.run_rows import Row
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import open_regular
 from atftctl.observe.metrics.csv_lines import ROW_LIMIT, header_of
+from atftctl.observe.metrics.placing import first_run, rising, split, why_not_placed
 from atftctl.observe.metrics.rotation import is_compressed, parts
 from atftctl.observe.metrics.run_rows import rows_in
-from atftctl.protocol.messages import tr
+from atftctl.state.layout import Layout
 
 LIMIT = 8 << 20  # bytes of rows that are read on each side
 SEARCH = 512 << 20  # bytes that are searched for the place, the newest
@@ -38,14 +37,18 @@ class Text(NamedTuple):
     later: bool = False
 
 
-def around(root: Path, kept: bytes, wanted: Sequence[str], generation: int, first_step: int | None) -> Placed:
+def around(layout: Layout, kept: bytes, wanted: Sequence[str], generation: int, first_step: int | None) -> Placed:
     """The rows around an operation.
 
     kept: the metrics in its evidence. wanted: the columns that are needed. generation: of the trainer that it started;
     0 for none, or where it is not known. first_step: the first step of this trainer; None where there is none.
     Raises nothing: what can't be read is said in `problem`.
     """
-    files = [path for path in parts(root, protocol.METRICS) if not is_compressed(path)]
+    if not layout.metrics.is_default:
+        from atftctl.observe.metrics import around_any
+
+        return around_any.around(layout, kept, wanted, generation, first_step)
+    files = [path for path in parts(layout.root, protocol.METRICS) if not is_compressed(path)]
     whole = Text(kept[: kept.rfind(b"\n") + 1])
     place, problem = None, ""
     try:
@@ -54,21 +57,11 @@ def around(root: Path, kept: bytes, wanted: Sequence[str], generation: int, firs
     except (OSError, HostError) as error:
         sides, problem = (whole, Text()), reason(error)
     if not problem and place is None:
-        problem = _why_not_placed(kept, files)
+        problem = why_not_placed(kept, bool(files), protocol.METRICS)
     (old, torn), (new, also_torn) = (rows_in(side.lines, side.header, wanted) for side in sides)
-    before, after = _split(old, new, generation, first_step, placed=place is not None)
+    before, after = split(old, new, generation, first_step, placed=place is not None)
     cut = sides[0].earlier or sides[1].later
-    return Placed(_rising(before), _first_run(after), torn + also_torn, cut, kept=place is None, problem=problem)
-
-
-def _why_not_placed(kept: bytes, files: Sequence[Path]) -> str:
-    if not kept and not files:
-        return tr("there are no metrics")
-    if not kept:
-        return tr(
-            "the evidence has no metrics: it is not known where in {path} the operation came", path=protocol.METRICS
-        )
-    return tr("the rows of that time are no longer in {path}; those of the evidence are shown", path=protocol.METRICS)
+    return Placed(rising(before), first_run(after), torn + also_torn, cut, kept=place is None, problem=problem)
 
 
 def _needle(kept: bytes) -> bytes:
@@ -136,48 +129,3 @@ def _joined(first: Text, second: Text) -> Text:
     """Two texts as one; the header of the second one stands between them."""
     head = (",".join(second.header) + "\n").encode() if second.header else b""
     return Text(first.lines + head + second.lines, first.header, first.earlier, second.later)
-
-
-def _split(
-    before: list[Row], after: list[Row], generation: int, first_step: int | None, *, placed: bool
-) -> tuple[list[Row], list[Row]]:
-    """Put the rows that the old trainer wrote until its end on the side before. By the generation of the rows; where
-    they have none, the new trainer begins where the step goes back, or at its first step."""
-    if not generation:
-        return before, after
-    if any(row.generation for row in after):
-        old = [row for row in after if 0 < row.generation < generation]
-        new = [row for row in after if row.generation == generation or (placed and not row.generation)]
-        return ([*before, *old] if placed or not before else before), new
-    if not placed:
-        return before, []
-    begin = _begin(before, after, first_step)
-    return [*before, *after[:begin]], after[begin:]
-
-
-def _begin(before: Sequence[Row], after: Sequence[Row], first_step: int | None) -> int:
-    """The number of the first row of the new trainer, where rows have no generation."""
-    last = before[-1].step if before else -1
-    for number, row in enumerate(after):
-        if row.step <= last:
-            return number
-        last = row.step
-    begun = (number for number, row in enumerate(after) if first_step is not None and row.step >= first_step)
-    return next(begun, len(after))
-
-
-def _rising(rows: Sequence[Row]) -> list[Row]:
-    """The rows that the last one descends from, the oldest first: what a later trainer has done again is left out."""
-    kept: list[Row] = []
-    follows = False  # the row after this one is kept
-    for row in reversed(rows):
-        follows = not kept or row.step < kept[-1].step or (follows and row[:2] == kept[-1][:2])
-        if follows:
-            kept.append(row)
-    return kept[::-1]
-
-
-def _first_run(rows: Sequence[Row]) -> list[Row]:
-    """The rows until the step goes back: there another trainer begins."""
-    end = next((number for number, (row, later) in enumerate(pairwise(rows), 1) if later.step < row.step), len(rows))
-    return list(rows[:end])

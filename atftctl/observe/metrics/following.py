@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atftctl import protocol
+from atftctl.domain.metric_rules import MetricsPlace, MetricsSince
 from atftctl.domain.run_rows import Row, RunRows
 from atftctl.host.files.growing import BEGIN, GrowingFile, Place
 from atftctl.observe.metrics.csv_lines import ROW_LIMIT, header_of
@@ -18,11 +19,29 @@ WINDOW = 200  # rows; how many lines are torn is counted over one to two of them
 TORN = 0.1  # of the lines: fewer torn ones than this say nothing
 
 
+class FilePlace(NamedTuple):
+    """Where a reader is in one of several files. `name`: relative to the project. `seen`: the last bytes before the
+    offset, as hex digits. `rows`: that were read of it; `step`: of the last one."""
+
+    name: str
+    inode: int
+    offset: int = 0
+    seen: str = ""
+    rows: int = 0
+    step: int = -1
+
+    @property
+    def begin(self) -> MetricsPlace:
+        """The place as it was recorded at the start of the run, where no row was read yet."""
+        return MetricsPlace(*self[:4])
+
+
 class Followed(NamedTuple):
     """What was read of the metrics of one run, and where to go on. `place`, `old`: see `GrowingFile`. `total`,
     `earlier`, `later`: as in `RunRows`, the total as its `count`. `torn`, `whole`: lines of this window; and of the one
     before it. `again`: rows up to this step may come again. `newest`: the greatest step. `evaluated`: rows with a value
-    of the quality. `rows`: the newest ones."""
+    of the quality. `rows`: the newest ones. `files`: the places where the metrics are in other files than the one CSV
+    that the protocol names."""
 
     place: Place = BEGIN
     old: Place = BEGIN
@@ -38,6 +57,13 @@ class Followed(NamedTuple):
     newest: int = -1
     evaluated: int = 0
     rows: tuple[Row, ...] = ()
+    files: tuple[FilePlace, ...] = ()
+
+
+def followed_since(since: MetricsSince) -> Followed:
+    """The state before any row of a run was read."""
+    places = tuple(FilePlace(*place) for place in since.places)
+    return Followed(Place(since.inode, since.offset), files=places)
 
 
 class RowFollower:
@@ -68,14 +94,8 @@ class RowFollower:
 
     def run_rows(self) -> RunRows:
         """What is known of the rows, as everything that judges them takes it."""
-        state, problem = self._state, self._file.problem
-        torn, lines = state.torn + state.torn_before, state.whole + state.whole_before
-        missing = bool(problem) and not self._file.exists
-        return RunRows(
-            state.rows, state.total, state.earlier, state.later,
-            torn if torn > TORN * max(1, torn + lines) else 0,
-            state.header, self._file.written, "" if missing else problem,
-        )  # fmt: skip
+        missing = bool(self._file.problem) and not self._file.exists
+        return rows_of_state(self._state, self._file.written, "" if missing else self._file.problem)
 
     @property
     def problem(self) -> str:
@@ -99,24 +119,41 @@ class RowFollower:
         rows, torn = reading.rows, reading.torn
         if state.again >= 0:
             rows = _without_known(rows, state.again)
-        whole = state.whole + len(rows)
-        full = whole + torn + state.torn > WINDOW
-        self._state = state._replace(
-            header=reading.header,
-            total=state.total + len(rows),
-            earlier=state.earlier + reading.earlier,
-            later=state.later + reading.later,
-            torn=0 if full else state.torn + torn,
-            whole=0 if full else whole,
-            torn_before=state.torn + torn if full else state.torn_before,
-            whole_before=whole if full else state.whole_before,
-            again=-1 if rows else state.again,
-            newest=max(state.newest, max((row.step for row in rows), default=-1)),
-            evaluated=state.evaluated + sum(math.isfinite(row.values.get(self._quality, math.nan)) for row in rows),
-            rows=(*state.rows, *rows)[-KEPT:],
-        )
+        state = counted(state, rows, torn, reading.earlier, reading.later, reading.header, self._quality)
+        self._state = state._replace(again=-1 if rows else state.again)
         reading.rows, reading.torn, reading.earlier, reading.later = [], 0, 0, 0
         return rows
+
+
+def rows_of_state(state: Followed, written: float | None, problem: str) -> RunRows:
+    """What is known of the rows, as everything that judges them takes it."""
+    torn, lines = state.torn + state.torn_before, state.whole + state.whole_before
+    return RunRows(
+        state.rows, state.total, state.earlier, state.later,
+        torn if torn > TORN * max(1, torn + lines) else 0,
+        state.header, written, problem,
+    )  # fmt: skip
+
+
+def counted(
+    state: Followed, rows: Sequence[Row], torn: int, earlier: int, later: int, header: tuple[str, ...], quality: str
+) -> Followed:
+    """The state with these rows more, and with what was left out beside them."""
+    whole = state.whole + len(rows)
+    full = whole + torn + state.torn > WINDOW
+    return state._replace(
+        header=header,
+        total=state.total + len(rows),
+        earlier=state.earlier + earlier,
+        later=state.later + later,
+        torn=0 if full else state.torn + torn,
+        whole=0 if full else whole,
+        torn_before=state.torn + torn if full else state.torn_before,
+        whole_before=whole if full else state.whole_before,
+        newest=max(state.newest, max((row.step for row in rows), default=-1)),
+        evaluated=state.evaluated + sum(math.isfinite(row.values.get(quality, math.nan)) for row in rows),
+        rows=(*state.rows, *rows)[-KEPT:],
+    )
 
 
 def _without_known(rows: Sequence[Row], newest: int) -> list[Row]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
-from pathlib import Path
 from typing import Any
 
 from atftctl import protocol
+from atftctl.domain.metric_rules import MetricsSince
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.record import record
 from atftctl.domain.run_rows import Row
@@ -15,6 +15,7 @@ from atftctl.observe.metrics.rotation import is_compressed, parts
 from atftctl.observe.metrics.run_rows import FileRows
 from atftctl.observe.metrics.runs import all_events
 from atftctl.observe.trainer_run.event_log import parts_since
+from atftctl.state.layout import Layout
 
 SCRATCH = "scratch"
 STEPS = 1 << 53  # what no step reaches
@@ -39,28 +40,31 @@ class Segment:
 class Lineage:
     """`generation`: of the run. `begin`: the step that its oldest rows follow; 0 for new weights. `spans`: by
     generation, the steps that are used: those after the first number, up to the second one. Without a generation, these
-    are the rows from the byte offset on that was recorded at the start (`since`). `measured_on`: see Segment."""
+    are the rows behind what was recorded at the start (`since`). `measured_on`: see Segment."""
 
     generation: int
     begin: int
     spans: Mapping[int, tuple[int, int]]
     measured_on: Mapping[str, Any]
-    since: tuple[int, int] = (0, 0)
+    since: MetricsSince = MetricsSince()
 
 
-def lineage(root: Path, run: ProcessRecord, digest: str) -> Lineage | None:
+def lineage(layout: Layout, run: ProcessRecord, digest: str) -> Lineage | None:
     """The rows that this run descends from; None where it does not train with the settings of this digest."""
-    segments = list(_segments(all_events(root)))
+    segments = list(_segments(all_events(layout.root)))
     own = [at for at, segment in enumerate(segments) if segment.run_id == run.run_id]
     if not own:
         if run.digest != digest:
             return None
         spans = {run.generation: (-1, STEPS)} if run.generation else {}
-        return Lineage(run.generation, 0, spans, {}, (run.metrics_from, run.metrics_inode))
+        return Lineage(run.generation, 0, spans if layout.metrics.is_default else {}, {}, run.metrics_since)
     at: int | None = own[-1]
     newest = segments[own[-1]]
     if newest.digest != digest:
         return None
+    if not layout.metrics.is_default:  # its rows may have no generation: only those of this run are told apart
+        begin = 0 if newest.source == SCRATCH else newest.step
+        return Lineage(newest.generation, begin, {}, newest.measured_on, run.metrics_since)
     spans, end, begin = dict[int, tuple[int, int]](), STEPS, newest.step
     while at is not None and segments[at].digest == digest:
         segment = segments[at]
@@ -70,7 +74,7 @@ def lineage(root: Path, run: ProcessRecord, digest: str) -> Lineage | None:
         end, at = begin, None if begin <= 0 else _before(segments, at)
     if not newest.generation:
         spans = {}
-    return Lineage(newest.generation, begin, spans, newest.measured_on, (run.metrics_from, run.metrics_inode))
+    return Lineage(newest.generation, begin, spans, newest.measured_on, run.metrics_since)
 
 
 def _segments(events: Iterator[Mapping[str, Any]]) -> Iterator[Segment]:
@@ -104,14 +108,19 @@ def _whole(value: object) -> int:
     return value if type(value) is int and 0 <= value < STEPS else 0
 
 
-def rows_of(root: Path, found: Lineage, wanted: Sequence[str]) -> Iterator[Row]:
+def rows_of(layout: Layout, found: Lineage, wanted: Sequence[str]) -> Iterator[Row]:
     """The rows of a lineage, as they were written. Raises OSError and HostError where a file can't be read; a file that
     a rotation compressed is left out."""
+    if not layout.metrics.is_default:
+        from atftctl.observe.metrics.of_run import all_rows_since
+
+        yield from all_rows_since(layout, found.since, wanted)
+        return
     if not found.spans:
-        for path, start in parts_since(root, protocol.METRICS, *found.since):
+        for path, start in parts_since(layout.root, protocol.METRICS, found.since.offset, found.since.inode):
             yield from FileRows(path, wanted, start=start)
         return
-    for path in parts(root, protocol.METRICS):
+    for path in parts(layout.root, protocol.METRICS):
         if is_compressed(path):
             continue
         for row in FileRows(path, wanted):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 from atftctl.domain.metrics_table import MetricsTable, NewestRows
+from atftctl.state.layout import Layout
 
 
 class MetricsReader(Protocol):
@@ -24,8 +24,12 @@ class MetricsReader(Protocol):
         Refused where the metrics can't be read."""
 
 
-def reader_of(root: Path) -> MetricsReader:
-    """The reader of the metrics in this run folder."""
-    from atftctl.observe.metrics.csv_file import CsvMetrics
+def reader_of(layout: Layout) -> MetricsReader:
+    """The reader of the metrics of this project."""
+    if layout.metrics.is_default:
+        from atftctl.observe.metrics.csv_file import CsvMetrics
 
-    return CsvMetrics(root)
+        return CsvMetrics(layout.root)
+    from atftctl.observe.metrics.any_files import AnyMetrics
+
+    return AnyMetrics(layout)

@@ -110,12 +110,8 @@ def run_rows(
     after: int = -1,
     progress: Progress = ignore,
 ) -> RunRows:
-    """The rows of one run.
-
-    wanted: the columns that are needed. offset, inode: where the metrics ended when the run was started. generation:
-    its number, 0 where that is not known. after: only rows with a later step. progress: is told how many bytes more
-    have been read. Raises nothing: what can't be read is said in `problem`.
-    """
+    """As `rows_of_run`, in the one CSV that the protocol names. offset, inode: where it ended when the run was
+    started."""
     reading, problem, written = Reading(wanted, generation, after), "", None
     for path, start in parts_since(root, protocol.METRICS, offset, inode):
         try:

@@ -70,7 +70,9 @@ def parse(layout: Layout, data: bytes) -> Examined:
     problems = sorted(binder.problems, key=lambda problem: problem.line)
     # Where root works for a user, that user's runbook allows no folder outside: root could write what the user can't.
     outside = runbook.files.allow_outside if rights.user_of(layout.root) is None else ()
-    return Examined(replace(layout, outside=outside), _with_output(runbook), tuple(problems))
+    return Examined(
+        replace(layout, outside=outside, metrics=runbook.metrics.source), _with_output(runbook), tuple(problems)
+    )
 
 
 def _with_output(runbook: Runbook) -> Runbook:

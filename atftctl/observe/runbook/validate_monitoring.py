@@ -9,7 +9,7 @@ from typing import get_args
 from atftctl.domain.checkpoint import LEAST_STEPS
 from atftctl.domain.detector_rules import DETECTORS, RANGES
 from atftctl.domain.log_lines import rules as log_rules
-from atftctl.domain.metric_rules import LEAST_DATES
+from atftctl.domain.metric_rules import LEAST_DATES, Metrics
 from atftctl.domain.runbook import Detector, Runbook
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError
@@ -33,6 +33,7 @@ def check(runbook: Runbook, binder: Binder) -> None:
 
 def _check_metrics(runbook: Runbook, binder: Binder) -> None:
     rules = runbook.metrics
+    _check_metrics_files(rules, binder)
     for role in ("quality", "loss", "memory", "step_time", "gradient"):
         name = getattr(rules, role)
         if name and name not in rules.columns:
@@ -41,6 +42,22 @@ def _check_metrics(runbook: Runbook, binder: Binder) -> None:
     if rules.quality in rules.columns and not rules.columns[rules.quality].better:
         text = tr("say which direction is better: higher or lower")
         binder.problem(("metrics", "columns", rules.quality, "better"), text, at=("metrics", "columns", rules.quality))
+
+
+def _check_metrics_files(rules: Metrics, binder: Binder) -> None:
+    if not rules.files:
+        binder.problem(("metrics", "files"), tr("name at least one file"))
+    for number, path in enumerate(rules.files):
+        try:
+            check_relative(path)
+        except OutsideProjectError as error:
+            binder.problem(("metrics", "files", number), error.message)
+            continue
+        if is_reserved(path):
+            text = tr("{path!r} belongs to atftctl or to git", path=path)
+            binder.problem(("metrics", "files", number), text)
+    if not rules.step.strip():
+        binder.problem(("metrics", "step"), tr("name the column with the training step"))
 
 
 def _check_detectors(runbook: Runbook, binder: Binder) -> None:

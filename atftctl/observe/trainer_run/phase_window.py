@@ -11,9 +11,11 @@ from atftctl.domain.reenabling import View
 from atftctl.domain.runbook import TrainerRules
 from atftctl.host.files.logs import inode_of_log, size_of_log
 from atftctl.host.process import table as procs
+from atftctl.observe.metrics.text_rows import metrics_since
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.protocol.messages import Message, tr
 from atftctl.state.layout import Layout
+from atftctl.state.metrics_places import places_of
 
 NEXT = tr("then run: atftctl resume")
 
@@ -21,8 +23,8 @@ NEXT = tr("then run: atftctl resume")
 def look(layout: Layout, view: View, rules: TrainerRules) -> tuple[Window, str]:
     """(what the trainer did since the phase began; why it can't be judged by that, or "")."""
     trainer, record = process.observe(layout, rules), process.read_record(layout)
-    of = {"inode": view.metrics_inode, "generation": record.generation if record else 0}
-    rows = event_log.metrics_since(layout.root, view.metrics_from, **of) if view.run_id else []
+    generation = record.generation if record else 0
+    rows = metrics_since(layout, view.metrics_since, generation) if view.run_id else []
     fatal = None if trainer.alive else trainer.last_event
     return Window(rows, trainer.alive, fatal, trainer.silent_s), _obstacle(view, trainer, record)
 
@@ -33,7 +35,7 @@ def view_of(layout: Layout, trainer: Process, config: str) -> View | None:
     if record is None or not trainer.alive or trainer.run_id != record.run_id or trainer.digest != config:
         return None
     size, inode = size_of_log(layout.root, protocol.METRICS), inode_of_log(layout.root, protocol.METRICS)
-    return View(record.run_id, size, metrics_inode=inode, digest=config)
+    return View(record.run_id, size, metrics_inode=inode, digest=config, metrics_files=places_of(layout))
 
 
 def view_since_start(layout: Layout, run_id: str) -> View | None:
@@ -41,7 +43,8 @@ def view_since_start(layout: Layout, run_id: str) -> View | None:
     record = process.read_record(layout)
     if record is None or record.run_id != run_id:
         return None
-    return View(run_id, record.metrics_from, metrics_inode=record.metrics_inode, digest=record.digest)
+    since = record.metrics_since
+    return View(run_id, since.offset, since.inode, digest=record.digest, metrics_files=since.places)
 
 
 def started_with(layout: Layout, trainer: Process, config: str) -> str:

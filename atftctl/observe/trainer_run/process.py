@@ -11,6 +11,7 @@ from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.process_state import ProcessState, Signs, state_of
 from atftctl.domain.runbook import TrainerRules
 from atftctl.host.process import table as procs
+from atftctl.observe.metrics.text_rows import last_metrics
 from atftctl.observe.trainer_run import by_hand, ends, event_log
 from atftctl.protocol.messages import tr
 from atftctl.state import process_record, sealed_records
@@ -126,7 +127,7 @@ def _running_digest(seen: list[dict[str, Any]]) -> str:
 
 
 def _last_step(layout: Layout, record: ProcessRecord) -> int | None:
-    rows = event_log.last_metrics(layout.root, 2, generation=record.generation)
+    rows = last_metrics(layout, 2, record)
     try:
         return int(rows[-1]["step"]) if rows else None
     except (KeyError, ValueError):

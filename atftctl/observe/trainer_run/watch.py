@@ -8,7 +8,8 @@ from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.runbook import TrainerRules
 from atftctl.domain.staged import StagedState
-from atftctl.observe.trainer_run import event_log, process
+from atftctl.observe.metrics.text_rows import metrics_since
+from atftctl.observe.trainer_run import process
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
@@ -29,6 +30,4 @@ def look(layout: Layout, state: StagedState, rules: TrainerRules) -> tuple[Windo
 
 def _rows_of(layout: Layout, record: ProcessRecord) -> Sequence[Mapping[str, str]]:
     """The metrics of this run since its start."""
-    return event_log.metrics_since(
-        layout.root, record.metrics_from, inode=record.metrics_inode, generation=record.generation
-    )
+    return metrics_since(layout, record.metrics_since, record.generation)

@@ -18,6 +18,7 @@ from atftctl.domain.steps import StartTrainer
 from atftctl.host.errors import HostError
 from atftctl.host.files.reading import open_regular
 from atftctl.host.process.command import run
+from atftctl.observe.metrics.text_rows import metrics_since
 from atftctl.observe.trainer_run import event_log
 from atftctl.observe.trainer_run.probes import environment
 from atftctl.operations.change.proof import (
@@ -155,9 +156,7 @@ class _Output:
 
 
 def _metrics(project: Project, record: ProcessRecord) -> Mapping[str, Any] | None:
-    rows = event_log.metrics_since(
-        project.layout.root, record.metrics_from, inode=record.metrics_inode, generation=record.generation
-    )
+    rows = metrics_since(project.layout, record.metrics_since, record.generation)
     steps = [step for row in rows if (step := _step(row)) is not None]
     return {"step": steps[-1], "from_step": steps[0]} if steps and steps[-1] > steps[0] else None
 

@@ -6,7 +6,7 @@ from statistics import median
 
 from atftctl.domain.drill_rules import Alarm
 from atftctl.domain.errors import Inconclusive
-from atftctl.observe.metrics.run_rows import run_rows
+from atftctl.observe.metrics.source import rows_of_run
 from atftctl.observe.trainer_run import probes, process
 from atftctl.operations.drill.drill import Drill
 from atftctl.protocol.messages import joined, tr
@@ -35,9 +35,8 @@ def _set_alarm(drill: Drill, alarm: Alarm) -> None:
     """Add the rule to the detectors of the copy: above what the column usually was in the healthy run."""
     record = process.read_record(drill.project.layout)
     assert record is not None
-    rows = run_rows(
-        drill.root, (alarm.metric,), offset=record.metrics_from, inode=record.metrics_inode,
-        generation=record.generation,
+    rows = rows_of_run(
+        drill.project.layout, (alarm.metric,), record.metrics_since, generation=record.generation,
     )  # fmt: skip
     values = [row.values[alarm.metric] for row in rows.rows if alarm.metric in row.values]
     if not values:

@@ -21,7 +21,7 @@ from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.configs import read_configs
 from atftctl.observe.log_files import errors as logs
-from atftctl.observe.metrics.run_rows import run_rows
+from atftctl.observe.metrics.source import rows_of_run
 from atftctl.observe.trainer_run import process
 from atftctl.operations.monitoring.baseline_curve import baseline_curve, first_event
 from atftctl.operations.monitoring.diagnosis_data import Cause, DiagnoseData, Sign
@@ -110,9 +110,9 @@ def _step_before(events: Sequence[Mapping[str, Any]], since: float) -> int:
 
 
 def _rows(project: Project, record: ProcessRecord, rules: bank.Rules, after: int, report: Reporter) -> RunRows:
-    return run_rows(
-        project.layout.root, rules.columns, offset=record.metrics_from, inode=record.metrics_inode,
-        generation=record.generation, after=after, progress=report.progress,
+    return rows_of_run(
+        project.layout, rules.columns, record.metrics_since, generation=record.generation,
+        after=after, progress=report.progress,
     )  # fmt: skip
 
 

@@ -12,10 +12,11 @@ from atftctl.domain.run_rows import Row
 from atftctl.domain.text import listed
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import size_of
-from atftctl.observe.metrics.run_rows import FileRows
+from atftctl.observe.metrics.past import past_rows
 from atftctl.operations.monitoring.baseline_curve import baseline_curve
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import Message, tr
+from atftctl.state.layout import Layout
 
 PER = 10_000  # steps that rates are given for
 
@@ -34,18 +35,24 @@ def rules_for(project: Project, paths: Sequence[Path]) -> tuple[bank.Rules, Mess
 
 
 def feed_all(
-    paths: Sequence[Path], columns: Sequence[str], take: Callable[[str, Iterable[Row]], None], report: Reporter
+    layout: Layout,
+    paths: Sequence[Path],
+    columns: Sequence[str],
+    take: Callable[[str, Iterable[Row]], None],
+    report: Reporter,
 ) -> int:
     """Feed the rows of each file, with these columns; the number of lines that are no rows. Raises Refused where a file
     can't be read, or holds no rows."""
     report.part("replay")
     report.expect(sum(map(size_of, paths)))
-    return sum(_feed(path, columns, take, report) for path in paths)
+    return sum(_feed(layout, path, columns, take, report) for path in paths)
 
 
-def _feed(path: Path, columns: Sequence[str], take: Callable[[str, Iterable[Row]], None], report: Reporter) -> int:
-    rows = FileRows(path.absolute(), columns, report.progress)
+def _feed(
+    layout: Layout, path: Path, columns: Sequence[str], take: Callable[[str, Iterable[Row]], None], report: Reporter
+) -> int:
     try:
+        rows = past_rows(layout, path.absolute(), columns, report.progress)
         take(str(path), rows)
     except (OSError, HostError) as error:
         raise Refused(tr("{path} can't be read: {reason}", path=path, reason=reason(error))) from None

@@ -107,7 +107,7 @@ def replay(project: Project, paths: Sequence[Path], fault_at: int | None, report
     rules, uncompared = rules_for(project, paths)
     replayed = Replay(rules, fault_at, runbook=project.runbook)
     columns = tuple(dict.fromkeys(filter(None, (*rules.columns, project.runbook.metrics.quality))))
-    torn = feed_all(paths, columns, replayed.feed, report)
+    torn = feed_all(project.layout, paths, columns, replayed.feed, report)
     if not replayed.counted:
         raise nothing_to_judge(rules, paths)
     lines = tuple(_line(name, replayed.counted.get(name, Counted())) for name in _names(rules))

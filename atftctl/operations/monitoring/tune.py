@@ -76,7 +76,7 @@ def tune(project: Project, paths: Sequence[Path], fault_at: int | None, report: 
     """Propose thresholds by these runs, healthy up to the step `fault_at`, or throughout. Raises as `replay`."""
     rules, uncompared = rules_for(project, paths)
     sweep = Sweep(rules, fault_at)
-    torn = feed_all(paths, rules.columns, sweep.feed, report)
+    torn = feed_all(project.layout, paths, rules.columns, sweep.feed, report)
     made = proposals(sweep)
     if not made:
         raise nothing_to_judge(rules, paths)

@@ -13,7 +13,7 @@ from atftctl.domain.record import record
 from atftctl.domain.result import Data, Reporter, Result
 from atftctl.domain.run_rows import Row
 from atftctl.domain.watching import Look
-from atftctl.observe.metrics.run_rows import run_rows
+from atftctl.observe.metrics.source import rows_of_run
 from atftctl.operations.monitoring import earned
 from atftctl.operations.monitoring.acting import consider
 from atftctl.operations.monitoring.acting_lines import Speaker
@@ -141,6 +141,4 @@ def rows_so_far(project: Project) -> Sequence[Row]:
     if run is None:
         return ()
     columns = tuple(dict.fromkeys(rules.roles.values()))
-    return run_rows(
-        project.layout.root, columns, offset=run.metrics_from, inode=run.metrics_inode, generation=run.generation
-    ).rows
+    return rows_of_run(project.layout, columns, run.metrics_since, generation=run.generation).rows

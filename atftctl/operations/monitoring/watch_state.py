@@ -12,7 +12,7 @@ from atftctl.domain.finding import Finding
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.record import record
 from atftctl.host.files.growing import Place
-from atftctl.observe.metrics.following import Followed
+from atftctl.observe.metrics.following import Followed, followed_since
 from atftctl.observe.trainer_run.following import RunEvents
 from atftctl.protocol.messages import Message, from_record, record_of
 
@@ -93,7 +93,7 @@ def begin(run: ProcessRecord) -> Watched:
         run.run_id,
         run.generation,
         "",
-        Followed(Place(run.metrics_inode, run.metrics_from)),
+        followed_since(run.metrics_since),
         RunEvents(Place(run.events_inode, run.events_from)),
     )
 

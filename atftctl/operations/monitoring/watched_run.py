@@ -18,7 +18,7 @@ from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe import diagnosis as observed
 from atftctl.observe.log_files.errors import started_at
 from atftctl.observe.log_files.watching import LogWatcher
-from atftctl.observe.metrics.following import RowFollower
+from atftctl.observe.metrics.source import follower as metrics_follower
 from atftctl.observe.trainer_run.following import EventFollower
 from atftctl.observe.trainer_run.machine import MachineWatcher
 from atftctl.operations.monitoring.quality import QualityComparer
@@ -39,7 +39,7 @@ class WatchedRun:
         self.record, self.started = record, started_at(record) or 0.0
         self._layout, self._state = layout, state
         self.use(rules)
-        self._rows = RowFollower(layout.root, tuple(wanted), book.metrics.quality, record.generation, state.rows)
+        self._rows = metrics_follower(layout, tuple(wanted), book.metrics.quality, record.generation, state.rows)
         self._events = EventFollower(layout.root, record.run_id, state.events)
         self._logs = LogWatcher(layout, book.logs, signatures.wanted(book.logs), record)
         self._quality = QualityComparer(project)

@@ -12,7 +12,8 @@ from atftctl.domain.checks import title_of
 from atftctl.domain.errors import AtftError, Interrupted
 from atftctl.domain.gate import MODEL, QUALITY
 from atftctl.domain.verdict import Check, Verdict
-from atftctl.observe.trainer_run import event_log, process
+from atftctl.observe.metrics.text_rows import metrics_since
+from atftctl.observe.trainer_run import process
 from atftctl.operations.reenable.run import PhaseRun
 from atftctl.operations.verification.checklist import CheckLine, VerifyData, verify
 from atftctl.protocol.messages import tr
@@ -77,7 +78,7 @@ def _written(path: Path) -> tuple[int, int] | None:
 def _needed_step(run: PhaseRun) -> int | None:
     """The step that a model must have reached to show all steps of the gate; None where it is not known."""
     view = run.phase.view
-    rows = event_log.metrics_since(run.layout.root, view.metrics_from) if view.run_id else []
+    rows = metrics_since(run.layout, view.metrics_since) if view.run_id else []
     first = rows[0].get("step", "") if rows else ""
     return int(first) + run.rule.gate.steps - 1 if first.isdigit() else None
 

@@ -94,7 +94,7 @@ def _part(
     before, after = _of_last_run(evidence, events), _until(_of_next_run(operation, events), later)
     wanted = tuple(dict.fromkeys(rules.roles.values()))
     first = step_of(operation.first_step.get("step"))
-    rows = around(project.layout.root, evidence.metrics, wanted, operation.generation, first)
+    rows = around(project.layout, evidence.metrics, wanted, operation.generation, first)
     passed = parts.passed_of(entry, verified.passes(project.layout))
     settings, unknown = parts.settings_of(contents, entry)
     others = [recorded(line) for line in parts.related(entry, later)]

@@ -58,7 +58,7 @@ def metrics(project: Project, query: Query) -> Result:
     since = _since(query.since)
     if query.tail and since is None and not query.generation:
         return _newest(project, query.tail)
-    reader, rules = reader_of(project.layout.root), project.runbook.metrics
+    reader, rules = reader_of(project.layout), project.runbook.metrics
     read = reader.read()
     if read is None:
         return _nothing(reader.source)
@@ -113,7 +113,7 @@ def _named(known: Sequence[Branch], asked: str) -> str:
 
 def _newest(project: Project, count: int) -> Result:
     """The newest rows as they were written, whatever became of them."""
-    reader = reader_of(project.layout.root)
+    reader = reader_of(project.layout)
     newest = reader.newest(count)
     if newest is None or not newest.rows:
         return _nothing(reader.source, newest.set_aside if newest else None)

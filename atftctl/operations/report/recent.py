@@ -20,7 +20,7 @@ def recent(project: Project) -> dict[str, CurveData]:
     """The curves of the newest rows, by role; empty where there are none that can be read. Rows before the newest start
     of the trainer are left out."""
     try:
-        newest = reader_of(project.layout.root).newest(ROWS)
+        newest = reader_of(project.layout).newest(ROWS)
     except Refused:  # `metrics` says why; the state of the service must be shown all the same
         return {}
     rows = _of_newest_start(newest.rows if newest else ())

@@ -23,6 +23,7 @@ from atftctl.domain.text import nearest
 from atftctl.domain.verdict import EXIT_OF, Check, Verdict, overall
 from atftctl.observe import configs
 from atftctl.observe.log_files.errors import errors_since
+from atftctl.observe.metrics.text_rows import last_metrics
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.observe.trainer_run.measuring import MeasureRequest, measuring
 from atftctl.operations.project import Project, refuse_open, require_readable
@@ -246,7 +247,7 @@ def _watch_service(project: Project, running: Process) -> dict[str, Any] | None:
 def _step(project: Project) -> int | None:
     """Return the last step in the metrics; None where there is none."""
     record = process.read_record(project.layout)
-    rows = event_log.last_metrics(project.layout.root, 1, generation=record.generation if record else 0)
+    rows = last_metrics(project.layout, 1, record)
     return int(rows[-1]["step"]) if rows and rows[-1].get("step", "").isdigit() else None
 
 

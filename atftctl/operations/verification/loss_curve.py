@@ -22,7 +22,7 @@ def measure(project: Project, digest: str) -> tuple[dict[str, Any] | None, Messa
     run = process_record.read(project.layout)
     if run is None:
         return None, tr("no loss curve was kept: atftctl has not started a trainer here")
-    known = lineage(project.layout.root, run, digest)
+    known = lineage(project.layout, run, digest)
     if known is None:
         return None, tr("no loss curve was kept: the last trainer had other settings than the baseline")
     try:
@@ -52,7 +52,7 @@ def _made(project: Project, known: Lineage, column: str) -> tuple[CurveMaker, in
     """(the curve's rows, the step that they follow). Where steps go back, as after a reload that took up an earlier
     checkpoint, the curve begins anew."""
     maker, begin = CurveMaker(), known.begin
-    for row in rows_of(project.layout.root, known, (column,)):
+    for row in rows_of(project.layout, known, (column,)):
         value = row.values.get(column)
         if value is None:
             continue

@@ -81,13 +81,13 @@ def _read(project: Project, digest: str, since: int) -> tuple[_Seen, tuple[str, 
     run = process_record.read(project.layout)
     if run is None:
         raise _UnknownError(tr("atftctl has not started a trainer here"))
-    known = lineage(project.layout.root, run, digest)
+    known = lineage(project.layout, run, digest)
     if known is None:
         raise _UnknownError(tr("the last trainer had other settings than the config files"))
     rules, state, seen = bank.rules_of(project.runbook), bank.State(), _Seen()
     columns = tuple(filter(None, dict.fromkeys((*rules.columns, project.runbook.metrics.quality))))
     try:
-        for row in rows_of(project.layout.root, known, columns):
+        for row in rows_of(project.layout, known, columns):
             if row.generation in (0, known.generation):
                 seen.rows += 1
                 state, _ = bank.take(rules, state, row)

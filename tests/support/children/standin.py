@@ -4,7 +4,8 @@ The file `behaviour` in the run folder says how, one word per line: ignore-term,
 other-digest, oom, slow-stop, deaf, refuses, pause-save (it stops itself, by SIGSTOP, between writing a checkpoint and
 renaming it). While the config has a value: bad-if:KEY=VALUE (the loss becomes NaN), gone-if:KEY=VALUE (it exits without
 a word after 25 steps), steep-if:KEY=VALUE (its gradients explode after 25 steps), oom-if:KEY=VALUE (out of memory after
-25 steps). go-on: its steps are counted on from those of the run before.
+25 steps). go-on: its steps are counted on from those of the run before. lightning, jsonl, tensorboard, huggingface: metrics are
+written in this format (see metric_writers.py) in place of the CSV.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import yaml
 from atftctl import protocol
 from atftctl.protocol import generations
 
+FORMATS = {"lightning", "jsonl", "tensorboard", "huggingface"}
 CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
 
 
@@ -82,7 +84,13 @@ def main() -> int:
         if step == begun + 1 and "silent" not in behaviour:
             say(protocol.FIRST_STEP, digest=digest, loss=1.0, step_s=0.01)
         late = step > begun + 25
-        record(step, loss=float("nan") if bad and step > 20 else 1.0, grad_norm=50.0 if steep and late else 0.5)
+        values = {"loss": float("nan") if bad and step > 20 else 1.0, "grad_norm": 50.0 if steep and late else 0.5}
+        if FORMATS.isdisjoint(behaviour):
+            record(step, **values)
+        else:
+            from tests.support.children.metric_writers import write
+
+            write(FORMATS.intersection(behaviour).pop(), step, {**values, "loss_rel": values["loss"], "rss_mb": 100.0})
         if gone and late:
             os._exit(9)
         if full and late:

@@ -1,0 +1,1 @@
+"""The formats of metrics files: each turns bytes into rows."""
