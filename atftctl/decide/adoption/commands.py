@@ -46,7 +46,7 @@ def _advice(text: str) -> Iterator[str]:
     if re.match(r"cd\s", text):
         yield tr("cd: the trainer starts in the project's folder; run init in the folder that it is to start in")
     if re.match(r"[A-Za-z_]\w*=|export\s", text):
-        yield tr("NAME=VALUE: put a variable before the command with the program env: env NAME=VALUE python train.py")
+        yield tr("NAME=VALUE: leave it out, and write the variable into the runbook, under trainer.env")
     if ">" in text or "|" in text:
         yield tr("> and |: atftctl keeps the output itself, in logs/trainer.out")
 

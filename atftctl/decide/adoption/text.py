@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from atftctl.decide.adoption import measures
-from atftctl.domain import checkpoint
 from atftctl.domain.adoption import Guess, Proposal
 from atftctl.domain.checkpoint import Checkpoints
-from atftctl.domain.metric_rules import Metrics
-from atftctl.domain.runbook import Files, TrainerRules, Value
+from atftctl.domain.runbook import Value
 
 PLAIN = re.compile(r"(?:\./|\.(?=[A-Za-z])|[A-Za-z_/])[A-Za-z0-9_./*=+-]*", re.ASCII)
 WORDS_OF_YAML = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", ".inf", ".nan"}
@@ -47,7 +44,7 @@ def _files(proposal: Proposal) -> Iterator[str]:
     yield "files:"
     yield from _listed("configs", proposal.configs, "of config files; later ones override earlier ones")
     yield from _listed("models", proposal.saved.models, "of checkpoints, such as models/last.pth")
-    if proposal.namespaces and _known(Files, "namespaces"):
+    if proposal.namespaces:
         yield "  namespaces:  # the key under which the trainer merges a file"
         yield from (f"    {quoted(path)}: {quoted(key)}" for path, key in proposal.namespaces.items())
 
@@ -68,13 +65,13 @@ def _trainer(proposal: Proposal) -> Iterator[str]:
     yield f"  command: {words(proposal.command)}"
     yield "  grace_s: 30  # seconds that it has to save and end when it is asked to stop"
     yield "  ready_s: 120  # seconds that it has until it counts as started"
-    if _known(TrainerRules, "ready") and not proposal.speaks:
+    if not proposal.speaks:
         yield from ready(proposal)
 
 
 def ready(proposal: Proposal) -> Iterator[str]:
     """How a start is proven, for a trainer that does not report it."""
-    if proposal.metrics.files and _known(Metrics, "files"):
+    if proposal.metrics.files:
         yield "  ready: {metrics: advances}  # started once a new step is in the metrics; or {alive_s: 10}"
     else:
         yield "  ready: {alive_s: 10}  # started once it has run so long; or {pattern: REGEX}, a line of its output"
@@ -82,8 +79,7 @@ def ready(proposal: Proposal) -> Iterator[str]:
 
 def _checkpoints(proposal: Proposal) -> Iterator[str]:
     saved, default = proposal.saved, Checkpoints()
-    patterns = hasattr(checkpoint, "is_pattern")  # of this version of the runbook
-    last = measures.numbers_out(saved.last) if saved.numbered and patterns else saved.last
+    last = measures.numbers_out(saved.last) if saved.numbered else saved.last
     chosen = {"last": last, "best": saved.best, "history": saved.history}
     lines = [f"  {key}: {quoted(path)}" for key, path in chosen.items() if path and path != getattr(default, key)]
     if lines:
@@ -94,18 +90,16 @@ def _checkpoints(proposal: Proposal) -> Iterator[str]:
 
 
 def _metrics(proposal: Proposal) -> Iterator[str]:
-    chosen, known = proposal.metrics, _known(Metrics, "files")
+    chosen = proposal.metrics
     default = chosen.files == ("logs/metrics.csv",)
-    if not chosen.files or not (known or default):
-        return
-    if default and not chosen.loss:
+    if not chosen.files or (default and not chosen.loss):
         return
     yield ""
     yield "# Where the trainer's metrics are, and what their columns mean."
     yield "metrics:"
-    if known and not default:
+    if not default:
         yield f"  files: {words(chosen.files)}"
-    if known and chosen.step not in ("", "step"):
+    if chosen.step not in ("", "step"):
         yield f"  step: {quoted(chosen.step)}"
     if chosen.loss:
         yield "  columns:"
@@ -180,8 +174,3 @@ def words(texts: Iterable[str]) -> str:
 
 def _value(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _known(cls: type, name: str) -> bool:
-    """Does this version of the runbook have such a key?"""
-    return any(field.name == name for field in dataclasses.fields(cls))
