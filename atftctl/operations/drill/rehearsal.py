@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atftctl.decide.symptoms import find_symptom
-from atftctl.domain.errors import AtftError, Inconclusive, UsageError
+from atftctl.domain.errors import AtftError, Inconclusive, Refused, UsageError
 from atftctl.domain.result import Reporter, Result
 from atftctl.host.errors import HostError, reason
+from atftctl.host.process import rights
 from atftctl.operations.drill import aftermath, faults, healthy, incident
 from atftctl.operations.drill.drill import Drill
 from atftctl.operations.drill.outcome import EXIT_OF, DrillData, Rehearsed, overall, sentence
@@ -30,8 +31,9 @@ def run(
 
     `symptom`: its name, alias or title; "" for the first one of the runbook's drills. `data`: a file with real prices;
     "" for synthetic ones. `keep`: keep the scratch copies; that of a drill that fails is kept in any case. `every`: all
-    symptoms. Raises UsageError.
+    symptoms. Raises UsageError, and Refused for root in a user's project.
     """
+    _refuse_for_another(project)
     names = _rehearsed(project, symptom, every=every)
     if data and not Path(data).is_file():
         raise UsageError(tr("{path}: no such file", path=data))
@@ -48,6 +50,16 @@ def run(
         data=result,
         contacts=project.contacts if result.verdict == "not restored" else (),
     )
+
+
+def _refuse_for_another(project: Project) -> None:
+    """The scratch copy would be root's own, and the code in it the user's."""
+    if (user := rights.user_of(project.layout.root)) is not None:
+        owner = user.name or f"'#{user.uid}'"  # as sudo takes a user id
+        raise Refused(
+            tr("root can't rehearse in the project of {owner}: the user's code would run as root", owner=user.label),
+            hint=f"sudo -u {owner} atftctl drill",
+        )
 
 
 def _rehearsed(project: Project, symptom: str, *, every: bool) -> Sequence[str]:
