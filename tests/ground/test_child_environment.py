@@ -91,7 +91,12 @@ def test_what_was_set_for_the_program_is_kept(monkeypatch: pytest.MonkeyPatch) -
     given = {**os.environ, "AWS_PROFILE": "of the runbook", "NEW": "1", "HOME": "/root"}
     made = rights.environment(given, user)
     assert (made["AWS_PROFILE"], made["NEW"], made["PATH"]) == ("of the runbook", "1", os.environ["PATH"])
-    assert (made["HOME"], made["USER"], made["LOGNAME"], made["SHELL"]) == ("/home/alice", "alice", "alice", "/bin/bash")
+    assert (made["HOME"], made["USER"], made["LOGNAME"], made["SHELL"]) == (
+        "/home/alice",
+        "alice",
+        "alice",
+        "/bin/bash",
+    )
     assert SECRETS.keys() & made.keys() == {"AWS_PROFILE"}
     chosen = rights.Chosen({**rights.inherited(user), "AWS_PROFILE": SECRETS["AWS_PROFILE"]})
     assert SECRETS.keys() & rights.environment(chosen, user).keys() == {"AWS_PROFILE"}, "chosen, whatever ours is"

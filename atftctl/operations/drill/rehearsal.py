@@ -20,6 +20,8 @@ from atftctl.operations.drill import aftermath, faults, healthy, incident
 from atftctl.operations.drill.drill import Drill
 from atftctl.operations.drill.outcome import EXIT_OF, DrillData, Rehearsed, overall, sentence
 from atftctl.operations.project import Project
+from atftctl.operations.report import incident as incident_report
+from atftctl.operations.report.incident_data import IncidentData, IncidentPart
 from atftctl.operations.trainer_process import lifecycle
 from atftctl.protocol.messages import joined, tr
 
@@ -84,6 +86,7 @@ def _rehearse(project: Project, name: str, data: str, report: Reporter, *, keep:
     home = Path(tempfile.mkdtemp(prefix="atftctl-drill-"))
     drill = Drill(project, report, name, project.runbook.drill.faults[name])
     begun, kept, obstacle, verdict = time.monotonic(), True, "", "restored"
+    story: IncidentPart | None = None
     try:
         _run_parts(drill, home, data)
         kept = keep
@@ -97,6 +100,7 @@ def _rehearse(project: Project, name: str, data: str, report: Reporter, *, keep:
         kept = keep
         raise
     finally:
+        story = _story(drill)
         _clean_up(drill, home, keep=kept)
     return Rehearsed(
         symptom=name,
@@ -109,7 +113,21 @@ def _rehearse(project: Project, name: str, data: str, report: Reporter, *, keep:
         seen=drill.seen,
         timeline=tuple(drill.lines),
         folder=str(home / "project") if kept else None,
+        incident=story,
     )
+
+
+def _story(drill: Drill) -> IncidentPart | None:
+    """What `incident` tells of the watcher's rollback, while its scratch copy is there; None where there was none."""
+    operation = str(drill.seen.get("act", {}).get("operation") or "")
+    if not operation:
+        return None
+    try:
+        data = incident_report.incident(drill.project, (operation,)).data
+    except (AtftError, HostError, OSError):
+        return None
+    assert isinstance(data, IncidentData)
+    return data.operations[0]
 
 
 def _text(error: AtftError) -> str:
