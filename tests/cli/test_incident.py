@@ -401,3 +401,11 @@ def test_a_page_stays_small_whatever_the_records_hold(rolled_back: Project) -> N
         seen = page(rolled_back, *chosen)
         assert len(seen.source.encode()) <= 200_000, len(seen.source)
         assert "--json lists all" in seen.text and all(f"atftctl undo {name}" in seen.text for name in chosen)
+
+
+def test_without_an_operation_it_says_what_to_do(project: Project) -> None:
+    none = project.run("incident")
+    assert none.code == 3 and "atftctl status" in none.err, none
+    assert project.run("trainer", "start").code == 0
+    still = project.run("incident")
+    assert still.code == 3 and "atftctl status" in still.err, "a start of the trainer is no incident"

@@ -42,7 +42,10 @@ class _Rehearsal(Parts):
         yield self.paragraph(self.result.headline, TONES.get(data.verdict, "warn"))
         yield "</header>\n<main>"
         head, rows = table_of(data)
-        cells = [[f'<span class="n">{self.text(row[index])}</span>' for index in SUMMARY] for row in rows]
+        cells = [
+            [self.text(row[0]), *(f'<span class="n">{self.text(row[index])}</span>' for index in SUMMARY[1:])]
+            for row in rows
+        ]
         yield self.table([head[index] for index in SUMMARY], cells)
         for name in data.missing:
             yield self.paragraph(tr("{symptom} has no drill: the runbook's drill.faults does not describe it",

@@ -17,7 +17,7 @@ from atftctl.host.process.rights import ROUTE, passes_route, user_of
 from atftctl.host.process.together import run_together
 from atftctl.host.self_copy import relay
 from atftctl.operations.alerting.outbox import sender_environment
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import from_record, tr
 
 COMMAND = "__send"  # how the process is called; not for people
 NOT_STARTED = 127
@@ -66,6 +66,6 @@ def _outcome(done: Done, limit_s: float) -> Outcome:
         return Outcome(done.output)
     try:
         answer = json.loads(done.output.strip().splitlines()[-1])
-        return Outcome(str(answer["problem"]), bool(answer["final"]))
+        return Outcome(from_record(answer["problem"]), bool(answer["final"]))
     except (ValueError, KeyError, TypeError, IndexError):
         return Outcome(tr("the process that sends it ended without an answer"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from atftctl.decide.plans.setting_changes import flat, same
 from atftctl.domain.checks import title_of
+from atftctl.domain.errors import Refused
 from atftctl.domain.incident import Placed, Recorded
 from atftctl.domain.snapshot import Passed, Passes
 from atftctl.domain.text import value_text
@@ -196,10 +197,16 @@ def history_from(
     """(the lines of the operations that are named, for each the lines after it). No name: the newest operation of one
     of the commands `default`. Raises Refused where there is none, UsageError for a name that is none."""
     lines = history.read(project.layout)
+    changes = [line for line in lines if line["command"] in default]
+    if not (lines if any(words) else changes):
+        raise Refused(
+            tr("there is no operation yet that a page could tell of"),
+            hint=tr("for the state of the service: {command}", command="atftctl status"),
+        )
     if words := [word for word in words if word]:
         chosen = [history.find_any(lines, word) for word in words]
     else:
-        chosen = [history.find_any([line for line in lines if line["command"] in default], "")]
+        chosen = [history.find_any(changes, "")]
     order = sorted({id(line): line for line in chosen}.values(), key=lines.index)
     return list(order), [list(lines[lines.index(line) + 1 :]) for line in order]
 
