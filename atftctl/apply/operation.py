@@ -29,7 +29,7 @@ from atftctl.host.files.durable import write_durably
 from atftctl.host.files.folders import make_dirs
 from atftctl.host.process import table as procs
 from atftctl.host.self_copy import private_copy
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import record_of, tr
 from atftctl.state import history, quarantine, sealed_records
 from atftctl.state.layout import Layout
 
@@ -86,7 +86,9 @@ class Operation:
         folder = self.layout.operations / self.id
         try:
             make_dirs(folder, 0o700)
-            plan = {"command": self.plan.command, "steps": [step.describe() for step in self.plan.steps]}
+            steps = [step.describe() for step in self.plan.steps]
+            texts = {"title": record_of(self.plan.title), "steps": list(map(record_of, steps))}
+            plan = {"command": self.plan.command, "steps": steps, "texts": texts}
             for name, data in {**evidence, "plan.json": sealed_records.plain(plan, indent=1)}.items():
                 write_durably(folder / name, data, 0o600)
         except OSError as error:

@@ -135,20 +135,20 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, 
 
 
 def environment(layout: Layout, run_id: str, number: int, env: Mapping[str, str]) -> dict[str, str]:
-    """Return the trainer's environment: ours, with the variables `env`, its run id and its generation, and with the
-    project first on the module path.
+    """Return the trainer's environment: ours, or what another user may get of it, with the variables `env`, its run id
+    and its generation, and with the project first on the module path.
 
     So a scratch copy of the project runs its own trainer.
     """
     path = env.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
-    return {
-        **os.environ,
+    return rights.Chosen({
+        **rights.inherited(rights.user_of(layout.root)),
         **env,
         "PYTHONPATH": f"{layout.root}{os.pathsep}{path}" if path else str(layout.root),
         "PYTHONUNBUFFERED": "1",
         protocol.RUN_ID: run_id,
         **generations.marks(layout.root, number),
-    }
+    })  # fmt: skip
 
 
 def stop(

@@ -74,10 +74,11 @@ class Session:
             return
         with suppress(Exception):  # whatever is broken here, the operation is done, and has its exit code
             from atftctl.operations.alerting import gather, outbox
+            from atftctl.protocol.messages import tr
 
             project, before = self._opened
-            if stopped or gather.signature(project.layout) != before:
-                outbox.poke(project)
+            if (stopped or gather.signature(project.layout) != before) and (problem := outbox.poke(project)):
+                self.reporter.note(tr("people can't be told: {problem}; see: atftctl doctor", problem=problem))
 
     def request(self, *, or_undo: bool = False, policy: RestartPolicy | None = None) -> Request:
         """How the operator asks for this change. policy: what it may do with the trainer, where it may have to be

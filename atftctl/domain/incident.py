@@ -52,6 +52,16 @@ class Recorded:
 
 
 @record
+class Failed:
+    """A checklist that failed. `at`: when (ISO 8601). `digests`: SHA-256 of the configs that it checked, by path.
+    `checks`: (verdict, what was measured) of each check, by its name."""
+
+    at: str
+    digests: Mapping[str, str]
+    checks: Mapping[str, tuple[str, str]]
+
+
+@record
 class Placed:
     """The rows of the metrics around an operation, steps rising on each side. `torn`: lines that were no rows. `cut`:
     there are more rows than were read. `kept`: the rows before come from the operation's evidence. `problem`: why rows

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from atftctl.domain.record import record
 from atftctl.domain.route import Severity, reaches
+from atftctl.protocol.messages import from_record, record_of
 
 Ending = Literal["", "verified", "stopped"]
 
@@ -73,14 +74,18 @@ class RouteState:
     tries: int = 0
     failed_at: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """As values that `json` writes; the problem stays translatable."""
+        return {**vars(self), "problem": record_of(self.problem)}
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RouteState:
-        """The state of JSON. Raises TypeError or ValueError where it is none."""
+        """The state of JSON. Raises TypeError, KeyError or ValueError where it is none."""
         return cls(**{name: kind(value[name]) for name, kind in _KINDS.items() if name in value})
 
 
-_KINDS: dict[str, type] = {
-    "sent": int, "events": tuple, "at": float, "ended": bool, "problem": str, "tries": int, "failed_at": str,
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "sent": int, "events": tuple, "at": float, "ended": bool, "problem": from_record, "tries": int, "failed_at": str,
 }  # fmt: skip
 OPEN = ":open"  # the end of an event's id: of an operation that stopped halfway, before its line in the history
 

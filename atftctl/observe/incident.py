@@ -18,6 +18,7 @@ from atftctl.host.files.fingerprint import sha256_bytes
 from atftctl.host.files.reading import read_bytes
 from atftctl.observe.metrics.runs import all_events
 from atftctl.observe.snapshots import catalog
+from atftctl.protocol.messages import from_record
 from atftctl.state.layout import Layout
 
 ID = re.compile(r"[0-9]{8}_[0-9]{6}[0-9A-Za-z_-]{0,40}")  # what the id of an operation looks like
@@ -28,13 +29,15 @@ Event = Mapping[str, Any]
 
 @record
 class Kept:
-    """The evidence of one operation. `names`: its files. `plan`: the texts of the plan's steps. `process`: the trainer
+    """The evidence of one operation. `names`: its files. `plan`: the texts of the plan's steps. `title`: that of the
+    plan, or "". Both can be translated where the evidence has their templates. `process`: the trainer
     before the change. `diagnosis`: what was wrong with it, in a line. `diff`: of the configs. `metrics`: the newest
     rows of that time. `events`: of the trainers until then. `unread`: files that were expected and can't be read."""
 
     folder: str
     names: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
+    title: str = ""
     process: Mapping[str, Any] | None = None
     diagnosis: str = ""
     diff: tuple[str, ...] = ()
@@ -51,11 +54,12 @@ def kept(layout: Layout, operation: str) -> Kept:
         return Kept(name)
     names, content = _names(folder), _Files(folder)
     plan, process = _object(content.read("plan.json")), _object(content.read("process.json"))
-    steps = plan.get("steps") if plan else None
+    steps, title = _texts(plan or {})
     return Kept(
         name,
         names,
-        plan=tuple(map(str, steps)) if isinstance(steps, list) else (),
+        plan=steps,
+        title=title,
         process=process,
         diagnosis=_text(content.read("diagnosis.txt")).strip(),
         diff=tuple(_text(content.read("change.diff")).splitlines()),
@@ -63,6 +67,25 @@ def kept(layout: Layout, operation: str) -> Kept:
         events=tuple(_events(content.read(_kept_name(protocol.EVENTS), missing_ok=True) or b"")),
         unread=tuple(content.unread),
     )
+
+
+def _texts(plan: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """(the steps of a plan, its title). A text of the record counts only where it says what the step says."""
+    steps, texts = plan.get("steps"), plan.get("texts")
+    known = tuple(map(str, steps)) if isinstance(steps, list) else ()
+    records = texts.get("steps") if isinstance(texts, Mapping) else None
+    if not isinstance(texts, Mapping) or not isinstance(records, list) or len(records) != len(known):
+        return known, ""
+    made = tuple(map(_from_record, records))
+    steps_said = tuple(new if new == old else old for new, old in zip(made, known, strict=True))
+    return steps_said, _from_record(texts.get("title"))
+
+
+def _from_record(value: Any) -> str:
+    try:
+        return from_record(value)
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError):
+        return ""
 
 
 def events(layout: Layout) -> tuple[Event, ...]:

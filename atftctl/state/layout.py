@@ -144,6 +144,10 @@ class Layout:
         return self.state / "verified.jsonl"
 
     @property
+    def failed_checks(self) -> Path:
+        return self.state / "failed_checks.json"
+
+    @property
     def held(self) -> Path:
         return self.state / "held"
 

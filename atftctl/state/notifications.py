@@ -49,7 +49,8 @@ def read(layout: Layout) -> list[Told]:
 def write(layout: Layout, told: list[Told]) -> None:
     """Write what was told of the newest incidents. Called by whoever holds `sending`. Raises OSError."""
     entries = [
-        {"id": each.id, "routes": {name: vars(state) for name, state in each.routes.items()}} for each in told[-MOST:]
+        {"id": each.id, "routes": {name: state.to_json() for name, state in each.routes.items()}}
+        for each in told[-MOST:]
     ]
     write_durably(layout.notifications, sealed_records.seal({"incidents": entries}), 0o600)
 

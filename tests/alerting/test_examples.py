@@ -159,3 +159,32 @@ def test_the_steps_of_the_workflow_run_in_a_shell(project: Project, tmp_path: Pa
     [upload] = [step for step in job["steps"] if "uses" in step]
     assert upload["if"] == "always()"
     assert [name for name in upload["with"]["path"].split() if not (tmp_path / name).exists()] == []
+
+
+def test_the_watcher_keeps_the_metrics_file(project: Project) -> None:
+    project.start_trainer()
+    watcher = project.start("watch", "--interval", "0.1", "--plain", "--metrics-file", "state.prom")
+    try:
+        wait_for(lambda: (project.root / "state.prom").exists())
+        assert values(project)["atftctl_trainer_up"] == 1
+        assert project.run("trainer", "stop").code == 0
+        wait_for(lambda: values(project)["atftctl_trainer_up"] == 0)
+        (project.root / "state.prom").unlink()
+        (project.root / "state.prom").mkdir()  # the place is taken: said once, and the watcher goes on
+        wait_for(lambda: watcher.stdout and "the metrics file is not up to date" in watcher.stdout.readline())
+        (project.root / "state.prom").rmdir()
+        wait_for(lambda: (project.root / "state.prom").is_file())
+        assert watcher.poll() is None
+    finally:
+        watcher.terminate()
+        watcher.communicate()
+
+
+def test_a_look_for_cron_writes_the_metrics_file_too(project: Project) -> None:
+    assert project.run("watch", "--once", "--metrics-file", "state.prom").code == 6
+    assert values(project)["atftctl_trainer_state never started"] == 1
+    assert project.run("watch", "--once", "--metrics-file", "state.txt").code == 2
+    assert project.run("watch", "--metrics-file", "no/folder/state.prom").code == 3
+    (project.root / "taken.prom").mkdir()
+    ended = project.run("watch", "--once", "--metrics-file", "taken.prom")
+    assert ended.code == 6 and "the metrics file is not up to date" in ended.err, "its verdict counts"

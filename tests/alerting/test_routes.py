@@ -137,7 +137,9 @@ def test_where_the_variable_is_not_set_a_later_command_tells(routed: Project, re
     address = routed.env.pop("ROUTE_ONCALL")
     assert routed.run(*OOM).code == 0
     wait_until(lambda: (routed.root / ".atftctl/notifications.json").exists())
-    assert told(routed)["problem"] == "the environment variable ROUTE_ONCALL is not set"
+    assert told(routed)["problem"]["text"] == "the environment variable ROUTE_ONCALL is not set"
+    listed = routed.run("alert", "list", "--lang", "ja")
+    assert "環境変数 ROUTE_ONCALL が設定されていません" in listed.out, "the reader chooses the language"
     routed.env["ROUTE_ONCALL"] = address
     assert routed.run("config", "set", "huber_loss", "false", "--yes", "--no-restart").code == 0
     wait_until(lambda: receiver.came)

@@ -1,10 +1,11 @@
-"""The page of an incident as a browser shows it: on three widths, on paper, in the dark, in Japanese.
+"""The page of an incident, and that of a rehearsal, as a browser shows them: on three widths, on paper, in the dark, in Japanese.
 
 ATFTCTL_SCREENSHOTS=folder keeps the pictures.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -16,6 +17,14 @@ from typing import Any
 
 import pytest
 
+from atftctl.cli.render import drill_page
+from atftctl.domain.result import Result
+from atftctl.operations.drill.outcome import DrillData, Rehearsed
+from atftctl.operations.drill.timeline import Timeline
+from atftctl.operations.project import open_to_look
+from atftctl.operations.report.incident import incident
+from atftctl.operations.report.incident_data import IncidentData
+from atftctl.protocol import Exit
 from tests.support.incidents import rewrite, roll_back, rows
 from tests.support.metrics import row
 from tests.support.projects import Project, make_project
@@ -42,7 +51,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     before[2400:2403] = [row(step, 1, loss_rel="nan") for step in (2401, 2402, 2403)]
     before[2000:2200] = []
     roll_back(project, before, rows(2, 2901, 3100), reason="メモリ使用量がステップ300から増え続けたため")
-    made = {"english": _page(project, "en"), "japanese": _page(project, "ja")}
+    made = {"english": _page(project, "en"), "japanese": _page(project, "ja"), "drill": _drill_page(project)}
     shutil.rmtree(project.root / "logs")
     shutil.rmtree(project.root / ".atftctl/operations")
     made["bare"] = _page(project, "bare", "--lang", "en")
@@ -56,6 +65,26 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     made["hostile"] = _page(project, "hostile", "--lang", "en")
     return made
+
+
+def _drill_page(project: Project) -> Path:
+    """The page of a rehearsal of three drills: one with the incident of this project, two with hostile and long
+    texts."""
+    data = incident(open_to_look(project.root), ()).data
+    assert isinstance(data, IncidentData)
+    seen = {"act": {"evidence": [EVIL, LONG]}, "checks": {LONG: EVIL, EVIL: LONG}}
+    known = Rehearsed("oom", "Out of memory", "restored", None, 5, 200.0, Timeline(10.0, 12.0, 20.0, 34.5).seconds(),
+                      {}, ("  1.0 s  part: outcome",), None, data.operations[0])  # fmt: skip
+    drills = (
+        known,
+        dataclasses.replace(known, symptom=EVIL, title=EVIL, verdict="not restored", obstacle=LONG, seen=seen),
+        dataclasses.replace(known, symptom=LONG, title=LONG, verdict="inconclusive", seen=seen, folder=f"/{LONG}",
+                            incident=None),
+    )  # fmt: skip
+    result = Result("drill", Exit.CHECK_FAILED, EVIL, data=DrillData("not restored", 400.0, drills, (LONG, EVIL)))
+    path = project.root / "drill.html"
+    drill_page.write(path, result, EVIL, "en")
+    return path
 
 
 def _page(project: Project, name: str, *arguments: str) -> Path:
@@ -88,13 +117,14 @@ def opened(browser: Any, pages: dict[str, Path]) -> Iterator[Any]:
     assert requests == [page for page in requests if page.startswith("file:") and page.endswith(".html")]
 
 
-@pytest.mark.parametrize("name", ["english", "japanese", "bare", "hostile"])
+@pytest.mark.parametrize("name", ["english", "japanese", "bare", "hostile", "drill"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_nothing_leaves_the_screen(opened: Any, name: str, width: int) -> None:
     page = opened(name, width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(OVERFLOW) == []
-    assert page.evaluate("document.documentElement.scrollHeight") < 20_000  # no column has the width of a letter
+    parts = page.evaluate("document.querySelectorAll('article').length")
+    assert page.evaluate("document.documentElement.scrollHeight") < 20_000 * parts  # no column is as wide as a letter
     assert page.title() != "hit" and page.evaluate("document.scripts.length") == 0
     assert page.evaluate("document.querySelectorAll('img, iframe, link, object').length") == 0
 

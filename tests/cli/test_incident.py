@@ -401,3 +401,44 @@ def test_a_page_stays_small_whatever_the_records_hold(rolled_back: Project) -> N
         seen = page(rolled_back, *chosen)
         assert len(seen.source.encode()) <= 200_000, len(seen.source)
         assert "--json lists all" in seen.text and all(f"atftctl undo {name}" in seen.text for name in chosen)
+
+
+def test_without_an_operation_it_says_what_to_do(project: Project) -> None:
+    none = project.run("incident")
+    assert none.code == 3 and "atftctl status" in none.err, none
+    assert project.run("trainer", "start").code == 0
+    still = project.run("incident")
+    assert still.code == 3 and "atftctl status" in still.err, "a start of the trainer is no incident"
+
+
+def test_a_verify_that_failed_after_it_is_on_the_page(rolled_back: Project) -> None:
+    log = rolled_back.root / "logs/training.log"
+    log.write_text(f"{log.read_text() if log.exists() else ''}RuntimeError: CUDA error: out of memory\n")
+    done = rolled_back.run("verify", "--check", "errors")
+    assert done.code == 1, done
+    found = data(rolled_back)
+    checks = [check for check in found["checks"] if check["verdict"] == "fail"]  # type: ignore[attr-defined]
+    assert [check["name"] for check in checks] == ["error log clear"] and checks[0]["at"], checks
+    assert "verify failed: error log clear" in page(rolled_back).text
+    assert "verify に失敗" in page(rolled_back, "--lang", "ja").text, "its texts are kept with their templates"
+    line = next(line for line in history(rolled_back) if line["command"] == "rollback")
+    digests = {file["path"]: file["new"] for file in line["files"]}
+    passed = {"at": "2126-01-01T00:00:00+00:00", "digests": digests, "checks": {"memory": "251 MB"}}
+    rolled_back.write(".atftctl/verified.jsonl", json.dumps(passed) + "\n")
+    names = [check["name"] for check in data(rolled_back)["checks"]]  # type: ignore[attr-defined]
+    assert "memory" in names and "error log clear" not in names, "the newest checklist counts"
+    rolled_back.write(".atftctl/failed_checks.json", b"{")
+    assert rolled_back.run("incident").code == 0
+    assert rolled_back.run("verify", "--check", "errors").code == 1
+    assert "verify failed" in page(rolled_back).text, "a damaged record is begun anew"
+
+
+def test_stored_texts_are_in_the_language_of_the_page(rolled_back: Project) -> None:
+    line = next(line for line in history(rolled_back) if line["command"] == "rollback")
+    path = f".atftctl/operations/{line['operation']}/plan.json"
+    plan = json.loads(rolled_back.read(path))
+    step = next(step for step in plan["steps"] if "snapshot" in step)
+    assert step in page(rolled_back).text and step not in page(rolled_back, "--lang", "ja").text
+    for texts in (None, {"title": 1, "steps": [1] * len(plan["steps"])}, {"steps": []}, {"title": {"text": "other"}}):
+        rolled_back.write(path, json.dumps({**plan, "texts": texts}))
+        assert step in page(rolled_back, "--lang", "ja").text, "of another version: as it was written"

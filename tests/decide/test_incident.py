@@ -69,7 +69,7 @@ def test_the_timeline_is_in_order_and_says_what_is_reckoned() -> None:
     before = [event("started", BEGAN - 100, 0), event("oom", BEGAN + 0.4, 400, message="no memory")]
     after = [event("first_step", BEGAN + 2.5, 201), event("anomaly", BEGAN + 60, 300, quantity="loss", value="nan")]
     undo = recorded({**ENTRY, "operation": "x", "command": "undo", "started": "2026-11-30T11:00:00+00:00"})
-    moments = timeline(recorded(ENTRY), before, after, (), [undo])
+    moments = timeline(recorded(ENTRY), before, after, (), (), [undo])
     assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
     kinds = [moment.kind for moment in moments]
     assert kinds[:2] == ["sign", "sign"] and kinds[2] == "decision"  # not before what it knew
@@ -88,7 +88,7 @@ def test_the_timeline_is_in_order_and_says_what_is_reckoned() -> None:
 )  # fmt: skip
 def test_a_record_of_another_version_is_read_as_far_as_it_goes(odd: dict[str, Any]) -> None:
     operation = recorded({**ENTRY, **odd})
-    timeline(operation, [], [], (), [])
+    timeline(operation, [], [], (), (), [])
     cost(operation, {"step": "x"}, [event("stopped", 5.0, -1)], [event("started", 5.0, 1 << 70)], Placed(), "step_s")
 
 

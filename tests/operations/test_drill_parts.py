@@ -81,7 +81,9 @@ def test_the_worst_verdict_counts(verdicts: tuple[Verdict, ...], worst: Verdict)
 def test_the_page_has_all_drills_and_no_markup_of_theirs(tmp_path: Path, suffix: str) -> None:
     page = tmp_path / f"drill.{suffix}"
     drill_page.check(page)
-    drill_page.write(page, result(rehearsed(), rehearsed("not restored", "leak", "it <b>came</b> back")), "Service")
+    drill_page.write(
+        page, result(rehearsed(), rehearsed("not restored", "leak", "it <b>came</b> back")), "Service", "en"
+    )
     text = page.read_text()
     assert "14.50 s" in text and "5 min" in text and "/x y" in text and "not restored" in text
     if suffix == "html":

@@ -23,7 +23,11 @@ Keep = Annotated[
 ]
 Report = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE", help="Write a page with the times: Markdown (.md) or HTML (.html)."),
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write one page of the whole rehearsal, with the page of each incident: HTML (.html) or Markdown (.md).",
+    ),
 ]
 
 
@@ -32,7 +36,7 @@ Report = Annotated[
     examples=(
         "atftctl drill",
         "atftctl drill --symptom divergence --keep",
-        "atftctl drill --all --report drill.md",
+        "atftctl drill --all --report drill.html",
     ),
 )
 def drill(
@@ -64,5 +68,5 @@ def drill(
     project = session.open()
     result = operation.run(project, symptom, data, session.request().report, keep=keep, every=every)
     if report:
-        drill_page.write(report, result, project.runbook.service)
+        drill_page.write(report, result, project.runbook.service, session.language)
     return result

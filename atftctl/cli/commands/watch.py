@@ -1,5 +1,6 @@
 """`atftctl watch`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,16 @@ Interval = Annotated[
     float, typer.Option("--interval", metavar="SECONDS", min=0.1, max=3600, help="Time between two looks.")
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="Plain lines, also on a terminal.")]
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics-file",
+        metavar="FILE",
+        help="Also keep the state in FILE as Prometheus text, as `status --metrics-file` does: at each look that says "
+        "something, and every five seconds.",
+        show_default=False,
+    ),
+]
 ACTING = "Acting (default: propose the command)"
 Shadow = Annotated[
     bool,
@@ -53,13 +64,18 @@ ActAgain = Annotated[
 
 @command(
     "watch",
-    examples=("atftctl watch", "atftctl watch --once", "atftctl watch --auto"),
+    examples=(
+        "atftctl watch",
+        "atftctl watch --once",
+        "atftctl watch --auto --metrics-file /var/lib/prometheus/node-exporter/atftctl.prom",
+    ),
 )
 def watch(
     session: Session,
     once: Once = False,
     interval: Interval = 0.5,
     plain: Plain = False,
+    metrics_file: MetricsFile = None,
     shadow: Shadow = False,
     auto: Auto = False,
     trust_defaults: TrustDefaults = False,
@@ -74,9 +90,14 @@ def watch(
     """
     from atftctl.cli.acting_mode import mode_of
     from atftctl.operations.monitoring import watch as operation
+    from atftctl.operations.monitoring.watch_metrics import MetricsWriter
+    from atftctl.operations.report.metrics_file import check
 
     mode = mode_of(shadow=shadow, auto=auto, trust_defaults=trust_defaults, act_again=act_again)
+    if metrics_file is not None:
+        check(metrics_file)
     project = session.open(look=mode == "propose")
+    metrics = MetricsWriter(project, metrics_file) if metrics_file else None
     if mode == "auto":
         from atftctl.operations.monitoring import earned
 
@@ -85,10 +106,10 @@ def watch(
         from atftctl.cli.render.diagnosis import watched
 
         session.render = watched
-        return operation.once(project, session.reporter, mode, again=act_again)
+        return operation.once(project, session.reporter, mode, again=act_again, metrics=metrics)
     from atftctl.cli.watch_stream import stream
 
     def looks(report: "Reporter") -> "Generator[Seen, None, None]":
-        return operation.watch(project, report, interval, mode, again=act_again)
+        return operation.watch(project, report, interval, mode, again=act_again, metrics=metrics)
 
     return stream(session, project, looks, plain=plain)

@@ -33,7 +33,7 @@ def page(data: IncidentData) -> str:
 
 def _page(data: IncidentData) -> Iterator[str]:
     for part in data.operations:
-        yield from _part(part)
+        yield from part_lines(part)
     if data.people:
         yield from _titled(tr("Contacts"))
         yield from (f"- {text(person)}" for person in data.people)
@@ -42,7 +42,8 @@ def _page(data: IncidentData) -> Iterator[str]:
     yield f"\n---\n\n{text(service)}; {text(made)}"
 
 
-def _part(part: IncidentPart) -> Iterator[str]:
+def part_lines(part: IncidentPart) -> Iterator[str]:
+    """One operation, line by line."""
     title, unknown = text(tr("Incident")), text(tr("Not known"))
     yield f"\n## {title}: {code(texts.heading(part))}\n\n{text(texts.summary(part))}"
     if part.missing:

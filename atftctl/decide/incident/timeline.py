@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from atftctl import protocol
-from atftctl.domain.incident import Kind, Moment, Recorded, seconds_of
+from atftctl.domain.checks import title_of
+from atftctl.domain.incident import Failed, Kind, Moment, Recorded, seconds_of
 from atftctl.domain.snapshot import Passed
-from atftctl.protocol.messages import tr
+from atftctl.domain.verdict import Verdict
+from atftctl.protocol.messages import joined, tr
 
 MOST = 12  # events of one side that are shown
 WHOLE_S = 1.0  # the times of the history have no fractions
@@ -39,15 +41,16 @@ def timeline(
     before: Sequence[Mapping[str, Any]],
     after: Sequence[Mapping[str, Any]],
     passed: Iterable[Passed],
+    failed: Iterable[Failed],
     others: Iterable[Recorded],
 ) -> tuple[Moment, ...]:
     """All that is known of the times, in their order.
 
-    before, after: events of the trainers before and after the change. passed: later checklists that these files
-    passed. others: later operations that undo or confirm this one.
+    before, after: events of the trainers before and after the change. passed, failed: later checklists of these files.
+    others: later operations that undo or confirm this one.
     """
     signs = list(_signs(before))
-    moments = [*signs, *_after(operation, after), *_own(operation, signs), *_later(passed, others)]
+    moments = [*signs, *_after(operation, after), *_own(operation, signs), *_later(passed, failed, others)]
     return tuple(sorted(moments, key=lambda moment: moment.at))
 
 
@@ -122,8 +125,12 @@ def _after(operation: Recorded, events: Sequence[Mapping[str, Any]]) -> Iterator
             yield Moment(at, "later", described(event))
 
 
-def _later(passed: Iterable[Passed], others: Iterable[Recorded]) -> Iterator[Moment]:
-    """What followed: checklists that the files passed, and operations that undo or confirm this one."""
+def _later(passed: Iterable[Passed], failed: Iterable[Failed], others: Iterable[Recorded]) -> Iterator[Moment]:
+    """What followed: checklists of the files, and operations that undo or confirm this one."""
+    for failure in failed:
+        if (at := _at(failure.at)) is not None:
+            names = [title_of(name) for name, (verdict, _) in failure.checks.items() if verdict == Verdict.FAIL.value]
+            yield Moment(at, "later", tr("verify failed: {checks}", checks=joined(", ", names)))
     for checklist in passed:
         if (at := _at(checklist.at)) is not None:
             yield Moment(at, "proof", tr("verify passed: the files are verified-good"))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from atftctl.host.errors import reason
 from atftctl.host.process import rights
 from atftctl.host.process.inherited_state import clean_child
 from atftctl.protocol.messages import tr
@@ -84,7 +83,7 @@ def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: floa
             **rights.options(user),
         )
     except OSError as error:
-        return Done(127, tr("can't start {command}: {reason}", command=argv[0], reason=reason(error)))
+        return Done(127, rights.not_started(argv[0], error, user))
     try:
         output, _ = child.communicate(timeout=limit_s)
         return Done(child.returncode, output.decode("utf-8", "replace"))

@@ -4,14 +4,30 @@ user: nothing that the user could have written may run as root."""
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-SUDO = ("SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND")
+from atftctl.host.errors import reason
+from atftctl.protocol.messages import tr
+
+# What another user's program gets of root's environment: where programs and libraries are, how texts are shown, how
+# much of the machine may be used. Everything else may be a secret of root's.
+PASSED = frozenset(
+    ("PATH", "LANG", "LANGUAGE", "TZ", "TERM", "COLUMNS", "LINES", "NO_COLOR", "LD_LIBRARY_PATH", "VIRTUAL_ENV",
+     "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONDONTWRITEBYTECODE",
+     "PYTHONNOUSERSITE", "PYTHONWARNINGS", "PYTHONFAULTHANDLER", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
+     "SSL_CERT_FILE", "SSL_CERT_DIR")
+)  # fmt: skip
+PASSED_PREFIXES = (
+    "LC_", "ATFTCTL_", "CUDA_", "OMP_", "MKL_", "OPENBLAS_", "NCCL_", "PYTORCH_", "GIT_AUTHOR_", "GIT_COMMITTER_",
+)  # fmt: skip
+SECRET = re.compile("TOKEN|SECRET|PASS|KEY|CREDENTIAL")
+ROUTE = "ATFT_ROUTE_"  # variables that root may set for the routes of a user's runbook
 
 
 @dataclass(frozen=True)
@@ -22,6 +38,16 @@ class User:
     gid: int
     name: str = ""
     home: str = ""
+    shell: str = "/bin/sh"
+
+    @property
+    def label(self) -> str:
+        """What people call the user."""
+        return self.name or f"uid {self.uid}"
+
+
+class Chosen(dict[str, str]):
+    """An environment that was chosen variable by variable: another user's program gets all of it."""
 
 
 def user_of(folder: Path) -> User | None:
@@ -43,7 +69,7 @@ def _owner_of(root: str) -> User | None:
         entry = pwd.getpwuid(facts.st_uid)
     except KeyError:  # a container's user that has no name here
         return User(facts.st_uid, facts.st_gid, home=root)
-    return User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+    return User(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir, entry.pw_shell or "/bin/sh")
 
 
 def uid_of(folder: Path) -> int | None:
@@ -66,11 +92,36 @@ def options(user: User | None) -> dict[str, Any]:
 
 
 def environment(env: Mapping[str, str], user: User | None) -> dict[str, str]:
-    """The environment with that user's HOME and name, so that programs find that user's files."""
+    """The environment `env` for a program of that user. Of what we have inherited only the names are kept that hold no
+    secret: the user can read the environment of the user's own processes. What was set for this program is kept."""
     if user is None:
         return dict(env)
-    kept = {name: value for name, value in env.items() if name not in SUDO and not name.startswith("XDG_")}
-    return {**kept, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
+    kept = env if isinstance(env, Chosen) else {n: v for n, v in env.items() if _may_pass(n) or os.environ.get(n) != v}
+    return {**kept, "HOME": user.home, "USER": user.name, "LOGNAME": user.name, "SHELL": user.shell}
+
+
+def inherited(user: User | None, more: Collection[str] = ()) -> Chosen:
+    """What a program of that user gets of our own environment. more: names that are passed beside the usual ones."""
+    return Chosen({n: v for n, v in os.environ.items() if user is None or _may_pass(n) or n in more})
+
+
+def passes_route(name: str, user: User | None) -> bool:
+    """May a program of that user get the address of a route from this variable? The user has written the runbook, which
+    must not be able to name any variable of root's."""
+    return user is None or name.startswith(ROUTE)
+
+
+def _may_pass(name: str) -> bool:
+    return (name in PASSED or name.startswith(PASSED_PREFIXES)) and not SECRET.search(name)
+
+
+def not_started(command: str, error: BaseException, user: User | None) -> str:
+    """Say why a program could not be started. The owner of the project may lack a right that root has: to enter the
+    folder of the interpreter, for instance."""
+    if user and isinstance(error, PermissionError):
+        values = {"command": command, "user": user.label, "reason": reason(error)}
+        return tr("can't start {command} with the rights of {user}, the owner of the project: {reason}", **values)
+    return tr("can't start {command}: {reason}", command=command, reason=reason(error))
 
 
 def give_to(path: Path, user: User | None) -> None:

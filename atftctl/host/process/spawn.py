@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atftctl.host.errors import HostError, reason
+from atftctl.host.errors import HostError
 from atftctl.protocol.messages import tr
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def spawn(
             **rights.options(user),
         )
     except OSError as error:
-        raise HostError(tr("can't start {command}: {reason}", command=argv[0], reason=reason(error))) from None
+        raise HostError(rights.not_started(argv[0], error, user)) from None
     except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
         limit = tr("a memory limit of {limit_mb} MB", limit_mb=memory_limit_mb)
         raise HostError(

@@ -134,14 +134,6 @@ def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str], output: Path)
             **rights.options(user),
         )
     except OSError as error:
-        raise HostError(_not_started(argv[0], error, user)) from None
+        raise HostError(rights.not_started(argv[0], error, user)) from None
     finally:
         os.close(handle)
-
-
-def _not_started(command: str, error: OSError, user: rights.User | None) -> str:
-    """The owner of the project may lack a right that root has: to enter the folder of the interpreter, for instance."""
-    if user and isinstance(error, PermissionError):
-        values = {"command": command, "user": user.name or f"uid {user.uid}", "reason": reason(error)}
-        return tr("can't start {command} with the rights of {user}, the owner of the project: {reason}", **values)
-    return tr("can't start {command}: {reason}", command=command, reason=reason(error))

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from atftctl.host.errors import reason
 from atftctl.host.process import rights
 from atftctl.host.process.command import Done, limited
 from atftctl.protocol.messages import tr
@@ -59,7 +58,7 @@ def _start(argv: Sequence[str], given: bytes, cwd: Path, env: Mapping[str, str])
             **rights.options(user),
         )
     except (OSError, subprocess.SubprocessError) as error:
-        return Done(127, tr("can't start {command}: {reason}", command=argv[0], reason=reason(error)))
+        return Done(127, rights.not_started(argv[0], error, user))
     assert process.stdin is not None
     with suppress(OSError):  # it has ended already
         process.stdin.write(given[:LARGEST])

@@ -9,7 +9,7 @@ from typing import Any
 
 from atftctl.decide.alerting.message import uncalled, without
 from atftctl.domain.printable import printable
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import record_of, tr
 
 TYPES = {"info": "info", "warning": "warning", "critical": "failure"}  # by severity, as apprise calls them
 PROBLEM = 200  # characters
@@ -20,13 +20,13 @@ def send(message: Mapping[str, Any]) -> dict[str, Any]:
     address = os.environ.get(str(message["variable"]), "").strip()
     if not address:
         text = tr("the environment variable {name} is not set", name=message["variable"])
-        return {"problem": text, "final": True}
+        return _failed(text, final=True)
     try:
         return _send(address, message)
     except ImportError:
-        return {"problem": tr("apprise is not installed: pip install 'atftctl[alerts]'"), "final": True}
+        return _failed(tr("apprise is not installed: pip install 'atftctl[alerts]'"), final=True)
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises: its text may hold the address
-        return {"problem": _safe(f"{type(error).__name__}: {error}", address), "final": False}
+        return _failed(_safe(f"{type(error).__name__}: {error}", address), final=False)
 
 
 def _send(address: str, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _send(address: str, message: Mapping[str, Any]) -> dict[str, Any]:
     with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
         if not service.add(address):
             text = tr("{name} holds no address that apprise understands", name=message["variable"])
-            return {"problem": text, "final": True}
+            return _failed(text, final=True)
         sent = service.notify(
             title=uncalled(printable(message["subject"])),
             body=uncalled(message["body"]),
@@ -47,7 +47,12 @@ def _send(address: str, message: Mapping[str, Any]) -> dict[str, Any]:
         said = log.getvalue()
     if sent:
         return {"problem": "", "final": False}
-    return {"problem": _safe(said, address) or tr("apprise could not send it"), "final": False}
+    return _failed(_safe(said, address) or tr("apprise could not send it"), final=False)
+
+
+def _failed(problem: str, *, final: bool) -> dict[str, Any]:
+    """The answer: its reader chooses the language."""
+    return {"problem": record_of(problem), "final": final}
 
 
 def _safe(text: str, address: str) -> str:

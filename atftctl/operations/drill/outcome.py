@@ -8,6 +8,7 @@ from typing import Any, Literal
 from atftctl.domain.record import record
 from atftctl.domain.result import Data
 from atftctl.operations.drill.timeline import Seconds
+from atftctl.operations.report.incident_data import IncidentPart
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, joined, tr, trn
 
@@ -28,7 +29,8 @@ class Rehearsed(Data):
     the watcher, the checklist passed, and the first phase is on again; `not restored`: one of these failed;
     `inconclusive`: one of them could not be told. obstacle: what failed, or null. target_minutes: the runbook's time
     for the rollback. total_s: seconds of the whole drill. seconds: of the incident, part by part. seen: what was
-    measured. timeline: one line for each part. folder: of the scratch copy where it was kept, or null.
+    measured. timeline: one line for each part. folder: of the scratch copy where it was kept, or null. incident: the
+    watcher's rollback, as `incident` tells it; null where nothing was rolled back.
     """
 
     symptom: str
@@ -41,6 +43,7 @@ class Rehearsed(Data):
     seen: Mapping[str, Any]
     timeline: tuple[str, ...]
     folder: str | None = None
+    incident: IncidentPart | None = None
 
 
 @record

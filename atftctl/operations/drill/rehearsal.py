@@ -13,13 +13,16 @@ from pathlib import Path
 
 from atftctl.decide.symptoms import find_symptom
 from atftctl.domain import missing_parts
-from atftctl.domain.errors import AtftError, Inconclusive, UsageError
+from atftctl.domain.errors import AtftError, Inconclusive, Refused, UsageError
 from atftctl.domain.result import Reporter, Result
 from atftctl.host.errors import HostError, reason
+from atftctl.host.process import rights
 from atftctl.operations.drill import aftermath, faults, healthy, incident
 from atftctl.operations.drill.drill import Drill
 from atftctl.operations.drill.outcome import EXIT_OF, DrillData, Rehearsed, overall, sentence
 from atftctl.operations.project import Project
+from atftctl.operations.report import incident as incident_report
+from atftctl.operations.report.incident_data import IncidentData, IncidentPart
 from atftctl.operations.trainer_process import lifecycle
 from atftctl.protocol.messages import joined, tr
 
@@ -31,8 +34,9 @@ def run(
 
     `symptom`: its name, alias or title; "" for the first one of the runbook's drills. `data`: a file with real prices;
     "" for synthetic ones. `keep`: keep the scratch copies; that of a drill that fails is kept in any case. `every`: all
-    symptoms. Raises UsageError.
+    symptoms. Raises UsageError, and Refused for root in a user's project.
     """
+    _refuse_for_another(project)
     names = _rehearsed(project, symptom, every=every)
     if data and not Path(data).is_file():
         raise UsageError(tr("{path}: no such file", path=data))
@@ -49,6 +53,16 @@ def run(
         data=result,
         contacts=project.contacts if result.verdict == "not restored" else (),
     )
+
+
+def _refuse_for_another(project: Project) -> None:
+    """The scratch copy would be root's own, and the code in it the user's."""
+    if (user := rights.user_of(project.layout.root)) is not None:
+        owner = user.name or f"'#{user.uid}'"  # as sudo takes a user id
+        raise Refused(
+            tr("root can't rehearse in the project of {owner}: the user's code would run as root", owner=user.label),
+            hint=f"sudo -u {owner} atftctl drill",
+        )
 
 
 def _rehearsed(project: Project, symptom: str, *, every: bool) -> Sequence[str]:
@@ -73,6 +87,7 @@ def _rehearse(project: Project, name: str, data: str, report: Reporter, *, keep:
     home = Path(tempfile.mkdtemp(prefix="atftctl-drill-"))
     drill = Drill(project, report, name, project.runbook.drill.faults[name])
     begun, kept, obstacle, verdict = time.monotonic(), True, "", "restored"
+    story: IncidentPart | None = None
     try:
         _run_parts(drill, home, data)
         kept = keep
@@ -86,6 +101,7 @@ def _rehearse(project: Project, name: str, data: str, report: Reporter, *, keep:
         kept = keep
         raise
     finally:
+        story = _story(drill)
         _clean_up(drill, home, keep=kept)
     return Rehearsed(
         symptom=name,
@@ -98,7 +114,21 @@ def _rehearse(project: Project, name: str, data: str, report: Reporter, *, keep:
         seen=drill.seen,
         timeline=tuple(drill.lines),
         folder=str(home / "project") if kept else None,
+        incident=story,
     )
+
+
+def _story(drill: Drill) -> IncidentPart | None:
+    """What `incident` tells of the watcher's rollback, while its scratch copy is there; None where there was none."""
+    operation = str(drill.seen.get("act", {}).get("operation") or "")
+    if not operation:
+        return None
+    try:
+        data = incident_report.incident(drill.project, (operation,)).data
+    except (AtftError, HostError, OSError):
+        return None
+    assert isinstance(data, IncidentData)
+    return data.operations[0]
 
 
 def _text(error: AtftError) -> str:

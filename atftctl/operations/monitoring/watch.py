@@ -21,6 +21,7 @@ from atftctl.operations.monitoring.diagnose import data_of, headline
 from atftctl.operations.monitoring.diagnosis_data import DiagnoseData
 from atftctl.operations.monitoring.watch_keeping import Keeper, only_watcher, read_state
 from atftctl.operations.monitoring.watch_lines import Teller, WatchLine, exit_code, verdict_of
+from atftctl.operations.monitoring.watch_metrics import MetricsWriter
 from atftctl.operations.monitoring.watcher import Watcher
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import tr
@@ -63,10 +64,17 @@ class WatchData(Data):
 
 
 def watch(
-    project: Project, report: Reporter, interval_s: float = INTERVAL_S, mode: Mode = "propose", *, again: bool = False
+    project: Project,
+    report: Reporter,
+    interval_s: float = INTERVAL_S,
+    mode: Mode = "propose",
+    *,
+    again: bool = False,
+    metrics: MetricsWriter | None = None,
 ) -> Generator[Seen, None, None]:
     """Yield a look every `interval_s` seconds, and act on it as `mode` says. Ends only when it is closed, or
-    interrupted. again: a person has looked; see `earned.allow_again`. Raises Busy where another watcher runs."""
+    interrupted. again: a person has looked; see `earned.allow_again`. metrics: writes the state beside it. Raises Busy
+    where another watcher runs."""
     command = "watch" if mode == "propose" else f"watch --{mode}"
     with only_watcher(project.layout, report, command) as alone:
         mode = mode if alone else "propose"
@@ -89,23 +97,35 @@ def watch(
                 decision = consider(project, look, report, mode)
                 if acted := speaker.lines(look, decision):
                     yield replace(seen, lines=acted, rows=(), decision=decision)
+                if metrics:
+                    notes += filter(None, [metrics.write(now=bool(seen.lines or acted))])
                 time.sleep(interval_s)
         finally:
             keeper.close(watcher.state)
             watcher.close()
 
 
-def once(project: Project, report: Reporter, mode: Mode = "propose", *, again: bool = False) -> Result:
+def once(
+    project: Project,
+    report: Reporter,
+    mode: Mode = "propose",
+    *,
+    again: bool = False,
+    metrics: MetricsWriter | None = None,
+) -> Result:
     """Look once, and act on it as `mode` says. Where a watcher runs, its state is used, and not written; then this one
-    only proposes. again: as for `watch`."""
+    only proposes. again, metrics: as for `watch`."""
     try:
         with only_watcher(project.layout, report) as alone:
             if again and alone:
                 earned.allow_again(project.layout)
-            return _once(project, report, mode if alone else "propose", keep=True)
+            result = _once(project, report, mode if alone else "propose", keep=True)
     except Busy as busy:
         report.note(busy.message)
-        return _once(project, report, "propose", keep=False)
+        result = _once(project, report, "propose", keep=False)
+    if problem := metrics and metrics.write(now=True):
+        report.note(problem)
+    return result
 
 
 def _once(project: Project, report: Reporter, mode: Mode, *, keep: bool) -> Result:

@@ -20,7 +20,7 @@ from atftctl.host.git import facts as git
 from atftctl.host.process.command import run
 from atftctl.observe.snapshots import catalog as observed
 from atftctl.observe.trainer_run import probes
-from atftctl.operations.alerting import listing
+from atftctl.operations.alerting import listing, outbox
 from atftctl.operations.project import Project, observe, open_operation
 from atftctl.operations.report import confirmation, health
 from atftctl.protocol import Exit
@@ -245,6 +245,10 @@ def route_findings(project: Project) -> Iterator[Finding]:
     if find_spec("apprise") is None:
         costs = tr("nobody is told of an incident; next: pip install 'atftctl[alerts]'")
         yield Finding("apprise", tr("missing"), costs)
+    if problem := outbox.obstacle(project):
+        yield Finding(
+            "routes", problem, tr("nobody is told of what root does; install atftctl where every user can read it")
+        )
     for route in routes:
         name = f"route {route.name}"
         if route.problem:

@@ -33,7 +33,7 @@ from atftctl.operations.report.incident_data import (
 from atftctl.operations.report.masking import masked, masked_lines
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr, trn
-from atftctl.state import verified
+from atftctl.state import failed_checks, verified
 
 COMMANDS = ("rollback", "undo", "restore", "resume", "recover", "config set")  # an incident, where no id is given
 ROLES = ("loss", "quality", "memory")
@@ -96,12 +96,13 @@ def _part(
     first = step_of(operation.first_step.get("step"))
     rows = around(project.layout, evidence.metrics, wanted, operation.generation, first)
     passed = parts.passed_of(entry, verified.passes(project.layout))
+    failed = parts.failed_of(entry, failed_checks.read(project.layout))
     settings, unknown = parts.settings_of(contents, entry)
     others = [recorded(line) for line in parts.related(entry, later)]
     curves, absent = _curves(rules, rows, bins)
     spent = cost(operation, evidence.process or {}, before, after, rows, rules.step_time)
     return IncidentPart(
-        **_words(operation),
+        **_words(operation, evidence.title),
         exit_code=operation.exit_code,
         started=_iso(operation.started),
         ended=_iso(operation.ended),
@@ -110,13 +111,13 @@ def _part(
         cost=CostData(spent.steps, spent.training_s, spent.down_s, spent.took_s),
         undo=parts.undo_of(entry, later),
         facts=_facts(operation),
-        steps=tuple(masked(step[:LONGEST]) for step in evidence.plan),
-        timeline=tuple(_moment(moment) for moment in timeline(operation, before, after, passed, others)),
+        steps=tuple(masked(_cut(step)) for step in evidence.plan),
+        timeline=tuple(_moment(moment) for moment in timeline(operation, before, after, passed, failed, others)),
         settings=settings,
         files=parts.files_of(entry),
         diff=tuple(masked_lines(evidence.diff[:DIFF_LINES])),
         curves=curves,
-        checks=parts.checks_of(operation, passed),
+        checks=parts.checks_of(operation, passed, failed),
         evidence=evidence.folder if evidence.names else "",
         evidence_files=evidence.names,
         missing=(
@@ -128,11 +129,18 @@ def _part(
     )
 
 
-def _words(operation: Recorded) -> dict[str, str]:
-    """The texts of the record."""
+def _cut(text: str) -> str:
+    """The text, cut where it is too long; one that is not stays translatable."""
+    return text if len(text) <= LONGEST else text[:LONGEST]
+
+
+def _words(operation: Recorded, title: str) -> dict[str, str]:
+    """The texts of the record. title: that of the plan, which can be translated, where it is the same."""
+    if title == operation.title:
+        operation = replace(operation, title=title)
     texts = {"command": operation.command, "title": operation.title, "operator": operation.operator}
     texts |= {"reason": operation.reason, "outcome": operation.outcome, "verdict": operation.verdict}
-    return {"operation": operation.id, **{name: masked(text[:LONGEST]) for name, text in texts.items()}}
+    return {"operation": operation.id, **{name: masked(_cut(text)) for name, text in texts.items()}}
 
 
 def _of_last_run(evidence: Kept, events: Sequence[Event]) -> list[Event]:

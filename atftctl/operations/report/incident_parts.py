@@ -8,7 +8,8 @@ from typing import Any
 
 from atftctl.decide.plans.setting_changes import flat, same
 from atftctl.domain.checks import title_of
-from atftctl.domain.incident import Placed, Recorded
+from atftctl.domain.errors import Refused
+from atftctl.domain.incident import Failed, Placed, Recorded
 from atftctl.domain.snapshot import Passed, Passes
 from atftctl.domain.text import value_text
 from atftctl.domain.verdict import Verdict
@@ -91,15 +92,20 @@ def _value(key: str, value: Any) -> str:
 
 def passed_of(entry: Entry, passes: Passes) -> list[Passed]:
     """The checklists that exactly the files of this operation passed after it."""
+    return [passed for digests, passed in passes if _is_of(entry, digests, passed.at)]
+
+
+def failed_of(entry: Entry, failures: Sequence[Failed]) -> list[Failed]:
+    """The checklists that failed with exactly the files of this operation after it."""
+    return [failure for failure in failures if _is_of(entry, failure.digests, failure.at)]
+
+
+def _is_of(entry: Entry, digests: Mapping[str, str], at: str) -> bool:
+    """Was a checklist of that time, of files with these digests, made of what this operation wrote?"""
     new = {str(file["path"]): file["new"] for file in entry.get("files") or () if file["new"]}
-    started = str(entry.get("started", ""))
-    return [
-        passed
-        for digests, passed in passes
-        if new.keys() & digests.keys()
-        and all(new[path] == digests[path] for path in new.keys() & digests.keys())
-        and _is_after(passed.at, started)
-    ]
+    both = new.keys() & digests.keys()
+    same_files = bool(both) and all(new[path] == digests[path] for path in both)
+    return same_files and _is_after(at, str(entry.get("started", "")))
 
 
 def _is_after(written: str, started: str) -> bool:
@@ -109,9 +115,9 @@ def _is_after(written: str, started: str) -> bool:
         return False
 
 
-def checks_of(operation: Recorded, passed: Sequence[Passed]) -> tuple[CheckData, ...]:
+def checks_of(operation: Recorded, passed: Sequence[Passed], failed: Sequence[Failed]) -> tuple[CheckData, ...]:
     """The checks with what they were decided from: the rehearsal, the first step, the gate, the checklist."""
-    return (*_rehearsal(operation), *_first_step(operation), *_gate(operation), *_checklist(passed))
+    return (*_rehearsal(operation), *_first_step(operation), *_gate(operation), *_checklist(passed, failed))
 
 
 def _rehearsal(operation: Recorded) -> Iterator[CheckData]:
@@ -144,8 +150,13 @@ def _gate(operation: Recorded) -> Iterator[CheckData]:
         yield CheckData(tr("gate of the phase"), _verdict(operation.verdict), masked(str(line)))
 
 
-def _checklist(passed: Sequence[Passed]) -> Iterator[CheckData]:
-    """The newest checklist. Only one that passed is recorded."""
+def _checklist(passed: Sequence[Passed], failed: Sequence[Failed]) -> Iterator[CheckData]:
+    """The newest checklist that passed or failed; one that was inconclusive is not recorded."""
+    newest = failed[-1] if failed else None
+    if newest and not (passed and _is_after(passed[-1].at, newest.at)):
+        for name, (verdict, text) in newest.checks.items():
+            yield CheckData(title_of(name), _verdict(verdict), masked(text), newest.at)
+        return
     for checklist in passed[-1:]:
         for name, text in checklist.checks.items():
             yield CheckData(title_of(name), Verdict.PASS.value, masked(text), checklist.at)
@@ -196,10 +207,16 @@ def history_from(
     """(the lines of the operations that are named, for each the lines after it). No name: the newest operation of one
     of the commands `default`. Raises Refused where there is none, UsageError for a name that is none."""
     lines = history.read(project.layout)
+    changes = [line for line in lines if line["command"] in default]
+    if not (lines if any(words) else changes):
+        raise Refused(
+            tr("there is no operation yet that a page could tell of"),
+            hint=tr("for the state of the service: {command}", command="atftctl status"),
+        )
     if words := [word for word in words if word]:
         chosen = [history.find_any(lines, word) for word in words]
     else:
-        chosen = [history.find_any([line for line in lines if line["command"] in default], "")]
+        chosen = [history.find_any(changes, "")]
     order = sorted({id(line): line for line in chosen}.values(), key=lines.index)
     return list(order), [list(lines[lines.index(line) + 1 :]) for line in order]
 

@@ -20,6 +20,7 @@ from atftctl.operations.report.status import StatusData
 from atftctl.protocol.messages import tr
 
 ENDING = ".prom"  # the collector reads no other files
+WHERE = tr("name a file in a folder that you may write to, not behind a symlink")
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -55,11 +56,17 @@ def _number(value: float) -> str:
 
 
 def check(path: Path) -> None:
-    """Raises UsageError for a file that the collector would not read: before anything is looked at."""
+    """Raises UsageError for a file that the collector would not read, and Refused for one in no folder: before anything
+    is looked at."""
     if path.suffix != ENDING:
         raise UsageError(
             tr("{path} does not end in {ending}: node exporter would not read it", path=path, ending=ENDING),
             hint=tr("example: {option} {path}", option="--metrics-file", path=path.with_suffix(ENDING)),
+        )
+    if not path.parent.is_dir():
+        raise Refused(
+            tr("{path} could not be written: {folder} is not a folder", path=path, folder=path.parent),
+            hint=WHERE,
         )
 
 
@@ -73,7 +80,7 @@ def write(path: Path, result: Result) -> None:
     except (OSError, HostError) as error:
         raise Refused(
             tr("{path} could not be written: {reason}", path=path, reason=reason(error)),
-            hint=tr("name a file in a folder that you may write to, not behind a symlink"),
+            hint=WHERE,
         ) from None
 
 

@@ -29,7 +29,7 @@ from atftctl.observe.trainer_run.measuring import MeasureRequest, measuring
 from atftctl.operations.project import Project, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.operations.verification import run_metrics
-from atftctl.operations.verification.marking import mark
+from atftctl.operations.verification.marking import keep_failure, mark
 from atftctl.protocol import is_number
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import history
@@ -128,6 +128,8 @@ def verify(
         details = {check.name: check.detail for check in checks}
         lines = mark(project, before, digest, measured["model"], details, request)
     else:
+        if verdict is Verdict.FAIL and not newest:
+            keep_failure(project, files, checks)
         lines = _next(project, verdict, data)
     return Result(
         "verify",

@@ -1,12 +1,14 @@
-"""Mark what passed the checklist as verified-good."""
+"""Mark what passed the checklist as verified-good, and keep what failed it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from atftctl.domain.checkpoint import LEAST_STEPS, Grade, Graded, reaches
+from atftctl.domain.facts import ConfigFile
+from atftctl.domain.verdict import Check
 from atftctl.host.errors import HostError
 from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_file
@@ -16,7 +18,7 @@ from atftctl.operations.confirm import by_verify
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request
 from atftctl.protocol.messages import Message, tr
-from atftctl.state import grades, quarantine, verified
+from atftctl.state import failed_checks, grades, quarantine, verified
 from atftctl.state.layout import Layout
 
 
@@ -60,6 +62,15 @@ def _sha256(layout: Layout, path: str) -> str:
         return sha256_file(resolve_inside(layout.root, path)) or ""
     except (OSError, HostError):
         return ""
+
+
+def keep_failure(project: Project, files: Mapping[str, ConfigFile], checks: Sequence[Check]) -> None:
+    """Keep that these configs failed, for the page of the operation that wrote them. Raises nothing: the verdict is
+    told in any case."""
+    digests = {path: config.sha256 for path, config in files.items() if config.sha256}
+    results = {check.name: (check.verdict.value, check.detail) for check in checks}
+    with suppress(OSError, HostError):
+        failed_checks.record(project.layout, digests, results, now())
 
 
 def _graded(project: Project, sha256: str, config_digest: str) -> Graded:
