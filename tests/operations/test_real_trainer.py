@@ -48,7 +48,7 @@ def test_from_a_baseline_to_verified_good(real: Project) -> None:
     assert rows["verified"] is True and rows["good"] is False, "another config than the one that passed"
     shown = real.run("backup", "show", "last-good", "--json").json["data"]
     assert shown["label"] == "verified" and shown["passed"]["checks"].keys() == verdicts(passed).keys()
-    assert shown["baseline"]["dates"] > 0 and shown["baseline"]["memory_mb"] > 0
+    assert shown["baseline"]["pairs"] > 0 and shown["baseline"]["memory_mb"] > 0
     assert "ok quality: " in real.run("backup", "show", "last-good").out
 
     real.replace(CONFIG, "freq_dropout_p: 0.0", "freq_dropout_p: 0.3")

@@ -81,11 +81,14 @@ SAY = {
     ),
     "verify": Text("After a rollback", "ロールバック後の検証"),
     "checklist": Text(
-        "check model, data, training, {quality} (margin {margin}, at least {dates} dates), errors, memory (at most × "
+        "check model, data, training, {quality} (margin {margin}, at least {pairs}), errors, memory (at most × "
         "{memory}), service, training time (at most × {time})",
-        "モデル、データ、学習、{quality}（許容差 {margin}、{dates}日以上）、エラー、メモリ（{memory}倍以内）、"
+        "モデル、データ、学習、{quality}（許容差 {margin}、{pairs}以上）、エラー、メモリ（{memory}倍以内）、"
         "サービス、学習時間（{time}倍以内）を確認する",
     ),
+    "pairs-date": Text("{count} dates", "{count}日"),
+    "pairs-example": Text("{count} examples", "{count}例"),
+    "pairs-none": Text("{count} values", "{count}個の値"),
     "phases": Text("Turning the improvements on again", "再有効化計画"),
     "gate": Text(
         "gate: {steps} healthy steps within {seconds:g} s{checks}{quality}",
@@ -167,7 +170,7 @@ def _page(book: Runbook, file: str, language: str) -> Iterator[str]:
         "checklist",
         quality=book.metrics.title(book.metrics.quality) or "-",
         margin=checks.quality_margin,
-        dates=checks.quality_min_dates,
+        pairs=SAY[f"pairs-{checks.quality_pair_by or 'none'}"].say(language).format(count=checks.min_pairs),
         memory=checks.memory_ratio,
         time=checks.step_time_ratio,
     )
