@@ -78,7 +78,7 @@ def transformers(root: Path) -> float:
 
     callback = RollbackCallback(root=str(root), settings={"lr": 0.1})
     state, control = TrainerState(), TrainerControl()
-    arguments = SimpleNamespace(logging_nan_inf_filter=False, device="cpu", learning_rate=0.1)
+    arguments = SimpleNamespace(logging_nan_inf_filter=False, device="cpu", output_dir="out", learning_rate=0.1)
     callback.on_train_begin(arguments, state, control)
 
     def report(step: int) -> None:

@@ -8,7 +8,7 @@
             loss = train_one_step()
             reporter.step(step, loss=loss)
             if step % 100 == 0 or reporter.stop_requested:
-                reporter.save("models/last.pth", lambda path: torch.save(state, path))
+                reporter.save("models/last.pt", lambda path: torch.save(state, path))
             if reporter.stop_requested:
                 break
 
