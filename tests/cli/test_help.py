@@ -46,7 +46,8 @@ def test_every_page_has_a_sentence_and_examples(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_the_examples_are_command_lines_that_parse(name: str) -> None:
     for example in (PAGES[name].epilog or "").splitlines():
-        arguments = shlex.split(example.split(">")[0].replace("source <(", "").replace(")", ""))
+        line = example.removeprefix("source <(").rstrip(")") if example.startswith("source") else example
+        arguments = shlex.split(line.split(" > ")[0])
         assert arguments[0] == "atftctl", example
         command: TyperCommand | TyperGroup = ROOT_COMMAND  # type: ignore[assignment]
         rest = arguments[1:]

@@ -15,7 +15,8 @@ pytest.importorskip("torch")
 @pytest.mark.slow
 def test_the_trainer_of_this_repository_passes(real: Project) -> None:
     real.replace(RUNBOOK, "grace_s: 5", "grace_s: 60")
-    done = real.run("trainer", "check", "--limit-s", "240", "--keep", "--json", limit_s=290)
+    done = real.run("trainer", "check", "--limit-s", "240", "--keep", "--json", limit_s=290,
+                    env={"TMPDIR": str(real.root.parent)})  # fmt: skip
     lines = {line["name"]: line for line in done.json["data"]["checks"]}
     assert "fail" not in {line["verdict"] for line in lines.values()}, lines
     told = {name for name, line in lines.items() if line["verdict"] == "pass"}

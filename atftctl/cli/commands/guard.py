@@ -40,7 +40,7 @@ Patterns = Annotated[
     "guard",
     examples=(
         "atftctl guard -- python -m atftctl.trainer train",
-        "atftctl guard --pattern 'iter (?P<step>\\d+): loss (?P<loss>\\S+)' -- python train.py",
+        "atftctl guard --pattern 'step (?P<step>[0-9]+)' -- ./train.sh",
     ),
     allow_interspersed_args=False,
 )
