@@ -61,7 +61,7 @@ def _refuse_for_another(project: Project) -> None:
         owner = user.name or f"'#{user.uid}'"  # as sudo takes a user id
         raise Refused(
             tr("root can't rehearse in the project of {owner}: the user's code would run as root", owner=user.label),
-            hint=f"sudo -u {owner} atftctl drill",
+            hint=tr("run it as the owner: {command}", command=f"sudo -u {owner} atftctl drill"),
         )
 
 
