@@ -49,25 +49,41 @@ def plain(root: Path) -> float:
 
 
 def lightning(root: Path) -> float:
-    """With what `Trainer` hands over, and without the norm of the gradient, whose cost is that of the model."""
+    """In a real `Trainer` with a module that logs a value, without the norm of the gradient: that costs what the model
+    costs."""
+    import lightning.pytorch as pl
     import torch
 
     from atftctl.hooks.lightning import RollbackCallback
 
-    callback = RollbackCallback(root=str(root), settings={"lr": 0.1}, gradient_norm=False)
-    loss = torch.tensor(0.5)
-    optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
-    strategy = SimpleNamespace(reduce_boolean_decision=lambda flag, **_: flag)
-    trainer: Any = SimpleNamespace(
-        global_step=0, callback_metrics={"train_loss": loss}, optimizers=[optimizer], strategy=strategy, ckpt_path=None
-    )
-    callback.on_train_start(trainer, None)
+    spent: list[float] = []
 
-    def report(step: int) -> None:
-        trainer.global_step = step
-        callback.on_train_batch_end(trainer, None, {"loss": loss}, None, step)
+    class Timed(RollbackCallback):
+        def on_train_batch_end(self, *arguments: Any) -> None:
+            time.sleep(PACE_S)
+            begun = time.thread_time()
+            super().on_train_batch_end(*arguments)
+            spent.append(time.thread_time() - begun)
 
-    return per_step_ms(report)
+    class Line(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = torch.nn.Linear(1, 1)
+
+        def training_step(self, batch: Any, index: int) -> Any:  # noqa: ARG002 - Lightning's signature
+            loss = self.line(batch[0]).square().mean()
+            self.log("train_loss", loss)
+            return loss
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    callback = Timed(root=str(root), settings={"lr": 0.1}, gradient_norm=False)
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(STEPS, 1)), batch_size=1)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "devices": 1}
+    pl.Trainer(accelerator="cpu", max_steps=STEPS, callbacks=[callback], **quiet).fit(Line(), data)
+    size = len(spent) // ROUNDS
+    return statistics.median(sum(spent[at * size : (at + 1) * size]) / size * 1000 for at in range(ROUNDS))
 
 
 def transformers(root: Path) -> float:

@@ -16,6 +16,7 @@ Lightning 2.2 or newer, by either of its names. To copy it into a project, copy 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,9 @@ except ImportError:
     from pytorch_lightning.strategies import Strategy
 
 try:
-    from atftctl.hooks.reporter import OnReload, Reporter
+    from atftctl.hooks.reporter import LOOK_S, OnReload, Reporter
 except ImportError:  # copied into a project
-    from reporter import OnReload, Reporter  # type: ignore[import-not-found, no-redef]
+    from reporter import LOOK_S, OnReload, Reporter  # type: ignore[import-not-found, no-redef]
 
 HOOKS = (
     "setup",
@@ -78,6 +79,7 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         self._reported = self._saved = 0
         self._resumed_generation = 0
         self._gradient: Any = None
+        self._collected = 0.0
         self._configured: Configured = []
         self._saved_with: Configured = []
 
@@ -196,15 +198,18 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         trainer.save_checkpoint(str(self.reporter.root / self._last))
 
     def _metrics(self, trainer: Any, outputs: Any) -> dict[str, Any]:
-        """The loss of the step, what the module has logged, the norm of the gradient and the learning rate."""
-        metrics = {name: value for name, value in trainer.callback_metrics.items() if _has_one_value(value)}
+        """The loss of the step, the norm of the gradient, the learning rate; sometimes what the module has logged."""
+        metrics: dict[str, Any] = {}
+        if time.monotonic() - self._collected >= LOOK_S:  # Lightning takes a fraction of a millisecond for these
+            self._collected = time.monotonic()
+            metrics = {name: value for name, value in trainer.callback_metrics.items() if _has_one_value(value)}
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if loss is not None:
             metrics["loss"] = loss
         if self._gradient is not None:
             metrics.setdefault("grad_norm", self._gradient)
-        if trainer.optimizers:
-            metrics.setdefault("lr", float(trainer.optimizers[0].param_groups[0]["lr"]))
+        for optimizer in trainer.optimizers[:1]:
+            metrics.setdefault("lr", float(optimizer.param_groups[0]["lr"]))
         return metrics
 
     def _name(self, path: str) -> str:

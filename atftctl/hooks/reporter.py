@@ -174,7 +174,9 @@ def first_line(path: Path) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = f"{value:.8g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.8g}"
+    text = str(value)
     return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text
 
 
@@ -652,14 +654,13 @@ class Reporter:
             self._look(now)
 
     def metrics(self, step: int, **values: Any) -> None:
-        """Report the metrics of a step, for a loop that knows them later than that the step is done. Raises SystemExit
-        (12) where `stop_on_nan` is set and one of them is not finite."""
+        """Report the metrics of a step, for a loop that knows them later than that the step is done."""
         if not self.is_main:
             return
-        row = {name: _number(value) for name, value in values.items()}
+        # A tensor is asked for its value when it is written: each question would wait for the graphics card.
+        row = {name: value.detach() if hasattr(value, "detach") else value for name, value in values.items()}
         row["step"], row["step_s"] = step, self._step_s
         self._rows.append(row)
-        self._judge(row)
 
     def evaluated(self, **values: Any) -> None:
         """Report the result of an evaluation."""
@@ -672,6 +673,7 @@ class Reporter:
         which is reported; the old file is then intact. Raises SystemExit (17) where a newer trainer was started."""
         if not self.is_main:
             return False
+        self.flush()  # weights that are not finite must not replace others
         target = self.root / path
         with self.section("save", 300.0):
             try:
@@ -728,27 +730,22 @@ class Reporter:
         if not self.is_main:
             return
         self.flush()
-        line = event_line(
-            name,
-            t=time.time(),
-            pid=os.getpid(),
-            run_id=self.run_id,
-            generation=self.fence.number,
-            step=self.current_step,
-            **fields,
-        )
+        mine = {"t": time.time(), "pid": os.getpid(), "run_id": self.run_id, "generation": self.fence.number}
+        line = event_line(name, **{**mine, "step": self.current_step, **fields})
         self._complain(EVENTS, self._events.append(line, durable=name in FATAL))
 
     def flush(self) -> None:
-        """Write the rows of metrics that are still kept."""
+        """Write the rows of metrics that are still kept, and judge them. Raises SystemExit (12) where `stop_on_nan` is
+        set and a metric is not finite."""
         if not self._rows:
             return
-        rows, self._rows = self._rows, []
-        for row in rows:
-            row.setdefault("rss_mb", self._rss_mb)
-            row[GENERATION_COLUMN] = self.fence.number
+        kept, self._rows = self._rows, []
+        same = {"rss_mb": self._rss_mb, GENERATION_COLUMN: self.fence.number}
+        rows = [{**same, **{name: _number(value) for name, value in row.items()}} for row in kept]
         with self._tolerated(METRICS):
             self._complain(METRICS, self._metrics_for(rows).append(rows))
+        for row in rows:
+            self._judge(row)
 
     def finish(self, reason: str = "") -> None:
         """Report the end of the training. Raises SystemExit (10, or 15 without a checkpoint) where it was asked to
@@ -772,6 +769,7 @@ class Reporter:
         """Report that an error ends the run."""
         if self._ended:
             return
+        self._stop_on_nan = False  # this error ends the run, whatever the last metrics are
         if isinstance(error, SystemExit):
             self.ended(error.code if isinstance(error.code, int) else bool(error.code), "the program has ended")
             return
@@ -828,9 +826,10 @@ class Reporter:
         """Report the first of a series of steps with a value that is not finite."""
         names = [name for name in self._finite if name in row and not _is_finite(row[name])]
         if names and not self._anomaly_told:
-            self.anomaly(names[0], row[names[0]], recoverable=not self._stop_on_nan)
+            value, recoverable = row[names[0]], not self._stop_on_nan
+            self.event(ANOMALY, quantity=names[0], value=value, recoverable=recoverable, step=row["step"])
         self._anomaly_told = bool(names)
-        if names and self._stop_on_nan:
+        if names and self._stop_on_nan and not self._ended:
             self.ended(EXIT_ANOMALY, f"{names[0]} is {row[names[0]]}")
             raise SystemExit(EXIT_ANOMALY)
 

@@ -127,6 +127,7 @@ class RollbackCallback(TrainerCallback):  # type: ignore[misc]
             self._row.update(values, step=state.global_step)
         if any(isinstance(value, float) and not math.isfinite(value) for value in values.values()):
             self._report_row()
+            self.reporter.flush()  # before the Trainer saves
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Name the section, so that a long evaluation is not taken for a hang."""

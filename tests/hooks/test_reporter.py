@@ -262,6 +262,18 @@ def test_a_config_that_can_not_be_read_is_an_error_before_anything_is_trained(ro
     assert names(root) == []
 
 
+def test_weights_after_a_loss_that_is_not_finite_replace_none(root: Path) -> None:
+    """Also where the row of that step is still kept."""
+    reporter = made(root, every_s=1000.0, stop_on_nan=True)
+    reporter.step(1, loss=1.0)
+    assert reporter.save("models/last.pth", write("good"))
+    reporter.step(2, loss=float("nan"))
+    with pytest.raises(SystemExit) as ended:
+        reporter.save("models/last.pth", write("bad"))
+    assert ended.value.code == TrainerExit.ANOMALY and (root / "models/last.pth").read_text() == "good"
+    assert [(event["event"], event["step"]) for event in events(root)[-2:]] == [("anomaly", 2), ("stopped", 2)]
+
+
 # -- what ends a run, and what does not ---------------------------------------------------------------------------
 
 
