@@ -121,7 +121,7 @@ def test_quality_per_date_and_its_rolling_mean_beside_the_baseline() -> None:
     single, means = quality_curves("quality", now, before)
     assert single.ends == ("2020-01-01", "2020-01-30") and len(means) == 2
     assert means[1].xs[0] == 11.0, "both are placed by date: 5, and the 7 dates of the first mean"
-    lines = curves.quality(now, before, 78, title="quality", charset="braille")
+    lines = curves.quality(now, before, 78, title="quality", pair_by="date", charset="braille")
     assert max(map(len, lines)) <= 78 and "2020-01-30" in lines[-1]
     assert any("dotted" in line for line in lines)
     assert not any("dotted" in line for line in curves.quality(now, {}, 78, title="quality", charset="ascii"))
@@ -146,7 +146,7 @@ def test_the_picture_is_well_formed_whatever_it_is_called() -> None:
 
 
 def test_the_picture_keeps_spikes_and_marks_gaps() -> None:
-    document = svg.quality("report", "quality", {"d1": 0.1, "d2": 0.9, "d3": math.nan, "d4": 0.1}, {"d1": 0.2})
+    document = svg.quality("report", "quality", {"d1": 0.1, "d2": 0.9, "d3": math.nan, "d4": 0.1}, {"d1": 0.2}, "date")
     picture = ET.fromstring(document)
     assert len(picture.findall(f".//{NS}polyline[@class='curve']")) >= 2
     assert len(picture.findall(f".//{NS}path[@class='broken']")) == 1
