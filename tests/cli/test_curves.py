@@ -124,8 +124,10 @@ def test_quality_per_date_and_its_rolling_mean_beside_the_baseline() -> None:
     lines = curves.quality(now, before, 78, title="quality", pair_by="date", charset="braille")
     assert max(map(len, lines)) <= 78 and "2020-01-30" in lines[-1]
     assert any("dotted" in line for line in lines)
-    assert not any("dotted" in line for line in curves.quality(now, {}, 78, title="quality", charset="ascii"))
-    assert curves.quality({}, {}, 78, title="quality", charset="ascii"), "no date at all"
+    assert not any(
+        "dotted" in line for line in curves.quality(now, {}, 78, title="quality", charset="ascii", pair_by="date")
+    )
+    assert curves.quality({}, {}, 78, title="quality", charset="ascii", pair_by="date"), "no date at all"
 
 
 def test_a_rolling_mean_skips_what_is_not_finite() -> None:
