@@ -389,7 +389,7 @@ def test_rows_of_an_earlier_trainer_and_of_the_file_before_are_not_the_runs(proj
         assert {row["generation"] for row in window.rows} == {"6"}
     metrics.rename(f"{metrics}.2")  # rotated: the rows since then are in both
     metrics.write_text("step,generation\n903,6\n")
-    rows = phase_window.look(layout, now, ())[0].rows
+    rows = phase_window.look(layout, now, rules)[0].rows
     assert rows[-1]["step"] == "903" and 1 < len(rows) < len(own)
 
 

@@ -172,7 +172,7 @@ def test_folders_as_checkpoints_and_metrics_of_several_frameworks(tmp_path: Path
     os.utime(project.root / "out" / "checkpoint-500", (1, 1))
     data = initialised(project)
     assert data["models"] == [] and data["metrics"] == ["out/checkpoint-*/trainer_state.json"]
-    assert "last: out/checkpoint-1000\n  history: out\n" in written(project)
+    assert "last: out/checkpoint-*\n  history: out\n" in written(project)
 
 
 def test_the_running_trainer_gives_its_command(tmp_path: Path) -> None:

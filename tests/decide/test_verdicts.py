@@ -15,7 +15,7 @@ from atftctl.domain.runbook import Checks
 from atftctl.domain.verdict import Check, Verdict, overall
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
-METRICS = Metrics({"ic": Metric("RankIC@1d", better="higher")}, quality="ic")
+METRICS = Metrics(columns={"ic": Metric("RankIC@1d", better="higher")}, quality="ic")
 
 
 def test_overall_is_never_a_pass_without_data() -> None:
@@ -80,7 +80,7 @@ def test_equal_weights_and_predictions_are_the_stronger_proof() -> None:
 
 
 def test_quality_needs_a_column_and_a_direction_in_the_runbook() -> None:
-    for metrics in (Metrics(), Metrics({"ic": Metric()}, quality="ic")):
+    for metrics in (Metrics(), Metrics(columns={"ic": Metric()}, quality="ic")):
         check = quality(PART, PART, metrics)
         assert check.verdict is OPEN and "metrics.quality" in check.detail
 
@@ -89,7 +89,7 @@ def test_quality_is_judged_in_the_direction_of_the_runbook() -> None:
     days = [f"2020-{at:05d}" for at in range(80)]
     low = PART | {"by_date": {day: 0.1 + 0.01 * (at % 7) for at, day in enumerate(days)}, "weights": "other"}
     high = PART | {"by_date": {day: 0.2 + 0.01 * (at % 5) for at, day in enumerate(days)}}
-    loss = Metrics({"loss": Metric("loss", better="lower")}, quality="loss")
+    loss = Metrics(columns={"loss": Metric("loss", better="lower")}, quality="loss")
     assert quality(low, high).verdict is FAIL and quality(low, high, loss).verdict is PASS
 
 
