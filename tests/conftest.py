@@ -30,7 +30,8 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made = make_project(tmp_path / "project", violations)
     yield made
     for pid in processes_of(made.root):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.kill(pid, signal.SIGKILL)
     assert not violations.exists(), violations.read_text()
 
 

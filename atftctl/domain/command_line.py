@@ -57,7 +57,6 @@ def runs(words: Sequence[str], wanted: Sequence[str], root: str) -> bool:
     return starts[0] == 0 or wanted[0].startswith("-") or compared[0] == "python" or compared[0] in SHELLS
 
 
-def matches(words: Sequence[str], patterns: Sequence[str], root: str) -> bool:
-    """Does one of the regular expressions match this command line?"""
-    text = " ".join(plain(words, root))[:LONGEST]
-    return any(re.search(pattern, text) for pattern in patterns)
+def text(words: Sequence[str], root: str) -> str:
+    """The command line as patterns are searched in it, as far as it is searched."""
+    return " ".join(plain(words, root))[:LONGEST]

@@ -4,6 +4,7 @@ no probe at all. Nothing of the shipped service is in what they read."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -164,3 +165,78 @@ def test_verified_good_is_reached_without_a_probe(project: Project) -> None:
     train(project, 30, 92.0)
     young = checks_of(project.run("verify", "--json", *asked))
     assert (young["quality"], young["training"]) == ("inconclusive", "inconclusive"), young
+
+
+ASKED = [argument for name in ("model", "training", "quality") for argument in ("--check", name)]
+
+
+def in_service(project: Project, *files: str) -> Project:
+    """A service without a probe that has a baseline of its run. `files`: of its metrics."""
+    service(project, "accuracy", probe=False, quality_margin=1.0)
+    if files:
+        runbook = yaml.safe_load(project.read(RUNBOOK))
+        runbook["metrics"]["files"] = list(files)
+        project.write(RUNBOOK, yaml.safe_dump(runbook, allow_unicode=True, sort_keys=False))
+    project.start_trainer()
+    assert project.run("trainer", "stop").code == 0
+    for name in ("best_model.pth", "last.pth"):
+        checkpoint(project.root / "models" / name)
+    return project
+
+
+def test_a_checkpoint_that_the_run_has_nothing_to_do_with_is_not_verified(project: Project) -> None:
+    """Whole by its CRC, and never evaluated by anybody: the figures are those of another model."""
+    in_service(project)
+    train(project, 120, 92.0)
+    assert project.run("baseline", "record").code == 0
+    os.utime(project.root / "models" / "best_model.pth", (10**9, 10**9))
+    (project.root / "models" / "last.pth").unlink()  # what it has resumed from is its own
+    done = project.run("verify", "--json", *ASKED)
+    assert checks_of(done) == {"model": "inconclusive", "training": "pass", "quality": "pass"}, done
+    assert "is older than this run" in done.json["data"]["checks"][0]["detail"]
+    checkpoint(project.root / "models" / "last.pth")
+    [model, *_] = project.run("verify", "--json", *ASKED).json["data"]["checks"]
+    assert model["verdict"] == "pass" and "models/last.pth" in model["detail"], "the one that the run has saved"
+
+
+def rows(name: str, project: Project, steps: range, accuracy: float, *, error: float = 0.0) -> None:
+    """Metrics of one run: an evaluation every ten steps. error: what another logger rounds off."""
+    lines = [
+        json.dumps({
+            "step": step, "train_loss": 0.5 + 0.001 * (step % 7),
+            **({"accuracy": accuracy + (step // 10 * 7 % 5 - 2) * 0.05 + error} if step % 10 == 0 else {}),
+        })
+        for step in steps
+    ]  # fmt: skip
+    project.write(name, "\n".join(lines) + "\n")
+
+
+def test_an_evaluation_that_two_loggers_write_counts_once(project: Project) -> None:
+    in_service(project, "logs/one.jsonl", "logs/two.jsonl")
+    rows("logs/one.jsonl", project, range(1, 121), 92.0)
+    assert project.run("baseline", "record").code == 0
+    for name, error in (("one", 0.0), ("two", 1e-6)):
+        rows(f"logs/{name}.jsonl", project, range(1, 41), 92.0, error=error)
+    done = project.run("verify", "--json", *ASKED)
+    [quality] = [check for check in done.json["data"]["checks"] if check["name"] == "quality"]
+    assert quality["verdict"] == "inconclusive" and "4 evaluations of this run and 12" in quality["detail"], quality
+
+
+def test_evaluations_of_another_run_in_the_folder_do_not_pass(project: Project) -> None:
+    in_service(project, "runs/*/metrics.jsonl")
+    rows("runs/a/metrics.jsonl", project, range(1, 121), 92.0)
+    assert project.run("baseline", "record").code == 0
+    rows("runs/b/metrics.jsonl", project, range(1, 121), 92.0)
+    done = project.run("verify", "--json", *ASKED)
+    assert (checks_of(done)["quality"], checks_of(done)["training"]) == ("inconclusive", "inconclusive"), done
+
+
+def test_two_runs_in_one_file_do_not_pass(project: Project) -> None:
+    in_service(project, "logs/one.jsonl")
+    rows("logs/one.jsonl", project, range(1, 121), 92.0)
+    assert project.run("baseline", "record").code == 0
+    mine, other = ([json.dumps({"step": step, "train_loss": 0.5, "accuracy": 92.0 + step % 3 / 100}) for step in steps]
+                   for steps in (range(1, 21), range(1001, 1021)))  # fmt: skip
+    project.write("logs/one.jsonl", "\n".join(line for pair in zip(mine, other, strict=True) for line in pair) + "\n")
+    done = project.run("verify", "--json", *ASKED)
+    assert checks_of(done)["quality"] == "inconclusive", done

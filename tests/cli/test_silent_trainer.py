@@ -223,3 +223,26 @@ def test_a_command_that_does_not_exist(project: Project) -> None:
     ended = project.run("trainer", "start")
     assert ended.code == 5 and "can't start no-such-program" in ended.err, ended
     assert json.loads(project.run("trainer", "status", "--json").out)["data"]["state"] == "never started"
+
+
+def test_a_pattern_that_takes_exponential_time_ends_the_wait_and_not_the_tool(project: Project) -> None:
+    script = "echo " + "a" * 60 + "\n" + TRAIN
+    started = make_silent(project, script, "{pattern: '(a+)+b'}").run("trainer", "start", limit_s=60)
+    assert started.code == 1, started
+    out = " ".join(started.out.split())
+    assert "trainer.ready.pattern of the runbook: its pattern takes too long" in out, started
+    assert project.run("trainer", "stop").code == 0
+
+
+def test_a_command_line_that_is_made_for_a_pattern_does_not_hold_up_status(project: Project) -> None:
+    """Anybody on the machine may write one."""
+    make_silent(project, TRAIN, ALIVE, "patterns: ['(a+)+b']")
+    hostile = subprocess.Popen(["sh", "-c", "sleep 100; true", "a" * 60])
+    by_hand = subprocess.Popen(["bash", "train.sh"], cwd=project.root, stdout=subprocess.DEVNULL)
+    try:
+        status = project.run("trainer", "status", limit_s=60)
+        assert f"pid {by_hand.pid}" in status.out, status
+    finally:
+        for child in (hostile, by_hand):
+            child.kill()
+            child.wait()

@@ -116,3 +116,25 @@ def test_bounds_of_very_many_values() -> None:
     mean = sum(values) / len(values)
     assert mean - lower == pytest.approx(1.645 / math.sqrt(50_000), rel=0.15)
     assert upper - mean == pytest.approx(1.645 / math.sqrt(50_000), rel=0.15)
+
+
+def series(count: int, correlation: float, source: random.Random, level: float = 0.0) -> list[float]:
+    """Evaluations of a run: each is like the one before it."""
+    value, values = source.gauss(0, 1), []
+    for _ in range(count):
+        value = correlation * value + math.sqrt(1 - correlation**2) * source.gauss(0, 1)
+        values.append(level + value)
+    return values
+
+
+@pytest.mark.parametrize("counts", [(5, 5), (7, 30)])
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_evaluations_that_depend_on_each_other_seldom_pass_at_the_margin(counts: tuple[int, int], better: str) -> None:
+    """The loss is exactly the margin, so that each pass is a false one. As independent values they pass in a quarter of
+    all cases."""
+    source, passed, times = random.Random(3), 0, 100
+    for _ in range(times):
+        now = series(counts[0], 0.8, source, level=-1.0 if better == "higher" else 1.0)
+        rule: dict[str, object] = {"better": better, "margin": 1.0, "needed": 5, "evaluations": True}
+        passed += compare(now, series(counts[1], 0.8, source), **rule).verdict is PASS
+    assert passed <= 0.15 * times, passed

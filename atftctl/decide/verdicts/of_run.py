@@ -24,6 +24,12 @@ def model(name: str, answer: Answer) -> Check:
         )
         hint = tr("let the trainer write the event checkpoint with the sha256, or name a probe (trainer.probe)")
         return Check(name, Verdict.INCONCLUSIVE, text, answer.values, hint)
+    if not answer.get("own"):
+        text = tr(
+            "{path} is older than this run, which did not start from it: its metrics say nothing of it", path=path
+        )
+        hint = tr("run atftctl verify again when the trainer has saved a checkpoint, or name a probe (trainer.probe)")
+        return Check(name, Verdict.INCONCLUSIVE, text, answer.values, hint)
     step = answer.get("step")
     parts = [
         path,

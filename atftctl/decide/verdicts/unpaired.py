@@ -6,15 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from atftctl.decide.verdicts import bootstrap, independent
+from atftctl.decide.verdicts import dependent, independent
 from atftctl.decide.verdicts.comparison import Comparison
 from atftctl.decide.verdicts.dated import number_of
 from atftctl.decide.verdicts.paired import judge, more_pairs
 from atftctl.domain.metric_rules import Direction
 from atftctl.domain.verdict import Verdict
 from atftctl.protocol.messages import Message, tr, trn
-
-LEAST_SERIES = 8  # values; with fewer, how they depend on each other can't be estimated
 
 
 def compare(
@@ -74,9 +72,8 @@ def _bounds(
     both = [*samples[0], *samples[1]]
 
     def of_one(sample: Sequence[float]) -> tuple[float, float]:
-        if evaluations and len(sample) >= LEAST_SERIES:
-            return bootstrap.bounds(sample)
-        return independent.bounds(independent.with_both(sample, both))
+        limits = independent.bounds(independent.with_both(sample, both))
+        return dependent.widened(limits, sample) if evaluations else limits
 
     means = [_mean(sample) for sample in samples]
     limits = [_around(mean, of_one(sample)) for mean, sample in zip(means, samples, strict=True)]

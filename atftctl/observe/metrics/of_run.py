@@ -8,12 +8,13 @@ from contextlib import suppress
 from atftctl.domain.metric_rules import MetricsPlace, MetricsSince
 from atftctl.domain.run_rows import Row, RunRows
 from atftctl.host.errors import HostError, reason
-from atftctl.observe.metrics.files import MetricsFile, files_of, written_since
+from atftctl.observe.metrics.files import MetricsFile, files_of, runs_of, written_since
 from atftctl.observe.metrics.formats.decoder import Columns
 from atftctl.observe.metrics.rows import in_order
 from atftctl.observe.metrics.run_rows import Progress, ignore
 from atftctl.observe.metrics.streams import inherited, rows_of_file
 from atftctl.observe.metrics.thinned import Thinned
+from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
 
 NEWEST = 2 << 20  # bytes of a file that a window needs at most
@@ -84,10 +85,12 @@ def header_of(columns: Columns) -> tuple[str, ...]:
 
 def rows_since(layout: Layout, since: MetricsSince, generation: int) -> list[Row]:
     """The rows that were written since a place; of each file only those of the newest `NEWEST` bytes. What can't be
-    read is left out."""
+    read is left out; so is everything where another run writes, too."""
     reading = RunReading(Columns(layout.metrics.step), generation)
     files = files_of(layout)
     starts = {file: max(start, file.size - NEWEST) for file, start in written_since(files, since.places)}
+    if _foreign(list(starts), since.places):
+        return []
 
     def read(file: MetricsFile) -> Iterator[list[Row]]:
         start = 0 if file.is_whole else starts[file]
@@ -99,7 +102,36 @@ def rows_since(layout: Layout, since: MetricsSince, generation: int) -> list[Row
 
 
 def all_rows_since(layout: Layout, since: MetricsSince, wanted: Sequence[str]) -> Iterator[Row]:
-    """Every row that was written since a place. Raises OSError and HostError where a file can't be read."""
+    """Every row that was written since a place. Raises OSError and HostError where a file can't be read, and where it
+    can't be said which of several runs in the folder has written it."""
     files, columns = files_of(layout), Columns(layout.metrics.step, wanted)
     starts = dict(written_since(files, since.places))
-    return in_order(list(starts), lambda file: rows_written(file, starts[file], files, since.places, columns))
+    if names := _foreign(list(starts), since.places):
+        raise _two_runs(names)
+    owners = {file: run[-1].name for run in runs_of(list(starts)) for file in run}
+    of_column = dict[str, str]()
+
+    def read(file: MetricsFile) -> Iterator[list[Row]]:
+        owner = owners.get(file, file.name)
+        for rows in rows_written(file, starts[file], files, since.places, columns):
+            for name in {name for row in rows for name in row.values}:
+                if of_column.setdefault(name, owner) != owner:
+                    raise _two_runs([of_column[name], owner])
+            yield rows
+
+    return in_order(list(starts), read)
+
+
+def _foreign(files: Sequence[MetricsFile], places: Sequence[MetricsPlace]) -> list[str]:
+    """A file of each run, where several have written these files and not all of them began since the places were
+    recorded: another run than the recorded one is among them."""
+    runs, known = runs_of(files), {place.inode for place in places}
+    began = [any(file.inode not in known for file in run) for run in runs]
+    return [run[-1].name for run in runs] if len(runs) > 1 and not all(began) else []
+
+
+def _two_runs(names: Sequence[str]) -> HostError:
+    listed = ", ".join(names[:3])
+    return HostError(
+        tr("several runs write metrics, and it is not known which one is the trainer: {files}", files=listed)
+    )

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from atftctl import protocol
-from atftctl.domain.log_lines.rules import compiled
+from atftctl.domain.log_lines.matcher import Matcher
+from atftctl.domain.log_lines.rules import ErrorPattern
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.readiness import Ready
 from atftctl.domain.steps import StartTrainer
 from atftctl.host.errors import HostError
 from atftctl.host.files.reading import open_regular
 from atftctl.host.process.command import run
+from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.observe.metrics.text_rows import metrics_since
 from atftctl.observe.trainer_run import event_log
 from atftctl.observe.trainer_run.probes import environment
@@ -54,7 +56,10 @@ def await_ready(project: Project, record: ProcessRecord, step: StartTrainer, rea
             return of_event(project, record, event)
         if not alive:
             return _ended(project, record, ready, time.monotonic() - began)
-        seen = look()
+        try:
+            seen = look()
+        except _NeverError as never:
+            return _not_seen(project, update_record(project, record), step, ready, never.why)
         if seen is not None and is_alive(project, record):
             update_record(project, record, ready.kind)
             return Proof(kind=ready.kind, seen=seen)
@@ -95,8 +100,16 @@ def _ended(project: Project, record: ProcessRecord, ready: Ready, seconds: float
     return Proof(False, problem, lines=last_output(project, record))
 
 
-def _not_seen(project: Project, record: ProcessRecord, step: StartTrainer, ready: Ready) -> Proof:
-    problem = tr(
+class _NeverError(Exception):
+    """It is no use to wait longer."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def _not_seen(project: Project, record: ProcessRecord, step: StartTrainer, ready: Ready, why: str = "") -> Proof:
+    problem = why or tr(
         "not seen within {limit_s:g} s: {condition}; the process is alive (pid {pid})",
         limit_s=step.ready_s,
         condition=ready.waits_for,
@@ -120,7 +133,7 @@ class _Output:
     """Searches the trainer's output, and its log, since the start."""
 
     def __init__(self, project: Project, record: ProcessRecord, pattern: str) -> None:
-        self._root, self._pattern = project.layout.root, compiled(pattern)
+        self._root, self._matcher = project.layout.root, Matcher([ErrorPattern("trainer.ready.pattern", pattern)])
         self._files = (
             (record.output, record.output_from, record.output_inode),
             (protocol.LOG, record.log_from, record.log_inode),
@@ -129,6 +142,7 @@ class _Output:
 
     def look(self) -> Mapping[str, Any] | None:
         for name, offset, inode in self._files:
+            self._require_pattern()
             for path, start in event_log.parts_since(self._root, name, offset, inode):
                 try:
                     line = self._search(path, start)
@@ -138,6 +152,11 @@ class _Output:
                     return {"line": line[:200], "file": name}
         return None
 
+    def _require_pattern(self) -> None:
+        """Raises _NeverError where the search was given up: who writes the output could hold the start up with it."""
+        for why in self._matcher.problems.values():
+            raise _NeverError(tr("trainer.ready.pattern of the runbook: {why}", why=why))
+
     def _search(self, path: Any, start: int) -> str | None:
         with open_regular(path) as file:
             facts = os.fstat(file.fileno())
@@ -146,10 +165,11 @@ class _Output:
             at = at if at <= facts.st_size else 0  # it was emptied
             file.seek(at)
             data = file.read(BLOCK)
-        for line in re.split(rb"[\r\n]", data):  # a progress bar ends its lines by a carriage return
-            text = line.decode("utf-8", "replace")[:LONGEST]
-            if self._pattern.search(text):
-                return text.strip()
+        with cpu_ticks(self._matcher.tick):
+            for line in re.split(rb"[\r\n]", data):  # a progress bar ends its lines by a carriage return
+                text = line.decode("utf-8", "replace")[:LONGEST]
+                if self._matcher.kind(text) is not None:
+                    return text.strip()
         whole = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         self._read[place] = at + (whole or (len(data) if len(data) == BLOCK else 0))
         return None

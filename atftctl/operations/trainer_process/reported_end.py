@@ -13,6 +13,7 @@ from atftctl.domain.log_lines.matcher import Matcher
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.log_lines.signatures import MEMORY, NUMBERS, wanted
 from atftctl.domain.record import record
+from atftctl.host.process.cpu_ticks import cpu_ticks
 from atftctl.protocol.messages import tr
 
 LONGEST = 500  # characters of a line that is kept
@@ -78,11 +79,18 @@ class Fault:
 def fault_in(output: bytes, rules: Logs) -> Fault | None:
     """The fault that the last line of a known kind speaks for: out of memory, or a figure that is not finite."""
     matcher = Matcher(wanted(rules))
-    for line in reversed(output.decode("utf-8", "replace").splitlines()[-LINES:]):
-        number = matcher.kind(line[:LONGEST])
-        symptom = matcher.patterns[number].symptom if number is not None else ""
-        if symptom == MEMORY:
-            return Fault(protocol.OOM, line[:LONGEST], {"section": "", "recoverable": False})
-        if symptom == NUMBERS:
-            return Fault(protocol.ANOMALY, line[:LONGEST], {"quantity": "", "value": ""})
-    return None
+    with cpu_ticks(matcher.tick):
+        return next(filter(None, (_fault_of(line, matcher) for line in _newest(output))), None)
+
+
+def _newest(output: bytes) -> list[str]:
+    """The lines that are searched, the newest first."""
+    return [line[:LONGEST] for line in reversed(output.decode("utf-8", "replace").splitlines()[-LINES:])]
+
+
+def _fault_of(line: str, matcher: Matcher) -> Fault | None:
+    number = matcher.kind(line)
+    symptom = matcher.patterns[number].symptom if number is not None else ""
+    if symptom == MEMORY:
+        return Fault(protocol.OOM, line, {"section": "", "recoverable": False})
+    return Fault(protocol.ANOMALY, line, {"quantity": "", "value": ""}) if symptom == NUMBERS else None

@@ -10,16 +10,20 @@ from statistics import median
 from typing import Any
 
 from atftctl.decide.detectors import bank, cusum, explosion, non_finite
+from atftctl.domain.checkpoint import Checkpoint, Ladder
 from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.run_rows import Row
 from atftctl.host.errors import HostError, reason
 from atftctl.observe.checkpoints import ladder as ladders
+from atftctl.observe.log_files.errors import started_at
 from atftctl.observe.metrics.lineage import Lineage, lineage, rows_of
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import process_record
 
+CLOCK_S = 1.0  # of a file system whose times are whole seconds, as that of the start is
 SOURCE = {"source": "metrics"}
+LEAST_BACKWARD = 3
 NEWEST = 200  # values of quality, and of the time of a step, that are kept
 FATAL = (non_finite.NAME, explosion.NAME, cusum.NAME)  # detectors whose alarm is a fault of the training
 
@@ -32,6 +36,7 @@ class _Seen:
     loss: float | None = None
     memory: float = 0.0
     step: int = 0
+    backward: int = 0  # rows whose step is before that of the row above
     norms: deque[float] = field(default_factory=lambda: deque(maxlen=NEWEST))
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=NEWEST))
     quality: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=NEWEST))
@@ -47,7 +52,7 @@ def measured(
         return {}
     answers: dict[str, dict[str, Any]] = {part: dict(SOURCE) for part in parts}
     if "model" in answers:
-        answers["model"] |= _model(project, newest=newest)
+        answers["model"] |= _model(project, digest, newest=newest)
     others = [part for part in answers if part != "model"]
     if not others:
         return answers
@@ -94,11 +99,17 @@ def _read(project: Project, digest: str, since: int) -> tuple[_Seen, tuple[str, 
             _take(seen, project.runbook.metrics, row, since)
     except (OSError, HostError) as error:
         raise _UnknownError(tr("the metrics can't be read: {reason}", reason=reason(error))) from None
+    if seen.backward >= LEAST_BACKWARD and seen.backward * 10 >= seen.rows:
+        raise _UnknownError(
+            tr("the step of the metrics goes back {count} times: do two runs write into one file?", count=seen.backward)
+        )
     own = tuple(project.runbook.detectors)
     return seen, tuple(name for name in bank.active(rules, state) if name in (*FATAL, *own)), known
 
 
 def _take(seen: _Seen, metrics: Metrics, row: Row, since: int) -> None:
+    again = bool(seen.quality) and seen.quality[-1][0] == row.step == seen.step  # two loggers, or a value repeated
+    seen.backward += row.step < seen.step
     seen.step = row.step
     if (loss := row.values.get(metrics.loss)) is not None:
         seen.loss = loss
@@ -109,6 +120,8 @@ def _take(seen: _Seen, metrics: Metrics, row: Row, since: int) -> None:
     if (seconds := row.values.get(metrics.step_time)) is not None and math.isfinite(seconds) and seconds > 0:
         seen.seconds.append(seconds)
     if (quality := row.values.get(metrics.quality)) is not None and row.step >= since:
+        if again:
+            seen.quality.pop()
         seen.quality.append((row.step, quality))
 
 
@@ -136,27 +149,58 @@ def _quality(project: Project, seen: _Seen, known: Lineage) -> dict[str, Any]:
     }
 
 
-def _model(project: Project, *, newest: bool) -> dict[str, Any]:
-    """The checkpoint that is in service: the best one, else the last one; the other way round for `newest`."""
+def _model(project: Project, digest: str, *, newest: bool) -> dict[str, Any]:
+    """The checkpoint that is in service: the best one, else the last one; the other way round for `newest`. One that
+    the run has nothing to do with is taken only where there is no other: its figures say nothing about it."""
     rules = project.runbook.checkpoints
     names = (rules.last, rules.best) if newest else (rules.best, rules.last)
     ladder = ladders.ladder(project.layout, rules)
     present = [*ladder.rungs, *ladder.others]
     by_path = {checkpoint.path: checkpoint for checkpoint in present}
-    checkpoint = next((by_path[name] for name in names if name in by_path), next(iter(present), None))
-    if checkpoint is None:
+    ordered = dict.fromkeys([*(by_path[name] for name in names if name in by_path), *present])
+    checkpoints = list(ordered)[: len(names)]
+    if not checkpoints:
         return {"paths": ", ".join(dict.fromkeys(names))}
+    own = _OwnModels(project, digest, ladder)
+    chosen = next(filter(own.may_have, checkpoints), checkpoints[0])
     try:
-        content = ladders.content(project.layout, checkpoint, ladder.saves)
+        content = ladders.content(project.layout, chosen, ladder.saves)
     except (OSError, HostError) as error:
-        return {"path": checkpoint.path, "damage": reason(error)}
+        return {"path": chosen.path, "damage": reason(error)}
     reported = any(save.sha256 == content.sha256 for save in ladder.saves)
-    prefix = f"{checkpoint.path}/" if content.folder else checkpoint.path
+    prefix = f"{chosen.path}/" if content.folder else chosen.path
     return {
-        "path": checkpoint.path,
+        "path": chosen.path,
         "sha256": content.sha256,
         "damage": content.damage,
         "proven": content.proven or reported,
+        "own": own.may_have(chosen) or own.reported(content.sha256),
         "files": {f"{prefix}{name}": digest for name, digest in content.files.items()},
-        **({"step": checkpoint.step} if checkpoint.step is not None else {}),
+        **({"step": chosen.step} if chosen.step is not None else {}),
     }
+
+
+class _OwnModels:
+    """Which checkpoints the recorded run has saved, or goes on from."""
+
+    def __init__(self, project: Project, digest: str, ladder: Ladder) -> None:
+        run = process_record.read(project.layout)
+        known = lineage(project.layout, run, digest) if run else None
+        self._began = started_at(run) if run else None
+        self._resume = run.resume if run else ""
+        self._rules = project.runbook.checkpoints
+        self._saves = ladder.saves
+        self._generations = {run.generation if run else 0, *(known.spans if known else ())} - {0}
+
+    def may_have(self, checkpoint: Checkpoint) -> bool:
+        """Was it written since the start, is it what the run started from, or has the run, or one that it goes on from,
+        reported it?"""
+        if self._began is None:
+            return False
+        named = {"best": self._rules.best, "last": self._rules.last}.get(self._resume, self._resume)
+        since = checkpoint.saved >= self._began - CLOCK_S or named == checkpoint.path
+        return since or checkpoint.generation in self._generations
+
+    def reported(self, sha256: str) -> bool:
+        """Has the run, or one that it goes on from, reported this hash?"""
+        return any(save.sha256 == sha256 and save.generation in self._generations for save in self._saves)
