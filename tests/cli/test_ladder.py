@@ -154,7 +154,8 @@ def test_checkpoints_of_another_format_count_as_whole(project: Project) -> None:
     rungs.use_grading(project)
     project.replace(RUNBOOK, "  last: models/last.pth", "  last: models/last.safetensors")
     for number, name in enumerate(("history/checkpoint-10.safetensors", "last.safetensors")):
-        project.write(f"models/{name}", f"tensors {number}")
+        header = json.dumps({"w": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).encode()
+        project.write(f"models/{name}", len(header).to_bytes(8, "little") + header + bytes([number]))
         os.utime(project.root / "models" / name, (time.time() + number,) * 2)
     done = project.run("rollback", "--back", "1", "--yes", "--json")
     assert taken(done) == "models/history/checkpoint-10.safetensors"
