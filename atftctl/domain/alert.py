@@ -51,8 +51,9 @@ class Notification:
 
     @property
     def title(self) -> str:
-        """The names of its alerts."""
-        names = [*dict.fromkeys(alert.name for alert in self.alerts)]
+        """The names of its alerts: of a group that fires, without those that are over."""
+        told = [alert for alert in self.alerts if alert.status == self.status] or self.alerts
+        names = [*dict.fromkeys(alert.name for alert in told)]
         return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 

@@ -213,3 +213,11 @@ def test_the_ids_of_alerts_can_be_shortened_and_a_wrong_one_is_refused(project: 
     receive(project, notification())
     assert project.run("alert", "show", "alert-2").code == 0
     assert project.run("alert", "show", "nonsense").code == 2
+
+
+def test_a_group_that_fires_is_not_named_after_alerts_that_are_over(project: Project) -> None:
+    body = json.loads(notification())
+    over = {**body["alerts"][0], "status": "resolved", "labels": {"alertname": "DiskFull"}, "fingerprint": "9z"}
+    body["alerts"] = [over, *body["alerts"]]
+    assert receive(project, json.dumps(body))["alert"]["title"] == "TrainerOOM"
+    assert listed(project)[0]["labels"][0] == {"alertname": "DiskFull"}, "they are recorded all the same"

@@ -47,6 +47,7 @@ def status(session: Session, metrics_file: MetricsFile = None) -> "Result":
     from atftctl.operations.report import metrics_file as file
 
     file.check(metrics_file)
-    result = operation.status(session.open(look=True))
-    file.write(metrics_file, result)
+    project = session.open(look=True)
+    result = operation.status(project)
+    file.write(metrics_file, result, project.layout.root)
     return result

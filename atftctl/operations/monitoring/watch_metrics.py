@@ -29,7 +29,7 @@ class MetricsWriter:
             return None
         self._written, problem = time.monotonic(), ""
         try:
-            metrics_file.write(self._path, status(self._project))
+            metrics_file.write(self._path, status(self._project), self._project.layout.root)
         except AtftError as error:
             problem = error.message
         except (OSError, HostError) as error:

@@ -38,14 +38,16 @@ class Metric:
             self.samples.append((labels, value))
         return self
 
-    def lines(self) -> Iterator[str]:
-        """The metric in the text format, version 0.0.4; nothing where it has no sample."""
+    def lines(self, common: Mapping[str, str]) -> Iterator[str]:
+        """The metric in the text format, version 0.0.4; nothing where it has no sample. common: labels of each sample:
+        where two files have the same one, as those of two projects would, node exporter drops one of them."""
         if self.samples:
             yield f"# HELP {self.name} {self.help}"
             yield f"# TYPE {self.name} gauge"
         for labels, value in self.samples:
-            inside = ",".join(f'{name}="{text.translate(ESCAPES)}"' for name, text in labels.items())
-            yield f"{self.name}{{{inside}}} {_number(value)}" if inside else f"{self.name} {_number(value)}"
+            both = {**common, **labels}
+            inside = ",".join(f'{name}="{text.translate(ESCAPES)}"' for name, text in both.items())
+            yield f"{self.name}{{{inside}}} {_number(value)}"
 
 
 def _number(value: float) -> str:
@@ -70,13 +72,13 @@ def check(path: Path) -> None:
         )
 
 
-def write(path: Path, result: Result) -> None:
-    """Write the result of `status`. The file is replaced as a whole: a reader sees the old one or the new one. Raises
-    Refused where that fails."""
+def write(path: Path, result: Result, root: Path) -> None:
+    """Write the result of `status` in the project at `root`. The file is replaced as a whole: a reader sees the old one
+    or the new one. Raises Refused where that fails."""
     data = result.data
     assert isinstance(data, StatusData)
     try:
-        write_durably(path.absolute(), text_of(data, now()).encode("utf-8", "replace"), 0o644)
+        write_durably(path.absolute(), text_of(data, now(), root).encode("utf-8", "replace"), 0o644)
     except (OSError, HostError) as error:
         raise Refused(
             tr("{path} could not be written: {reason}", path=path, reason=reason(error)),
@@ -84,15 +86,14 @@ def write(path: Path, result: Result) -> None:
         ) from None
 
 
-def text_of(data: StatusData, at: datetime) -> str:
+def text_of(data: StatusData, at: datetime, root: Path) -> str:
     """The state of the service in the text format."""
-    return "".join(f"{line}\n" for metric in _metrics(data, at) for line in metric.lines())
+    common = {"service": data.service, "project": str(root)}
+    return "".join(f"{line}\n" for metric in _metrics(data, at) for line in metric.lines(common))
 
 
 def _metrics(data: StatusData, at: datetime) -> Iterator[Metric]:
-    yield Metric("atftctl_info", "1; the service and the version of atftctl as labels.").add(
-        1, service=data.service, version=__version__
-    )
+    yield Metric("atftctl_info", "1; the version of atftctl as a label.").add(1, version=__version__)
     yield Metric("atftctl_status_timestamp_seconds", "When this was measured.").add(at.timestamp())
     yield from _trainer(data)
     features = Metric("atftctl_feature_on", "Is the improvement on? Absent where its setting is not a switch.")
