@@ -193,7 +193,7 @@ def test_a_look_for_cron_writes_the_metrics_file_too(project: Project) -> None:
 
 
 def test_the_files_of_two_projects_have_no_sample_in_common(project: Project, tmp_path: Path) -> None:
-    """Node exporter gives no metric at all where two files have the same sample."""
+    """Where two files have the same sample, node exporter drops one of them."""
     other = tmp_path / "other"
     shutil.copytree(project.root, other)
     names = []

@@ -13,7 +13,7 @@ def story_of(drill: Rehearsed) -> Sequence[str | Message]:
     """What was done, part by part, what is to be said of it, and what the watcher saw."""
     evidence = (drill.seen.get("act") or {}).get("evidence") or []
     return [
-        *(line.strip() for line in drill.timeline),
+        *(line if isinstance(line, Message) else line.strip() for line in drill.timeline),
         *lines_of(drill),
         *(tr("seen by the watcher: {text}", text=text) for text in evidence),
     ]

@@ -22,7 +22,7 @@ from atftctl.operations.project import Project, open_project
 from atftctl.operations.request import Request
 from atftctl.protocol import Exit
 from atftctl.protocol.keys import KeyPath, parse_key
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import joined, tr
 
 POLL_S = 0.05
 LIMIT_S = 900.0  # for the healthy run, and for single events: a machine may be busy
@@ -71,7 +71,7 @@ class Drill:
         outcome = act()
         seconds = time.monotonic() - begun
         self.parts.append(Part(name, seconds))
-        self.lines.append(f"{seconds:6.1f} s  {name}: {outcome}")
+        self.lines.append(joined("", (f"{seconds:6.1f} s  {name}: ", outcome)))
         self.report.note(f"$ {command}" if command else f"({name})")
         self.report.note(tr("  {seconds:.1f} s: {outcome}", seconds=seconds, outcome=outcome))
 

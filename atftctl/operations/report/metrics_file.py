@@ -40,7 +40,7 @@ class Metric:
 
     def lines(self, common: Mapping[str, str]) -> Iterator[str]:
         """The metric in the text format, version 0.0.4; nothing where it has no sample. common: labels of each sample:
-        node exporter reads no file at all where two files have the same sample, as those of two projects would."""
+        where two files have the same one, as those of two projects would, node exporter drops one of them."""
         if self.samples:
             yield f"# HELP {self.name} {self.help}"
             yield f"# TYPE {self.name} gauge"
