@@ -31,11 +31,12 @@ def events(project: Project, *kinds: str, generation: int = 0) -> list[dict[str,
 
 
 def rows(project: Project, generation: int) -> list[dict[str, str]]:
-    path = project.root / protocol.METRICS
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["generation"] == str(generation)]
+    """Also those of a file that was renamed when a validation brought a new column."""
+    collected: list[dict[str, str]] = []
+    for path in (project.root / protocol.METRICS).parent.glob("metrics.csv*"):
+        with path.open(newline="") as file:
+            collected += [row for row in csv.DictReader(file) if row["generation"] == str(generation)]
+    return sorted(collected, key=lambda row: int(row["step"]))
 
 
 def succeed(project: Project, *arguments: str) -> dict[str, Any]:
