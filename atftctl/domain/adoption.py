@@ -122,4 +122,5 @@ class Proposal:
     metrics: Measures = Measures()
     features: tuple[Guess, ...] = ()
     maybe: tuple[Guess, ...] = ()
+    also: tuple[str, ...] = ()  # config files in another format than YAML and JSON, which are saved whole
     speaks: bool = False  # the trainer uses the hooks of atftctl, so that it tells when it is ready

@@ -49,7 +49,7 @@ class Ready:
             case "alive":
                 return tr("it is alive for {alive_s:g} s", alive_s=self.alive_s)
             case "output":
-                return tr("a line of its output matches {pattern}", pattern=repr(self.pattern))
+                return tr("a line of its output matches {pattern}", pattern="'" + self.pattern + "'")
             case "metrics":
                 return tr("its metrics get two new rows, the second with a later step")
             case "command":

@@ -194,6 +194,42 @@ def test_the_python_of_the_project(tmp_path: Path) -> None:
     assert initialised(project)["command"] == [".venv/bin/python", "train.py"]
 
 
+def test_the_python_of_the_path_where_that_of_atftctl_has_no_pytorch(tmp_path: Path) -> None:
+    """Interpreters of virtual environments are links to the same file; pipx gives atftctl one of its own."""
+    project = new_project(tmp_path, {"config.yaml": CONFIG, "train.py": ""})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "python3").symlink_to(os.path.realpath(sys.executable))
+    code = (
+        "import sys; from pathlib import Path; from atftctl.observe.adoption import reading; "
+        "reading.find_spec = lambda name: None; print(reading.interpreter(Path(sys.argv[1])))"
+    )
+
+    def chosen(path: Path) -> str:
+        env = {**project.env, "PATH": f"{path}:/usr/bin:/bin"}
+        env.pop("VIRTUAL_ENV", None)
+        env.pop("CONDA_PREFIX", None)
+        argv = [sys.executable, "-c", code, str(project.root)]
+        return subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert chosen(tmp_path / "other") == "python3"
+    assert chosen(Path(sys.executable).parent) == "{python}"
+
+
+def test_settings_in_python_are_saved_whole(tmp_path: Path) -> None:
+    project = new_project(tmp_path, {"config/char.py": "lr = 1e-3\nif lr:\n  x = 1\n", "train.py": ""})
+    data = initialised(project, "--config", "config/char.py", "--model", "out/ckpt.pt")
+    assert data["configs"] == []
+    assert "  also:\n    - config/char.py\n" in written(project)
+
+
+def test_a_named_config_that_can_not_be_read_is_refused(tmp_path: Path) -> None:
+    project = new_project(tmp_path, {"config.yaml": "a: [1\n", "train.py": ""})
+    ended = project.run("init", "--yes", "--config", "config.yaml", "--model", "out/ckpt.pt")
+    assert ended.code == 2
+    assert "config.yaml: line" in ended.err
+    assert not (project.root / "runbooks").exists()
+
+
 def test_gitignore_is_completed_and_stays_as_it_is_otherwise(tmp_path: Path) -> None:
     project = new_project(tmp_path, {"config.yaml": CONFIG, "train.py": "", ".gitignore": "*.pyc\r\nbackups"})
     subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)

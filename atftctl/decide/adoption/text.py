@@ -44,6 +44,8 @@ def _files(proposal: Proposal) -> Iterator[str]:
     yield "files:"
     yield from _listed("configs", proposal.configs, "of config files; later ones override earlier ones")
     yield from _listed("models", proposal.saved.models, "of checkpoints, such as models/last.pth")
+    if proposal.also:
+        yield from _listed("also", proposal.also, "of further files")
     if proposal.namespaces:
         yield "  namespaces:  # the key under which the trainer merges a file"
         yield from (f"    {quoted(path)}: {quoted(key)}" for path, key in proposal.namespaces.items())

@@ -49,6 +49,8 @@ def unreliable(seen: Observed, found: metrics.Detected) -> list[Message | str]:
     if rows.torn > TORN * max(1, len(rows.rows)):
         why.append(trn("{count} line of the metrics is torn", "{count} lines of the metrics are torn", rows.torn))
     if not rows.rows:
+        if not rows.earlier:
+            return [*why, tr("no metrics of this run")]
         return [*why, tr("no metrics of this run; rows of earlier ones that were left out: {rows}", rows=rows.earlier)]
     return why + _wrong_time(seen, found)
 

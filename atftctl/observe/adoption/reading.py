@@ -39,11 +39,18 @@ def _runs(program: str) -> bool:
 
 
 def _on_path(name: str) -> str:
-    """A program of this name on the path, unless it is the Python of atftctl; "" where there is none."""
+    """A program of this name on the path, unless it is the Python of atftctl; "" where there is none.
+
+    The folders are compared: the interpreters of all virtual environments lead to the same file.
+    """
     import shutil
 
     program = shutil.which(name)
-    return "" if program is None or os.path.realpath(program) == os.path.realpath(sys.executable) else name
+    return "" if program is None or _folder(program) == _folder(sys.executable) else name
+
+
+def _folder(program: str) -> str:
+    return os.path.realpath(Path(program).parent)
 
 
 def configs(root: Path, names: Iterable[str]) -> Iterator[Config]:

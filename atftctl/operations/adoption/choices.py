@@ -13,8 +13,10 @@ from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.record import record
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.files.containment import check_relative
+from atftctl.observe.configs import read_config
 from atftctl.protocol.messages import Message, tr
 
+YAML = (".yaml", ".yml", ".json")
 Ask = Callable[[Message, Sequence[str]], int]  # a question and its answers; the number of the answer
 
 
@@ -37,9 +39,12 @@ def propose(root: Path, found: Found, wishes: Wishes, ask: Ask | None) -> Propos
     Raises UsageError for a wish that can't be followed; Refused where there is no command or no file."""
     wishes = _inside(root, wishes)
     command = _command(found, wishes, ask)
-    configs, _, namespaces = config_files.choose(found.configs, wishes.configs, command)
+    named = tuple(path for path in wishes.configs if path.lower().endswith(YAML))
+    also = tuple(path for path in wishes.configs if path not in named)
+    _require_readable(root, named)
+    configs, _, namespaces = config_files.choose(found.configs, named, command)
     saved = checkpoints.choose(found.checkpoints, wishes.models)
-    if not configs and not saved.models:
+    if not configs and not saved.models and not also:
         raise Refused(
             tr("neither a config file nor a checkpoint was found, so there is nothing to save and restore"),
             state=_unwritten(),
@@ -56,8 +61,16 @@ def propose(root: Path, found: Found, wishes: Wishes, ask: Ask | None) -> Propos
         metrics=measures.choose(found.metrics, wishes.metrics),
         features=tuple(guess for guess in guesses if guess.sure),
         maybe=tuple(guess for guess in guesses if not guess.sure),
+        also=also,
         speaks=bool(found.speaks),
     )
+
+
+def _require_readable(root: Path, paths: Sequence[str]) -> None:
+    """Raises UsageError for a config that was named and can't be read: no trainer could be started with it."""
+    for path in paths:
+        if error := read_config(root, path).error:
+            raise UsageError(tr("{path}: {reason}", path=path, reason=error), state=_unwritten())
 
 
 def _unwritten() -> Message:

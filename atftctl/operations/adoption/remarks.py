@@ -20,6 +20,8 @@ def found(seen: Found, proposal: Proposal) -> Iterator[Message]:
     yield tr("command: {command}", command=command_line(proposal.command))
     if proposal.configs:
         yield tr("config files: {paths}", paths=_named(proposal.configs))
+    if proposal.also:
+        yield tr("saved and restored whole, since only YAML and JSON are read: {paths}", paths=_named(proposal.also))
     if saved := tuple(dict.fromkeys((*proposal.saved.models, *filter(None, [proposal.saved.last])))):
         yield tr("checkpoints: {paths}", paths=_named(saved))
     if logs := [path for path in proposal.logs if path != OUTPUT]:
@@ -88,7 +90,7 @@ def _shown(candidate: Candidate) -> Message:
 
 def missing(seen: Found, proposal: Proposal) -> Iterator[str]:
     """What was not found."""
-    if not proposal.configs:
+    if not proposal.configs and not proposal.also:
         yield tr("no config file: name them under files.configs")
     if not proposal.saved.last:
         yield tr("no checkpoint: name those that the trainer writes under files.models and checkpoints.last")
