@@ -77,7 +77,8 @@ def test_the_trainers_last_event_names_the_renamed_symptom(other_names: Project)
 
 # Words of the shipped service, and of its trainer's files. `protocol` has the defaults of the trainer in this repository.
 WORDS = re.compile(
-    r"rank.?ic|\bstocks?\b|atft-gat|gat_|freq_dropout|configs/atft|production\.yaml|best_model(?!_checkpoint)|last\.pth", re.I
+    r"rank.?ic|\bstocks?\b|atft-gat|gat_|freq_dropout|configs/atft|production\.yaml|best_model(?!_checkpoint)|last\.pth",
+    re.I,
 )
 AUTHOR = "Stock and Watson"  # of a paper
 # Columns of the metrics: their roles come from the runbook. What is left are the rows that probes answer
@@ -89,7 +90,9 @@ ANSWERS = {f"decide/verdicts/{name}.py" for name in ("bisect", "grade", "health"
 def test_no_word_of_the_shipped_service_is_left_in_code() -> None:
     for path in PACKAGE.rglob("*.py"):
         name = str(path.relative_to(PACKAGE))
-        if name.startswith(("trainer/", "protocol/")) or name == "hooks/reporter.py":  # it repeats the defaults of protocol
+        if (
+            name.startswith(("trainer/", "protocol/")) or name == "hooks/reporter.py"
+        ):  # it repeats the defaults of protocol
             continue
         text = path.read_text(encoding="utf-8").replace(AUTHOR, "")
         assert not WORDS.search(text), (name, WORDS.search(text))
