@@ -152,13 +152,12 @@ def test_what_lies_in_the_place_of_the_last_one(project: Project, kind: str) -> 
 
 def test_checkpoints_of_another_format_count_as_whole(project: Project) -> None:
     rungs.use_grading(project)
-    project.replace(RUNBOOK, "  last: models/last.pth", "  last: models/last.safetensors")
-    for number, name in enumerate(("history/checkpoint-10.safetensors", "last.safetensors")):
-        header = json.dumps({"w": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).encode()
-        project.write(f"models/{name}", len(header).to_bytes(8, "little") + header + bytes([number]))
+    project.replace(RUNBOOK, "  last: models/last.pth", "  last: models/last.msgpack")
+    for number, name in enumerate(("history/checkpoint-10.msgpack", "last.msgpack")):
+        project.write(f"models/{name}", f"tensors {number}")
         os.utime(project.root / "models" / name, (time.time() + number,) * 2)
     done = project.run("rollback", "--back", "1", "--yes", "--json")
-    assert taken(done) == "models/history/checkpoint-10.safetensors"
+    assert taken(done) == "models/history/checkpoint-10.msgpack"
     assert any("nothing shows that it is whole" in note for note in done.json["data"]["plan"]["notes"])
 
 

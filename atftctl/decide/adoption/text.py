@@ -43,7 +43,7 @@ def _files(proposal: Proposal) -> Iterator[str]:
     yield "# The files that a snapshot holds and that are restored together, in this order."
     yield "files:"
     yield from _listed("configs", proposal.configs, "of config files; later ones override earlier ones")
-    yield from _listed("models", proposal.saved.models, "of checkpoints, such as models/last.pth")
+    yield from _listed("models", proposal.saved.models, "of checkpoints, such as out/checkpoint.pt")
     if proposal.also:
         yield from _listed("also", proposal.also, "of further files")
     if proposal.namespaces:
