@@ -50,8 +50,9 @@ class Trial:
         if self.status is None:
             with suppress(ChildProcessError):
                 ended = os.waitid(os.P_PID, self.who.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-                if ended is not None:
-                    self.status = -ended.si_status if ended.si_code in KILLED else ended.si_status
+                if ended is None:  # also where its first thread has ended, and others have not
+                    return True
+                self.status = -ended.si_status if ended.si_code in KILLED else ended.si_status
         return procs.alive(self.who) or bool(process_record.members(self.project.layout, self.record))
 
     def events(self) -> list[dict[str, Any]]:
