@@ -80,6 +80,7 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         self._resumed_generation = 0
         self._gradient: Any = None
         self._collected = 0.0
+        self._alone = False
         self._configured: Configured = []
         self._saved_with: Configured = []
 
@@ -124,6 +125,7 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         """Report the start. From here on, signals are ours: Lightning's own handler would end without saving."""
         del pl_module
         self.reporter.requests.listen()
+        self._alone = trainer.world_size == 1
         if self._saved_with:
             _reconfigure(trainer, self._saved_with, self._configured)
         self._reported = self._saved = trainer.global_step
@@ -148,7 +150,10 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
             return
         self._reported = step
         self.reporter.step(step, **self._metrics(trainer, outputs))
-        if trainer.strategy.reduce_boolean_decision(self.reporter.stop_requested, all=False):
+        stopping = self.reporter.stop_requested
+        if not self._alone:
+            stopping = trainer.strategy.reduce_boolean_decision(stopping, all=False)
+        if stopping:
             self.reporter.requests.request_stop()
             self._save(trainer)
             self.reporter.finish()
@@ -198,18 +203,18 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         trainer.save_checkpoint(str(self.reporter.root / self._last))
 
     def _metrics(self, trainer: Any, outputs: Any) -> dict[str, Any]:
-        """The loss of the step, the norm of the gradient, the learning rate; sometimes what the module has logged."""
+        """The loss of the step, the norm of the gradient; now and then the learning rate, and what was logged."""
         metrics: dict[str, Any] = {}
         if time.monotonic() - self._collected >= LOOK_S:  # Lightning takes a fraction of a millisecond for these
             self._collected = time.monotonic()
             metrics = {name: value for name, value in trainer.callback_metrics.items() if _has_one_value(value)}
+            for optimizer in trainer.optimizers[:1]:
+                metrics.setdefault("lr", float(optimizer.param_groups[0]["lr"]))
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if loss is not None:
             metrics["loss"] = loss
         if self._gradient is not None:
             metrics.setdefault("grad_norm", self._gradient)
-        for optimizer in trainer.optimizers[:1]:
-            metrics.setdefault("lr", float(optimizer.param_groups[0]["lr"]))
         return metrics
 
     def _name(self, path: str) -> str:

@@ -63,6 +63,7 @@ class RollbackCallback(TrainerCallback):  # type: ignore[misc]
         self.reporter = Reporter(root, stop_on_nan=stop_on_nan, **options)
         self._resumed_from = ""
         self._row: dict[str, Any] = {}
+        self._alone = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -89,6 +90,7 @@ class RollbackCallback(TrainerCallback):  # type: ignore[misc]
         del control
         self.reporter.is_main = state.is_world_process_zero
         self.reporter.requests.listen()
+        self._alone = getattr(args, "world_size", 1) == 1
         self.reporter.report_crashes()
         source = self._source(args, state.global_step)
         note = _note(Path(source)) if source else {}
@@ -110,7 +112,8 @@ class RollbackCallback(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_evaluate = control.should_log = False
             control.should_training_stop = True
             raise
-        if _in_any_process(self.reporter.stop_requested, args):
+        stopping = self.reporter.stop_requested
+        if stopping if self._alone else _in_any_process(stopping, args):
             self.reporter.requests.request_stop()
             control.should_evaluate = False  # it may take longer than the time that there is
             control.should_save = control.should_training_stop = True

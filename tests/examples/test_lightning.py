@@ -171,10 +171,10 @@ def test_a_changed_learning_rate_counts_and_else_the_schedule_goes_on(
 
     trained(RollbackCallback(every_n_steps=12), steps=12, halved=halved)
     again = RollbackCallback()
-    trained(again, ckpt_path=again.resume_from("last"), rate=rate, halved=halved)
-    rates = {int(row["step"]): float(row["lr"]) for row in incident.rows(Project(tmp_path), 0)}
-    assert rates[13] == pytest.approx(rate * (0.5 if halved else 1))
-    assert rates[20] == pytest.approx(rate * (0.25 if halved else 1))
+    trainer = trained(again, ckpt_path=again.resume_from("last"), rate=rate, halved=halved)
+    [first] = (float(row["lr"]) for row in incident.rows(Project(tmp_path), 0) if row["step"] == "13")
+    assert first == pytest.approx(rate * (0.5 if halved else 1))
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(rate * (0.25 if halved else 1))
 
 
 def test_a_lightning_without_a_method_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
