@@ -30,7 +30,7 @@ from atftctl.operations.change.project_lock import locked
 from atftctl.operations.project import Project, now, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.operations.verification import loss_curve
-from atftctl.operations.verification.checklist import from_run
+from atftctl.operations.verification.from_run import from_run
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import Message, joined, tr
 from atftctl.state import baseline as stored

@@ -28,7 +28,7 @@ from atftctl.observe.trainer_run import event_log, process
 from atftctl.observe.trainer_run.measuring import MeasureRequest, measuring
 from atftctl.operations.project import Project, refuse_open, require_readable
 from atftctl.operations.request import Request, Stopwatch
-from atftctl.operations.verification import run_metrics
+from atftctl.operations.verification.from_run import from_run
 from atftctl.operations.verification.marking import keep_failure, mark
 from atftctl.protocol import is_number
 from atftctl.protocol.messages import Message, tr
@@ -187,27 +187,6 @@ def _measure(
                 measured |= probe.collect()
     measured |= from_run(project, digest, measured, parts, baseline, newest=newest)
     return measured | {"errors": _errors(project)} if "errors" in names else measured
-
-
-def from_run(
-    project: Project,
-    digest: str,
-    measured: Mapping[str, Any],
-    parts: Iterable[str],
-    baseline: Mapping[str, Any] | None = None,
-    *,
-    newest: bool = False,
-) -> dict[str, Any]:
-    """What the metrics of the run tell of the parts that no probe measures. Evaluations from before the step of the
-    baseline's first one don't count: a young run is worse, and is well."""
-    open_parts = [part for part in parts if part not in measured or measured[part].get("none")]
-    steps = ((baseline or {}).get("quality") or {}).get("steps")
-    since = steps[0] if isinstance(steps, list) and steps and isinstance(steps[0], int) else 0
-    told = run_metrics.measured(project, digest, open_parts, since=since, newest=newest)
-    # What is known of neither stays as the probe left it.
-    return {
-        part: answer for part, answer in told.items() if part not in measured or set(answer) - {"source", "problem"}
-    }
 
 
 def _headline(verdict: Verdict, data: VerifyData) -> Message:
