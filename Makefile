@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident bench-init drill-all drills-long test-examples bench-hooks bench-tensorboard clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident bench-init drill-all drills-long check-long test-examples bench-hooks bench-tensorboard clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (a few minutes)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-backup               snapshots beside cp, restic and borg"
 	@echo "make torture                    every changing command struck at every system call (an hour)"
 	@echo "make confirm-long               the operator killed 50 times while a change waits for its confirmation"
+	@echo "make check-long                  trainer check on the trainer of this repository (three minutes)"
 	@echo "make drill-all                   every symptom rehearsed on the real trainer (25 minutes); drills-long: five times"
 	@echo "make ladder-long                 damage in random checkpoints of a real run, rolled back 100 times (half an hour)"
 	@echo "make runs-long RUNS_IN=folder    false alarms in 200 healthy runs of the real trainer (two hours)"
@@ -64,6 +65,10 @@ test: setup
 	$(BIN)/pytest $$cache -n 3 --dist worksteal --durations 15; others=$$?; \
 	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); \
 	if [ $$others -eq 1 ]; then $(AGAIN) $$cache; others=$$?; fi; exit $$((others | ended))
+
+# What takes minutes and CI tries on something smaller: `trainer check` on the trainer of this repository.
+check-long: setup
+	ATFTCTL_LONG=1 $(BIN)/pytest tests/operations/test_real_check.py
 
 # The page of an incident in Debian's Chromium (apt-get install chromium fonts-noto-cjk); fails where that is missing.
 test-browser: setup
