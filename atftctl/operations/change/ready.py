@@ -32,7 +32,7 @@ from atftctl.operations.change.proof import (
     update_record,
 )
 from atftctl.operations.project import Project
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, tr
 
 POLL_S = 0.1
 TRY_S = 10.0  # that one try of the command may take
@@ -71,16 +71,24 @@ def await_ready(project: Project, record: ProcessRecord, step: StartTrainer, rea
 def of_event(project: Project, record: ProcessRecord, event: Mapping[str, Any]) -> Proof:
     """What an event of the trainer proves: its first step with the settings that were written, or that it ended."""
     if event["event"] != protocol.FIRST_STEP:
+        if event["event"] == protocol.ANOMALY and event.get("recoverable") is True:
+            return Proof(False, tr("not healthy: {what}; the trainer goes on", what=_not_finite(event)), event)
         await_exit(project, record)
         problem = tr(
             "the trainer ended before its first step: {event} ({reason})",
             event=event["event"],
-            reason=event.get("message") or event.get("reason", ""),
+            reason=event.get("message") or event.get("reason") or _not_finite(event),
         )
         return Proof(False, problem, event)
     if record.digest and event.get("digest") != record.digest:
         return Proof(False, tr("the trainer is running, but with other settings than were written"), event)
     return Proof(event=event, kind="first-step", seen=event)
+
+
+def _not_finite(event: Mapping[str, Any]) -> Message | str:
+    """What was not finite, by the event of an anomaly; "" where the event does not say so."""
+    quantity, value, step = event.get("quantity"), event.get("value"), event.get("step")
+    return tr("{quantity} is {value} in step {step}", quantity=quantity, value=value, step=step) if quantity else ""
 
 
 def _final_event(project: Project, record: ProcessRecord) -> Mapping[str, Any] | None:
