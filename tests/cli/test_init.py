@@ -230,6 +230,16 @@ def test_a_named_config_that_can_not_be_read_is_refused(tmp_path: Path) -> None:
     assert not (project.root / "runbooks").exists()
 
 
+def test_the_hooks_write_metrics_so_none_are_missing(tmp_path: Path) -> None:
+    hooks = "from atftctl.hooks.reporter import Reporter\n"
+    for name, program in (("hooks", hooks), ("plain", "")):
+        (tmp_path / name).mkdir()
+        project = new_project(tmp_path / name, {"config.yaml": CONFIG, "train.py": program})
+        missing = initialised(project)["missing"]
+        assert isinstance(missing, list)
+        assert any(text.startswith("no metrics") for text in missing) == (not program), missing
+
+
 def test_gitignore_is_completed_and_stays_as_it_is_otherwise(tmp_path: Path) -> None:
     project = new_project(tmp_path, {"config.yaml": CONFIG, "train.py": "", ".gitignore": "*.pyc\r\nbackups"})
     subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)

@@ -167,7 +167,10 @@ def _require_numpy() -> None:
     except ImportError as error:
         raise Refused(
             tr("reading all metrics needs the package {package}, which can't be imported", package=error.name),
-            hint=tr("pip install 'atftctl[trainer]', or show only the newest rows: atftctl metrics --tail 20"),
+            hint=tr(
+                "pip install numpy pyarrow, or with pipx: pipx inject atftctl numpy pyarrow; "
+                "the newest rows need none: atftctl metrics --tail 20"
+            ),
         ) from None
 
 

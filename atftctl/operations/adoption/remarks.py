@@ -96,7 +96,7 @@ def missing(seen: Found, proposal: Proposal) -> Iterator[str]:
         yield tr("no checkpoint: name those that the trainer writes under files.models and checkpoints.last")
     elif not proposal.saved.models:
         yield tr("a checkpoint that is a folder is in no snapshot; copies of it: files.also")
-    if not proposal.metrics.files:
+    if not proposal.metrics.files and not proposal.speaks:  # the hooks write logs/metrics.csv
         yield tr("no metrics: without them diagnose and watch can't see the loss")
     if not proposal.features:
         yield tr("no features: rollback --immediate has no setting to turn off")
