@@ -151,7 +151,7 @@ def data_classes() -> list[type[Any]]:
     classes = dict.fromkeys(top)
     for cls in top:
         classes |= dict.fromkeys(_inner(cls))
-    return sorted(classes, key=lambda cls: cls.__name__)
+    return sorted(classes, key=lambda cls: (cls.__name__, cls.__module__))
 
 
 def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:

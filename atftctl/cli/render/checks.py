@@ -55,16 +55,20 @@ def _curve(data: VerifyData) -> None:
     write_lines([f"  {line}" for line in lines], "quiet")
 
 
+def verdict(title: str, kind: str, detail: str, hint: str, width: int) -> None:
+    """One judged line. The verdict `kind` is in the mark and in the colour; what is inconclusive says so in words, too.
+    `width`: of the column of titles."""
+    mark, tone = VERDICTS[kind]
+    lead = f"{mark_column(mark)}{pad(localize(title), width)}  "
+    text = tr("inconclusive: {detail}", detail=detail) if kind == "inconclusive" else detail
+    say(text, tone, lead=lead)
+    if hint:
+        say(tr("next: {hint}", hint=hint), lead=" " * display_width(lead))
+
+
 def _check(check: CheckLine, width: int) -> None:
-    """One check. The verdict is in the mark and in the colour; what is inconclusive says so in words, too."""
-    mark, tone = VERDICTS[check.verdict]
-    lead = f"{mark_column(mark)}{pad(localize(check.title or check.name), width)}  "
-    detail = check.detail
-    if check.verdict == "inconclusive":
-        detail = tr("inconclusive: {detail}", detail=detail)
-    say(detail, tone, lead=lead)
-    if check.hint:
-        say(tr("next: {hint}", hint=check.hint), lead=" " * display_width(lead))
+    """One check, with the end of the log of a probe that crashed."""
+    verdict(check.title or check.name, check.verdict, check.detail, check.hint, width)
     for line in filter(None, check.log):
         say(line, "quiet", lead=" " * DETAIL + "| ", hang=DETAIL + 4)
 

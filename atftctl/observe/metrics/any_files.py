@@ -13,6 +13,7 @@ from atftctl.domain.run_rows import Row
 from atftctl.domain.text import size_text
 from atftctl.host.errors import HostError, reason
 from atftctl.observe.metrics.columnar import TableMaker
+from atftctl.observe.metrics.csv_values import require_packages
 from atftctl.observe.metrics.files import MetricsFile, by_series, files_of, newest_history, newest_run, written_since
 from atftctl.observe.metrics.formats.decoder import Columns
 from atftctl.observe.metrics.rows import by_runs, joined
@@ -45,7 +46,7 @@ class AnyMetrics:
         files = self._files()
         if not files:
             return None
-        _require_numpy()
+        require_packages("numpy")
         columns, maker, problems, room = Columns(self.layout.metrics.step), TableMaker(), dict[str, str](), LIMIT
         starts = list[tuple[MetricsFile, int]]()
         for file in reversed(files):
@@ -159,19 +160,6 @@ def of_run(layout: Layout, rows: int, since: MetricsSince) -> list[Row]:
 
 def _plain(row: Row, numbered: bool) -> PlainRow:
     return {"step": row.step, **({GENERATION_COLUMN: row.generation} if numbered else {}), **row.values}
-
-
-def _require_numpy() -> None:
-    try:
-        import numpy  # noqa: F401
-    except ImportError as error:
-        raise Refused(
-            tr("reading all metrics needs the package {package}, which can't be imported", package=error.name),
-            hint=tr(
-                "pip install numpy pyarrow, or with pipx: pipx inject atftctl numpy pyarrow; "
-                "the newest rows need none: atftctl metrics --tail 20"
-            ),
-        ) from None
 
 
 def _only_newest(limit: int) -> Message:

@@ -52,7 +52,7 @@ class CsvMetrics:
         paths = parts(self.root, self.source)
         if not paths:
             return None
-        require_packages()
+        require_packages("numpy", "pyarrow.csv")
         tables, aside, room, written = list[MetricsTable](), SetAside(), LIMIT, None
         for path in reversed(paths):
             text = self._text(path, room, newest=path == paths[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 NUMBER = r"(?i)^[ \t]*[+-]?(nan|inf|infinity|[0-9]+\.?[0-9]*(e[+-]?[0-9]+)?|\.[0-9]+(e[+-]?[0-9]+)?)[ \t]*$"
 
 
-def require_packages() -> None:
-    """Raises Refused where a package is missing that the values are read with."""
+def require_packages(*names: str) -> None:
+    """Raises Refused where one of these packages, with which all values are read, can't be imported."""
     try:
-        import numpy  # noqa: F401
-        import pyarrow.csv  # noqa: F401
+        for name in names:
+            importlib.import_module(name)
     except ImportError as error:
         raise Refused(
             tr("reading all metrics needs the package {package}, which can't be imported", package=error.name),

@@ -20,7 +20,7 @@ from atftctl.host.process import rights
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
 from atftctl.observe.configs import digest, read_configs
-from atftctl.observe.metrics.run_rows import run_rows
+from atftctl.observe.metrics.source import rows_of_run
 from atftctl.observe.trainer_run import event_log
 from atftctl.operations.project import Project, now
 from atftctl.protocol.messages import tr
@@ -64,10 +64,8 @@ class Trial:
     def losses(self) -> tuple[tuple[str, ...], dict[int, float], int | None]:
         """(the columns of the metrics; the loss by step; the last step)"""
         column, record = self.project.runbook.metrics.loss, self.record
-        rows = run_rows(
-            self.root, (column,) if column else (), offset=record.metrics_from, inode=record.metrics_inode,
-            generation=record.generation,
-        )  # fmt: skip
+        wanted = (column,) if column else ()
+        rows = rows_of_run(self.project.layout, wanted, record.metrics_since, generation=record.generation)
         losses = {row.step: row.values[column] for row in rows.rows if column in row.values}
         return rows.columns if rows.rows else (), losses, max((row.step for row in rows.rows), default=None)
 
@@ -97,7 +95,9 @@ class Trial:
         """What is known of the run by now."""
         events, (columns, losses, last) = self.events(), self.losses()
         first = next((event for event in events if event["event"] == protocol.FIRST_STEP), {})
-        output = [line for line in tail(self.root, protocol.OUTPUT, 5, since=self.record.output_from) if line.strip()]
+        output = [
+            line for line in tail(self.root, self.record.output, 5, since=self.record.output_from) if line.strip()
+        ]
         return RunSeen(
             began="event" if first else "metrics" if columns else "",
             alive=ended is None and self.alive(),

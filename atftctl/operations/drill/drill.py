@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +158,6 @@ class Drill:
         if result.exit_code is Exit.INTERRUPTED:
             raise KeyboardInterrupt
         return result
-
-    def with_report(self, report: Reporter) -> Request:
-        """The request of an operation that reports to this one."""
-        return replace(self.request, report=report)
 
 
 def _with_copy(root: Path) -> str:

@@ -100,12 +100,12 @@ def silence(process: Process) -> Message:
     """Say that a living trainer hangs, and for how long. `process.silent_s` must not be None."""
     if process.section:
         return tr(
-            "the trainer hangs: no sign of life for {seconds:.0f} s in section {section}; see logs/trainer.out",
+            "the trainer hangs: no sign of life for {seconds:.0f} s in section {section}; see: atftctl logs",
             seconds=process.silent_s,
             section=process.section,
         )
     return tr(
-        "the trainer hangs: no sign of life for {seconds:.0f} s; see logs/trainer.out",
+        "the trainer hangs: no sign of life for {seconds:.0f} s; see: atftctl logs",
         seconds=process.silent_s,
     )
 
