@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,21 @@ def test_the_lock_names_its_holder_and_goes_with_the_process(tmp_path: Path) -> 
     assert locks.holder(path) is None
     with locks.exclusive(path, command="x", reason=""):
         pass
+
+
+def test_processes_that_make_one_file_at_once_all_open_it(tmp_path: Path) -> None:
+    folder, together = os.open(tmp_path, os.O_RDONLY), threading.Barrier(8)
+
+    def take(name: str) -> bool:
+        together.wait(10)
+        handle, created = durable.open_own(name, os.O_RDWR, folder)
+        os.close(handle)
+        return created
+
+    with ThreadPoolExecutor(8) as pool:  # each file is made by one of eight
+        made = list(pool.map(take, [str(number // 8) for number in range(1600)]))
+    os.close(folder)
+    assert sum(made) == 200 == len(os.listdir(tmp_path))
 
 
 def test_a_record_that_was_touched_is_known(tmp_path: Path) -> None:

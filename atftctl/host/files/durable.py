@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from atftctl.host.errors import NotRegularError, SymlinkError
@@ -88,20 +89,8 @@ def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
     """Open one of our own files in the folder with this descriptor, to be written in place; create it where it is
     missing. Returns its descriptor, and whether it was created. Raises SymlinkError; NotRegularError for a folder, a
     pipe, or a file with a second hard link; OSError."""
-    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        handle, created = os.open(name, flags, dir_fd=folder), False
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # a pipe that nobody reads
-            path = f"{real_name(folder)}/{name}"
-            raise NotRegularError(tr("{path} is not a regular file", path=path)) from None
-        if error.errno == errno.ELOOP:
-            path = f"{real_name(folder)}/{name}"
-            raise SymlinkError(tr("{path} is a symlink", path=path)) from None
-        if error.errno != errno.ENOENT:
-            raise
-        mode = shared_mode(0o644, os.fstat(folder))
-        handle, created = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder), True
+    mode = shared_mode(0o644, os.fstat(folder))
+    handle, created = _open_or_create(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode, folder)
     try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
@@ -113,6 +102,23 @@ def open_own(name: str, flags: int, folder: int) -> tuple[int, bool]:
         os.close(handle)
         raise
     return handle, created
+
+
+def _open_or_create(name: str, flags: int, mode: int, folder: int) -> tuple[int, bool]:
+    """The descriptor of a file, and whether it was created. Another process may create or remove it at any time."""
+    while True:
+        try:
+            return os.open(name, flags, dir_fd=folder), False
+        except OSError as error:
+            path = f"{real_name(folder)}/{name}"
+            if error.errno == errno.ENXIO:  # a pipe that nobody reads
+                raise NotRegularError(tr("{path} is not a regular file", path=path)) from None
+            if error.errno == errno.ELOOP:
+                raise SymlinkError(tr("{path} is a symlink", path=path)) from None
+            if error.errno != errno.ENOENT:
+                raise
+        with suppress(FileExistsError):  # then it is opened, as it was there
+            return os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder), True
 
 
 def write_link(path: Path, target: str) -> None:

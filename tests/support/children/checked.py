@@ -61,6 +61,8 @@ def save(content: dict) -> None:
     new = LAST.with_suffix(f".{os.getpid()}.tmp")
     new.write_text(text + " " * 100_000)
     time.sleep(0.1)
+    if "deaf" not in bad and generations.newest(Path()) > files.generation > 0:
+        return  # a newer trainer was started while this one wrote
     os.replace(new, LAST)
 
 
