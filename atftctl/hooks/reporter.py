@@ -951,7 +951,7 @@ def hash_of(path: Path, *, durable: bool = False) -> str:
 def rss_anon_mb() -> float:
     """Return the anonymous resident memory of this process in MB. Pages of mapped files do not count."""
     with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(errors="replace").splitlines():
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) / 1024
     return 0.0

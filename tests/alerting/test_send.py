@@ -72,7 +72,7 @@ class Sent:
             for name in os.listdir("/proc"):
                 if name.isdigit():
                     try:
-                        self.command_lines.add(Path(f"/proc/{name}/cmdline").read_text())
+                        self.command_lines.add(Path(f"/proc/{name}/cmdline").read_text(errors="replace"))
                     except OSError:
                         continue
 

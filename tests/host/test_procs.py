@@ -53,6 +53,16 @@ def test_a_polite_child_is_asked_and_leaves(spawn: Spawn) -> None:
     assert not procs.alive(who)
 
 
+def test_a_process_whose_name_ends_in_half_a_letter_is_seen_and_stopped(spawn: Spawn) -> None:
+    # As setproctitle does it: the kernel keeps 15 bytes of a name, and each Japanese letter has three.
+    who = spawn("import ctypes; ctypes.CDLL(None).prctl(15, 'x日本語の学習'.encode(), 0, 0, 0)")
+    assert b"\xe5\xad)" in Path(f"/proc/{who.pid}/stat").read_bytes()
+    assert procs.identify(who.pid) == who and procs.alive(who) and procs.anonymous_mb(who.pid)
+    assert who in procs.members(who, MARK)
+    control.stop(who, MARK, grace_s=10)
+    assert not procs.alive(who)
+
+
 def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(spawn: Spawn) -> None:
     who = spawn("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     begun = time.monotonic()

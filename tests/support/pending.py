@@ -49,7 +49,7 @@ def timer_pid(project: Project) -> int:
 def runs(pid: int) -> bool:
     """Is this process alive, and no zombie?"""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
 

@@ -135,7 +135,7 @@ def processes_of(root: Path) -> list[int]:
         if not name.isdigit():
             continue
         try:
-            state = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[0]
+            state = Path(f"/proc/{name}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
             if os.readlink(f"/proc/{name}/cwd") == str(root) and state not in "ZX":
                 pids.append(int(name))
         except OSError:

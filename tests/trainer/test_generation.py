@@ -85,7 +85,7 @@ def start(root: Path, *command: str, number: int = 1, **training: Any) -> subpro
 
 
 def stopped(child: subprocess.Popen[bytes]) -> bool:
-    return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return Path(f"/proc/{child.pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "T"
 
 
 def test_a_number_is_in_every_event_row_and_checkpoint(

@@ -18,7 +18,7 @@ def holders() -> set[int]:
         return set()
     argv = [tool, "--query-compute-apps=pid", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=ANSWER_S, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=ANSWER_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return set()
     return {int(pid) for pid in done.stdout.split() if pid.isdigit()}

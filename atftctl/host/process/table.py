@@ -84,7 +84,7 @@ def anonymous_mb(pid: int) -> float | None:
     """The anonymous memory (RssAnon) of a process in MiB; None where it has ended. Resident size would also count
     mapped file pages."""
     try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) / 1024
     except OSError:
@@ -185,10 +185,10 @@ def _pids() -> list[int]:
 
 def _stat(pid: int) -> _Stat | None:
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (OSError, UnicodeDecodeError):
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
         return None
-    fields = text[text.rindex(")") + 2 :].split()  # the name in parentheses may contain anything
+    fields = text[text.rindex(")") + 2 :].split()  # the name in parentheses may contain anything, also half a letter
     return _Stat(fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
 
 

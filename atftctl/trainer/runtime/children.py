@@ -59,7 +59,7 @@ def limit_data(pid: int, size_mb: int) -> None:
 def anonymous_mb(pid: int) -> float:
     """Return the anonymous memory of a process in MB; 0 where it has ended."""
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) / 1024
     return 0.0

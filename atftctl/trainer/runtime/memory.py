@@ -45,7 +45,7 @@ def is_near_memory_limit() -> bool:
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if limit == resource.RLIM_INFINITY:
         return False
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(errors="replace").splitlines():
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024 > 0.8 * limit
     return False
@@ -82,7 +82,7 @@ def has_memory_limit() -> bool:
 def anonymous_mb_at(address: int) -> float:
     """Return the anonymous memory of the mapping that holds this address, in MB. It is 0 for a mapped file."""
     inside = False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
+    for line in Path("/proc/self/smaps").read_text(errors="replace").splitlines():
         key = line.split(maxsplit=1)[0]
         if "-" in key and not key.endswith(":"):
             first, last = (int(bound, 16) for bound in key.split("-"))
@@ -126,7 +126,7 @@ class PeakMemory:
             self._measure()
 
     def _measure(self) -> None:
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(errors="replace").splitlines():
             if line.startswith("RssAnon:"):
                 self.rss_anon = max(self.rss_anon, int(line.split()[1]) / 1024)
             elif line.startswith("VmData:"):
