@@ -13,7 +13,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,16 +63,25 @@ class Done:
 
 
 def run(
-    cwd: Path, argv: Sequence[str], deadline: Deadline, *, stdin: bytes = b"", more: Mapping[str, str] | None = None
+    cwd: Path,
+    argv: Sequence[str],
+    deadline: Deadline,
+    *,
+    stdin: bytes = b"",
+    more: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
 ) -> Done:
-    """Run a command to its end. `more`: variables for it. Raises SlurmLateError where the deadline passed, and
-    BadOutputError where it printed too much; its whole process group was killed then."""
+    """Run a command to its end. `more`: variables for it; `only`: which of ours it gets beside them, None for all.
+
+    Raises SlurmLateError where the deadline passed, and BadOutputError where it printed too much; its whole process
+    group was killed then.
+    """
     user = rights.user_of(cwd)
     try:
         child = subprocess.Popen(
             list(argv),
             cwd=cwd,
-            env=rights.environment(rights.Chosen(environment(user, more)), user),
+            env=rights.environment(rights.Chosen(environment(user, more, only)), user),
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -92,9 +101,12 @@ def run(
     return Done(code, output.decode("utf-8", "replace"), error_output.decode("utf-8", "replace"))
 
 
-def environment(user: rights.User | None, more: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(
+    user: rights.User | None, more: Mapping[str, str] | None = None, only: Collection[str] | None = None
+) -> dict[str, str]:
     """Our environment without the variables that steer commands of Slurm, and with the language of the C locale."""
     ours = {n: v for n, v in rights.inherited(user, KEPT).items() if n in KEPT or not STEERING.match(n)}
+    ours = {n: v for n, v in ours.items() if only is None or n in only or n in KEPT}
     return {**ours, "LC_ALL": "C.UTF-8", **(more or {})}
 
 

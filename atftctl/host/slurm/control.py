@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import signal as signals
 from enum import Enum
 from pathlib import Path
+from signal import Signals
 
 from atftctl.host.slurm.command import LIMIT_S, Deadline, run
 from atftctl.host.slurm.errors import NoSuchJobError, failed
@@ -22,7 +22,7 @@ class Whom(Enum):
     ALL = "--full"
 
 
-def signal(cwd: Path, job: Job, number: signals.Signals, whom: Whom, *, limit_s: float = LIMIT_S) -> None:
+def send_signal(cwd: Path, job: Job, number: Signals, whom: Whom, *, limit_s: float = LIMIT_S) -> None:
     """Send a signal to processes of a running job. Raises NoSuchJobError and other SlurmErrors."""
     _scancel(cwd, job, [f"--signal={number.name.removeprefix('SIG')}", *filter(None, [whom.value])], limit_s)
 

@@ -23,18 +23,20 @@ from atftctl.host.slurm.errors import (
 from atftctl.host.slurm.facts import Job
 from atftctl.protocol.messages import tr
 
+HANDED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ")  # of our environment, to the job
 PARSABLE = re.compile(r"^(\d+)(?:;([A-Za-z0-9_.-]+))?$", re.MULTILINE)
 
 
 def submit(cwd: Path, script: bytes, *, options: Sequence[str] = (), limit_s: float = LIMIT_S) -> Job:
-    """Submit the script with the working folder `cwd`; `options` go to sbatch beside those of the script.
+    """Submit the script with the working folder `cwd`; `options` go to sbatch beside those of the script. The job gets
+    HANDED_ON of our environment, and nothing else.
 
     Raises SlurmMissingError, SlurmUnreachableError and SubmitRejectedError where the job was not accepted;
     SubmitUnknownError where nobody knows. What the caller has to know afterwards must be durable before this call.
     """
     argv = ["sbatch", "--parsable", f"--chdir={cwd}", *options]
     try:
-        done = run(cwd, argv, Deadline(limit_s), stdin=script)
+        done = run(cwd, argv, Deadline(limit_s), stdin=script, only=HANDED_ON)
     except SlurmLateError as error:
         raise SubmitUnknownError(error.message) from None
     if done.code:
