@@ -74,7 +74,7 @@ class SubmitUnknownError(SlurmError):
 CAUSES = (  # the first that matches; texts of slurm_errno.c
     (Cause.LIMITS, "violates|limit"),
     (Cause.PARTITION, "invalid partition|partition name|required partition not available"),
-    (Cause.ACCOUNT, "account|qos|permission|permitted|access denied|user id|association"),
+    (Cause.ACCOUNT, "account|qos|permission|not permitted|access denied|user id|association"),
     (Cause.LIMITS, "configuration|memory|processors|node count|--?(time|nodes|ntasks|mem)|too (many|large)|cpu"),
     (Cause.SCRIPT, "batch script|interpreter|unrecognized|invalid"),
 )

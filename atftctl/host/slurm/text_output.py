@@ -32,7 +32,7 @@ def list_jobs(cwd: Path, filters: Sequence[str], deadline: Deadline, cluster: st
     machine. Raises SlurmError."""
     mark = secrets.token_hex(8)
     form = mark + f" {mark} ".join(FORMAT)
-    argv = ["squeue", "--noheader", "--all", "--array", "--states=all", f"--format={form}", *filters, *_on(cluster)]
+    argv = ["squeue", "--noheader", "--all", "--states=all", f"--format={form}", *filters, *_on(cluster)]
     done = run(cwd, argv, deadline, more=IN_SECONDS)
     if done.code and NO_SUCH_JOB.search(done.text):
         return ()
