@@ -88,12 +88,12 @@ def test_a_run_starts_once(cluster: Cluster, folder: Path) -> None:
 
 
 def test_a_folder_that_the_node_does_not_have(cluster: Cluster, folder: Path) -> None:
-    job = start(folder, "run", exits="/nonexistent/exits/run.json")
-    other = start(folder, "other", python="/nonexistent/python")
+    job = start(folder, "run", exits=str(folder / "not-here" / "run.json"))
+    other = start(folder, "other", python=str(folder / "python"))
     cluster.wait_state(job.job_id, "FAILED")
     cluster.wait_state(other.job_id, "FAILED")
-    assert "not started: can't write /nonexistent/exits/run.json on n" in (folder / "run.out").read_text()
-    assert "this node has no /nonexistent/python, so that nothing is started" in (folder / "other.out").read_text()
+    assert f"not started: can't write {folder}/not-here/run.json on n" in (folder / "run.out").read_text()
+    assert f"this node has no {folder}/python, so that nothing is started" in (folder / "other.out").read_text()
     assert log(folder, "run") == log(folder, "other") == []
 
 
