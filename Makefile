@@ -7,12 +7,14 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long test-browser bench-incident bench-init drill-all drills-long check-long test-examples bench-hooks bench-tensorboard clean
+.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long install-slurm slurm-up slurm-down test-slurm test-browser bench-incident bench-init drill-all drills-long check-long test-examples bench-hooks bench-tensorboard clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (a few minutes)"
 	@echo "make test                       all tests        make check   format, lint, types, import rules"
 	@echo "make test-browser               the page of an incident in Debian's Chromium"
+	@echo "make test-slurm                 on a real Slurm cluster of its own on this machine (root on Debian; two minutes)"
+	@echo "make slurm-up | slurm-down      such a cluster to try things on; up says how to use it"
 	@echo "make test-examples              the examples with Lightning and transformers (150 MB to download)"
 	@echo "make bench                      speed, as ratios make setup   .venv alone"
 	@echo "make docs                       the site from the Markdown, in build/site; broken links fail"
@@ -61,7 +63,7 @@ test: setup
 	@if $(HAS_TORCH); then cache="-o cache_dir=.pytest_cache/trainer"; \
 		$(BIN)/pytest $$cache -n 1 --durations 10 tests/trainer || { $(AGAIN) $$cache tests/trainer; }; \
 		else echo "tests/trainer is left out: PyTorch is not installed"; fi >$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
-	cache="-o cache_dir=.pytest_cache/others --ignore tests/trainer --ignore tests/browser --ignore tests/examples"; \
+	cache="-o cache_dir=.pytest_cache/others --ignore tests/trainer --ignore tests/browser --ignore tests/examples --ignore tests/slurm"; \
 	$(BIN)/pytest $$cache -n 3 --dist worksteal --durations 15; others=$$?; \
 	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); \
 	if [ $$others -eq 1 ]; then $(AGAIN) $$cache; others=$$?; fi; exit $$((others | ended))
@@ -81,6 +83,22 @@ test-examples: setup
 	@$(call group,examples) >$(VENV)/examples.txt; $(PIP) -q -r $(VENV)/examples.txt
 	export ATFTCTL_EXAMPLES=required; cache="-o cache_dir=.pytest_cache/examples"; \
 	$(BIN)/pytest $$cache --durations 10 tests/examples || { $(AGAIN) $$cache tests/examples; }
+
+# A Slurm cluster of our own (Debian's slurmctld, slurmd and munge) on the loopback: a second to start, nothing is left.
+SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+install-slurm:
+	@PATH=$$PATH:/usr/sbin; type slurmctld slurmd sbatch srun munged >/dev/null 2>&1 || { apt-get update -q && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(SLURM_PACKAGES); } >/dev/null
+
+test-slurm: setup install-slurm
+	export ATFTCTL_SLURM=required; cache="-o cache_dir=.pytest_cache/slurm"; \
+	$(BIN)/pytest $$cache --durations 5 tests/slurm || { $(AGAIN) $$cache tests/slurm; }
+
+slurm-up: setup install-slurm
+	@$(BIN)/python -m tests.slurm.cluster up
+
+slurm-down: setup
+	@$(BIN)/python -m tests.slurm.cluster down
 
 check: setup
 	$(BIN)/ruff format --check -q .
