@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from atftctl.apply import branch_move, packages, staging_folders, trainer_process
-from atftctl.apply.launch import LaunchSpec
 from atftctl.apply.moves import Content
 from atftctl.apply.snapshots import pin as pins
 from atftctl.apply.snapshots import take as snapshots
@@ -19,8 +18,9 @@ from atftctl.apply.transaction import FOR_GOOD, Transaction
 from atftctl.domain.code_steps import Package
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import AtftError, Restored
+from atftctl.domain.launch import LaunchSpec
 from atftctl.domain.plan import Plan
-from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.domain.snapshot import Snapshot
 from atftctl.domain.steps import StopTrainer
 from atftctl.host.copying.copier import Progress, no_progress
@@ -31,6 +31,7 @@ from atftctl.host.process import table as procs
 from atftctl.host.self_copy import private_copy
 from atftctl.protocol.messages import record_of, tr
 from atftctl.state import history, quarantine, sealed_records
+from atftctl.state.engines.choice import engine_of
 from atftctl.state.layout import Layout
 
 
@@ -67,7 +68,7 @@ class Operation:
     going_back: bool = False  # a decided change turned out to be impossible, and the decision to go back is written
     id: str = ""
     _packages: tuple[Package, ...] = ()
-    _stopping: list[tuple[procs.Identity, ProcessRecord | None, float]] = field(default_factory=list)
+    _stopping: list[tuple[TrainerIdentity, ProcessRecord | None, float]] = field(default_factory=list)
     _transaction: Transaction = field(init=False)
     _entry: dict[str, Any] = field(init=False)
 
@@ -131,14 +132,14 @@ class Operation:
             )
         return killed
 
-    def _process_of(self, step: StopTrainer) -> tuple[procs.Identity | None, ProcessRecord | None]:
+    def _process_of(self, step: StopTrainer) -> tuple[TrainerIdentity | None, ProcessRecord | None]:
         """Return the process that a step means, and its record if it has one."""
         if step.adopt_ticks:
-            return procs.Identity(step.pid, step.adopt_ticks, procs.boot_id()), None
+            return TrainerIdentity(step.pid, step.adopt_ticks, procs.boot_id()), None
         record = self.inputs.record
         if record and (step.leftovers or record.pid == step.pid):
-            return procs.Identity(record.pid, record.ticks, record.boot), record
-        return procs.identify(step.pid), record
+            return record.identity, record
+        return engine_of(record).find(self.layout, record) if record else None, record
 
     def fence(self) -> None:
         """Before files are replaced and a trainer is started: let no trainer that was taken for lost undo that.

@@ -14,20 +14,20 @@ from typing import Any, get_args
 from atftctl.apply import trainer_process, transaction
 from atftctl.apply.code_recovery import change_packages, move_branch, refuse_moved, title_of
 from atftctl.apply.crash_leftovers import remove_leftovers
-from atftctl.apply.launch import Launcher, no_launcher
 from atftctl.apply.moves import moves_of, roll_forward, unstage, untouched
 from atftctl.apply.snapshots import pin as pins
 from atftctl.domain.errors import InterventionNeeded
+from atftctl.domain.launch import Launcher, no_launcher
+from atftctl.domain.process_record import TrainerIdentity
 from atftctl.domain.runbook import Resume
 from atftctl.host.errors import HostError, reason, reason_and_place
 from atftctl.host.process import rights
-from atftctl.host.process import table as procs
 from atftctl.host.self_copy import private_copy
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr
 from atftctl.state import history, quarantine, sealed_records
+from atftctl.state.engines.choice import engine_of
 from atftctl.state.layout import SNAPSHOT_NAME, Layout
-from atftctl.state.process_record import may_signal
 
 # Keys of an intent that only recovery needs; they are not written to the history.
 ONLY_FOR_RECOVERY = ("start", "start_again", "digest", "stopping", "code", "quarantine", "reload", "tool", "outside")
@@ -189,14 +189,14 @@ class Recovery:
         lines: list[str] = []
         for entry in stopping if isinstance(stopping, list) else []:
             try:
-                who = procs.Identity(int(entry["pid"]), int(entry["ticks"]), str(entry["boot"]))
+                who = TrainerIdentity(int(entry["pid"]), int(entry["ticks"]), str(entry["boot"]))
                 grace_s = min(float(entry["grace_s"]), 86_400.0)
             except (KeyError, TypeError, ValueError):
                 continue
-            if not procs.alive(who):
-                continue
             record = trainer_process.read_record(self.layout)
-            if may_signal(self.layout, record, who):
+            if not engine_of(record).is_running(who):
+                continue
+            if engine_of(record).may_stop(self.layout, record, who):
                 trainer_process.stop(self.layout, record, who, grace_s=grace_s, note=lambda _: None)
             else:
                 lines.append(
@@ -251,7 +251,7 @@ def _unpin(layout: Layout, operation: str, intent: dict[str, Any]) -> None:
 def _runs(layout: Layout) -> bool:
     """Is the recorded trainer alive, or one whose record a crash cut short?"""
     record = trainer_process.read_record(layout)
-    return record is not None and trainer_process.identity(layout, record) is not None
+    return record is not None and engine_of(record).find(layout, record) is not None
 
 
 def _close(layout: Layout, operation: str, intent: dict[str, Any], outcome: str) -> None:

@@ -11,6 +11,16 @@ from atftctl.protocol import OUTPUT
 
 
 @dataclass(frozen=True)
+class TrainerIdentity:
+    """One running trainer and no other, as its engine tells it from all others: a process has a pid, the start time in
+    clock ticks since boot, and the id of the boot."""
+
+    pid: int
+    ticks: int
+    boot: str
+
+
+@dataclass(frozen=True)
 class ProcessRecord:
     """One run of the trainer. It is written before the start (with pid 0) and again after it, so that a crash in
     between loses no trainer. `ticks`: the start time of the process in clock ticks since boot. `resume`: the checkpoint
@@ -44,6 +54,11 @@ class ProcessRecord:
     ready: str = ""  # the kind of proof that is waited for (domain.readiness.ProofKind); "": its first step
     proof: str = ""  # the kind of the proof that was seen; "": none yet
     metrics_files: tuple[MetricsPlace, ...] = ()  # where each ended when the run was started; see MetricsSince
+
+    @property
+    def identity(self) -> TrainerIdentity:
+        """Of the trainer; without a pid where its start was not recorded."""
+        return TrainerIdentity(self.pid, self.ticks, self.boot)
 
     @property
     def metrics_since(self) -> MetricsSince:

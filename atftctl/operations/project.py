@@ -27,7 +27,7 @@ from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
 
 if TYPE_CHECKING:
-    from atftctl.apply.launch import LaunchSpec
+    from atftctl.domain.launch import LaunchSpec
 
 
 @record
@@ -53,8 +53,8 @@ class Project:
     def launch(self, resume: str) -> LaunchSpec | None:
         """Return the runbook's command, ready to run; None where the runbook names none or can't be read. `resume`: the
         checkpoint to continue from."""
-        from atftctl.apply.launch import LaunchSpec
         from atftctl.apply.trainer_process import command
+        from atftctl.domain.launch import LaunchSpec
 
         rules = self.runbook.trainer
         if not rules.command:

@@ -1,4 +1,4 @@
-"""The record of the trainer that was started last, `.atftctl/process.json`, and the living processes that it names."""
+"""The record of the trainer that was started last, `.atftctl/process.json`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import json
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.host import footprint
 from atftctl.host.files.durable import remove, write_durably
-from atftctl.host.process import rights
-from atftctl.host.process import table as procs
 from atftctl.protocol import RUN_ID
 from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
@@ -44,38 +42,6 @@ def mark_stopped(layout: Layout, record: ProcessRecord) -> None:
         write_record(layout, dataclasses.replace(record, wanted="stopped"))
 
 
-def identity(layout: Layout, record: ProcessRecord) -> procs.Identity | None:
-    """The living main process of a record; None where there is none.
-
-    A process is found by the marker in its environment where its pid was never recorded (a crash came between the
-    start and the record), or where a launcher has put the trainer into the background and ended.
-    """
-    main, uid = _recorded(record), rights.uid_of(layout.root)
-    if record.pid and procs.alive(main) and uid in (None, procs.uid_of(main)):
-        return main
-    if record.pid and not record.detached:
-        return None
-    return procs.find_marked(marker(record), uid)
-
-
-def members(layout: Layout, record: ProcessRecord) -> set[procs.Identity]:
-    """Every living process of this run, also where its main process is gone."""
-    main = identity(layout, record) or _recorded(record)
-    return procs.members(main, marker(record), rights.uid_of(layout.root))
-
-
-def may_signal(layout: Layout, record: ProcessRecord | None, process: procs.Identity) -> bool:
-    """Is this process the trainer of this project? It must be the recorded process or carry the run's marker; where
-    root works in a user's project, it must run as that user."""
-    if record is None or procs.is_above_us(process) or rights.uid_of(layout.root) not in (None, procs.uid_of(process)):
-        return False
-    return process == _recorded(record) or procs.carries(process, marker(record))
-
-
 def marker(record: ProcessRecord) -> str:
     """The entry `NAME=VALUE` in the environment of each process of this run."""
     return f"{RUN_ID}={record.run_id}"
-
-
-def _recorded(record: ProcessRecord) -> procs.Identity:
-    return procs.Identity(record.pid, record.ticks, record.boot)

@@ -8,7 +8,7 @@ from atftctl import protocol
 from atftctl.domain.facts import EXITED
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.observe.trainer_run import event_log
-from atftctl.state import exits, process_record
+from atftctl.state.engines.choice import engine_of
 from atftctl.state.layout import Layout
 
 
@@ -25,7 +25,8 @@ def events_of(layout: Layout, record: ProcessRecord) -> list[dict[str, Any]]:
 def _exit(layout: Layout, record: ProcessRecord) -> list[dict[str, Any]]:
     """How the process ended, as an event; [] where that is not known, or a process of the run is alive: a launcher that
     ended may have left one."""
-    end = exits.of_trainer(layout, record)
-    if end is None or process_record.members(layout, record):
+    engine = engine_of(record)
+    end = engine.read_exit(layout, record)
+    if end is None or engine.members(layout, record):
         return []
     return [{"event": EXITED, "t": end.time, "run_id": record.run_id, "pid": end.pid, "exit_code": end.code}]

@@ -7,29 +7,21 @@ from typing import Any, Literal
 
 from atftctl import protocol
 from atftctl.domain.facts import EXITED, Process
-from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.domain.process_state import ProcessState, Signs, state_of
 from atftctl.domain.runbook import TrainerRules
-from atftctl.host.process import table as procs
 from atftctl.observe.metrics.text_rows import last_metrics
 from atftctl.observe.trainer_run import by_hand, ends, event_log
-from atftctl.protocol.messages import tr
 from atftctl.state import process_record, sealed_records
+from atftctl.state.engines.choice import engine_of
+from atftctl.state.engines.engine import Seen
 from atftctl.state.layout import Layout
 
 WORKER_LOST = int(protocol.TrainerExit.WORKER_LOST)
 CAUSES = (protocol.OOM, protocol.ANOMALY, protocol.WORKER_LOST, protocol.FENCED)
 
 
-read_record, identity, members = process_record.read, process_record.identity, process_record.members
-
-
-def elsewhere(record: ProcessRecord) -> str:
-    """The other machine or container that the trainer was started on, where its pid is valid; "" for this one."""
-    host, namespace = procs.host_and_namespace()
-    if record.host in ("", host) and (record.boot != procs.boot_id() or record.namespace in ("", namespace)):
-        return ""
-    return record.host if record.host != host else tr("another container on {host}", host=host)
+read_record = process_record.read
 
 
 def observe(layout: Layout, rules: TrainerRules) -> Process:
@@ -38,16 +30,16 @@ def observe(layout: Layout, rules: TrainerRules) -> Process:
     record = read_record(layout)
     if record is None:
         return Process(unmanaged=by_hand.trainers(layout.root, rules, frozenset()))
-    main = identity(layout, record)
-    ours = frozenset(member.pid for member in members(layout, record))
+    now = engine_of(record).state(layout, record)
+    main, ours = now.main, now.pids
     unmanaged = by_hand.trainers(layout.root, rules, ours)
     seen = ends.events_of(layout, record)
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
     last = _last_step(layout, record) if main else None
-    where = elsewhere(record) if record.wanted == "running" else ""
+    where = now.where if record.wanted == "running" else ""
     section, silent_s = _sign_of_life(layout, record) if main else ("", None)
     return Process(
-        state=_state(layout, record, main, seen),
+        state=_state(layout, record, now, seen),
         pid=main.pid if main else None,
         run_id=record.run_id,
         generation=record.generation,
@@ -55,7 +47,7 @@ def observe(layout: Layout, rules: TrainerRules) -> Process:
         digest=_running_digest(seen) or record.digest,
         step=max(steps, default=None) if last is None else last,
         last_event=_cause(seen),
-        memory_mb=sum(filter(None, map(procs.anonymous_mb, ours))) if main else None,
+        memory_mb=now.memory_mb,
         unmanaged=unmanaged,
         leftovers=() if main or where else tuple(sorted(ours)),
         section=section,
@@ -74,9 +66,7 @@ def _sign_of_life(layout: Layout, record: ProcessRecord) -> tuple[str, float | N
     return str(beat.get("section", "")), age if beat and age > limit else None
 
 
-def _state(
-    layout: Layout, record: ProcessRecord, main: procs.Identity | None, seen: list[dict[str, Any]]
-) -> ProcessState:
+def _state(layout: Layout, record: ProcessRecord, now: Seen, seen: list[dict[str, Any]]) -> ProcessState:
     codes = [
         code
         for event in seen
@@ -89,9 +79,9 @@ def _state(
     on_purpose = record.wanted == "stopped"
     return state_of(
         Signs(
-            alive=main is not None,
-            elsewhere=not on_purpose and bool(elsewhere(record)),
-            asked_to_stop=on_purpose or (main is not None and _being_stopped(layout, main)),
+            alive=now.main is not None,
+            elsewhere=not on_purpose and bool(now.where),
+            asked_to_stop=on_purpose or (now.main is not None and _being_stopped(layout, now.main)),
             on_purpose=on_purpose,
             first_step=bool(record.proof) or any(event["event"] == protocol.FIRST_STEP for event in seen),
             ended=last.get(codes[-1], "") if codes else "",
@@ -99,7 +89,7 @@ def _state(
     )
 
 
-def _being_stopped(layout: Layout, process: procs.Identity) -> bool:
+def _being_stopped(layout: Layout, process: TrainerIdentity) -> bool:
     """Does the intent of an open operation say that it stops this process?"""
     for path in layout.journal.glob("*.intent.json"):
         stopping = sealed_records.try_read(path).get("stopping")

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from atftctl.domain.facts import Process
-from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.domain.runbook import TrainerRules
-from atftctl.host.process import table as procs
 from atftctl.observe.trainer_run import event_log, process
 from atftctl.state import process_record
+from atftctl.state.engines.choice import engine_of
 from atftctl.state.layout import Layout
 
 FULLY_S = 30.0  # after so many seconds, everything is looked at again, such as trainers that were started by hand
@@ -40,7 +40,7 @@ class ProcessWatcher:
     def __init__(self, layout: Layout, rules: TrainerRules) -> None:
         self._layout, self._rules = layout, rules
         self._process = Process()
-        self._main: procs.Identity | None = None
+        self._main: TrainerIdentity | None = None
         self._looked = -FULLY_S
         self._journal: tuple[int, ...] = ()
 
@@ -52,10 +52,10 @@ class ProcessWatcher:
         """
         journal = _facts(self._layout.journal)
         due = time.monotonic() - self._looked > FULLY_S or journal != self._journal
-        died = self._process.alive and (self._main is None or not procs.alive(self._main))
+        died = self._process.alive and (self._main is None or not engine_of(record).is_running(self._main))
         if changed or due or died or record is None:
             self._process = process.observe(self._layout, self._rules)
-            self._main = process_record.identity(self._layout, record) if record and self._process.alive else None
+            self._main = engine_of(record).find(self._layout, record) if record and self._process.alive else None
             self._looked, self._journal = time.monotonic(), journal
         if record is None or self._main is None:
             return self._process

@@ -14,15 +14,12 @@ from atftctl.domain.proof import proof_data
 from atftctl.domain.readiness import ProofKind
 from atftctl.domain.record import record
 from atftctl.host.files.logs import inode_of_log, tail
-from atftctl.host.process import rights
-from atftctl.host.process import table as procs
-from atftctl.observe.trainer_run import process as observed_process
 from atftctl.operations.project import Project
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import tr
-from atftctl.state import exits, process_record
+from atftctl.state import process_record
+from atftctl.state.engines.choice import engine_of
 from atftctl.state.layout import Layout
-from atftctl.state.process_record import marker
 
 EXIT_S = 5.0  # how long a trainer that wrote its final event, or whose output ended, may take to exit
 SHOWN = 5  # lines of output that are shown of a trainer that is not healthy
@@ -64,15 +61,14 @@ class Proof:
 
 def is_alive(project: Project, record: ProcessRecord) -> bool:
     """Is its process alive, or another one of the run? Its command may have continued in the background."""
-    return observed_process.identity(project.layout, record) is not None or bool(
-        observed_process.members(project.layout, record)
-    )
+    engine = engine_of(record)
+    return engine.find(project.layout, record) is not None or bool(engine.members(project.layout, record))
 
 
 def await_exit(project: Project, record: ProcessRecord) -> None:
     """Wait for a trainer that wrote its final event to exit, so that `status` agrees with what is reported next."""
     deadline = time.monotonic() + EXIT_S
-    while observed_process.identity(project.layout, record) is not None and time.monotonic() < deadline:
+    while engine_of(record).find(project.layout, record) is not None and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
@@ -80,9 +76,9 @@ def update_record(project: Project, record: ProcessRecord, kind: ProofKind = "")
     """Record what is only known once the trainer runs, and return the record: its process, where its command continued
     in the background (setsid, a daemon, a launcher that exits), found by the run's mark; its event log, where that was
     new; and the kind of its proof."""
-    updated = record
-    if observed_process.identity(project.layout, record) is None:
-        identity = procs.find_marked(marker(record), rights.uid_of(project.layout.root))
+    updated, engine = record, engine_of(record)
+    if engine.find(project.layout, record) is None:
+        identity = engine.find(project.layout, replace(record, detached=True))
         if identity:
             updated = replace(updated, pid=identity.pid, ticks=identity.ticks, boot=identity.boot, detached=True)
     if not updated.events_inode:
@@ -99,7 +95,7 @@ def how_ended(project: Project, record: ProcessRecord) -> str:
     if not record.ready:
         return tr("the process ended")
     deadline = time.monotonic() + EXIT_S
-    while (end := exits.of_trainer(project.layout, record)) is None and time.monotonic() < deadline:
+    while (end := engine_of(record).read_exit(project.layout, record)) is None and time.monotonic() < deadline:
         time.sleep(0.02)
     return exit_text(end.code) if end else tr("the process ended; its exit code is not known")
 

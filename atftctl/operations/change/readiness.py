@@ -16,12 +16,12 @@ from atftctl.domain.steps import SettingChange, StartTrainer
 from atftctl.host.errors import reason
 from atftctl.host.files.logs import inode_of_log, size_of_log
 from atftctl.observe.trainer_run import event_log
-from atftctl.observe.trainer_run import process as observed_process
 from atftctl.operations.change.proof import Proof, is_alive, short_output, update_record
 from atftctl.operations.change.ready import await_ready, of_event
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import joined, tr
 from atftctl.state import process_record
+from atftctl.state.engines.choice import engine_of
 
 
 def await_first_step(
@@ -168,7 +168,7 @@ def _await_answer(project: Project, record: ProcessRecord, number: str, offset: 
         offset=offset,
         inode=inode,
         wanted=(protocol.RELOADED, protocol.RELOAD_REFUSED),
-        alive=lambda: observed_process.identity(project.layout, record) is not None,
+        alive=lambda: engine_of(record).find(project.layout, record) is not None,
         limit_s=project.runbook.trainer.ready_s,
         request=number,
     )

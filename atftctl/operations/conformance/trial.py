@@ -25,6 +25,7 @@ from atftctl.observe.trainer_run import event_log
 from atftctl.operations.project import Project, now
 from atftctl.protocol.messages import tr
 from atftctl.state import process_record
+from atftctl.state.engines.choice import engine_of
 
 POLL_S = 0.02
 KILLED = (os.CLD_KILLED, os.CLD_DUMPED)
@@ -53,7 +54,7 @@ class Trial:
                 if ended is None:  # also where its first thread has ended, and others have not
                     return True
                 self.status = -ended.si_status if ended.si_code in KILLED else ended.si_status
-        return procs.alive(self.who) or bool(process_record.members(self.project.layout, self.record))
+        return procs.alive(self.who) or bool(engine_of(self.record).members(self.project.layout, self.record))
 
     def events(self) -> list[dict[str, Any]]:
         record = self.record

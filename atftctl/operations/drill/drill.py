@@ -23,6 +23,7 @@ from atftctl.operations.request import Request
 from atftctl.protocol import Exit
 from atftctl.protocol.keys import KeyPath, parse_key
 from atftctl.protocol.messages import joined, tr
+from atftctl.state.engines.choice import engine_of
 
 POLL_S = 0.05
 LIMIT_S = 900.0  # for the healthy run, and for single events: a machine may be busy
@@ -124,7 +125,7 @@ class Drill:
             raise InterventionNeeded(tr("no trainer was started"))
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
-            alive = process.identity(self.project.layout, record) is not None
+            alive = engine_of(record).find(self.project.layout, record) is not None
             for event in event_log.events(self.root, offset=record.events_from, run_id=record.run_id):
                 if event["event"] in wanted and int(event.get("step") or 0) >= step:
                     return event

@@ -6,7 +6,6 @@ from atftctl.apply import staging_folders
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Process
 from atftctl.host import locks
-from atftctl.host.process import table as procs
 from atftctl.host.process.inherited_state import inherited_generation, inherited_mark
 from atftctl.observe.configs import digest
 from atftctl.operations.change.project_lock import held_by, locked
@@ -16,6 +15,7 @@ from atftctl.protocol import generations
 from atftctl.protocol.messages import tr
 from atftctl.state import generation, process_record, quarantine, reserve
 from atftctl.state import staged as staged_state
+from atftctl.state.engines.choice import engine_of
 from atftctl.state.layout import Layout
 
 
@@ -61,8 +61,9 @@ def _number_as_trainer(layout: Layout, *, starting: bool) -> int:
         return 0
     if number != generations.newest(layout.root):
         return 0
-    main = process_record.identity(layout, record)
-    ours = procs.is_above_us(main) if main else starting or not record.pid
+    engine = engine_of(record)
+    main = engine.find(layout, record)
+    ours = engine.holds_us(main) if main else starting or not record.pid
     return number if ours else 0
 
 

@@ -13,7 +13,7 @@ from atftctl.decide.plans.builder import RestartPolicy, refuse_foreign, stops_of
 from atftctl.domain.errors import Interrupted, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
-from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.domain.proof import proof_texts
 from atftctl.domain.result import Data, Result
 from atftctl.domain.steps import StartTrainer, StopTrainer
@@ -33,6 +33,7 @@ from atftctl.operations.trainer_process.audit import log
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr, trn
 from atftctl.state import process_record
+from atftctl.state.engines.choice import engine_of
 
 Adopt = tuple[int, ...]
 UNHEALTHY = tr("next: atftctl status; the trainer's own output: atftctl logs")
@@ -166,12 +167,12 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
     )
 
 
-def _identity(project: Project, step: StopTrainer, record: ProcessRecord | None) -> procs.Identity | None:
+def _identity(project: Project, step: StopTrainer, record: ProcessRecord | None) -> TrainerIdentity | None:
     """Return the process to stop; None where there is none."""
     if step.adopt_ticks:
-        return procs.Identity(step.pid, step.adopt_ticks, procs.boot_id())
+        return TrainerIdentity(step.pid, step.adopt_ticks, procs.boot_id())
     if record:
-        return observed.identity(project.layout, record) or procs.Identity(record.pid, record.ticks, record.boot)
+        return engine_of(record).find(project.layout, record) or record.identity
     return None
 
 
