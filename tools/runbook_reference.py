@@ -150,6 +150,18 @@ MEANINGS = {
     "the command line of a process in the project's folder. The interpreter counts as `python` whatever its path and "
     "version are, without its options. Empty: the words of `command` before its first option.",
     "trainer.output": "File that the trainer's standard output and error are appended to.",
+    "trainer.engine": "What runs the trainer: `local`, a process of this machine, or `slurm`, a job.",
+    "trainer.queue_s": "Seconds that a job may wait in the queue before the start counts as failed; the job stays there. "
+    "`ready_s` begins after that.",
+    "trainer.slurm": "What the job asks its cluster for, with `engine: slurm`; see [Slurm](../how-to/slurm.md).",
+    "trainer.slurm.partition": "Partition of the job (empty: that of the cluster).",
+    "trainer.slurm.account": "Account of the job (empty: the user's own).",
+    "trainer.slurm.nodes": "Number of nodes; with more than one, `srun` starts the command on each.",
+    "trainer.slurm.tasks": "Processes of the command on each node; with more than one, `srun` starts them.",
+    "trainer.slurm.memory": "Memory on each node, such as `16G` (empty: what the cluster gives).",
+    "trainer.slurm.time": "Time limit of the job, as sbatch takes it: `90` (minutes), `12:00:00`, `1-00:00:00`.",
+    "trainer.slurm.options": "Further options of sbatch, such as `--gres=gpu:1`, one in each text.",
+    "trainer.slurm.warn_s": "Seconds before the time limit at which the trainer is asked to save and leave.",
     "trainer.memory_limit_mb": "Memory limit of the trainer in MiB (`RLIMIT_DATA`); 0 means no limit.",
     "trainer.processes": "Number of processes. More than 1 requires `launcher`.",
     "trainer.launcher": "Words that precede `command` with several processes; `{processes}` is their number.",

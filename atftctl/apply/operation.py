@@ -27,7 +27,6 @@ from atftctl.host.copying.copier import Progress, no_progress
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.folders import make_dirs
-from atftctl.host.process import table as procs
 from atftctl.host.self_copy import private_copy
 from atftctl.protocol.messages import record_of, tr
 from atftctl.state import history, quarantine, sealed_records
@@ -126,16 +125,21 @@ class Operation:
                 continue
             self._stopping.append((who, record, step.grace_s))
             self._intend()
-            adopted = bool(step.adopt_ticks)
             killed += trainer_process.stop(
-                self.layout, record, who, grace_s=step.grace_s, note=self.note, adopted=adopted
+                self.layout,
+                record,
+                who,
+                grace_s=step.grace_s,
+                note=self.note,
+                adopted=bool(step.adopt_ticks),
+                fenced=step.fence,
             )
         return killed
 
     def _process_of(self, step: StopTrainer) -> tuple[TrainerIdentity | None, ProcessRecord | None]:
         """Return the process that a step means, and its record if it has one."""
         if step.adopt_ticks:
-            return TrainerIdentity(step.pid, step.adopt_ticks, procs.boot_id()), None
+            return step.adopted, None
         record = self.inputs.record
         if record and (step.leftovers or record.pid == step.pid):
             return record.identity, record

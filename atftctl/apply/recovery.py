@@ -16,6 +16,7 @@ from atftctl.apply.code_recovery import change_packages, move_branch, refuse_mov
 from atftctl.apply.crash_leftovers import remove_leftovers
 from atftctl.apply.moves import moves_of, roll_forward, unstage, untouched
 from atftctl.apply.snapshots import pin as pins
+from atftctl.domain.engines import LOCAL
 from atftctl.domain.errors import InterventionNeeded
 from atftctl.domain.launch import Launcher, no_launcher
 from atftctl.domain.process_record import TrainerIdentity
@@ -26,7 +27,7 @@ from atftctl.host.self_copy import private_copy
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr
 from atftctl.state import history, quarantine, sealed_records
-from atftctl.state.engines.choice import engine_of
+from atftctl.state.engines.choice import engine_of, named
 from atftctl.state.layout import SNAPSHOT_NAME, Layout
 
 # Keys of an intent that only recovery needs; they are not written to the history.
@@ -189,18 +190,19 @@ class Recovery:
         lines: list[str] = []
         for entry in stopping if isinstance(stopping, list) else []:
             try:
-                who = TrainerIdentity(int(entry["pid"]), int(entry["ticks"]), str(entry["boot"]))
+                who = _identity(entry)
                 grace_s = min(float(entry["grace_s"]), 86_400.0)
             except (KeyError, TypeError, ValueError):
                 continue
             record = trainer_process.read_record(self.layout)
-            if not engine_of(record).is_running(who):
+            engine = named(who.engine)
+            if not engine.is_running(self.layout, record, who):
                 continue
-            if engine_of(record).may_stop(self.layout, record, who):
+            if engine.may_stop(self.layout, record, who):
                 trainer_process.stop(self.layout, record, who, grace_s=grace_s, note=lambda _: None)
             else:
                 lines.append(
-                    tr("pid {pid} was to be stopped, but is not the recorded trainer: left running", pid=who.pid)
+                    tr("{process} was to be stopped, but is not the recorded trainer: left running", process=who.name)
                 )
         return lines
 
@@ -222,7 +224,13 @@ class Recovery:
             hint = tr("correct trainer.command in the runbook, then run: atftctl trainer start")
             return [tr("the trainer could not be started: {reason}", reason=reason(error)), hint]
         intent["generation"] = record.generation
-        return [tr("started the trainer (pid {pid})", pid=record.pid)]
+        return [tr("started the trainer ({process})", process=record.name)]
+
+
+def _identity(entry: dict[str, Any]) -> TrainerIdentity:
+    """Raises KeyError, TypeError or ValueError where an entry of an intent describes none."""
+    restarts, engine = int(entry.get("restarts", 0)), str(entry.get("engine", LOCAL))
+    return TrainerIdentity(int(entry["pid"]), int(entry["ticks"]), str(entry["boot"]), restarts, engine)
 
 
 def _nothing_changed(layout: Layout) -> str:

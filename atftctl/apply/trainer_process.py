@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import secrets
@@ -13,10 +12,11 @@ from pathlib import PurePosixPath
 
 from atftctl import protocol
 from atftctl.apply import staging_folders
+from atftctl.domain.errors import InterventionNeeded, NotProvenEnded
 from atftctl.domain.launch import LaunchSpec
 from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.host import memory
-from atftctl.host.errors import HostError
+from atftctl.host.errors import HostError, reason
 from atftctl.host.files.durable import remove, write_durably
 from atftctl.host.files.folders import make_dirs
 from atftctl.host.files.logs import inode_of_log, real_path, size_of_log
@@ -24,9 +24,9 @@ from atftctl.host.files.reading import try_read
 from atftctl.host.process import rights
 from atftctl.host.process import table as procs
 from atftctl.protocol import generations
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import joined, tr
 from atftctl.state import generation, metrics_places, process_record
-from atftctl.state.engines.choice import engine_of
+from atftctl.state.engines.choice import engine_of, named
 from atftctl.state.engines.engine import StopOrder
 from atftctl.state.layout import Layout
 from atftctl.state.process_record import restore_record, write_record
@@ -56,7 +56,7 @@ def start(layout: Layout, launch: LaunchSpec, *, digest: str, now: datetime) -> 
         restore_record(layout, before)  # nothing runs, so the record of the last run stays
         raise
     if who:
-        record = dataclasses.replace(record, pid=who.pid, ticks=who.ticks, boot=who.boot)
+        record = record.begun_as(who)
         write_record(layout, record)
     return record
 
@@ -104,6 +104,7 @@ def _new_record(layout: Layout, launch: LaunchSpec, digest: str, now: datetime, 
         namespace=procs.host_and_namespace()[1],
         processes=launch.processes,
         generation=number,
+        engine=launch.engine,
         oom_kills=kills,
         oom_cgroup=cgroup,
         oom_inode=inode,
@@ -135,11 +136,13 @@ def stop(
     grace_s: float,
     note: Callable[[str], None],
     adopted: bool = False,
+    fenced: bool = False,
 ) -> list[int]:
     """Stop this trainer and all that belongs to it, and return the pids that had to be killed.
 
-    `adopted`: the operator named this process; otherwise it must be the trainer of this project. Raises Refused, and
-    InterventionNeeded where a process does not end.
+    `adopted`: the operator named this process; otherwise it must be the trainer of this project. `fenced`: one that
+    can't be shown to have ended is fenced, and counts as stopped. Raises Refused, and InterventionNeeded where a
+    process does not end.
     """
 
     def ask_all() -> bool:
@@ -151,7 +154,33 @@ def stop(
                 staging_folders.fence(layout, only=record.generation)
 
     order = StopOrder(grace_s=grace_s, adopted=adopted, ask=ask_all, ended=fence, note=note)
-    return engine_of(record).stop(layout, record, who, order)
+    try:
+        return named(who.engine).stop(layout, record, who, order)
+    except NotProvenEnded as error:
+        if not fenced:
+            raise
+        _fence_off(layout, error, note)
+        return []
+
+
+def _fence_off(layout: Layout, error: NotProvenEnded, note: Callable[[str], None]) -> None:
+    """Fence all trainers that were started, since one of them may go on. Raises InterventionNeeded where that can't be
+    done."""
+    try:
+        staging_folders.fence(layout)
+    except (OSError, HostError) as problem:
+        raise InterventionNeeded(
+            joined("; ", [error.message, tr("the fence can't be set: {reason}", reason=reason(problem))]),
+            state=error.state,
+            hint=error.hint,
+        ) from None
+    note(
+        tr(
+            "{problem}: going on behind the fence; what that trainer saves from now on replaces no checkpoint, but it "
+            "may still write to its logs and take its memory",
+            problem=error.message,
+        )
+    )
 
 
 def ask(layout: Layout, record: ProcessRecord, want: str, **fields: str) -> str:

@@ -42,7 +42,17 @@ NoRestart = Annotated[bool, typer.Option("--no-restart", help="Change files only
 Adopt = Annotated[
     list[int] | None,
     typer.Option(
-        "--adopt", metavar="PID", help="Allow stopping this manually started trainer (repeatable).", show_default=False
+        "--adopt",
+        metavar="PID",
+        help="Allow stopping this manually started trainer, by its number in `trainer status` (repeatable).",
+        show_default=False,
+    ),
+]
+Fence = Annotated[
+    bool,
+    typer.Option(
+        "--fence",
+        help="Go on although nobody can show that the old trainer has ended; its late saves replace no checkpoint.",
     ),
 ]
 
@@ -100,13 +110,13 @@ Force = Annotated[
 ]
 
 Shared = Literal[
-    "json", "project", "lang", "dry_run", "diff", "yes", "reason", "no_restart", "adopt", "confirm_within",
+    "json", "project", "lang", "dry_run", "diff", "yes", "reason", "no_restart", "adopt", "fence", "confirm_within",
     "confirm_by_verify", "rehearse", "force",
 ]  # fmt: skip
 ALWAYS: tuple[Shared, ...] = ("json", "project", "lang")
 CHANGE: tuple[Shared, ...] = ("dry_run", "yes", "reason")
 CHANGE_FILES: tuple[Shared, ...] = ("dry_run", "diff", "yes", "reason")
-RESTART: tuple[Shared, ...] = ("no_restart", "adopt")
+RESTART: tuple[Shared, ...] = ("no_restart", "adopt", "fence")
 CONFIRM: tuple[Shared, ...] = ("confirm_within", "confirm_by_verify")
 REHEARSE: tuple[Shared, ...] = ("rehearse", "force")
 _KINDS: dict[Shared, tuple[object, object]] = {  # annotation and default
@@ -119,6 +129,7 @@ _KINDS: dict[Shared, tuple[object, object]] = {  # annotation and default
     "reason": (Reason, ""),
     "no_restart": (NoRestart, False),
     "adopt": (Adopt, None),
+    "fence": (Fence, False),
     "confirm_within": (ConfirmWithin, ""),
     "confirm_by_verify": (ConfirmByVerify, False),
     "rehearse": (Rehearse, ""),

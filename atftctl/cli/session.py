@@ -38,6 +38,7 @@ class Session:
     reason: str = ""
     no_restart: bool = False
     adopt: list[int] | None = None
+    fence: bool = False
     confirm_within: str = ""
     confirm_by_verify: bool = False
     rehearse: str = ""
@@ -111,7 +112,9 @@ class Session:
         """What may be done with the trainer."""
         from atftctl.decide.plans.builder import RestartPolicy
 
-        return RestartPolicy(restart=restart and not self.no_restart, live=live, adopt=tuple(self.adopt or ()))
+        return RestartPolicy(
+            restart=restart and not self.no_restart, live=live, adopt=tuple(self.adopt or ()), fence=self.fence
+        )
 
     def rescue_policy(self, project: Project) -> RestartPolicy:
         """As `restart_policy`; a runbook that does not say how to start the trainer leaves the trainer alone."""

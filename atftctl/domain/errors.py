@@ -59,6 +59,10 @@ class InterventionNeeded(AtftError):  # noqa: N818
     exit_code = Exit.STOPPED
 
 
+class NotProvenEnded(InterventionNeeded):
+    """A trainer was to be stopped, and nobody can show that it has ended."""
+
+
 class Inconclusive(AtftError):  # noqa: N818
     """There is too little data for a verdict."""
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.engines import LOCAL, name_of
 from atftctl.domain.process_state import ProcessState
 from atftctl.domain.record import record
 from atftctl.domain.snapshot import Snapshot
 from atftctl.protocol import placed
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, tr
 
 EXITED = "exited"  # in place of a last event, where the trainer wrote none and its exit code is known
 
@@ -44,13 +45,22 @@ class ConfigFile:
 
 @record
 class UnmanagedTrainer:
-    """A trainer of this project that atftctl did not start. `ours_to_signal`: this user may stop it."""
+    """A trainer of this project that atftctl did not start. `ours_to_signal`: this user may stop it. `why_not`: why
+    nobody may stop it by atftctl; "" where it may be stopped. `engine`, `place`: as in TrainerIdentity."""
 
     pid: int
     start_ticks: int
     user: str
     command: str
     ours_to_signal: bool
+    engine: str = LOCAL
+    place: str = ""
+    why_not: str = ""
+
+    @property
+    def name(self) -> Message:
+        """What people call it."""
+        return name_of(self.engine, self.pid)
 
 
 @record
@@ -78,10 +88,21 @@ class Process:
     ready: str = ""  # the kind of proof that its start waits for (domain.readiness.ProofKind); "": its first step
     proof: str = ""  # the kind of the proof that was seen of a trainer that writes no events
     speaks: bool = False  # the trainer of this run has written an event
+    engine: str = LOCAL  # what runs it
+    waiting: str = ""  # why it waits in a queue; "" where it does not
+    unknown: str = ""  # why its state can't be asked; "" where it can
+    unproven: str = ""  # who, where, since when: of a run that nobody can show to have ended; "" for all others
+    blocked: bool = False  # what is unproven stays so until a person has looked
+    remark: str = ""  # what contradicts the signs of life
+
+    @property
+    def name(self) -> Message:
+        """What people call it; it must have a pid."""
+        return name_of(self.engine, self.pid or 0)
 
     @property
     def alive(self) -> bool:
-        return self.state in ("starting", "running", "stopping")
+        return self.state in ("waiting", "starting", "running", "stopping", "lost", "unknown")
 
     @property
     def may_save(self) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from atftctl.domain.engines import LOCAL, Placement
 from atftctl.protocol import OUTPUT
 
 
@@ -21,6 +22,8 @@ class LaunchSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     output: str = OUTPUT
     ready: str = ""
+    engine: str = LOCAL
+    placement: Placement | None = None  # what the engine needs beside that
 
 
 Launcher = Callable[[str], LaunchSpec | None]  # by the checkpoint to resume from; None without a trusted runbook

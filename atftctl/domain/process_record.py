@@ -6,18 +6,30 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from atftctl.domain.engines import LOCAL, name_of
 from atftctl.domain.metric_rules import MetricsPlace, MetricsSince
 from atftctl.protocol import OUTPUT
+from atftctl.protocol.messages import Message
 
 
 @dataclass(frozen=True)
 class TrainerIdentity:
-    """One running trainer and no other, as its engine tells it from all others: a process has a pid, the start time in
-    clock ticks since boot, and the id of the boot."""
+    """One running trainer and no other, as its engine tells it from all others.
+
+    A process has a pid, the start time in clock ticks since boot, and the id of the boot; a job has its number, the
+    time when it was submitted (Unix seconds), the name of the cluster, and how often it was started again.
+    """
 
     pid: int
     ticks: int
     boot: str
+    restarts: int = 0
+    engine: str = LOCAL
+
+    @property
+    def name(self) -> Message:
+        """What people call it."""
+        return name_of(self.engine, self.pid)
 
 
 @dataclass(frozen=True)
@@ -53,12 +65,23 @@ class ProcessRecord:
     output: str = OUTPUT  # the file of the trainer's output, relative to the project
     ready: str = ""  # the kind of proof that is waited for (domain.readiness.ProofKind); "": its first step
     proof: str = ""  # the kind of the proof that was seen; "": none yet
+    engine: str = LOCAL  # what runs the trainer (domain.engines); it says what pid, ticks, boot and restarts mean
+    restarts: int = 0
     metrics_files: tuple[MetricsPlace, ...] = ()  # where each ended when the run was started; see MetricsSince
 
     @property
     def identity(self) -> TrainerIdentity:
         """Of the trainer; without a pid where its start was not recorded."""
-        return TrainerIdentity(self.pid, self.ticks, self.boot)
+        return TrainerIdentity(self.pid, self.ticks, self.boot, self.restarts, self.engine)
+
+    @property
+    def name(self) -> Message:
+        """What people call the trainer."""
+        return name_of(self.engine, self.pid)
+
+    def begun_as(self, who: TrainerIdentity) -> ProcessRecord:
+        """The record of this run, once its identity is known."""
+        return replace(self, pid=who.pid, ticks=who.ticks, boot=who.boot, restarts=who.restarts)
 
     @property
     def metrics_since(self) -> MetricsSince:
@@ -80,8 +103,9 @@ class ProcessRecord:
             kind = {"int": int, "bool": bool}.get(str(field.type), str)
             if type(known.get(name, field.default)) is not kind:
                 raise TypeError(f"{name} is not of type {kind.__name__}")
-        if made.wanted not in ("running", "stopped") or made.pid < 0 or made.ticks < 0 or made.generation < 0:
-            raise ValueError("wanted, pid, ticks or generation has a value that no process has")
+        numbers = (made.pid, made.ticks, made.generation, made.restarts)
+        if made.wanted not in ("running", "stopped") or min(numbers) < 0:
+            raise ValueError("wanted, pid, ticks, generation or restarts has a value that no process has")
         return replace(made, metrics_files=places)
 
 

@@ -11,36 +11,45 @@ from atftctl.protocol.messages import Message, tr
 
 ProcessState = Literal[
     "never started",
+    "waiting",
     "starting",
     "running",
     "stopping",
     "stopped",
     "finished",
     "died",
+    "lost",
+    "unknown",
     "elsewhere",
 ]
 
 # By state, the states that may follow it. `running` means healthy: the first step came, with the settings written.
 FOLLOWS: dict[ProcessState, tuple[ProcessState, ...]] = {
-    "never started": ("starting",),
-    "starting": ("running", "stopping", "stopped", "died", "finished"),
-    "running": ("stopping", "stopped", "died", "finished"),
-    "stopping": ("stopped", "died", "finished"),
-    "stopped": ("starting",),
-    "finished": ("starting",),
-    "died": ("starting",),
-    "elsewhere": ("starting",),
+    "never started": ("waiting", "starting"),
+    "waiting": ("starting", "stopping", "stopped", "died"),
+    "starting": ("running", "stopping", "stopped", "died", "lost", "finished"),
+    "running": ("stopping", "stopped", "died", "lost", "finished"),
+    "stopping": ("stopped", "died", "lost", "finished"),
+    "stopped": ("waiting", "starting"),
+    "finished": ("waiting", "starting"),
+    "died": ("waiting", "starting"),
+    "lost": ("running", "stopped", "died", "finished", "waiting", "starting"),
+    "unknown": ("waiting", "starting", "running", "stopping", "stopped", "finished", "died", "lost"),
+    "elsewhere": ("waiting", "starting"),
 }
 
 
 STATE_TEXTS: Mapping[ProcessState, Message] = {  # as people read them; JSON has the states themselves
     "never started": tr("never started"),
+    "waiting": tr("waiting in the queue"),
     "starting": tr("starting"),
     "running": tr("running"),
     "stopping": tr("stopping"),
     "stopped": tr("stopped"),
     "finished": tr("finished"),
     "died": tr("died"),
+    "lost": tr("not known to have ended"),
+    "unknown": tr("not known"),
     "elsewhere": tr("started elsewhere"),
 }
 
@@ -51,6 +60,9 @@ class Signs:
 
     recorded: bool = True
     alive: bool = False
+    waiting: bool = False  # it was submitted, and has not begun
+    lost: bool = False  # it may have ended, and nobody can show it
+    unknown: bool = False  # whoever knows it does not answer
     elsewhere: bool = False  # it was started on another machine: its pid is not valid here
     asked_to_stop: bool = False  # by `on_purpose`, or by an operation in progress
     on_purpose: bool = False  # the record says that the trainer is to stay stopped
@@ -64,6 +76,12 @@ def state_of(signs: Signs) -> ProcessState:
         return "never started"
     if signs.elsewhere:
         return "elsewhere"
+    if signs.unknown:
+        return "unknown"
+    if signs.lost:
+        return "lost"
+    if signs.waiting and not signs.asked_to_stop:
+        return "waiting"
     if signs.alive:
         return "stopping" if signs.asked_to_stop else "running" if signs.first_step else "starting"
     if signs.on_purpose:

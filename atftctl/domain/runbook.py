@@ -10,12 +10,14 @@ from atftctl.domain.acting import Acting
 from atftctl.domain.checkpoint import Checkpoints, Grade
 from atftctl.domain.detector_rules import Detection, DetectorRule
 from atftctl.domain.drill_rules import Drill
+from atftctl.domain.engines import LOCAL, EngineName
 from atftctl.domain.gate import Gate
 from atftctl.domain.log_lines.rules import Logs
 from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.readiness import Ready
 from atftctl.domain.record import record
 from atftctl.domain.route import Route
+from atftctl.domain.slurm_rules import SlurmRules
 from atftctl.domain.texts import Text
 from atftctl.protocol import OUTPUT
 from atftctl.protocol.keys import parse_key
@@ -190,6 +192,19 @@ class TrainerRules:
     env: Mapping[str, str | int] = field(default_factory=dict)  # variables of its environment
     patterns: tuple[str, ...] = ()  # regular expressions of command lines of trainers that were started by hand
     output: str = OUTPUT  # the file that its standard output and error are appended to
+    engine: EngineName = LOCAL  # what runs it
+    slurm: SlurmRules | None = None  # None: the defaults of the cluster
+    queue_s: float = 600.0  # that a job may wait before `ready_s` begins
+
+    @property
+    def limit_of_queue_s(self) -> float:
+        """How long a start may wait in a queue; 0 where the engine has none."""
+        return 0.0 if self.engine == LOCAL else self.queue_s
+
+    @property
+    def placement(self) -> SlurmRules | None:
+        """What the engine needs beside the command."""
+        return None if self.engine == LOCAL else self.slurm or SlurmRules()
 
 
 @record

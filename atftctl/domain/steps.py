@@ -9,7 +9,9 @@ from typing import Any
 from atftctl.domain.baseline_steps import RemoveBaseline, UseBaseline
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, RevertCommits
 from atftctl.domain.confirm_steps import AwaitConfirmation
+from atftctl.domain.engines import LOCAL, name_of, stop_text
 from atftctl.domain.gate import DecideByHand, WatchGate
+from atftctl.domain.process_record import TrainerIdentity
 from atftctl.domain.readiness import Ready
 from atftctl.domain.record import record
 from atftctl.domain.rehearse_steps import Rehearse
@@ -17,7 +19,7 @@ from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.snapshot_steps import CopyFiles, ExportFiles, PinSnapshot, RemoveSnapshot
 from atftctl.domain.text import value_text
 from atftctl.protocol.keys import key_text
-from atftctl.protocol.messages import joined, tr, trn
+from atftctl.protocol.messages import Message, joined, tr, trn
 
 MANY = 8  # files; a step that changes more of them counts them instead of naming each
 
@@ -103,6 +105,19 @@ class StopTrainer:
     grace_s: float
     adopt_ticks: int = 0  # the start time of a trainer started by hand that the operator named
     leftovers: tuple[int, ...] = ()  # the main process is gone, these processes of its run are still alive
+    engine: str = LOCAL
+    place: str = ""  # of a trainer started by hand, as in UnmanagedTrainer
+    fence: bool = False  # go on where it can't be shown to have ended
+
+    @property
+    def adopted(self) -> TrainerIdentity:
+        """The trainer started by hand that the operator named."""
+        return TrainerIdentity(self.pid, self.adopt_ticks, self.place, engine=self.engine)
+
+    @property
+    def name(self) -> Message:
+        """What people call it."""
+        return name_of(self.engine, self.pid)
 
     def describe(self) -> str:
         if self.leftovers:
@@ -111,14 +126,17 @@ class StopTrainer:
             )
         if self.adopt_ticks:
             return tr(
-                "stop the manually started trainer (pid {pid}): SIGTERM, then SIGKILL after {grace_s:g} s",
-                pid=self.pid,
+                "stop the manually started trainer ({process}): SIGTERM, then SIGKILL after {grace_s:g} s",
+                process=self.name,
                 grace_s=self.grace_s,
             )
+        text = stop_text(self.engine, self.name, self.grace_s)
+        if not self.fence:
+            return text
         return tr(
-            "stop the trainer (pid {pid}): SIGTERM, then SIGKILL after {grace_s:g} s",
-            pid=self.pid,
-            grace_s=self.grace_s,
+            "{stop}; where it can't be shown to have ended, go on behind the fence: what that trainer saves from then "
+            "on does not replace a checkpoint",
+            stop=text,
         )
 
 
@@ -173,8 +191,15 @@ class StartTrainer:
     memory_limit_mb: int
     ready_s: float
     ready: Ready | None = None
+    queue_s: float = 0.0  # how long it may wait in a queue before that; 0: it does not wait in one
 
     def describe(self) -> str:
+        if self.queue_s:
+            start = self._describe()
+            return tr("{start}; before that, wait up to {queue_s:g} s in the queue", start=start, queue_s=self.queue_s)
+        return self._describe()
+
+    def _describe(self) -> str:
         if self.ready:
             return self._describe_ready(self.ready)
         if self.memory_limit_mb:
@@ -213,11 +238,17 @@ class ReloadTrainer:
 
     pid: int
     ready_s: float
+    engine: str = LOCAL
+
+    @property
+    def name(self) -> Message:
+        """What people call it."""
+        return name_of(self.engine, self.pid)
 
     def describe(self) -> str:
         return tr(
-            "tell the running trainer (pid {pid}) to reload its settings; wait up to {ready_s:g} s until it confirms",
-            pid=self.pid,
+            "tell the running trainer ({process}) to reload its settings; wait up to {ready_s:g} s until it confirms",
+            process=self.name,
             ready_s=self.ready_s,
         )
 

@@ -65,7 +65,17 @@ class Project:
         argv = command(template, python=sys.executable, resume=resume, processes=str(rules.processes))
         env = {name: str(value) for name, value in rules.env.items()}
         ready = rules.ready.kind if rules.ready else ""
-        return LaunchSpec(argv, resume, rules.memory_limit_mb, rules.processes, env, rules.output, ready)
+        return LaunchSpec(
+            argv,
+            resume,
+            rules.memory_limit_mb,
+            rules.processes,
+            env,
+            rules.output,
+            ready,
+            rules.engine,
+            rules.placement,
+        )
 
 
 def _without_interpreter(arguments: tuple[str, ...]) -> tuple[str, ...]:

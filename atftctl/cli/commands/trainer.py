@@ -30,7 +30,7 @@ def start(session: Session, resume: Resume = "last") -> "Result":
     return lifecycle.start(session.open(), resume, session.request())
 
 
-@command("trainer stop", "dry_run", "reason", "adopt", examples=("atftctl trainer stop",))
+@command("trainer stop", "dry_run", "reason", "adopt", "fence", examples=("atftctl trainer stop",))
 def stop(session: Session) -> "Result":
     """Stop the trainer.
 
@@ -38,16 +38,16 @@ def stop(session: Session) -> "Result":
     """
     from atftctl.operations.trainer_process import lifecycle
 
-    return lifecycle.stop(session.open(rescue=True), tuple(session.adopt or ()), session.request())
+    return lifecycle.stop(session.open(rescue=True), tuple(session.adopt or ()), session.request(), fence=session.fence)
 
 
-@command("trainer restart", "dry_run", "reason", "adopt", examples=("atftctl trainer restart --resume best",))
+@command("trainer restart", "dry_run", "reason", "adopt", "fence", examples=("atftctl trainer restart --resume best",))
 def restart(session: Session, resume: Resume = "last") -> "Result":
     """Stop the trainer, start it, and wait for its first step."""
     from atftctl.operations.trainer_process import lifecycle
 
     _refuse_unknown(resume)
-    return lifecycle.restart(session.open(), resume, tuple(session.adopt or ()), session.request())
+    return lifecycle.restart(session.open(), resume, tuple(session.adopt or ()), session.request(), fence=session.fence)
 
 
 @command("trainer reload", "dry_run", "reason", examples=("atftctl trainer reload",))

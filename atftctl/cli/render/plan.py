@@ -100,7 +100,7 @@ def _rows(line: str) -> list[str]:
 def summary(plan: Plan) -> str:
     """The plan in one sentence."""
     kinds = Counter(type(step) for step in plan.steps)
-    parts = [tr("stop pid {pid}", pid=step.pid) for step in plan.stops]
+    parts = [tr("stop {process}", process=step.name) for step in plan.stops]
     if plan.targets:
         parts.append(tr("change {files}", files=listed([target.path for target in plan.targets], 3)))
     if plan.code:

@@ -78,7 +78,7 @@ def _head(screen: Screen, width: int, charset: Charset) -> list[Line]:
     if look.generation:
         parts.append(tr("generation {number}", number=look.generation))
     if look.process.pid:
-        parts.append(tr("pid {pid}", pid=look.process.pid))
+        parts.append(look.process.name)
     text = _state_text(screen, parts)
     while len(parts) > 1 and display_width(text) > width - 10:
         parts.pop()

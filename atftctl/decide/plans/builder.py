@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from atftctl.domain.errors import Refused
+from atftctl.domain.errors import InterventionNeeded, Refused
 from atftctl.domain.facts import Facts, Process
 from atftctl.domain.plan import Plan
 from atftctl.domain.record import record
@@ -30,6 +30,7 @@ class RestartPolicy:
     restart: bool = True
     live: bool = False  # the running trainer loads the new settings without a restart
     adopt: tuple[int, ...] = ()  # pids of manually started trainers that may be stopped
+    fence: bool = False  # go on where a trainer can't be shown to have ended
 
 
 def assemble(
@@ -87,7 +88,9 @@ def _trainer_notes(process: Process, resume: str, *, restart: bool, start: bool)
             ),
         )
     if not restart and process.alive:
-        return (tr("the running trainer (pid {pid}) keeps its old settings until it is restarted", pid=process.pid),)
+        return (
+            tr("the running trainer ({process}) keeps its old settings until it is restarted", process=process.name),
+        )
     return ()
 
 
@@ -99,7 +102,7 @@ def _reload(runbook: Runbook, process: Process) -> ReloadTrainer:
             hint=tr("run this command again without --live"),
         )
     refuse_reload(process)
-    return ReloadTrainer(process.pid, runbook.trainer.ready_s)
+    return ReloadTrainer(process.pid, runbook.trainer.ready_s, process.engine)
 
 
 def refuse_reload(process: Process) -> None:
@@ -116,21 +119,59 @@ def refuse_reload(process: Process) -> None:
 def stops_of(runbook: Runbook, process: Process, policy: RestartPolicy) -> tuple[StopTrainer, ...]:
     """Return a step for each process that must end before a trainer starts. Raises Refused where one may not be
     stopped."""
-    refuse_foreign(process, policy.adopt)
-    grace_s = runbook.trainer.grace_s
-    stops = [StopTrainer(trainer.pid, grace_s, adopt_ticks=trainer.start_ticks) for trainer in process.unmanaged]
+    refuse_foreign(process, policy.adopt, fence=policy.fence)
+    grace_s, fence = runbook.trainer.grace_s, policy.fence
+    stops = [
+        StopTrainer(
+            trainer.pid,
+            grace_s,
+            adopt_ticks=trainer.start_ticks,
+            engine=trainer.engine,
+            place=trainer.place,
+            fence=fence,
+        )
+        for trainer in process.unmanaged
+    ]
     if process.alive and process.pid:
-        stops.append(StopTrainer(process.pid, grace_s))
+        stops.append(StopTrainer(process.pid, grace_s, engine=process.engine, fence=fence))
     elif process.leftovers:
         stops.append(StopTrainer(process.leftovers[0], grace_s, leftovers=process.leftovers))
     return tuple(stops)
 
 
-def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
+def refuse_unproven(process: Process, *, fence: bool) -> None:
+    """Raise InterventionNeeded for a trainer of which nobody can show that it has ended; not where the operator goes on
+    behind the fence. Raise Refused where whoever knows does not answer."""
+    if process.unknown:
+        raise Refused(
+            tr(
+                "the state of the trainer ({process}) is not known: {reason}",
+                process=process.name,
+                reason=process.unknown,
+            ),
+            hint=tr("run this command again later, or change only the files: --no-restart"),
+        )
+    if process.blocked and not fence:
+        raise InterventionNeeded(
+            tr(
+                "the trainer may still be running, and nobody can show that it has ended: {known}",
+                known=process.unproven,
+            ),
+            state=tr("no file has changed; no second trainer was started"),
+            hint=tr(
+                "look on that machine; once it is sure that the trainer has ended, or whatever it saves late may be "
+                "lost, run this command again with --fence"
+            ),
+        )
+
+
+def refuse_foreign(process: Process, adopt: tuple[int, ...] = (), *, fence: bool = False) -> None:
     """Raise Refused for trainers that atftctl may not stop.
 
-    A manually started one may be stopped if the operator names it in `adopt`; one of another user or host never.
+    A manually started one may be stopped if the operator names it in `adopt`; one of another user or host never. Raise
+    InterventionNeeded for one that nobody can show to have ended, unless there is a `fence`.
     """
+    refuse_unproven(process, fence=fence)
     if process.where:
         raise Refused(
             tr("the trainer was started on {place}; its state can't be seen from here", place=process.where),
@@ -146,20 +187,25 @@ def refuse_foreign(process: Process, adopt: tuple[int, ...] = ()) -> None:
                 hint=tr("list the trainers with: atftctl trainer status"),
             )
     for trainer in process.unmanaged:
+        if trainer.why_not:
+            raise Refused(
+                tr("a trainer is running here that atftctl does not stop: {reason}", reason=trainer.why_not),
+                hint=tr("stop it yourself, or change only the files: --no-restart"),
+            )
         if not trainer.ours_to_signal:
             raise Refused(
                 tr(
-                    "a trainer of user {user} is running here (pid {pid}), and you have no permission to signal it",
+                    "a trainer of user {user} is running here ({process}), and you have no permission to signal it",
                     user=trainer.user,
-                    pid=trainer.pid,
+                    process=trainer.name,
                 ),
                 hint=tr("ask {user} to stop the trainer, or change only the files: --no-restart", user=trainer.user),
             )
         if trainer.pid not in adopt:
             raise Refused(
                 tr(
-                    "a manually started trainer is running here: pid {pid}, user {user}: {command}",
-                    pid=trainer.pid,
+                    "a manually started trainer is running here: {process}, user {user}: {command}",
+                    process=trainer.name,
                     user=trainer.user,
                     command=trainer.command[:120],
                 ),
@@ -176,4 +222,4 @@ def _start(runbook: Runbook, process: Process, resume: str, *, changing: bool) -
     if not (stopped_for_change or process.state == "died"):
         return ()
     rules = runbook.trainer
-    return (StartTrainer(resume, rules.memory_limit_mb, rules.ready_s, rules.ready),)
+    return (StartTrainer(resume, rules.memory_limit_mb, rules.ready_s, rules.ready, rules.limit_of_queue_s),)

@@ -184,6 +184,9 @@ def service(process: Process, part: Measured | None, expected_digest: str) -> Ch
         hint = tr("see what the trainer does (atftctl trainer status), then run: atftctl verify --check service")
         return Check(name, Verdict.INCONCLUSIVE, detail, part, hint)
     detail = tr(
-        "pid {pid}, {steps} steps in {seconds:.1f} s", pid=process.pid, steps=part["steps"], seconds=part["seconds"]
+        "{process}, {steps} steps in {seconds:.1f} s",
+        process=process.name,
+        steps=part["steps"],
+        seconds=part["seconds"],
     )
     return Check(name, Verdict.PASS, detail, part)

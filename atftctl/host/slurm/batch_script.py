@@ -11,8 +11,8 @@ import json
 import pkgutil
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from atftctl.host.slurm.errors import SlurmError
@@ -57,6 +57,7 @@ class BatchSpec:
     0 for what the site gives. `time_limit`: as Slurm takes it ("90" minutes, "1-00:00:00"); "" for that of the
     partition. `signal_before_s`: how long before the time limit the trainer is asked to stop; Slurm may be up to a
     minute early. `stop_request`: path and text of the file for OnSignal.REQUEST. `extra`: more options of sbatch.
+    `wanted`: by what the keeper sees that the run is still wanted (job_keeper.py); empty: it does not look.
     """
 
     command: tuple[str, ...]
@@ -78,6 +79,7 @@ class BatchSpec:
     stop_request: tuple[str, str] = ("", "")
     extra: tuple[str, ...] = ()
     srun: bool = False
+    wanted: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def script(spec: BatchSpec) -> bytes:
@@ -167,7 +169,12 @@ def _command(spec: BatchSpec) -> Iterator[str]:
         options = f"--nodes={spec.nodes} --ntasks-per-node={spec.tasks_per_node} --kill-on-bad-exit=1 --export=ALL"
         command = f"srun {options} {command}"
     source = (pkgutil.get_data(__package__, KEEPER) or b"").decode()
-    keeper = {"exits": spec.exits, "signals": spec.on_signal.value, "request": spec.stop_request}
+    keeper = {
+        "exits": spec.exits,
+        "signals": spec.on_signal.value,
+        "request": spec.stop_request,
+        "wanted": dict(spec.wanted),
+    }
     python = shlex.quote(spec.python)
     missing = shlex.quote(f"atftctl: this node has no {spec.python}, so that nothing is started:")
     yield f'command -v {python} >/dev/null || {{ echo {missing} "$SLURMD_NODENAME" >&2; exit 127; }}'

@@ -5,11 +5,12 @@
 a job whose step was killed can be COMPLETED with 0. What is written here is durable before the job ends:
 
     {"job": 12, "cluster": "c", "restarts": 0, "host": "n1", "pid": 99, "t": 1.5,
-     "ends": [{"pid": 99, "code": 10, "t": 2.5}]}
+     "ends": [{"pid": 99, "code": 10, "t": 2.5}], "over": true}
 
-`t`: by the clock of the node. `code`: negative for a signal. A second start of the same run is refused: the file of the
-run is made with a hard link, of which there can be one, also on NFS. Where this process is killed, the kernel kills the
-trainer, too: a trainer that outlives its job would be a second writer.
+`t`: by the clock of the node. `code`: negative for a signal. `over`: none of its processes is left. A run that was
+stopped, or followed by a newer one, while its job waited is not started. A second start of the same run is refused:
+the file of the run is made with a hard link, of which there can be one, also on NFS. Where this process is killed, the
+kernel kills the trainer, too: a trainer that outlives its job would be a second writer.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ MOST = 64  # ends that are kept, the newest
 
 def main() -> None:
     """SPEC (JSON): `exits`, the file; `signals`: "forward" to the command, "request" or "ignore"; `request`: the path
-    and the text of the file that asks the trainer to stop."""
+    and the text of the file that asks the trainer to stop; `wanted`: see `_refusal`."""
     spec, command = json.loads(sys.argv[1]), sys.argv[2:]
     start = {**_job(), "t": time.time(), "ends": []}
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    if why := _refusal(spec.get("wanted") or {}):
+        _end(f"not started: {why}", FENCED)
     try:
         _begin(spec["exits"], start)
     except FileExistsError:
+        _fence(spec.get("wanted") or {})
         _end(f"this run has been started before and is not started again: {spec['exits']} exists", FENCED)
     except OSError as error:
         _end(f"not started: can't write {spec['exits']} on {start['host']}: {error.strerror}", NOT_STARTED)
@@ -57,6 +61,30 @@ def _job() -> dict[str, Any]:
         "restarts": int(os.environ.get("SLURM_RESTART_COUNT") or 0),
         "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
     }
+
+
+def _refusal(wanted: dict[str, Any]) -> str:
+    """Why the run is not wanted any more; "" where it is. `wanted`: the file `record` must still name the run `run_id`
+    as one that is to be running, and the file `counter` hold no higher number than `generation`."""
+    if not wanted:
+        return ""
+    try:
+        with open(wanted["record"], "rb") as file:
+            record = json.load(file)
+        with open(wanted["counter"], "rb") as file:
+            newest = int(file.read(64))
+    except (OSError, ValueError) as error:
+        return f"the record of the run can't be read on this node: {error}"
+    if record.get("run_id") != wanted["run_id"] or newest > wanted["generation"]:
+        return "a newer run was started while this one waited"
+    return "" if record.get("wanted") == "running" else "the run was stopped while it waited"
+
+
+def _fence(wanted: dict[str, Any]) -> None:
+    """Rename the folder from which the first start saves its files: it may live on a node that was lost, and must not
+    replace newer ones."""
+    with contextlib.suppress(OSError, KeyError):
+        os.rename(wanted["staging"], f"{wanted['staging']}.fenced")
 
 
 def _end(message: str, code: int) -> None:
@@ -177,6 +205,7 @@ def _wait(path: str, state: dict[str, Any], child: int) -> int:
         try:
             pid, status = os.waitpid(-1, 0)
         except ChildProcessError:
+            _write(path, {**state, "over": True})
             return ended
         code = os.waitstatus_to_exitcode(status)
         ended = code if pid == child else ended

@@ -10,7 +10,7 @@ from atftctl.domain.runbook import Runbook, Settings, Value, kind_of, span_s
 from atftctl.domain.text import nearest
 from atftctl.host.errors import OutsideProjectError, reason
 from atftctl.host.files.containment import check_relative
-from atftctl.observe.runbook import validate_drill, validate_monitoring, validate_trainer
+from atftctl.observe.runbook import validate_drill, validate_monitoring, validate_slurm, validate_trainer
 from atftctl.observe.runbook.binder import Binder
 from atftctl.observe.runbook.validate_monitoring import check_range
 from atftctl.protocol.keys import parse_key
@@ -33,6 +33,7 @@ def check(runbook: Runbook, binder: Binder, layout: Layout) -> None:
     _check_plans(runbook, binder)
     _check_symptoms(runbook, binder)
     validate_trainer.check(runbook, binder)
+    validate_slurm.check(runbook, binder)
     validate_monitoring.check(runbook, binder)
     validate_drill.check(runbook, binder)
 

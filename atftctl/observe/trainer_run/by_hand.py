@@ -40,6 +40,7 @@ def trainers(root: Path, rules: TrainerRules, ours: Collection[int]) -> tuple[Un
             trainer.user,
             trainer.command,
             ours_to_signal=os.getuid() in (0, trainer.uid),
+            place=procs.boot_id(),
         )
         for trainer in found
         if trainer.pid not in ours

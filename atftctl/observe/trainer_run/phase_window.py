@@ -77,7 +77,7 @@ def _obstacle(view: View, trainer: Process, record: ProcessRecord | None) -> str
 def _nobody(trainer: Process) -> Message:
     """Say that no trainer runs with the phase's settings, and what to do."""
     if trainer.alive:
-        text = tr("the running trainer (pid {pid}) has other settings than the files", pid=trainer.pid)
+        text = tr("the running trainer ({process}) has other settings than the files", process=trainer.name)
         return tr("{problem}; restart it: atftctl trainer restart, {then}", problem=text, then=NEXT)
     text = tr("no trainer is running ({state})", state=STATE_TEXTS[trainer.state])
     return tr("{problem}; start it: atftctl trainer start, {then}", problem=text, then=NEXT)

@@ -12,8 +12,9 @@ from atftctl.domain.process_state import ProcessState, Signs, state_of
 from atftctl.domain.runbook import TrainerRules
 from atftctl.observe.metrics.text_rows import last_metrics
 from atftctl.observe.trainer_run import by_hand, ends, event_log
+from atftctl.protocol.messages import tr
 from atftctl.state import process_record, sealed_records
-from atftctl.state.engines.choice import engine_of
+from atftctl.state.engines.choice import engine_of, named
 from atftctl.state.engines.engine import Seen
 from atftctl.state.layout import Layout
 
@@ -29,17 +30,18 @@ def observe(layout: Layout, rules: TrainerRules) -> Process:
     hand. `rules`: how the runbook starts the trainer, and knows one."""
     record = read_record(layout)
     if record is None:
-        return Process(unmanaged=by_hand.trainers(layout.root, rules, frozenset()))
+        others = named(rules.engine).by_hand(layout, None)
+        return Process(unmanaged=(*by_hand.trainers(layout.root, rules, frozenset()), *others), engine=rules.engine)
     now = engine_of(record).state(layout, record)
     main, ours = now.main, now.pids
-    unmanaged = by_hand.trainers(layout.root, rules, ours)
+    unmanaged = (*by_hand.trainers(layout.root, rules, ours), *named(rules.engine).by_hand(layout, record))
     seen = ends.events_of(layout, record)
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
     last = _last_step(layout, record) if main else None
-    where = now.where if record.wanted == "running" else ""
+    where = _where(record, now, rules)
     section, silent_s = _sign_of_life(layout, record) if main else ("", None)
     return Process(
-        state=_state(layout, record, now, seen),
+        state=_state(layout, record, now, seen, elsewhere=bool(where)),
         pid=main.pid if main else None,
         run_id=record.run_id,
         generation=record.generation,
@@ -49,14 +51,29 @@ def observe(layout: Layout, rules: TrainerRules) -> Process:
         last_event=_cause(seen),
         memory_mb=now.memory_mb,
         unmanaged=unmanaged,
-        leftovers=() if main or where else tuple(sorted(ours)),
+        leftovers=() if where else tuple(sorted(now.left)),
         section=section,
         silent_s=silent_s,
         where=where,
         ready=record.ready,
         proof=record.proof,
         speaks=any(event["event"] != EXITED for event in seen),
+        engine=record.engine,
+        waiting=now.waiting,
+        unknown=now.unknown,
+        unproven=now.unproven,
+        blocked=now.blocked,
+        remark=now.remark,
     )
+
+
+def _where(record: ProcessRecord, now: Seen, rules: TrainerRules) -> str:
+    """Where a trainer was started that can't be stopped from here: on another machine, or by another engine than the
+    runbook names now; "" for all others."""
+    if now.main and record.engine != rules.engine:
+        values = {"engine": record.engine, "process": record.name, "now": rules.engine}
+        return tr("another engine ({engine}, {process}; the runbook names trainer.engine: {now})", **values)
+    return now.where if record.wanted == "running" else ""
 
 
 def _sign_of_life(layout: Layout, record: ProcessRecord) -> tuple[str, float | None]:
@@ -66,7 +83,9 @@ def _sign_of_life(layout: Layout, record: ProcessRecord) -> tuple[str, float | N
     return str(beat.get("section", "")), age if beat and age > limit else None
 
 
-def _state(layout: Layout, record: ProcessRecord, now: Seen, seen: list[dict[str, Any]]) -> ProcessState:
+def _state(
+    layout: Layout, record: ProcessRecord, now: Seen, seen: list[dict[str, Any]], *, elsewhere: bool
+) -> ProcessState:
     codes = [
         code
         for event in seen
@@ -80,7 +99,10 @@ def _state(layout: Layout, record: ProcessRecord, now: Seen, seen: list[dict[str
     return state_of(
         Signs(
             alive=now.main is not None,
-            elsewhere=not on_purpose and bool(now.where),
+            elsewhere=elsewhere,
+            waiting=bool(now.waiting),
+            lost=bool(now.unproven),
+            unknown=bool(now.unknown),
             asked_to_stop=on_purpose or (now.main is not None and _being_stopped(layout, now.main)),
             on_purpose=on_purpose,
             first_step=bool(record.proof) or any(event["event"] == protocol.FIRST_STEP for event in seen),

@@ -52,7 +52,9 @@ class ProcessWatcher:
         """
         journal = _facts(self._layout.journal)
         due = time.monotonic() - self._looked > FULLY_S or journal != self._journal
-        died = self._process.alive and (self._main is None or not engine_of(record).is_running(self._main))
+        died = self._process.alive and (
+            self._main is None or not engine_of(record).is_running(self._layout, record, self._main)
+        )
         if changed or due or died or record is None:
             self._process = process.observe(self._layout, self._rules)
             self._main = engine_of(record).find(self._layout, record) if record and self._process.alive else None

@@ -80,7 +80,7 @@ def update_record(project: Project, record: ProcessRecord, kind: ProofKind = "")
     if engine.find(project.layout, record) is None:
         identity = engine.find(project.layout, replace(record, detached=True))
         if identity:
-            updated = replace(updated, pid=identity.pid, ticks=identity.ticks, boot=identity.boot, detached=True)
+            updated = replace(updated.begun_as(identity), detached=True)
     if not updated.events_inode:
         updated = replace(updated, events_inode=inode_of_log(project.layout.root, protocol.EVENTS))
     if kind:

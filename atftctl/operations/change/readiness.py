@@ -3,6 +3,7 @@ started proves nothing."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,22 +24,51 @@ from atftctl.protocol.messages import joined, tr
 from atftctl.state import process_record
 from atftctl.state.engines.choice import engine_of
 
+QUEUE_POLL_S = 0.5
+
 
 def await_first_step(
     project: Project, record: ProcessRecord, step: StartTrainer, changes: tuple[SettingChange, ...] = ()
 ) -> Proof:
     """Wait for the first step of a trainer that was started, and check that the settings of `changes` are in effect; or
-    for what the runbook says of a trainer that writes no events."""
+    for what the runbook says of a trainer that writes no events. The time in a queue before that is not counted."""
     try:
+        if problem := await_turn(project, record, step.queue_s):
+            return Proof(healthy=False, problem=problem)
         proof = await_ready(project, record, step, step.ready) if step.ready else _first_step(project, record, step)
         return _check_effective(project, record, proof, changes) if proof.healthy else proof
     except KeyboardInterrupt:
+        if reason := engine_of(record).waiting(project.layout, record):
+            problem = tr(
+                "the trainer was submitted ({process}) and waits in the queue: {reason}; it stays there: atftctl "
+                "trainer status; to take it back: atftctl trainer stop",
+                process=record.name,
+                reason=reason,
+            )
+            return Proof(healthy=False, problem=problem, interrupted=True)
         update_record(project, record)
         problem = tr(
-            "the trainer was started (pid {pid}), but its first step was not seen: atftctl trainer status",
-            pid=record.pid,
+            "the trainer was started ({process}), but its first step was not seen: atftctl trainer status",
+            process=record.name,
         )
         return Proof(healthy=False, problem=problem, interrupted=True)
+
+
+def await_turn(project: Project, record: ProcessRecord, limit_s: float) -> str:
+    """Wait while the trainer waits in a queue, for at most `limit_s` seconds; return why it has not begun by then, ""
+    where it has."""
+    engine, deadline = engine_of(record), time.monotonic() + limit_s
+    while limit_s and (reason := engine.waiting(project.layout, record)):
+        if time.monotonic() >= deadline:
+            return tr(
+                "the trainer ({process}) still waits in the queue after {limit_s:g} s: {reason}; it stays there, and "
+                "starts when its turn comes: atftctl trainer status; to take it back: atftctl trainer stop",
+                process=record.name,
+                limit_s=limit_s,
+                reason=reason,
+            )
+        time.sleep(QUEUE_POLL_S)
+    return ""
 
 
 def await_reload(
@@ -102,8 +132,8 @@ def _advice(project: Project, record: ProcessRecord) -> tuple[str, ...]:
         return ()
     return (
         tr(
-            "the process is alive (pid {pid}) but has written no event to {path}",
-            pid=record.pid,
+            "the process is alive ({process}) but has written no event to {path}",
+            process=record.name,
             path=protocol.EVENTS,
         ),
         tr(

@@ -118,10 +118,10 @@ class _NeverError(Exception):
 
 def _not_seen(project: Project, record: ProcessRecord, step: StartTrainer, ready: Ready, why: str = "") -> Proof:
     problem = why or tr(
-        "not seen within {limit_s:g} s: {condition}; the process is alive (pid {pid})",
+        "not seen within {limit_s:g} s: {condition}; the process is alive ({process})",
         limit_s=step.ready_s,
         condition=ready.waits_for,
-        pid=record.pid,
+        process=record.name,
     )
     return Proof(False, problem, lines=last_output(project, record))
 

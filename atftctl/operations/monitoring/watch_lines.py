@@ -148,7 +148,7 @@ def trainer_text(process: Process) -> Message:
     """The state of the trainer."""
     parts = [tr("trainer {state}", state=STATE_TEXTS[process.state])]
     if process.pid:
-        parts.append(tr("pid {pid}", pid=process.pid))
+        parts.append(process.name)
     if process.generation:
         parts.append(tr("generation {number}", number=process.generation))
     return joined(", ", parts)

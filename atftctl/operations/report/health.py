@@ -86,13 +86,30 @@ def trainer_faults(project: Project, facts: Facts) -> list[Fault]:
         pids = ", ".join(map(str, process.leftovers))
         message = tr("processes of the last run are still running: pid {pids}", pids=pids)
         problems.append(Fault("trainer", message, "atftctl trainer stop"))
+    problems += _unsure(process)
     if process.silent_s is not None:
         problems.append(Fault("trainer", silence(process), "atftctl trainer restart"))
     if process.state == "died":
         problems.append(Fault("trainer", cause(process.last_event or {}), remedy(project.runbook, facts)))
     for trainer in process.unmanaged:
-        message = tr("manually started trainer: pid {pid}, user {user}", pid=trainer.pid, user=trainer.user)
+        message = tr("manually started trainer: {process}, user {user}", process=trainer.name, user=trainer.user)
         problems.append(Fault("trainer", message, "atftctl trainer status"))
+    return problems
+
+
+def _unsure(process: Process) -> list[Fault]:
+    """Return a fault for each thing about the trainer that nobody can show now, or that signs contradict."""
+    problems = []
+    if process.unknown:
+        message = tr(
+            "the state of the trainer ({process}) is not known: {reason}", process=process.name, reason=process.unknown
+        )
+        problems.append(Fault("trainer", message, "atftctl trainer status"))
+    if process.unproven:
+        message = tr("nobody can show yet that the trainer has ended: {known}", known=process.unproven)
+        problems.append(Fault("trainer", message, "atftctl trainer stop"))
+    if process.remark:
+        problems.append(Fault("trainer", process.remark))
     return problems
 
 

@@ -78,6 +78,8 @@ def status(project: Project) -> Result:
     problems = faults(project, facts)
     held = [held_by(holder)] if holder is not None else []
     lines = [*_interrupted_staged(project), *confirmation.lines(project), *held]
+    if facts.process.waiting:
+        lines.append(trainer_status.waiting_text(facts.process))
     waiting = confirmation.waiting(project)
     watcher = watchers.watcher(project)
     if watcher and watcher.stopped:
@@ -114,7 +116,7 @@ def status(project: Project) -> Result:
 def _headline(service: str, process: Process) -> Message:
     parts: list[str] = [tr("{service}: trainer {state}", service=service, state=STATE_TEXTS[process.state])]
     if process.pid:
-        parts.append(tr("pid {pid}", pid=process.pid))
+        parts.append(process.name)
     if process.generation:
         parts.append(tr("generation {number}", number=process.generation))
     if process.step is not None:

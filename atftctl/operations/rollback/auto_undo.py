@@ -33,7 +33,7 @@ def _undo(project: Project, result: Result, quarantined_before: str, policy: Res
     """Undo the change; return its result with the undo. A failed undo is a line of the result."""
     from atftctl.operations.undo import undo
 
-    undo_policy = RestartPolicy(restart=policy.restart and not policy.live, adopt=policy.adopt)
+    undo_policy = RestartPolicy(restart=policy.restart and not policy.live, adopt=policy.adopt, fence=policy.fence)
     quiet = replace(
         request,
         confirm=yes,

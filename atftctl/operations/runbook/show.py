@@ -13,6 +13,7 @@ from atftctl.operations.report.fault import Fault
 from atftctl.operations.report.health import runbook_faults
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr, trn
+from atftctl.state.engines.choice import named
 
 
 @record
@@ -89,7 +90,7 @@ class RunbookData(Data):
 def lint(project: Project) -> Result:
     """Show everything that is wrong in the runbook; exit code 1 where there is an error, not only warnings."""
     book, name = project.runbook, project.layout.runbook.relative_to(project.layout.root)
-    faults = tuple(runbook_faults(project))
+    faults = (*runbook_faults(project), *_engine_faults(project))
     errors = [fault for fault in faults if fault.blocks]
     contents = (
         trn("{count} feature", "{count} features", len(book.features)),
@@ -111,6 +112,16 @@ def lint(project: Project) -> Result:
         data=LintData(faults, notes),
         contacts=project.contacts if errors else (),
     )
+
+
+def _engine_faults(project: Project) -> tuple[Fault, ...]:
+    """What keeps the engine of the runbook from starting a trainer: an error where that is so on every machine."""
+    rules = project.runbook.trainer
+    problem = None if project.problems else named(rules.engine).problem(project.layout.root, rules.placement)
+    if problem is None:
+        return ()
+    message = tr("trainer.engine {engine}: {problem}", engine=rules.engine, problem=problem.text)
+    return (Fault("runbook", message, problem.hint, blocks=problem.certain),)
 
 
 def _shown_phase(phase: Phase, language: str) -> ShownPhase:

@@ -72,12 +72,12 @@ def _other_trainer(process: Process) -> str:
     if process.where:
         return tr("the trainer was started on {host}; its state can't be seen from here", host=process.where)
     if process.alive:
-        return tr("the trainer is already running, pid {pid}", pid=process.pid)
+        return tr("the trainer is already running, {process}", process=process.name)
     if process.leftovers:
         pids = ", ".join(map(str, process.leftovers))
         return tr("processes of the last run are still running: pid {pids}", pids=pids)
     if process.unmanaged:
-        return tr("a manually started trainer is running here: pid {pid}", pid=process.unmanaged[0].pid)
+        return tr("a manually started trainer is running here: {process}", process=process.unmanaged[0].name)
     return ""
 
 

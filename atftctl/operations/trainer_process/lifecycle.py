@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from atftctl.apply import trainer_process
-from atftctl.decide.plans.builder import RestartPolicy, refuse_foreign, stops_of
+from atftctl.decide.plans.builder import RestartPolicy, refuse_foreign, refuse_unproven, stops_of
 from atftctl.domain.errors import Interrupted, InterventionNeeded, Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
@@ -18,7 +18,6 @@ from atftctl.domain.proof import proof_texts
 from atftctl.domain.result import Data, Result
 from atftctl.domain.steps import StartTrainer, StopTrainer
 from atftctl.host.errors import HostError
-from atftctl.host.process import table as procs
 from atftctl.observe.configs import digest
 from atftctl.observe.trainer_run import process as observed
 from atftctl.operations.change import settings_check
@@ -58,21 +57,33 @@ def start(project: Project, resume: str, request: Request) -> Result:
 
     def decide() -> Plan:
         facts = observe(project)
+        refuse_unproven(facts.process, fence=False)
+        if facts.process.waiting:
+            raise Refused(
+                tr(
+                    "the trainer was already submitted ({process}) and waits in the queue: {reason}",
+                    process=facts.process.name,
+                    reason=facts.process.waiting,
+                ),
+                hint=tr("wait for it (atftctl trainer status), or take it back: atftctl trainer stop"),
+            )
         if facts.process.alive:
             raise Refused(
-                tr("the trainer is already running, pid {pid}", pid=facts.process.pid), hint="atftctl trainer restart"
+                tr("the trainer is already running, {process}", process=facts.process.name),
+                hint="atftctl trainer restart",
             )
-        return _plan_start(project, command, facts, resume, ())
+        return _plan_start(project, command, facts, resume, RestartPolicy())
 
     return perform(project, Action(command, decide, partial(_stop_and_start, project, request)), request)
 
 
-def stop(project: Project, adopt: Adopt, request: Request) -> Result:
-    """Stop the trainer and what is left of a dead run. `adopt`: pids of manually started trainers to stop, too."""
+def stop(project: Project, adopt: Adopt, request: Request, *, fence: bool = False) -> Result:
+    """Stop the trainer and what is left of a dead run. `adopt`: pids of manually started trainers to stop, too.
+    `fence`: go on where a trainer can't be shown to have ended."""
     command = "trainer stop"
 
     def decide() -> Plan:
-        stops = stops_of(project.runbook, observe(project).process, RestartPolicy(adopt=adopt))
+        stops = stops_of(project.runbook, observe(project).process, RestartPolicy(adopt=adopt, fence=fence))
         title = tr("stop the trainer") if stops else tr("no trainer is running")
         return Plan(command, title, stops)
 
@@ -94,19 +105,19 @@ def stop(project: Project, adopt: Adopt, request: Request) -> Result:
     return perform(project, Action(command, decide, act), request)
 
 
-def restart(project: Project, resume: str, adopt: Adopt, request: Request) -> Result:
+def restart(project: Project, resume: str, adopt: Adopt, request: Request, *, fence: bool = False) -> Result:
     """Stop the trainer where one is running, start it, and wait for its first step."""
     command = "trainer restart"
 
     def decide() -> Plan:
-        return _plan_start(project, command, observe(project), resume, adopt)
+        return _plan_start(project, command, observe(project), resume, RestartPolicy(adopt=adopt, fence=fence))
 
     return perform(project, Action(command, decide, partial(_stop_and_start, project, request)), request)
 
 
-def _plan_start(project: Project, command: str, facts: Facts, resume: str, adopt: Adopt) -> Plan:
+def _plan_start(project: Project, command: str, facts: Facts, resume: str, policy: RestartPolicy) -> Plan:
     """Raises Refused where the trainer may not be started, or would not train with its settings."""
-    refuse_foreign(facts.process, adopt)
+    refuse_foreign(facts.process, policy.adopt, fence=policy.fence)
     require_readable(project, facts.configs)
     rules = project.runbook.trainer
     warning = settings_check.require_valid(project)
@@ -114,8 +125,8 @@ def _plan_start(project: Project, command: str, facts: Facts, resume: str, adopt
         command,
         tr("start the trainer from {resume}", resume=resume),
         (
-            *stops_of(project.runbook, facts.process, RestartPolicy(adopt=adopt)),
-            StartTrainer(resume, rules.memory_limit_mb, rules.ready_s, rules.ready),
+            *stops_of(project.runbook, facts.process, policy),
+            StartTrainer(resume, rules.memory_limit_mb, rules.ready_s, rules.ready, rules.limit_of_queue_s),
         ),
         notes=(warning,) if warning else (),
         facts={"digest": digest(facts.configs)},
@@ -150,27 +161,28 @@ def _stop(project: Project, step: StopTrainer, request: Request, watch: Stopwatc
                 grace_s=step.grace_s,
                 note=request.report.note,
                 adopted=bool(step.adopt_ticks),
+                fenced=step.fence,
             )
     except KeyboardInterrupt:
         raise Interrupted(
-            tr("interrupted while the trainer was stopping, pid {pid}", pid=identity.pid),
+            tr("interrupted while the trainer was stopping, {process}", process=identity.name),
             state=tr("the trainer was asked to stop and may still be running"),
             hint="atftctl trainer stop",
         ) from None
     if not killed:
-        return tr("stopped the trainer, pid {pid}", pid=step.pid)
+        return tr("stopped the trainer, {process}", process=step.name)
     return trn(
-        "stopped the trainer, pid {pid}; {count} process had to be killed",
-        "stopped the trainer, pid {pid}; {count} processes had to be killed",
+        "stopped the trainer, {process}; {count} process had to be killed",
+        "stopped the trainer, {process}; {count} processes had to be killed",
         len(killed),
-        pid=step.pid,
+        process=step.name,
     )
 
 
 def _identity(project: Project, step: StopTrainer, record: ProcessRecord | None) -> TrainerIdentity | None:
     """Return the process to stop; None where there is none."""
     if step.adopt_ticks:
-        return TrainerIdentity(step.pid, step.adopt_ticks, procs.boot_id())
+        return step.adopted
     if record:
         return engine_of(record).find(project.layout, record) or record.identity
     return None
@@ -197,7 +209,7 @@ def _start(project: Project, plan: Plan, request: Request, watch: Stopwatch) -> 
     with watch.part("first step"):
         proof = await_first_step(project, record, step)
     record = observed.read_record(project.layout) or record  # a launcher may have put the trainer into the background
-    title = proof.problem or tr("started pid {pid}", pid=record.pid)
+    title = proof.problem or tr("started {process}", process=record.name)
     warnings = log(
         project, plan.command, request, title, proof.exit_code, generation=record.generation, proof=proof.data
     )
@@ -229,7 +241,7 @@ def _started(
     return Result(
         plan.command,
         proof.exit_code,
-        tr("the trainer is running, pid {pid}", pid=record.pid) if proof.healthy else proof.problem,
+        tr("the trainer is running, {process}", process=record.name) if proof.healthy else proof.problem,
         lines=(*notes, *(evidence if proof.healthy else unhealthy), *warnings),
         data=StartedData(record.pid, record.run_id, record.generation, dict(event), proof.data),
         parts=tuple(watch.parts),

@@ -41,7 +41,7 @@ def reload(project: Project, resume: str, request: Request) -> Result:
         record, wanted = _running(project)
         refuse_reload(observe(project).process)
         notes = (tr("the trainer already runs with these settings"),) if record.digest == wanted else ()
-        step = ReloadTrainer(record.pid, project.runbook.trainer.ready_s)
+        step = ReloadTrainer(record.pid, project.runbook.trainer.ready_s, record.engine)
         return Plan(command, tr("load the config without a restart"), (step,), notes=notes)
 
     def act(plan: Plan, watch: Stopwatch) -> Result:

@@ -7,34 +7,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from atftctl.decide.verdicts.crash_cause import cause
+from atftctl.domain.engines import LOCAL
 from atftctl.domain.facts import Process
 from atftctl.domain.result import Data, Result
 from atftctl.observe.trainer_run import process as observed
 from atftctl.operations.project import Project
 from atftctl.operations.report.health import silence
 from atftctl.protocol import Exit
-from atftctl.protocol.messages import joined, tr
+from atftctl.protocol.messages import Message, joined, tr
 
 
 @dataclass(frozen=True)
 class ManualTrainer(Data):
     """A trainer of this project that was started by hand.
 
-    pid: its process id. user: who runs it. command: its command line.
+    pid: its process id, or the number under which its engine runs it. user: who runs it. command: its command line.
+    why_not: why atftctl does not stop it, "" where --adopt may name it.
     """
 
     pid: int
     user: str
     command: str
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
 class TrainerStatusData(Data):
     """The trainer.
 
-    state: never started, starting, running, stopping, stopped, finished, died or elsewhere (on another host).
-    pid: its process id, null where none is recorded. run_id: the id of its run. generation: the number of its start, 0
-    where that is not known. step: its last training step.
+    state: never started, waiting (in a queue), starting, running, stopping, stopped, finished, died, lost (not known
+    to have ended), unknown or elsewhere (on another host). engine: what runs it, by `trainer.engine` of the runbook.
+    pid: its process id, or the number under which its engine runs it; null where none is recorded. waiting: why it
+    waits in the queue. unknown: why its state can't be asked. unproven: who, where, since when, of one that is not
+    known to have ended. remark: what contradicts its signs of life. run_id: the id of its run. generation: the number
+    of its start, 0 where that is not known. step: its last training step.
     digest: the digest of the config that it runs with. memory_mb: its memory in MB, mapped files not counted.
     section: what it is doing: start, step, evaluate, save or reload. silent_s: seconds since its last sign of life,
     null where that is not too long ago. where: the host or container that it was started on, empty for this one.
@@ -58,6 +64,11 @@ class TrainerStatusData(Data):
     last_event: Mapping[str, Any]
     by_hand: tuple[ManualTrainer, ...]
     proof: str = ""
+    engine: str = LOCAL
+    waiting: str = ""
+    unknown: str = ""
+    unproven: str = ""
+    remark: str = ""
 
 
 def status(project: Project) -> Result:
@@ -69,7 +80,7 @@ def status(project: Project) -> Result:
 def _headline(process: Process) -> str:
     parts = [tr("trainer: {state}", state=process.state)]
     if process.pid:
-        parts.append(tr("pid {pid}", pid=process.pid))
+        parts.append(process.name)
     if process.generation:
         parts.append(tr("generation {number}", number=process.generation))
     if process.step is not None:
@@ -88,6 +99,7 @@ def _lines(process: Process) -> list[str]:
         lines.append(tr("memory {memory:.0f} MB, mapped files not counted", memory=process.memory_mb))
     if process.silent_s is not None:
         lines.append(tr("{problem} → atftctl trainer restart", problem=silence(process)))
+    lines += about_engine(process)
     if process.state == "died":
         lines.append(cause(process.last_event or {}))
     if process.where:
@@ -97,13 +109,38 @@ def _lines(process: Process) -> list[str]:
         lines.append(tr("processes of that run are still running: pid {pids} → atftctl trainer stop", pids=pids))
     lines += [
         tr(
-            "manually started trainer: pid {pid}, user {user}: {command}",
-            pid=trainer.pid,
+            "manually started trainer: {process}, user {user}: {command}",
+            process=trainer.name,
             user=trainer.user,
             command=trainer.command[:100],
         )
         for trainer in process.unmanaged
     ]
+    return lines
+
+
+def waiting_text(process: Process) -> Message:
+    """Say why a trainer waits in a queue."""
+    return tr("{process} waits in the queue: {reason}", process=process.name, reason=process.waiting)
+
+
+def about_engine(process: Process) -> list[str]:
+    """What whoever runs the trainer says of it, and what nobody can say."""
+    lines: list[str] = []
+    if process.waiting:
+        lines.append(waiting_text(process))
+    if process.unknown:
+        lines.append(
+            tr(
+                "the state of the trainer ({process}) is not known: {reason}",
+                process=process.name,
+                reason=process.unknown,
+            )
+        )
+    if process.unproven:
+        lines.append(tr("nobody can show yet that the trainer has ended: {known}", known=process.unproven))
+    if process.remark:
+        lines.append(tr("note: {note}", note=process.remark))
     return lines
 
 
@@ -122,6 +159,13 @@ def describe(process: Process) -> TrainerStatusData:
         where=process.where,
         leftovers=process.leftovers,
         last_event=dict(process.last_event or {}),
-        by_hand=tuple(ManualTrainer(trainer.pid, trainer.user, trainer.command) for trainer in process.unmanaged),
+        by_hand=tuple(
+            ManualTrainer(trainer.pid, trainer.user, trainer.command, trainer.why_not) for trainer in process.unmanaged
+        ),
         proof=process.proof,
+        engine=process.engine,
+        waiting=process.waiting,
+        unknown=process.unknown,
+        unproven=process.unproven,
+        remark=process.remark,
     )

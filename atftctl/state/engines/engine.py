@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from atftctl.domain.engines import Placement
+from atftctl.domain.facts import UnmanagedTrainer
 from atftctl.domain.launch import LaunchSpec
 from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.domain.record import record as frozen
@@ -16,14 +18,31 @@ from atftctl.state.layout import Layout
 
 @frozen
 class Seen:
-    """What an engine sees of the recorded run now. `main`: its main process, where that is alive. `pids`: of every
-    living process of the run. `where`: the other machine or container that it was started on, "" for this one.
-    `memory_mb`: of all its processes, None where that is not known."""
+    """What an engine sees of the recorded run now. `main`: its identity, where it is alive, or not known to have ended.
+    `pids`: of every living process of the run on this machine. `left`: those of them that are stopped where `main` has
+    ended. `where`: the other machine or container that it was
+    started on, "" for this one. `memory_mb`: of all its processes, None where that is not known. The other parts are
+    those of `domain.facts.Process`."""
 
     main: TrainerIdentity | None = None
     pids: frozenset[int] = frozenset()
+    left: frozenset[int] = frozenset()
     where: str = ""
     memory_mb: float | None = None
+    waiting: str = ""
+    unknown: str = ""
+    unproven: str = ""
+    blocked: bool = False
+    remark: str = ""
+
+
+@frozen
+class Problem:
+    """`text`: what is wrong. `hint`: what to do about it. `certain`: another machine would say the same."""
+
+    text: str
+    hint: str = ""
+    certain: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,8 +78,11 @@ class Engine(Protocol):
     def state(self, layout: Layout, record: ProcessRecord) -> Seen:
         """All that is seen of the run."""
 
-    def is_running(self, who: TrainerIdentity) -> bool:
-        """Is this one alive?"""
+    def waiting(self, layout: Layout, record: ProcessRecord) -> str:
+        """Why the run waits in a queue; "" where it does not, or has begun."""
+
+    def is_running(self, layout: Layout, record: ProcessRecord | None, who: TrainerIdentity) -> bool:
+        """Is this one alive, or not known to have ended?"""
 
     def may_stop(self, layout: Layout, record: ProcessRecord | None, who: TrainerIdentity) -> bool:
         """Is this the trainer of this project, which may be stopped without being named by the operator?"""
@@ -74,3 +96,10 @@ class Engine(Protocol):
 
     def read_exit(self, layout: Layout, record: ProcessRecord) -> End | None:
         """How the recorded trainer ended; None where it runs, or its end is not known."""
+
+    def by_hand(self, layout: Layout, record: ProcessRecord | None) -> tuple[UnmanagedTrainer, ...]:
+        """Trainers of the project that run in the same way and that atftctl did not start; those that are known by
+        their command line (observe/trainer_run/by_hand.py) aside."""
+
+    def problem(self, root: Path, placement: Placement | None) -> Problem | None:
+        """What keeps this engine from starting a trainer here; None where nothing does."""

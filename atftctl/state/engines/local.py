@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from atftctl.domain.engines import Placement
+from atftctl.domain.facts import UnmanagedTrainer
 from atftctl.domain.launch import LaunchSpec
 from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.host.process import rights
 from atftctl.host.process import table as procs
 from atftctl.protocol.messages import tr
 from atftctl.state import exits
-from atftctl.state.engines.engine import Seen, StopOrder
+from atftctl.state.engines.engine import Problem, Seen, StopOrder
 from atftctl.state.layout import Layout
 from atftctl.state.process_record import marker
 
@@ -47,9 +49,14 @@ class Local:
     def state(self, layout: Layout, record: ProcessRecord) -> Seen:
         main, pids = self.find(layout, record), self.members(layout, record)
         memory_mb = sum(filter(None, map(procs.anonymous_mb, pids))) if main else None
-        return Seen(main, pids, _elsewhere(record), memory_mb)
+        return Seen(main, pids, left=frozenset() if main else pids, where=_elsewhere(record), memory_mb=memory_mb)
 
-    def is_running(self, who: TrainerIdentity) -> bool:
+    def waiting(self, layout: Layout, record: ProcessRecord) -> str:
+        del layout, record
+        return ""
+
+    def is_running(self, layout: Layout, record: ProcessRecord | None, who: TrainerIdentity) -> bool:
+        del layout, record
         return procs.alive(process_of(who))
 
     def may_stop(self, layout: Layout, record: ProcessRecord | None, who: TrainerIdentity) -> bool:
@@ -68,12 +75,20 @@ class Local:
 
         if self.holds_us(who):
             raise local_stop.refuse_above(who.pid)
-        if not order.adopted and self.is_running(who) and not self.may_stop(layout, record, who):
+        if not order.adopted and self.is_running(layout, record, who) and not self.may_stop(layout, record, who):
             raise local_stop.another_process(who.pid)
         return local_stop.stop(layout, record, process_of(who), order)
 
     def read_exit(self, layout: Layout, record: ProcessRecord) -> exits.End | None:
         return exits.of_trainer(layout, record)
+
+    def by_hand(self, layout: Layout, record: ProcessRecord | None) -> tuple[UnmanagedTrainer, ...]:
+        del layout, record
+        return ()
+
+    def problem(self, root: Path, placement: Placement | None) -> Problem | None:
+        del root, placement
+        return None
 
 
 def process_of(who: TrainerIdentity) -> procs.Identity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from atftctl.domain.errors import InterventionNeeded, Refused
+from atftctl.domain.errors import InterventionNeeded, NotProvenEnded, Refused
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.host import footprint
 from atftctl.host.errors import StillAliveError
@@ -75,14 +75,14 @@ def another_process(pid: int) -> InterventionNeeded:
     )
 
 
-def _still_alive(error: StillAliveError) -> InterventionNeeded:
+def _still_alive(error: StillAliveError) -> NotProvenEnded:
     letters = {pid: procs.state_letter(pid) for pid in error.pids}
     sleeping = [str(pid) for pid, letter in letters.items() if letter == "D"]
     message: str = tr("processes are still alive after SIGKILL: pid {pids}", pids=_listed(error.pids))
     if sleeping:
         in_sleep = tr("in uninterruptible sleep: pid {pids}", pids=", ".join(sleeping))
         message = joined("; ", [message, in_sleep])
-    return InterventionNeeded(
+    return NotProvenEnded(
         message,
         state=tr("no file has changed; no second trainer was started"),
         hint=tr("find out what they wait for (a failed disk or network share), then run this command again"),
