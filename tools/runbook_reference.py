@@ -151,8 +151,8 @@ MEANINGS = {
     "version are, without its options. Empty: the words of `command` before its first option.",
     "trainer.output": "File that the trainer's standard output and error are appended to.",
     "trainer.engine": "What runs the trainer: `local`, a process of this machine, or `slurm`, a job.",
-    "trainer.queue_s": "Seconds that a job may wait in the queue before the start counts as failed; the job stays there. "
-    "`ready_s` begins after that.",
+    "trainer.queue_s": "Seconds that a job may wait in the queue before the start counts as failed; the job stays "
+    "there. `ready_s` begins after that.",
     "trainer.slurm": "What the job asks its cluster for, with `engine: slurm`; see [Slurm](../how-to/slurm.md).",
     "trainer.slurm.partition": "Partition of the job (empty: that of the cluster).",
     "trainer.slurm.account": "Account of the job (empty: the user's own).",

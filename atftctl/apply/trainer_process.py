@@ -25,7 +25,7 @@ from atftctl.host.process import rights
 from atftctl.host.process import table as procs
 from atftctl.protocol import generations
 from atftctl.protocol.messages import joined, tr
-from atftctl.state import generation, metrics_places, process_record
+from atftctl.state import exits, generation, metrics_places, process_record
 from atftctl.state.engines.choice import engine_of, named
 from atftctl.state.engines.engine import StopOrder
 from atftctl.state.layout import Layout
@@ -159,15 +159,19 @@ def stop(
     except NotProvenEnded as error:
         if not fenced:
             raise
-        _fence_off(layout, error, note)
+        _fence_off(layout, record, error, note)
         return []
 
 
-def _fence_off(layout: Layout, error: NotProvenEnded, note: Callable[[str], None]) -> None:
+def _fence_off(
+    layout: Layout, record: ProcessRecord | None, error: NotProvenEnded, note: Callable[[str], None]
+) -> None:
     """Fence all trainers that were started, since one of them may go on. Raises InterventionNeeded where that can't be
     done."""
     try:
         staging_folders.fence(layout)
+        if record is not None:
+            exits.close(layout, record.run_id, "fence")
     except (OSError, HostError) as problem:
         raise InterventionNeeded(
             joined("; ", [error.message, tr("the fence can't be set: {reason}", reason=reason(problem))]),

@@ -16,8 +16,9 @@ from atftctl.protocol.messages import Message
 class TrainerIdentity:
     """One running trainer and no other, as its engine tells it from all others.
 
-    A process has a pid, the start time in clock ticks since boot, and the id of the boot; a job has its number, the
-    time when it was submitted (Unix seconds), the name of the cluster, and how often it was started again.
+    A process has a pid, the start time in clock ticks since boot, and the id of the boot. Under another engine these
+    are its number there, the time when it was handed over (Unix seconds), the place where the number is valid, and how
+    often it was started again under it.
     """
 
     pid: int

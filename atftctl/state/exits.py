@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.domain.record import record
-from atftctl.host.files.durable import remove
+from atftctl.host.files.durable import remove, write_durably
 from atftctl.host.files.folders import make_dirs
 from atftctl.state import sealed_records
 from atftctl.state.layout import Layout
@@ -53,6 +55,23 @@ def read(layout: Layout, run_id: str) -> tuple[End, ...]:
 def of_trainer(layout: Layout, record: ProcessRecord) -> End | None:
     """How the recorded trainer ended; None where it runs, or its end is not known."""
     return next((end for end in reversed(read(layout, record.run_id)) if end.pid == record.pid), None)
+
+
+def close(layout: Layout, run_id: str, why: Literal["silence", "fence"]) -> None:
+    """Record that a run that has not said itself that it is over counts as ended: its files did not change for as long
+    as they may, or the operator has fenced it. Raises OSError, HostError."""
+    path = _closed(layout, run_id)
+    make_dirs(path.parent)
+    write_durably(path, json.dumps({"why": why}).encode())
+
+
+def is_closed(layout: Layout, run_id: str) -> bool:
+    """Was that recorded of this run?"""
+    return bool(run_id) and bool(sealed_records.try_json(_closed(layout, run_id)).get("why"))
+
+
+def _closed(layout: Layout, run_id: str) -> Path:
+    return layout.state / "exits" / f"{run_id}.closed.json"
 
 
 def _end(entry: object) -> End | None:

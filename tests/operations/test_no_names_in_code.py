@@ -80,6 +80,24 @@ WORDS = re.compile(
     r"rank.?ic|\bstocks?\b|atft-gat|gat_|freq_dropout|configs/atft|production\.yaml|best_model(?!_checkpoint)|last\.pth",
     re.I,
 )
+# Only an engine knows what runs the trainer; the runbook names one, and its keys are checked.
+ENGINE = re.compile(r"slurm|\bs(queue|batch|cancel|control|run|acct)\b|\bjob\b", re.I)
+ENGINES = re.compile(
+    r"state/engines/slurm|state/engines/choice\.py|host/slurm/|domain/(engines|slurm_rules|runbook)\.py"
+    r"|observe/runbook/validate(_slurm)?\.py|(trainer|hooks)/"
+)
+OTHERS = {  # their words are those of other things: keys of configs, messages of logs, tasks of our own
+    "decide/adoption/features.py", "operations/alerting/notifier.py", "host/process/inherited_state.py",
+    "host/copying/parallel.py", "domain/log_lines/signatures.py",
+}  # fmt: skip
+
+
+def test_only_an_engine_knows_what_runs_the_trainer() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        name, found = str(path.relative_to(PACKAGE)), ENGINE.search(path.read_text(encoding="utf-8"))
+        assert name in OTHERS or ENGINES.match(name) or not found, (name, found)
+
+
 AUTHOR = "Stock and Watson"  # of a paper
 # Columns of the metrics: their roles come from the runbook. What is left are the rows that probes answer
 # (docs/how-to/your-own-trainer.md), and `health`, which judges them.

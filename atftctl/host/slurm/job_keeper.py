@@ -10,7 +10,8 @@ a job whose step was killed can be COMPLETED with 0. What is written here is dur
 `t`: by the clock of the node. `code`: negative for a signal. `over`: none of its processes is left. A run that was
 stopped, or followed by a newer one, while its job waited is not started. A second start of the same run is refused:
 the file of the run is made with a hard link, of which there can be one, also on NFS. Where this process is killed, the
-kernel kills the trainer, too: a trainer that outlives its job would be a second writer.
+kernel kills the trainer, too: a trainer that outlives its job would be a second writer. The file is touched every
+BEAT_S seconds: a trainer that gives no signs of life itself is known by those of its keeper.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 AGAIN_S = 1.0  # a signal that comes again within this time is one: Slurm may send it in two ways
 FENCED, NOT_STARTED = 17, 127  # protocol.TrainerExit.FENCED; as a shell has it
+BEAT_S = 5.0
 MOST = 64  # ends that are kept, the newest
 
 
@@ -50,6 +52,7 @@ def main() -> None:
     start["pid"] = child
     _write(spec["exits"], start)
     _listen(spec, child)
+    _beat(spec["exits"])
     code = _wait(spec["exits"], start, child)
     os._exit(code if code >= 0 else 128 - code)
 
@@ -185,6 +188,18 @@ def _listen(spec: dict[str, Any], child: int) -> None:
     for number in PASSED_ON:
         signal.signal(number, handle)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+
+
+def _beat(path: str) -> None:
+    """Touch the file again and again, from now on."""
+
+    def touch(number: int, frame: object) -> None:
+        del number, frame
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+    signal.signal(signal.SIGALRM, touch)
+    signal.setitimer(signal.ITIMER_REAL, BEAT_S, BEAT_S)
 
 
 def _request(path: str, text: str) -> None:

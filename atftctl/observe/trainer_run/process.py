@@ -30,11 +30,11 @@ def observe(layout: Layout, rules: TrainerRules) -> Process:
     hand. `rules`: how the runbook starts the trainer, and knows one."""
     record = read_record(layout)
     if record is None:
-        others = named(rules.engine).by_hand(layout, None)
-        return Process(unmanaged=(*by_hand.trainers(layout.root, rules, frozenset()), *others), engine=rules.engine)
+        processes = by_hand.trainers(layout.root, rules, frozenset())
+        return Process(unmanaged=named(rules.engine).by_hand(layout, None, processes), engine=rules.engine)
     now = engine_of(record).state(layout, record)
     main, ours = now.main, now.pids
-    unmanaged = (*by_hand.trainers(layout.root, rules, ours), *named(rules.engine).by_hand(layout, record))
+    unmanaged = named(rules.engine).by_hand(layout, record, by_hand.trainers(layout.root, rules, ours))
     seen = ends.events_of(layout, record)
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
     last = _last_step(layout, record) if main else None

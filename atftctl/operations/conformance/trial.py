@@ -7,12 +7,14 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from atftctl import protocol
 from atftctl.apply import trainer_process
 from atftctl.domain.conformance import Ended, RunSeen
+from atftctl.domain.engines import LOCAL
 from atftctl.domain.errors import Refused
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.host.files.logs import tail
@@ -41,6 +43,9 @@ class Trial:
         launch = project.launch(resume)
         if launch is None:
             raise Refused(tr("the runbook names no command that starts the trainer"))
+        launch = replace(
+            launch, engine=LOCAL, placement=None
+        )  # the trainer itself is tried, in a copy, on this machine
         settings = digest(read_configs(self.root, project.runbook.files))
         self.record: ProcessRecord = trainer_process.start(project.layout, launch, digest=settings, now=now())
         self.who = procs.Identity(self.record.pid, self.record.ticks, self.record.boot)

@@ -165,9 +165,9 @@ def _trainer(project: Project) -> Iterator[Finding]:
     path = shutil.which(program) if program else None
     problem = tr("not found: {program}", program=program) if program else tr("the runbook has no trainer.command")
     yield Finding(tr("trainer program"), path or problem, "" if path else tr("atftctl can't start the trainer"))
-    if problem := named(rules.engine).problem(project.layout.root, rules.placement):
-        costs = problem.hint or tr("atftctl can't start the trainer")
-        yield Finding("trainer.engine", joined(": ", (rules.engine, problem.text)), costs, needed=True)
+    if obstacle := named(rules.engine).problem(project.layout.root, rules.placement):
+        costs = obstacle.hint or tr("atftctl can't start the trainer")
+        yield Finding("trainer.engine", joined(": ", (rules.engine, obstacle.text)), costs, needed=True)
     if not rules.validate:
         costs = tr("atftctl can't check settings before a start: with wrong settings the trainer fails when it starts")
         yield Finding("trainer.validate", tr("not set in the runbook"), costs)

@@ -97,9 +97,11 @@ class Engine(Protocol):
     def read_exit(self, layout: Layout, record: ProcessRecord) -> End | None:
         """How the recorded trainer ended; None where it runs, or its end is not known."""
 
-    def by_hand(self, layout: Layout, record: ProcessRecord | None) -> tuple[UnmanagedTrainer, ...]:
-        """Trainers of the project that run in the same way and that atftctl did not start; those that are known by
-        their command line (observe/trainer_run/by_hand.py) aside."""
+    def by_hand(
+        self, layout: Layout, record: ProcessRecord | None, processes: tuple[UnmanagedTrainer, ...]
+    ) -> tuple[UnmanagedTrainer, ...]:
+        """Trainers of the project that atftctl did not start. `processes`: those of this machine that are known by
+        their command line."""
 
     def problem(self, root: Path, placement: Placement | None) -> Problem | None:
         """What keeps this engine from starting a trainer here; None where nothing does."""

@@ -82,9 +82,11 @@ class Local:
     def read_exit(self, layout: Layout, record: ProcessRecord) -> exits.End | None:
         return exits.of_trainer(layout, record)
 
-    def by_hand(self, layout: Layout, record: ProcessRecord | None) -> tuple[UnmanagedTrainer, ...]:
+    def by_hand(
+        self, layout: Layout, record: ProcessRecord | None, processes: tuple[UnmanagedTrainer, ...]
+    ) -> tuple[UnmanagedTrainer, ...]:
         del layout, record
-        return ()
+        return processes
 
     def problem(self, root: Path, placement: Placement | None) -> Problem | None:
         del root, placement

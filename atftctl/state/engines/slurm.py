@@ -87,10 +87,13 @@ class Slurm:
     def read_exit(self, layout: Layout, record: ProcessRecord) -> End | None:
         return signs_of(layout, record).end
 
-    def by_hand(self, layout: Layout, record: ProcessRecord | None) -> tuple[UnmanagedTrainer, ...]:
+    def by_hand(
+        self, layout: Layout, record: ProcessRecord | None, processes: tuple[UnmanagedTrainer, ...]
+    ) -> tuple[UnmanagedTrainer, ...]:
         from atftctl.state.engines import slurm_others
 
-        return slurm_others.jobs_of(layout, record)
+        jobs = slurm_others.jobs_of(layout, record)
+        return (*slurm_others.outside(jobs, processes), *jobs)
 
     def problem(self, root: Path, placement: SlurmRules | None) -> Problem | None:
         from atftctl.state.engines import slurm_problem

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from atftctl.domain.facts import UnmanagedTrainer
 from atftctl.domain.process_record import ProcessRecord
+from atftctl.host.process import table as procs
 from atftctl.host.slurm import listing
 from atftctl.host.slurm.errors import SlurmError
 from atftctl.host.slurm.facts import JobFacts
@@ -34,15 +35,27 @@ def jobs_of(layout: Layout, record: ProcessRecord | None) -> tuple[UnmanagedTrai
     )
 
 
+def outside(
+    jobs: tuple[UnmanagedTrainer, ...], processes: tuple[UnmanagedTrainer, ...]
+) -> tuple[UnmanagedTrainer, ...]:
+    """The processes of this machine that belong to none of these jobs."""
+    marks = [f"SLURM_JOB_ID={job.pid}" for job in jobs]
+    return tuple(process for process in processes if not any(procs.carries(_identity(process), mark) for mark in marks))
+
+
+def _identity(process: UnmanagedTrainer) -> procs.Identity:
+    return procs.Identity(process.pid, process.start_ticks, process.place)
+
+
 def _jobs(layout: Layout) -> tuple[JobFacts, ...]:
     key = str(layout.root)
     then, jobs = _known.get(key, (0.0, ()))
-    if (then and time.monotonic() - then < FRESH_S) or paused(layout):
+    if (then and time.monotonic() - then < FRESH_S) or paused():
         return jobs
     try:
         jobs = listing.jobs(layout.root, limit_s=LIMIT_S)
     except SlurmError as error:
-        failed(layout, error)
+        failed(error)
         jobs = ()
     _known[key] = (time.monotonic(), jobs)
     return jobs

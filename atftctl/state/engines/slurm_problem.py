@@ -11,7 +11,7 @@ from atftctl.host.slurm.command import Deadline, run
 from atftctl.host.slurm.errors import SlurmError, quoted
 from atftctl.protocol.messages import tr
 from atftctl.state.engines.engine import Problem
-from atftctl.state.engines.slurm_view import LIMIT_S
+from atftctl.state.engines.slurm_view import LIMIT_S, failed, paused
 
 
 def problem(root: Path, rules: SlurmRules) -> Problem | None:
@@ -21,11 +21,13 @@ def problem(root: Path, rules: SlurmRules) -> Problem | None:
         if not cluster.is_installed(root):
             text = tr("the commands of Slurm (sbatch, squeue, scancel, scontrol) are not installed here")
             return Problem(text, tr("run atftctl on a machine from which jobs are submitted"))
+        if why := paused():
+            return Problem(why, tr("try: scontrol ping"))
         if not cluster.ping(root, limit_s=deadline.left_s):
             return Problem(tr("Slurm's controller does not answer"), tr("try: scontrol ping"))
         return _partition(root, rules, deadline) or _trial(root, rules, deadline)
     except SlurmError as error:
-        return Problem(error.message, tr("try: scontrol ping"))
+        return Problem(failed(error), tr("try: scontrol ping"))
 
 
 def _partition(root: Path, rules: SlurmRules, deadline: Deadline) -> Problem | None:

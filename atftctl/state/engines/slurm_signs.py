@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,14 @@ from atftctl.state.exits import End
 from atftctl.state.layout import Layout
 
 LINES = 200  # of the events, the newest
+KEEPER_S = 15.0  # how long the keeper may be silent: three of its beats
 SKEW_S = 300.0  # by how much the clock of a node may differ from ours, where only one look is taken
 
 
 @frozen
 class Signs:
     """What the files of a run say now. `began`: the job has begun, on `host`. `over`: none of its processes
-    is left, by its own word. `final`: the trainer has written its final event.
+    is left, by its own word or as it was shown before. `final`: the trainer has written its final event.
     `beat_s`: seconds since its last sign of life by the clocks, None where it gives none; `limit_s`: how long it may be
     silent. `step`: of that sign, None where it has none. `end`: how the trainer ended."""
 
@@ -58,16 +60,35 @@ def signs_of(layout: Layout, record: ProcessRecord) -> Signs:
     report = sealed_records.try_json(exits.place(layout, record.run_id)) if record.run_id else {}
     beat = _beat(layout.root, record.run_id)
     step = beat.get("step")
+    began = "job" in report
+    ages, limits = _ages(layout, record, beat, began=began)
     return Signs(
-        began="job" in report,
+        began=began,
         host=str(report.get("host", "")),
-        over=report.get("over") is True,
+        over=report.get("over") is True or exits.is_closed(layout, record.run_id),
         final=_has_final(layout.root, record),
-        beat_s=datetime.now().astimezone().timestamp() - float(beat["t"]) if beat else None,
-        limit_s=float(beat.get("limit_s", 0)),
+        beat_s=min(ages, default=None),
+        limit_s=max(limits, default=0.0),
         step=step if type(step) is int else None,
         end=_end(layout, record, report),
     )
+
+
+def _ages(
+    layout: Layout, record: ProcessRecord, beat: Mapping[str, Any], *, began: bool
+) -> tuple[list[float], list[float]]:
+    """The seconds since each sign of life, by the clocks, and how long each may be missing: the heartbeat of the
+    trainer, where it has one, and that of its keeper."""
+    ages, limits = [], []
+    now = datetime.now().astimezone().timestamp()
+    if beat:
+        ages.append(now - float(beat["t"]))
+        limits.append(float(beat.get("limit_s", 0)))
+    with suppress(OSError):
+        if began:
+            ages.append(now - exits.place(layout, record.run_id).stat().st_mtime)
+            limits.append(KEEPER_S)
+    return ages, limits
 
 
 def _beat(root: Path, run_id: str) -> Mapping[str, Any]:
@@ -77,6 +98,8 @@ def _beat(root: Path, run_id: str) -> Mapping[str, Any]:
 
 
 def _has_final(root: Path, record: ProcessRecord) -> bool:
+    if not record.run_id:  # submitted by hand: its events can not be told from those of earlier ones
+        return False
     for line in tail(root, protocol.EVENTS, LINES):
         try:
             event = json.loads(line)
@@ -95,10 +118,11 @@ def _end(layout: Layout, record: ProcessRecord, report: Mapping[str, Any]) -> En
 class Quiet:
     """Whether the files of a run have changed, by our own clock."""
 
-    def __init__(self, layout: Layout, output: str) -> None:
-        names = (protocol.HEARTBEAT, protocol.EVENTS, protocol.METRICS, protocol.LOG, output)
+    def __init__(self, layout: Layout, record: ProcessRecord) -> None:
+        names = (protocol.HEARTBEAT, protocol.EVENTS, protocol.METRICS, protocol.LOG, record.output)
         models = (protocol.LAST, protocol.BEST)
         self._paths = [real_path(layout.root, name) for name in (*names, *models)]
+        self._paths += [exits.place(layout, record.run_id)] if record.run_id else []
         self._known: list[tuple[int, ...]] = []
         self._since = time.monotonic()
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from atftctl.domain.errors import NotProvenEnded, Refused
 from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
@@ -17,6 +16,7 @@ from atftctl.host.slurm.errors import SlurmError
 from atftctl.host.slurm.facts import Job
 from atftctl.host.slurm.states import Claim
 from atftctl.protocol.messages import tr
+from atftctl.state import exits
 from atftctl.state.engines import slurm_view
 from atftctl.state.engines.engine import StopOrder
 from atftctl.state.engines.slurm_signs import Quiet, Signs, signs_of
@@ -45,7 +45,7 @@ def _as_record(who: TrainerIdentity) -> ProcessRecord:
 class _Stopping:
     def __init__(self, layout: Layout, record: ProcessRecord, order: StopOrder) -> None:
         self.layout, self.record, self.order = layout, record, order
-        self.quiet = Quiet(layout, record.output)
+        self.quiet = Quiet(layout, record)
         view = look(layout, record, fresh=True)
         self.number = record.pid or (view.facts.job_id if view.facts else 0)
         self.known = view.facts is not None  # Slurm says that this number is still our job
@@ -53,6 +53,8 @@ class _Stopping:
     def run(self) -> list[int]:
         if self._ended():
             return self._done([])
+        if self._hopeless(""):
+            raise self._unproven("")
         waiting = bool(look(self.layout, self.record).waiting)
         if not waiting:
             self._ask()
@@ -63,7 +65,8 @@ class _Stopping:
                    grace_s=self.order.grace_s)
             )  # fmt: skip
         problem = self._cancel()
-        if not self._await(self._ended, KILL_S, unless=lambda: self._hopeless(problem)):
+        limit_s = 0.0 if problem else KILL_S
+        if not self._await(self._ended, limit_s, unless=lambda: self._hopeless(problem)):
             raise self._unproven(problem)
         return self._done([] if waiting else [self.number])
 
@@ -77,20 +80,21 @@ class _Stopping:
         does not gets the signal."""
         asked = bool(self.record.run_id) and not self.record.ready and self.order.ask()
         if self.known and not (asked and self.record.processes > 1):
-            with suppress(SlurmError):
+            try:
                 control.send_signal(
                     self.layout.root, Job(self.number), signal.SIGTERM, Whom.BATCH, limit_s=slurm_view.LIMIT_S
                 )
+            except SlurmError as error:
+                slurm_view.failed(error)
 
     def _cancel(self) -> str:
         """Cancel the job; return why that could not be done."""
-        if not self.known:
-            view = look(self.layout, self.record)
-            return str(view.text)
+        if not self.known or slurm_view.paused():
+            return str(look(self.layout, self.record).text)
         try:
             control.cancel(self.layout.root, Job(self.number), limit_s=slurm_view.LIMIT_S)
         except SlurmError as error:
-            return slurm_view.failed(self.layout, error)
+            return slurm_view.failed(error)
         return ""
 
     def _await(self, condition: Callable[[], bool], limit_s: float, unless: Callable[[], bool] = lambda: False) -> bool:
@@ -119,7 +123,11 @@ class _Stopping:
             return False
         if view.never_began or (self.record.run_id and not signs.began):
             return True
-        return self._silent(signs, quiet_s)
+        if self._silent(signs, quiet_s):
+            if self.record.run_id:
+                exits.close(self.layout, self.record.run_id, "silence")
+            return True
+        return False
 
     def _silent(self, signs: Signs, quiet_s: float) -> bool:
         """Has nothing changed for as long as a living trainer may be silent? By our own clock."""
@@ -130,9 +138,12 @@ class _Stopping:
     def _hopeless(self, problem: str) -> bool:
         """Is there nothing to wait for?"""
         view, signs = look(self.layout, self.record), signs_of(self.layout, self.record)
+        if signs.fresh:
+            return False
         if problem and not self.known:
-            return not signs.fresh
-        return view.claim is Claim.ENDED and (view.has_lost_node or (bool(self.record.run_id) and signs.beat_s is None))
+            return True
+        unseen = bool(self.record.run_id) and signs.beat_s is None
+        return view.asked and view.claim in (None, Claim.ENDED) and (view.has_lost_node or unseen)
 
     def _unproven(self, problem: str) -> NotProvenEnded:
         from atftctl.state.engines.slurm import describe

@@ -14,7 +14,7 @@ from atftctl.host.slurm.states import Claim, claim_of
 from atftctl.protocol.messages import Message, joined, tr
 from atftctl.state.layout import Layout
 
-LIMIT_S = 8.0
+LIMIT_S = 6.0
 FRESH_S = 2.0
 PAUSE_S = 60.0
 LOST_NODE = frozenset(("NODE_FAIL", "BOOT_FAIL"))
@@ -69,7 +69,7 @@ class View:
 
 
 _known: dict[tuple[str, int, str], tuple[float, View]] = {}
-_pause: dict[str, tuple[float, str]] = {}  # by project: until when it is not asked, and why
+_pause: list[tuple[float, str]] = []  # until when nobody is asked, and why
 
 
 def mark_of(record: ProcessRecord) -> str:
@@ -84,26 +84,25 @@ def look(layout: Layout, record: ProcessRecord, *, fresh: bool = False) -> View:
     then, view = _known.get(key, (0.0, View()))
     if then and not fresh and time.monotonic() - then < FRESH_S:
         return view
-    if why := paused(layout):
+    if why := paused():
         return View(problem=why)
     try:
         view = _ask(layout, record)
     except SlurmError as error:
-        view = View(problem=failed(layout, error))
+        view = View(problem=failed(error))
     _known[key] = (time.monotonic(), view)
     return view
 
 
-def paused(layout: Layout) -> str:
+def paused() -> str:
     """Why the scheduler is not asked now; "" where it may be."""
-    until, why = _pause.get(str(layout.root), (0.0, ""))
-    return why if time.monotonic() < until else ""
+    return next((why for until, why in _pause if time.monotonic() < until), "")
 
 
-def failed(layout: Layout, error: SlurmError) -> str:
+def failed(error: SlurmError) -> str:
     """Remember that it did not answer; return why."""
     if isinstance(error, SlurmLateError):
-        _pause[str(layout.root)] = (time.monotonic() + PAUSE_S, error.message)
+        _pause[:] = [(time.monotonic() + PAUSE_S, error.message)]
     return error.message
 
 

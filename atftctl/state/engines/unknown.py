@@ -73,9 +73,11 @@ class Unknown:
         del layout, record
         return None
 
-    def by_hand(self, layout: Layout, record: ProcessRecord | None) -> tuple[UnmanagedTrainer, ...]:
+    def by_hand(
+        self, layout: Layout, record: ProcessRecord | None, processes: tuple[UnmanagedTrainer, ...]
+    ) -> tuple[UnmanagedTrainer, ...]:
         del layout, record
-        return ()
+        return processes
 
     def problem(self, root: Path, placement: Placement | None) -> Problem | None:
         del root, placement
