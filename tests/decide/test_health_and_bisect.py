@@ -274,6 +274,11 @@ def test_every_state_follows_from_what_is_known() -> None:
     assert state_of(Signs(ended="finished")) == "finished"
     assert state_of(Signs()) == "died"
     assert state_of(Signs(elsewhere=True, alive=True)) == "elsewhere"
+    assert state_of(Signs(alive=True, waiting=True)) == "waiting"
+    assert state_of(Signs(alive=True, waiting=True, asked_to_stop=True)) == "stopping"
+    assert state_of(Signs(alive=True, lost=True, asked_to_stop=True)) == "lost"
+    assert state_of(Signs(alive=True, unknown=True)) == "unknown"
     known = set(FOLLOWS)
     assert {after for follows in FOLLOWS.values() for after in follows} <= known
-    assert FOLLOWS["stopped"] == ("starting",) and "running" not in FOLLOWS["stopped"], "started is not healthy"
+    assert FOLLOWS["stopped"] == ("waiting", "starting"), "started is not healthy"
+    assert "running" not in FOLLOWS["waiting"]

@@ -19,6 +19,7 @@ from atftctl.protocol.messages import tr
 from atftctl.state import exits
 from atftctl.state.engines import slurm_view
 from atftctl.state.engines.engine import StopOrder
+from atftctl.state.engines.slurm_judge import describe
 from atftctl.state.engines.slurm_signs import Quiet, Signs, signs_of
 from atftctl.state.engines.slurm_view import View, look
 from atftctl.state.layout import Layout
@@ -146,8 +147,6 @@ class _Stopping:
         return view.asked and view.claim in (None, Claim.ENDED) and (view.has_lost_node or unseen)
 
     def _unproven(self, problem: str) -> NotProvenEnded:
-        from atftctl.state.engines.slurm import describe
-
         view, signs = look(self.layout, self.record), signs_of(self.layout, self.record)
         known = describe(self.record, view if not problem else View(view.facts, view.states, problem), signs)
         return NotProvenEnded(

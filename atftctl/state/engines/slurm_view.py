@@ -106,6 +106,14 @@ def failed(error: SlurmError) -> str:
     return error.message
 
 
+def _is_of(facts: JobFacts, record: ProcessRecord) -> bool:
+    """Is this the job of the record, and no other that got the same number? One that was submitted by hand has no
+    mark."""
+    if record.run_id:
+        return facts.has_mark(mark_of(record))
+    return int(facts.submit_time or 0) == record.ticks and (facts.restarts or 0) == record.restarts
+
+
 def _ask(layout: Layout, record: ProcessRecord) -> View:
     """Raises SlurmError."""
     root, began = layout.root, time.monotonic()
@@ -114,7 +122,7 @@ def _ask(layout: Layout, record: ProcessRecord) -> View:
         facts = marked[0] if marked else None
     else:
         facts = listing.show(root, Job(record.pid), limit_s=LIMIT_S)
-    if facts is not None and facts.has_mark(mark_of(record)):
+    if facts is not None and _is_of(facts, record):
         return View(facts, facts.states)
     left_s = LIMIT_S - (time.monotonic() - began)
     accounts = accounting.accounting(root, Job(record.pid), limit_s=left_s) if record.pid and left_s > 1 else ()
