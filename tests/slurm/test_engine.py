@@ -179,3 +179,29 @@ def test_an_engine_that_was_changed_while_a_job_runs(jobs: Project) -> None:
     assert refused.code == 3 and "another engine (slurm, job" in refused.err, refused
     jobs.replace(RUNBOOK, NEXT, "  engine: slurm\n" + NEXT)
     assert jobs.run("trainer", "stop").code == 0
+
+
+def test_a_requeue_by_hand_starts_no_second_trainer(jobs: Project, cluster: Cluster) -> None:
+    """Somebody allows it, and starts our job again: another run under the same number, which is not started."""
+    jobs.start_trainer()
+    record = jobs.record()
+    number = str(record["pid"])
+    cluster.run("scontrol", "update", f"JobId={number}", "Requeue=1")
+    cluster.run("scontrol", "requeue", number)
+    wait_for(lambda: state_of(jobs) in ("stopped", "died"))
+    cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")  # and not after two minutes
+    cluster.wait_state(record["pid"], "FAILED", limit_s=60)
+    output = (jobs.root / record["output"]).read_text()
+    assert "has been started before and is not started again" in output, output
+    assert any(name.name.startswith(f"{record['generation']}.fenced") for name in (jobs.root / "run").iterdir())
+    assert jobs.run("trainer", "start").code == 0
+    assert jobs.record()["pid"] != record["pid"] and len(marked(cluster)) == 1
+    assert jobs.run("trainer", "stop").code == 0
+
+
+def test_a_job_that_has_to_be_killed_is_shown_to_have_ended(jobs: Project, cluster: Cluster) -> None:
+    jobs.behave("ignore-term")
+    jobs.start_trainer()
+    stopped = jobs.run("trainer", "stop", limit_s=180)
+    assert stopped.code == 0 and "had to be killed" in stopped.out, stopped
+    assert state_of(jobs) == "stopped" and marked(cluster) == []

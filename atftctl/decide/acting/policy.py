@@ -17,7 +17,9 @@ from atftctl.domain.watching import Look
 from atftctl.protocol.messages import joined, tr, trn
 
 # In these states nothing is rolled back: the trainer was stopped on purpose, has finished, or is not ours to judge.
-LEFT_ALONE = ("never started", "starting", "stopping", "stopped", "finished", "elsewhere")
+LEFT_ALONE = (
+    "never started", "waiting", "starting", "stopping", "stopped", "finished", "lost", "unknown", "elsewhere",
+)  # fmt: skip
 
 
 @record

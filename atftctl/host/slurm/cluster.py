@@ -13,6 +13,7 @@ from atftctl.host.slurm.errors import BadOutputError, failed
 from atftctl.host.slurm.facts import Partition
 from atftctl.protocol.messages import tr
 
+NAME = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 UP = re.compile(r"^Slurmctld.* is UP$", re.MULTILINE)
 
 
@@ -28,6 +29,15 @@ def ping(cwd: Path, *, limit_s: float = LIMIT_S) -> bool:
     if done.code == 127:
         raise failed("scontrol", done.code, done.text)
     return bool(UP.search(done.output))
+
+
+def name_of(cwd: Path, *, limit_s: float = LIMIT_S) -> str:
+    """The name of the cluster that this machine belongs to; "" where it is not printed. Raises SlurmError."""
+    done = run(cwd, ["scontrol", "show", "config"], Deadline(limit_s))
+    if done.code:
+        raise failed("scontrol", done.code, done.text)
+    match = NAME.search(done.output)
+    return match[1] if match else ""
 
 
 def partitions(cwd: Path, *, limit_s: float = LIMIT_S) -> tuple[Partition, ...]:

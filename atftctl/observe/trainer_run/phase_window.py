@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atftctl import protocol
+from atftctl.domain.engines import LOCAL
 from atftctl.domain.facts import Process
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_record import ProcessRecord
@@ -17,6 +18,7 @@ from atftctl.protocol.messages import Message, tr
 from atftctl.state.layout import Layout
 from atftctl.state.metrics_places import places_of
 
+NOT_RUNNING = ("stopping", "elsewhere", "finished", "lost", "unknown")
 NEXT = tr("then run: atftctl resume")
 
 
@@ -67,11 +69,16 @@ def _obstacle(view: View, trainer: Process, record: ProcessRecord | None) -> str
         return tr(
             "the trainer took up other settings since the phase began; to judge the phase by those: atftctl resume"
         )
-    if not trainer.alive and record.wanted == "running" and record.boot not in ("", procs.boot_id()):
+    if not trainer.alive and record.wanted == "running" and _was_booted_since(record):
         return tr("the machine was restarted and the trainer is not running")
-    if "stopped" in (trainer.state, record.wanted) or trainer.state in ("stopping", "elsewhere", "finished"):
+    if "stopped" in (trainer.state, record.wanted) or trainer.state in NOT_RUNNING:
         return tr("the trainer does not run any more ({state})", state=STATE_TEXTS[trainer.state])
     return ""
+
+
+def _was_booted_since(record: ProcessRecord) -> bool:
+    """Was this machine booted since it began to run the trainer?"""
+    return record.engine == LOCAL and record.boot not in ("", procs.boot_id())
 
 
 def _nobody(trainer: Process) -> Message:

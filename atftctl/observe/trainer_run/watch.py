@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from atftctl.domain.metrics_window import Window
 from atftctl.domain.process_record import ProcessRecord
+from atftctl.domain.process_state import STATE_TEXTS
 from atftctl.domain.runbook import TrainerRules
 from atftctl.domain.staged import StagedState
 from atftctl.observe.metrics.text_rows import metrics_since
@@ -25,6 +26,8 @@ def look(layout: Layout, state: StagedState, rules: TrainerRules) -> tuple[Windo
         problem = tr("another trainer was started meanwhile")
     elif "stopped" in (trainer.state, record.wanted) or trainer.state in ("stopping", "elsewhere"):
         problem = tr("the trainer was stopped on purpose")
+    elif trainer.state in ("lost", "unknown"):
+        problem = tr("whether the trainer runs can't be seen ({state})", state=STATE_TEXTS[trainer.state])
     return Window(rows, trainer.alive, fatal, trainer.silent_s), problem
 
 

@@ -109,7 +109,7 @@ def _metrics(data: StatusData, at: datetime) -> Iterator[Metric]:
 
 def _trainer(data: StatusData) -> Iterator[Metric]:
     trainer = data.trainer
-    elsewhere = trainer.state == "elsewhere"
+    elsewhere = trainer.state in ("elsewhere", "lost", "unknown")
     up = None if elsewhere else float(trainer.state in ("starting", "running", "stopping"))
     yield Metric("atftctl_trainer_up", "Is the trainer's process alive? Absent where it runs on another host.").add(up)
     yield Metric("atftctl_trainer_state", "1; the state of the trainer as a label.").add(1, state=trainer.state)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from atftctl.domain.process_record import ProcessRecord
-from atftctl.host.slurm import accounting, listing
+from atftctl.host.slurm import accounting, cluster, listing
 from atftctl.host.slurm.errors import SlurmError, SlurmLateError
 from atftctl.host.slurm.facts import Job, JobFacts
 from atftctl.host.slurm.states import Claim, claim_of
@@ -124,6 +124,10 @@ def _ask(layout: Layout, record: ProcessRecord) -> View:
         facts = listing.show(root, Job(record.pid), limit_s=LIMIT_S)
     if facts is not None and _is_of(facts, record):
         return View(facts, facts.states)
+    left_s = LIMIT_S - (time.monotonic() - began)
+    if record.boot and left_s > 1 and (here := cluster.name_of(root, limit_s=left_s)) not in ("", record.boot):
+        values = {"number": record.pid, "cluster": record.boot, "here": here}
+        return View(problem=tr("job {number} runs on the cluster {cluster}, and this machine is of {here}", **values))
     left_s = LIMIT_S - (time.monotonic() - began)
     accounts = accounting.accounting(root, Job(record.pid), limit_s=left_s) if record.pid and left_s > 1 else ()
     same = [entry for entry in accounts if not record.ticks or entry.submit_time == record.ticks]
