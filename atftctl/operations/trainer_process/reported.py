@@ -158,6 +158,7 @@ class _Reporting:
         self._warn_without_match(now)
         self._look_for_others(now)
         self._leave_if_fenced()
+        self.files.write_late()
         program = self.program
         if program and program.ended is None:
             requested(self.project.layout, self.files, program)
