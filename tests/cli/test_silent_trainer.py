@@ -99,6 +99,8 @@ def test_what_never_comes_is_named_and_the_last_lines_are_shown(project: Project
     assert "not seen within 1 s: a line of its output matches 'never'; the process is alive (pid" in out
     assert "the end of logs/trainer.out: " in out
     assert state_of(project) == "starting"
+    project.replace(RUNBOOK, "{pattern: never}", "{alive_s: 0.1}")
+    assert state_of(project) == "running", "a start whose proof nobody waits for any more is not for ever"
 
 
 def test_without_ready_the_message_says_what_to_write(project: Project) -> None:
@@ -207,6 +209,7 @@ def test_a_folder_of_logs_that_is_none(project: Project, kind: str) -> None:
         (["env: {'A B': x}"], "is no name of an environment variable"),
         (["env: {ATFTCTL_RUN_ID: x}"], "atftctl sets the variables"),
         (["env: {WANDB_API_KEY: abc}"], "a secret does not belong in the runbook"),
+        (["env: {DB: 'postgres://user:word@host/db'}"], "a secret does not belong in the runbook"),
         (["env: {N: 0.5}"], "a value of one of these types was expected"),
         (["output: ../x"], "does not stay inside the project"),
         (["output: .atftctl/x"], "must not be listed here"),
