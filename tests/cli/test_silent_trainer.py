@@ -139,6 +139,16 @@ def test_a_launcher_that_ends_at_once_and_leaves_the_trainer_behind(project: Pro
     assert project.run("trainer", "status", "--json").json["data"]["last_event"]["exit_code"] == 3
 
 
+def test_what_a_launcher_leaves_when_it_is_asked_to_stop_may_save_for_as_long_as_the_trainer(project: Project) -> None:
+    """A shell ends at once; the trainer, its child, takes longer than the two seconds that orphans had once."""
+    make_silent(project, "bash worker.sh\n", ALIVE)
+    project.write("worker.sh", "trap 'sleep 3; echo weights > models/last.pth; exit 0' TERM\n" + TRAIN)
+    project.start_trainer()
+    stopped = project.run("trainer", "stop", "--json")
+    assert stopped.code == 0 and stopped.json["data"]["saved"] == "models/last.pth", stopped
+    assert project.read("models/last.pth") == b"weights\n" and "killing" not in stopped.err
+
+
 def _below(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -176,9 +186,11 @@ def test_a_trainer_started_by_hand_is_known_by_its_patterns_and_without_them(pro
 
 
 def test_output_and_environment_are_those_of_the_runbook(project: Project) -> None:
-    make_silent(project, "echo FOO=$FOO N=$N; sleep 100\n", ALIVE, "output: out/train.txt", "env: {FOO: a b, N: 3}")
+    make_silent(
+        project, "echo FOO=$FOO N=$N $SPT_NOENV; sleep 100\n", ALIVE, "output: out/train.txt", "env: {FOO: a b, N: 3}"
+    )
     project.start_trainer()
-    assert project.read("out/train.txt") == b"FOO=a b N=3\n"
+    assert project.read("out/train.txt") == b"FOO=a b N=3 1\n", "setproctitle must not write over the marks"
     assert "out/train.txt" in project.run("logs", "--json").out
 
 
