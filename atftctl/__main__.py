@@ -1,7 +1,11 @@
 """`python -m atftctl`, and the `atftctl` command."""
 
-from atftctl.host.process.inherited_state import settle
-from atftctl.host.self_copy.relay import relay
+from atftctl.host.self_copy.bytecode import mend
+
+mend()
+
+from atftctl.host.process.inherited_state import settle  # noqa: E402 - imported as mended
+from atftctl.host.self_copy.relay import relay  # noqa: E402
 
 
 def main() -> None:

@@ -123,6 +123,7 @@ def environment(layout: Layout, run_id: str, number: int, env: Mapping[str, str]
         **env,
         "PYTHONPATH": f"{layout.root}{os.pathsep}{path}" if path else str(layout.root),
         "PYTHONUNBUFFERED": "1",
+        "SPT_NOENV": "1",  # setproctitle would write its title over the marks in /proc/PID/environ
         protocol.RUN_ID: run_id,
         **generations.marks(layout.root, number),
     })  # fmt: skip

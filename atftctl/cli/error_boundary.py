@@ -89,7 +89,7 @@ def envelope(
 def usage(error: Exception, arguments: Sequence[str]) -> int:
     """The end of a command line that could not be parsed; the exit code. Raises what is no such error."""
     if isinstance(error, typer.Abort):
-        return int(Exit.INTERRUPTED)
+        return _aborted(error, arguments)
     message, context = getattr(error, "format_message", None), getattr(error, "ctx", None)
     if message is None:
         raise error
@@ -104,6 +104,21 @@ def usage(error: Exception, arguments: Sequence[str]) -> int:
         refusal = UsageError(message(), hint=tr("{command} --help", command=command))
         _show_error(" ".join(arguments[:1]), refusal, (), as_json="--json" in arguments)
     return int(Exit.USAGE)
+
+
+def _aborted(error: typer.Abort, arguments: Sequence[str]) -> int:
+    """The end of a command whose parser was interrupted, or met the end of a file that it did not expect."""
+    if error.__cause__ is None or isinstance(error.__cause__, KeyboardInterrupt):
+        failure = _expected(KeyboardInterrupt())
+    else:
+        try:
+            raise error.__cause__
+        except Exception:  # noqa: BLE001 - whatever it is
+            failure = _bug()
+    use_language(_language_of(arguments))
+    with _printing():
+        _show_error(" ".join(arguments[:1]), failure, (), as_json="--json" in arguments)
+    return int(failure.exit_code)
 
 
 def _language_of(arguments: Sequence[str]) -> str:

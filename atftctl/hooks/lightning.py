@@ -64,7 +64,7 @@ class RollbackCallback(pl.Callback):  # type: ignore[misc]
         gradient_norm: bool = True,
         stop_on_nan: bool = False,
         on_reload: OnReload | None = None,
-        root: str = ".",
+        root: str | None = None,
     ) -> None:
         """`configs`, `settings`, `on_reload`, `stop_on_nan`, `root`: as of Reporter. `last`: the checkpoint that is
         saved when the training is asked to stop, and every `every_n_steps` steps (0: never, ModelCheckpoint does).

@@ -59,10 +59,15 @@ LOOK_S = 0.2  # between two looks for requests and a newer trainer, and between 
 HEARTBEAT_S = 0.5
 HEARTBEAT_BYTES = 256
 STEP_LIMIT_S, STEP_FACTOR = 60.0, 5.0  # how long a step may last, at least; and as a multiple of the slowest so far
+MOST_UNWRITTEN = 100  # events that are kept until the disk has room
 LONGEST_NUMBER, LONGEST_REQUEST = 64, 64 << 10  # bytes that are read
 SHARED = stat.S_ISGID | stat.S_IWGRP
 DEFAULT_ACL = "system.posix_acl_default"
-RANKS = ("SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")  # all are 0 in the main process
+RANKS = (  # of Slurm, Lightning and the launchers of MPI; all are 0 in the main process
+    "SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK",
+    "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK",
+)  # fmt: skip
+SIZES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 PathLike = Union[str, "os.PathLike[str]"]
 
 
@@ -91,7 +96,7 @@ class LineFile:
 
     def open(self) -> None:
         """Open the file, and make it where it is missing. Raises OSError."""
-        self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._file = open_file(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         facts = os.fstat(self._file)
         self._identity = facts.st_dev, facts.st_ino
         self.empty = facts.st_size == 0
@@ -132,6 +137,13 @@ class LineFile:
             return error
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if self._torn else None
 
+    def clear(self) -> None:
+        """Remove what was written to a file that was empty."""
+        with suppress(OSError):
+            if self._file is not None and self.empty:  # when it was opened
+                os.ftruncate(self._file, 0)
+                self._torn = False
+
 
 class MetricsFile:
     """A CSV file with one row a step. A file with other columns is renamed, as by a rotation, and begun anew."""
@@ -139,20 +151,32 @@ class MetricsFile:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.columns = list(columns)
         self._lines = LineFile(path)
+        self._headed = False
 
     def begin(self) -> None:
         """Open the file and write the header where it is missing. Raises OSError where it can't be opened."""
         self._lines.open()
         if not self._lines.empty and first_line(self._lines.path) != self._header():
             self._rename()
-        if self._lines.empty:
-            self._lines.append(f"{self._header()}\n".encode())
+        self._headed = not self._lines.empty
+        self._write_header()
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> OSError | None:
         """Write rows; a column that a row lacks stays empty. Return the error that prevented it."""
-        header = f"{self._header()}\n" if self._lines.reopen_if_rotated() else ""
+        self._headed &= not self._lines.reopen_if_rotated()
+        error = self._write_header()
+        if error:
+            return error
         lines = (",".join(_cell(row.get(name)) for name in self.columns) + "\n" for row in rows)
-        return self._lines.append((header + "".join(lines)).encode("utf-8", "replace"))
+        return self._lines.append("".join(lines).encode("utf-8", "replace"))
+
+    def _write_header(self) -> OSError | None:
+        """Write the header where it is missing, whole or not at all: no row is understood without it."""
+        error = None if self._headed else self._lines.append(f"{self._header()}\n".encode())
+        if error:
+            self._lines.clear()
+        self._headed = error is None
+        return error
 
     def _header(self) -> str:
         return ",".join(map(_cell, self.columns))
@@ -165,9 +189,18 @@ class MetricsFile:
         self._lines.reopen_if_rotated()
 
 
+def open_file(path: Path, flags: int) -> int:
+    """Open a file. Raises OSError, also for a pipe: who writes to one waits for its reader."""
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    if stat.S_ISFIFO(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is a pipe, and no file")
+    return handle
+
+
 def first_line(path: Path) -> str:
-    """Return the first line (at most 64 KiB of it) without its line break."""
-    with path.open("rb") as file:
+    """Return the first line (at most 64 KiB of it) without its line break. Raises OSError."""
+    with open(open_file(path, os.O_RDONLY), "rb") as file:
         return file.readline(64 << 10).decode("utf-8", "replace").rstrip("\r\n")
 
 
@@ -194,8 +227,7 @@ class HeartbeatFile:
         beat.update(section=section, step=step, limit_s=limit_s)
         with suppress(OSError):
             if self._file is None:
-                flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                self._file = os.open(self._path, flags, 0o644)
+                self._file = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             os.pwrite(self._file, json.dumps(beat).ljust(HEARTBEAT_BYTES).encode(), 0)
 
 
@@ -424,6 +456,20 @@ class Fence:
         self.check()
 
 
+def run_folder(environment: Mapping[str, str]) -> Path:
+    """The folder that atftctl has started this run in, where the current folder lies in it, and in no other run folder
+    inside that one; else the current folder."""
+    here = Path.cwd()
+    given = environment.get(GENERATION_ROOT, "")
+    for folder in (here, *here.parents) if given else ():
+        with suppress(OSError, ValueError):
+            if folder.samefile(given):
+                return folder
+        if is_folder(folder / ".atftctl"):
+            break
+    return here
+
+
 def own_generation(environment: Mapping[str, str], root: Path) -> int:
     """The number that this process was given when it was started; 0 where it was given none, or one of another run
     folder than `root`."""
@@ -569,7 +615,7 @@ class Reporter:
 
     def __init__(
         self,
-        root: PathLike = ".",
+        root: PathLike | None = None,
         *,
         configs: Sequence[PathLike] = (),
         settings: Mapping[str, Any] | None = None,
@@ -579,16 +625,18 @@ class Reporter:
         is_main: bool | None = None,
         every_s: float = LOOK_S,
     ) -> None:
-        """`root`: the run folder. `configs`: the files that the runbook lists, in its order; their settings are read
-        into `self.settings`, or given as `settings` by a caller who has read them. `on_reload`: called with new
-        settings between two steps; raises to refuse them. `finite`: the metrics that must be finite numbers;
-        `stop_on_nan`: end the run with exit code 12 where one is not. `is_main`: does this process report? By default,
-        the one of rank 0 does.
+        """`root`: the run folder; by default the one that atftctl has started this run in, also where the program has
+        gone into a folder below it (Hydra does), else the current one. `configs`: the files that the runbook lists, in
+        its order; their settings are read into `self.settings`, or given as `settings` by a caller who has read them.
+        `on_reload`: called with new settings between two steps; raises to refuse them. `finite`: the metrics that must
+        be finite numbers; `stop_on_nan`: end the run with exit code 12 where one is not. `is_main`: does this process
+        report? By default, the one of rank 0 does.
 
         Raises OSError, ValueError or ImportError for a config that can't be read: nothing was trained yet.
         """
-        self.root = Path(root).absolute()
-        self.is_main = is_main_process(os.environ) if is_main is None else is_main
+        self.root = run_folder(os.environ) if root is None else Path(root).absolute()
+        self._given, self._pid = is_main, os.getpid()
+        self._is_main = is_main_process(os.environ) if is_main is None else is_main
         self.run_id = os.environ.get(RUN_ID, "")
         self.configs = [self.root / path for path in configs]
         self.settings: dict[str, Any] = dict(settings) if settings is not None else read_settings(self.configs)
@@ -605,12 +653,22 @@ class Reporter:
         self._heartbeat = HeartbeatFile(self.root / HEARTBEAT)
         self._metrics: MetricsFile | None = None
         self._rows: list[dict[str, Any]] = []
+        self._unwritten: list[bytes] = []  # events
         self._first_step_told = self._anomaly_told = self._ended = self._save_failed = False
         self._section, self._slowest_s, self._rss_mb = "start", 0.0, 0.0
         self._last = self._looked = time.monotonic()
         self._beaten = self._step_s = 0.0
 
     # -- what the loop calls --------------------------------------------------------------------------------------
+
+    @property
+    def is_main(self) -> bool:
+        """Does this process report? A fork of the one that does, such as a worker that loads data, does not."""
+        return self._is_main and os.getpid() == self._pid
+
+    @is_main.setter
+    def is_main(self, is_main: bool) -> None:
+        self._given, self._is_main, self._pid = is_main, is_main, os.getpid()
 
     @property
     def stop_requested(self) -> bool:
@@ -622,6 +680,10 @@ class Reporter:
         17) where a newer trainer was started meanwhile."""
         self.current_step = step
         self._ended = False
+        if os.getpid() != self._pid:  # the training is in a fork of the process that has made this object
+            self._pid = os.getpid()
+            self._is_main = is_main_process(os.environ) if self._given is None else self._given
+            self.requests.listen()
         self.leave_if_fenced()
         effective = fields.pop("effective", None) or flatten(self.settings)
         fields.update(digest=self.digest, effective=effective, resumed_from=resumed_from)
@@ -726,13 +788,23 @@ class Reporter:
         self.event(ANOMALY, quantity=quantity, value=_number(value), recoverable=recoverable)
 
     def event(self, name: str, **fields: Any) -> None:
-        """Write an event, in the main process only."""
+        """Write an event, in the main process only. One for which the disk has no room now is written later."""
         if not self.is_main:
             return
         self.flush()
         mine = {"t": time.time(), "pid": os.getpid(), "run_id": self.run_id, "generation": self.fence.number}
-        line = event_line(name, **{**mine, "step": self.current_step, **fields})
-        self._complain(EVENTS, self._events.append(line, durable=name in FATAL))
+        self._write_events(event_line(name, **{**mine, "step": self.current_step, **fields}), durable=name in FATAL)
+
+    def _write_events(self, lines: bytes = b"", *, durable: bool = False) -> None:
+        """Write these lines after those that could not be written: the start of a run may be among them."""
+        waiting = [*self._unwritten, *([lines] if lines else [])]
+        for number, line in enumerate(waiting):
+            error = self._events.append(line, durable=durable)
+            if error:
+                self._complain(EVENTS, error)
+                self._unwritten = waiting[number:][:MOST_UNWRITTEN]
+                return
+        self._unwritten = []
 
     def flush(self) -> None:
         """Write the rows of metrics that are still kept, and judge them. Raises SystemExit (12) where `stop_on_nan` is
@@ -811,6 +883,8 @@ class Reporter:
         if beat:
             self._rss_mb = rss_anon_mb()
         self.flush()
+        if self._unwritten:
+            self._write_events()
         if beat:
             self._beat("step", self._step_limit_s())
 
@@ -917,8 +991,8 @@ class Reporter:
 
 
 def is_main_process(environment: Mapping[str, str]) -> bool:
-    """Is this the process of rank 0? RANK is torchrun's and decides alone; else each of Slurm's and Lightning's
-    variables that is set must be 0."""
+    """Is this the process of rank 0? RANK is torchrun's and decides alone; else each of the others that is set must be
+    0."""
     if environment.get("RANK", "").isdigit():
         return int(environment["RANK"]) == 0
     return all(environment.get(name, "0").strip() in ("", "0") for name in RANKS)
@@ -987,7 +1061,7 @@ def _is_disk_error(error: Exception) -> bool:
 
 
 def _world_size(environment: Mapping[str, str]) -> int:
-    sizes = (environment.get(name, "") for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+    sizes = (environment.get(name, "") for name in SIZES)
     return max([int(size) for size in sizes if size.isdigit()], default=1)
 
 

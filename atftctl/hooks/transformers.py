@@ -52,7 +52,7 @@ class RollbackCallback(TrainerCallback):  # type: ignore[misc]
         settings: Mapping[str, Any] | None = None,
         stop_on_nan: bool = False,
         on_reload: OnReload | None = None,
-        root: str = ".",
+        root: str | None = None,
     ) -> None:
         """`configs`, `settings`, `on_reload`, `stop_on_nan`, `root`: as of Reporter. Raises RuntimeError for a
         version that lacks a method which this needs; what Reporter raises."""

@@ -20,6 +20,7 @@ from atftctl import protocol
 
 HEADER_LIMIT = 64 << 10  # bytes
 BEAT_BYTES = 256  # of the heartbeat, which is overwritten in place
+MOST_UNWRITTEN = 100  # events that are kept until the disk has room
 FLAGS = os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -32,7 +33,7 @@ class LineFile:
         self._file = -1
         self._identity = (0, 0)
         self._torn = False
-        self.empty = True
+        self.empty = self._began_empty = True
         self._open()
 
     def _open(self) -> bool:
@@ -49,7 +50,7 @@ class LineFile:
         if self._file >= 0:
             os.close(self._file)
         self._file, self._identity = handle, (facts.st_dev, facts.st_ino)
-        self.empty = facts.st_size == 0
+        self.empty = self._began_empty = facts.st_size == 0
         with suppress(OSError):
             self._torn = facts.st_size > 0 and os.pread(handle, 1, facts.st_size - 1) != b"\n"
         return True
@@ -75,6 +76,13 @@ class LineFile:
             return False
         return written == len(whole)
 
+    def clear(self) -> None:
+        """Remove what was written to a file that was empty."""
+        with suppress(OSError):
+            if self._began_empty:
+                os.ftruncate(self._file, 0)
+                self._torn, self.empty = False, True
+
 
 @dataclass
 class RunFiles:
@@ -90,17 +98,28 @@ class RunFiles:
     step: int = 0
     lost: bool = False  # could a line not be written?
     _columns: tuple[str, ...] = ()
+    _headed: bool = False  # has the file of metrics its header?
+    _unwritten: list[bytes] = field(default_factory=list, repr=False)  # events
     _events: LineFile | None = field(default=None, repr=False)
     _metrics: LineFile | None = field(default=None, repr=False)
 
     def event(self, name: str, **fields: Any) -> None:
-        """Write an event; it is on the disk when this returns, as far as the disk allows."""
+        """Write an event; it is on the disk when this returns, as far as the disk allows. One for which there is no
+        room is written before the next one."""
         line = protocol.event_line(
             name, t=time.time(), pid=self.pid or os.getpid(), run_id=self.run_id, generation=self.generation,
             step=self.step, **fields,
         )  # fmt: skip
         self._events = self._events or LineFile(self.events)
-        self.lost |= not self._events.append(line, durable=True)
+        waiting = [*self._unwritten, line]
+        while waiting and self._events.append(waiting[0], durable=True):
+            del waiting[0]
+        self._unwritten, self.lost = waiting[:MOST_UNWRITTEN], self.lost or bool(waiting)
+
+    def write_late(self) -> None:
+        """Write what could not be written before, where there is room now."""
+        if self._unwritten and self._events and self._events.append(self._unwritten[0], durable=True):
+            del self._unwritten[0]
 
     def begin_metrics(self, columns: Sequence[str]) -> None:
         """Name the columns of the metrics; `generation` follows them. A file with other columns is renamed, as by a
@@ -110,8 +129,15 @@ class RunFiles:
         if not self._metrics.empty and _first_line(self.metrics) != self._header.rstrip("\n"):
             _rotate(self.metrics)
             self._metrics.begins_anew()
-        if self._metrics.empty:
-            self.lost |= not self._metrics.append(self._header.encode())
+        self._headed = not self._metrics.empty
+        self.lost |= not self._write_header(self._metrics)
+
+    def _write_header(self, metrics: LineFile) -> bool:
+        """Write the header where it is missing, whole or not at all: no row is understood without it."""
+        self._headed = self._headed or metrics.append(self._header.encode())
+        if not self._headed:
+            metrics.clear()
+        return self._headed
 
     @property
     def _header(self) -> str:
@@ -123,9 +149,9 @@ class RunFiles:
         lines = [",".join(_cell({**row, protocol.GENERATION_COLUMN: self.generation}, self._columns)) for row in rows]
         if not lines:
             return
-        if self._metrics.begins_anew():
-            self._metrics.append(self._header.encode())
-        self.lost |= not self._metrics.append(("\n".join(lines) + "\n").encode())
+        self._headed &= not self._metrics.begins_anew()
+        headed = self._write_header(self._metrics)
+        self.lost |= not (headed and self._metrics.append(("\n".join(lines) + "\n").encode()))
 
     def beat(self, section: str, limit_s: float) -> None:
         """Write the heartbeat: what the run does now, and for how many seconds at most. It is overwritten in place and

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from atftctl.domain.errors import Refused
+from atftctl.operations.adoption import checked_folder
 from tests.support.projects import ROOT, Project, make_project, wait_for
 
 Files = dict[str, str]
@@ -362,3 +364,21 @@ def test_this_repository_has_one_already() -> None:
         [sys.executable, "-m", "atftctl", "init", "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert ended.returncode == 3 and "has a runbook already" in ended.stderr
+
+
+def test_a_home_that_is_a_symlink_or_missing_and_a_folder_in_another_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container, a user may have no home at all."""
+    home = tmp_path / "home"
+    (home / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(home)
+    monkeypatch.setenv("HOME", str(tmp_path / "link"))
+    with pytest.raises(Refused, match="not the folder of one project"):
+        checked_folder.checked_folder(home)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    assert checked_folder.checked_folder(home) == home
+    (home / "runbooks").mkdir()
+    (home / "runbooks/x.yaml").touch()
+    assert checked_folder.outer_project(home / "sub") == home

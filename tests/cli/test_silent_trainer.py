@@ -99,6 +99,8 @@ def test_what_never_comes_is_named_and_the_last_lines_are_shown(project: Project
     assert "not seen within 1 s: a line of its output matches 'never'; the process is alive (pid" in out
     assert "the end of logs/trainer.out: " in out
     assert state_of(project) == "starting"
+    project.replace(RUNBOOK, "{pattern: never}", "{alive_s: 0.1}")
+    assert state_of(project) == "running", "a start whose proof nobody waits for any more is not for ever"
 
 
 def test_without_ready_the_message_says_what_to_write(project: Project) -> None:
@@ -135,6 +137,16 @@ def test_a_launcher_that_ends_at_once_and_leaves_the_trainer_behind(project: Pro
     os.kill(child, signal.SIGTERM)
     wait_for(lambda: state_of(project) == "died")
     assert project.run("trainer", "status", "--json").json["data"]["last_event"]["exit_code"] == 3
+
+
+def test_what_a_launcher_leaves_when_it_is_asked_to_stop_may_save_for_as_long_as_the_trainer(project: Project) -> None:
+    """A shell ends at once; the trainer, its child, takes longer than the two seconds that orphans had once."""
+    make_silent(project, "bash worker.sh\n", ALIVE)
+    project.write("worker.sh", "trap 'sleep 3; echo weights > models/last.pth; exit 0' TERM\n" + TRAIN)
+    project.start_trainer()
+    stopped = project.run("trainer", "stop", "--json")
+    assert stopped.code == 0 and stopped.json["data"]["saved"] == "models/last.pth", stopped
+    assert project.read("models/last.pth") == b"weights\n" and "killing" not in stopped.err
 
 
 def _below(pid: int) -> list[int]:
@@ -174,9 +186,11 @@ def test_a_trainer_started_by_hand_is_known_by_its_patterns_and_without_them(pro
 
 
 def test_output_and_environment_are_those_of_the_runbook(project: Project) -> None:
-    make_silent(project, "echo FOO=$FOO N=$N; sleep 100\n", ALIVE, "output: out/train.txt", "env: {FOO: a b, N: 3}")
+    make_silent(
+        project, "echo FOO=$FOO N=$N $SPT_NOENV; sleep 100\n", ALIVE, "output: out/train.txt", "env: {FOO: a b, N: 3}"
+    )
     project.start_trainer()
-    assert project.read("out/train.txt") == b"FOO=a b N=3\n"
+    assert project.read("out/train.txt") == b"FOO=a b N=3 1\n", "setproctitle must not write over the marks"
     assert "out/train.txt" in project.run("logs", "--json").out
 
 
@@ -207,6 +221,7 @@ def test_a_folder_of_logs_that_is_none(project: Project, kind: str) -> None:
         (["env: {'A B': x}"], "is no name of an environment variable"),
         (["env: {ATFTCTL_RUN_ID: x}"], "atftctl sets the variables"),
         (["env: {WANDB_API_KEY: abc}"], "a secret does not belong in the runbook"),
+        (["env: {DB: 'postgres://user:word@host/db'}"], "a secret does not belong in the runbook"),
         (["env: {N: 0.5}"], "a value of one of these types was expected"),
         (["output: ../x"], "does not stay inside the project"),
         (["output: .atftctl/x"], "must not be listed here"),

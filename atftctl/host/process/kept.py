@@ -7,11 +7,16 @@ import os
 import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from atftctl.host.errors import HostError, reason
-from atftctl.host.process.table import Identity, boot_id
+from atftctl.host.process.table import Identity, alive, boot_id
 from atftctl.protocol.messages import tr
+
+if TYPE_CHECKING:
+    from atftctl.host.process.rights import User
 
 KEEPER = "keeper.py"
 PASSED = ("PATH", "LANG", "TMPDIR")  # of our environment, to the keeper itself
@@ -36,6 +41,7 @@ def spawn_kept(
         "env": rights.environment(env, user),
         "limit": memory_limit_mb << 20,
         "exits": str(exits),
+        "user": {"uid": user.uid, "gid": user.gid, "groups": rights.groups_of(user)} if user else None,
     }
     source = (pkgutil.get_data(__package__, KEEPER) or b"").decode()
     with opened(output.parent) as folder:
@@ -45,19 +51,18 @@ def spawn_kept(
         keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", source, str(writer)],
             cwd=cwd,
-            env=rights.environment({name: os.environ[name] for name in PASSED if name in os.environ}, user),
+            env={name: os.environ[name] for name in PASSED if name in os.environ},
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,
             pass_fds=(writer,),
             start_new_session=True,
             preexec_fn=limited(0),  # noqa: PLW1509 - other threads only draw
-            **rights.options(user),
-        )
+        )  # with our rights, which it gives up: the user may not be able to run our interpreter
         os.close(writer)
         writer = -1
         _tell(keeper, spec)
-        return _answer(reader, argv[0])
+        return _answer(reader, argv[0], user)
     except (OSError, subprocess.SubprocessError) as error:
         raise HostError(tr("can't start {command}: {reason}", command=argv[0], reason=reason(error))) from None
     finally:
@@ -74,15 +79,21 @@ def _tell(keeper: object, spec: Mapping[str, object]) -> None:
             stdin.write(json.dumps(spec).encode())
 
 
-def _answer(reader: int, command: str) -> Identity:
+def _answer(reader: int, command: str, user: User | None) -> Identity:
     """The process. Raises HostError where it could not be started."""
     text = b""
     while block := os.read(reader, 4096):
         text += block
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        raise HostError(tr("can't start {command}: {reason}", command=command, reason=tr("no answer"))) from None
-    if failure := int(answer["failure"]):
-        raise HostError(tr("can't start {command}: {reason}", command=command, reason=os.strerror(failure)))
-    return Identity(int(answer["pid"]), int(answer["ticks"]), boot_id())
+    answer: dict[str, int] = {}
+    for line in text.splitlines():
+        with suppress(ValueError):
+            answer |= json.loads(line)
+    if failure := answer.get("failure", 0):
+        from atftctl.host.process import rights
+
+        raise HostError(rights.not_started(command, OSError(failure, os.strerror(failure)), user))
+    process = Identity(answer["pid"], answer["ticks"], boot_id()) if "pid" in answer else None
+    # Without the second line its parent was killed. It does not run the command, or did not fail to: see `_start`.
+    if process is None or not ("failure" in answer or alive(process)):
+        raise HostError(tr("can't start {command}: {reason}", command=command, reason=tr("no answer")))
+    return process

@@ -87,8 +87,12 @@ def options(user: User | None) -> dict[str, Any]:
     """Arguments for subprocess.Popen: the user, the group and the supplementary groups."""
     if user is None:
         return {}
-    groups = os.getgrouplist(user.name, user.gid) if user.name else [user.gid]
-    return {"user": user.uid, "group": user.gid, "extra_groups": groups}
+    return {"user": user.uid, "group": user.gid, "extra_groups": groups_of(user)}
+
+
+def groups_of(user: User) -> list[int]:
+    """The supplementary groups of that user."""
+    return os.getgrouplist(user.name, user.gid) if user.name else [user.gid]
 
 
 def environment(env: Mapping[str, str], user: User | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from atftctl.host.process import table as procs
 from atftctl.protocol.messages import tr, trn
 
 KILL_WAIT_S = 10.0  # after SIGKILL
-ORPHANS_S = 2.0  # for processes that are alive after their parent has ended
+ORPHANS_S = 2.0  # for processes that are alive after their parent has ended, and do nothing when they are asked to stop
 POLL_S = 0.05
 
 
@@ -36,6 +36,7 @@ def stop(
     seconds everything that is alive is killed. `marker`: see `table.members`. `uid`: only processes of this user.
     `note`: called with a message. Raises StillAliveError where a process survives SIGKILL, HostError.
     """
+    began = time.monotonic()
     left = _terminate(main, marker, grace_s, uid, signalled=signalled)
     if left:
         note(
@@ -43,7 +44,7 @@ def stop(
                 "did not end within {grace_s:g} s: killing {count} process",
                 "did not end within {grace_s:g} s: killing {count} processes",
                 len(left),
-                grace_s=grace_s,
+                grace_s=round(time.monotonic() - began),
             )
         )
     killed: set[int] = set()
@@ -81,7 +82,11 @@ def _terminate(
     main: procs.Identity, marker: str, grace_s: float, uid: int | None, *, signalled: bool
 ) -> set[procs.Identity]:
     """Send SIGTERM to the main process and, once that has ended, to the processes that it left; return those that are
-    alive after `grace_s` seconds."""
+    alive after `grace_s` seconds.
+
+    The main process may be a launcher that ends at once, such as a shell, and what it leaves the trainer, which saves
+    now. Processes that do not handle SIGTERM have nothing to do in that time.
+    """
     left = procs.members(main, marker, uid)
     if signalled:
         _request(main)
@@ -91,7 +96,9 @@ def _terminate(
         if not orphans_asked and not procs.alive(main):
             for orphan in left:
                 _request(orphan)
-            orphans_asked, deadline = True, min(deadline, time.monotonic() + ORPHANS_S)
+            orphans_asked = True
+            if not any(procs.handles(orphan, signal.SIGTERM) for orphan in left):
+                deadline = min(deadline, time.monotonic() + ORPHANS_S)
         time.sleep(POLL_S)
     return left
 

@@ -52,7 +52,7 @@ class Supervised:
         self._child: subprocess.Popen[bytes] | None = None
         name, _, value = self._marker.partition("=")
         try:
-            self._child = _start(argv, cwd, {**env, name: value}, output)
+            self._child = _start(argv, cwd, {**env, "SPT_NOENV": "1", name: value}, output)
         except (HostError, subprocess.SubprocessError) as error:
             self.problem = reason(error)
         self._main = procs.identify(self._child.pid) if self._child else None

@@ -80,6 +80,16 @@ def uid_of(process: Identity) -> int | None:
     return _uid(process.pid)
 
 
+def handles(process: Identity, number: int) -> bool:
+    """Has this process a handler of its own for a signal?"""
+    try:
+        lines = Path(f"/proc/{process.pid}/status").read_text(errors="replace").splitlines()
+        caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return False
+    return bool(caught >> (number - 1) & 1)
+
+
 def anonymous_mb(pid: int) -> float | None:
     """The anonymous memory (RssAnon) of a process in MiB; None where it has ended. Resident size would also count
     mapped file pages."""

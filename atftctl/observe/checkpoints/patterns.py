@@ -7,19 +7,21 @@ from dataclasses import replace
 
 from atftctl.domain.checkpoint import Checkpoints, is_pattern
 from atftctl.host.errors import HostError
+from atftctl.host.files import matching
 from atftctl.protocol.checkpoints import HISTORY
 from atftctl.state.layout import Layout
 
-MOST = 1000  # matches that are looked at, the newest names
+MOST = 1000  # matches that are looked at, those that were written last
 
 
 def matches(layout: Layout, pattern: str) -> list[str]:
-    """The paths that match, sorted; hidden ones, which may be unfinished, are left out. `**` is any number of
-    folders."""
+    """The paths that match, sorted; of very many, those that were written last. Hidden ones, which may be unfinished,
+    are left out. `**` is any number of folders."""
     import glob
 
-    names = sorted(glob.iglob(pattern, root_dir=layout.root, recursive=True))  # noqa: PTH207 - relative names
-    return [os.path.normpath(name) for name in names if _is_inside(layout, name)][-MOST:]
+    names = glob.iglob(pattern, root_dir=layout.root, recursive=True)  # noqa: PTH207 - relative names
+    inside = [name for name in matching.newest(layout.root, names, MOST) if _is_inside(layout, name)]
+    return sorted(map(os.path.normpath, inside))
 
 
 def _is_inside(layout: Layout, name: str) -> bool:

@@ -12,6 +12,7 @@ from atftctl.domain.runbook import Runbook
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.files.containment import check_relative
 from atftctl.observe.runbook.binder import Binder
+from atftctl.observe.snapshots.secret_names import TOKENS
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import is_reserved
 
@@ -59,7 +60,7 @@ def _check_environment(runbook: Runbook, binder: Binder) -> None:
             binder.problem(where, tr("{name!r} is no name of an environment variable", name=name))
         elif name.startswith(OURS):
             binder.problem(where, tr("atftctl sets the variables {prefix}… itself", prefix=OURS))
-        elif SECRET.search(name):
+        elif SECRET.search(name) or TOKENS.search(str(value)):
             text = tr("a secret does not belong in the runbook, which everybody sees who can read the file")
             hint = tr("set {name} in the environment in which atftctl is called: the trainer inherits it", name=name)
             binder.problem(where, text, hint=hint)

@@ -11,6 +11,15 @@ import fnmatch
 import functools
 import re
 
+# Well-known forms of secrets, whatever the name of the setting is.
+TOKENS = re.compile(
+    r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user:password@ of an address
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|hf_|AKIA|ASIA|AIza|eyJ)[A-Za-z0-9_\-.]{12,}"
+    r"|(?<=\bBearer )[A-Za-z0-9+/=_.~\-]{8,}"
+    r"|https://hooks\.[^\s\"'>]+|https://[^\s\"'>]*/api/webhooks/[^\s\"'>]+"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
+)
+
 NAMES = (
     # environment files, and names that contain a word for a secret
     "env", ".env", ".env.*", "*.env", "env.local", ".envrc", "*creds*", "auth.json", "oauth*.json", "cookies.*",

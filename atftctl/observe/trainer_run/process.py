@@ -10,6 +10,7 @@ from atftctl.domain.facts import EXITED, Process
 from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.domain.process_state import ProcessState, Signs, state_of
 from atftctl.domain.runbook import TrainerRules
+from atftctl.observe.log_files.errors import started_at
 from atftctl.observe.metrics.text_rows import last_metrics
 from atftctl.observe.trainer_run import by_hand, ends, event_log
 from atftctl.protocol.messages import tr
@@ -37,17 +38,18 @@ def observe(layout: Layout, rules: TrainerRules) -> Process:
     unmanaged = named(rules.engine).by_hand(layout, record, by_hand.trainers(layout.root, rules, ours))
     seen = ends.events_of(layout, record)
     steps = [event["step"] for event in seen if isinstance(event.get("step"), int)]
-    last = _last_step(layout, record) if main else None
+    newest = _newest_steps(layout, record) if main else []
     where = _where(record, now, rules)
     section, silent_s = _sign_of_life(layout, record) if main else ("", None)
+    begun = _has_begun(record, rules, newest)
     return Process(
-        state=_state(layout, record, now, seen, elsewhere=bool(where)),
+        state=_state(layout, record, now, seen, elsewhere=bool(where), begun=begun),
         pid=main.pid if main else None,
         run_id=record.run_id,
         generation=record.generation,
         since=record.started_at,
         digest=_running_digest(seen) or record.digest,
-        step=max(steps, default=None) if last is None else last,
+        step=newest[-1] if newest else max(steps, default=None),
         last_event=_cause(seen),
         memory_mb=now.memory_mb,
         unmanaged=unmanaged,
@@ -84,7 +86,7 @@ def _sign_of_life(layout: Layout, record: ProcessRecord) -> tuple[str, float | N
 
 
 def _state(
-    layout: Layout, record: ProcessRecord, now: Seen, seen: list[dict[str, Any]], *, elsewhere: bool
+    layout: Layout, record: ProcessRecord, now: Seen, seen: list[dict[str, Any]], *, elsewhere: bool, begun: bool
 ) -> ProcessState:
     codes = [
         code
@@ -105,7 +107,7 @@ def _state(
             unknown=bool(now.unknown),
             asked_to_stop=on_purpose or (now.main is not None and _being_stopped(layout, now.main)),
             on_purpose=on_purpose,
-            first_step=bool(record.proof) or any(event["event"] == protocol.FIRST_STEP for event in seen),
+            first_step=begun or any(event["event"] == protocol.FIRST_STEP for event in seen),
             ended=last.get(codes[-1], "") if codes else "",
         )
     )
@@ -138,9 +140,21 @@ def _running_digest(seen: list[dict[str, Any]]) -> str:
     return digests[-1] if digests else ""
 
 
-def _last_step(layout: Layout, record: ProcessRecord) -> int | None:
+def _newest_steps(layout: Layout, record: ProcessRecord) -> list[int]:
+    """The steps of the newest rows of the run's metrics, two at most."""
     rows = last_metrics(layout, 2, record)
     try:
-        return int(rows[-1]["step"]) if rows else None
+        return [int(row["step"]) for row in rows]
     except (KeyError, ValueError):
-        return None
+        return []
+
+
+def _has_begun(record: ProcessRecord, rules: TrainerRules, newest: list[int]) -> bool:
+    """Has a trainer that writes no events begun to train, as far as it can be seen? Where nobody waits for its proof
+    any more, since that took too long or the command was killed, it would count as starting for ever."""
+    if record.proof or not record.ready:
+        return bool(record.proof)
+    if len(newest) == 2 and newest[1] > newest[0]:
+        return True
+    began, alive_s = started_at(record), rules.ready.alive_s if rules.ready else 0.0
+    return began is not None and 0 < alive_s < time.time() - began

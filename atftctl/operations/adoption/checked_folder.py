@@ -22,12 +22,25 @@ def checked_folder(start: Path) -> Path:
     root = start.resolve()
     if not root.is_dir():
         raise UsageError(tr("{path} is not a folder", path=start))
-    if root in (Path("/"), Path.home()):
+    if root in (Path("/"), _home()):
         raise Refused(
             tr("{path} is not the folder of one project", path=root), hint=tr("cd into the project, or --project DIR")
         )
     refuse_runbook(root)
     return root
+
+
+def _home() -> Path | None:
+    """The user's home; None for a user who has none, as in a container."""
+    try:
+        return Path.home().resolve()
+    except (RuntimeError, OSError):
+        return None
+
+
+def outer_project(root: Path) -> Path | None:
+    """The nearest folder above that has a runbook; None where there is none."""
+    return next((folder for folder in root.parents if any((folder / FOLDER).glob("*.yaml"))), None)
 
 
 def refuse_runbook(root: Path) -> None:

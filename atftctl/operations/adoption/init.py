@@ -63,7 +63,8 @@ def init(start: Path, wishes: Wishes, request: Request, ask: Ask | None) -> Resu
     layout = checked_folder.layout_of(root, proposal.service)
     proposal, content = _valid(layout, proposal)
     ignoring = ignored.plan(root, git=found.git)
-    unsure = (*remarks.unsure(found, proposal, wishes), *filter(None, [ignored.note(ignoring)]))
+    notes_of_place = (_note_outer(root), ignored.note(ignoring))
+    unsure = (*remarks.unsure(found, proposal, wishes), *filter(None, notes_of_place))
     missing = tuple(remarks.missing(found, proposal))
     name = str(layout.runbook.relative_to(root))
     diff = [*text_diff(name, b"", content), *text_diff(ignored.FILE, ignoring.before, ignoring.after)]
@@ -75,6 +76,13 @@ def init(start: Path, wishes: Wishes, request: Request, ask: Ask | None) -> Resu
     _write(layout, content, ignoring)
     data = _data(name, proposal, ignoring, unsure, missing)
     return Result("init", Exit.DONE, tr("written: {files}", files=", ".join(written)), (*notes, *_next(data)), data)
+
+
+def _note_outer(root: Path) -> str:
+    """A remark that the folder lies in another project, whose runbook no longer counts in it; "" where it does not."""
+    if outer := checked_folder.outer_project(root):
+        return tr("this folder lies in the project {outer}: commands in it will mean the new project", outer=outer)
+    return ""
 
 
 def _valid(layout: Layout, proposal: Proposal) -> tuple[Proposal, bytes]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from atftctl.observe.snapshots.secret_names import is_secret
+from atftctl.observe.snapshots.secret_names import TOKENS, is_secret
 
 MASK = "***"
 # A name and what follows it: `name: `, `name=`, `"name": `, `--name `.
@@ -20,13 +20,6 @@ VALUE = re.compile(
 )
 LINE = re.compile(
     r"""^(?P<lead>[ +\-]?)(?P<indent>\s*)(?:- )?["']?(?P<key>[A-Za-z0-9_.\-]{2,80})["']?\s*:(?P<value>.*)$"""
-)
-TOKENS = re.compile(
-    r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user:password@ of an address
-    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|hf_|AKIA|ASIA|AIza|eyJ)[A-Za-z0-9_\-.]{12,}"
-    r"|(?<=\bBearer )[A-Za-z0-9+/=_.~\-]{8,}"
-    r"|https://hooks\.[^\s\"'>]+|https://[^\s\"'>]*/api/webhooks/[^\s\"'>]+"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
 )
 # Settings that hold a secret, beyond the names of files.
 KEYS = re.compile(r"(?:.*[_-])?(?:pwd|passphrase|auth|authorization|dsn|token|bearer)|.*[_-]pass", re.I)

@@ -39,7 +39,7 @@ def run(
     """Run the program to its end, and return its status as of `waitpid`. `env`: with the generation, and the mark of
     the run where it has one. `say`: shows a message beside the output. Raises OSError where it can't be started."""
     run_id = env.get(protocol.RUN_ID) or f"{time.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}"
-    marked = {"PYTHONUNBUFFERED": "1", **env, protocol.RUN_ID: run_id}
+    marked = {"PYTHONUNBUFFERED": "1", "SPT_NOENV": "1", **env, protocol.RUN_ID: run_id}
     reporting = _Reporting(project, tuple(patterns), marked, say)
     program = PassedThrough(argv, marked, reporting.output, reporting.tick, reporting.output_lost)
     reporting.program = program
@@ -158,6 +158,7 @@ class _Reporting:
         self._warn_without_match(now)
         self._look_for_others(now)
         self._leave_if_fenced()
+        self.files.write_late()
         program = self.program
         if program and program.ended is None:
             requested(self.project.layout, self.files, program)
