@@ -19,6 +19,7 @@ from typing import Any
 from atftctl import protocol
 
 HEADER_LIMIT = 64 << 10  # bytes
+OTHERS_LIMIT = 1 << 20  # bytes that are looked at of what others append
 BEAT_BYTES = 256  # of the heartbeat, which is overwritten in place
 FLAGS = os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -32,6 +33,8 @@ class LineFile:
         self._file = -1
         self._identity = (0, 0)
         self._torn = False
+        self._seen = 0  # the size up to which everything is ours, or was there before, or is in `_others`
+        self._others = b""
         self.empty = True
         self._open()
 
@@ -50,6 +53,7 @@ class LineFile:
             os.close(self._file)
         self._file, self._identity = handle, (facts.st_dev, facts.st_ino)
         self.empty = facts.st_size == 0
+        self._seen = facts.st_size
         with suppress(OSError):
             self._torn = facts.st_size > 0 and os.pread(handle, 1, facts.st_size - 1) != b"\n"
         return True
@@ -68,12 +72,27 @@ class LineFile:
         whole = b"\n" + lines if self._torn else lines
         try:
             written = os.write(self._file, whole)
+            end = os.lseek(self._file, 0, os.SEEK_CUR)
+            self._note_others(end - written)
+            self._seen = end
             self._torn, self.empty = written < len(whole) and not whole[:written].endswith(b"\n"), False
             if durable:
                 os.fsync(self._file)
         except OSError:
             return False
         return written == len(whole)
+
+    def others(self) -> bytes:
+        """What others have appended since the last call."""
+        with suppress(OSError):
+            self._note_others(os.fstat(self._file).st_size)
+        others, self._others = self._others, b""
+        return others
+
+    def _note_others(self, end: int) -> None:
+        if end > self._seen:
+            self._others += os.pread(self._file, min(end - self._seen, OTHERS_LIMIT), self._seen)
+        self._seen = end
 
 
 @dataclass
@@ -107,14 +126,14 @@ class RunFiles:
         rotation."""
         self._columns = (*columns, protocol.GENERATION_COLUMN)
         self._metrics = self._metrics or LineFile(self.metrics)
-        if not self._metrics.empty and _first_line(self.metrics) != self._header.rstrip("\n"):
+        if not self._metrics.empty and first_line(self.metrics) != self.header.rstrip("\n"):
             _rotate(self.metrics)
             self._metrics.begins_anew()
         if self._metrics.empty:
-            self.lost |= not self._metrics.append(self._header.encode())
+            self.lost |= not self._metrics.append(self.header.encode())
 
     @property
-    def _header(self) -> str:
+    def header(self) -> str:
         return ",".join(self._columns) + "\n"
 
     def rows(self, rows: Iterable[Mapping[str, object]]) -> None:
@@ -124,7 +143,7 @@ class RunFiles:
         if not lines:
             return
         if self._metrics.begins_anew():
-            self._metrics.append(self._header.encode())
+            self._metrics.append(self.header.encode())
         self.lost |= not self._metrics.append(("\n".join(lines) + "\n").encode())
 
     def beat(self, section: str, limit_s: float) -> None:
@@ -159,9 +178,13 @@ def _text(value: object) -> str:
     return "".join(letter for letter in str(value) if letter not in ',"\r\n')
 
 
-def _first_line(path: Path) -> str:
-    with suppress(OSError), path.open("rb") as file:
-        return file.readline(HEADER_LIMIT).decode("utf-8", "replace").rstrip("\r\n")
+def first_line(path: Path) -> str:
+    """The first line of a regular file; "" where there is none."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                return file.readline(HEADER_LIMIT).decode("utf-8", "replace").rstrip("\r\n")
     return ""
 
 
