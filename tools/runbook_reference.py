@@ -81,7 +81,8 @@ MEANINGS = {
     "`critical` (a change that failed, a page).",
     "routes.NAME.language": "Language of the messages.",
     "files.configs": "Config files. Later files override earlier ones; files are replaced in this order.",
-    "files.models": "Model files. They may be missing, and may be symbolic links.",
+    "files.models": "Model files. They may be missing, and may be symbolic links. A folder, or a pattern such as "
+    "`out/checkpoint-*`, is kept and restored as a unit: whole, and with nothing else beside it.",
     "files.also": "Further files and folders for snapshots. Symbolic links, `.env` and key files are skipped.",
     "files.allow_outside": "Absolute paths of folders outside the project that a model's symbolic link may lead to.",
     "files.namespaces": "The key under which the trainer merges a config file, by file, as Hydra does: with "

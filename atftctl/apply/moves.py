@@ -35,7 +35,7 @@ class Move:
 
     `old`, `new`: SHA-256 of the content before and after; None where there is no file; "link:TARGET" for a symlink.
     `folder`: where the staged file lies, relative to the project, if it can't lie beside the target because the
-    target's folder is still a file.
+    target's folder is still a file. `unit`: the folder that is removed, too, where the last of its files is.
     """
 
     path: str
@@ -47,12 +47,22 @@ class Move:
     folder: str | None = None
     old_kept: dict[str, Any] | None = None  # owner, group and attributes, for a file that is gone
     new_kept: dict[str, Any] | None = None
+    unit: str = ""
 
     def back(self) -> Move:
         """Return the move that undoes this one."""
         staged = f"{self.staged.removesuffix('.staged')}.back"
         return Move(
-            self.path, staged, self.new, self.old, self.old_mode, self.mode, self.folder, self.new_kept, self.old_kept
+            self.path,
+            staged,
+            self.new,
+            self.old,
+            self.old_mode,
+            self.mode,
+            self.folder,
+            self.new_kept,
+            self.old_kept,
+            self.unit,
         )
 
 
@@ -81,8 +91,17 @@ def _is_sound(move: Move) -> bool:
     folder = move.folder is None or (
         isinstance(move.folder, str) and PurePosixPath(move.path).is_relative_to(PurePosixPath(move.folder))
     )
+    unit = move.unit == "" or (
+        isinstance(move.unit, str) and PurePosixPath(move.unit) in PurePosixPath(move.path).parents
+    )
     return bool(
-        names and digests and modes and folder and _are_attributes(move.old_kept) and _are_attributes(move.new_kept)
+        names
+        and digests
+        and modes
+        and folder
+        and unit
+        and _are_attributes(move.old_kept)
+        and _are_attributes(move.new_kept)
     )
 
 
@@ -145,9 +164,33 @@ def roll_forward(layout: Layout, moves: Sequence[Move]) -> None:
         if move.folder is not None:
             _clear_folder(target)
         rename(staged_path(layout, move), target)
+    _remove_empty_units(layout, moves)
     for folder in {_existing(layout.place(move.path).parent) for move in moves}:
         fsync_dir(folder)
     unstage(layout, moves)
+
+
+def _remove_empty_units(layout: Layout, moves: Sequence[Move]) -> None:
+    """Remove the folders of checkpoints whose last file was removed: a trainer would take an empty one for a
+    checkpoint. A folder in which anything is left stays."""
+    for move in moves:
+        if move.new is not None or not move.unit:
+            continue
+        unit = PurePosixPath(move.unit)
+        for folder in PurePosixPath(move.path).parents:
+            if not folder.is_relative_to(unit) or not _removed_empty(layout.place(str(folder / "x")).parent):
+                break
+
+
+def _removed_empty(folder: Path) -> bool:
+    try:
+        with opened(folder.parent) as parent:
+            os.rmdir(folder.name, dir_fd=parent)
+    except FileNotFoundError:  # already, by the move of another file
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def in_order(moves: Iterable[Move]) -> list[Move]:

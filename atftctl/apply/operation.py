@@ -19,10 +19,11 @@ from atftctl.domain.code_steps import Package
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import AtftError, Restored
 from atftctl.domain.launch import LaunchSpec
-from atftctl.domain.plan import Plan
+from atftctl.domain.plan import Plan, with_targets
 from atftctl.domain.process_record import ProcessRecord, TrainerIdentity
 from atftctl.domain.snapshot import Snapshot
-from atftctl.domain.steps import StopTrainer
+from atftctl.domain.steps import StopTrainer, Target
+from atftctl.domain.units import unit_of
 from atftctl.host.copying.copier import Progress, no_progress
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.durable import write_durably
@@ -156,6 +157,18 @@ class Operation:
             staging_folders.fence(self.layout)
         except (OSError, HostError) as error:
             self.note(reason(error))
+
+    def settle_units(self) -> None:
+        """Once the trainer has stopped: what it wrote since the plan was made into a place that is restored whole goes,
+        too. Raises OSError."""
+        known, listing = {target.path for target in self.plan.targets}, self.inputs.snapshot_spec.listing
+        further = [
+            Target(path, old=None, volatile=True, unit=unit_of((unit.name,), path))
+            for unit in self.plan.units
+            for path in listing(unit.name)
+            if path not in known and not unit.keeps(path)
+        ]
+        self.plan = with_targets(self.plan, tuple(further))
 
     def take_snapshot(self) -> None:
         """Copy what is there now, so that the operation can be undone. Raises Restored, DiskFull."""

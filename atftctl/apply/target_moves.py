@@ -52,6 +52,7 @@ def moves_for(
             folder=_staging_folder(layout, target.path, path, paths),
             old_kept=_attributes(layout, safety, target.path),
             new_kept=_attributes(layout, sources.get(target.snapshot), target.path),
+            unit=target.unit,
         )
         moves.append(move)
     return moves

@@ -24,6 +24,7 @@ from atftctl.domain.steps import (
     TakeSnapshot,
     Target,
 )
+from atftctl.domain.units import Unit
 
 
 @record
@@ -55,6 +56,10 @@ class Plan:
     @property
     def targets(self) -> tuple[Target, ...]:
         return tuple(target for step in self.steps if isinstance(step, ChangeFiles) for target in step.targets)
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return tuple(unit for step in self.steps if isinstance(step, ChangeFiles) for unit in step.units)
 
     @property
     def changes(self) -> tuple[SettingChange, ...]:
@@ -94,6 +99,15 @@ def with_steps(plan: Plan, *, first: tuple[Step, ...] = (), after: tuple[Step, .
     (at the end where no step does)."""
     at = next((number for number, step in enumerate(plan.steps, 1) if isinstance(step, ChangeFiles)), len(plan.steps))
     return replace(plan, steps=(*first, *plan.steps[:at], *after, *plan.steps[at:]))
+
+
+def with_targets(plan: Plan, targets: tuple[Target, ...]) -> Plan:
+    """The plan whose step that changes files changes these, too."""
+    steps = [
+        replace(step, targets=(*step.targets, *targets)) if isinstance(step, ChangeFiles) else step
+        for step in plan.steps
+    ]
+    return replace(plan, steps=tuple(steps))
 
 
 def with_notes(plan: Plan, notes: tuple[str, ...]) -> Plan:

@@ -88,6 +88,7 @@ class Snapshot:
     config_digest: str = ""
     baseline: Mapping[str, Any] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)  # files that are not in it: path → reason
+    whole: tuple[str, ...] = ()  # folders and patterns of the runbook's models of which it holds everything
     passed: Passed | None = None
     pinned: bool = False
     folder: str = ""  # path of its folder, relative to the project
@@ -153,6 +154,7 @@ def from_manifest(name: str, body: Mapping[str, Any], **observed: Any) -> Snapsh
         raise TypeError(_invalid("passed", tr("a checklist")))
     datetime.fromisoformat(known["created"])
     known["baseline"] = _renamed(known.get("baseline", {}))
+    known["whole"] = tuple(known.get("whole", ()))
     return Snapshot(**{**known, "id": name, "files": files, "passed": passed, **observed})
 
 
@@ -166,6 +168,9 @@ def _check_kinds(known: Mapping[str, Any], body: Mapping[str, Any]) -> None:
             raise TypeError(_invalid(key, tr("a mapping")))
     if known.get("baseline") and not _are_figures(known["baseline"]):
         raise TypeError(_invalid("baseline", tr("a summary of a recorded baseline")))
+    whole = known.get("whole", [])
+    if not isinstance(whole, list) or not all(isinstance(name, str) for name in whole):
+        raise TypeError(_invalid("whole", tr("a list")))
     if not isinstance(body["files"], list):
         raise TypeError(_invalid("files", tr("a list")))
 

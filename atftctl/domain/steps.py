@@ -18,6 +18,7 @@ from atftctl.domain.rehearse_steps import Rehearse
 from atftctl.domain.runbook import Stage, Value
 from atftctl.domain.snapshot_steps import CopyFiles, ExportFiles, PinSnapshot, RemoveSnapshot
 from atftctl.domain.text import value_text
+from atftctl.domain.units import Unit
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import Message, joined, tr, trn
 
@@ -55,6 +56,7 @@ class Target:
     mode: int = 0o644
     moded: bool = False  # `mode` is to be set, though no snapshot says so
     volatile: bool = False  # the trainer writes it: its content is read after the trainer has stopped
+    unit: str = ""  # the folder that the file is a part of: it does not stay behind empty
 
     @property
     def removes(self) -> bool:
@@ -156,9 +158,10 @@ class TakeSnapshot:
 
 @record
 class ChangeFiles:
-    """Change all of these files, or none of them."""
+    """Change all of these files, or none of them. `units`: places that hold no other files afterwards."""
 
     targets: tuple[Target, ...]
+    units: tuple[Unit, ...] = ()
 
     def describe(self) -> str:
         replaced = [target for target in self.targets if not target.changes]

@@ -17,7 +17,9 @@ from atftctl.host import kernel_log, memory
 from atftctl.host.copying.zip_crc import checkpoint, structure
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.logs import open_log
+from atftctl.host.files.matching import is_pattern
 from atftctl.host.process import table as procs
+from atftctl.observe.checkpoints import patterns
 from atftctl.observe.trainer_run import event_log
 from atftctl.protocol.messages import tr
 from atftctl.state.layout import Layout
@@ -96,7 +98,20 @@ def killed_for_memory(record: ProcessRecord) -> bool | None:
 
 def checkpoints(layout: Layout, names: Sequence[str]) -> tuple[Checkpoint, ...]:
     """The files with models, and whether their structure is whole. Quick: their contents are not read."""
-    return tuple(_checkpoint(layout, name) for name in names)
+    return tuple(_checkpoint(layout, name) for name in checkpoint_files(layout, names))
+
+
+def checkpoint_files(layout: Layout, names: Sequence[str]) -> tuple[str, ...]:
+    """The paths of these models: of a pattern, the newest match; of a folder, the files of `torch.save` in it."""
+    files: list[str] = []
+    for name in names:
+        path = patterns.newest(layout, name) if is_pattern(layout.root, name) else name
+        folder = layout.root / path
+        if folder.is_dir():
+            files += (f"{path}/{inner}" for inner in sorted(os.listdir(folder)) if checkpoint(inner))  # noqa: PTH208
+        elif not is_pattern(layout.root, path):
+            files.append(path)
+    return tuple(files)
 
 
 def _checkpoint(layout: Layout, name: str) -> Checkpoint:

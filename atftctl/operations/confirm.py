@@ -10,6 +10,7 @@ from atftctl.domain.errors import AtftError, Busy, Refused
 from atftctl.domain.pending import PendingChange, clock_text
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
+from atftctl.domain.units import holds
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.fingerprint import digest_of
 from atftctl.operations.change.project_lock import locked
@@ -177,7 +178,7 @@ def _is_as_changed(project: Project, change: PendingChange) -> bool:
     for entry in history.read(project.layout):
         if entry["operation"] == change.operation:
             return all(
-                file["path"] in models
+                holds(models, str(file["path"]))
                 or checkpoints.hold(str(file["path"]))
                 or digest_of(project.layout.place(str(file["path"]))) == file["new"]
                 for file in entry["files"]

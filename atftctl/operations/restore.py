@@ -10,7 +10,9 @@ from pathlib import Path
 from atftctl.decide.plans import by_snapshot
 from atftctl.decide.plans.builder import RestartPolicy
 from atftctl.decide.plans.by_commits import NewFile
+from atftctl.decide.plans.whole_units import units_of
 from atftctl.domain.errors import Refused, UsageError
+from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Data, Result
 from atftctl.domain.runbook import Kind
@@ -24,6 +26,7 @@ from atftctl.observe.snapshots import catalog, cp_copies
 from atftctl.operations.change.carry_out import carry_out
 from atftctl.operations.change.change import Action, Change
 from atftctl.operations.change.perform import perform
+from atftctl.operations.change.snapshot_inputs import present_in
 from atftctl.operations.project import Project
 from atftctl.operations.request import Request, Stopwatch
 from atftctl.protocol import Exit
@@ -54,11 +57,15 @@ def restore(
         return _from_git(project, ref, _relative(project, paths), policy, request, only)
     snapshot, notes = _find(project, source)
     chosen = by_snapshot.chosen_files(project.runbook, snapshot, _relative(project, paths), only)
-    change = Change(
-        lambda facts: by_snapshot.restore(project.runbook, facts, snapshot, chosen, policy, notes),
-        digests_of=tuple(file.path for file in chosen),
-    )
-    return carry_out(project, change, request)
+    units = units_of(project.runbook, snapshot, [file.path for file in chosen], everything=not paths)
+
+    def decide(facts: Facts) -> Plan:
+        present = present_in(project, units)
+        return by_snapshot.restore(
+            project.runbook, facts, snapshot, chosen, policy, notes, units=units, present=present
+        )
+
+    return carry_out(project, Change(decide, digests_of=tuple(file.path for file in chosen)), request)
 
 
 def _from_git(

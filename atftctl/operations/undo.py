@@ -8,15 +8,19 @@ from typing import Any
 
 from atftctl.decide.plans import by_snapshot
 from atftctl.decide.plans.builder import RestartPolicy
+from atftctl.decide.plans.whole_units import units_before
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused
 from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.result import Result
+from atftctl.domain.units import Unit
 from atftctl.host.errors import HostError, reason
+from atftctl.observe.snapshots import catalog
 from atftctl.operations.change.carry_out import carry_out
 from atftctl.operations.change.change import Change
 from atftctl.operations.change.project_lock import recover_first
+from atftctl.operations.change.snapshot_inputs import present_in
 from atftctl.operations.project import Project, now, open_operation
 from atftctl.operations.request import Request
 from atftctl.protocol.messages import tr
@@ -41,14 +45,34 @@ def undo(project: Project, operation: str, policy: RestartPolicy, request: Reque
         if move:
             branch_check.require_unmoved(project, CodeMove.from_json(entry["git"]), str(entry["operation"]))
 
+    units = _units_of(project, entry)
+
     def decide(facts: Facts) -> Plan:
-        plan = by_snapshot.undo(project.runbook, facts, entry, policy, move, expired=expired)
+        plan = by_snapshot.undo(
+            project.runbook,
+            facts,
+            entry,
+            policy,
+            move,
+            expired=expired,
+            units=units,
+            present=present_in(project, units),
+        )
         return replace(plan, facts={**plan.facts, "expired": request.reason}) if expired else plan
 
     paths = tuple(str(file["path"]) for file in entry["files"])
     change = Change(decide, digests_of=paths, check=check, undoes=str(entry["operation"]))
     result = carry_out(project, change, request)
     return result if request.dry_run else _release(project, entry, result)
+
+
+def _units_of(project: Project, entry: Mapping[str, Any]) -> tuple[Unit, ...]:
+    """The places that the operation restored whole, as its safety snapshot holds them."""
+    if not (names := (entry.get("about") or {}).get("units", ())):
+        return ()
+    snapshots = catalog.list_snapshots(project.layout)
+    taken = next((snapshot for snapshot in snapshots if snapshot.id == entry.get("snapshot")), None)
+    return units_before(project.runbook, taken, tuple(map(str, names))) if taken else ()
 
 
 def _refuse_expired(entry: Mapping[str, Any]) -> None:

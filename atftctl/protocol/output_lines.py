@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
 from atftctl.protocol import is_number
 from atftctl.protocol.messages import tr
+from atftctl.protocol.required_text import required_text
 
 LINE_LIMIT = 4096  # bytes of a line that are searched
-BUDGET_S = 0.05  # seconds that the search of one block of output may take
+BUDGET_S = 0.05  # seconds that the search of one block of output may take, at most
+SHARE = 0.5  # of the time, for searches: output that comes without a pause is not held up
+LINE_S = 1e-6  # that the search of a line takes at least: so many lines of a block are not even cut out
 SLOW_S = 0.02  # seconds that the line gets in which the time was over; where that is not enough, it counts as slow
 SLOW_MOST = 4  # such lines of one block; the lines after them are skipped
-LINE_ENDS = re.compile(rb"[\r\n]+")
 COLOURS = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,512}(?:\x07|\x1b\\))")
-LITERAL = re.compile(rb"[A-Za-z0-9 _:=,/<>!-]{2,}")
 STEP = "step"
 STEPS_MAX = 10**15
 RESERVED = ("generation",)  # columns that the writer fills in
@@ -77,13 +79,17 @@ class LineSearch:
     _cut: bool = False  # is the beginning of the unfinished line searched already?
     _armed: bool = field(default=False, repr=False)
     _literals: tuple[bytes, ...] = ()
+    _credit_s: float = BUDGET_S
+    _fed: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        literals = tuple(_literal(pattern.pattern) for pattern in self.patterns)
-        self._literals = literals if all(literals) else ()
+        literals = tuple(required_text(pattern.pattern) for pattern in self.patterns)
+        self._literals = tuple(dict.fromkeys(literals)) if all(literals) else ()
 
     def feed(self, block: bytes) -> list[Found]:
-        """Search all lines that end in this block, within BUDGET_S. Call it in the main thread: it uses SIGALRM."""
+        """Search all lines that end in this block, within BUDGET_S. Call it in the main thread: it uses SIGPROF."""
+        now, before = time.monotonic(), self._fed
+        self._fed, self._credit_s = now, min(BUDGET_S, self._credit_s + SHARE * (now - before))
         text = self._rest + block if self._rest else block
         if b"\x1b" in text:
             text = COLOURS.sub(b"", text)
@@ -100,19 +106,31 @@ class LineSearch:
         return self._search(lines)
 
     def _lines_of(self, text: bytes) -> list[bytes]:
-        """The lines that may match: where each pattern begins with a literal text, only those that hold one."""
+        """The lines that may match: where each pattern needs a literal text, only those that hold one. As many as there
+        is time for; the others are skipped."""
+        most = max(0, int(self._credit_s / LINE_S))
         if not self._literals:
-            return [line[:LINE_LIMIT] for line in LINE_ENDS.split(text) if line]
+            lines = text.splitlines()
+            self.skipped += max(0, len(lines) - most)
+            return [line[:LINE_LIMIT] for line in lines[:most] if line]
         places: dict[int, bytes] = {}
         for literal in self._literals:
-            at = text.find(literal)
+            at, left = text.find(literal), most
             while at >= 0:
+                if not left:
+                    self.skipped += text.count(literal, at)
+                    break
+                left -= 1
                 begin = text.rfind(b"\n", 0, at) + 1
                 begin = max(begin, text.rfind(b"\r", begin, at) + 1)
                 end = _line_end(text, at)
                 places[begin] = text[begin : min(end, begin + LINE_LIMIT)]
                 at = text.find(literal, end)
         return [places[begin] for begin in sorted(places)]
+
+    def spent(self, seconds: float) -> None:
+        """Count what was done with the matches as time of the search."""
+        self._credit_s -= seconds
 
     def end(self) -> list[Found]:
         """Search the last line, which has no line break."""
@@ -122,10 +140,10 @@ class LineSearch:
     def _search(self, lines: list[bytes]) -> list[Found]:
         if not lines:
             return []
-        found: list[tuple[int, Found]] = []
-        before = signal.signal(signal.SIGALRM, self._ring)
+        begun, found = time.monotonic(), list[tuple[int, Found]]()
+        before = signal.signal(signal.SIGPROF, self._ring)
         try:
-            at = self._until(BUDGET_S, lines, 0, found)
+            at = self._until(max(self._credit_s, SLOW_S), lines, 0, found)
             for _ in range(SLOW_MOST):
                 if at >= len(lines):
                     break
@@ -136,14 +154,15 @@ class LineSearch:
             self.skipped += len(lines) - at
         finally:
             self._disarm()
-            signal.signal(signal.SIGALRM, before)
+            signal.signal(signal.SIGPROF, before)
+            self._credit_s -= time.monotonic() - begun
         return [entry for _, entry in found]
 
     def _until(self, limit_s: float, lines: list[bytes], at: int, found: list[tuple[int, Found]]) -> int:
         """Search from this line on; return the number of the line in which the time was over, or that of all lines."""
         try:
             self._armed = True
-            signal.setitimer(signal.ITIMER_REAL, limit_s)
+            signal.setitimer(signal.ITIMER_PROF, limit_s)
             for at in range(at, len(lines)):  # noqa: B020, PLR1704 - the place is needed when the timer rings
                 for number, pattern in enumerate(self.patterns):
                     if match := pattern.search(lines[at]):
@@ -156,7 +175,7 @@ class LineSearch:
 
     def _disarm(self) -> None:
         self._armed = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -171,16 +190,6 @@ def _line_end(text: bytes, at: int) -> int:
     feed = len(text) - 1 if feed < 0 else feed
     back = text.find(b"\r", at, feed)
     return (back if back >= 0 else feed) + 1
-
-
-def _literal(pattern: bytes) -> bytes:
-    """The literal text that every match begins with; b"" where that is not obvious. Finding it is a hundred times
-    faster than a search line by line."""
-    match = LITERAL.match(pattern)
-    if not match or b"|" in pattern:
-        return b""
-    text = match[0]
-    return text[:-1] if pattern[len(text) : len(text) + 1] in (b"*", b"+", b"?", b"{") else text
 
 
 def _found(number: int, match: re.Match[bytes]) -> Found:

@@ -19,6 +19,7 @@ from typing import Any
 from atftctl import protocol
 
 HEADER_LIMIT = 64 << 10  # bytes
+OTHERS_LIMIT = 1 << 20  # bytes that are looked at of what others append
 BEAT_BYTES = 256  # of the heartbeat, which is overwritten in place
 MOST_UNWRITTEN = 100  # events that are kept until the disk has room
 FLAGS = os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -33,6 +34,8 @@ class LineFile:
         self._file = -1
         self._identity = (0, 0)
         self._torn = False
+        self._seen = 0  # the size up to which everything is ours, or was there before, or is in `_others`
+        self._others = b""
         self.empty = self._began_empty = True
         self._open()
 
@@ -51,6 +54,7 @@ class LineFile:
             os.close(self._file)
         self._file, self._identity = handle, (facts.st_dev, facts.st_ino)
         self.empty = self._began_empty = facts.st_size == 0
+        self._seen = facts.st_size
         with suppress(OSError):
             self._torn = facts.st_size > 0 and os.pread(handle, 1, facts.st_size - 1) != b"\n"
         return True
@@ -69,6 +73,9 @@ class LineFile:
         whole = b"\n" + lines if self._torn else lines
         try:
             written = os.write(self._file, whole)
+            end = os.lseek(self._file, 0, os.SEEK_CUR)
+            self._note_others(end - written)
+            self._seen = end
             self._torn, self.empty = written < len(whole) and not whole[:written].endswith(b"\n"), False
             if durable:
                 os.fsync(self._file)
@@ -81,7 +88,19 @@ class LineFile:
         with suppress(OSError):
             if self._began_empty:
                 os.ftruncate(self._file, 0)
-                self._torn, self.empty = False, True
+                self._torn, self.empty, self._seen = False, True, 0
+
+    def others(self) -> bytes:
+        """What others have appended since the last call."""
+        with suppress(OSError):
+            self._note_others(os.fstat(self._file).st_size)
+        others, self._others = self._others, b""
+        return others
+
+    def _note_others(self, end: int) -> None:
+        if end > self._seen:
+            self._others += os.pread(self._file, min(end - self._seen, OTHERS_LIMIT), self._seen)
+        self._seen = end
 
 
 @dataclass
@@ -126,7 +145,7 @@ class RunFiles:
         rotation."""
         self._columns = (*columns, protocol.GENERATION_COLUMN)
         self._metrics = self._metrics or LineFile(self.metrics)
-        if not self._metrics.empty and _first_line(self.metrics) != self._header.rstrip("\n"):
+        if not self._metrics.empty and first_line(self.metrics) != self.header.rstrip("\n"):
             _rotate(self.metrics)
             self._metrics.begins_anew()
         self._headed = not self._metrics.empty
@@ -134,13 +153,13 @@ class RunFiles:
 
     def _write_header(self, metrics: LineFile) -> bool:
         """Write the header where it is missing, whole or not at all: no row is understood without it."""
-        self._headed = self._headed or metrics.append(self._header.encode())
+        self._headed = self._headed or metrics.append(self.header.encode())
         if not self._headed:
             metrics.clear()
         return self._headed
 
     @property
-    def _header(self) -> str:
+    def header(self) -> str:
         return ",".join(self._columns) + "\n"
 
     def rows(self, rows: Iterable[Mapping[str, object]]) -> None:
@@ -185,9 +204,13 @@ def _text(value: object) -> str:
     return "".join(letter for letter in str(value) if letter not in ',"\r\n')
 
 
-def _first_line(path: Path) -> str:
-    with suppress(OSError), path.open("rb") as file:
-        return file.readline(HEADER_LIMIT).decode("utf-8", "replace").rstrip("\r\n")
+def first_line(path: Path) -> str:
+    """The first line of a regular file; "" where there is none."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                return file.readline(HEADER_LIMIT).decode("utf-8", "replace").rstrip("\r\n")
     return ""
 
 

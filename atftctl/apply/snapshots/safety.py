@@ -23,13 +23,20 @@ def safety_spec(
     A file that the plan does not change is optional: it is left out, with a note, where it does not fit.
     """
     targets = {target.path for target in plan.targets}
+    files_of = {name: spec.listing(name) for name in spec.units}
     needed = {path for path in targets if not _is_folder(layout, path)}
-    paths = [path for path in (plan.snapshot.paths if plan.snapshot else ()) if path in needed or path not in targets]
+    names = plan.snapshot.paths if plan.snapshot else ()
+    kept = dict.fromkeys(path for name in names for path in files_of.get(name, (name,)))
+    paths = [path for path in kept if path in needed or path not in targets]
     sizes = room_needed(layout, spec.reliance, paths)
     free = free_bytes(layout.backups if layout.backups.is_dir() else layout.root)
     if sum(sizes.values()) + MARGIN > free:
         dropped = [path for path in paths if path not in needed and sizes.get(path, 0) > MARGIN // 4]
+        for inside in files_of.values():  # a unit is kept whole or not at all
+            if not set(dropped).isdisjoint(inside):
+                dropped += [path for path in inside if path not in (*needed, *dropped)]
         paths = [path for path in paths if path not in dropped]
+        files_of = {name: inside for name, inside in files_of.items() if set(dropped).isdisjoint(inside)}
         if dropped:
             note(
                 tr(
@@ -40,7 +47,8 @@ def safety_spec(
             )
     paths += [path for path in sorted(needed) if path not in paths]
     about = replace(spec.about, reason=f"before {plan.command} {operation}", operation=operation)
-    return replace(spec, about=about, paths=paths, optional=frozenset(paths) - needed)
+    optional = frozenset(paths) - needed
+    return replace(spec, about=about, paths=paths, optional=optional, needed=frozenset(needed), units=tuple(files_of))
 
 
 def _is_folder(layout: Layout, path: str) -> bool:

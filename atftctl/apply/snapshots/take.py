@@ -11,6 +11,7 @@ from pathlib import Path
 
 from atftctl.apply.snapshots.copier import Copier
 from atftctl.apply.snapshots.remove import PARTIAL, sweep
+from atftctl.apply.snapshots.units import Listing, Units
 from atftctl.domain.errors import AtftError, DiskFull, Restored
 from atftctl.domain.snapshot import LinkPolicy, Passes, Snapshot, SnapshotFile, passed_by, to_manifest
 from atftctl.host import footprint
@@ -44,6 +45,9 @@ class SnapshotSpec:
     kept_elsewhere: tuple[str, ...] = ()  # files that the diff of a dirty work tree leaves out
     secrets: tuple[str, ...] = ()  # patterns of files that the diff leaves out too
     pin: str = ""  # why the snapshot is pinned; empty where it is not
+    needed: frozenset[str] = frozenset()  # paths that the operation replaces
+    units: tuple[str, ...] = ()  # models that are a folder or a pattern, of which `paths` holds all files
+    listing: Listing = lambda _: ()  # for `units`, and for the folders in them
 
 
 def take(
@@ -102,6 +106,7 @@ def _fill(copier: Copier, name: str, spec: SnapshotSpec) -> Snapshot:
         number=max((known.number for known in spec.reliance.snapshots), default=0) + 1,
         files=tuple(files),
         left_out={**about.left_out, **left_out},
+        whole=spec.units,
         commit=commit,
         dirty=dirty,
         code_diff=_code_diff(copier, spec) if dirty else "",
@@ -121,12 +126,13 @@ def _copy_files(copier: Copier, spec: SnapshotSpec) -> tuple[list[SnapshotFile],
     """Copy all files; return their entries, and the files that were left out with the reason."""
     files: dict[str, SnapshotFile | None] = {}
     left_out: dict[str, str] = {}
+    required = frozenset(spec.paths)
 
     def attempt(path: str, *, durable: bool) -> None:
         try:
             files[path] = copier.take(path, durable=durable)
         except (OSError, HostError, Restored) as error:
-            if (path in spec.paths and path not in spec.optional) or _full(error):
+            if (path in required and path not in spec.optional) or _full(error):
                 raise _of_path(path, error) from error
             remove(copier.folder / path)
             files[path] = None
@@ -145,6 +151,10 @@ def _copy_files(copier: Copier, spec: SnapshotSpec) -> tuple[list[SnapshotFile],
             if (file := files.get(path)) and not _reads_back(copier, file):
                 remove(copier.folder / path)
                 attempt(path, durable=True)
+    if spec.units:
+        copy_again = partial(attempt, durable=True)
+        Units(copier, spec.units, spec.listing, spec.needed, files, left_out, copy_again).settle(paths)
+        paths = list(dict.fromkeys((*paths, *files)))
     return [file for path in paths if (file := files.get(path))], left_out
 
 

@@ -79,6 +79,10 @@ LimitS = Annotated[
     float,
     typer.Option("--limit-s", metavar="S", min=1, max=86_400, help="Seconds to wait for each thing, at most."),
 ]
+Link = Annotated[
+    list[str] | None,
+    typer.Option("--link", metavar="PATH", help="Large file or folder that the trainer only reads (repeatable)."),
+]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the scratch copies.")]
 
 
@@ -87,24 +91,31 @@ Keep = Annotated[bool, typer.Option("--keep", help="Keep the scratch copies.")]
     examples=(
         "atftctl trainer check",
         "atftctl trainer check --steps 50 -- python train.py --resume '{resume}'",
+        "atftctl trainer check --link data",
     ),
     allow_interspersed_args=False,
 )
 def check(
-    session: Session, command: Command = None, steps: Steps = 20, limit_s: LimitS = 120.0, keep: Keep = False
+    session: Session,
+    command: Command = None,
+    steps: Steps = 20,
+    limit_s: LimitS = 120.0,
+    link: Link = None,
+    keep: Keep = False,
 ) -> "Result":
     """Test what the trainer does that atftctl relies on.
 
     Starts the trainer in scratch copies of the project, stops it in training, evaluation and saving, kills it while it
     saves, and resumes it. Says whether it saves, how many steps are lost, whether it resumes exactly, and what it tells
-    of itself. The project itself is not changed. The exit code is 0 if every line passes, 1 if one fails, and 6 if one
+    of itself. The project itself is not changed. The copies have no large files; those that the trainer reads are named
+    with --link, and must not be written by it. The exit code is 0 if every line passes, 1 if one fails, and 6 if one
     is inconclusive.
     """
     from atftctl.cli.render import conformance as render
     from atftctl.operations.conformance import check as operation
 
     session.render = render.lines
-    options = operation.CheckOptions(tuple(command or ()), steps, limit_s, keep)
+    options = operation.CheckOptions(tuple(command or ()), steps, limit_s, keep, tuple(link or ()))
     return operation.run(session.open(), options, session.request().report)
 
 

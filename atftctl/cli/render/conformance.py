@@ -8,7 +8,10 @@ from atftctl.cli.render.layout import display_width
 from atftctl.cli.render.result import tone_of
 from atftctl.cli.render.translation import localize
 from atftctl.domain.result import Result
+from atftctl.domain.text import listed
 from atftctl.protocol.messages import tr
+
+SHOWN = 6  # names of what the copies don't have; --json has all
 
 
 def lines(result: Result) -> None:
@@ -21,5 +24,13 @@ def lines(result: Result) -> None:
     width = max(display_width(localize(check.title)) for check in data.checks)
     for check in data.checks:
         verdict(check.title, check.verdict, check.detail, check.hint, width)
+    if data.left_out:
+        say(
+            tr(
+                "not in the scratch copies: {names}; what the trainer reads of it: --link PATH",
+                names=listed(data.left_out, SHOWN),
+            ),
+            "quiet",
+        )
     if data.folder:
         say(tr("the scratch copies are kept in {folder}", folder=data.folder), "quiet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from atftctl.domain.errors import InterventionNeeded, Refused
@@ -20,6 +21,7 @@ from atftctl.domain.steps import (
     TakeSnapshot,
     Target,
 )
+from atftctl.domain.units import Unit, unit_of
 from atftctl.protocol.messages import tr
 
 
@@ -46,9 +48,11 @@ def assemble(
     notes: tuple[str, ...] = (),
     undo_of: str = "",
     about: dict[str, Any] | None = None,
+    units: tuple[Unit, ...] = (),
 ) -> Plan:
-    """Plan the change of `targets`, and the trainer's return from the checkpoint `resume` as `policy` says. Raises
-    Refused where a trainer runs that atftctl may not stop."""
+    """Plan the change of `targets`, and the trainer's return from the checkpoint `resume` as `policy` says. `units`:
+    places that hold no other files afterwards. Raises Refused where a trainer runs that atftctl may not stop."""
+    targets = tuple(replace(target, unit=_unit_of(runbook, target)) for target in targets)
     restart = policy.restart and not policy.live
     reload = (_reload(runbook, facts.process),) if policy.live and targets else ()
     start = _start(runbook, facts.process, resume, changing=bool(targets)) if restart else ()
@@ -58,7 +62,7 @@ def assemble(
         *((RecoverFirst(facts.open_operation.remedy),) if facts.open_operation else ()),
         *((SaveEvidence(),) if targets or start else ()),
         *(stops if targets or start else ()),
-        *((TakeSnapshot(kept), ChangeFiles(targets)) if targets else ()),
+        *((TakeSnapshot(kept), ChangeFiles(targets, units)) if targets else ()),
         *start,
         *reload,
     )
@@ -74,6 +78,12 @@ def assemble(
         resume=resume,
         facts=about or {},
     )
+
+
+def _unit_of(runbook: Runbook, target: Target) -> str:
+    """The folder of a checkpoint that a file is a part of; "" for any other file."""
+    places = (*runbook.files.models, runbook.checkpoints.last, runbook.checkpoints.best)
+    return unit_of(places, target.path) if target.volatile else ""
 
 
 def _trainer_notes(process: Process, resume: str, *, restart: bool, start: bool) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ def back(runbook: Runbook, facts: Facts, resuming: Resuming, policy: RestartPoli
         policy=policy,
         notes=(*settings.notes, *resuming.notes),
         about={**about_added(added or {}), **resuming.about},
+        units=resuming.units,
     )
 
 

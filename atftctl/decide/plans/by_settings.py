@@ -198,4 +198,5 @@ def settings_plan(
         minutes=minutes,
         notes=(*notes, *with_added.notes, *resuming.notes),
         about={**about, **about_added(added), **resuming.about},
+        units=resuming.units,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from atftctl.decide.plans.added_settings import Added, about_added, add_to_targets
 from atftctl.decide.plans.builder import RestartPolicy, assemble
 from atftctl.decide.plans.by_commits import NewFile, new_targets
+from atftctl.decide.plans.whole_units import Present, further_targets
 from atftctl.domain.code_steps import ChangePackages, MoveBranch, Package
 from atftctl.domain.commits import CodeMove
 from atftctl.domain.errors import Refused
@@ -19,6 +20,7 @@ from atftctl.domain.runbook import Kind, Runbook
 from atftctl.domain.snapshot import Snapshot, SnapshotFile
 from atftctl.domain.steps import MANY, Step, Target
 from atftctl.domain.text import listed
+from atftctl.domain.units import Unit, about_units, holds
 from atftctl.protocol.messages import tr
 
 
@@ -31,12 +33,13 @@ def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], o
                 tr("{path} is not in snapshot {snapshot}", path=path, snapshot=snapshot.id),
                 hint=tr("the snapshot holds: {paths}", paths=listed(names, MANY)),
             )
+    models = models_of(runbook, snapshot)
     chosen = [
         file
         for file in snapshot.files
         if (not paths or any(_below(file.path, path) for path in paths))
-        and (not only or (file.path in models_of(runbook, snapshot)) is (only == "models"))
-        and (not only or file.path in (*models_of(runbook, snapshot), *runbook.files.of(only)))
+        and (not only or (file.path in models) is (only == "models"))
+        and (not only or file.path in models or file.path in runbook.files.of(only))
     ]
     if not chosen:
         raise Refused(
@@ -49,7 +52,8 @@ def chosen_files(runbook: Runbook, snapshot: Snapshot, paths: tuple[str, ...], o
 
 def models_of(runbook: Runbook, snapshot: Snapshot) -> frozenset[str]:
     """Return the paths of models in a snapshot: those that the runbook names, and the files that they link to."""
-    models, waiting = set[str](), list(runbook.files.models)
+    named = [file.path for file in snapshot.files if holds(runbook.files.models, file.path)]
+    models, waiting = set[str](), [*runbook.files.models, *named]
     while waiting:
         path = waiting.pop()
         if path in models:
@@ -81,20 +85,27 @@ def restore(
     command: str = "restore",
     added: Added | None = None,
     restored: Mapping[str, ConfigFile] | None = None,
+    units: Sequence[Unit] = (),
+    present: Present | None = None,
 ) -> Plan:
     """Return the plan that restores these files of a snapshot, except for those whose content is the same already.
 
-    `added`: settings to change in them; `restored`: the configs as they are after the restore.
+    `added`: settings to change in them; `restored`: the configs as they are after the restore. `units`: the places that
+    hold nothing else afterwards; `present`: what is in them now.
 
     With the command "rollback" a trainer that died is started again. Raises Refused where nothing is left to restore.
     """
     known = models_of(runbook, snapshot)
+    further = tuple(further_targets(units, present or {}))
+    changed = {file.path for file in chosen if facts.digests[file.path] != file.sha256}
+    if facts.process.may_save and (changed or further):  # it saves once more into its folder before it is stopped
+        changed |= {file.path for file in chosen if any(file.path in unit.files for unit in units)}
     wanted = tuple(
         replace(_from_snapshot(known, facts, file.path, snapshot.id, file.sha256, file.mode), copy=snapshot.where(file))
         for file in chosen
-        if facts.digests[file.path] != file.sha256
+        if file.path in changed
     )
-    models = [target.path for target in wanted if target.path in known]
+    models = [target.path for target in (*wanted, *further) if target.volatile]
     if models and facts.process.may_save and not policy.restart:
         raise Refused(
             tr("the running trainer would overwrite {path}", path=models[0]),
@@ -106,11 +117,12 @@ def restore(
         title=_title(snapshot),
         runbook=runbook,
         facts=facts,
-        targets=with_added.targets,
+        targets=(*with_added.targets, *further),
         resume="last",
         policy=policy,
         notes=(*notes, *_doubts(snapshot, chosen), *with_added.notes),
-        about={"snapshot": snapshot.id, **about_added(added or {})},
+        about={"snapshot": snapshot.id, **about_added(added or {}), **about_units(units)},
+        units=tuple(units),
     )
     if plan.empty:
         raise Refused(tr("nothing to restore: all files are already as in snapshot {snapshot}", snapshot=snapshot.id))
@@ -129,6 +141,7 @@ def _doubts(snapshot: Snapshot, chosen: Sequence[SnapshotFile]) -> Iterator[str]
 def model_targets(runbook: Runbook, snapshot: Snapshot, present: Mapping[str, str | None]) -> tuple[Target, ...]:
     """Return the files that put the models of a snapshot back. `present`: digests of the present ones by path; those
     that are the same already are left as they are."""
+    models = models_of(runbook, snapshot)
     return tuple(
         Target(
             path=file.path,
@@ -140,7 +153,7 @@ def model_targets(runbook: Runbook, snapshot: Snapshot, present: Mapping[str, st
             volatile=True,
         )
         for file in snapshot.files
-        if file.path in models_of(runbook, snapshot) and present.get(file.path) != file.sha256
+        if file.path in models and present.get(file.path) != file.sha256
     )
 
 
@@ -185,15 +198,20 @@ def undo(
     back: CodeMove | None = None,
     *,
     expired: bool = False,
+    units: Sequence[Unit] = (),
+    present: Present | None = None,
 ) -> Plan:
     """Return the plan that restores the files of one operation as they were before it.
 
     `entry`: its history line. `back`: the commit on top of the branch that restores the code, where the operation moved
     the branch. `expired`: it was not confirmed in time; then a trainer that would overwrite a restored model is
-    restarted in any case. Raises Refused where somebody has changed a file since, or nothing is left to undo.
+    restarted in any case. `units`, `present`: as for `restore`. Raises Refused where somebody has changed a file since,
+    or nothing is left to undo.
     """
     operation = str(entry["operation"])
     targets, packages = _before(runbook, facts, entry), _packages(entry)
+    known = {target.path for target in targets}
+    targets += tuple(target for target in further_targets(units, present or {}) if target.path not in known)
     if not targets and not packages:
         raise Refused(
             tr("{operation} was undone already: the files are as they were before the operation", operation=operation)
@@ -212,7 +230,8 @@ def undo(
         resume="last",
         policy=policy,
         undo_of=operation,
-        about={"undo_of": operation},
+        about={"undo_of": operation, **about_units(units)},
+        units=tuple(units),
     )
     return with_steps(plan, after=(*((MoveBranch(back),) if back and targets else ()), *packages))
 
@@ -236,13 +255,14 @@ def _before(runbook: Runbook, facts: Facts, entry: Mapping[str, Any]) -> tuple[T
     snapshot = str(entry.get("snapshot", ""))
     taken = next((known for known in facts.snapshots if known.id == snapshot), None)
     models = models_of(runbook, taken) if taken else frozenset(runbook.files.models)
+    named = runbook.files.models
     targets = []
     for file in entry["files"]:
         path, old, new = str(file["path"]), file["old"], file["new"]
         digest = facts.digests[path]
         if digest == old and file.get("new_mode", file["mode"]) == file["mode"]:
             continue
-        volatile = path in models or runbook.checkpoints.hold(path)
+        volatile = path in models or holds(named, path) or runbook.checkpoints.hold(path)
         if digest != new and not volatile:  # a trainer writes models; the safety snapshot keeps them
             raise Refused(
                 tr(

@@ -27,7 +27,8 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 OF_THE_KERNEL = 0x80  # si_code of a signal that the terminal sent: the program, in the same group, has it already
 TICK_S = 0.1
-BLOCK = 1 << 20  # bytes that are read at once; the size of a pipe, where the kernel allows it
+PIPE = 1 << 20  # the size of a pipe from the program, where the kernel allows it
+BLOCK = 256 << 10  # bytes that are read at once: what fits into the cache of a processor is passed on at half the cost
 PIECE = select.PIPE_BUF  # bytes that never block where `select` says that a pipe or terminal takes some
 
 Reader = Callable[[int, bytes], None]  # (number of the stream: 1 or 2; a block of its output)
@@ -49,7 +50,7 @@ class _Stream:
             mode = os.fstat(self.target).st_mode
             self.blocks = not (stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(self.target)))
         with suppress(OSError):
-            fcntl.fcntl(self.source, fcntl.F_SETPIPE_SZ, BLOCK)
+            fcntl.fcntl(self.source, fcntl.F_SETPIPE_SZ, PIPE)
 
 
 @dataclass

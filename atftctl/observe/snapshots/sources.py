@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from atftctl.domain.runbook import Files, Kind
 from atftctl.host.errors import OutsideProjectError
+from atftctl.host.files import matching
 from atftctl.host.files.containment import locate
 from atftctl.host.files.reading import try_read
+from atftctl.observe.checkpoints import patterns
 from atftctl.observe.snapshots.secret_names import is_secret
 from atftctl.protocol import generations
 from atftctl.protocol.messages import tr
@@ -19,10 +21,12 @@ from atftctl.state.layout import OURS, OWN, Layout
 
 @dataclass(frozen=True)
 class Sources:
-    """Paths relative to the project, in the runbook's order. `left_out`: path → reason."""
+    """Paths relative to the project, in the runbook's order. `left_out`: path → reason. `whole`: the models of the
+    runbook that are a folder or a pattern."""
 
     paths: tuple[str, ...]
     left_out: dict[str, str] = field(default_factory=dict)
+    whole: tuple[str, ...] = ()
 
 
 def sources(layout: Layout, files: Files, only: Kind = "", *, history: str = "") -> Sources:
@@ -32,7 +36,8 @@ def sources(layout: Layout, files: Files, only: Kind = "", *, history: str = "")
     config."""
     paths: dict[str, None] = {}
     left_out: dict[str, str] = {}
-    for name in files.of(only):
+    models = files.models if only != "configs" else ()
+    for name in _places(layout, files.of(only), models):
         try:
             located = locate(layout.root, name.rstrip("/"), layout.outside)
         except OutsideProjectError as error:
@@ -49,7 +54,34 @@ def sources(layout: Layout, files: Files, only: Kind = "", *, history: str = "")
                     paths[path] = None
         elif _exists(located.real):
             paths[located.path] = None
-    return Sources(tuple(paths), {path: why for path, why in left_out.items() if path not in paths})
+    left_out = {path: why for path, why in left_out.items() if path not in paths}
+    return Sources(tuple(paths), left_out, tuple(name for name in models if is_unit(layout, name)))
+
+
+def _places(layout: Layout, names: Iterable[str], models: Collection[str]) -> Iterator[str]:
+    """These names, and the matches of those that are a pattern of models."""
+    for name in names:
+        if name in models and matching.is_pattern(layout.root, name):
+            yield from patterns.matches(layout, name)
+        else:
+            yield name
+
+
+def is_unit(layout: Layout, name: str) -> bool:
+    """Is this name of a model a pattern or a folder, which a snapshot keeps as a unit? Not behind a symlink."""
+    if matching.is_pattern(layout.root, name):
+        return True
+    try:
+        located = locate(layout.root, name.rstrip("/"), layout.outside)
+    except (OSError, OutsideProjectError):
+        return False
+    return not located.links and located.real.is_dir()
+
+
+def present_files(layout: Layout, name: str, history: str) -> tuple[str, ...]:
+    """The files that a snapshot would hold of one model of the runbook: a path, a folder or a pattern. `history`: as
+    for `sources`. Raises OSError."""
+    return sources(layout, Files(models=(name,)), history=history).paths
 
 
 def _exists(path: Path) -> bool:
@@ -67,8 +99,11 @@ def _walk(name: str, folder: Path, history: str) -> Iterator[tuple[str, str]]:
     followed, so that a loop can't be entered. There is no recursion: folders may be nested to any depth."""
     waiting = [str(folder)]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            in_order = sorted(entries, key=lambda entry: entry.name)
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                in_order = sorted(entries, key=lambda entry: entry.name)
+        except FileNotFoundError:  # removed since it was listed
+            continue
         deeper = []
         for entry in in_order:
             path = os.path.normpath(f"{name}/{os.path.relpath(entry.path, folder)}")

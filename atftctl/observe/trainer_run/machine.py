@@ -57,7 +57,8 @@ class MachineWatcher:
         now = time.monotonic()
         if now - self._checked < OFTEN_S:
             return False
-        facts = tuple(map(self._fact, self._models))
+        names = observed.checkpoint_files(self._layout, self._models)
+        facts = tuple((name, *self._fact(name)) for name in names)
         self._checked, changed = now, facts != self._facts
         if changed:
             self._facts, self.checkpoints = facts, observed.checkpoints(self._layout, self._models)

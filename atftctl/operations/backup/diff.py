@@ -12,6 +12,7 @@ from atftctl.domain.errors import AtftError
 from atftctl.domain.record import record
 from atftctl.domain.result import Data, Result
 from atftctl.domain.text import value_text
+from atftctl.domain.units import holds
 from atftctl.host.errors import HostError, YamlError
 from atftctl.host.files.fingerprint import digest_of
 from atftctl.host.files.reading import read_bytes
@@ -149,7 +150,7 @@ def _compared(project: Project, left: Side, right: Side) -> BackupDiffData:
             lines += text_diff(path, before, after)
             continue
         files[path] = (_how(left, right, path),)
-        if path in models:
+        if holds(models, path):
             tensors[path] = _tensors(project, left.paths.get(path), right.paths.get(path))
     return BackupDiffData(
         old=left.name,

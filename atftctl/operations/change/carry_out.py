@@ -157,6 +157,7 @@ def _prepare(project: Project, process: Process, operation: Operation, watch: St
     operation.fence()
     if plan.snapshot:
         with watch.part("snapshot"):
+            operation.settle_units()
             operation.take_snapshot()
 
 

@@ -27,15 +27,16 @@ def for_snapshot(layout: Layout, needed: Mapping[str, int]) -> None:
 
 
 def for_restore(project: Project, plan: Plan, snapshots: tuple[Snapshot, ...]) -> None:
-    """Raises Refused where there is no room for the staged copy of each restored file, and for the safety copy of the
-    file that it replaces. Edited settings are small; the reserve is enough for them."""
+    """Raises Refused where there is no room for the staged copy of each restored file, and for the safety copy of each
+    file that is replaced or removed. Edited settings are small; the reserve is enough for them."""
     layout = project.layout
     restored = [target for target in plan.targets if target.snapshot]
     staged = sum(size_of(copy_of(layout, target)) for target in restored)
-    if staged < RESERVE // 2:
+    replaced = [target.path for target in plan.targets if target.snapshot or target.removes]
+    if staged < RESERVE // 2 and len(replaced) == len(restored):
         return
     policy = reliance(layout, snapshots, project.runbook.backups.recheck_s)
-    safety_copies = sum(room_needed(layout, policy, [target.path for target in restored]).values())
+    safety_copies = sum(room_needed(layout, policy, replaced).values())
     hint = tr("see what can be removed: atftctl backup prune --dry-run; single files can be restored by their path")
     if _on_own_file_system(layout):
         _require(layout.root, staged, tr("new files and the reserve"), hint)

@@ -19,6 +19,7 @@ from atftctl.domain.facts import Process
 from atftctl.domain.plan import Plan, with_notes
 from atftctl.domain.rehearse_steps import Rehearse
 from atftctl.domain.text import listed
+from atftctl.domain.units import holds
 from atftctl.domain.verdict import Verdict
 from atftctl.host.errors import HostError
 from atftctl.host.files.fingerprint import LINK, is_link
@@ -54,9 +55,9 @@ def rehearsed(project: Project, process: Process, plan: Plan, rendered: Rendered
 
 def _left_out(project: Project, plan: Plan) -> tuple[str, ...]:
     """Say what the rehearsal left out: files of the plan, since it runs the present code, and further processes."""
-    used = {*CHECKPOINTS, *project.runbook.files.models, *project.runbook.files.configs}
+    used = (*CHECKPOINTS, *project.runbook.files.models, *project.runbook.files.configs)
     hold = project.runbook.checkpoints.hold
-    others = [target.path for target in plan.targets if target.path not in used and not hold(target.path)]
+    others = [target.path for target in plan.targets if not holds(used, target.path) and not hold(target.path)]
     notes = [tr("not part of the rehearsal: {paths}", paths=listed(others, 4))] if others else []
     if (count := project.runbook.trainer.processes) > 1:
         notes.append(
@@ -111,9 +112,9 @@ def _texts(project: Project, contents: Mapping[str, Content], *, missing_ok: boo
 def _models(project: Project, plan: Plan, contents: Mapping[str, Content]) -> dict[str, Content | None]:
     """Return what the plan puts in place of the checkpoints that a trainer starts from; None for a removed one."""
     models: dict[str, Content | None] = {}
-    known = {*CHECKPOINTS, *project.runbook.files.models}
+    known = (*CHECKPOINTS, *project.runbook.files.models)
     for target in plan.targets:
-        if target.path not in known and not project.runbook.checkpoints.hold(target.path):
+        if not holds(known, target.path) and not project.runbook.checkpoints.hold(target.path):
             continue
         if is_link(target.new):
             models[target.path] = _behind(project, target.path, str(target.new).removeprefix(LINK), contents)

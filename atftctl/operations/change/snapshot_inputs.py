@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from atftctl.apply.snapshots.take import SnapshotSpec
+from atftctl.domain.errors import Refused
 from atftctl.domain.facts import ConfigFile
 from atftctl.domain.snapshot import Snapshot
+from atftctl.domain.units import Unit
 from atftctl.host import locks
+from atftctl.host.errors import reason as reason_of
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.observe import configs as observed_configs
 from atftctl.observe.snapshots import catalog
 from atftctl.observe.snapshots.secret_names import git_patterns
-from atftctl.observe.snapshots.sources import Sources
+from atftctl.observe.snapshots.sources import Sources, is_unit, present_files
 from atftctl.operations.project import Project
+from atftctl.protocol.messages import tr
 from atftctl.state import verified
 from atftctl.state.baseline import figures
+
+
+def present_in(project: Project, units: Sequence[Unit]) -> dict[str, Sequence[str]]:
+    """The files that are now in these places, by their names. Raises Refused where one can't be read."""
+    history = project.runbook.checkpoints.history
+    try:
+        return {unit.name: present_files(project.layout, unit.name, history) for unit in units}
+    except OSError as error:
+        raise Refused(tr("can't read {path}: {why}", path=error.filename, why=reason_of(error))) from None
 
 
 def snapshot_spec(
@@ -46,6 +59,7 @@ def snapshot_spec(
         baseline=figures(layout),
         left_out=sources.left_out if sources else {},
     )
+    models, history = runbook.files.models, runbook.checkpoints.history
     return SnapshotSpec(
         about=about,
         paths=sources.paths if sources else (),
@@ -54,4 +68,6 @@ def snapshot_spec(
         kept_elsewhere=runbook.files.of(""),
         secrets=git_patterns(),
         pin=pin,
+        units=sources.whole if sources else tuple(name for name in models if is_unit(layout, name)),
+        listing=lambda name: present_files(layout, name, history),
     )

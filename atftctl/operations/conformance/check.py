@@ -36,7 +36,7 @@ class ConformanceData(Data):
 
     verdict: `fail` if a line fails; else `inconclusive` if a line is; else `pass`. checks: one line each. command: that
     was run. steps: trained before the stop. total_s: seconds in all. folder: with the scratch copies where they were
-    kept, or null.
+    kept, or null. left_out: what is in the project and not in these copies, which the trainer may need.
     """
 
     verdict: str
@@ -45,17 +45,20 @@ class ConformanceData(Data):
     steps: int
     total_s: float
     folder: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class CheckOptions:
     """`command`: in the place of that of the runbook; empty for that. `steps`: before a stop. `limit_s`: how long each
-    thing is waited for. `keep`: the scratch copies are kept."""
+    thing is waited for. `keep`: the scratch copies are kept. `links`: paths that the trainer only reads, which the
+    copies have as symlinks."""
 
     command: tuple[str, ...] = ()
     steps: int = 20
     limit_s: float = 120.0
     keep: bool = False
+    links: tuple[str, ...] = ()
 
 
 def run(project: Project, options: CheckOptions, report: Reporter) -> Result:
@@ -63,7 +66,7 @@ def run(project: Project, options: CheckOptions, report: Reporter) -> Result:
     if one is inconclusive."""
     home = Path(tempfile.mkdtemp(prefix="atftctl-check-"))
     try:
-        played = scenes.Scenes(project, home, options.command, options.steps, options.limit_s, report)
+        played = scenes.Scenes(project, home, options.command, options.steps, options.limit_s, report, options.links)
         facts, seconds = scenes.timed(played.play)
     finally:
         if not options.keep:
@@ -71,7 +74,7 @@ def run(project: Project, options: CheckOptions, report: Reporter) -> Result:
     checks = conformance.judge(facts)
     data = ConformanceData(
         overall(checks).value, tuple(map(_line, checks)), options.command or project.runbook.trainer.command,
-        options.steps, seconds, str(home) if options.keep else None,
+        options.steps, seconds, str(home) if options.keep else None, played.left_out,
     )  # fmt: skip
     return Result("trainer check", EXIT_OF[overall(checks)], _headline(checks), data=data)
 

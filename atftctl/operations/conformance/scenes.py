@@ -19,7 +19,7 @@ from atftctl.operations.conformance.trial import Trial
 from atftctl.operations.drill.scratch_copy import copy_project, set_values
 from atftctl.operations.project import Project, open_project
 from atftctl.protocol.keys import parse_key
-from atftctl.protocol.messages import tr
+from atftctl.protocol.messages import Message, tr
 from atftctl.state import generation, reserve
 
 LIVE_S = 10.0  # that a trainer which tells nothing is left running
@@ -40,6 +40,8 @@ class Scenes:
     steps: int
     limit_s: float
     report: Reporter
+    links: tuple[str, ...] = ()  # paths of the project that the trainer only reads
+    left_out: tuple[Message, ...] = ()  # of the copies
     tells: bool | None = None  # does it tell of its steps? None: not known yet
 
     def play(self) -> Facts:
@@ -57,7 +59,8 @@ class Scenes:
 
     def _copy(self, name: str) -> Project:
         """A scratch copy, with what the runbook sets in copies, and with the command that is checked."""
-        root = copy_project(self.project, self.home / name)
+        copy = copy_project(self.project, self.home / name, self.links)
+        root, self.left_out = copy.root, copy.left_out
         project = open_project(root, self.project.language)
         book = project.runbook
         for file, values in book.drill.copy.items():

@@ -18,9 +18,11 @@ from atftctl.domain.engines import LOCAL
 from atftctl.domain.errors import Refused
 from atftctl.domain.process_record import ProcessRecord
 from atftctl.host.files.logs import tail
+from atftctl.host.files.matching import is_pattern
 from atftctl.host.process import rights
 from atftctl.host.process import stop as control
 from atftctl.host.process import table as procs
+from atftctl.observe.checkpoints.patterns import matches
 from atftctl.observe.configs import digest, read_configs
 from atftctl.observe.metrics.source import rows_of_run
 from atftctl.observe.trainer_run import event_log
@@ -163,19 +165,27 @@ class Trial:
     def checkpoints(self) -> Files:
         """The checkpoints as they are: inode, size and time of change, by name."""
         book = self.project.runbook
-        names = {*book.files.models, protocol.LAST, protocol.BEST}
         facts: dict[str, tuple[int, int, int]] = {}
-        for path in (*(self.root / name for name in names), *_files_in(self.root / book.checkpoints.history)):
+        for path in (*(self.root / name for name in self._names()), *_files_in(self.root / book.checkpoints.history)):
             with suppress(OSError):
                 for file in _files_in(path) if path.is_dir() else [path]:
                     stat = file.stat()
                     facts[str(file.relative_to(self.root))] = stat.st_ino, stat.st_size, stat.st_mtime_ns
         return facts
 
+    def _names(self) -> set[str]:
+        """The files and folders that the runbook names as checkpoints, and those that match its patterns."""
+        book, layout = self.project.runbook, self.project.layout
+        named = (*book.files.models, book.checkpoints.last, book.checkpoints.best, protocol.LAST, protocol.BEST)
+        return {path for name in named for path in (matches(layout, name) if is_pattern(self.root, name) else (name,))}
+
     def _folders(self) -> list[Path]:
         """The folders in which files change while it saves."""
+        book = self.project.runbook
         own = self.root / protocol.STAGING / str(self.record.generation)
-        return list({(self.root / name).parent for name in (*self.project.runbook.files.models, protocol.LAST)} | {own})
+        named = (*book.files.models, book.checkpoints.last, protocol.LAST)
+        folders = {(self.root / name).parent for name in (*named, *self._names())}
+        return [*folders, *(self.root / name for name in self._names() if (self.root / name).is_dir()), own]
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -27,7 +27,7 @@ VERIFY_S = 1200.0  # that the checklist may take at most, while the watcher wait
 
 def prepare(drill: Drill, home: Path, data: str) -> str:
     """Make the scratch copy, with the improvements on. `data`: a file with real prices; "" for synthetic ones."""
-    root = copy_project(drill.project, home)
+    root = copy_project(drill.project, home).root
     drill.project = open_project(root, drill.project.language)
     drill.set_features(off=drill.keep_off)
     drill.set_all(drill.project.runbook.drill.copy)

@@ -14,12 +14,14 @@ from atftctl.domain.facts import Facts
 from atftctl.domain.plan import Plan
 from atftctl.domain.reenabling import PhaseRecord, Reenabling, View, contents_of
 from atftctl.domain.runbook import Runbook
+from atftctl.domain.units import holds
 from atftctl.host import locks
 from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_file
 from atftctl.host.process import owner
 from atftctl.observe.configs import digest
 from atftctl.observe.snapshots import catalog
+from atftctl.observe.snapshots.sources import present_files
 from atftctl.observe.trainer_run import phase_window
 from atftctl.operations.project import Project, now
 from atftctl.protocol.messages import tr
@@ -149,8 +151,9 @@ def models_of(project: Project, snapshot: str) -> dict[str, str]:
     names = project.runbook.files.models
     taken = next((known for known in catalog.list_snapshots(project.layout) if known.id == snapshot), None)
     if taken:
-        return {path: sha256 for path, sha256 in taken.digests().items() if path in names}
-    hashes = {name: sha256_file(resolve_inside(project.layout.root, name)) for name in names}
+        return {path: sha256 for path, sha256 in taken.digests().items() if holds(names, path)}
+    present = [path for name in names for path in present_files(project.layout, name, "")]
+    hashes = {path: sha256_file(resolve_inside(project.layout.root, path)) for path in present}
     return {name: sha256 for name, sha256 in hashes.items() if sha256}
 
 

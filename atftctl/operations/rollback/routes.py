@@ -92,6 +92,8 @@ def to_snapshot(
 ) -> Result:
     """Restore all files of a snapshot as a unit. Raises Refused for an unknown snapshot, and as `carry_out`."""
     from atftctl.decide.plans import by_snapshot
+    from atftctl.decide.plans.whole_units import units_of
+    from atftctl.operations.change.snapshot_inputs import present_in
 
     layout = project.layout
     try:
@@ -106,10 +108,21 @@ def to_snapshot(
         raise
     runbook, added = project.runbook, added_settings(extra)
     restored = restored_configs(layout, snapshot, runbook.files) if added else None
+    paths = tuple(file.path for file in snapshot.files)
+    units = units_of(runbook, snapshot, paths, everything=True)
     change = Change(
         lambda facts: by_snapshot.restore(
-            runbook, facts, snapshot, snapshot.files, policy, command="rollback", added=added, restored=restored
+            runbook,
+            facts,
+            snapshot,
+            snapshot.files,
+            policy,
+            command="rollback",
+            added=added,
+            restored=restored,
+            units=units,
+            present=present_in(project, units),
         ),
-        digests_of=tuple(file.path for file in snapshot.files),
+        digests_of=paths,
     )
     return carry_out_or_undo(project, change, policy, request)

@@ -20,13 +20,14 @@ from atftctl.operations.trainer_process.reported_requests import requested
 from atftctl.protocol import generations
 from atftctl.protocol.messages import tr
 from atftctl.protocol.output_lines import Found, LineSearch, columns_of
-from atftctl.protocol.run_files import RunFiles
+from atftctl.protocol.shared_files import SharedFiles
 
 START_LIMIT_S, STEP_FLOOR_S, STEP_FACTOR = 1800.0, 300.0, 10.0  # of the heartbeat; times the longest gap so far
 BEAT_S = 0.5
 LOOK_S = 1.0  # between two looks at requests and at the newest generation
 WARN_S = 60.0  # without a match; half of the time that the runbook gives the trainer, where that is shorter
 LINGER_S = 10.0  # after the program ended, before it is said that others go on
+FENCE_S = 10.0  # that a program which writes events has to leave for a newer trainer
 TAIL = 64 << 10  # bytes of output that are kept for the cause of a crash
 STEP_S = "step_s"
 
@@ -62,7 +63,7 @@ class _Reporting:
     env: Mapping[str, str]
     say: Say
     program: PassedThrough | None = None
-    files: RunFiles = field(init=False)
+    files: SharedFiles = field(init=False)
     digest: str = ""
     count: int = 0
     longest: float = 0.0
@@ -75,6 +76,7 @@ class _Reporting:
     bad: set[str] = field(default_factory=set)
     said: set[str] = field(default_factory=set)
     fenced: int = 0
+    overtaken: float = 0.0
     searches: dict[int, LineSearch] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,7 +85,7 @@ class _Reporting:
             real_path(root, name) for name in (protocol.EVENTS, protocol.METRICS, protocol.HEARTBEAT)
         )
         run_id, number = self.env[protocol.RUN_ID], generations.own(self.env, root)
-        self.files = RunFiles(events, metrics, heartbeat, run_id=run_id, generation=number)
+        self.files = SharedFiles(events, metrics, heartbeat, run_id=run_id, generation=number)
         self.searches = {stream: LineSearch(self.patterns) for stream in (1, 2)}
 
     def begin(self) -> None:
@@ -91,7 +93,17 @@ class _Reporting:
         root = self.project.layout.root
         self.digest = digest(read_configs(root, self.project.runbook.files))
         self.files.event(protocol.STARTED, digest=self.digest, reported_by="guard")
-        self.files.begin_metrics(self.columns)
+        self.files.expect_metrics(self.columns)
+        if protocol.METRICS not in self.project.runbook.metrics.files:  # the program writes metrics in its own way
+            self.files.others_metrics = True
+        elif self.files.kept and columns_of(self.patterns):
+            self.warn(
+                tr(
+                    "{path} has columns that guard did not write, and is left as it is: move it away, or name it under "
+                    "metrics.files in the runbook",
+                    path=protocol.METRICS,
+                )
+            )
         self.files.beat("start", START_LIMIT_S)
 
     @property
@@ -102,7 +114,10 @@ class _Reporting:
     def output(self, stream: int, block: bytes) -> None:
         """A block of output."""
         self.tail = (self.tail + block)[-TAIL:] if len(block) < TAIL else block[-TAIL:]
-        self.take(self.searches[stream].feed(block))
+        search = self.searches[stream]
+        found, begun = search.feed(block), time.monotonic()
+        self.take(found)
+        search.spent(time.monotonic() - begun)
 
     def take(self, found: Sequence[Found]) -> None:
         """What the patterns found in it, in order."""
@@ -160,7 +175,8 @@ class _Reporting:
         self._leave_if_fenced()
         self.files.write_late()
         program = self.program
-        if program and program.ended is None:
+        self.files.look()
+        if program and program.ended is None and not self.files.speaks:
             requested(self.project.layout, self.files, program)
 
     def _warn_without_match(self, now: float) -> None:
@@ -189,9 +205,13 @@ class _Reporting:
             )
 
     def _leave_if_fenced(self) -> None:
-        """Kill the program where a newer trainer was started: it must not save any more."""
+        """Kill the program where a newer trainer was started: it must not save any more. One that writes events has
+        some time to see that itself."""
         newer = generations.newest(self.project.layout.root)
         if self.program and 0 < self.files.generation < newer and not self.fenced:
+            self.overtaken = self.overtaken or time.monotonic()
+            if self.files.speaks and time.monotonic() - self.overtaken < FENCE_S:
+                return
             self.fenced = newer
             self.files.event(protocol.FENCED, message=tr("a newer trainer was started"), newer=newer)
             self.program.kill()
