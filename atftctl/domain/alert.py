@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.printable import shortened
 from atftctl.domain.record import record
+from atftctl.protocol.messages import from_record, record_of
 
+NAME = 80  # characters of an alert's name in a line
 AlertStatus = Literal["firing", "resolved"]
 # alertmanager: a notification came from there. atftctl: this program itself asks for a person.
 Origin = Literal["alertmanager", "atftctl"]
@@ -53,19 +56,39 @@ class Notification:
     def title(self) -> str:
         """The names of its alerts: of a group that fires, without those that are over."""
         told = [alert for alert in self.alerts if alert.status == self.status] or self.alerts
-        names = [*dict.fromkeys(alert.name for alert in told)]
+        names = [*dict.fromkeys(shortened(alert.name, NAME) for alert in told)]
         return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 @record
 class Conclusion:
-    """What the diagnosis said. `at`: when (ISO 8601). `command`: the command that helps, or ""."""
+    """What the diagnosis said. `at`: when (ISO 8601). `command`: the command that helps, or "". `died`: the trainer was
+    dead, whether or not it could be told why."""
 
     verdict: str
     headline: str
     command: str = ""
     evidence: tuple[str, ...] = ()
     at: str = ""
+    died: bool = False
+
+    @property
+    def is_fault(self) -> bool:
+        """Must people be told?"""
+        return self.verdict == "fault" or self.died
+
+    def to_json(self) -> dict[str, Any]:
+        """The conclusion as JSON: its texts in English, and, in `texts`, as they can be translated."""
+        texts = {"headline": record_of(self.headline), "evidence": [record_of(line) for line in self.evidence]}
+        return {**vars(self), "texts": texts}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Conclusion:
+        """The conclusion of JSON. Raises KeyError, TypeError, AttributeError or ValueError where it is none."""
+        plain = {name: text for name, text in value.items() if name != "texts"}
+        texts = value.get("texts", plain)
+        evidence = tuple(map(from_record, texts["evidence"]))
+        return cls(**{**plain, "headline": from_record(texts["headline"]), "evidence": evidence})
 
 
 @record
@@ -93,7 +116,7 @@ class ReceivedAlert:
         return {
             **vars(self),
             "notification": {**vars(sent), "alerts": alerts},
-            "conclusion": vars(self.conclusion) if self.conclusion else None,
+            "conclusion": self.conclusion.to_json() if self.conclusion else None,
         }
 
     @classmethod
@@ -101,11 +124,10 @@ class ReceivedAlert:
         """The record of JSON. Raises KeyError, TypeError, AttributeError or ValueError where it is none."""
         sent, concluded = value["notification"], value["conclusion"]
         alerts = tuple(Alert(**alert) for alert in sent["alerts"])
-        evidence = tuple(map(str, concluded["evidence"])) if concluded else ()
         return cls(
             **{
                 **value,
                 "notification": Notification(**{**sent, "alerts": alerts}),
-                "conclusion": Conclusion(**{**concluded, "evidence": evidence}) if concluded else None,
+                "conclusion": Conclusion.from_json(concluded) if concluded else None,
             }
         )
