@@ -68,7 +68,7 @@ test: setup
 
 # What takes minutes and CI tries on something smaller: `trainer check` on the trainer of this repository.
 check-long: setup
-	ATFTCTL_LONG=1 $(BIN)/pytest tests/operations/test_real_check.py
+	$(BIN)/pytest tests/operations/test_real_check.py
 
 # The page of an incident in Debian's Chromium (apt-get install chromium fonts-noto-cjk); fails where that is missing.
 test-browser: setup

@@ -121,7 +121,6 @@ def test_each_flag_is_proven_and_one_that_does_nothing_fails(real: Project) -> N
     assert inert.code == 1 and inert.json["data"]["inert"] == ["improvements.huber_loss, loss.type"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_drill(project: Project) -> None:
     """The main job: a real out of memory under a real limit, seen and rolled back by the watcher, verified, phase 1 is
