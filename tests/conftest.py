@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ with suppress(ImportError):
 
     settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are in memory by now: neither a collection nor a fork has to look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

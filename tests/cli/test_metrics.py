@@ -10,9 +10,10 @@ import pytest
 
 from tests.cli.test_golden_screens import LAUNCH, in_terminal
 from tests.support.metrics import FILE, events, row, write
+from tests.support.needs import needs
 from tests.support.projects import RUNBOOK, Project
 
-pytest.importorskip("pyarrow")
+pytestmark = needs("pyarrow")
 
 
 def test_nothing_was_written_yet(project: Project) -> None:

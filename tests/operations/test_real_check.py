@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.needs import needs
 from tests.support.projects import RUNBOOK, Project
 from tests.support.schema import checked_events
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
 @pytest.mark.long

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.support.gates import quick_gates
+from tests.support.needs import needs
 from tests.support.projects import TRAINING, Project, wait_for
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
 def test_a_phase_passes_by_real_checks_and_one_is_held_for_an_old_model(real: Project) -> None:

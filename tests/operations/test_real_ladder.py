@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from atftctl.protocol import LAST
 from tests.ladder_long import DIVERGED, climbed, plant, taken
 from tests.support import damage
+from tests.support.needs import needs
 from tests.support.projects import Project, real_trainer
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
 def test_each_kind_of_damage_is_passed_over(project: Project) -> None:

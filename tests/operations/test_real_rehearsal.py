@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.support.needs import needs
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, wait_for
 from tests.support.small_disk import small_disk
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
 def trained(project: Project) -> None:

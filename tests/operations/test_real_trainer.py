@@ -7,9 +7,10 @@ import json
 
 import pytest
 
+from tests.support.needs import needs
 from tests.support.projects import CONFIG, ROOT, RUNBOOK, TRAINING, Project, processes_of, wait_for
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
 def verdicts(done: object) -> dict[str, str]:
