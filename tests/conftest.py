@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import today
 from tests.support.projects import Project, ask_trainer, make_project, processes_of
 
 # A shell that started the tests in the background left SIGINT ignored, which children inherit: Ctrl-C is tested here.
@@ -20,7 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 with suppress(ImportError):
     from hypothesis import HealthCheck, settings
 
-    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        "busy", deadline=None, max_examples=today.examples(100), suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("busy")
 
 

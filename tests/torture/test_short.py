@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.today import TODAY
 from tests.torture import crowd, points, power
 from tests.torture.commands import COMMANDS
-
-TODAY = int(time.time() // 86_400)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name.replace(" ", "-"))
