@@ -75,6 +75,7 @@ def serve() -> None:
     private_copy.load_all()
     for name in LATE:
         importlib.import_module(name)
+    _warm_up()
     gc.freeze()  # a collection in a child would copy every page of what is loaded
     for line in sys.stdin:
         request = json.loads(line)
@@ -84,6 +85,15 @@ def serve() -> None:
             become(_command, ["atftctl", *request["arguments"]], Path(request["cwd"]), request["env"], names)
         sys.stdout.write(json.dumps(_wait(pid, request["limit_s"])) + "\n")
         sys.stdout.flush()
+
+
+def _warm_up() -> None:
+    """Read a runbook, for what the readers keep: the types of its parts, and expressions that are compiled."""
+    from atftctl.observe.runbook.load import parse
+    from atftctl.state.layout import Layout
+
+    runbook = ROOT / "runbooks" / "atft-gat-fan.yaml"
+    parse(Layout(root=ROOT, runbook=runbook), runbook.read_bytes())
 
 
 def _wait(pid: int, limit_s: float) -> int | None:
