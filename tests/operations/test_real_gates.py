@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.support.gates import quick_gates
 from tests.support.needs import needs
 from tests.support.projects import TRAINING, Project, wait_for
@@ -11,6 +13,7 @@ from tests.support.projects import TRAINING, Project, wait_for
 pytestmark = needs("torch")
 
 
+@pytest.mark.long
 def test_a_phase_passes_by_real_checks_and_one_is_held_for_an_old_model(real: Project) -> None:
     quick_gates(real, steps=20, window_s=120, checks="model, training, errors, service", quality="")
     assert real.run("rollback", "--immediate", "--yes").code == 0
