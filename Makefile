@@ -7,11 +7,12 @@ STAMP := $(VENV)/.ready
 EXTRAS ?= trainer,dev
 DATA ?=
 
-.PHONY: help setup demo test check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long install-slurm slurm-up slurm-down test-slurm test-browser bench-incident bench-init drill-all drills-long check-long test-examples bench-hooks bench-tensorboard clean
+.PHONY: help setup demo test long check docs reference man transcript messages dist pyz bench bench-backup bench-routes bench-metrics bench-diagnose bench-watch bench-trainer bench-streaming quality calibration torture yaml-corpus confirm-long ladder-long healthy-long runs-long faults-long install-slurm slurm-up slurm-down test-slurm test-browser bench-incident bench-init drill-all drills-long check-long test-examples bench-hooks bench-tensorboard clean
 
 help:
 	@echo "make demo [DATA=panel.parquet]  the main job, end to end, in a scratch copy (a few minutes)"
-	@echo "make test                       all tests        make check   format, lint, types, import rules"
+	@echo "make test                       the tests        make check   format, lint, types, import rules"
+	@echo "make long                       also the tests that are marked long, all cases of samples, drills (two hours)"
 	@echo "make test-browser               the page of an incident in Debian's Chromium"
 	@echo "make test-slurm                 on a real Slurm cluster of its own on this machine (root on Debian; two minutes)"
 	@echo "make slurm-up | slurm-down      such a cluster to try things on; up says how to use it"
@@ -55,22 +56,34 @@ demo: setup
 
 # The trainer's own tests in a process of their own: one that has PyTorch loaded forks slowly, and the others fork often.
 # Beside the others, which wait for the disk and for processes half of the time; their output comes last. Without PyTorch they are left out.
-# Those in a browser have a target of their own: few machines have one.
+# Those in a browser have a target of their own: few machines have one. What is marked `long` is left to `make long`.
+# Each test starts processes: all of them would compile the sources again where nobody has written their bytecode.
 # What fails beside the others is run once more, alone, and said: on two cores a limit of a test may be too short. A fault fails again.
 TRAINER_TESTS := $(VENV)/test-trainer.out
 AGAIN := echo "once more, alone: the tests that failed beside the others"; $(BIN)/pytest --last-failed --last-failed-no-failures none
+SHORT := -m "not long"
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 test: setup
+	@$(BIN)/python -m compileall -q atftctl tests
 	@if $(HAS_TORCH); then cache="-o cache_dir=.pytest_cache/trainer"; \
-		$(BIN)/pytest $$cache -n 1 --durations 10 tests/trainer || { $(AGAIN) $$cache tests/trainer; }; \
+		$(BIN)/pytest $$cache $(SHORT) --durations 10 tests/trainer || { $(AGAIN) $$cache tests/trainer; }; \
 		else echo "tests/trainer is left out: PyTorch is not installed"; fi >$(TRAINER_TESTS) 2>&1 & trainer=$$!; \
 	cache="-o cache_dir=.pytest_cache/others --ignore tests/trainer --ignore tests/browser --ignore tests/examples --ignore tests/slurm"; \
-	$(BIN)/pytest $$cache -n 3 --dist worksteal --durations 15; others=$$?; \
+	$(BIN)/pytest $$cache $(SHORT) -n $(WORKERS) --dist worksteal --durations 15; others=$$?; \
 	wait $$trainer; ended=$$?; cat $(TRAINER_TESTS); \
 	if [ $$others -eq 1 ]; then $(AGAIN) $$cache; others=$$?; fi; exit $$((others | ended))
 
+# What `make test` leaves out: the tests that are marked `long`, all cases of what it takes a sample of each day, and the
+# other long targets that take less than an hour. Two hours on two cores.
+long: setup
+	@$(BIN)/python -m compileall -q atftctl tests
+	ATFTCTL_ALL=1 $(BIN)/pytest --timeout 1800 tests/trainer
+	ATFTCTL_ALL=1 $(BIN)/pytest --timeout 1800 -n $(WORKERS) --dist worksteal --ignore tests/trainer --ignore tests/browser --ignore tests/examples
+	$(MAKE) healthy-long confirm-long drill-all ladder-long
+
 # What takes minutes and CI tries on something smaller: `trainer check` on the trainer of this repository.
 check-long: setup
-	ATFTCTL_LONG=1 $(BIN)/pytest tests/operations/test_real_check.py
+	$(BIN)/pytest tests/operations/test_real_check.py
 
 # The page of an incident in Debian's Chromium (apt-get install chromium fonts-noto-cjk); fails where that is missing.
 test-browser: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import today
 from tests.support.projects import Project, ask_trainer, make_project, processes_of
 
 # A shell that started the tests in the background left SIGINT ignored, which children inherit: Ctrl-C is tested here.
@@ -19,8 +21,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 with suppress(ImportError):
     from hypothesis import HealthCheck, settings
 
-    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile(
+        "busy", deadline=None, max_examples=today.examples(100), suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("busy")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are in memory by now: neither a collection nor a fork has to look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

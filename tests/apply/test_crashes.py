@@ -18,9 +18,10 @@ from atftctl.operations import undo as undoing
 from atftctl.operations.project import open_for_rescue, open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
-from tests.support.faults import BROKEN, EVERY, FULL, KILLED, TODAY, Faults, in_child
+from tests.support.faults import BROKEN, EVERY, FULL, KILLED, Faults, in_child
 from tests.support.projects import CONFIG, TRAINING, make_project
 from tests.support.recovery import recover
+from tests.support.today import TODAY
 from tests.support.users import needs_root
 
 UNCAUGHT = 99  # an OSError before the operation began: the command line's boundary makes it exit 3

@@ -19,9 +19,10 @@ from atftctl.operations.change import free_space
 from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
-from tests.support.faults import BROKEN, EVERY, FULL, KILLED, TODAY, Faults, in_child
+from tests.support.faults import BROKEN, EVERY, FULL, KILLED, Faults, in_child
 from tests.support.projects import CONFIG, RUNBOOK, Project, make_project
 from tests.support.snapshots import layout_of, problems, take
+from tests.support.today import TODAY
 from tests.support.users import needs_root
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.projects import CONFIG, TRAINING, Project
+from tests.support.today import some
 
 
 def content(project: Project, **changes: Any) -> str:
@@ -136,7 +137,7 @@ def test_a_baseline_of_the_first_version_is_read(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "[", "[]", "{}", '{"version": 9}', "\0" * 50, '{"version": 1, "cost": {}}', "[" * 200_000]
+    "damage", some(["", "[", "[]", "{}", '{"version": 9}', "\0" * 50, '{"version": 1, "cost": {}}', "[" * 200_000], 2)
 )
 def test_a_damaged_baseline_is_listed_as_such_and_can_be_removed(two: Project, damage: str) -> None:
     two.write(".atftctl/baselines/tokyo.json", damage)
@@ -147,7 +148,7 @@ def test_a_damaged_baseline_is_listed_as_such_and_can_be_removed(two: Project, d
     assert two.run("baseline", "rm", "tokyo", "--yes").code == 0 and list(listed(two)) == ["default"]
 
 
-@pytest.mark.parametrize("damage", ["", "[]", '{"name": 3}', '{"name": "../x"}', '{"name": "gone"}', "{"])
+@pytest.mark.parametrize("damage", some(["", "[]", '{"name": 3}', '{"name": "../x"}', '{"name": "gone"}', "{"], 2))
 def test_verify_says_so_where_it_is_not_known_which_is_in_use(two: Project, damage: str) -> None:
     two.write(".atftctl/baselines/.in-use", damage)
     done = two.run("verify", "--check", "errors")

@@ -15,6 +15,7 @@ from atftctl.apply import packages as apply_packages
 from atftctl.domain.code_steps import Package
 from atftctl.observe import packages as observed_packages
 from atftctl.state.layout import Layout
+from tests.support.needs import needs
 from tests.support.projects import CONFIG, ROOT, RUNBOOK, Project
 from tests.support.repositories import commit, git
 
@@ -103,9 +104,9 @@ def test_a_kill_between_two_files_of_the_tool_itself(own_tree: Project) -> None:
     assert not list((own_tree.root / ".atftctl/tools").glob("*")), "the private copies are gone"
 
 
+@needs("torch")
 def test_in_full(own_tree: Project) -> None:
     """The improvements' files out, settings of before, and the baseline trains without them: a real probe."""
-    pytest.importorskip("torch")
     own_tree.replace(CONFIG, "stocks: 120", "stocks: 40")
     own_tree.replace(CONFIG, "hidden_size: 32", "hidden_size: 16")
     folder = own_tree.root / "atftctl/trainer/improvements"

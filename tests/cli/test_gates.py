@@ -14,6 +14,7 @@ from atftctl.host import locks
 from tests.support.gates import off_and_running, quick_gates
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Ended, Project, ask_trainer, wait_for
 from tests.support.snapshots import layout_of
+from tests.support.today import some
 
 NEVER = 10_000  # steps that no test waits for, and the most that a gate may ask for
 
@@ -119,10 +120,10 @@ def test_a_phase_that_is_in_place_already_is_only_judged(off: Project) -> None:
     assert standings(off)[1] == "passed"
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "said"),
-    [("bad-if", "not finite"), ("gone-if", "no final event"), ("steep-if", "the gradient norm is above")],
-)
+FAILURES = [("bad-if", "not finite"), ("gone-if", "no final event"), ("steep-if", "the gradient norm is above")]
+
+
+@pytest.mark.parametrize(("behaviour", "said"), some(FAILURES, 1))
 def test_a_phase_that_fails_is_undone_alone(off: Project, behaviour: str, said: str) -> None:
     quick_gates(off, steps=100)
     assert next_phase(off).code == 0
@@ -273,7 +274,7 @@ def test_an_edited_plan_is_noticed_between_two_phases(off: Project) -> None:
     assert off.run("reenable", "--phase", "3", "--yes").code == 3, "in place is not passed"
 
 
-@pytest.mark.parametrize("how", ["undo", "rollback", "editor"])
+@pytest.mark.parametrize("how", some(["undo", "rollback", "editor"], 1))
 def test_a_pass_is_void_once_its_settings_are_gone(off: Project, how: str) -> None:
     assert next_phase(off, "--json").json["data"]["standing"] == "passed"
     second = next_phase(off, "--json").json["data"]
@@ -425,19 +426,21 @@ def test_an_undo_that_is_impossible_stops_and_can_be_resumed(off: Project) -> No
         ("checks: []", "chekcs: []", "checks"),
     ],
 )
-def test_a_gate_that_is_wrong_is_refused(off: Project, old: str, new: str, said: str) -> None:
-    off.replace(RUNBOOK, old, new)
-    lint = off.run("runbook", "lint")
+def test_a_gate_that_is_wrong_is_refused(project: Project, old: str, new: str, said: str) -> None:
+    quick_gates(project)
+    project.replace(RUNBOOK, old, new)
+    before = project.configs()
+    lint = project.run("runbook", "lint")
     assert lint.code == 1 and "plans.after-incident.0.gate" in lint.out and said in lint.out, lint
-    assert next_phase(off).code == 3 and improvements(off)["output_head_small_init"] is False
+    assert next_phase(project).code == 3 and project.configs() == before
 
 
-def test_a_phase_without_a_gate_has_the_default_one(off: Project) -> None:
-    runbook = yaml.safe_load(off.read(RUNBOOK))
+def test_a_phase_without_a_gate_has_the_default_one(project: Project) -> None:
+    runbook = yaml.safe_load(project.read(RUNBOOK))
     for phase in runbook["plans"]["after-incident"]:
         del phase["gate"]
-    off.write(RUNBOOK, yaml.safe_dump(runbook, allow_unicode=True))
-    shown = off.run("reenable", "--phase", "1", "--dry-run").out
+    project.write(RUNBOOK, yaml.safe_dump(runbook, allow_unicode=True))
+    shown = project.run("reenable", "--phase", "1", "--dry-run").out
     assert "200 healthy steps within 600 s" in shown and "checks model, training, errors, service" in shown, shown
 
 

@@ -68,6 +68,7 @@ def test_or_undo_puts_everything_back(project: Project) -> None:
 
 
 def test_doctor_says_what_is_missing_and_what_that_costs(project: Project) -> None:
+    project.env["ATFTCTL_TEST_STANDINS"] = ""
     tree = project.tree()
     done = project.run("doctor", "--json")
     assert done.code == 0 and project.tree() == tree
@@ -127,7 +128,7 @@ def test_every_way_works_with_next_to_nothing(project: Project) -> None:
         project.write(f"block/{name}.py", "raise ImportError('broken')")
     env = {
         "PYTHONPATH": f"{project.root}/block:{project.env['PYTHONPATH']}", "PATH": "/nowhere", "LANG": "C", "LC_ALL": "C",
-        "HOME": "/proc/1", "TERM": "dumb",
+        "HOME": "/proc/1", "TERM": "dumb", "ATFTCTL_TEST_STANDINS": "",
     }  # fmt: skip
     before = project.configs()
     for command in (

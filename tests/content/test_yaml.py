@@ -11,6 +11,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from tests.support.projects import CONFIG, OOM, RUNBOOK, TRAINING, Project
+from tests.support.today import some
 
 
 def config(project: Project) -> dict[str, object]:
@@ -164,7 +165,7 @@ COSTLY = {
 }
 
 
-@pytest.mark.parametrize("name", COSTLY)
+@pytest.mark.parametrize("name", some(COSTLY, 3))
 def test_ways_back_need_nothing_of_a_costly_config(project: Project, name: str) -> None:
     """`restore`, `rollback --to` and `undo` answer in seconds, whatever stands in the config."""
     before = project.configs()

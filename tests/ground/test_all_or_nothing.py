@@ -20,10 +20,11 @@ from atftctl.operations import restore
 from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import routes
-from tests.support.faults import EVERY, KILLED, TODAY, Faults, in_child
+from tests.support.faults import EVERY, KILLED, Faults, in_child
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, make_project, wait_for
 from tests.support.recovery import copy_project, leftovers, recover, state
 from tests.support.snapshots import layout_of, take
+from tests.support.today import TODAY
 from tests.support.users import needs_root
 from tests.torture.commands import COMMANDS
 from tests.torture.power import Losses, sample

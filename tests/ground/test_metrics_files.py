@@ -16,8 +16,9 @@ from atftctl.observe.metrics import csv_file, rotation
 from atftctl.observe.metrics.csv_file import CsvMetrics
 from atftctl.observe.metrics.runs import runs
 from atftctl.observe.trainer_run import event_log
+from tests.support.needs import needs
 
-pytest.importorskip("pyarrow")
+pytestmark = needs("pyarrow")
 HEAD = "step,loss,quality\n"
 
 

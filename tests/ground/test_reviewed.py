@@ -18,10 +18,11 @@ from atftctl.operations.project import open_project
 from atftctl.operations.request import Request
 from atftctl.operations.rollback import commits
 from tests.support.attributes import attributes, set_attributes
-from tests.support.faults import EVERY, KILLED, TODAY, Faults, in_child
+from tests.support.faults import EVERY, KILLED, Faults, in_child
 from tests.support.projects import CONFIG, NEXT, OOM, REVERT, RUNBOOK, Project, make_project
 from tests.support.recovery import copy_project, leftovers, plant_record, recover, state
 from tests.support.repositories import commit, create_repository, git
+from tests.support.today import TODAY
 from tests.support.users import ALICE, BOB, give, needs_root, open_project_of
 
 

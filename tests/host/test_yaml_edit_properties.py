@@ -15,6 +15,7 @@ from atftctl.host.errors import YamlError
 from atftctl.host.yaml_text import read as yaml_read
 from atftctl.host.yaml_text.edit import edit
 from atftctl.host.yaml_text.scalar import render, same
+from tests.support.today import examples
 
 names = st.sampled_from(["use_ema", "loss", "type", "温度", "a b", "x-1", "on", "123", "t.u", "null"])
 words = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), max_size=12)
@@ -70,7 +71,7 @@ def expect(tree: object, path: tuple[str, str], value: object) -> object:
     return tree
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(value=values)
 def test_what_is_written_means_the_same_to_every_reader(value: object) -> None:
     text = f"value: {render(value)}\n"
@@ -79,7 +80,7 @@ def test_what_is_written_means_the_same_to_every_reader(value: object) -> None:
         assert same(found, {"value": value})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     text=st.from_regex(
         r"[-+]?([0-9]{1,4}\.?[0-9]{0,3}([eE][-+]?[0-9]{1,2})|\.[0-9]{1,3}([eE][-+][0-9]{1,2})?)", fullmatch=True
@@ -92,7 +93,7 @@ def test_a_number_is_read_as_omegaconf_and_yaml_1_2_read_it(text: str) -> None:
     assert found == read_1_2(text)["value"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=texts(), section=names, key=names, value=values)
 def test_exactly_the_intended_key_changes(text: str, section: str, key: str, value: object) -> None:
     before_1_1, before_1_2 = read_1_1(text.removeprefix("\ufeff")), read_1_2(text.removeprefix("\ufeff"))
@@ -115,7 +116,7 @@ def assert_one_splice(before: str, after: str) -> None:
     assert before[head : len(before) - rest].count("\n") == 0, "a whole line of the original went"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=texts(), data=st.data(), section=names, key=names, value=values)
 def test_mangled_text_is_edited_exactly_or_refused(
     text: str, data: st.DataObject, section: str, key: str, value: object
@@ -162,7 +163,7 @@ def test_mangled_text_is_edited_exactly_or_refused(
         assert same(after_docs[index], expect(before_docs[index] or {}, (section, key), value))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(value=values, quote=st.sampled_from(["", "'", '"']))
 def test_a_token_means_the_same_to_both_readers(value: object, quote: str) -> None:
     token = render(value, quote=quote)

@@ -1,20 +1,19 @@
-"""`trainer check` on the trainer of this repository, whose records fit the schema of the protocol."""
+"""`trainer check` on the trainer of this repository, whose records fit the schema of the protocol; CI checks an example."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.support.needs import needs
 from tests.support.projects import RUNBOOK, Project
 from tests.support.schema import checked_events
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("ATFTCTL_LONG"), reason="takes minutes: make check-long (CI tries an example)")
+@pytest.mark.long
 def test_the_trainer_of_this_repository_passes(real: Project) -> None:
     real.replace(RUNBOOK, "grace_s: 5", "grace_s: 60")
     done = real.run("trainer", "check", "--limit-s", "240", "--keep", "--json", limit_s=290,

@@ -7,11 +7,13 @@ import json
 import pytest
 
 from tests.support.gates import quick_gates
+from tests.support.needs import needs
 from tests.support.projects import TRAINING, Project, wait_for
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
+@pytest.mark.long
 def test_a_phase_passes_by_real_checks_and_one_is_held_for_an_old_model(real: Project) -> None:
     quick_gates(real, steps=20, window_s=120, checks="model, training, errors, service", quality="")
     assert real.run("rollback", "--immediate", "--yes").code == 0

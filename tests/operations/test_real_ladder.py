@@ -9,11 +9,13 @@ import pytest
 from atftctl.protocol import LAST
 from tests.ladder_long import DIVERGED, climbed, plant, taken
 from tests.support import damage
+from tests.support.needs import needs
 from tests.support.projects import Project, real_trainer
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
+@pytest.mark.long
 def test_each_kind_of_damage_is_passed_over(project: Project) -> None:
     """Of the files of the run the first four are damaged in four ways: the fifth is resumed from; undo undoes it."""
     paths = climbed(real_trainer(project))

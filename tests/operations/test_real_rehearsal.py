@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.needs import needs
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project, wait_for
 from tests.support.small_disk import small_disk
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
 def trained(project: Project) -> None:
@@ -42,12 +43,17 @@ def test_planned_and_current_settings_train_in_turns(real: Project, tmp_path: Pa
     assert "relative loss" in measured["text"], "without Huber, the losses themselves can't be compared"
     assert "other dates" not in measured["text"], "both took the dates that the planned settings leave"
 
+
+@pytest.mark.long
+def test_a_checkpoint_whose_loss_is_infinite(real: Project, tmp_path: Path) -> None:
+    trained(real)
     sick = with_infinite_loss(real, tmp_path)
     answer = probe(real, tmp_path, "--model", f"models/last.pth={sick}", "--steps", "4")
     assert answer["planned"]["exit_code"] == 12 and not answer["planned"]["rows"], answer["planned"]
     assert len(answer["current"]["rows"]) <= 1 and answer["planned"]["source"] == "models/last.pth"
 
 
+@pytest.mark.long
 def test_settings_that_do_not_fit_and_a_full_disk(real: Project, tmp_path: Path) -> None:
     real.replace(RUNBOOK, "memory_limit_mb: 0", "memory_limit_mb: 440")
     large = real.run("config", "set", "model.hidden_size=512", "--rehearse", "5", "--yes")

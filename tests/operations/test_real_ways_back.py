@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.support.needs import needs
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
 
-pytest.importorskip("torch")
+pytestmark = needs("torch")
 
 
 def test_a_stage_is_judged_by_the_trainers_own_metrics(real: Project) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,6 +67,7 @@ def _ask(request: dict[str, Any]) -> int | None:
 
 def serve() -> None:
     """Serve requests one after the other, until standard input is closed."""
+    import gc
     import importlib
 
     from atftctl.host.self_copy import private_copy
@@ -74,20 +75,25 @@ def serve() -> None:
     private_copy.load_all()
     for name in LATE:
         importlib.import_module(name)
+    _warm_up()
+    gc.freeze()  # a collection in a child would copy every page of what is loaded
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
             names = [request["files"][0] if request["has_input"] else os.devnull, *request["files"][1:]]
-            modes = (os.O_RDONLY, *[os.O_WRONLY | os.O_CREAT | os.O_APPEND] * 2)
-            _become(
-                request["arguments"],
-                Path(request["cwd"]),
-                request["env"],
-                [os.open(n, m, 0o600) for n, m in zip(names, modes, strict=True)],
-            )
+            become(_command, ["atftctl", *request["arguments"]], Path(request["cwd"]), request["env"], names)
         sys.stdout.write(json.dumps(_wait(pid, request["limit_s"])) + "\n")
         sys.stdout.flush()
+
+
+def _warm_up() -> None:
+    """Read a runbook, for what the readers keep: the types of its parts, and expressions that are compiled."""
+    from atftctl.observe.runbook.load import parse
+    from atftctl.state.layout import Layout
+
+    runbook = ROOT / "runbooks" / "atft-gat-fan.yaml"
+    parse(Layout(root=ROOT, runbook=runbook), runbook.read_bytes())
 
 
 def _wait(pid: int, limit_s: float) -> int | None:
@@ -106,10 +112,15 @@ def _wait(pid: int, limit_s: float) -> int | None:
         pause = min(pause * 1.5, 0.02)
 
 
-def _become(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], handles: Sequence[int]) -> NoReturn:
-    """In the child: set up the process as exec would, then run the command."""
+def become(
+    main: Callable[[], object], argv: Sequence[str], cwd: Path, env: Mapping[str, str], names: Sequence[str]
+) -> NoReturn:
+    """In the child: set up the process as exec would, then run `main` and exit with what it returns. `names`: the files
+    that are its standard input, output and error."""
     code = 1
     try:
+        modes = (os.O_RDONLY, *[os.O_WRONLY | os.O_CREAT | os.O_APPEND] * 2)
+        handles = [os.open(name, mode, 0o600) for name, mode in zip(names, modes, strict=True)]
         for number, handle in enumerate(handles):
             os.dup2(handle, number)
         os.closerange(3, 256)
@@ -122,12 +133,10 @@ def _become(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], handles
         sys.stdin, sys.stdout, sys.stderr = (
             os.fdopen(n, m, encoding="utf-8", closefd=False) for n, m in enumerate("rww")
         )
-        sys.argv = ["atftctl", *arguments]
+        sys.argv = list(argv)
+        tempfile.tempdir = None  # it may be that of the environment of before
         _guard(env)
-        from atftctl.__main__ import main
-
-        main()
-        code = 0
+        code = int(main() or 0)  # type: ignore[call-overload]
     except SystemExit as error:
         code = int(error.code or 0) if not isinstance(error.code, str) else 1
     except BaseException:  # as the interpreter does
@@ -139,6 +148,12 @@ def _become(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], handles
             except (OSError, ValueError):
                 code = code or 120
         os._exit(code)
+
+
+def _command() -> None:
+    from atftctl.__main__ import main
+
+    main()
 
 
 def _guard(env: Mapping[str, str]) -> None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.today import TODAY, some
 from tests.torture import crowd, points, power
 from tests.torture.commands import COMMANDS
 
-TODAY = int(time.time() // 86_400)
 
-
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name.replace(" ", "-"))
+@pytest.mark.parametrize("command", some(COMMANDS, 9), ids=lambda one: one.name.replace(" ", "-"))
 def test_failpoints(command: points.Command, tmp_path: Path) -> None:
     report = points.Report()
     points.run([command], tmp_path, report, every=97, first=TODAY)
     assert report.points > 2 and not report.failures, report.failures
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if "git" not in one.name and one.undoable],
+@pytest.mark.parametrize("command", some((one for one in COMMANDS if "git" not in one.name and one.undoable), 5),
                          ids=lambda one: one.name.replace(" ", "-"))  # fmt: skip
 def test_power_losses(command: points.Command, tmp_path: Path) -> None:
     losses = power.Losses()

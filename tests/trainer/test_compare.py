@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import torch
 from atftctl.trainer.probes.tensor_diff import compare
 from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.training import checkpoint
+from tests.support import warm
 
 
 def save(path: Path, weights: dict[str, torch.Tensor]) -> Path:
@@ -43,8 +43,8 @@ def test_by_the_probe_in_a_process_of_its_own(tmp_path: Path) -> None:
     data[data.index(b"\x00\x00\x80\x3f" * 2)] ^= 1  # of the tensor itself: [1.0, 1.0]
     (tmp_path / "new.pth").write_bytes(data)
     out = tmp_path / "out.json"
-    argv = [sys.executable, "-m", "atftctl.trainer", "probe", "tensors", "--out", str(out)]
-    subprocess.run([*argv, "--file", str(old), "--file", str(old)], check=True, timeout=120)
+    argv = ("-m", "atftctl.trainer", "probe", "tensors", "--out", str(out), "--file", str(old), "--file")
+    warm.run((*argv, str(old)), cwd=tmp_path, env=os.environ).check_returncode()
     assert json.loads(out.read_bytes())["changed"] == []
-    subprocess.run([*argv, "--file", str(old), "--file", str(tmp_path / "new.pth")], check=True, timeout=120)
+    warm.run((*argv, str(tmp_path / "new.pth")), cwd=tmp_path, env=os.environ).check_returncode()
     assert "error" in json.loads(out.read_bytes())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -43,22 +42,22 @@ def rewrite(root: Path, text: str) -> None:
 
 
 @pytest.fixture(params=[1, 2], ids=["one process", "two processes"])
-def running(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+def running(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A trainer with the improvements on that has taken some steps."""
     child = start(tmp_path, request.param, training={"dates_per_step": 2})
     try:
         wait_for(lambda: len(losses(tmp_path)) > 3, 60)
-        yield tmp_path, child
+        yield tmp_path
         ask(tmp_path, protocol.WANT_STOP)
         child.wait(120)
     finally:
         child.kill()
 
 
-def test_settings_are_taken_up_without_a_restart(running: tuple[Path, subprocess.Popen[bytes]]) -> None:
+def test_settings_are_taken_up_without_a_restart(running: Path) -> None:
     """New flags, the checkpoint converted, the new digest echoed; a broken config and a wrong one are refused, and
     training goes on each time."""
-    root, _ = running
+    root = running
     values = settings_of(training={"dates_per_step": 2, "max_steps": 10**6})
     rewrite(root, yaml.safe_dump(values))
     ask(root, protocol.WANT_RELOAD, id="first")
@@ -204,7 +203,7 @@ def test_a_kill_at_any_instant_leaves_a_checkpoint_to_resume_from(tmp_path: Path
         try:
             wait_for(lambda: saved() > before + 2, 60)  # noqa: B023 - called within this turn
             time.sleep(rng.uniform(0, 0.1))
-            child.send_signal(signal.SIGKILL)
+            child.kill()
             child.wait(120)
         finally:
             child.kill()

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,10 +20,11 @@ from atftctl.protocol import TrainerExit, generations
 from atftctl.trainer.errors import FencedError
 from atftctl.trainer.runtime.generation import Generation
 from atftctl.trainer.telemetry.recorder import Recorder
+from tests.support import warm
 from tests.support.projects import ROOT, wait_for
 from tests.trainer.conftest import settings_of
 from tests.trainer.test_loop import events
-from tests.trainer.test_processes import LAUNCH
+from tests.trainer.test_processes import PROGRAM
 
 Make = Callable[..., Any]
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount, or give a folder away")
@@ -75,16 +75,14 @@ def mounts() -> Iterator[Callable[..., None]]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def start(root: Path, *command: str, number: int = 1, **training: Any) -> subprocess.Popen[bytes]:
-    root.mkdir(exist_ok=True)
+def prepare(root: Path, **training: Any) -> dict[str, str]:
+    """Write the config into a run folder; return the environment of its trainer, which is generation 1."""
     values = settings_of(training={"checkpoint_every": 5, "max_steps": 10**6, **training})
     (root / "config.yaml").write_text(yaml.safe_dump(values))
-    env = {**os.environ, "PYTHONPATH": str(ROOT), protocol.GENERATION: str(number), "OMP_NUM_THREADS": "1"}
-    with (root / "out").open("wb") as out:
-        return subprocess.Popen([sys.executable, *command], cwd=root, env=env, stdout=out, stderr=out)
+    return {**os.environ, "PYTHONPATH": str(ROOT), protocol.GENERATION: "1", "OMP_NUM_THREADS": "1"}
 
 
-def stopped(child: subprocess.Popen[bytes]) -> bool:
+def stopped(child: warm.Child) -> bool:
     return Path(f"/proc/{child.pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "T"
 
 
@@ -223,7 +221,7 @@ def test_a_checkpoint_gets_the_group_of_a_shared_folder(make: Make, first: None)
 
 def test_a_trainer_stopped_before_its_rename_replaces_nothing(tmp_path: Path) -> None:
     """The real trainer, stopped as a lost machine is; meanwhile a newer one is started and saves; then it goes on."""
-    child = start(tmp_path, "-c", STOPPED_BEFORE_RENAME)
+    child = warm.start(("-c", STOPPED_BEFORE_RENAME), cwd=tmp_path, env=prepare(tmp_path), out=tmp_path / "out")
     try:
         wait_for(lambda: (tmp_path / protocol.LAST).exists(), 60)
         (tmp_path / "stop-now").touch()
@@ -244,12 +242,12 @@ def test_a_trainer_stopped_before_its_rename_replaces_nothing(tmp_path: Path) ->
 
 
 def test_all_processes_leave_when_a_newer_trainer_is_started(tmp_path: Path) -> None:
-    child = start(tmp_path, *LAUNCH, "-m", "atftctl.trainer", "train", "--config", "config.yaml", dates_per_step=2)
+    child = warm.Pair(PROGRAM, cwd=tmp_path, env=prepare(tmp_path, dates_per_step=2), out=tmp_path / "out")
     try:
         wait_for(lambda: (tmp_path / protocol.LAST).exists(), 60)
         newer_start(tmp_path, 2)
         (tmp_path / protocol.LAST).write_bytes(b"newer weights")
-        assert child.wait(120) == 1, "torchrun's code for any failure"
+        assert child.wait(120) == TrainerExit.FENCED
     finally:
         child.kill()
         child.wait(120)

@@ -28,6 +28,7 @@ def test_losses_of_a_seeded_run(make: Make, name: str) -> None:
     assert take(make(**changes), 6) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.long
 def test_the_trainer_recovers_most_of_what_is_planted(make: Make) -> None:
     """Against the RankIC of the planted signal itself on the same days."""
     market = {"stocks": 80, "days": 700, "rankic": 0.3}

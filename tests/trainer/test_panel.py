@@ -4,8 +4,6 @@ column."""
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from atftctl.trainer.data.files import COLUMNS
 from atftctl.trainer.data.panel import prepared_panel, read_panel
 from atftctl.trainer.data.synthetic import make_market
 from atftctl.trainer.errors import DataError
+from tests.support import warm
 from tests.support.projects import ROOT
 from tests.trainer.conftest import Make, make_features, take
 from tests.trainer.test_data import MARKET, frame
@@ -275,19 +274,14 @@ for number in dataset.split.train[:20]:
     dataset.day(int(number))
 print(rss_anon_mb() - before)
 """
-    market = make_market(Synthetic(stocks=300, days=1000))
-    path = panel_of(frame(market, days=1000, stocks=300), tmp_path)
+    market = make_market(Synthetic(stocks=200, days=800))
+    path = panel_of(frame(market, days=800, stocks=200), tmp_path)
     grown = {}
     for way in ("mapped", "mapped", "held"):  # the first one prepares
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(path), str(tmp_path / "cache"), way],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-        )
+        done = warm.run(("-c", program, str(path), str(tmp_path / "cache"), way), cwd=ROOT, env=os.environ)
+        done.check_returncode()
         grown[way] = float(done.stdout)
-    features_mb = 300 * 1000 * 35 * 4 / (1 << 20)
+    features_mb = 200 * 800 * 35 * 4 / (1 << 20)
     assert grown["held"] - grown["mapped"] > 0.8 * features_mb, grown
 
 

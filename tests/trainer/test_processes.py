@@ -1,4 +1,4 @@
-"""Two processes under torchrun: the same losses, one stop for all, and nobody left over when one is gone."""
+"""Two processes: the same losses, one stop for all, and nobody left over when one is gone, also under torchrun."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 
 from atftctl import protocol
 from atftctl.protocol import TrainerExit
+from tests.support import warm
 from tests.support.projects import ROOT, wait_for
 from tests.trainer.conftest import IMPROVED, settings_of
 from tests.trainer.test_loop import events
@@ -24,22 +26,28 @@ LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--max-restarts", "0", 
 RUN = "run-1"
 
 
-def start(root: Path, processes: int, *, resume: str = "last", **changes: Any) -> subprocess.Popen[bytes]:
+PROGRAM = ("-m", "atftctl.trainer", "train", "--config", "config.yaml")
+
+
+def prepare(root: Path, **changes: Any) -> Mapping[str, str]:
+    """Write the config into a run folder; return the environment of its trainer."""
     root.mkdir(exist_ok=True)
-    values = settings_of(**{**IMPROVED, **changes})
-    (root / "config.yaml").write_text(yaml.safe_dump(values))
-    words = [
-        sys.executable,
-        *(LAUNCH if processes == 2 else []),
-        "-m",
-        "atftctl.trainer",
-        "train",
-        "--config",
-        "config.yaml",
-    ]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), protocol.RUN_ID: RUN, "OMP_NUM_THREADS": "1"}
+    (root / "config.yaml").write_text(yaml.safe_dump(settings_of(**{**IMPROVED, **changes})))
+    return {**os.environ, "PYTHONPATH": str(ROOT), protocol.RUN_ID: RUN, "OMP_NUM_THREADS": "1"}
+
+
+def start(root: Path, processes: int, **changes: Any) -> warm.Child | warm.Pair:
+    """Start a trainer of one process or of two."""
+    env = prepare(root, **changes)
+    begin = warm.Pair if processes == 2 else warm.start
+    return begin(PROGRAM, cwd=root, env=env, out=root / "out")
+
+
+def launch(root: Path, **changes: Any) -> subprocess.Popen[bytes]:
+    """Start a trainer of two processes by torchrun."""
+    env = prepare(root, **changes)
     with (root / "out").open("wb") as out:
-        return subprocess.Popen([*words, "--resume", resume], cwd=root, env=env, stdout=out, stderr=out)
+        return subprocess.Popen([sys.executable, *LAUNCH, *PROGRAM], cwd=root, env=env, stdout=out, stderr=out)
 
 
 def losses(root: Path) -> list[float]:
@@ -92,17 +100,34 @@ def test_a_batch_that_can_not_be_shared_is_refused(tmp_path: Path) -> None:
     assert last["exit_code"] == TrainerExit.BAD_SETTINGS and "a multiple of 2 can" in last["reason"]
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_process_ends_the_run_with_a_typed_event_and_nobody_left(tmp_path: Path, victim: int) -> None:
-    child = start(tmp_path, 2, training={"dates_per_step": 2})
+def assert_lost(root: Path, *, to: int) -> None:
+    """The process of this rank said that it lost the other one."""
+    [lost] = said(root, protocol.WORKER_LOST)
+    assert lost.get("rank", 0) == to
+    assert said(root, protocol.STOPPED)[-1]["exit_code"] == TrainerExit.WORKER_LOST
+
+
+@pytest.mark.long
+def test_a_killed_process_ends_the_run_with_a_typed_event_and_nobody_left(tmp_path: Path) -> None:
+    child = launch(tmp_path, training={"dates_per_step": 2})
     try:
-        wait_for(lambda: len(losses(tmp_path)) > 2, 60)
-        workers = {one.environ()["RANK"]: one for one in psutil.Process(child.pid).children()}
-        workers[str(victim)].send_signal(signal.SIGKILL)
+        wait_for(lambda: len(losses(tmp_path)) > 2)
+        workers = {worker.environ()["RANK"]: worker for worker in psutil.Process(child.pid).children()}
+        workers["0"].send_signal(signal.SIGKILL)
         assert child.wait(120) != 0
         assert not psutil.wait_procs(list(workers.values()), timeout=120)[1]
     finally:
         child.kill()
-    [lost] = said(tmp_path, protocol.WORKER_LOST)
-    assert lost.get("rank", 0) == 1 - victim
-    assert said(tmp_path, protocol.STOPPED)[-1]["exit_code"] == TrainerExit.WORKER_LOST
+    assert_lost(tmp_path, to=1)
+
+
+def test_the_main_process_ends_by_itself_when_another_is_killed(tmp_path: Path) -> None:
+    pair = start(tmp_path, 2, training={"dates_per_step": 2})
+    assert isinstance(pair, warm.Pair)
+    try:
+        wait_for(lambda: len(losses(tmp_path)) > 2)
+        pair.children[1].kill()
+        assert pair.children[0].wait() == TrainerExit.WORKER_LOST
+    finally:
+        pair.kill()
+    assert_lost(tmp_path, to=0)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support import warm
 from tests.support.projects import ROOT
 from tests.trainer.conftest import settings_of
 
@@ -48,12 +49,11 @@ def root(tmp_path: Path) -> Path:
 def measure(root: Path, *options: str, statements: dict[str, str] | None = None, limit_s: float = 60) -> Any:
     out = root / "out" / "measured.json"
     out.parent.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", BROKEN, json.dumps(statements or {}), "probe", "verify", "--config", "config.yaml",
+    done = warm.run(
+        ("-c", BROKEN, json.dumps(statements or {}), "probe", "verify", "--config", "config.yaml",
          "--steps", "6", "--dates", "8", "--out", str(out), "--parts", str(root / "out" / "parts"),
-         "--limit-s", str(limit_s), *options],
-        cwd=root, env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(root / "out")}, timeout=120,
-        capture_output=True, text=True,
+         "--limit-s", str(limit_s), *options),
+        cwd=root, env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(root / "out")},
     )  # fmt: skip
     return json.loads(out.read_text()) if out.exists() else done
 

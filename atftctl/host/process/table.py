@@ -161,7 +161,7 @@ def find_command(matches: Callable[[Sequence[str]], bool], is_place: Callable[[P
         facts = _stat(pid)
         try:
             folder = Path(f"/proc/{pid}/cwd").readlink()
-            uid = Path(f"/proc/{pid}").stat().st_uid
+            uid = os.stat(f"/proc/{pid}").st_uid
         except OSError:
             continue
         if facts and facts.state not in DEAD and is_place(folder):
@@ -194,12 +194,11 @@ def _pids() -> list[int]:
 
 
 def _stat(pid: int) -> _Stat | None:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
+    data = _read(pid, "stat")
+    if not data:
         return None
-    fields = text[text.rindex(")") + 2 :].split()  # the name in parentheses may contain anything, also half a letter
-    return _Stat(fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
+    fields = data[data.rindex(b")") + 2 :].split()  # the name in parentheses may contain anything, also half a letter
+    return _Stat(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
 def _ancestors(table: Mapping[int, _Stat]) -> set[int]:
@@ -224,22 +223,27 @@ def _of_user(pids: set[int], uid: int | None) -> set[int]:
 
 def _uid(pid: int) -> int | None:
     try:
-        return Path(f"/proc/{pid}").stat().st_uid
+        return os.stat(f"/proc/{pid}").st_uid
     except OSError:
         return None
 
 
 def _read_list(pid: int, name: str) -> list[str]:
     """A file of /proc/PID that holds strings with a zero byte after each; empty where it can't be read."""
+    return [part.decode("utf-8", "replace") for part in _read(pid, name).split(b"\0") if part]
+
+
+def _read(pid: int, name: str) -> bytes:
+    """A file of /proc/PID; empty where it can't be read. Each command reads hundreds: no object is made on the way."""
     try:
-        data = Path(f"/proc/{pid}/{name}").read_bytes()
+        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+            return file.read()
     except OSError:
-        return []
-    return [part.decode("utf-8", "replace") for part in data.split(b"\0") if part]
+        return b""
 
 
 def _carries(pid: int, marker: str) -> bool:
-    return pid != os.getpid() and marker in _read_list(pid, "environ")
+    return pid != os.getpid() and os.fsencode(marker) in _read(pid, "environ").split(b"\0")
 
 
 def _user(pid: int, uid: int) -> str:

@@ -24,6 +24,7 @@ import yaml
 from atftctl import protocol
 from atftctl.protocol import generations
 
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 20 times as fast
 FORMATS = {"lightning", "jsonl", "tensorboard", "huggingface"}
 CONFIGS = ("configs/atft/config.yaml", "configs/atft/train/production.yaml")
 
@@ -38,7 +39,7 @@ def main() -> int:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, signal.SIG_IGN if "ignore-term" in behaviour else lambda *_: stopping.append(1))
-    settings = protocol.merge_settings(yaml.safe_load(Path(name).read_text("utf-8-sig")) or {} for name in CONFIGS)
+    settings = protocol.merge_settings(yaml.load(Path(name).read_text("utf-8-sig"), Loader) or {} for name in CONFIGS)
     digest = protocol.config_digest(settings)
     if "other-digest" in behaviour:
         digest = "0" * 64
@@ -152,7 +153,7 @@ def answer(say: Callable[..., None], *, refuses: bool) -> None:
     if refuses:
         say(protocol.RELOAD_REFUSED, request=request["id"], message="told to refuse")
         return
-    settings = protocol.merge_settings(yaml.safe_load(Path(name).read_text("utf-8-sig")) or {} for name in CONFIGS)
+    settings = protocol.merge_settings(yaml.load(Path(name).read_text("utf-8-sig"), Loader) or {} for name in CONFIGS)
     say(protocol.RELOADED, request=request["id"], digest=protocol.config_digest(settings), effective=flat(settings))
 
 
