@@ -113,14 +113,3 @@ def test_a_user_who_may_not_run_our_interpreter_gets_a_parent_all_the_same(
         assert (folder / "exits.json").stat().st_uid == ALICE
     finally:
         shutil.rmtree(folder)
-
-
-def test_a_program_whose_name_the_kernel_cuts_within_a_character_is_alive(tmp_path: Path) -> None:
-    """The kernel keeps 15 bytes of the name of a script."""
-    script = tmp_path / "a訓練スクリプト"
-    script.write_text(f"#!{shutil.which('sh')}\nread line\n")
-    script.chmod(0o755)
-    with subprocess.Popen([script], stdin=subprocess.PIPE) as child:
-        wait_for(lambda: Path(f"/proc/{child.pid}/comm").read_bytes().startswith(b"a"))
-        who = table.identify(child.pid)
-        assert who and table.alive(who) and table.anonymous_mb(child.pid)

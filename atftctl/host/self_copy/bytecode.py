@@ -33,4 +33,5 @@ def mend() -> None:
                 os.unlink(cache_from_source(path))
             return self.source_to_code(self.get_data(path), path)
 
-    SourceFileLoader.set_data, SourceFileLoader.get_code = set_data, get_code  # type: ignore[method-assign,assignment]
+    for name, method in (("set_data", set_data), ("get_code", get_code)):
+        setattr(SourceFileLoader, name, method)
