@@ -41,6 +41,7 @@ LATE, FORGOTTEN = View(problem="squeue did not end within 6 s"), View()
     ("claim", "signs", "expected"),
     [
         (view("PENDING", nodes="", reason="Resources"), Signs(), "waiting"),
+        (view("PENDING", nodes="", reason="Resources"), BEGAN, "alive"),
         (view("RUNNING"), Signs(), "alive"),
         (view("RUNNING"), SILENT, "alive"),  # it hangs, and its processes are there
         (view("RUNNING"), OVER, "ended"),

@@ -80,6 +80,23 @@ def test_a_job_whose_number_was_never_recorded_is_found(
     assert jobs.run("trainer", "stop").code == 0 and marked(cluster) == []
 
 
+def test_a_job_whose_submission_was_not_answered_is_found(jobs: Project, cluster: Cluster) -> None:
+    """sbatch hangs after the job was accepted. The job has the environment of the command, and none of this machine."""
+    fake = jobs.root.parent / "bin" / "sbatch"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\n/usr/bin/sbatch "$@"\nexec sleep 60\n')
+    fake.chmod(0o755)
+    seen = jobs.root / "seen"
+    jobs.replace(RUNBOOK, "  command: [", f"  command: [/bin/sh, -c, 'env > {seen}; exec \"$@\"', sh, ")
+    env = {"PATH": f"{fake.parent}:{PATH}", "OUR_TOKEN": "t", "CUDA_VISIBLE_DEVICES": "7"}
+    started = jobs.run("trainer", "start", env=env)
+    assert started.code == 0 and len(marked(cluster)) == 1, started
+    lines = seen.read_text().splitlines()
+    assert "OUR_TOKEN=t" in lines and "CUDA_VISIBLE_DEVICES=7" not in lines
+    assert f"ATFTCTL_RUN_ID={jobs.record()['run_id']}" in lines
+    assert jobs.run("trainer", "stop").code == 0 and marked(cluster) == []
+
+
 def test_the_queue_is_no_failure(jobs: Project, cluster: Cluster) -> None:
     filler = cluster.run("sbatch", "--parsable", "--chdir=/", "--output=/dev/null", "--exclusive",
                          f"--nodes={cluster.size.nodes}", "--wrap=sleep 300")  # fmt: skip

@@ -79,7 +79,7 @@ def _refusal(wanted: dict[str, Any]) -> str:
     except (OSError, ValueError) as error:
         return f"the record of the run can't be read on this node: {error}"
     if record.get("run_id") != wanted["run_id"] or newest > wanted["generation"]:
-        return "a newer run was started while this one waited"
+        return "the project has another run by now"
     return "" if record.get("wanted") == "running" else "the run was stopped while it waited"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from atftctl.host.slurm.command import LIMIT_S, Deadline, Done, run
@@ -27,16 +27,23 @@ HANDED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ")  # of our
 PARSABLE = re.compile(r"^(\d+)(?:;([A-Za-z0-9_.-]+))?$", re.MULTILINE)
 
 
-def submit(cwd: Path, script: bytes, *, options: Sequence[str] = (), limit_s: float = LIMIT_S) -> Job:
+def submit(
+    cwd: Path,
+    script: bytes,
+    *,
+    options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    limit_s: float = LIMIT_S,
+) -> Job:
     """Submit the script with the working folder `cwd`; `options` go to sbatch beside those of the script. The job gets
-    HANDED_ON of our environment, and nothing else.
+    HANDED_ON of our environment, and `env`: what may be secret is not part of the script, which Slurm shows.
 
     Raises SlurmMissingError, SlurmUnreachableError and SubmitRejectedError where the job was not accepted;
     SubmitUnknownError where nobody knows. What the caller has to know afterwards must be durable before this call.
     """
     argv = ["sbatch", "--parsable", f"--chdir={cwd}", *options]
     try:
-        done = run(cwd, argv, Deadline(limit_s), stdin=script, only=HANDED_ON)
+        done = run(cwd, argv, Deadline(limit_s), stdin=script, more=env, only=HANDED_ON)
     except SlurmLateError as error:
         raise SubmitUnknownError(error.message) from None
     if done.code:

@@ -24,7 +24,7 @@ from atftctl.protocol.messages import joined, tr
 from atftctl.state import process_record
 from atftctl.state.engines.choice import engine_of
 
-QUEUE_POLL_S = 0.5
+QUEUE_POLL_S = 0.1
 
 
 def await_first_step(

@@ -33,7 +33,7 @@ def judge(record: ProcessRecord, view: View, signs: Signs) -> Judged:
         return Judged()
     again = view.facts is not None and (view.facts.restarts or 0) > record.restarts
     if view.claim is Claim.WAITING and not again:
-        return Judged(alive=True, waiting=view.waiting)
+        return Judged(alive=True, waiting="" if signs.began else view.waiting)  # its own word is newer
     if view.claim is Claim.RUNNING and not again:
         return Judged(alive=True)
     if signs.final:

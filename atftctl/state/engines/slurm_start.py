@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -20,14 +21,20 @@ from atftctl.host.errors import HostError
 from atftctl.host.files.logs import real_path
 from atftctl.host.slurm import submit as submitting
 from atftctl.host.slurm.batch_script import BatchSpec, OnSignal, script
+from atftctl.host.slurm.command import STEERING
 from atftctl.host.slurm.errors import SlurmError, SubmitUnknownError
 from atftctl.host.slurm.facts import Job
 from atftctl.protocol.messages import tr
 from atftctl.state import exits
-from atftctl.state.engines.slurm_view import look, mark_of
+from atftctl.state.engines.slurm_view import look, mark_of, paused
 from atftctl.state.layout import Layout
 
 NAME = "atftctl"  # of the job; nothing is ever found by it
+# What means something on this machine only; Slurm sets the cards of a job itself.
+OF_MACHINE = re.compile(
+    r"(CUDA_VISIBLE_DEVICES|ROCR_VISIBLE_DEVICES|HIP_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL|ZE_AFFINITY_MASK|TMPDIR"
+    r"|HOSTNAME|PWD|OLDPWD|SHLVL|_|LC_ALL|DISPLAY|(SSH|XDG|DBUS|BASH_FUNC)_.*)$"
+)
 LOOK_S = 1.0  # between two looks for a job whose submission was not answered
 LOOKS = 5
 
@@ -37,10 +44,13 @@ def submit(
 ) -> TrainerIdentity:
     """Submit the job; return its identity. Raises HostError where Slurm refused it, InterventionNeeded where nobody
     knows whether there is a job."""
-    ours = {name: value for name, value in env.items() if os.environ.get(name) != value}
+    inherited = {name: value for name, value in env.items() if not (OF_MACHINE.match(name) or STEERING.match(name))}
+    ours = {name: value for name, value in env.items() if name in launch.env or os.environ.get(name) != value}
     text = script(_spec(layout, launch, record, ours, output))
+    if why := paused():
+        raise HostError(why)
     try:
-        job = submitting.submit(layout.root, text)
+        job = submitting.submit(layout.root, text, env=inherited)
     except SubmitUnknownError as error:
         job = _look_for(layout, record, error)
     footprint.leave(tr("submitted the trainer (job {number})", number=job.job_id))
