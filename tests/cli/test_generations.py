@@ -423,5 +423,6 @@ def test_where_the_counter_is_lost_what_trainers_wrote_in_other_places_counts(
     Project(root).replace(RUNBOOK, "\nmetrics:\n", '\nmetrics:\n  files: ["out/*"]\n')
     layout = open_project(root).layout
     assert generation.newest(layout) == number
+    make_dirs(layout.state)
     history.append(layout, {**history.new_entry("rollback", "x", "", datetime.now().astimezone()), "generation": 11})
     assert generation.newest(layout) == 11
