@@ -10,6 +10,7 @@ from atftctl.domain.runbook import Value
 from atftctl.protocol.messages import Message
 
 MetricsKind = Literal["csv", "jsonl", "huggingface", "tensorboard"]
+Speaks = Literal["", "reporter", "callback"]  # with the hooks of atftctl: in a loop, or in a framework
 
 
 @record
@@ -54,7 +55,8 @@ class MetricsFile:
 class Found:
     """What a look at the project found. `logs`: files. `log_folders`: folders that look like it. `uncounted`: folders
     that were not looked at whole. `strange`: names that can't be shown, which were passed over. `git`: whether the
-    project lies in a git work tree. `speaks`: programs that use the hooks of atftctl."""
+    project lies in a git work tree. `speaks`: with which hooks of atftctl a program of the project does. `outputs`: the
+    beginnings of files that the output of earlier runs was sent to."""
 
     files: int
     configs: tuple[Config, ...] = ()
@@ -67,7 +69,8 @@ class Found:
     uncounted: tuple[str, ...] = ()
     strange: int = 0
     git: bool = False
-    speaks: tuple[str, ...] = ()
+    speaks: Speaks = ""
+    outputs: tuple[str, ...] = ()
 
 
 @record
@@ -101,12 +104,14 @@ class Saved:
 
 @record
 class Measures:
-    """The metrics that were chosen: paths or patterns, and the columns of the step and the loss; "" where unknown."""
+    """The metrics that were chosen: paths or patterns, and the columns of the step and the loss; "" where unknown.
+    `hooks`: those that write them."""
 
     files: tuple[str, ...] = ()
     kind: MetricsKind = "csv"
     step: str = ""
     loss: str = ""
+    hooks: Speaks = ""
 
 
 @record
@@ -124,3 +129,4 @@ class Proposal:
     maybe: tuple[Guess, ...] = ()
     also: tuple[str, ...] = ()  # config files in another format than YAML and JSON, which are saved whole
     speaks: bool = False  # the trainer uses the hooks of atftctl, so that it tells when it is ready
+    pattern: str = ""  # a line of the output that shows that it trains; "" where none is known

@@ -1,7 +1,9 @@
 """The counter of generations, `.atftctl/generation`: the number of the newest start of a trainer, as decimal digits.
 
 The counter never goes back. Where it is missing or damaged, it goes on after the newest number that is known from
-elsewhere: the record of the last trainer, the folders of earlier generations, and what trainers have written.
+elsewhere: the record of the last trainer, the history, the folders of earlier generations, and what trainers have
+written: events, metrics in CSV or JSON lines under any name, and names of checkpoints. Event files of TensorBoard and
+`trainer_state.json` hold no such number.
 """
 
 from __future__ import annotations
@@ -11,19 +13,23 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 
 from atftctl import protocol
 from atftctl.host.errors import HostError
 from atftctl.host.files.durable import write_durably
 from atftctl.host.files.logs import open_log, tail
+from atftctl.host.files.matching import matching
 from atftctl.host.files.reading import read_bytes, try_read
-from atftctl.protocol import generations
+from atftctl.protocol import checkpoints, generations
 from atftctl.protocol.messages import Message, tr
-from atftctl.state import process_record
+from atftctl.state import history, process_record
 from atftctl.state.layout import Layout
 
 LINES = 2000  # of each log, the newest; where there is a counter, no log is read
 PLAUSIBLE = 1_000_000  # starts since the newest number that we have written; a log may hold any number
+MOST_FILES = 200  # with metrics
+JSON_LINES = (".jsonl", ".ndjson")
 HEADER_LIMIT = 64 << 10  # bytes
 
 
@@ -111,16 +117,44 @@ def _written(layout: Layout) -> Iterator[int]:
                 event = json.loads(line)
                 numbers = (event.get("generation"), event.get("newer")) if isinstance(event, dict) else ()
                 yield from filter(generations.is_number, numbers)
-    yield from _in_metrics(layout)
+    for name, _ in islice(_metrics_files(layout), MOST_FILES):
+        yield from _in_lines(layout, name) if name.endswith(JSON_LINES) else _in_table(layout, name)
+    for entry in history.read(layout):
+        yield from filter(generations.is_number, (entry.get("generation"),))
+    yield from _in_names(layout)
 
 
-def _in_metrics(layout: Layout) -> Iterator[int]:
+def _metrics_files(layout: Layout) -> Iterator[tuple[str, object]]:
+    usual = (".csv", *JSON_LINES)
+    for name in dict.fromkeys((protocol.METRICS, *layout.metrics.files)):
+        yield from matching(layout.root, name, lambda path: path.endswith(usual))
+
+
+def _in_table(layout: Layout, name: str) -> Iterator[int]:
     try:
-        with open_log(layout.root, protocol.METRICS) as file:
+        with open_log(layout.root, name) as file:
             columns = file.readline(HEADER_LIMIT).decode("utf-8", "replace").strip().split(",")
     except (OSError, HostError):
         return
     if protocol.GENERATION_COLUMN in columns:
         at = columns.index(protocol.GENERATION_COLUMN)
-        rows = (line.split(",") for line in tail(layout.root, protocol.METRICS, LINES))
+        rows = (line.split(",") for line in tail(layout.root, name, LINES))
         yield from (generations.parse(row[at]) for row in rows if len(row) == len(columns))
+
+
+def _in_lines(layout: Layout, name: str) -> Iterator[int]:
+    for line in tail(layout.root, name, LINES):
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            yield from filter(
+                generations.is_number, (row.get(protocol.GENERATION_COLUMN),) if isinstance(row, dict) else ()
+            )
+
+
+def _in_names(layout: Layout) -> Iterator[int]:
+    """The numbers in the names of checkpoints."""
+    try:
+        names = os.listdir(layout.root / checkpoints.HISTORY)  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return
+    yield from (parsed[1] for name in names if (parsed := checkpoints.parse_history_name(name)))

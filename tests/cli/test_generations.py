@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,13 @@ from atftctl.domain.staged import StagedState
 from atftctl.host.files.folders import make_dirs
 from atftctl.observe.runbook.load import load
 from atftctl.observe.trainer_run import phase_window, process, watch
+from atftctl.operations.project import open_project
 from atftctl.protocol import TrainerExit, generations
-from atftctl.state import generation
+from atftctl.state import generation, history
 from atftctl.trainer.runtime.generation import Generation
 from tests.cli.test_process_rules import by_hand, killed_at
 from tests.support.faults import BROKEN, FULL, Faults, Kind, in_child
-from tests.support.projects import OOM, Project, processes_of, wait_for
+from tests.support.projects import OOM, RUNBOOK, Project, processes_of, wait_for
 from tests.support.snapshots import layout_of
 from tests.support.users import ALICE, BOB, needs_root, open_project_of
 
@@ -403,3 +405,24 @@ def test_the_step_of_the_status_is_the_running_trainers(project: Project) -> Non
         file.write("901,0,1,1,1,100,7\n" * 3)
     assert project.run("trainer", "status", "--json").json["data"]["step"] < 900
     os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "number"),
+    [
+        ("out/log.jsonl", '{"step": 1, "generation": 7}\n[1]\n{"generation": "x"}\n{"generation": 6}\n', 7),
+        ("out/log.csv", "step,generation\n1,7\n2,9,9\n", 7),
+        ("models/history/step-00000005-g8.pth", "", 8),
+        ("out/events.out.tfevents.1.host", "\x00\x01", 0),
+    ],
+)
+def test_where_the_counter_is_lost_what_trainers_wrote_in_other_places_counts(
+    root: Path, name: str, content: str, number: int
+) -> None:
+    Project(root).write(name, content)
+    Project(root).replace(RUNBOOK, "\nmetrics:\n", '\nmetrics:\n  files: ["out/*"]\n')
+    layout = open_project(root).layout
+    assert generation.newest(layout) == number
+    make_dirs(layout.state)
+    history.append(layout, {**history.new_entry("rollback", "x", "", datetime.now().astimezone()), "generation": 11})
+    assert generation.newest(layout) == 11

@@ -173,7 +173,7 @@ def test_folders_as_checkpoints_and_metrics_of_several_frameworks(tmp_path: Path
     project = new_project(tmp_path, {"config.json": '{"lr": 1, "model": "x"}', "train.py": "", **state, **weights})
     os.utime(project.root / "out" / "checkpoint-500", (1, 1))
     data = initialised(project)
-    assert data["models"] == [] and data["metrics"] == ["out/checkpoint-*/trainer_state.json"]
+    assert data["models"] == ["out/checkpoint-*"] and data["metrics"] == ["out/checkpoint-*/trainer_state.json"]
     assert "last: out/checkpoint-*\n  history: out\n" in written(project)
 
 
@@ -240,6 +240,23 @@ def test_the_hooks_write_metrics_so_none_are_missing(tmp_path: Path) -> None:
         missing = initialised(project)["missing"]
         assert isinstance(missing, list)
         assert any(text.startswith("no metrics") for text in missing) == (not program), missing
+        assert ("alive_s: 60" in written(project)) == (not program)
+
+
+def test_a_callback_of_a_framework_gives_the_columns(tmp_path: Path) -> None:
+    """Also where the framework has written metrics of its own."""
+    program = "from rollback_lightning import RollbackCallback\nrollback = RollbackCallback(configs=['config.yaml'])\n"
+    other = {"lightning_logs/version_0/metrics.csv": "epoch,step,train_loss\n0,1,0.5\n"}
+    project = new_project(tmp_path, {"config.yaml": CONFIG, "train.py": program, **other})
+    assert initialised(project)["metrics"] == ["logs/metrics.csv"]
+    assert "  loss: loss\n  gradient: grad_norm\n  memory: rss_mb\n  step_time: step_s\n" in written(project)
+
+
+def test_what_the_output_of_an_earlier_run_shows_becomes_the_proof(tmp_path: Path) -> None:
+    output = "number of parameters: 10\niter 0: loss 4.2, time 20ms\n"
+    project = new_project(tmp_path, {"config.yaml": CONFIG, "train.py": "", "nohup.out": output})
+    initialised(project)
+    assert 'ready: {pattern: "\\\\biter\\\\b.*\\\\bloss\\\\b"}' in written(project)
 
 
 def test_gitignore_is_completed_and_stays_as_it_is_otherwise(tmp_path: Path) -> None:

@@ -140,3 +140,10 @@ def test_all_problems_are_shown_at_once(minimal: Project) -> None:
     for part in ("reads version 1", "no file is listed", "trainer.command", "unknown key"):
         assert part in ended.out
     assert "left out" not in ended.out
+
+
+def test_doctor_names_no_packages_of_our_trainer_and_status_no_name_twice(minimal: Project) -> None:
+    minimal.write(BOOK, MINIMAL + FEATURE)
+    names = {finding["name"] for finding in minimal.run("doctor", "--json").json["data"]["findings"]}
+    assert names and not names & {"torch", "numpy", "pandas", "pyarrow"}
+    assert minimal.run("status").out.count("ema") == 1

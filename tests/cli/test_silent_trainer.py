@@ -108,7 +108,7 @@ def test_without_ready_the_message_says_what_to_write(project: Project) -> None:
     project.replace(RUNBOOK, "ready_s: 20", "ready_s: 0.5")
     ended = project.run("trainer", "start")
     assert ended.code == 1, ended
-    assert "trainer: {ready: {alive_s: 10}}" in " ".join(ended.out.split())
+    assert "trainer: {ready: {alive_s: 60}}" in " ".join(ended.out.split())
 
 
 def test_exit_code_0_means_finished_and_a_signal_died(project: Project) -> None:

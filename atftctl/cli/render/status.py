@@ -72,7 +72,8 @@ def _features(features: Mapping[str, FeatureState]) -> None:
     width = max(map(display_width, features), default=0)
     for name, feature in features.items():
         state = feature.state
-        say(feature.title, STATE_TONES.get(state, "warn"), lead=f"  {pad(name, width)}  {pad(state, 8)}  ")
+        title = "" if feature.title == name else feature.title
+        say(title, STATE_TONES.get(state, "warn"), lead=f"  {pad(name, width)}  {pad(state, 8)}  ")
 
 
 def _recent(curves: Mapping[str, CurveData]) -> None:

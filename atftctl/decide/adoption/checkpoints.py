@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from atftctl.decide.adoption.measures import numbers_out
 from atftctl.domain.adoption import Entry, Saved
 
 SUFFIXES = (".ckpt", ".safetensors", ".pt", ".pth")
@@ -59,8 +60,9 @@ def _of_group(folder: str, entries: Sequence[Entry]) -> Saved:
     if last is None:
         return Saved()
     several = sum(bool(NUMBER.search(_name(entry))) for entry in rest) > 1
-    models = tuple(dict.fromkeys(entry.path for entry in (best, last) if entry and not entry.folder))
     numbered = named is None and bool(NUMBER.search(_name(last)))
+    newest_path = numbers_out(last.path) if numbered else last.path
+    models = tuple(dict.fromkeys((*((best.path,) if best else ()), newest_path)))
     return Saved(last.path, best.path if best else "", folder if several and folder else "", models, (), numbered)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from atftctl.domain.adoption import Entry, Measures, MetricsFile
-from atftctl.protocol import LOG, OUTPUT
+from atftctl.domain.adoption import Entry, Measures, MetricsFile, Speaks
+from atftctl.protocol import LOG, METRICS, OUTPUT
 
 STEPS = ("step", "global_step", "global-step", "steps", "iter", "iteration", "iterations", "epoch")
 LOSSES = ("loss", "train_loss", "train/loss", "loss/train", "training_loss", "train_loss_step", "train_loss_epoch")
 KINDS = ("csv", "jsonl", "huggingface", "tensorboard")  # the easiest to read first
 LOG_NAME = re.compile(r"(?:^|/)(?:[\w.-]*train[\w.-]*|[\w-]+)\.(?:log|out)$")
 MOST_LOGS = 4
+STEP_LINE = re.compile(r"\b(step|iter|iteration|epoch)\b(?=[^\n]{0,80}\bloss\b)[ :=\[#]{0,3}\d", re.IGNORECASE)
 
 
 def holds_metrics(columns: Sequence[str]) -> bool:
@@ -31,11 +32,15 @@ def loss_of(columns: Sequence[str]) -> str:
     return exact or next((name for name in columns if "loss" in name.lower()), "")
 
 
-def choose(files: Sequence[MetricsFile], named: Sequence[str]) -> Measures:
-    """The newest metrics of the kind that is easiest to read; a folder of each run becomes a pattern."""
+def choose(files: Sequence[MetricsFile], named: Sequence[str], speaks: Speaks = "") -> Measures:
+    """The newest metrics of the kind that is easiest to read; a folder of each run becomes a pattern. `speaks`: with
+    the hooks of atftctl, these write the metrics, also where others were found."""
     if named:
         columns = next((file.columns for file in files if file.path in named), ())
         return Measures(tuple(named), "csv", step_of(columns), loss_of(columns))
+    if speaks:
+        columns = next((file.columns for file in files if file.path == METRICS), ())
+        return Measures((METRICS,), "csv", "step", loss_of(columns) or "loss", speaks)
     ranked = sorted(files, key=lambda file: (KINDS.index(file.kind), -file.written, file.path))
     if not ranked:
         return Measures()
@@ -52,6 +57,15 @@ def pattern_of(path: str) -> str:
     if name.startswith("events.out.tfevents."):
         name = "events.out.tfevents.*"
     return "/".join([*parts, name])
+
+
+def ready_pattern(outputs: Sequence[str]) -> str:
+    """A regular expression for the first line of training, by what earlier runs have printed; "" where they show none.
+    `outputs`: the beginnings of files that a trainer's output was sent to."""
+    for text in outputs:
+        if match := STEP_LINE.search(text):
+            return rf"\b{match[1]}\b.*\bloss\b"
+    return ""
 
 
 def numbers_out(path: str) -> str:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from atftctl.decide.adoption import measures
-from atftctl.domain.adoption import Guess, Proposal
+from atftctl.domain.adoption import Guess, Measures, Proposal
 from atftctl.domain.checkpoint import Checkpoints
 from atftctl.domain.runbook import Value
 
+ALIVE_S = 60  # longer than programs take that fail while they import and load
 PLAIN = re.compile(r"(?:\./|\.(?=[A-Za-z])|[A-Za-z_/])[A-Za-z0-9_./*=+-]*", re.ASCII)
 WORDS_OF_YAML = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", ".inf", ".nan"}
 
@@ -74,9 +75,13 @@ def _trainer(proposal: Proposal) -> Iterator[str]:
 def ready(proposal: Proposal) -> Iterator[str]:
     """How a start is proven, for a trainer that does not report it."""
     if proposal.metrics.files:
-        yield "  ready: {metrics: advances}  # started once a new step is in the metrics; or {alive_s: 10}"
+        yield "  ready: {metrics: advances}  # started once a new step is in the metrics; or {alive_s: 60}"
+    elif proposal.pattern:
+        yield f"  ready: {{pattern: {quoted(proposal.pattern)}}}  # started once a line of its output matches"
     else:
-        yield "  ready: {alive_s: 10}  # started once it has run so long; or {pattern: REGEX}, a line of its output"
+        yield "  # Started once it has run so long, which shows little: importing PyTorch alone takes 10 to 40 s"
+        yield "  # on a busy machine. Better, if it prints its steps: {pattern: REGEX}, a line of its output."
+        yield f"  ready: {{alive_s: {ALIVE_S}}}"
 
 
 def _checkpoints(proposal: Proposal) -> Iterator[str]:
@@ -103,13 +108,31 @@ def _metrics(proposal: Proposal) -> Iterator[str]:
         yield f"  files: {words(chosen.files)}"
     if chosen.step not in ("", "step"):
         yield f"  step: {quoted(chosen.step)}"
-    if chosen.loss:
+    if chosen.hooks:
+        yield from _of_hooks(chosen)
+    elif chosen.loss:
         yield "  columns:"
         yield f"    {quoted(chosen.loss)}: {{better: lower}}"
         yield f"  loss: {quoted(chosen.loss)}"
     else:
         yield "  # columns: {train_loss: {better: lower}}"
         yield "  # loss: train_loss"
+
+
+def _of_hooks(chosen: Measures) -> Iterator[str]:
+    """The columns that the hooks write: a loop names its own losses, a framework's callback has the gradient's norm."""
+    gradient = chosen.hooks == "callback"
+    yield "  columns:"
+    yield f"    {quoted(chosen.loss)}: {{better: lower}}"
+    if gradient:
+        yield "    grad_norm: {}"
+    yield "    rss_mb: {unit: MB, better: lower}"
+    yield "    step_s: {unit: s, better: lower}"
+    yield f"  loss: {quoted(chosen.loss)}"
+    if gradient:
+        yield "  gradient: grad_norm"
+    yield "  memory: rss_mb"
+    yield "  step_time: step_s"
 
 
 def _logs(proposal: Proposal) -> Iterator[str]:

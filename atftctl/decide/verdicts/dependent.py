@@ -1,8 +1,14 @@
 """Bounds of the mean of a run's evaluations. Neighbours depend on each other: the model changes little in between.
 
 How much can hardly be estimated from five or ten values, and bounds that take the estimate as it is, or the values as
-independent, err several times as often as they say. The estimate is corrected for its bias (Kendall 1954), and is at
-least `LEAST`: the bounds are too wide for evaluations that are independent, which costs evaluations, not a false pass.
+independent, err several times as often as they say. The estimate is corrected for its bias (Kendall, Biometrika 41,
+1954), and is at least `LEAST`: the bounds are too wide for evaluations that are independent, which costs evaluations,
+not a false pass.
+
+The mean of n such values is as sure as that of n / inflation independent ones (Bayley and Hammersley, Supplement to the
+JRSS 8, 1946), and Student's quantile is that of so many values, not of n: the spread and the correlation are known no
+better than that (Zwiers and von Storch, Journal of Climate 8, 1995). How often that errs was measured:
+docs/explanation/statistics.md.
 """
 
 from __future__ import annotations
@@ -11,7 +17,10 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-LEAST, MOST = 0.6, 0.95  # correlation of neighbours that is assumed
+from atftctl.decide.verdicts.bootstrap import student_quantile
+
+LEAST, MOST = 0.5, 0.95  # correlation of neighbours that is assumed
+LEAST_FREEDOM = 1.0  # degrees of freedom; below, Student's distribution has no mean
 LEAST_SPREAD = 0.1  # part of the variance that a short series shows at least
 
 
@@ -22,12 +31,14 @@ def widened(bounds: tuple[float, float], values: Sequence[float]) -> tuple[float
 
 
 def _factor(values: Sequence[float]) -> float:
-    """By how much the standard error of the mean is larger than that of as many independent values, with what the
-    spread of a short series is too small by."""
+    """By how much bounds for as many independent values are too narrow: the standard error of the mean is larger, the
+    spread of a short series is too small, and both are known less well."""
     count, correlation = len(values), _correlation(values)
     inflation = 1 + 2 * math.fsum((1 - lag / count) * correlation**lag for lag in range(1, count))
     seen = max((count - inflation) / (count - 1), LEAST_SPREAD)
-    return math.sqrt(inflation / seen)
+    freedom = max(count / inflation - 1, LEAST_FREEDOM)
+    less_sure = student_quantile(freedom) / student_quantile(count - 1)
+    return math.sqrt(inflation / seen) * less_sure
 
 
 def _correlation(values: Sequence[float]) -> float:

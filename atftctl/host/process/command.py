@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from atftctl.host.process import rights
+from atftctl.host.process.child import started
 from atftctl.host.process.inherited_state import clean_child
 from atftctl.protocol.messages import tr
 
@@ -69,21 +70,12 @@ def load_prctl() -> Callable[..., int] | None:
 def run(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float, memory_limit_mb: int = 0) -> Done:
     """Run a command with the rights of the owner of `cwd`. After `limit_s` seconds its whole process group is killed. A
     command that can't be started has the exit status 127. Raises nothing."""
-    user = rights.user_of(cwd)
+    quiet, pipe, both = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
+    prepare = limited(memory_limit_mb)
     try:
-        child = subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=rights.environment(env, user),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - no threads here
-            **rights.options(user),
-        )
+        child = started(argv, cwd=cwd, env=env, stdin=quiet, stdout=pipe, stderr=both, prepare=prepare)
     except OSError as error:
-        return Done(127, rights.not_started(argv[0], error, user))
+        return Done(127, rights.not_started(argv[0], error, rights.user_of(cwd)))
     try:
         output, _ = child.communicate(timeout=limit_s)
         return Done(child.returncode, output.decode("utf-8", "replace"))

@@ -28,25 +28,16 @@ def spawn(
     from atftctl.host.files.durable import open_own
     from atftctl.host.files.folders import opened
     from atftctl.host.process import rights
+    from atftctl.host.process.child import started
     from atftctl.host.process.command import limited
 
-    user = rights.user_of(cwd)
     with opened(output.parent) as folder:
         out, _ = open_own(output.name, os.O_WRONLY | os.O_APPEND, folder)
     try:
-        return subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=rights.environment(env, user),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-            preexec_fn=limited(memory_limit_mb),  # noqa: PLW1509 - other threads only draw
-            **rights.options(user),
-        )
+        prepare = limited(memory_limit_mb)
+        return started(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, prepare=prepare)
     except OSError as error:
-        raise HostError(rights.not_started(argv[0], error, user)) from None
+        raise HostError(rights.not_started(argv[0], error, rights.user_of(cwd))) from None
     except (subprocess.SubprocessError, ValueError) as error:  # from preexec_fn: a limit that can't be set
         limit = tr("a memory limit of {limit_mb} MB", limit_mb=memory_limit_mb)
         raise HostError(
@@ -61,16 +52,7 @@ def spawn_unheard(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> 
     without a copy of this process, in about a millisecond. Raises OSError."""
     import subprocess
 
-    from atftctl.host.process import rights
+    from atftctl.host.process.child import started
 
-    user = rights.user_of(cwd)
-    subprocess.Popen(
-        list(argv),
-        cwd=cwd,
-        env=rights.environment(env, user),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        **rights.options(user),
-    )
+    dropped = subprocess.DEVNULL
+    started(argv, cwd=cwd, env=env, stdin=dropped, stdout=dropped, stderr=dropped)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atftctl.host.process import rights
+from atftctl.host.process.child import started
 from atftctl.host.process.command import Done, limited
 from atftctl.protocol.messages import tr
 
@@ -44,21 +45,12 @@ def run_together(
 
 
 def _start(argv: Sequence[str], given: bytes, cwd: Path, env: Mapping[str, str]) -> _Child | Done:
-    user = rights.user_of(cwd)
+    pipe, dropped = subprocess.PIPE, subprocess.DEVNULL
+    prepare = limited(0, die_with=os.getpid())
     try:
-        process = subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=rights.environment(env, user),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=limited(0, die_with=os.getpid()),  # noqa: PLW1509 - no threads here
-            **rights.options(user),
-        )
+        process = started(argv, cwd=cwd, env=env, stdin=pipe, stdout=pipe, stderr=dropped, prepare=prepare)
     except (OSError, subprocess.SubprocessError) as error:
-        return Done(127, rights.not_started(argv[0], error, user))
+        return Done(127, rights.not_started(argv[0], error, rights.user_of(cwd)))
     assert process.stdin is not None
     with suppress(OSError):  # it has ended already
         process.stdin.write(given[:LARGEST])

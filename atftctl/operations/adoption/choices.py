@@ -58,11 +58,12 @@ def propose(root: Path, found: Found, wishes: Wishes, ask: Ask | None) -> Propos
         command=command,
         namespaces=namespaces,
         logs=measures.logs(found.logs, wishes.logs),
-        metrics=measures.choose(found.metrics, wishes.metrics),
+        metrics=measures.choose(found.metrics, wishes.metrics, found.speaks),
         features=tuple(guess for guess in guesses if guess.sure),
         maybe=tuple(guess for guess in guesses if not guess.sure),
         also=also,
         speaks=bool(found.speaks),
+        pattern=measures.ready_pattern(found.outputs),
     )
 
 

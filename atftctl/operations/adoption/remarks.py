@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from atftctl.decide.adoption import config_files
 from atftctl.decide.adoption.commands import command_line
+from atftctl.decide.adoption.measures import numbers_out
 from atftctl.domain.adoption import Candidate, Found, Proposal
 from atftctl.domain.text import listed
 from atftctl.operations.adoption.choices import Wishes
@@ -67,7 +68,11 @@ def _files(seen: Found, proposal: Proposal, wishes: Wishes) -> Iterator[str]:
     if saved.others:
         yield tr("further checkpoints: {paths}; to choose: --model FILE", paths=_named(saved.others))
     if saved.numbered:
-        yield tr("{path} has a number in its name: the next checkpoint will have another name", path=saved.last)
+        yield tr(
+            "{path} has a number in its name: the runbook names {pattern}, and each snapshot holds all that match",
+            path=saved.last,
+            pattern=numbers_out(saved.last),
+        )
     files = sorted({file.path for file in seen.metrics} - set(proposal.metrics.files))
     if len(files) > 1 and not wishes.metrics:
         yield tr("further files of metrics: {paths}; to choose: --metrics FILE", paths=_named(files))
@@ -94,8 +99,6 @@ def missing(seen: Found, proposal: Proposal) -> Iterator[str]:
         yield tr("no config file: name them under files.configs")
     if not proposal.saved.last:
         yield tr("no checkpoint: name those that the trainer writes under files.models and checkpoints.last")
-    elif not proposal.saved.models:
-        yield tr("a checkpoint that is a folder is in no snapshot; copies of it: files.also")
     if not proposal.metrics.files and not proposal.speaks:  # the hooks write logs/metrics.csv
         yield tr("no metrics: without them diagnose and watch can't see the loss")
     if not proposal.features:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atftctl.decide.adoption import checkpoints, commands, config_files, measures
-from atftctl.domain.adoption import Candidate, Entry, Found, MetricsFile
+from atftctl.domain.adoption import Candidate, Entry, Found, MetricsFile, Speaks
 from atftctl.host.files.walk import Bounds, Walked, walk
 from atftctl.host.process.commands import commands_in
 from atftctl.observe.adoption.reading import (
@@ -32,6 +32,7 @@ MOST_TABLES = 40  # files that may hold metrics
 LOG_FOLDERS = {"logs", "log", "lightning_logs", "runs", "tb_logs", "tensorboard"}
 TABLE = re.compile(r"\.(?:csv|jsonl|ndjson)$")
 EVENTS = "events.out.tfevents."
+HOOKS = re.compile(r"\batftctl\.hooks\b|\bfrom atftctl import hooks\b|\bfrom reporter import Reporter\b")
 IN_DATA = re.compile(r"(?:^|/)(?:data|datasets?|tests?|fixtures|docs|node_modules)/")
 
 
@@ -52,7 +53,8 @@ def look(root: Path, bounds: Bounds | None = None) -> Found:
         uncounted=tuple(folder or "." for folder in walked.uncounted),
         strange=walked.strange,
         git=any((folder / ".git").exists() for folder in (root, *root.parents)),
-        speaks=tuple(_speaking(root, walked.files)),
+        speaks=_speaks(root, walked.files),
+        outputs=tuple(head(root / path) for path in walked.files if path.endswith(".out") and _is_log(path)),
     )
 
 
@@ -107,8 +109,13 @@ def _inner(value: Any, keys: Sequence[str]) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _speaking(root: Path, files: Sequence[str]) -> Iterator[str]:
-    """The programs, at the top of the project, that use the hooks of atftctl."""
+def _speaks(root: Path, files: Sequence[str]) -> Speaks:
+    """With which hooks of atftctl a program at the top of the project speaks; also those that were copied into it."""
+    speaks: Speaks = ""
     for path in [path for path in files if path.endswith(".py") and path.count("/") <= 1][:200]:
-        if re.search(r"\batftctl\.hooks\b|\bfrom atftctl import hooks\b", head(root / path)):
-            yield path
+        text = head(root / path)
+        if re.search(r"^[^#\n]*\bRollbackCallback\(\w", text, re.MULTILINE) and "class RollbackCallback" not in text:
+            return "callback"
+        if HOOKS.search(text) and "class Reporter" not in text:
+            speaks = "reporter"
+    return speaks

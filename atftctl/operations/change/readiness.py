@@ -139,7 +139,7 @@ def _advice(project: Project, record: ProcessRecord) -> tuple[str, ...]:
         tr(
             "if this trainer knows nothing of atftctl, say in the runbook how its start is recognised, for instance: "
             "trainer: {example}",
-            example="{ready: {alive_s: 10}}",
+            example="{ready: {alive_s: 60}}",
         ),
     )
 

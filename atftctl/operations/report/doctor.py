@@ -33,6 +33,7 @@ from atftctl.state.reserve import RESERVE
 IMPORT_LIMIT_S = 60.0
 PYTHON = (3, 11)
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow")  # the first takes as long as all others together
+OURS = "atftctl.trainer"  # a module: what another trainer needs is not known
 IMPORTS = """
 import importlib, os, sys
 names, child = sys.argv[1:], os.fork()
@@ -171,12 +172,16 @@ def _trainer(project: Project) -> Iterator[Finding]:
     if not rules.validate:
         costs = tr("atftctl can't check settings before a start: with wrong settings the trainer fails when it starts")
         yield Finding("trainer.validate", tr("not set in the runbook"), costs)
-    if path and Path(path).name.startswith("python"):
-        yield from _packages(project, path)
+    for command in dict.fromkeys((rules.command, rules.probe)):
+        python = shutil.which(command[0].replace("{python}", sys.executable)) if command else None
+        if python and OURS in command:
+            yield from _packages(project, python)
+            return
 
 
 def _packages(project: Project, python: str) -> Iterator[Finding]:
-    """Yield what the trainer's own interpreter can import; it imports the largest package beside the others."""
+    """Yield what the interpreter of the trainer in this package, or of its probes, can import. It imports the largest
+    package beside the others."""
     root = project.layout.root
     costs = tr("verify, baseline record and the trainer do not work with this Python; rollback and restore work")
     done = run([python, "-c", IMPORTS, *PACKAGES], cwd=root, env=probes.environment(root), limit_s=IMPORT_LIMIT_S)
