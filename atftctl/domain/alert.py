@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import Any, Literal
 
 from atftctl.domain.record import record
+from atftctl.protocol.messages import from_record, record_of
 
 AlertStatus = Literal["firing", "resolved"]
 # alertmanager: a notification came from there. atftctl: this program itself asks for a person.
@@ -67,6 +68,19 @@ class Conclusion:
     evidence: tuple[str, ...] = ()
     at: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """The conclusion as JSON: its texts in English, and, in `texts`, as they can be translated."""
+        texts = {"headline": record_of(self.headline), "evidence": [record_of(line) for line in self.evidence]}
+        return {**vars(self), "texts": texts}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Conclusion:
+        """The conclusion of JSON. Raises KeyError, TypeError, AttributeError or ValueError where it is none."""
+        plain = {name: text for name, text in value.items() if name != "texts"}
+        texts = value.get("texts", plain)
+        evidence = tuple(map(from_record, texts["evidence"]))
+        return cls(**{**plain, "headline": from_record(texts["headline"]), "evidence": evidence})
+
 
 @record
 class ReceivedAlert:
@@ -93,7 +107,7 @@ class ReceivedAlert:
         return {
             **vars(self),
             "notification": {**vars(sent), "alerts": alerts},
-            "conclusion": vars(self.conclusion) if self.conclusion else None,
+            "conclusion": self.conclusion.to_json() if self.conclusion else None,
         }
 
     @classmethod
@@ -101,11 +115,10 @@ class ReceivedAlert:
         """The record of JSON. Raises KeyError, TypeError, AttributeError or ValueError where it is none."""
         sent, concluded = value["notification"], value["conclusion"]
         alerts = tuple(Alert(**alert) for alert in sent["alerts"])
-        evidence = tuple(map(str, concluded["evidence"])) if concluded else ()
         return cls(
             **{
                 **value,
                 "notification": Notification(**{**sent, "alerts": alerts}),
-                "conclusion": Conclusion(**{**concluded, "evidence": evidence}) if concluded else None,
+                "conclusion": Conclusion.from_json(concluded) if concluded else None,
             }
         )

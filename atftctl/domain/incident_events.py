@@ -10,13 +10,15 @@ from atftctl.domain.route import Severity, reaches
 from atftctl.protocol.messages import from_record, record_of
 
 Ending = Literal["", "verified", "stopped"]
+EventKind = Literal["operation", "alert", "other"]
 
 
 @record
 class Event:
     """One thing that happened. `id`: of the operation or the alert. `time`: in Unix seconds. `text`: what happened, in
     one line. `begins`: an incident begins with it where none is open. `ends`: how it ends the incident, or "". `tells`:
-    people are told about it; else it is only listed. `urgent`: a person must act now. `command`: what helps, or ""."""
+    people are told about it; else it is only listed. `urgent`: a person must act now. `command`: what helps, or "".
+    `kind`: what `id` is the id of."""
 
     id: str
     time: float
@@ -27,6 +29,7 @@ class Event:
     tells: bool = True
     urgent: bool = False
     command: str = ""
+    kind: EventKind = "other"
 
 
 @record
@@ -52,6 +55,16 @@ class Incident:
         for event in self.events:
             highest = event.severity if reaches(event.severity, highest) else highest
         return highest
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The ids of the operations that people are told about, and that have ended."""
+        return tuple(event.id for event in self.told if event.kind == "operation")
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """The ids of its alerts."""
+        return tuple(event.id for event in self.events if event.kind == "alert")
 
     @property
     def told(self) -> tuple[Event, ...]:

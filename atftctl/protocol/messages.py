@@ -7,7 +7,7 @@ translation of its template (`localized`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from string import Formatter
 from typing import Any
 
@@ -79,6 +79,24 @@ def localized(text: str, translate: Translate) -> str:
         AttributeError,
     ):  # a wrong translation must not hide an error
         return str(text)
+
+
+def with_texts(text: str, known: Mapping[str, str]) -> str:
+    """The message whose values, and they alone, are what `known` has for them when it is shown in another language: a
+    runbook's texts stand in messages as values. The English text stays."""
+    if not isinstance(text, Message) or not (text.template or text.parts):
+        if text not in known:
+            return text
+        made = Message(text)
+        made.parts, made.values = (known[text],), {}
+        return made
+    made = Message(text)
+    made.template, made.plural, made.amount, made.separator = text.template, text.plural, text.amount, text.separator
+    made.parts = tuple(with_texts(part, known) for part in text.parts)
+    made.values = {
+        name: with_texts(value, known) if isinstance(value, str) else value for name, value in text.values.items()
+    }
+    return made
 
 
 def record_of(text: str) -> str | dict[str, Any]:

@@ -121,6 +121,9 @@ def test_an_error_of_the_server_is_a_failure(sent: Sent) -> None:
 def test_a_connection_that_fails_is_a_failure_that_may_pass(sent: Sent, name: str) -> None:
     assert sent.outcomes[name].problem
     assert not sent.outcomes[name].final
+    assert name != "refused" or "Connection refused" in sent.outcomes[name].problem, (
+        "the cause, not only that it failed"
+    )
 
 
 def test_a_wrong_address_is_not_tried_again(sent: Sent) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from atftctl.decide.incident.binned import side
 from atftctl.decide.incident.cost import cost
 from atftctl.decide.incident.timeline import timeline
+from atftctl.domain.alert import Alert, Conclusion, Notification, ReceivedAlert
 from atftctl.domain.incident import Placed, Recorded, recorded
 from atftctl.domain.run_rows import Row
 
@@ -75,6 +77,17 @@ def test_the_timeline_is_in_order_and_says_what_is_reckoned() -> None:
     assert kinds[:2] == ["sign", "sign"] and kinds[2] == "decision"  # not before what it knew
     assert kinds[-2:] == ["later", "later"] and "undo" in moments[-1].text and "nan" in moments[-2].text
     assert kinds.index("proof") < len(kinds) - 3
+
+
+def test_the_alert_that_began_an_incident_is_in_its_timeline() -> None:
+    sent = Notification("k", "firing", (Alert("firing", "f", ""),))
+    came = [datetime.fromtimestamp(BEGAN + at, UTC).isoformat() for at in (-5, 50)]
+    alerts = [ReceivedAlert("a", "alertmanager", at, sent, Conclusion("fault", "oom: h")) for at in came]
+    moments = timeline(
+        recorded(ENTRY), [], [], (), (), [], [*alerts, ReceivedAlert("b", "alertmanager", came[0], sent)]
+    )
+    told = [(moment.kind, moment.text) for moment in moments if "alert" in moment.text]
+    assert told == [("sign", "alert ?; diagnosis: oom: h"), ("later", "alert ?; diagnosis: oom: h")]
     assert {moment.about for moment in moments if moment.kind == "change"} == {True, False}
 
 

@@ -165,6 +165,10 @@ def test_a_message_says_what_happened_what_is_true_what_to_decide_and_the_comman
                  "The whole story: atftctl incident", "/project",
                  "contact: Emergency"):  # fmt: skip
         assert part in text, text
+    both = [operation(10), operation(30), operation(40, "trainer stop"), operation(50)]
+    assert "The whole story: atftctl incident op-10 op-30 --html" in lines(both[:2])
+    assert "The whole story: atftctl incident op-50 --html" in lines(both), "of this incident only"
+    assert "The whole story: atftctl alert show" in lines([anomaly(10)])
     assert "a person must look at it: atftctl recover" in lines([events.of_open("op-1", "open", 1)])
     assert "ended: verify passed" in lines([operation(10), verify(20)], "end")
     assert "22 earlier events" in lines([operation(10 + number) for number in range(30)])

@@ -36,7 +36,7 @@ class Parts(Page):
 
     def part(self, part: IncidentPart) -> Iterator[str]:
         """One operation."""
-        tone = "good" if part.outcome in texts.GOOD else "warn"
+        tone = "good" if part.outcome in texts.GOOD and not texts.failed(part) else "warn"
         yield f'<p class="{tone}">{self.text(texts.summary(part))}</p>'
         if part.missing:
             title = self.text(tr("Not known"))

@@ -20,6 +20,17 @@ KINDS = {
     "later": tr("later"),
 }
 VERDICTS = {"pass": tr("pass"), "fail": tr("FAIL"), "inconclusive": tr("inconclusive")}
+FACTS = {  # what else a record may hold
+    "symptom": tr("symptom"),
+    "fault_step": tr("step of the fault"),
+    "fault_config": tr("config of the fault"),
+    "checkpoint": tr("checkpoint to resume from"),
+    "checkpoint_grade": tr("its grade"),
+    "checkpoint_step": tr("its step"),
+    "undo_of": tr("undoes"),
+    "confirms": tr("confirms"),
+    "forced": tr("forced because"),
+}
 GOOD = ("done",)  # outcomes
 
 
@@ -47,9 +58,25 @@ def overview(part: IncidentPart) -> Iterator[tuple[str, str]]:
     yield tr("situation before"), part.situation
     yield tr("outcome"), outcome(part)
     yield tr("verdict"), part.verdict
+    yield tr("verify since then"), verified(part)
     yield tr("started"), moment(part.started)
     yield tr("ended"), moment(part.ended)
     yield tr("snapshot of before"), f"backups/{part.snapshot}" if part.snapshot else ""
+
+
+def failed(part: IncidentPart) -> list[str]:
+    """The checks that failed, of the checklist that was made after the operation."""
+    return [check.name for check in part.checks if check.at and check.verdict == "fail"]
+
+
+def verified(part: IncidentPart) -> str:
+    """What `verify` said after the operation; "" where nobody ran it."""
+    at = next((check.at for check in part.checks if check.at), "")
+    if checks := failed(part):
+        return tr(
+            "{verdict}, at {moment}: {checks}", verdict=VERDICTS["fail"], moment=moment(at), checks=joined(", ", checks)
+        )
+    return tr("{verdict}, at {moment}", verdict=VERDICTS["pass"], moment=moment(at)) if at else ""
 
 
 def outcome(part: IncidentPart) -> str:
@@ -62,7 +89,7 @@ def decision(part: IncidentPart) -> Iterator[tuple[str, str]]:
     """Who decided, and why."""
     yield tr("decided by"), part.operator or tr("not recorded")
     yield tr("reason"), part.reason or tr("not recorded")
-    yield from part.facts.items()
+    yield from ((FACTS.get(name, name), value) for name, value in part.facts.items())
 
 
 def costs(cost: CostData) -> Iterator[tuple[str, str]]:

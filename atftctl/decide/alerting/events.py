@@ -38,6 +38,7 @@ def of_operation(entry: Mapping[str, Any]) -> Event | None:
         tells=failed or verb in TELLS,
         urgent=code == Exit.STOPPED,
         command=_way_on(entry, failed=failed),
+        kind="operation",
     )
 
 
@@ -79,6 +80,7 @@ def of_alert(alert: ReceivedAlert) -> Event | None:
         begins=True,
         urgent=page,
         command=concluded.command,
+        kind="alert",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ from atftctl.domain.record import record
 from atftctl.protocol.messages import joined, tr, trn
 
 SHOWN = 8  # events, the newest
+PAGE = 5  # operations on the page that a message names, the newest
 LINE = 300  # characters of one of them
 BREAK = "\u200b"
 CALLS = re.compile(r"(?<![\w.+-])@(?=[\w&!])|\](?=\()|<(?=[!#])")
@@ -57,7 +59,7 @@ def compose(incident: Incident, due: Due, place: Place) -> Text:
             tr("What to decide:"),
             *(joined("", ("  ", line)) for line in _decide(incident)),
             "",
-            tr("The whole story: {command}", command="atftctl incident --html incident.html"),
+            tr("The whole story: {command}", command=_story(incident)),
             tr("On {host}, in {folder}", host=place.host, folder=place.folder),
             *(tr("contact: {contact}", contact=contact) for contact in place.contacts),
         ),
@@ -94,6 +96,13 @@ def _decide(incident: Incident) -> list[str]:
     if newest and newest.urgent:
         return [tr("a person must look at it: {command}", command=command)]
     return [tr("look, and decide whether to run: {command}", command=command)]
+
+
+def _story(incident: Incident) -> str:
+    """The command that shows what is known of this incident, also when later ones have come."""
+    if operations := incident.operations[-PAGE:]:
+        return f"atftctl incident {' '.join(map(shlex.quote, operations))} --html incident.html"
+    return f"atftctl alert show {shlex.quote(incident.id)}" if incident.alerts else "atftctl status"
 
 
 def without(text: str, secrets: Sequence[str], *, whole: bool = False) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from atftctl import protocol
+from atftctl.domain.alert import ReceivedAlert
 from atftctl.domain.checks import title_of
 from atftctl.domain.incident import Failed, Kind, Moment, Recorded, seconds_of
 from atftctl.domain.snapshot import Passed
@@ -43,14 +44,16 @@ def timeline(
     passed: Iterable[Passed],
     failed: Iterable[Failed],
     others: Iterable[Recorded],
+    alerts: Iterable[ReceivedAlert] = (),
 ) -> tuple[Moment, ...]:
     """All that is known of the times, in their order.
 
     before, after: events of the trainers before and after the change. passed, failed: later checklists of these files.
-    others: later operations that undo or confirm this one.
+    others: later operations that undo or confirm this one. alerts: those that came around this one.
     """
     signs = list(_signs(before))
     moments = [*signs, *_after(operation, after), *_own(operation, signs), *_later(passed, failed, others)]
+    moments += _alerts(operation, alerts)
     return tuple(sorted(moments, key=lambda moment: moment.at))
 
 
@@ -137,6 +140,17 @@ def _later(passed: Iterable[Passed], failed: Iterable[Failed], others: Iterable[
     for other in others:
         if other.started is not None:
             yield Moment(other.started, "later", _ran(other))
+
+
+def _alerts(operation: Recorded, alerts: Iterable[ReceivedAlert]) -> Iterator[Moment]:
+    """What was sent to atftctl, and what the diagnosis said then."""
+    for alert in [alert for alert in alerts if alert.conclusion][-MOST:]:
+        at, concluded = _at(alert.at), alert.conclusion
+        if at is not None and concluded is not None:
+            own = alert.origin == "atftctl"
+            text = tr("alert {name}; diagnosis: {headline}", name=alert.notification.title, headline=concluded.headline)
+            kind: Kind = "sign" if operation.started is None or at <= operation.started else "later"
+            yield Moment(at, kind, concluded.headline if own else text)
 
 
 def _ran(operation: Recorded) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from atftctl.decide.alerting import incidents as deciding
-from atftctl.decide.alerting.message import Text, compose, without
+from atftctl.decide.alerting.message import Place, Text, compose, without
 from atftctl.domain.errors import AtftError
 from atftctl.domain.incident_events import Due, Incident, RouteState
 from atftctl.domain.printable import printable
@@ -23,6 +23,7 @@ from atftctl.operations.alerting.deliver import Outcome, Outgoing, deliver
 from atftctl.operations.alerting.gather import incidents_of, place_of, signature
 from atftctl.operations.project import Project, open_to_look
 from atftctl.operations.report.masking import masked
+from atftctl.operations.report.runbook_texts import RunbookTexts
 from atftctl.state import notifications
 from atftctl.state.notifications import Told
 from atftctl.state.reserve import FULL
@@ -102,7 +103,7 @@ class Notifier:
 
     def _send(self, project: Project, jobs: list[Job]) -> None:
         place = place_of(project)
-        texts = {id(job): compose(job.incident, job.due, place) for job in jobs}
+        texts = {id(job): _text(project, job, place) for job in jobs}
         secrets = [os.environ[route.variable] for route in project.runbook.routes.values() if _is_set(route)]
         messages = [self._outgoing(job, texts[id(job)], secrets) for job in jobs]
         for job, outcome in zip(jobs, deliver(project.layout.root, messages), strict=True):
@@ -145,6 +146,14 @@ class Notifier:
         seen, end = signature(project.layout), time.monotonic() + seconds
         while (left_s := end - time.monotonic()) > 0 and signature(project.layout) == seen:
             time.sleep(min(left_s, LOOK_S))
+
+
+def _text(project: Project, job: Job, place: Place) -> Text:
+    """The message, with the runbook's texts in the language of the route."""
+    language = job.route.language
+    contacts, runbook = replace(project, language=language).contacts, RunbookTexts(project.runbook, language)
+    text = compose(job.incident, job.due, replace(place, contacts=contacts))
+    return Text(runbook.put(text.subject), tuple(map(runbook.put, text.lines)))
 
 
 def _is_set(route: Route) -> bool:

@@ -20,7 +20,7 @@ from atftctl.operations.monitoring.diagnose import diagnose
 from atftctl.operations.monitoring.diagnosis_data import DiagnoseData
 from atftctl.operations.project import Project, now
 from atftctl.protocol import Exit
-from atftctl.protocol.messages import Message, tr
+from atftctl.protocol.messages import Message, joined, tr
 from atftctl.state import alerts
 
 LONGEST = 1 << 20  # bytes of a notification
@@ -81,7 +81,7 @@ def _concluded(project: Project, report: Reporter) -> Conclusion:
         return Conclusion("inconclusive", tr("the diagnosis failed: {reason}", reason=reason(error)), at=at)
     data = result.data
     assert isinstance(data, DiagnoseData)
-    signs = [f"{sign.source}: {sign.text}" for sign in (data.cause.evidence if data.cause else data.notes)]
+    signs = [joined(": ", (sign.source, sign.text)) for sign in (data.cause.evidence if data.cause else data.notes)]
     command = data.cause.command if data.cause else ""
     return Conclusion(data.verdict, result.headline, command, tuple(signs[:EVIDENCE]), at)
 

@@ -13,6 +13,7 @@ from atftctl.protocol.messages import record_of, tr
 
 TYPES = {"info": "info", "warning": "warning", "critical": "failure"}  # by severity, as apprise calls them
 PROBLEM = 200  # characters
+CAUSE = "Socket Exception: "  # how apprise begins the line
 
 
 def send(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def _send(address: str, message: Mapping[str, Any]) -> dict[str, Any]:
 
     asset = apprise.AppriseAsset(app_id="atftctl", app_desc="atftctl", http_redirects=False)
     service = apprise.Apprise(asset=asset)
-    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
+    with apprise.LogCapture(level=logging.DEBUG, fmt="%(levelname)s\t%(message)s") as log:
         if not service.add(address):
             text = tr("{name} holds no address that apprise understands", name=message["variable"])
             return _failed(text, final=True)
@@ -44,10 +45,23 @@ def _send(address: str, message: Mapping[str, Any]) -> dict[str, Any]:
             notify_type=TYPES[message["severity"]],
             body_format=apprise.NotifyFormat.TEXT,
         )
-        said = log.getvalue()
+        said = _reasons(log.getvalue())
     if sent:
         return {"problem": "", "final": False}
     return _failed(_safe(said, address) or tr("apprise could not send it"), final=False)
+
+
+def _reasons(log: str) -> str:
+    """What apprise says of a failure: its warnings, which are few words, and the errors that it keeps for its debug
+    log: "Connection refused", or that the server takes no password."""
+    reasons = []
+    for line in log.splitlines():
+        level, _, text = line.partition("\t")
+        if level in ("WARNING", "ERROR", "CRITICAL"):
+            reasons.append(text.removesuffix("."))
+        elif level == "DEBUG" and text.startswith(CAUSE):  # the end of a chain of errors says most
+            reasons.append(text.removeprefix(CAUSE).rpartition("): ")[2].removesuffix('"))').removesuffix("."))
+    return "\n".join(dict.fromkeys(reasons))
 
 
 def _failed(problem: str, *, final: bool) -> dict[str, Any]:

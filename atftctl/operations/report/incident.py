@@ -31,6 +31,7 @@ from atftctl.operations.report.incident_data import (
     SideData,
 )
 from atftctl.operations.report.masking import masked, masked_lines
+from atftctl.operations.report.runbook_texts import RunbookTexts
 from atftctl.protocol import Exit
 from atftctl.protocol.messages import joined, tr, trn
 from atftctl.state import failed_checks, verified
@@ -91,18 +92,24 @@ def _part(
 ) -> IncidentPart:
     """One operation."""
     operation, evidence, rules = recorded(entry), kept(project.layout, str(entry["operation"])), project.runbook.metrics
+    runbook = RunbookTexts(project.runbook, project.language)
+    # The title of the plan can be translated, where it is the same.
+    title = evidence.title if evidence.title == operation.title else operation.title
+    operation = replace(operation, title=runbook.put(title))
     before, after = _of_last_run(evidence, events), _until(_of_next_run(operation, events), later)
     wanted = tuple(dict.fromkeys(rules.roles.values()))
     first = step_of(operation.first_step.get("step"))
     rows = around(project.layout, evidence.metrics, wanted, operation.generation, first)
     passed = parts.passed_of(entry, verified.passes(project.layout))
     failed = parts.failed_of(entry, failed_checks.read(project.layout))
-    settings, unknown = parts.settings_of(contents, entry)
+    alerts = parts.alerts_of(project.layout, before, operation, later)
     others = [recorded(line) for line in parts.related(entry, later)]
+    moments = timeline(operation, before, after, passed, failed, others, alerts)
+    settings, unknown = parts.settings_of(contents, entry)
     curves, absent = _curves(rules, rows, bins)
     spent = cost(operation, evidence.process or {}, before, after, rows, rules.step_time)
     return IncidentPart(
-        **_words(operation, evidence.title),
+        **_words(operation),
         exit_code=operation.exit_code,
         started=_iso(operation.started),
         ended=_iso(operation.ended),
@@ -112,7 +119,7 @@ def _part(
         undo=parts.undo_of(entry, later),
         facts=_facts(operation),
         steps=tuple(masked(_cut(step)) for step in evidence.plan),
-        timeline=tuple(_moment(moment) for moment in timeline(operation, before, after, passed, failed, others)),
+        timeline=tuple(_moment(moment, runbook) for moment in moments),
         settings=settings,
         files=parts.files_of(entry),
         diff=tuple(masked_lines(evidence.diff[:DIFF_LINES])),
@@ -134,10 +141,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST]
 
 
-def _words(operation: Recorded, title: str) -> dict[str, str]:
-    """The texts of the record. title: that of the plan, which can be translated, where it is the same."""
-    if title == operation.title:
-        operation = replace(operation, title=title)
+def _words(operation: Recorded) -> dict[str, str]:
+    """The texts of the record."""
     texts = {"command": operation.command, "title": operation.title, "operator": operation.operator}
     texts |= {"reason": operation.reason, "outcome": operation.outcome, "verdict": operation.verdict}
     return {"operation": operation.id, **{name: masked(_cut(text)) for name, text in texts.items()}}
@@ -236,8 +241,8 @@ def _number(made: Side) -> float | str | None:
     return made.last if made.last is None or math.isfinite(made.last) else str(made.last)
 
 
-def _moment(moment: Moment) -> MomentData:
-    return MomentData(_iso(moment.at), moment.kind, masked(moment.text), moment.about)
+def _moment(moment: Moment, runbook: RunbookTexts) -> MomentData:
+    return MomentData(_iso(moment.at), moment.kind, masked(runbook.put(moment.text)), moment.about)
 
 
 def _iso(at: float | None) -> str:

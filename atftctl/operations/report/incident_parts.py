@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from atftctl.decide.alerting.events import seconds
 from atftctl.decide.plans.setting_changes import flat, same
-from atftctl.domain.checks import title_of
+from atftctl.domain.alert import ReceivedAlert
+from atftctl.domain.checks import CHECKS, title_of
 from atftctl.domain.errors import Refused
-from atftctl.domain.incident import Failed, Placed, Recorded
+from atftctl.domain.incident import Failed, Placed, Recorded, recorded, seconds_of
 from atftctl.domain.snapshot import Passed, Passes
 from atftctl.domain.text import value_text
 from atftctl.domain.verdict import Verdict
@@ -19,10 +21,14 @@ from atftctl.observe.incident import ID, Contents, Kept
 from atftctl.operations.project import Project
 from atftctl.operations.report.incident_data import CheckData, FileData, SettingData, UndoData
 from atftctl.operations.report.masking import masked, masked_value
+from atftctl.protocol import STARTED
 from atftctl.protocol.keys import key_text
 from atftctl.protocol.messages import joined, tr, trn
-from atftctl.state import history
+from atftctl.state import alerts, history
+from atftctl.state.layout import Layout
 
+LOOK_S = 3600.0  # before an operation whose run is not known
+LATER_S = 6 * 3600.0  # after the newest operation: from then on an alert belongs to another incident
 CONFIGS = (".yaml", ".yml", ".json")
 LONGEST = 300  # characters of a value
 PUT_BACK = "put back"  # the outcome of an operation that changed nothing in the end
@@ -154,12 +160,18 @@ def _checklist(passed: Sequence[Passed], failed: Sequence[Failed]) -> Iterator[C
     """The newest checklist that passed or failed; one that was inconclusive is not recorded."""
     newest = failed[-1] if failed else None
     if newest and not (passed and _is_after(passed[-1].at, newest.at)):
-        for name, (verdict, text) in newest.checks.items():
+        for name in _in_order(newest.checks):
+            verdict, text = newest.checks[name]
             yield CheckData(title_of(name), _verdict(verdict), masked(text), newest.at)
         return
     for checklist in passed[-1:]:
-        for name, text in checklist.checks.items():
-            yield CheckData(title_of(name), Verdict.PASS.value, masked(text), checklist.at)
+        for name in _in_order(checklist.checks):
+            yield CheckData(title_of(name), Verdict.PASS.value, masked(checklist.checks[name]), checklist.at)
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """In the order of the checklist, in which `verify` shows them; others last."""
+    return sorted(names, key=lambda name: [*CHECKS, name].index(name))
 
 
 def _verdict(value: object) -> str:
@@ -184,6 +196,22 @@ def undo_of(entry: Entry, later: Sequence[Entry]) -> UndoData:
         names = joined(", ", [str(line["operation"]) for line in since[-3:]])
         note = tr("the same files were changed again since then: {operations}", operations=names)
     return UndoData(f"atftctl undo {name}", note)
+
+
+def alerts_of(
+    layout: Layout, before: Sequence[Mapping[str, Any]], operation: Recorded, later: Sequence[Entry]
+) -> list[ReceivedAlert]:
+    """The alerts of the run before the operation, and those after it, until the next change. None where the record of
+    the alerts can't be read: `alert list` says so."""
+    try:
+        known = alerts.read(layout)
+    except Refused:
+        return []
+    own = operation.started or 0.0
+    begin = min([seconds_of(event["t"]) or own for event in before if event["event"] == STARTED][-1:] or [own - LOOK_S])
+    changes = [recorded(line).started for line in later if line.get("files") or line.get("generation")]
+    end = min([at for at in changes if at is not None] or [own + LATER_S])
+    return [alert for alert in known if begin <= (seconds(alert.at) or 0.0) < end]
 
 
 def related(entry: Entry, later: Sequence[Entry]) -> list[Entry]:
