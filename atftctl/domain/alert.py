@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+from atftctl.domain.printable import shortened
 from atftctl.domain.record import record
 from atftctl.protocol.messages import from_record, record_of
 
+NAME = 80  # characters of an alert's name in a line
 AlertStatus = Literal["firing", "resolved"]
 # alertmanager: a notification came from there. atftctl: this program itself asks for a person.
 Origin = Literal["alertmanager", "atftctl"]
@@ -54,19 +56,26 @@ class Notification:
     def title(self) -> str:
         """The names of its alerts: of a group that fires, without those that are over."""
         told = [alert for alert in self.alerts if alert.status == self.status] or self.alerts
-        names = [*dict.fromkeys(alert.name for alert in told)]
+        names = [*dict.fromkeys(shortened(alert.name, NAME) for alert in told)]
         return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 @record
 class Conclusion:
-    """What the diagnosis said. `at`: when (ISO 8601). `command`: the command that helps, or ""."""
+    """What the diagnosis said. `at`: when (ISO 8601). `command`: the command that helps, or "". `died`: the trainer was
+    dead, whether or not it could be told why."""
 
     verdict: str
     headline: str
     command: str = ""
     evidence: tuple[str, ...] = ()
     at: str = ""
+    died: bool = False
+
+    @property
+    def is_fault(self) -> bool:
+        """Must people be told?"""
+        return self.verdict == "fault" or self.died
 
     def to_json(self) -> dict[str, Any]:
         """The conclusion as JSON: its texts in English, and, in `texts`, as they can be translated."""

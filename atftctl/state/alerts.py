@@ -53,12 +53,10 @@ def record(
             _write(layout, [again if alert is before else alert for alert in known])
             return again, False
         at = now.isoformat(timespec="milliseconds")
-        ended = notification.status == "resolved"
-        late = not ended and any(_is_over(notification, alert) for alert in known)
+        is_end = notification.status == "resolved"
+        late = not is_end and any(_is_over(notification, alert) for alert in known)
         new = ReceivedAlert(_new_id(now), origin, at, notification, conclusion, at if late else "")
-        kept = [
-            replace(alert, resolved=at) if ended and _is_ended_by(alert, notification) else alert for alert in known
-        ]
+        kept = [replace(alert, resolved=at) if _is_ended_by(alert, notification) else alert for alert in known]
         _write(layout, [*kept, new])
         return new, True
 
@@ -78,16 +76,23 @@ def _repeats(alert: ReceivedAlert, notification: Notification) -> bool:
 
 
 def _is_ended_by(alert: ReceivedAlert, notification: Notification) -> bool:
-    """Does a notification say that this alert is over?"""
+    """Does a notification say that this alert is over? A group may go on firing, with other alerts than these."""
     sent = alert.notification
-    return not alert.resolved and sent.status == "firing" and sent.key == notification.key
+    if alert.resolved or sent.status != "firing" or sent.key != notification.key:
+        return False
+    firing = {(each.fingerprint, each.starts) for each in sent.alerts if each.status == "firing"}
+    return notification.status == "resolved" or firing <= _over(notification)
+
+
+def _over(notification: Notification) -> set[tuple[str, str]]:
+    return {(each.fingerprint, each.starts) for each in notification.alerts if each.status == "resolved"}
 
 
 def _is_over(notification: Notification, alert: ReceivedAlert) -> bool:
     """Was the end of this notification's alerts told before it came?"""
     sent = alert.notification
-    over = {(each.fingerprint, each.starts) for each in sent.alerts if each.status == "resolved"}
-    return sent.key == notification.key and {(each.fingerprint, each.starts) for each in notification.alerts} <= over
+    came = {(each.fingerprint, each.starts) for each in notification.alerts}
+    return sent.key == notification.key and came <= _over(sent)
 
 
 def _new_id(now: datetime) -> str:

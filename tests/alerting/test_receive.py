@@ -78,6 +78,15 @@ def test_the_end_of_an_alert_is_recorded_with_it(project: Project) -> None:
     assert all(alert["resolved"] or alert["status"] == "resolved" for alert in listed(project))
 
 
+def test_an_alert_of_a_group_that_goes_on_is_over_when_the_group_says_so(project: Project) -> None:
+    """Public report prometheus/alertmanager#1899: a group fires on with another alert."""
+    receive(project, notification())
+    both = json.loads(notification())
+    over, other = {**both["alerts"][0], "status": "resolved"}, {**both["alerts"][0], "fingerprint": "9f"}
+    receive(project, json.dumps({**both, "alerts": [over, other]}))
+    assert [bool(alert["resolved"]) for alert in listed(project)] == [False, True]
+
+
 def test_an_alert_that_is_resolved_before_it_was_seen_is_recorded_and_not_diagnosed(project: Project) -> None:
     first = receive(project, notification("resolved"))
     assert first["new"]

@@ -127,6 +127,9 @@ def test_an_alert_without_a_fault_begins_none() -> None:
         concluded = Conclusion(verdict, "h", at="2026-11-30T10:00:00+00:00")
         assert events.of_alert(ReceivedAlert("a", "alertmanager", "", sent, concluded)) is None
     assert events.of_alert(ReceivedAlert("a", "alertmanager", "", sent)) is None
+    died = Conclusion("inconclusive", "it has died", "atftctl diagnose", at="2026-11-30T10:00:00+00:00", died=True)
+    event = events.of_alert(ReceivedAlert("a", "alertmanager", "", sent, died))
+    assert event and event.begins and event.command == "atftctl diagnose", "a dead trainer is one, whatever it died of"
 
 
 def test_a_route_hears_only_of_its_severity() -> None:

@@ -65,10 +65,11 @@ def _way_on(entry: Mapping[str, Any], *, failed: bool) -> str:
 
 
 def of_alert(alert: ReceivedAlert) -> Event | None:
-    """The event of an alert: where a diagnosis has found a fault, or atftctl itself asks for a person."""
+    """The event of an alert: where a diagnosis has found a fault, or a dead trainer, or atftctl itself asks for a
+    person."""
     concluded = alert.conclusion
     time = seconds(concluded.at) if concluded else None
-    if concluded is None or time is None or concluded.verdict != "fault":
+    if concluded is None or time is None or not concluded.is_fault:
         return None
     title, page = alert.notification.title, alert.origin == "atftctl"
     text = tr("alert {name}; diagnosis: {headline}", name=title, headline=concluded.headline)

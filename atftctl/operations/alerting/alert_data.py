@@ -15,7 +15,7 @@ class ConclusionData(Data):
     """What the diagnosis of an alert said.
 
     at: when (ISO 8601). verdict: `healthy`, `fault` or `inconclusive`. headline: the diagnosis in one line. command:
-    the command that helps, or empty. evidence: what speaks for the cause.
+    the command that helps, or empty. evidence: what speaks for the cause. died: the trainer was dead.
     """
 
     at: str
@@ -23,6 +23,7 @@ class ConclusionData(Data):
     headline: str
     command: str
     evidence: tuple[str, ...]
+    died: bool
 
 
 @record

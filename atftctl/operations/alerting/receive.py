@@ -82,8 +82,9 @@ def _concluded(project: Project, report: Reporter) -> Conclusion:
     data = result.data
     assert isinstance(data, DiagnoseData)
     signs = [joined(": ", (sign.source, sign.text)) for sign in (data.cause.evidence if data.cause else data.notes)]
-    command = data.cause.command if data.cause else ""
-    return Conclusion(data.verdict, result.headline, command, tuple(signs[:EVIDENCE]), at)
+    died = data.state == "died"
+    command = data.cause.command if data.cause else "atftctl diagnose" if died else ""
+    return Conclusion(data.verdict, result.headline, command, tuple(signs[:EVIDENCE]), at, died)
 
 
 def _headline(alert: ReceivedAlert, *, is_new: bool) -> Message:
