@@ -98,11 +98,13 @@ class LineFile:
         self._torn = facts.st_size > 0 and os.pread(self._file, 1, facts.st_size - 1) != b"\n"
 
     def reopen_if_rotated(self) -> bool:
-        """Open the path again if it no longer names the open file; return whether a new, empty file was opened."""
+        """Open the path again if it no longer names the open file; return whether the file is empty: it is new, or was
+        copied and emptied (logrotate: copytruncate)."""
         try:
             facts = self.path.stat()
             if (facts.st_dev, facts.st_ino) == self._identity:
-                return False
+                self._torn = self._torn and facts.st_size > 0
+                return facts.st_size == 0
         except FileNotFoundError:
             pass
         except OSError:

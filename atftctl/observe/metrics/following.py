@@ -11,8 +11,9 @@ from atftctl import protocol
 from atftctl.domain.metric_rules import MetricsPlace, MetricsSince
 from atftctl.domain.run_rows import Row, RunRows
 from atftctl.host.files.growing import BEGIN, GrowingFile, Place
+from atftctl.host.files.logs import real_path
 from atftctl.observe.metrics.csv_lines import ROW_LIMIT, header_of
-from atftctl.observe.metrics.run_rows import Progress, Reading, ignore
+from atftctl.observe.metrics.run_rows import Progress, Reading, header_of_copy, ignore
 
 KEPT = 20  # rows, the newest
 WINDOW = 200  # rows; how many lines are torn is counted over one to two of them
@@ -73,7 +74,7 @@ class RowFollower:
     def __init__(self, root: Path, wanted: Sequence[str], quality: str, generation: int, state: Followed) -> None:
         self._file = GrowingFile(root, protocol.METRICS, state.place, state.old)
         self._wanted, self._quality, self._generation = tuple(wanted), quality, generation
-        self._state = state
+        self._state, self._path = state, real_path(root, protocol.METRICS)
 
     @property
     def state(self) -> Followed:
@@ -108,7 +109,7 @@ class RowFollower:
 
     def _reading(self) -> Reading:
         reading = Reading(self._wanted, self._generation, -1)
-        header = self._state.header or header_of(self._file.head(ROW_LIMIT))
+        header = self._state.header or header_of(self._file.head(ROW_LIMIT)) or header_of_copy(self._path)
         if header:
             reading.begin(header)
         return reading

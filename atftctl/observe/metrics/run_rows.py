@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
@@ -14,6 +15,7 @@ from atftctl.domain.run_rows import Row, RunRows
 from atftctl.host.errors import HostError, reason
 from atftctl.host.files.reading import open_regular
 from atftctl.observe.metrics.csv_lines import ROW_LIMIT, STEP, header_of
+from atftctl.observe.metrics.rotation import parts
 from atftctl.observe.trainer_run.event_log import parts_since
 
 NEWEST, OLDER = 2000, 1000  # rows that are kept: of the newest each, of those before them so many in all
@@ -117,7 +119,7 @@ def run_rows(
         try:
             with open_regular(path) as file:
                 written = os.fstat(file.fileno()).st_mtime
-                _read(file, start, reading, progress)
+                _read(file, path, start, reading, progress)
         except FileNotFoundError:
             continue
         except (OSError, HostError) as error:
@@ -128,10 +130,19 @@ def run_rows(
     )  # fmt: skip
 
 
-def _read(file: BufferedReader, start: int, reading: Reading, progress: Progress) -> None:
+def header_of_copy(path: Path) -> tuple[str, ...] | None:
+    """The header that a file of metrics had before it was copied and emptied: its writer may write none again."""
+    for other in reversed(parts(path.parent, path.name)):
+        with suppress(OSError, HostError), open_regular(other) as file:
+            if other != path and (header := header_of(file.readline(ROW_LIMIT))):
+                return header
+    return None
+
+
+def _read(file: BufferedReader, path: Path, start: int, reading: Reading, progress: Progress) -> None:
     header = header_of(file.readline(ROW_LIMIT))
     begin, size = max(start, file.tell() if header else 0), os.fstat(file.fileno()).st_size
-    if header:
+    if header or (not reading.header and (header := header_of_copy(path))):
         reading.begin(header)
     middle, stride = _middle(file, begin, size)
     for block in _blocks(file, begin, middle):

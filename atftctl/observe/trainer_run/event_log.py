@@ -12,10 +12,12 @@ from atftctl import protocol
 from atftctl.host.errors import HostError
 from atftctl.host.files.logs import TAIL_LIMIT, inode_of_log, real_path, size_of_log
 from atftctl.host.files.reading import open_regular
+from atftctl.observe.metrics.rotation import is_compressed, parts
 from atftctl.protocol.messages import tr
 from atftctl.state import sealed_records
 
 POLL_S = 0.02
+STARTED = ".atftctl/process.json"  # is written at each start
 HEADER_LIMIT = 64 << 10  # bytes
 ROW_LIMIT = 64 << 10  # characters; no row of metrics is so long, and csv refuses longer fields
 NEWEST = 2 << 20  # bytes of metrics that are read at most
@@ -117,18 +119,33 @@ def _rows(path: Path, start: int, limit: int) -> list[dict[str, str]]:
 
 def parts_since(root: Path, name: str, offset: int, inode: int) -> list[tuple[Path, int]]:
     """The files that hold a log from `offset` of the file with this inode on, and the position in each. Where the log
-    was rotated since, that file has another name (events.jsonl.1), and the trainer may still write to it; what is in a
-    file that was compressed or deleted is lost."""
+    was rotated since, that file has another name (events.jsonl.1), and the trainer may still write to it. Where it was
+    copied and then emptied (logrotate: copytruncate), the copies hold what was before. What is in a file that was
+    compressed or deleted is lost."""
     path = real_path(root, name)
     current = inode_of_log(root, name)
     if not inode or current == inode:
-        return [(path, offset if offset <= size_of_log(root, name) else 0)]
+        whole = offset <= size_of_log(root, name)
+        return [(path, offset)] if whole else [*_copies(root, name, offset), (path, 0)]
     try:
         others = [other for other in path.parent.iterdir() if other.name.startswith(path.name) and other != path]
     except OSError:
         others = []
     rotated = [(other, offset) for other in others if _inode(other) == inode]
     return [*rotated, *([(path, 0)] if current else [])]
+
+
+def _copies(root: Path, name: str, offset: int) -> list[tuple[Path, int]]:
+    """The copies that were made of a log before it was emptied, the oldest first, and the position in each. Only those
+    that were written since the newest start: older ones belong to other runs."""
+    try:
+        started = (root / STARTED).lstat().st_mtime_ns
+        copies = [(path.lstat(), path) for path in parts(root, name)[:-1] if not is_compressed(path)]
+    except OSError:
+        return []
+    copies = [(facts, path) for facts, path in copies if facts.st_mtime_ns >= started]
+    first = next((at for at in reversed(range(len(copies))) if copies[at][0].st_size >= offset), len(copies))
+    return [(path, 0 if number else offset) for number, (_, path) in enumerate(copies[first:])]
 
 
 def _inode(path: Path) -> int:
