@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "logs").mkdir()
     (tmp_path / ".atftctl").mkdir()
     (tmp_path / protocol.METRICS).write_text("step,loss,generation\n" + "".join(f"{step},1.5,1\n" for step in range(9)))
-    (tmp_path / protocol.EVENTS).write_bytes(event_line("first_step", run_id="a", step=1) * 3)
+    (tmp_path / protocol.EVENTS).write_bytes(event_line("first_step", t=1.0, run_id="a", step=1) * 3)
     (tmp_path / ".atftctl/process.json").write_text("{}")
     return tmp_path
 
@@ -61,9 +61,9 @@ def test_events_of_before_are_read(root: Path) -> None:
     path = root / protocol.EVENTS
     facts = path.stat()
     with path.open("ab") as file:
-        file.write(event_line("first_step", run_id="b", step=2) * 5)
+        file.write(event_line("first_step", t=1.0, run_id="b", step=2) * 5)
     empty(path)
-    path.write_bytes(event_line("checkpoint", run_id="b", step=3))
+    path.write_bytes(event_line("checkpoint", t=1.0, run_id="b", step=3))
     names = [event["event"] for event in events(root, offset=facts.st_size, inode=facts.st_ino, run_id="b")]
     assert names == ["first_step"] * 5 + ["checkpoint"]
 
