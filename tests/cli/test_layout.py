@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.cli.render import translation
+from atftctl.cli.render import tables, translation
 from atftctl.cli.render.ages import age
 from atftctl.cli.render.layout import chunks, display_width, table, wrap
 from atftctl.cli.render.plan import itemized
@@ -105,3 +105,17 @@ def catalogue(messages: dict[str, str]) -> bytes:
     sources = b"".join(struct.pack("<2I", size, start + at) for size, at, _, _ in entries)
     targets = b"".join(struct.pack("<2I", size, start + len(ids) + at) for _, _, size, at in entries)
     return head + sources + targets + ids + texts
+
+
+def test_a_table_that_is_too_wide_is_turned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr(tables, "screen", lambda: (46, 24))
+    head, rows = ["symptom", *["a time"] * 5], [[f"symptom-{number}", *["12.34 s"] * 5] for number in range(4)]
+    tables.show_wide_table(head, rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["symptom", "symptom-0", "symptom-1"] and lines[1].split()[2:4] == ["12.34", "s"]
+    assert lines[6].split() == ["symptom", "symptom-2", "symptom-3"]
+    assert max(map(len, lines)) <= 46

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from atftctl.cli.render.console import say
 from atftctl.cli.render.result import contacts, tone_of
-from atftctl.cli.render.tables import show_table
+from atftctl.cli.render.tables import show_wide_table
 from atftctl.domain.result import Result
 from atftctl.operations.drill.outcome import EXIT_OF, OWN_S, REACTION_S, DrillData, Rehearsed
 from atftctl.protocol.messages import Message, tr
@@ -24,7 +24,7 @@ def drills(result: Result) -> None:
     """The headline, a table of the times, and for each drill that did not pass how to look at it."""
     data = data_of(result)
     say(result.headline, tone_of(result.exit_code))
-    show_table(*table_of(data))
+    show_wide_table(*table_of(data))
     for drill in data.drills:
         for line in lines_of(drill):
             say(line, "quiet" if drill.verdict == "restored" else tone_of(EXIT_OF[drill.verdict]), lead="  ", hang=4)

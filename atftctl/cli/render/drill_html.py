@@ -66,7 +66,8 @@ class _Rehearsal(Parts):
             yield self.heading(tr("The checklist after it"))
             yield self.fields(checks)
         if drill.incident is not None:
-            yield f"<section>\n{self.heading(tr('The page of its incident'))}"
+            title = tr("The page of its incident")  # not in the text below: `make messages` finds no message there
+            yield f"<section>\n{self.heading(title)}"
             yield self.paragraph(tr("As it stood in the scratch copy: its commands were for there."), "q")
             yield from self.part(drill.incident)
             yield "</section>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from atftctl.cli.render.drill import lines_of, table_of
+from atftctl.domain.checks import title_of
 from atftctl.operations.drill.outcome import DrillData, Rehearsed
 from atftctl.protocol.messages import Message, tr
 
@@ -27,4 +28,4 @@ def times_of(drill: Rehearsed) -> Sequence[tuple[str, str]]:
 
 def checks_of(drill: Rehearsed) -> Sequence[tuple[str, str]]:
     """The checks with their evidence."""
-    return [(str(name), str(text)) for name, text in (drill.seen.get("checks") or {}).items()]
+    return [(title_of(str(name)), text) for name, text in (drill.seen.get("checks") or {}).items()]

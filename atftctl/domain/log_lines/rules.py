@@ -67,7 +67,7 @@ DEFAULTS = (
     ErrorPattern(
         "accelerator",
         r"CUDA error|CUDNN_STATUS_|cuDNN error|NCCL (?:error|timeout)|nccl(?:System|Internal|Unhandled\w{0,20})Error"
-        r"|device-side assert|\bXid\b|HIP error",
+        r"|device-side assert|\bXid(?: \(|:? \d)|HIP error",
         "fatal",
         "root-cause",
     ),

@@ -26,6 +26,9 @@ def catch_up(drill: Drill) -> str:
     return trn("{count} step", "{count} steps", event["step"])
 
 
+VERDICTS = {"pass": tr("pass"), "fail": tr("FAIL"), "inconclusive": tr("inconclusive")}
+
+
 def verify(drill: Drill) -> str:
     """Check that the service is back at the level of the healthy run. Raises InterventionNeeded where it is not,
     Inconclusive where that can't be told."""
@@ -34,9 +37,10 @@ def verify(drill: Drill) -> str:
     drill.timeline.verify_s = time.monotonic() - begun
     data = result.data
     assert isinstance(data, checklist.VerifyData)
-    drill.seen["checks"] = {check.name: f"{check.verdict}: {check.detail}" for check in data.checks}
+    said = {check.name: VERDICTS.get(check.verdict, check.verdict) for check in data.checks}
+    drill.seen["checks"] = {check.name: joined(": ", (said[check.name], check.detail)) for check in data.checks}
     for check in data.checks:
-        drill.report.note(f"    {check.verdict:<12} {check.title}: {check.detail}")
+        drill.report.note(joined("", ("    ", said[check.name], "  ", check.title, ": ", check.detail)))
     if result.exit_code is not Exit.DONE:
         failed = joined("; ", checklist.not_passed(data))
         text = tr("verify: {verdict}: {checks}", verdict=data.verdict, checks=failed)

@@ -29,6 +29,19 @@ POLL_S = 0.05
 LIMIT_S = 900.0  # for the healthy run, and for single events: a machine may be busy
 
 
+TITLES = {  # of the parts
+    "scratch copy": tr("scratch copy"),
+    "healthy run": tr("healthy run"),
+    "baseline": tr("baseline"),
+    "fault": tr("fault"),
+    "incident": tr("incident"),
+    "outcome": tr("outcome"),
+    "training": tr("training"),
+    "verify": tr("verify"),
+    "re-enable": tr("re-enable"),
+}
+
+
 @dataclass
 class Drill:
     """One rehearsal. `symptom`: the one that is rehearsed; `fault`: how it is made. `timeline`: of the incident."""
@@ -72,8 +85,9 @@ class Drill:
         outcome = act()
         seconds = time.monotonic() - begun
         self.parts.append(Part(name, seconds))
-        self.lines.append(joined("", (f"{seconds:6.1f} s  {name}: ", outcome)))
-        self.report.note(f"$ {command}" if command else f"({name})")
+        title = TITLES.get(name, name)
+        self.lines.append(joined("", (f"{seconds:6.1f} s  ", title, ": ", outcome)))
+        self.report.note(f"$ {command}" if command else joined("", ("(", title, ")")))
         self.report.note(tr("  {seconds:.1f} s: {outcome}", seconds=seconds, outcome=outcome))
 
     def set_all(self, settings: FileSettings) -> None:

@@ -71,7 +71,7 @@ def _watch(drill: Drill, is_over: Callable[[Act], bool]) -> Act:
 
 def _show(drill: Drill, lines: list[str]) -> None:
     for text in lines:
-        drill.report.note(f"    {text}")
+        drill.report.note(joined("", ("    ", text)))
 
 
 def _newest(drill: Drill) -> Act | None:

@@ -154,6 +154,5 @@ def _line(name: str, counted: Counted) -> DetectorLine:
 
 def _headline(data: ReplayData) -> Message:
     runs = trn("{count} run", "{count} runs", data.runs)
-    count = sum(line.false_alarms for line in data.detectors if line.name != "spike")
-    alarms = trn("{count} alarm", "{count} alarms", count)
+    alarms = trn("{count} alarm", "{count} alarms", sum(line.false_alarms for line in data.detectors))
     return tr("{alarms} in {rows:,} healthy steps of {runs}", alarms=alarms, rows=data.healthy, runs=runs)
