@@ -27,6 +27,11 @@ with suppress(ImportError):
     settings.load_profile("busy")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what takes a minute: at the end, the other workers would wait for it."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_real_"))
+
+
 def pytest_collection_finish() -> None:
     """Thousands of tests are in memory by now: neither a collection nor a fork has to look at them again."""
     gc.collect()

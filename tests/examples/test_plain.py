@@ -15,7 +15,7 @@ def test_an_incident_is_rolled_back_and_undone(example: Make) -> None:
     need("torch")
     project = example("plain")
     assert 0 < incident.glue(project) <= 15
-    incident.break_and_roll_back(project, last="models/last.pt")
+    incident.break_and_roll_back(project, last="models/last.pt", again=True)
 
 
 def test_the_check_of_the_trainer(example: Make) -> None:

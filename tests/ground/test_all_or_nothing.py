@@ -226,7 +226,7 @@ def test_power_losses_on_the_way_back(tmp_path: Path) -> None:
     command = next(command for command in COMMANDS if command.name == "rollback blocked")
     command.make(tmp_path)
     losses = Losses()
-    sample(command, tmp_path, 40, 1, losses)
+    sample(command, tmp_path, 15, TODAY, losses)
     assert not losses.failures, losses.failures
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ def verdicts(done: object) -> dict[str, str]:
     return {check["name"]: check["verdict"] for check in done.json["data"]["checks"]}  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_from_a_baseline_to_verified_good(real: Project) -> None:
     assert real.run("rollback", "--immediate", "--yes").code == 0
     none_yet = real.run("baseline", "record")
@@ -92,25 +94,42 @@ def test_settings_are_taken_up_without_a_restart(real: Project) -> None:
     assert [row["command"] for row in real.run("history", "--json").json["data"]["operations"]][-1] == "trainer reload"
 
 
-def test_several_processes_start_stop_and_are_rolled_back(real: Project) -> None:
-    """The number of processes comes from the runbook; all stop at one step, nobody is left, nobody is killed."""
+@pytest.fixture
+def several(real: Project) -> Project:
+    """The number of processes comes from the runbook."""
     real.replace(RUNBOOK, "processes: 1", "processes: 2")
-    refused = real.run("trainer", "start")
-    assert refused.code == 1 and "a multiple of 2 can" in refused.out, "one date can't be shared by two"
-    wait_for(lambda: not processes_of(real.root))  # the launcher takes a moment
-    real.replace(TRAINING, "dates_per_step: 1", "dates_per_step: 2")
-    assert real.run("trainer", "start").code == 0
-    assert len(processes_of(real.root)) >= 3, "the launcher and two workers"
-    events = [json.loads(line) for line in real.read("logs/events.jsonl").splitlines()]
-    assert [event["world_size"] for event in events if event["event"] == "started"] == [2]
+    real.replace(RUNBOOK, "grace_s: 5", "grace_s: 60")
+    return real
 
-    done = real.run("rollback", "--symptom", "memory-leak", "--yes", "--json")
-    assert done.code == 0, done
-    stopped = real.run("trainer", "stop")
+
+def events(project: Project, name: str) -> list[dict[str, Any]]:
+    every = [json.loads(line) for line in project.read("logs/events.jsonl").splitlines()]
+    return [event for event in every if event["event"] == name]
+
+
+def test_several_processes_start_and_stop(several: Project) -> None:
+    """All stop at one step, nobody is left, nobody is killed."""
+    several.replace(TRAINING, "dates_per_step: 1", "dates_per_step: 2")
+    assert several.run("trainer", "start").code == 0
+    assert len(processes_of(several.root)) >= 3, "the launcher and two workers"
+    assert [event["world_size"] for event in events(several, "started")] == [2]
+    stopped = several.run("trainer", "stop")
     assert stopped.code == 0 and "had to be killed" not in stopped.out, stopped
-    wait_for(lambda: not processes_of(real.root))
-    events = [json.loads(line) for line in real.read("logs/events.jsonl").splitlines()]
-    assert [event["reason"] for event in events if event["event"] == "stopped"][-2:] == ["asked to stop"] * 2
+    wait_for(lambda: not processes_of(several.root))
+    assert [event["reason"] for event in events(several, "stopped")] == ["asked to stop"]
+
+
+@pytest.mark.long
+def test_several_processes_are_rolled_back(several: Project) -> None:
+    refused = several.run("trainer", "start")
+    assert refused.code == 1 and "a multiple of 2 can" in refused.out, "one date can't be shared by two"
+    wait_for(lambda: not processes_of(several.root))  # the launcher takes a moment
+    several.replace(TRAINING, "dates_per_step: 1", "dates_per_step: 2")
+    assert several.run("trainer", "start").code == 0
+    done = several.run("rollback", "--symptom", "memory-leak", "--yes", "--json")
+    assert done.code == 0, done
+    assert several.run("trainer", "stop").code == 0
+    assert [event["reason"] for event in events(several, "stopped")][-2:] == ["asked to stop"] * 2
 
 
 def test_each_flag_is_proven_and_one_that_does_nothing_fails(real: Project) -> None:

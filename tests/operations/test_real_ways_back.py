@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.needs import needs
 from tests.support.projects import CONFIG, RUNBOOK, TRAINING, Project
 
 pytestmark = needs("torch")
 
 
+@pytest.mark.long
 def test_a_stage_is_judged_by_the_trainers_own_metrics(real: Project) -> None:
     real.replace(RUNBOOK, "window_steps: 300", "window_steps: 80")
     assert real.run("trainer", "start").code == 0
