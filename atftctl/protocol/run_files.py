@@ -33,6 +33,7 @@ class LineFile:
         self._file = -1
         self._identity = (0, 0)
         self._torn = False
+        self._written = 0  # bytes, by the last call
         self.empty = self._began_empty = True
         self._open()
 
@@ -68,7 +69,8 @@ class LineFile:
         self.begins_anew()
         whole = b"\n" + lines if self._torn else lines
         try:
-            written = os.write(self._file, whole)
+            self._written = 0
+            self._written = written = os.write(self._file, whole)
             self._torn, self.empty = written < len(whole) and not whole[:written].endswith(b"\n"), False
             if durable:
                 os.fsync(self._file)
@@ -77,9 +79,9 @@ class LineFile:
         return written == len(whole)
 
     def clear(self) -> None:
-        """Remove what was written to a file that was empty."""
+        """Remove the beginning of a line from a file that was empty, and that nobody else has written to."""
         with suppress(OSError):
-            if self._began_empty:
+            if self._began_empty and os.fstat(self._file).st_size == self._written:
                 os.ftruncate(self._file, 0)
                 self._torn, self.empty = False, True
 
