@@ -93,6 +93,7 @@ class LineFile:
         self._file: int | None = None
         self._identity = (0, 0)
         self._torn = False
+        self._written = 0  # bytes, by the last call
 
     def open(self) -> None:
         """Open the file, and make it where it is missing. Raises OSError."""
@@ -131,7 +132,8 @@ class LineFile:
             if self._file is None:
                 self.open()
             assert self._file is not None
-            written = os.write(self._file, whole)
+            self._written = 0
+            self._written = written = os.write(self._file, whole)
             self._torn = written < len(whole)
             if durable:
                 os.fsync(self._file)
@@ -140,9 +142,9 @@ class LineFile:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if self._torn else None
 
     def clear(self) -> None:
-        """Remove what was written to a file that was empty."""
+        """Remove the beginning of a line from a file that was empty, and that nobody else has written to."""
         with suppress(OSError):
-            if self._file is not None and self.empty:  # when it was opened
+            if self._file is not None and self.empty and os.fstat(self._file).st_size == self._written:
                 os.ftruncate(self._file, 0)
                 self._torn = False
 

@@ -36,6 +36,7 @@ class LineFile:
         self._torn = False
         self._seen = 0  # the size up to which everything is ours, or was there before, or is in `_others`
         self._others = b""
+        self._written = 0  # bytes, by the last call
         self.empty = self._began_empty = True
         self._open()
 
@@ -72,7 +73,8 @@ class LineFile:
         self.begins_anew()
         whole = b"\n" + lines if self._torn else lines
         try:
-            written = os.write(self._file, whole)
+            self._written = 0
+            self._written = written = os.write(self._file, whole)
             end = os.lseek(self._file, 0, os.SEEK_CUR)
             self._note_others(end - written)
             self._seen = end
@@ -84,9 +86,9 @@ class LineFile:
         return written == len(whole)
 
     def clear(self) -> None:
-        """Remove what was written to a file that was empty."""
+        """Remove the beginning of a line from a file that was empty, and that nobody else has written to."""
         with suppress(OSError):
-            if self._began_empty:
+            if self._began_empty and os.fstat(self._file).st_size == self._written:
                 os.ftruncate(self._file, 0)
                 self._torn, self.empty, self._seen = False, True, 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from atftctl.hooks.reporter import Reporter, is_main_process, run_folder
+from atftctl.hooks.reporter import LineFile, Reporter, is_main_process, run_folder
 from atftctl.protocol.run_files import RunFiles
 from tests.support.small_disk import fill, small_disk
 
@@ -129,6 +130,24 @@ def test_what_a_full_disk_has_no_room_for_is_written_when_there_is(tmp_path: Pat
         reporter.step(3, loss=1.0)
         assert [event["event"] for event in events(disk)] == ["started", "first_step"]
         assert steps(disk) == ["3"]
+
+
+def test_a_header_that_was_cut_is_written_again_and_what_others_wrote_stays(tmp_path: Path) -> None:
+    """A limit of the size of files cuts a write as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    reporter = Reporter(tmp_path, every_s=0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    reporter.step(1, loss=1.0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "logs/metrics.csv").read_bytes() == b""
+    reporter.step(2, loss=1.0)
+    assert steps(tmp_path) == ["2"]
+    lines = LineFile(tmp_path / "other")
+    lines.append(b"half")
+    with (tmp_path / "other").open("ab") as other:
+        other.write(b"a line of another program\n")
+    lines.clear()
+    assert (tmp_path / "other").read_bytes() == b"halfa line of another program\n"
 
 
 def test_guard_too_writes_what_a_full_disk_had_no_room_for(tmp_path: Path) -> None:
