@@ -21,6 +21,7 @@ from atftctl.observe.metrics.lineage import Lineage, lineage, rows_of
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import process_record
+from atftctl.state.engines.choice import engine_of
 
 CLOCK_S = 1.0  # of a file system whose times are whole seconds, as that of the start is
 SOURCE = {"source": "metrics"}
@@ -143,7 +144,7 @@ def _memory_now(project: Project) -> dict[str, Any]:
     run = process_record.read(project.layout)
     if project.runbook.metrics.memory or run is None:
         return {}
-    held = [procs.anonymous_mb(process.pid) for process in process_record.members(project.layout, run)]
+    held = [procs.anonymous_mb(pid) for pid in engine_of(run).members(project.layout, run)]
     total = math.fsum(filter(None, held))
     return {"memory_mb": round(total, 1)} if total else {}
 
