@@ -35,15 +35,8 @@ try:
 except ImportError:  # copied into a project
     from reporter import LOOK_S, OnReload, Reporter  # type: ignore[import-not-found, no-redef]
 
-HOOKS = (
-    "setup",
-    "on_fit_start",
-    "on_train_start",
-    "on_train_batch_end",
-    "on_validation_end",
-    "on_train_end",
-    "on_exception",
-)
+USUAL = ("setup", "on_fit_start", "on_train_start", "on_train_batch_end")
+HOOKS = (*USUAL, "on_validation_end", "on_train_end", "on_exception")
 EVALUATION_LIMIT_S = 1800.0
 NEEDED = "RollbackCallback needs Lightning 2.2 or newer, and a CheckpointIO that saves at once"
 

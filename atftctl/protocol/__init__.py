@@ -68,6 +68,7 @@ DRILL = "ATFTCTL_DRILL"
 DRILL_LEAK_MB = "ATFTCTL_DRILL_LEAK_MB"
 COUNTER = ".atftctl/generation"
 PENDING = ".atftctl/pending.json"  # there while a change waits for its confirmation, and may be undone by itself
+HOOK_GRADIENT, HOOK_MEMORY, HOOK_TIME = "grad_norm", "rss_mb", "step_s"  # columns of METRICS that the hooks write
 GENERATION_COLUMN = "generation"  # of METRICS
 STAGING = "run"  # the folder, in the run folder, that holds a folder for each generation: see protocol/generations.py
 

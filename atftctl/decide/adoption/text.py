@@ -10,6 +10,7 @@ from atftctl.decide.adoption import measures
 from atftctl.domain.adoption import Guess, Measures, Proposal
 from atftctl.domain.checkpoint import Checkpoints
 from atftctl.domain.runbook import Value
+from atftctl.protocol import HOOK_GRADIENT, HOOK_MEMORY, HOOK_TIME
 
 ALIVE_S = 60  # longer than programs take that fail while they import and load
 PLAIN = re.compile(r"(?:\./|\.(?=[A-Za-z])|[A-Za-z_/])[A-Za-z0-9_./*=+-]*", re.ASCII)
@@ -125,14 +126,14 @@ def _of_hooks(chosen: Measures) -> Iterator[str]:
     yield "  columns:"
     yield f"    {quoted(chosen.loss)}: {{better: lower}}"
     if gradient:
-        yield "    grad_norm: {}"
-    yield "    rss_mb: {unit: MB, better: lower}"
-    yield "    step_s: {unit: s, better: lower}"
+        yield f"    {HOOK_GRADIENT}: {{}}"
+    yield f"    {HOOK_MEMORY}: {{unit: MB, better: lower}}"
+    yield f"    {HOOK_TIME}: {{unit: s, better: lower}}"
     yield f"  loss: {quoted(chosen.loss)}"
     if gradient:
-        yield "  gradient: grad_norm"
-    yield "  memory: rss_mb"
-    yield "  step_time: step_s"
+        yield f"  gradient: {HOOK_GRADIENT}"
+    yield f"  memory: {HOOK_MEMORY}"
+    yield f"  step_time: {HOOK_TIME}"
 
 
 def _logs(proposal: Proposal) -> Iterator[str]:

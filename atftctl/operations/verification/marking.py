@@ -8,17 +8,19 @@ from typing import Any
 
 from atftctl.domain.checkpoint import LEAST_STEPS, Grade, Graded, reaches
 from atftctl.domain.facts import ConfigFile
+from atftctl.domain.units import holds
 from atftctl.domain.verdict import Check
 from atftctl.host.errors import HostError
 from atftctl.host.files.containment import resolve_inside
 from atftctl.host.files.fingerprint import sha256_file
+from atftctl.observe.log_files.errors import started_at
 from atftctl.observe.snapshots import catalog
 from atftctl.operations.change.project_lock import locked
 from atftctl.operations.confirm import by_verify
 from atftctl.operations.project import Project, now
 from atftctl.operations.request import Request
 from atftctl.protocol.messages import Message, tr
-from atftctl.state import failed_checks, grades, quarantine, verified
+from atftctl.state import failed_checks, grades, process_record, quarantine, verified
 from atftctl.state.layout import Layout
 
 
@@ -47,6 +49,9 @@ def mark(
         )
     with locked(project, "verify", request):
         verified.mark_verified(layout, checked, checks, now())
+        if copied := _copied_from_run(layout, before, model):
+            verified.mark_verified(layout, {**before, **copied}, checks, now())
+            checked = {**before, **copied}
         with suppress(OSError, HostError):  # a grade that is not recorded is measured again
             grades.record(layout, _graded(project, model["sha256"], config_digest))
         if quarantine.reason(layout, config_digest):
@@ -54,6 +59,22 @@ def mark(
         confirmed = by_verify(project, request)
     replaced = any(current[path] != digest for path, digest in models.items())
     return (*confirmed, *_marked(layout, checked, str(model["path"]), replaced=replaced))
+
+
+def _copied_from_run(layout: Layout, before: Mapping[str, str], model: Mapping[str, Any]) -> dict[str, str]:
+    """The model in the newest snapshot of the running trainer, by path, where the metrics of the run were judged and no
+    probe has evaluated a file: a checkpoint of the same name that this run has saved, with the same configs, whole when
+    it was copied. A trainer that saves often has replaced the file by the time that it is judged. {} for none."""
+    run = process_record.read(layout)
+    began = started_at(run) if run else None
+    if not model.get("own") or began is None:
+        return {}
+    for snapshot in reversed(catalog.list_snapshots(layout)):
+        files = [file for file in snapshot.files if holds((str(model["path"]),), file.path)]
+        saved = any(file.zip == "whole" and file.mtime_ns >= began * 1e9 for file in files)
+        if saved and not any(file.damaged for file in files) and before.items() <= snapshot.digests().items():
+            return {file.path: file.sha256 for file in files}
+    return {}
 
 
 def _sha256(layout: Layout, path: str) -> str:

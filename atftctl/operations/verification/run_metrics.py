@@ -14,12 +14,14 @@ from atftctl.domain.checkpoint import Checkpoint, Ladder
 from atftctl.domain.metric_rules import Metrics
 from atftctl.domain.run_rows import Row
 from atftctl.host.errors import HostError, reason
+from atftctl.host.process import table as procs
 from atftctl.observe.checkpoints import ladder as ladders
 from atftctl.observe.log_files.errors import started_at
 from atftctl.observe.metrics.lineage import Lineage, lineage, rows_of
 from atftctl.operations.project import Project
 from atftctl.protocol.messages import Message, tr
 from atftctl.state import process_record
+from atftctl.state.engines.choice import engine_of
 
 CLOCK_S = 1.0  # of a file system whose times are whole seconds, as that of the start is
 SOURCE = {"source": "metrics"}
@@ -64,7 +66,7 @@ def measured(
         return answers
     told = {
         "dataset": {"rows": seen.rows},
-        "training": _training(seen, alarms),
+        "training": {**_memory_now(project), **_training(seen, alarms)},
         "steps": {"seconds": [*seen.seconds]} if seen.seconds else {},
         "quality": _quality(project, seen, known),
     }
@@ -134,6 +136,17 @@ def _training(seen: _Seen, alarms: tuple[str, ...]) -> dict[str, Any]:
     if seen.memory:
         told["memory_mb"] = seen.memory
     return told
+
+
+def _memory_now(project: Project) -> dict[str, Any]:
+    """The memory of the run's processes, where the runbook names no column that tells it: not the peak, but what they
+    hold now, for the baseline as for the comparison."""
+    run = process_record.read(project.layout)
+    if project.runbook.metrics.memory or run is None:
+        return {}
+    held = [procs.anonymous_mb(pid) for pid in engine_of(run).members(project.layout, run)]
+    total = math.fsum(filter(None, held))
+    return {"memory_mb": round(total, 1)} if total else {}
 
 
 def _quality(project: Project, seen: _Seen, known: Lineage) -> dict[str, Any]:
