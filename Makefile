@@ -214,7 +214,7 @@ bench-backup: setup
 torture: setup
 	ATFTCTL_DAMAGES=10000 $(BIN)/pytest tests/apply/test_snapshots.py -k random_damages
 	$(BIN)/python -m tests.torture $(PART)
-	ATFTCTL_TORTURE_EVERY=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 1800 tests/apply/test_crashes.py tests/apply/test_snapshot_faults.py tests/ground -k "call or crash"
+	ATFTCTL_ALL=1 ATFTCTL_TORTURE_EVERY=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 1800 tests/apply/test_crashes.py tests/apply/test_small_verbs.py tests/apply/test_snapshot_faults.py tests/ground -k "call or crash"
 
 # Every scalar of public YAML files: fetch some repositories into DIR first; EVERY=10 takes each tenth. Half an hour.
 EVERY ?= 1
