@@ -207,9 +207,9 @@ def test_a_requeue_by_hand_starts_no_second_trainer(jobs: Project, cluster: Clus
     cluster.run("scontrol", "requeue", number)
     wait_for(lambda: state_of(jobs) in ("stopped", "died"))
     cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")  # and not after two minutes
+    output = jobs.root / record["output"]
+    wait_for(lambda: "has been started before and is not started again" in output.read_text())
     cluster.wait_state(record["pid"], "FAILED", limit_s=60)
-    output = (jobs.root / record["output"]).read_text()
-    assert "has been started before and is not started again" in output, output
     assert any(name.name.startswith(f"{record['generation']}.fenced") for name in (jobs.root / "run").iterdir())
     assert jobs.run("trainer", "start").code == 0
     assert jobs.record()["pid"] != record["pid"] and len(marked(cluster)) == 1
