@@ -724,7 +724,7 @@ class Reporter:
         if not self.is_main:
             return
         # A tensor is asked for its value when it is written: each question would wait for the graphics card.
-        row = {name: value.detach() if hasattr(value, "detach") else value for name, value in values.items()}
+        row = {name: _without_graph(value) for name, value in values.items()}
         row["step"], row["step_s"] = step, self._step_s
         self._rows.append(row)
 
@@ -1050,6 +1050,11 @@ def _number(value: Any) -> Any:
         return value.item()
     except Exception:  # noqa: BLE001 - a metric must not stop a training
         return str(value)
+
+
+def _without_graph(value: Any) -> Any:
+    """The same value, which keeps no graph of a tensor in memory until it is written."""
+    return value.detach() if getattr(value, "requires_grad", False) else value
 
 
 def _is_finite(value: Any) -> bool:

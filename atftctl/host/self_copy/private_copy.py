@@ -12,6 +12,7 @@ from atftctl.host.files.folders import make_dirs
 from atftctl.host.process import owner
 from atftctl.host.self_copy.relay import go_on_from
 
+PROJECTS_OWN = ("trainer", "hooks")  # run in the project's training; they import PyTorch and its frameworks
 LEFT_OUT = ("trainer", "__pycache__")  # the trainer belongs to the project and runs in a process of its own
 
 
@@ -73,16 +74,19 @@ def follow(old: Path, new: Path) -> None:
 
 
 def load_all(enough: Callable[[], bool] = lambda: False) -> None:
-    """Import every module of atftctl except the trainer's, before an operation changes or removes their files. One that
-    can't be imported, since it needs a package that is missing, is left out. `enough`: asked before each; True ends
-    it."""
+    """Import every module of atftctl except those that run in a training, before an operation changes or removes their
+    files. One that can't be imported, since it needs a package that is missing, is left out. `enough`: asked before
+    each; True ends it."""
     import pkgutil
 
-    for module in pkgutil.walk_packages([str(package())], f"{package().name}."):
-        if enough():
-            return
-        if not module.name.startswith(f"{package().name}.trainer") and not module.name.endswith("__main__"):
-            load([module.name.partition(".")[2]])
+    for top in pkgutil.iter_modules([str(package())], f"{package().name}."):
+        name = top.name.partition(".")[2]
+        if name not in (*PROJECTS_OWN, "__main__"):
+            load([name])
+            for module in pkgutil.walk_packages([str(package() / name)], f"{top.name}.") if top.ispkg else ():
+                if enough():
+                    return
+                load([module.name.partition(".")[2]])
 
 
 def load(names: Sequence[str]) -> None:
