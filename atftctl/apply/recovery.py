@@ -227,8 +227,10 @@ class Recovery:
         return [tr("started the trainer ({process})", process=record.name)]
 
 
-def _identity(entry: dict[str, Any]) -> TrainerIdentity:
+def _identity(entry: Any) -> TrainerIdentity:
     """Raises KeyError, TypeError or ValueError where an entry of an intent describes none."""
+    if not isinstance(entry, dict):
+        raise TypeError("an entry is no object")
     restarts, engine = int(entry.get("restarts", 0)), str(entry.get("engine", LOCAL))
     return TrainerIdentity(int(entry["pid"]), int(entry["ticks"]), str(entry["boot"]), restarts, engine)
 
