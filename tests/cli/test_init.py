@@ -277,7 +277,7 @@ def test_what_guard_reads_from_the_output_becomes_the_columns_and_its_first_step
     assert not any(text.startswith("no metrics") for text in missing), missing
     text = written(project)
     assert "    val_loss: {better: lower}\n    acc: {}\n    step_s: {unit: s, better: lower}\n" in text
-    assert "  loss: loss\n  step_time: step_s\n" in text and "  ready:" not in text, text
+    assert "  loss: loss\n  step_time: step_s\n  # quality: val_loss  #" in text and "  ready:" not in text, text
 
 
 @pytest.mark.parametrize(

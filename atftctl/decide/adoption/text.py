@@ -149,6 +149,8 @@ def _of_guard(chosen: Measures) -> Iterator[str]:
         yield f"    {quoted(name)}: {{{unit}better: lower}}" if known else f"    {quoted(name)}: {{}}"
     roles = {"loss": chosen.loss, "gradient": HOOK_GRADIENT, "memory": HOOK_MEMORY, "step_time": HOOK_TIME}
     yield from (f"  {role}: {quoted(name)}" for role, name in roles.items() if name in chosen.columns)
+    if other := next((name for name in chosen.columns if name not in roles.values()), ""):
+        yield f"  # quality: {quoted(other)}  # verify judges by it; its column must say better: lower or higher"
 
 
 def _logs(proposal: Proposal) -> Iterator[str]:
