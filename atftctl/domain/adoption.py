@@ -11,6 +11,7 @@ from atftctl.protocol.messages import Message
 
 MetricsKind = Literal["csv", "jsonl", "huggingface", "tensorboard"]
 Speaks = Literal["", "reporter", "callback"]  # with the hooks of atftctl: in a loop, or in a framework
+Writer = Literal["", "reporter", "callback", "guard"]  # of the metrics; "" for the program itself
 
 
 @record
@@ -105,13 +106,14 @@ class Saved:
 @record
 class Measures:
     """The metrics that were chosen: paths or patterns, and the columns of the step and the loss; "" where unknown.
-    `hooks`: those that write them."""
+    `writer`: the part of atftctl that writes them. `columns`: all columns but the step, where guard writes them."""
 
     files: tuple[str, ...] = ()
     kind: MetricsKind = "csv"
     step: str = ""
     loss: str = ""
-    hooks: Speaks = ""
+    writer: Writer = ""
+    columns: tuple[str, ...] = ()
 
 
 @record
@@ -128,5 +130,5 @@ class Proposal:
     features: tuple[Guess, ...] = ()
     maybe: tuple[Guess, ...] = ()
     also: tuple[str, ...] = ()  # config files in another format than YAML and JSON, which are saved whole
-    speaks: bool = False  # the trainer uses the hooks of atftctl, so that it tells when it is ready
+    speaks: bool = False  # the trainer uses the hooks of atftctl or runs under guard, so that its first step is known
     pattern: str = ""  # a line of the output that shows that it trains; "" where none is known

@@ -20,7 +20,7 @@ Quality = Literal["", "no-worse", "improved"]
 class Gate:
     """What the trainer must show in a phase. `steps`: healthy training steps since the phase began; before that, the
     weights are still the ones of before. `window_s`: seconds to wait for them at most. `checks`: of `verify`.
-    `quality`: "no-worse" than the baseline, "improved" (also a higher mean), or not judged. `source`: where the rule
+    `quality`: "no-worse" than the baseline, "improved" (also a better mean), or not judged. `source`: where the rule
     comes from."""
 
     steps: int = 200

@@ -816,6 +816,7 @@ class Reporter:
         if not self._rows:
             return
         kept, self._rows = self._rows, []
+        self._rss_mb = self._rss_mb or rss_anon_mb()  # the first row comes before the first heartbeat
         same = {"rss_mb": self._rss_mb, GENERATION_COLUMN: self.fence.number}
         rows = [{**same, **{name: _number(value) for name, value in row.items()}} for row in kept]
         with self._tolerated(METRICS):

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from atftctl.domain.errors import Refused
-from atftctl.operations.adoption import checked_folder
+from atftctl.decide.adoption import commands, guarded
+from atftctl.domain.adoption import Found
+from atftctl.domain.errors import Refused, UsageError
+from atftctl.operations.adoption import checked_folder, choices
 from tests.support.projects import ROOT, Project, make_project, wait_for
 
 Files = dict[str, str]
@@ -257,6 +259,53 @@ def test_what_the_output_of_an_earlier_run_shows_becomes_the_proof(tmp_path: Pat
     project = new_project(tmp_path, {"config.yaml": CONFIG, "train.py": "", "nohup.out": output})
     initialised(project)
     assert 'ready: {pattern: "\\\\biter\\\\b.*\\\\bloss\\\\b"}' in written(project)
+
+
+GUARDED = (
+    r"""atftctl guard --pattern 'iter (?P<step>\d+): loss (?P<loss>\S+)' """
+    r"""--pattern="val (?P<val_loss>\S+)|acc (?P<acc>\d{2})" -- python train.py"""
+)
+
+
+def test_what_guard_reads_from_the_output_becomes_the_columns_and_its_first_step_the_proof(tmp_path: Path) -> None:
+    """Quoted patterns are no shell line, also not in a Makefile."""
+    project = new_project(tmp_path, {"config.yaml": CONFIG, "train.py": "", "Makefile": f"train:\n\t{GUARDED}\n"})
+    data = initialised(project)
+    command, missing = data["command"], data["missing"]
+    assert isinstance(command, list) and command[-1] == "train.py" and r"\S+" in command[3], command
+    assert data["metrics"] == ["logs/metrics.csv"] and isinstance(missing, list)
+    assert not any(text.startswith("no metrics") for text in missing), missing
+    text = written(project)
+    assert "    val_loss: {better: lower}\n    acc: {}\n    step_s: {unit: s, better: lower}\n" in text
+    assert "  loss: loss\n  step_time: step_s\n  # quality: val_loss  #" in text and "  ready:" not in text, text
+
+
+@pytest.mark.parametrize(
+    ("line", "patterns"),
+    [
+        ("atftctl guard --override=why --pattern=a(?P<x>.) --pattern b -- t.py --pattern c", ("a(?P<x>.)", "b")),
+        ("{python} -m atftctl guard --pattern a t.py --pattern c", ("a",)),
+        ("/opt/bin/atftctl guard -- t.py --pattern c", ()),
+        ("python guard --pattern a -- t.py", ()),
+        ("atftctl guard --pattern", ()),
+    ],
+)
+def test_the_patterns_of_guard_are_told_from_the_options_of_the_program(line: str, patterns: tuple[str, ...]) -> None:
+    assert guarded.patterns_of(line.split()) == patterns
+
+
+def test_a_pattern_that_guard_refuses_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    wishes = choices.Wishes(words=("atftctl", "guard", "--pattern", "iter (", "--", "train.py"))
+    with pytest.raises(UsageError, match="no regular expression"):
+        choices.propose(tmp_path, Found(0), wishes, None)
+
+
+@pytest.mark.parametrize(
+    "line", ['a "a\\" b" > c "d"', "t.py 'a' | tee x", "t.py '$(X)'", 't.py "$1" > "y"', "t.py $'a'"]
+)
+def test_quotes_hide_no_part_of_a_shell_line(line: str) -> None:
+    with pytest.raises(UsageError):
+        commands.words_of(line, "{python}")
 
 
 def test_gitignore_is_completed_and_stays_as_it_is_otherwise(tmp_path: Path) -> None:

@@ -203,6 +203,7 @@ def test_a_run_is_reported_from_its_start_to_its_end(root: Path) -> None:
     assert (stopped["exit_code"], stopped["step"]) == (0, 6)
     [row] = rows(root)
     assert (row["step"], row["loss"], row["lr"], row["generation"]) == ("6", "0.5", "0.1", "3")
+    assert float(row["rss_mb"]) > 1, "the first row, before any heartbeat"
     beat = json.loads((root / protocol.HEARTBEAT).read_text())
     assert (beat["run_id"], beat["step"], beat["section"]) == ("run-a", 6, "step") and beat["limit_s"] >= 60
     assert not list((root / "run/3").glob(".*tmp"))

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from atftctl.decide.plans.builder import RestartPolicy
+from atftctl.domain.checkpoint import Checkpoints
 from atftctl.domain.errors import InterventionNeeded
 from atftctl.domain.reenabling import PhaseRecord, Reenabling, contents_of
 from atftctl.domain.verdict import Check, Verdict
 from atftctl.host import locks
 from atftctl.host.process import owner
 from atftctl.operations.project import open_project
-from atftctl.operations.reenable import outcome
+from atftctl.operations.reenable import gate_checks, outcome
 from atftctl.operations.reenable import run as run_module
 from atftctl.operations.reenable.run import PhaseRun
 from atftctl.operations.request import Request
@@ -91,3 +93,29 @@ def test_a_verdict_that_cannot_be_recorded_needs_somebody(watched: PhaseRun, mon
         outcome.conclude(watched, (Check("steps", Verdict.FAIL, "seen"),))
     assert caught.value.exit_code is Exit.STOPPED and "atftctl resume" in caught.value.hint
     assert doing(watched) == "watching"
+
+
+@pytest.mark.parametrize("last", ["out/step-*.pt", "out/step-2.pt", "out/step-*/"])
+def test_the_checkpoint_that_a_gate_waits_for_is_the_one_of_the_runbook(
+    watched: PhaseRun, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """Until it is written whole, also where a trainer of any kind writes it in place."""
+    book = replace(watched.project.runbook, checkpoints=Checkpoints(last=last.rstrip("/")))
+    watched.project = replace(watched.project, runbook=book)
+    out, looks = watched.layout.root / "out", list[int]()
+    new = out / "step-2" / "model.pt" if last.endswith("/") else out / "step-2.pt"
+    (out / "step-1").mkdir(parents=True)
+    (out / "step-1.pt").write_bytes(b"1")
+
+    def write(seconds: float) -> None:
+        looks.append(1)
+        assert len(looks) < 6, "it is not seen"
+        if len(looks) in (2, 3):
+            new.parent.mkdir(exist_ok=True)
+            with new.open("ab") as file:
+                file.write(b"half")
+
+    monkeypatch.setattr(gate_checks.time, "sleep", write)
+    monkeypatch.setattr(gate_checks, "_alive", lambda run: True)
+    gate_checks._await_checkpoint(watched)
+    assert new.read_bytes() == b"halfhalf" and len(looks) == 4

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from atftctl.decide.adoption.guarded import guard_at, options_end
 from atftctl.domain.adoption import Candidate
 from atftctl.domain.errors import UsageError
 from atftctl.protocol.messages import tr
@@ -15,6 +16,8 @@ TRAINS = re.compile(r"(?:^|[^a-z])(?:pre)?train(?:er|ing)?(?:[^a-z]|$)|(?:^|[^a-
 PROGRAM = re.compile(r"(?:^|/)(?:pre)?(?:train|run_train|finetune|fit)\w*\.py$")
 MAIN = re.compile(r"(?:^|/)(?:main|run)\.py$")
 SHELL = re.compile(r"[|&;<>`\n]|\$[({A-Za-z_]|[*?](?=\S*\.\w)")
+# Texts in quotes, in which no shell (and no make) replaces anything, and characters behind a backslash.
+QUOTED = re.compile(r"""\\[^$]|'(?:[^'$]|\$(?![({A-Za-z_]))*'|"(?:[^"$`\\]|\\.|\$(?![({A-Za-z_]))*\"""")
 PYTHON = re.compile(r"(?:^|/)python[0-9.]*$")
 LAUNCHERS = ("torchrun", "accelerate", "deepspeed", "python", "uv", "poetry")
 VARIABLE = re.compile(r"\$[({](?:PY|PYTHON|PYTHON3|python|PYTHON_INTERPRETER)[)}]")
@@ -25,7 +28,7 @@ RULE = re.compile(r"([A-Za-z0-9_.-]+)\s*:(?![:=])")
 def words_of(line: str, python: str) -> tuple[str, ...]:
     """The words of a command line that needs no shell. Raises UsageError for one that does, with the list form."""
     text = line.strip()
-    if not SHELL.search(text) and not re.match(r"[A-Za-z_]\w*=", text):
+    if not SHELL.search(QUOTED.sub("q", text)) and not re.match(r"[A-Za-z_]\w*=", text):
         try:
             return with_python(shlex.split(text), python)
         except ValueError:
@@ -38,8 +41,9 @@ def words_of(line: str, python: str) -> tuple[str, ...]:
 
 
 def with_python(words: Sequence[str], python: str) -> tuple[str, ...]:
-    """The words with the interpreter of the project in the place of a bare `python`."""
-    return (python, *words[1:]) if words and words[0] in ("python", "python3") else tuple(words)
+    """The words with the interpreter of the project in the place of a bare `python`, also behind `atftctl guard`."""
+    starts = (0, options_end(words))
+    return tuple(python if at in starts and word in ("python", "python3") else word for at, word in enumerate(words))
 
 
 def _advice(text: str) -> Iterator[str]:
@@ -98,12 +102,15 @@ def of_processes(lines: Iterable[Sequence[str]]) -> list[Candidate]:
     candidates: dict[tuple[str, ...], Candidate] = {}
     for words in lines:
         text = " ".join(words)
-        if not all(word.isprintable() for word in words) or any(name in text for name in NOT_TRAINERS):
+        under_guard = guard_at(words) is not None
+        if not all(word.isprintable() for word in words) or (
+            any(name in text for name in NOT_TRAINERS) and not under_guard
+        ):
             continue
         if "--multiprocessing-fork" in words or "-c" in words[:3]:
             continue
         if _may_train(text.lower()) and (PYTHON.search(words[0]) or words[0].rpartition("/")[2] in LAUNCHERS):
-            likely = 50 if TRAINS.search(text.lower()) else 20
+            likely = (50 if TRAINS.search(text.lower()) else 20) + 5 * under_guard  # its child is the program alone
             candidates[tuple(words)] = Candidate(tuple(words), tr("a running process"), likely, text)
     return list(candidates.values())
 

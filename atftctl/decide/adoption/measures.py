@@ -11,6 +11,7 @@ from atftctl.protocol import LOG, METRICS, OUTPUT
 STEPS = ("step", "global_step", "global-step", "steps", "iter", "iteration", "iterations", "epoch")
 LOSSES = ("loss", "train_loss", "train/loss", "loss/train", "training_loss", "train_loss_step", "train_loss_epoch")
 KINDS = ("csv", "jsonl", "huggingface", "tensorboard")  # the easiest to read first
+NONE = Measures()
 LOG_NAME = re.compile(r"(?:^|/)(?:[\w.-]*train[\w.-]*|[\w-]+)\.(?:log|out)$")
 MOST_LOGS = 4
 STEP_LINE = re.compile(r"\b(step|iter|iteration|epoch)\b(?=[^\n]{0,80}\bloss\b)[ :=\[#]{0,3}\d", re.IGNORECASE)
@@ -32,18 +33,21 @@ def loss_of(columns: Sequence[str]) -> str:
     return exact or next((name for name in columns if "loss" in name.lower()), "")
 
 
-def choose(files: Sequence[MetricsFile], named: Sequence[str], speaks: Speaks = "") -> Measures:
+def choose(files: Sequence[MetricsFile], named: Sequence[str], speaks: Speaks = "", guard: Measures = NONE) -> Measures:
     """The newest metrics of the kind that is easiest to read; a folder of each run becomes a pattern. `speaks`: with
-    the hooks of atftctl, these write the metrics, also where others were found."""
+    the hooks of atftctl, these write the metrics, also where others were found. `guard`: the metrics that guard writes
+    where the command runs under it; without a loss, they count where no others were found."""
     if named:
         columns = next((file.columns for file in files if file.path in named), ())
         return Measures(tuple(named), "csv", step_of(columns), loss_of(columns))
     if speaks:
         columns = next((file.columns for file in files if file.path == METRICS), ())
         return Measures((METRICS,), "csv", "step", loss_of(columns) or "loss", speaks)
+    if guard.loss:
+        return guard
     ranked = sorted(files, key=lambda file: (KINDS.index(file.kind), -file.written, file.path))
     if not ranked:
-        return Measures()
+        return guard
     best = ranked[0]
     if best.kind == "huggingface":
         return Measures((pattern_of(best.path),), best.kind, "step", "loss")

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from atftctl.decide.adoption import measures
+from atftctl.decide.adoption import guarded, measures
 from atftctl.domain.adoption import Guess, Measures, Proposal
 from atftctl.domain.checkpoint import Checkpoints
 from atftctl.domain.runbook import Value
@@ -69,6 +69,8 @@ def _trainer(proposal: Proposal) -> Iterator[str]:
     yield f"  command: {words(proposal.command)}"
     yield "  grace_s: 30  # seconds that it has to save and end when it is asked to stop"
     yield "  ready_s: 120  # seconds that it has until it counts as started"
+    if guarded.patterns_of(proposal.command):
+        yield "  # Started once guard has seen the first line of the output that its pattern matches."
     if not proposal.speaks:
         yield from ready(proposal)
 
@@ -100,7 +102,7 @@ def _checkpoints(proposal: Proposal) -> Iterator[str]:
 def _metrics(proposal: Proposal) -> Iterator[str]:
     chosen = proposal.metrics
     default = chosen.files == ("logs/metrics.csv",)
-    if not chosen.files or (default and not chosen.loss):
+    if not chosen.files or (default and not chosen.loss and not chosen.columns):
         return
     yield ""
     yield "# Where the trainer's metrics are, and what their columns mean."
@@ -109,7 +111,9 @@ def _metrics(proposal: Proposal) -> Iterator[str]:
         yield f"  files: {words(chosen.files)}"
     if chosen.step not in ("", "step"):
         yield f"  step: {quoted(chosen.step)}"
-    if chosen.hooks:
+    if chosen.writer == "guard":
+        yield from _of_guard(chosen)
+    elif chosen.writer:
         yield from _of_hooks(chosen)
     elif chosen.loss:
         yield "  columns:"
@@ -122,7 +126,7 @@ def _metrics(proposal: Proposal) -> Iterator[str]:
 
 def _of_hooks(chosen: Measures) -> Iterator[str]:
     """The columns that the hooks write: a loop names its own losses, a framework's callback has the gradient's norm."""
-    gradient = chosen.hooks == "callback"
+    gradient = chosen.writer == "callback"
     yield "  columns:"
     yield f"    {quoted(chosen.loss)}: {{better: lower}}"
     if gradient:
@@ -134,6 +138,19 @@ def _of_hooks(chosen: Measures) -> Iterator[str]:
         yield f"  gradient: {HOOK_GRADIENT}"
     yield f"  memory: {HOOK_MEMORY}"
     yield f"  step_time: {HOOK_TIME}"
+
+
+def _of_guard(chosen: Measures) -> Iterator[str]:
+    """The columns that guard writes: the named groups of its patterns. Which direction is better is known of losses."""
+    yield "  columns:  # guard writes them: the named groups of its patterns, and the time of a step"
+    for name in chosen.columns:
+        unit = "unit: s, " if name == HOOK_TIME else ""
+        known = name in (HOOK_TIME, HOOK_MEMORY, chosen.loss) or "loss" in name.lower()
+        yield f"    {quoted(name)}: {{{unit}better: lower}}" if known else f"    {quoted(name)}: {{}}"
+    roles = {"loss": chosen.loss, "gradient": HOOK_GRADIENT, "memory": HOOK_MEMORY, "step_time": HOOK_TIME}
+    yield from (f"  {role}: {quoted(name)}" for role, name in roles.items() if name in chosen.columns)
+    if other := next((name for name in chosen.columns if name not in roles.values()), ""):
+        yield f"  # quality: {quoted(other)}  # verify judges by it; its column must say better: lower or higher"
 
 
 def _logs(proposal: Proposal) -> Iterator[str]:

@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def improved(self) -> bool:
-        """Is the measure restored, and its mean above the baseline's? For gates that ask for an improvement."""
+        """Is the measure restored, and its mean better than the baseline's? For gates that ask for an improvement."""
         return self.verdict is Verdict.PASS and self.difference is not None and self.difference > 0
 
     def sentence(self) -> Message:

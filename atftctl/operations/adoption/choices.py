@@ -7,14 +7,15 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from atftctl.decide.adoption import checkpoints, commands, config_files, features, measures
-from atftctl.domain.adoption import Found, Proposal
+from atftctl.decide.adoption import checkpoints, commands, config_files, features, guarded, measures
+from atftctl.domain.adoption import Found, Measures, Proposal
 from atftctl.domain.errors import Refused, UsageError
 from atftctl.domain.record import record
 from atftctl.host.errors import OutsideProjectError
 from atftctl.host.files.containment import check_relative
 from atftctl.observe.configs import read_config
 from atftctl.protocol.messages import Message, tr
+from atftctl.protocol.output_lines import columns_of, compile_patterns
 
 YAML = (".yaml", ".yml", ".json")
 Ask = Callable[[Message, Sequence[str]], int]  # a question and its answers; the number of the answer
@@ -39,6 +40,7 @@ def propose(root: Path, found: Found, wishes: Wishes, ask: Ask | None) -> Propos
     Raises UsageError for a wish that can't be followed; Refused where there is no command or no file."""
     wishes = _inside(root, wishes)
     command = _command(found, wishes, ask)
+    written = _of_guard(command)
     named = tuple(path for path in wishes.configs if path.lower().endswith(YAML))
     also = tuple(path for path in wishes.configs if path not in named)
     _require_readable(root, named)
@@ -58,13 +60,24 @@ def propose(root: Path, found: Found, wishes: Wishes, ask: Ask | None) -> Propos
         command=command,
         namespaces=namespaces,
         logs=measures.logs(found.logs, wishes.logs),
-        metrics=measures.choose(found.metrics, wishes.metrics, found.speaks),
+        metrics=measures.choose(found.metrics, wishes.metrics, found.speaks, written),
         features=tuple(guess for guess in guesses if guess.sure),
         maybe=tuple(guess for guess in guesses if not guess.sure),
         also=also,
-        speaks=bool(found.speaks),
+        speaks=bool(found.speaks or written.files),
         pattern=measures.ready_pattern(found.outputs),
     )
+
+
+def _of_guard(command: Sequence[str]) -> Measures:
+    """The metrics that guard writes, where the command runs under it with a pattern. Raises UsageError for one that
+    guard would refuse."""
+    patterns = guarded.patterns_of(command)
+    try:
+        names = columns_of(compile_patterns(patterns))
+    except ValueError as error:
+        raise UsageError(error.args[0], state=_unwritten(), hint="atftctl guard --help") from None
+    return guarded.measures_of(names) if patterns else Measures()
 
 
 def _require_readable(root: Path, paths: Sequence[str]) -> None:

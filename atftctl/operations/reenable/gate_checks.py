@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
-from atftctl import protocol
 from atftctl.decide.verdicts import gate as verdicts
+from atftctl.domain.checkpoint import is_pattern
 from atftctl.domain.checks import title_of
 from atftctl.domain.errors import AtftError, Interrupted
 from atftctl.domain.gate import MODEL, QUALITY
 from atftctl.domain.verdict import Check, Verdict
+from atftctl.observe.checkpoints import patterns
 from atftctl.observe.metrics.text_rows import metrics_since
 from atftctl.observe.trainer_run import process
 from atftctl.operations.reenable.run import PhaseRun
 from atftctl.operations.verification.checklist import CheckLine, VerifyData, verify
 from atftctl.protocol.messages import tr
 from atftctl.state import reenable as store
+from atftctl.state.layout import Layout
 
 POLL_S = 0.5
 CHECKPOINT_S = 300.0  # how long the next checkpoint is awaited
@@ -52,13 +53,17 @@ def measure(run: PhaseRun) -> list[Check]:
 
 def _await_checkpoint(run: PhaseRun) -> None:
     """Wait for a checkpoint with all steps of the gate: for the next one from now on, for a limited time, as long as
-    the trainer runs and nobody ends the phase."""
-    path = run.layout.root / protocol.LAST
-    first, deadline = _written(path), time.monotonic() + min(run.rule.gate.window_s, CHECKPOINT_S)
-    run.request.report.note(tr("{place}: waiting for the next {path}", place=run.place, path=protocol.LAST))
-    while _written(path) == first and time.monotonic() < deadline:
-        if store.read_halt(run.layout) or run.ended_by_other() or not _alive(run):
+    the trainer runs and nobody ends the phase. It is there once it has not changed from one look to the next: a trainer
+    of any kind may write it in place."""
+    wanted = run.project.runbook.checkpoints.last
+    deadline = time.monotonic() + min(run.rule.gate.window_s, CHECKPOINT_S)
+    first = before = _written(run.layout, wanted)
+    run.request.report.note(tr("{place}: waiting for the next {path}", place=run.place, path=wanted))
+    while time.monotonic() < deadline:
+        now = _written(run.layout, wanted)
+        if now == before != first or store.read_halt(run.layout) or run.ended_by_other() or not _alive(run):
             return
+        before = now
         time.sleep(POLL_S)
 
 
@@ -66,13 +71,17 @@ def _alive(run: PhaseRun) -> bool:
     return process.observe(run.layout, run.project.runbook.trainer).alive
 
 
-def _written(path: Path) -> tuple[int, int] | None:
-    """When the file was written; None where there is none."""
+def _written(layout: Layout, wanted: str) -> tuple[object, ...]:
+    """Which checkpoint is the last one, and when it was written: of a folder, what lies in it. `wanted`: a path or a
+    pattern. Empty where there is none."""
+    name = patterns.newest(layout, wanted) if is_pattern(wanted) else wanted
+    path = layout.root / name
     try:
-        facts = path.lstat()
+        inside = sorted(path.iterdir()) if path.is_dir() else []
+        facts = [place.lstat() for place in (path, *inside)]
     except OSError:
-        return None
-    return facts.st_ino, facts.st_mtime_ns
+        return ()
+    return name, *((each.st_ino, each.st_mtime_ns, each.st_size) for each in facts)
 
 
 def _needed_step(run: PhaseRun) -> int | None:
