@@ -26,8 +26,8 @@ def missing(events: Sequence[Mapping[str, Any]], column: str, title: str) -> Mes
 
 
 def evidence(seen: Observed) -> list[Evidence]:
-    """One sign: the quality is worse than the baseline's by more than its margin, and surely worse, or it surely is not;
-    none where neither can be said."""
+    """One sign: the quality is worse than the baseline's by more than its margin, and surely worse, or it surely is
+    not; none where neither can be said."""
     check = seen.quality
     if check is None or check.verdict not in STRENGTHS:
         return []
