@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,22 @@ with suppress(ImportError):
     settings.load_profile("busy")
 
 
+SLOW = ("test_real_", "test_trainer_check", "test_watch_acts", "test_confirm", "test_full", "test_gates", "test_git.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what takes a minute: at the end, the other workers would wait for it."""
-    items.sort(key=lambda item: not item.path.name.startswith("test_real_"))
+    """First what takes a minute: at the end, the other workers would wait for it. Each worker of pytest-xdist begins
+    with an equal part of the list, so that the slow files are dealt out to the beginnings of these parts."""
+    slow = [item for item in items if item.path.name.startswith(SLOW)]
+    files = list(dict.fromkeys(item.path for item in slow))
+    quick = iter([item for item in items if not item.path.name.startswith(SLOW)])
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    size = -(-len(items) // workers)
+    ordered = list[pytest.Item]()
+    for worker in range(workers):
+        part = [item for item in slow if files.index(item.path) % workers == worker]
+        ordered += [*part, *islice(quick, max(0, size - len(part)))]
+    items[:] = [*ordered, *quick]
 
 
 def pytest_collection_finish() -> None:
