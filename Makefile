@@ -105,7 +105,7 @@ install-slurm:
 
 test-slurm: setup install-slurm
 	export ATFTCTL_SLURM=required; cache="-o cache_dir=.pytest_cache/slurm"; \
-	$(BIN)/pytest $$cache -n 2 --dist loadfile --durations 5 tests/slurm || { $(AGAIN) $$cache tests/slurm; }
+	$(BIN)/pytest $$cache --durations 5 tests/slurm || { $(AGAIN) $$cache tests/slurm; }
 
 slurm-up: setup install-slurm
 	@$(BIN)/python -m tests.slurm.cluster up
